@@ -1,0 +1,1 @@
+//! The contracts between models, strategies and evaluators.

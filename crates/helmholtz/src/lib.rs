@@ -1,0 +1,1 @@
+//! Deep generative models with latent variables on Burn.

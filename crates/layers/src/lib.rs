@@ -1,0 +1,1 @@
+//! Stochastic layers p(x | y).

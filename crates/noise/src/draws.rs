@@ -1,0 +1,110 @@
+//! The cells of noise that a matrix of samples covers.
+
+use std::sync::Arc;
+
+use crate::{Key, Label};
+
+/// A key together with the data rows and the samples of each row that are to be drawn.
+///
+/// A matrix of samples has `n_rows * k` rows, the `k` samples of one data row side by side.
+/// Which cell of the key's noise a matrix row reads depends on the data row's own number and on
+/// the sample's own number, never on where they happen to lie in a batch: the same row gets the
+/// same samples whatever the chunking.
+///
+/// ```
+/// use helmholtz_noise::{Draws, Key};
+///
+/// let all = Draws::new(Key::new(0), 4, 6); // rows 0..4, samples 0..6 of each
+/// let part = all.samples(3..5); // samples 3 and 4 of the same rows
+/// assert_eq!(part.cell(2), (1, 3)); // matrix row 2 is sample 3 of row 1
+/// ```
+#[derive(Clone, Debug)]
+pub struct Draws {
+    key: Key,
+    rows: Rows,
+    first_sample: u32,
+    k: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Rows {
+    /// Rows `0..n`.
+    First(usize),
+    /// Rows by their numbers.
+    Numbered(Arc<[u64]>),
+}
+
+impl Draws {
+    /// Samples `0..k` of rows `0..n`.
+    pub fn new(key: Key, n: usize, k: usize) -> Self {
+        Draws { key, rows: Rows::First(n), first_sample: 0, k }
+    }
+
+    /// Samples `0..k` of the rows with the given numbers.
+    pub fn of_rows(key: Key, rows: impl Into<Arc<[u64]>>, k: usize) -> Self {
+        Draws { key, rows: Rows::Numbered(rows.into()), first_sample: 0, k }
+    }
+
+    /// The samples in `range` of the same rows.
+    pub fn samples(&self, range: std::ops::Range<usize>) -> Self {
+        Draws { first_sample: range.start as u32, k: range.len(), ..self.clone() }
+    }
+
+    /// The same cells under a child key.
+    pub fn child(&self, label: impl Into<Label>) -> Self {
+        Draws { key: self.key.child(label), ..self.clone() }
+    }
+
+    /// The key.
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
+    /// Number of data rows.
+    pub fn n_rows(&self) -> usize {
+        match &self.rows {
+            Rows::First(n) => *n,
+            Rows::Numbered(rows) => rows.len(),
+        }
+    }
+
+    /// Samples of each data row.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// Number of matrix rows, `n_rows * k`.
+    pub fn len(&self) -> usize {
+        self.n_rows() * self.k
+    }
+
+    /// True if there is nothing to draw.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The data row's number and the sample's number behind a matrix row.
+    pub fn cell(&self, matrix_row: usize) -> (u64, u32) {
+        let (row, sample) = (matrix_row / self.k, matrix_row % self.k);
+        let row = match &self.rows {
+            Rows::First(_) => row as u64,
+            Rows::Numbered(rows) => rows[row],
+        };
+        (row, self.first_sample + sample as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_does_not_depend_on_the_chunk_it_is_drawn_in() {
+        let key = Key::new(0);
+        let whole = Draws::of_rows(key, vec![5, 9, 2], 4);
+        let row = Draws::of_rows(key, vec![9], 4).samples(2..4);
+        assert_eq!(row.cell(0), whole.cell(6));
+        assert_eq!(row.cell(1), whole.cell(7));
+        assert_eq!((whole.len(), row.len()), (12, 2));
+    }
+}

@@ -1,0 +1,1 @@
+//! The few tensor operations Burn lacks, each with its exact gradient.
