@@ -1,1 +1,60 @@
 //! Data sets by protocol and hash.
+//!
+//! An id names a *protocol*: which values, in which order, cut into which splits. `load` gives the
+//! three splits together with the SHA-256 of the decoded values, and refuses values that are not
+//! the protocol's, so that two results under one id were measured on the same data.
+//!
+//! | id | what it is | where it comes from |
+//! | --- | --- | --- |
+//! | `bars/5x5`, `bars/4x4` | unions of horizontal and vertical bars, exact law known | [`bars`] |
+//! | `lines/3x3` | twelve patterns of lines, exact law known | [`lines`] |
+//! | `glyphs/28x28` | pen-drawn characters of an invented alphabet | [`glyphs`] |
+//! | `mnist/binarized` | Larochelle's fixed binarization of MNIST | [`mnist`] |
+//! | `uci/adult` | census records, one of the sets of the NADE paper | [`uci`] |
+//! | `file:TRAIN[,VALID[,TEST]]` | a user's own text files | [`file`] |
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`data_set`] | [`DataSet`], its protocol and its hash |
+//! | [`split`] | [`Split`], [`SplitName`] and [`ImageShape`] |
+//! | [`law`] | [`Law`], the exact distribution of a generated set |
+//! | [`catalogue`] | [`catalogue()`], [`Entry`], [`load`] and [`data_dir`] |
+//! | [`text`] | the reader of `.amat` and `.data` files |
+//! | [`generate`] | rows drawn side by side, each from a key of its own |
+//! | [`error`] | [`DataError`]: what was wrong, where, and what to do next |
+//!
+//! ```
+//! use burn::tensor::Device;
+//!
+//! let bars = helmholtz_datasets::load("bars/5x5", None)?;
+//! assert_eq!((bars.train.rows(), bars.train.width()), (10_000, 25));
+//!
+//! let x = bars.train.tensor(&Device::flex()); // [10000, 25] in {0, 1}
+//! assert_eq!(x.dims(), [10_000, 25]);
+//!
+//! let law = bars.law.as_ref().expect("bars are drawn from a law that can be enumerated");
+//! println!("{}: no model codes a row in fewer than {:.4} nats", bars.protocol(), law.entropy());
+//! # Ok::<(), helmholtz_datasets::DataError>(())
+//! ```
+
+mod alphabet;
+pub mod bars;
+pub mod catalogue;
+pub mod data_set;
+pub mod error;
+pub mod file;
+pub mod generate;
+pub mod glyphs;
+pub mod law;
+pub mod lines;
+pub mod mnist;
+mod rows;
+pub mod split;
+pub mod text;
+pub mod uci;
+
+pub use catalogue::{Entry, catalogue, data_dir, load};
+pub use data_set::DataSet;
+pub use error::DataError;
+pub use law::Law;
+pub use split::{ImageShape, Split, SplitName};

@@ -1,1 +1,41 @@
-//! The contracts between models, strategies and evaluators.
+//! The contracts between layers, models, strategies and evaluators.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`layer`] | [`Conditional`] and [`Prior`]: one stochastic layer |
+//! | [`model`] | [`LatentVariableModel`] and [`Enumerable`] |
+//! | [`strategy`] | [`Strategy`], [`Estimate`] and [`Diagnostics`] |
+//! | [`evaluator`] | [`Evaluator`]: one number per observation |
+//! | [`gradients`] | [`Gradients`]: what a strategy hands to an optimiser |
+//! | [`bits`] | all states of a few bits, for exact sums |
+//!
+//! # How gradients travel
+//!
+//! In a model with discrete latents every estimator of this field is a sum of *scores*: constants
+//! times `∇ log p(x, h)` and `∇ log q(h | x)` at sampled `h`. A strategy therefore decides which
+//! samples get which weight, and the layers, whose scores are local and known in closed form, add
+//! the weighted scores to a [`Gradients`]. No tape is recorded.
+//! [`LatentVariableModel::log_joint`] and [`LatentVariableModel::log_posterior`] remain
+//! differentiable by Burn's autodiff; the two roads are held against each other in the tests.
+
+pub mod bits;
+pub mod evaluator;
+pub mod gradients;
+pub mod layer;
+pub mod model;
+pub mod strategy;
+
+use burn::module::{Module, ModuleDisplay};
+
+pub use bits::enumerate_bits;
+pub use evaluator::Evaluator;
+pub use gradients::Gradients;
+pub use helmholtz_noise::{Draws, Key, Role};
+pub use layer::{Conditional, Defence, Drawn, Prior, Scored};
+pub use model::{Enumerable, LatentVariableModel, Proposals, Traced};
+pub use strategy::{Diagnostics, Estimate, Strategy};
+
+/// A Burn module that can be a child of another: the bound that a generic field needs.
+pub trait Model: Module + ModuleDisplay + 'static {}
+
+impl<M: Module + ModuleDisplay + 'static> Model for M {}

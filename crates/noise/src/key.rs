@@ -5,7 +5,7 @@ use crate::philox::philox4x32;
 /// The name of a stream of random numbers.
 ///
 /// Made from the run's seed by [`Key::new`] and split by [`Key::child`]: by a [`Role`] (what the
-/// numbers are for) or by an index (the step, the layer, the epoch). Children of different labels
+/// numbers are for) or by an index (the step, the layer, the epoch) or by a name. Children of different labels
 /// are independent for all practical purposes: a child is 64 bits of Philox4x32-10 output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key([u32; 2]);
@@ -62,6 +62,16 @@ impl From<u64> for Label {
 impl From<usize> for Label {
     fn from(index: usize) -> Self {
         Label::from(index as u64)
+    }
+}
+
+impl From<&str> for Label {
+    /// A name, by its 64-bit FNV-1a hash without the top bit.
+    fn from(name: &str) -> Self {
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        Label(hash & !(1 << 63))
     }
 }
 

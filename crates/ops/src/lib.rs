@@ -1,1 +1,37 @@
-//! The few tensor operations Burn lacks, each with its exact gradient.
+//! The few operations that Burn lacks, each a fused forward pass with its exact gradient.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`bernoulli`] | log-probability, error and sample of a Bernoulli layer in one pass over the logits |
+//! | [`rows`] | row weights and their sums, the other half of a local gradient |
+//! | [`log_weights`] | `log Σ exp`, `log mean exp`, self-normalised weights, effective sample size |
+//! | [`noise`] | keyed uniforms as a tensor |
+//!
+//! On a CPU device an operation takes the tensors' memory, runs one vectorised loop over the rows
+//! on all threads and gives tensors back; on any other device it is plain tensor operations.
+//! Both are the same function to rounding, in f32 and in f64. The choice is made in `host` and
+//! nowhere else. Results do not depend on the number of threads: rows are independent, and sums
+//! over rows are taken in blocks of a fixed size.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use helmholtz_ops::bernoulli;
+//!
+//! let device = Device::flex();
+//! let x = Tensor::<2>::from_floats([[1.0, 0.0]], &device);
+//! let logits = Tensor::<2>::from_floats([[0.0, 0.0]], &device);
+//! let bias = Tensor::<1>::zeros([2], &device);
+//! let scored = bernoulli::score(x, logits, bias);
+//! let log_prob: f32 = scored.log_prob.into_scalar();
+//! assert!((log_prob - 2.0 * 0.5f32.ln()).abs() < 1e-6); // two fair coins
+//! ```
+
+pub mod bernoulli;
+mod host;
+pub mod log_weights;
+pub mod noise;
+mod real;
+pub mod rows;
+mod simd;
+
+pub use host::in_host_memory;

@@ -1,0 +1,89 @@
+//! One stochastic layer of a stack.
+//!
+//! Rows may repeat: where `x` has `k` times as many rows as `y`, row `i` of `y` serves rows
+//! `i k .. (i + 1) k` of `x`, and the other way about. A layer thus scores `k` latents proposed for
+//! one observation, or one observation under `k` latents, without copying the shorter side.
+
+use burn::tensor::Tensor;
+use helmholtz_noise::Draws;
+
+use crate::{Gradients, Model};
+
+/// A log-probability per row with what the layer wants to keep for its gradient.
+#[derive(Clone, Debug)]
+pub struct Scored {
+    /// `log p(x | y)` in nats: `[n]`.
+    pub log_prob: Tensor<1>,
+    /// Whatever the layer's `gradient` asks back; the Bernoulli layer keeps `x - E[x | y]`.
+    pub trace: Tensor<2>,
+}
+
+/// A sample with its score.
+#[derive(Clone, Debug)]
+pub struct Drawn {
+    /// The sample: `[n * k, d_x]`, the `k` samples of one row of `y` side by side.
+    pub x: Tensor<2>,
+    /// Its log-probability and trace under the layer.
+    pub scored: Scored,
+}
+
+/// Matrix rows that are to be drawn from the uniform law on all states instead of the layer's own.
+///
+/// The uniform component of the defensive mixture of Le et al. (2019); the score of such a row is
+/// still the layer's.
+pub type Defence<'a> = Option<&'a [bool]>;
+
+/// `p(x | y)`, one stochastic layer; log-probabilities are `[n]`, in nats.
+pub trait Conditional: Model {
+    /// `log p(x | y)`, differentiable by autodiff in the layer's parameters and in `y`.
+    fn log_prob(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<1>;
+
+    /// `E[x | y]`.
+    fn mean(&self, y: Tensor<2>) -> Tensor<2>;
+
+    /// `log p(x | y)` with the trace for [`gradient`](Self::gradient); constants.
+    fn score(&self, x: Tensor<2>, y: Tensor<2>) -> Scored;
+
+    /// `x ~ p(x | y)`, [`Draws::k`] samples for each row of `y`, with their score; constants.
+    fn draw(&self, y: Tensor<2>, draws: &Draws, defence: Defence<'_>) -> Drawn;
+
+    /// Adds the gradient of the loss `-Σᵢ wᵢ log p(xᵢ | yᵢ)` in the layer's parameters.
+    ///
+    /// # Shapes
+    /// - `weights`: `[n]`, one for each row of `trace`
+    fn gradient(
+        &self,
+        x: Tensor<2>,
+        y: Tensor<2>,
+        trace: Tensor<2>,
+        weights: Tensor<1>,
+        into: &mut Gradients,
+    );
+
+    /// `log p(xᵢ | yⱼ)` for every pair: `[n_x, n_y]`.
+    fn log_prob_table(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<2>;
+
+    /// Sizes of `x` and `y`.
+    fn dims(&self) -> (usize, usize);
+}
+
+/// `p(x)`, the top layer of a stack: a [`Conditional`] without `y`.
+pub trait Prior: Model {
+    /// `log p(x)`, differentiable by autodiff in the layer's parameters.
+    fn log_prob(&self, x: Tensor<2>) -> Tensor<1>;
+
+    /// `E[x]`: `[d_x]`.
+    fn mean(&self) -> Tensor<1>;
+
+    /// `log p(x)` with the trace for [`gradient`](Self::gradient); constants.
+    fn score(&self, x: Tensor<2>) -> Scored;
+
+    /// `x ~ p(x)`, one for each matrix row of `draws`.
+    fn draw(&self, draws: &Draws) -> Tensor<2>;
+
+    /// Adds the gradient of the loss `-Σᵢ wᵢ log p(xᵢ)` in the layer's parameters.
+    fn gradient(&self, x: Tensor<2>, trace: Tensor<2>, weights: Tensor<1>, into: &mut Gradients);
+
+    /// Size of `x`.
+    fn dim(&self) -> usize;
+}

@@ -1,0 +1,122 @@
+//! Models with latent variables.
+
+use std::fmt::Debug;
+
+use burn::tensor::{DType, Device, Tensor};
+use helmholtz_noise::Draws;
+
+use crate::{Gradients, Model};
+
+/// A log-probability per matrix row with the traces that its gradient needs, layer by layer.
+#[derive(Clone, Debug)]
+pub struct Traced {
+    /// In nats: `[n]`.
+    pub log_prob: Tensor<1>,
+    /// What each layer keeps, from the data up.
+    pub traces: Vec<Tensor<2>>,
+}
+
+/// Latents proposed for a batch, scored under both nets.
+///
+/// Everything here is constant. The `k` samples of one observation are consecutive matrix rows.
+#[derive(Clone, Debug)]
+pub struct Proposals<H> {
+    /// The samples: `batch * k` matrix rows.
+    pub latents: H,
+    /// `log p(x, h)`.
+    pub p: Traced,
+    /// `log q(h | x)`.
+    pub q: Traced,
+    /// The density that the samples were drawn from: `log q`, unless a mixture proposed them.
+    pub log_proposal: Tensor<1>,
+    /// Samples per observation.
+    pub k: usize,
+}
+
+impl<H> Proposals<H> {
+    /// `log p(x, h_k) - log proposal(h_k | x)`: `[batch, k]`.
+    pub fn log_weights(&self) -> Tensor<2> {
+        let [n] = self.log_proposal.dims();
+        (self.p.log_prob.clone() - self.log_proposal.clone()).reshape([n / self.k, self.k])
+    }
+}
+
+/// `p(x, h)` together with a recognition model `q(h | x)`.
+///
+/// Rows repeat as in [`layer`](crate::layer): latents may have `k` rows for each row of `x`.
+pub trait LatentVariableModel: Model {
+    /// The state of all latent variables for a number of matrix rows.
+    type Latents: Clone + Debug + Send;
+
+    /// `log p(x, h)`, differentiable by autodiff: one for each row of `h`.
+    fn log_joint(&self, x: Tensor<2>, h: &Self::Latents) -> Tensor<1>;
+
+    /// `log q(h | x)`, differentiable by autodiff: one for each row of `h`.
+    fn log_posterior(&self, x: Tensor<2>, h: &Self::Latents) -> Tensor<1>;
+
+    /// `log p(x, h)` with traces; constants.
+    fn trace_joint(&self, x: Tensor<2>, h: &Self::Latents) -> Traced;
+
+    /// `log q(h | x)` with traces; constants.
+    fn trace_posterior(&self, x: Tensor<2>, h: &Self::Latents) -> Traced;
+
+    /// `h_k ~ q(h | x)`, or from the mixture `(1 - d) q + d uniform` with `defence` = d > 0.
+    fn propose(&self, x: Tensor<2>, draws: &Draws, defence: f64) -> Proposals<Self::Latents>;
+
+    /// `log p(x, h_k) - log q(h_k | x)` with `h_k ~ q(h | x)`: `[batch, k]`.
+    ///
+    /// The same numbers as [`propose`](Self::propose) gives, without keeping anything for a gradient.
+    fn log_weights(&self, x: Tensor<2>, draws: &Draws) -> Tensor<2> {
+        self.propose(x, draws, 0.0).log_weights()
+    }
+
+    /// `x, h ~ p(x, h)`, one for each matrix row of `draws`.
+    fn dream(&self, draws: &Draws) -> (Tensor<2>, Self::Latents);
+
+    /// `E[x | h]`, the picture that latents stand for: one row for each row of `h`.
+    fn decode(&self, h: &Self::Latents) -> Tensor<2>;
+
+    /// Adds the gradient of `-Σᵢ wᵢ log p(xᵢ, hᵢ)` in the generative parameters.
+    ///
+    /// `traces` come from [`trace_joint`](Self::trace_joint) or [`propose`](Self::propose) at the
+    /// same `x` and `h`; `weights` is `[n]` over the rows of `h`.
+    fn joint_gradient(
+        &self,
+        x: Tensor<2>,
+        h: &Self::Latents,
+        traces: &[Tensor<2>],
+        weights: Tensor<1>,
+        into: &mut Gradients,
+    );
+
+    /// Adds the gradient of `-Σᵢ wᵢ log q(hᵢ | xᵢ)` in the recognition parameters.
+    fn posterior_gradient(
+        &self,
+        x: Tensor<2>,
+        h: &Self::Latents,
+        traces: &[Tensor<2>],
+        weights: Tensor<1>,
+        into: &mut Gradients,
+    );
+
+    /// Number of observed units.
+    fn observed(&self) -> usize;
+
+    /// The floating-point type of the parameters.
+    fn dtype(&self) -> DType;
+
+    /// The device of the parameters, without autodiff.
+    fn device(&self) -> Device;
+}
+
+/// A model whose latent states can be counted.
+pub trait Enumerable: LatentVariableModel {
+    /// Number of latent bits; there are two to this power joint states.
+    fn latent_bits(&self) -> usize;
+
+    /// The joint states `first..first + n`, one per matrix row.
+    fn states(&self, first: u64, n: usize) -> Self::Latents;
+
+    /// `log p(xᵢ, hⱼ)` for every pair: `[n, states]`.
+    fn log_joint_table(&self, x: Tensor<2>, h: &Self::Latents) -> Tensor<2>;
+}

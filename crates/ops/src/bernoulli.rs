@@ -1,0 +1,450 @@
+//! A Bernoulli layer: log-probability, error and sample in one pass over the logits.
+//!
+//! `log p(x | l) = Σⱼ xⱼ log σ(lⱼ) + (1 - xⱼ) log σ(-lⱼ)`, whose gradient with respect to the logits
+//! is the error `x - σ(l)`. Both come from one exponential: with `z = exp(-|l|)`,
+//! `log σ(±l) = -max(∓l, 0) - log(1 + z)` and `σ(l) = [l >= 0 ? 1 : z] / (1 + z)`.
+//! Nothing is clipped: an infinite logit on the right side costs zero nats, on the wrong side
+//! infinitely many.
+//!
+//! Logits come as a matrix product, to which the bias is added here: `l = y W + b`.
+
+use burn::tensor::{DType, Tensor, activation};
+use helmholtz_core::{Defence, Drawn, Draws, Scored};
+use helmholtz_noise::fill_uniform;
+use rayon::prelude::*;
+
+use crate::host::{self, common_dtype, for_real, in_host_memory, repeats};
+use crate::noise;
+use crate::real::{LANES, Real};
+use crate::simd::vectorised;
+
+/// Rows that one task of the thread pool handles.
+const ROWS_PER_TASK: usize = 16;
+
+/// Log-probability and error of `x` under logits `product + bias`.
+///
+/// # Shapes
+/// - `x`: `[n, d]` or, each row serving `k` consecutive rows of the product, `[n / k, d]`;
+///   values in [0, 1] (a value between is read as a mean)
+/// - `product`: `[n, d]` or, each row serving `k` consecutive rows of `x`, `[n / k, d]`; `bias`: `[d]`
+/// - log-probability `[n]` in nats, error `[n, d]`
+pub fn score(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> Scored {
+    if in_host_memory(&product.device()) {
+        let dtype = common_dtype(x.dtype(), product.dtype());
+        for_real!(dtype, T => score_on_host::<T>(x, product, bias))
+    } else {
+        score_by_tensors(x, product, bias)
+    }
+}
+
+/// [`score`] by plain tensor operations, on any device.
+pub fn score_by_tensors(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> Scored {
+    let (x, product) = repeat_shorter(x, product);
+    let logits = product + bias.unsqueeze();
+    Scored { log_prob: log_prob_of_logits(x.clone(), logits.clone()), trace: x - activation::sigmoid(logits) }
+}
+
+/// `log p(x | logits)`, one for each row, differentiable by autodiff in the logits.
+///
+/// The value and the error come from the same pass as [`score`]'s and are constants; the surrogate
+/// `Σⱼ eⱼ lⱼ`, less its own value, gives the result the gradient `e`.
+///
+/// # Shapes
+/// - `x`: `[n, d]`, `logits`: `[n, d]`, output `[n]`; rows repeat as in [`score`]
+pub fn log_prob(x: Tensor<2>, logits: Tensor<2>) -> Tensor<1> {
+    if !logits.device().is_autodiff() {
+        let bias = Tensor::zeros([logits.dims()[1]], (&logits.device(), logits.dtype()));
+        return score(x, logits, bias).log_prob;
+    }
+    let (x, logits) = repeat_shorter(x, logits);
+    let (x, constants) = (x.inner(), logits.clone().inner());
+    let bias = Tensor::zeros([constants.dims()[1]], (&constants.device(), constants.dtype()));
+    let Scored { log_prob, trace } = score(x, constants, bias);
+    // An infinite logit is met by an error of zero or by an infinite value; neither may become NaN.
+    let largest = if logits.dtype() == DType::F64 { f64::MAX } else { f64::from(f32::MAX) };
+    let surrogate =
+        (Tensor::from_inner(trace) * logits.clamp(-largest, largest)).sum_dim(1).squeeze_dim::<1>(1);
+    surrogate.clone() + (Tensor::from_inner(log_prob) - surrogate.detach())
+}
+
+/// Samples `x ~ p(x | product + bias)` with their log-probability and error.
+///
+/// Unit `j` of a cell is on if the cell's uniform `j` is below `σ(lⱼ)`, or below one half in the
+/// rows that `defence` marks.
+///
+/// # Shapes
+/// - `product`: `[n, d]`, `bias`: `[d]`; sample and error `[n * k, d]`, log-probability `[n * k]`
+pub fn draw(product: Tensor<2>, bias: Tensor<1>, draws: &Draws, defence: Defence<'_>) -> Drawn {
+    let [n, _] = product.dims();
+    assert_eq!(n, draws.n_rows(), "one row of logits for each data row");
+    if in_host_memory(&product.device()) {
+        for_real!(product.dtype(), T => draw_on_host::<T>(product, bias, draws, defence))
+    } else {
+        draw_by_tensors(product, bias, draws, defence)
+    }
+}
+
+/// [`draw`] by plain tensor operations, on any device.
+pub fn draw_by_tensors(product: Tensor<2>, bias: Tensor<1>, draws: &Draws, defence: Defence<'_>) -> Drawn {
+    let logits = repeat_rows(product + bias.unsqueeze(), draws.k());
+    let [n, d] = logits.dims();
+    let mean = activation::sigmoid(logits.clone());
+    let mut threshold = mean.clone();
+    if let Some(marked) = defence {
+        let marked: Vec<f32> = marked.iter().map(|&m| f32::from(u8::from(m))).collect();
+        let marked = Tensor::<2>::from_data(
+            burn::tensor::TensorData::new(marked, [n, 1]).convert_dtype(logits.dtype()),
+            (&logits.device(), logits.dtype()),
+        );
+        threshold = threshold * (marked.clone().neg() + 1.0) + marked * 0.5;
+    }
+    let u = noise::uniform(draws, d, logits.dtype(), &logits.device());
+    let x = u.lower(threshold).float().cast(logits.dtype());
+    let scored = Scored { log_prob: log_prob_of_logits(x.clone(), logits), trace: x.clone() - mean };
+    Drawn { x, scored }
+}
+
+/// `xⱼ log σ(lⱼ) + (1 - xⱼ) log σ(-lⱼ)` summed over `j`, stable at infinite logits.
+fn log_prob_of_logits(x: Tensor<2>, logits: Tensor<2>) -> Tensor<1> {
+    let log1p = logits.clone().abs().neg().exp().log1p();
+    // 0 * inf is NaN, so a factor that is zero takes its term away by a mask.
+    let on = (x.clone() * logits.clone().neg().clamp_min(0.0)).mask_fill(x.clone().equal_elem(0.0), 0.0);
+    let off = ((x.clone().neg() + 1.0) * logits.clamp_min(0.0)).mask_fill(x.equal_elem(1.0), 0.0);
+    (log1p + on + off).sum_dim(1).squeeze_dim::<1>(1).neg()
+}
+
+/// `[n, d]` with each row `k` times in a row: `[n * k, d]`.
+pub(crate) fn repeat_rows(rows: Tensor<2>, k: usize) -> Tensor<2> {
+    let [n, d] = rows.dims();
+    if k == 1 { rows } else { rows.unsqueeze_dim::<3>(1).repeat_dim(1, k).reshape([n * k, d]) }
+}
+
+fn repeat_shorter(a: Tensor<2>, b: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+    let ([n_a, _], [n_b, _]) = (a.dims(), b.dims());
+    match n_a.cmp(&n_b) {
+        std::cmp::Ordering::Less => (repeat_rows(a, repeats(n_b, n_a)), b),
+        std::cmp::Ordering::Equal => (a, b),
+        std::cmp::Ordering::Greater => (a, repeat_rows(b, repeats(n_a, n_b))),
+    }
+}
+
+fn score_on_host<T: Real>(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> Scored {
+    let device = product.device();
+    let ([n_x, d], [n_l, d_l]) = (x.dims(), product.dims());
+    assert!(
+        d == d_l && bias.dims() == [d],
+        "x has {d} columns, the logits {d_l}, the bias {:?}",
+        bias.dims()
+    );
+    let (x, bias) = (host::values::<T, 2>(x), host::values::<T, 1>(bias));
+    let n = n_x.max(n_l);
+    // The error overwrites the logits where they are as many.
+    let (mut error, logits) = if n_l == n {
+        (host::values::<T, 2>(product), None)
+    } else {
+        (vec![T::ZERO; n * d], Some(host::values::<T, 2>(product)))
+    };
+    let (k_x, k_l) = (repeats(n, n_x), repeats(n, n_l));
+    let mut log_prob = vec![T::ZERO; n];
+    for_row_blocks(n, d, &mut error, &mut log_prob, |first, error, log_prob| {
+        for (i, (error, log_prob)) in error.chunks_exact_mut(d).zip(log_prob).enumerate() {
+            let row = first + i;
+            if let Some(logits) = &logits {
+                error.copy_from_slice(&logits[row / k_l * d..][..d]);
+            }
+            *log_prob = score_row(&x[row / k_x * d..][..d], error, &bias);
+        }
+    });
+    Scored { log_prob: host::tensor(log_prob, [n], &device), trace: host::tensor(error, [n, d], &device) }
+}
+
+fn draw_on_host<T: Real>(product: Tensor<2>, bias: Tensor<1>, draws: &Draws, defence: Defence<'_>) -> Drawn {
+    let device = product.device();
+    let [_, d] = product.dims();
+    assert_eq!(bias.dims(), [d], "one bias for each unit");
+    let (k, n) = (draws.k(), draws.len());
+    let bias = host::values::<T, 1>(bias);
+    let (mut error, logits) = if k == 1 {
+        (host::values::<T, 2>(product), None)
+    } else {
+        (vec![T::ZERO; n * d], Some(host::values::<T, 2>(product)))
+    };
+    let (mut x, mut log_prob) = (vec![T::ZERO; n * d], vec![T::ZERO; n]);
+    let mut pairs: Vec<(&mut [T], &mut [T])> = Vec::with_capacity(n);
+    pairs.extend(x.chunks_exact_mut(d).zip(error.chunks_exact_mut(d)));
+    let task = |first: usize, pairs: &mut [(&mut [T], &mut [T])], log_prob: &mut [T]| {
+        for (i, ((x, error), log_prob)) in pairs.iter_mut().zip(log_prob).enumerate() {
+            let (row, sample) = draws.cell(first + i);
+            fill_uniform(draws.key(), row, sample, x);
+            if let Some(logits) = &logits {
+                error.copy_from_slice(&logits[(first + i) / k * d..][..d]);
+            }
+            *log_prob = match defence {
+                Some(marked) if marked[first + i] => draw_row::<T, true>(x, error, &bias),
+                _ => draw_row::<T, false>(x, error, &bias),
+            };
+        }
+    };
+    if n * d < SEQUENTIAL {
+        vectorised(|| task(0, &mut pairs, &mut log_prob));
+    } else {
+        pairs.par_chunks_mut(ROWS_PER_TASK).zip(log_prob.par_chunks_mut(ROWS_PER_TASK)).enumerate().for_each(
+            |(block, (pairs, log_prob))| vectorised(|| task(block * ROWS_PER_TASK, pairs, log_prob)),
+        );
+    }
+    drop(pairs);
+    let scored = Scored {
+        log_prob: host::tensor(log_prob, [n], &device),
+        trace: host::tensor(error, [n, d], &device),
+    };
+    Drawn { x: host::tensor(x, [n, d], &device), scored }
+}
+
+/// Below this many elements the threads cost more than they bring.
+pub(crate) const SEQUENTIAL: usize = 1 << 13;
+
+/// Runs `task(first row, rows, one number per row)` over blocks of rows, on all threads.
+fn for_row_blocks<T: Real>(
+    n: usize,
+    d: usize,
+    rows: &mut [T],
+    per_row: &mut [T],
+    task: impl Fn(usize, &mut [T], &mut [T]) + Sync,
+) {
+    if n * d < SEQUENTIAL {
+        return task(0, rows, per_row);
+    }
+    rows.par_chunks_mut(ROWS_PER_TASK * d)
+        .zip(per_row.par_chunks_mut(ROWS_PER_TASK))
+        .enumerate()
+        .for_each(|(block, (rows, per_row))| task(block * ROWS_PER_TASK, rows, per_row));
+}
+
+/// One row: logits in, errors out, the log-probability returned.
+fn score_row<T: Real>(x: &[T], logits: &mut [T], bias: &[T]) -> T {
+    vectorised(
+        #[inline(always)]
+        || {
+            let mut nats = [T::ZERO; LANES];
+            for ((x, l), b) in x.chunks(LANES).zip(logits.chunks_mut(LANES)).zip(bias.chunks(LANES)) {
+                for (((nats, x), l), b) in nats.iter_mut().zip(x).zip(l).zip(b) {
+                    let Cell { log1p, mean, logit } = Cell::at(*l + *b);
+                    let on = if *x > T::ZERO { *x * (-logit).max0() } else { T::ZERO };
+                    let off = if *x < T::ONE { (T::ONE - *x) * logit.max0() } else { T::ZERO };
+                    *nats += log1p + on + off;
+                    *l = *x - mean;
+                }
+            }
+            -sum_lanes(nats)
+        },
+    )
+}
+
+/// One row: uniforms in and the sample out, logits in and errors out, the log-probability returned.
+fn draw_row<T: Real, const DEFENCE: bool>(x: &mut [T], logits: &mut [T], bias: &[T]) -> T {
+    vectorised(
+        #[inline(always)]
+        || {
+            let half = T::ONE / (T::ONE + T::ONE);
+            let mut nats = [T::ZERO; LANES];
+            for ((x, l), b) in x.chunks_mut(LANES).zip(logits.chunks_mut(LANES)).zip(bias.chunks(LANES)) {
+                for (((nats, x), l), b) in nats.iter_mut().zip(x).zip(l).zip(b) {
+                    let Cell { log1p, mean, logit } = Cell::at(*l + *b);
+                    let on = *x < if DEFENCE { half } else { mean };
+                    *nats += log1p + if on { (-logit).max0() } else { logit.max0() };
+                    *x = if on { T::ONE } else { T::ZERO };
+                    *l = *x - mean;
+                }
+            }
+            -sum_lanes(nats)
+        },
+    )
+}
+
+/// What one exponential tells about a logit.
+struct Cell<T> {
+    logit: T,
+    /// `log(1 + exp(-|l|))`
+    log1p: T,
+    /// `σ(l)`
+    mean: T,
+}
+
+impl<T: Real> Cell<T> {
+    #[inline(always)]
+    fn at(logit: T) -> Self {
+        let z = T::exp_neg(logit.abs());
+        let upper = T::ONE / (T::ONE + z);
+        Cell { logit, log1p: T::log1p_unit(z), mean: if logit >= T::ZERO { upper } else { z * upper } }
+    }
+}
+
+/// The sum of the lanes, halving: the same order on every machine.
+#[inline(always)]
+fn sum_lanes<T: Real>(mut lanes: [T; LANES]) -> T {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = lanes[i] + lanes[i + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData, Tolerance};
+    use helmholtz_core::Key;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn matrix(values: Vec<f64>, shape: [usize; 2], dtype: DType) -> Tensor<2> {
+        Tensor::from_data(TensorData::new(values, shape).convert_dtype(dtype), (&Device::flex(), dtype))
+    }
+
+    fn logits(n: usize, d: usize, dtype: DType) -> (Tensor<2>, Tensor<1>) {
+        let values = (0..n * d).map(|i| ((i * 7919 % 1000) as f64 - 500.0) / 60.0).collect();
+        let bias = (0..d).map(|j| j as f64 / 10.0 - 1.0).collect();
+        (matrix(values, [n, d], dtype), matrix(bias, [1, d], dtype).squeeze_dim(0))
+    }
+
+    fn tolerance(dtype: DType) -> Tolerance<f64> {
+        // A row of up to a thousand terms: rounding grows with the square root of their number.
+        if dtype == DType::F64 { Tolerance::rel_abs(1e-12, 1e-12) } else { Tolerance::rel_abs(2e-5, 2e-5) }
+    }
+
+    fn assert_close<const D: usize>(a: Tensor<D>, b: Tensor<D>, dtype: DType) {
+        let (a, b) = (a.into_data().convert_dtype(DType::F64), b.into_data().convert_dtype(DType::F64));
+        a.assert_approx_eq::<f64>(&b, tolerance(dtype));
+    }
+
+    #[test]
+    fn the_fused_pass_and_the_tensor_operations_are_the_same_function() {
+        for dtype in [DType::F32, DType::F64] {
+            for (n, d, k_x, k_l) in
+                [(1, 1, 1, 1), (6, 13, 3, 1), (6, 16, 1, 2), (40, 50, 1, 1), (100, 784, 10, 1)]
+            {
+                let (product, bias) = logits(n / k_l, d, dtype);
+                let x =
+                    matrix((0..n / k_x * d).map(|i| f64::from(i % 3 == 0)).collect(), [n / k_x, d], dtype);
+                let fused = score(x.clone(), product.clone(), bias.clone());
+                let plain = score_by_tensors(x, product, bias);
+                assert_close(fused.log_prob, plain.log_prob, dtype);
+                assert_close(fused.trace, plain.trace, dtype);
+            }
+        }
+    }
+
+    #[test]
+    fn the_fused_draw_and_the_tensor_operations_are_the_same_function() {
+        for dtype in [DType::F32, DType::F64] {
+            for (n, d, k) in [(3, 1, 1), (5, 7, 4), (50, 200, 10)] {
+                let (product, bias) = logits(n, d, dtype);
+                let draws = Draws::new(Key::new(5), n, k);
+                let marked: Vec<bool> = (0..n * k).map(|i| i % 3 == 0).collect();
+                for defence in [None, Some(&marked[..])] {
+                    let fused = draw(product.clone(), bias.clone(), &draws, defence);
+                    let plain = draw_by_tensors(product.clone(), bias.clone(), &draws, defence);
+                    assert_close(fused.x, plain.x, dtype);
+                    assert_close(fused.scored.log_prob, plain.scored.log_prob, dtype);
+                    assert_close(fused.scored.trace, plain.scored.trace, dtype);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn infinite_logits_cost_nothing_on_the_right_side_and_everything_on_the_wrong_one() {
+        let (inf, dtype) = (f64::INFINITY, DType::F32);
+        for by_tensors in [false, true] {
+            let score = if by_tensors { score_by_tensors } else { score };
+            let x = matrix(vec![1.0, 0.0, 1.0, 0.0], [4, 1], dtype);
+            let l = matrix(vec![inf, -inf, -inf, inf], [4, 1], dtype);
+            let Scored { log_prob, trace } = score(x, l, Tensor::zeros([1], &Device::flex()));
+            assert_eq!(
+                log_prob.into_data().try_to_vec::<f32>().unwrap(),
+                [0.0, 0.0, f32::NEG_INFINITY, f32::NEG_INFINITY]
+            );
+            assert_eq!(trace.into_data().try_to_vec::<f32>().unwrap(), [0.0, 0.0, 1.0, -1.0]);
+        }
+    }
+
+    #[test]
+    fn an_undefined_logit_is_never_hidden() {
+        let x = matrix(vec![1.0, 1.0], [1, 2], DType::F64);
+        let l = matrix(vec![0.0, f64::NAN], [1, 2], DType::F64);
+        let scored = score(x, l, Tensor::zeros([2], (&Device::flex(), DType::F64)));
+        assert!(scored.log_prob.into_scalar::<f64>().is_nan());
+    }
+
+    #[test]
+    fn the_error_is_the_gradient_by_finite_differences() {
+        let (product, bias) = logits(2, 5, DType::F64);
+        let x = matrix(vec![1.0, 0.0, 1.0, 0.3, 0.0, 0.0, 1.0, 1.0, 0.7, 0.0], [2, 5], DType::F64);
+        let error =
+            score(x.clone(), product.clone(), bias.clone()).trace.into_data().try_to_vec::<f64>().unwrap();
+        let step = 1e-6;
+        for i in 0..10 {
+            let moved = |by: f64| {
+                let mut values = product.clone().into_data().try_to_vec::<f64>().unwrap();
+                values[i] += by;
+                score(x.clone(), matrix(values, [2, 5], DType::F64), bias.clone())
+                    .log_prob
+                    .sum()
+                    .into_scalar::<f64>()
+            };
+            // Central differences of a smooth function: error of order step², rounding of order 1e-16 / step.
+            assert!(((moved(step) - moved(-step)) / (2.0 * step) - error[i]).abs() < 1e-8);
+        }
+    }
+
+    #[test]
+    fn the_tape_yields_the_value_and_the_error_of_the_fused_pass() {
+        let (product, _) = logits(6, 9, DType::F64);
+        let x = matrix((0..27).map(|i| f64::from(i % 2 == 0)).collect(), [3, 9], DType::F64);
+        let tracked = product.clone().autodiff().require_grad();
+        let value = log_prob(x.clone().autodiff(), tracked.clone());
+        let plain = score_by_tensors(x, product, Tensor::zeros([9], (&Device::flex(), DType::F64)));
+        assert_close(value.clone().inner(), plain.log_prob, DType::F64);
+        assert_close(tracked.grad(&value.sum().backward()).unwrap(), plain.trace, DType::F64);
+    }
+
+    #[test]
+    fn the_tape_survives_infinite_logits() {
+        let inf = f64::INFINITY;
+        let tracked = matrix(vec![inf, -inf, 0.0], [3, 1], DType::F64).autodiff().require_grad();
+        let x = matrix(vec![1.0, 1.0, 1.0], [3, 1], DType::F64).autodiff();
+        let value = log_prob(x, tracked);
+        assert_eq!(value.inner().into_data().try_to_vec::<f64>().unwrap()[..2], [0.0, -inf]);
+    }
+
+    #[test]
+    fn frequencies_of_a_draw_follow_the_mean() {
+        // 40 000 draws per unit; 8 comparisons at 5 standard deviations: false alarms below 5e-6.
+        let product = matrix((0..8).map(|j| f64::from(j) - 4.0).collect(), [1, 8], DType::F32);
+        let draws = Draws::new(Key::new(2), 1, 40_000);
+        let drawn = draw(product.clone(), Tensor::zeros([8], &Device::flex()), &draws, None);
+        let frequency = drawn.x.mean_dim(0).into_data().try_to_vec::<f32>().unwrap();
+        for (j, f) in frequency.into_iter().enumerate() {
+            let mean = 1.0 / (1.0 + (4.0 - j as f64).exp());
+            assert!(
+                (f64::from(f) - mean).abs() < 5.0 * (mean * (1.0 - mean) / 40_000.0).sqrt(),
+                "unit {j}: {f}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn probabilities_of_both_values_add_to_one(l in -80.0f64..80.0, b in -5.0f64..5.0) {
+            let probability = |x: f64| {
+                let bias = matrix(vec![b], [1, 1], DType::F64).squeeze_dim(0);
+                score(matrix(vec![x], [1, 1], DType::F64), matrix(vec![l], [1, 1], DType::F64), bias)
+                    .log_prob.into_scalar::<f64>().exp()
+            };
+            prop_assert!((probability(0.0) + probability(1.0) - 1.0).abs() < 1e-12);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Importance weights in log space.
+//!
+//! Rows are observations, columns their samples. An infinite or undefined weight is never hidden:
+//! a row whose every weight is zero has `log Σ exp = -inf` and NaN as normalised weights, which a
+//! training run reports as a non-finite loss, and so has a row with an infinite weight.
+
+use burn::tensor::Tensor;
+
+/// `log Σ_k exp(log w_k)` along the rows: `[batch, k]` to `[batch]`.
+///
+/// Stable at ±infinity: the maximum is taken out only where it is finite.
+pub fn log_sum_exp(log_weights: Tensor<2>) -> Tensor<1> {
+    let max = log_weights.clone().max_dim(1);
+    let finite_max = max.clone().mask_fill(max.is_finite().bool_not(), 0.0);
+    let sum = (log_weights - finite_max.clone()).exp().sum_dim(1);
+    (sum.log() + finite_max).squeeze_dim::<1>(1)
+}
+
+/// `log 1/K Σ_k exp(log w_k)` along the rows: `[batch, k]` to `[batch]`.
+pub fn log_mean_exp(log_weights: Tensor<2>) -> Tensor<1> {
+    let [_, k] = log_weights.dims();
+    log_sum_exp(log_weights) - (k as f64).ln()
+}
+
+/// `w_k / Σ_k w_k` along the rows: `[batch, k]`. NaN where every weight of a row is zero.
+pub fn normalise(log_weights: Tensor<2>) -> Tensor<2> {
+    let total = log_sum_exp(log_weights.clone()).unsqueeze_dim::<2>(1);
+    (log_weights - total).exp()
+}
+
+/// The effective sample size `1 / Σ_k w_k²` of normalised weights, as a share of K: `[batch]`.
+pub fn effective_share(weights: Tensor<2>) -> Tensor<1> {
+    let [_, k] = weights.dims();
+    (weights.square().sum_dim(1) * k as f64).recip().squeeze_dim::<1>(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const INF: f32 = f32::INFINITY;
+
+    fn rows<const N: usize, const K: usize>(values: [[f32; K]; N]) -> Tensor<2> {
+        Tensor::from_floats(values, &Device::flex())
+    }
+
+    fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.into_data().try_to_vec().unwrap()
+    }
+
+    #[test]
+    fn infinities_keep_their_meaning() {
+        let log_w = rows([[-INF, 0.0], [-INF, -INF], [INF, 0.0], [0.0, 0.0]]);
+        let sums = values(log_sum_exp(log_w.clone()));
+        assert_eq!(sums[..3], [0.0, -INF, INF]);
+        assert!((sums[3] - 2f32.ln()).abs() < 1e-7);
+        let weights = values(normalise(log_w));
+        assert_eq!(weights[..2], [0.0, 1.0]);
+        assert!(weights[2].is_nan() && weights[3].is_nan(), "a row of zero weights must not pass for a row");
+        assert!(weights[4].is_nan(), "an infinite weight must not pass for a number");
+    }
+
+    #[test]
+    fn an_undefined_weight_is_never_hidden() {
+        assert!(values(log_sum_exp(rows([[f32::NAN, 0.0]])))[0].is_nan());
+        assert!(values(log_sum_exp(rows([[0.0, f32::NAN]])))[0].is_nan());
+    }
+
+    #[test]
+    fn one_sample_has_the_weight_one_to_the_bit() {
+        for log_w in [-1e30, -745.25, -0.1, 0.0, 3.7, 1e30] {
+            assert_eq!(values(normalise(rows([[log_w]]))), [1.0]);
+            assert_eq!(values(log_mean_exp(rows([[log_w]]))), [log_w]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_common_factor_moves_the_sum_and_leaves_the_weights(a in -50f32..50.0, b in -50f32..50.0, c in -500f32..500.0) {
+            let (plain, moved) = (rows([[a, b]]), rows([[a + c, b + c]]));
+            let (s, t) = (values(log_mean_exp(plain.clone()))[0], values(log_mean_exp(moved.clone()))[0]);
+            prop_assert!((t - s - c).abs() < 2e-4);
+            for (v, w) in values(normalise(plain)).into_iter().zip(values(normalise(moved))) {
+                prop_assert!((v - w).abs() < 2e-4);
+            }
+        }
+
+        #[test]
+        fn the_effective_share_lies_between_one_in_k_and_one(a in -9f32..9.0, b in -9f32..9.0, c in -9f32..9.0) {
+            let share = values(effective_share(normalise(rows([[a, b, c]]))))[0];
+            prop_assert!((1.0 / 3.0 - 1e-5..=1.0 + 1e-5).contains(&share));
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The two element types, with the elementary functions that vectorise.
+//!
+//! Both functions are polynomials after an exact range reduction, without branches, tables or
+//! saturating casts, so that a loop over them becomes vector code.
+
+use burn::tensor::Element;
+use helmholtz_noise::Uniform;
+
+/// Values handled side by side; one AVX-512 register of f32.
+pub(crate) const LANES: usize = 16;
+
+/// f32 or f64.
+pub(crate) trait Real:
+    Element
+    + Uniform
+    + Copy
+    + PartialOrd
+    + std::ops::Add<Output = Self>
+    + std::ops::Sub<Output = Self>
+    + std::ops::Mul<Output = Self>
+    + std::ops::Div<Output = Self>
+    + std::ops::Neg<Output = Self>
+    + std::ops::AddAssign
+{
+    const ZERO: Self;
+    const ONE: Self;
+
+    fn abs(self) -> Self;
+    fn max0(self) -> Self;
+    /// `exp(-a)` for `a >= 0`, to about one unit in the last place; zero where it would be subnormal.
+    fn exp_neg(a: Self) -> Self;
+    /// `log(1 + z)` for `z` in [0, 1], to about one unit in the last place.
+    fn log1p_unit(z: Self) -> Self;
+    fn mul_add(self, a: Self, b: Self) -> Self;
+}
+
+macro_rules! real {
+    ($T:ty, $Bits:ty, $mantissa:expr, $bias:expr, $magic:expr, $largest:expr, $ln2_high:expr, $ln2_low:expr,
+     $exp_terms:expr, $log_terms:expr) => {
+        impl Real for $T {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+
+            #[inline(always)]
+            fn abs(self) -> Self {
+                <$T>::abs(self)
+            }
+
+            #[inline(always)]
+            fn max0(self) -> Self {
+                if self > 0.0 { self } else { 0.0 }
+            }
+
+            #[inline(always)]
+            fn mul_add(self, a: Self, b: Self) -> Self {
+                <$T>::mul_add(self, a, b)
+            }
+
+            #[inline(always)]
+            fn exp_neg(a: Self) -> Self {
+                // -a = n ln 2 + r with |r| <= ln 2 / 2. Adding the magic number leaves n, rounded,
+                // in the low bits of the mantissa, which an `as` cast would fetch by a slow
+                // saturating conversion.
+                let within = if a < $largest { a } else { $largest };
+                let shifted = (-within).mul_add(std::f64::consts::LOG2_E as $T, $magic);
+                let n = shifted - $magic;
+                let r = n.mul_add(-$ln2_high, -within);
+                let r = n.mul_add(-$ln2_low, r);
+                // exp(r) = Σ rⁱ / i!, by Horner; the first term left out is below one ulp.
+                let mut sum = 1.0;
+                let mut i = $exp_terms;
+                while i > 0 {
+                    sum = Real::mul_add(sum, r * (1.0 / i as $T), 1.0);
+                    i -= 1;
+                }
+                let exponent = shifted.to_bits().wrapping_sub(<$T>::to_bits($magic)).wrapping_add($bias);
+                let scaled = sum * <$T>::from_bits(exponent << $mantissa);
+                if a > $largest { 0.0 } else { scaled + (a - a) }
+            }
+
+            #[inline(always)]
+            fn log1p_unit(z: Self) -> Self {
+                // log(1 + z) = 2 artanh(s) = 2 s Σ s²ⁱ / (2 i + 1) with s = z / (2 + z) <= 1/3.
+                let s = z / (2.0 + z);
+                let s2 = s * s;
+                let mut sum = 1.0 / (2 * $log_terms + 1) as $T;
+                let mut i = $log_terms;
+                while i > 0 {
+                    i -= 1;
+                    sum = Real::mul_add(sum, s2, 1.0 / (2 * i + 1) as $T);
+                }
+                2.0 * s * sum
+            }
+        }
+    };
+}
+
+// ln 2 is split so that n times the high part is exact. 87 and 708 are just above the arguments
+// at which exp(-a) leaves the normal numbers.
+real!(f32, u32, 23, 127, 12_582_912.0, 87.0, 0.693_359_4, -2.121_944_4e-4, 7, 8);
+real!(
+    f64,
+    u64,
+    52,
+    1023,
+    6_755_399_441_055_744.0,
+    708.0,
+    0.693_147_180_369_123_8,
+    1.908_214_929_270_587_7e-10,
+    13,
+    17
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_neg_is_exact_to_rounding() {
+        for i in 0..200_000 {
+            let a = f64::from(i) * 87.0 / 200_000.0;
+            let (single, double) = (f32::exp_neg(a as f32), f64::exp_neg(8.0 * a));
+            assert!(
+                (f64::from(single) / (-f64::from(a as f32)).exp() - 1.0).abs() < 2.5e-7,
+                "f32 at {a}: {single}"
+            );
+            assert!((double / (-8.0 * a).exp() - 1.0).abs() < 1e-15, "f64 at {a}: {double}");
+        }
+        assert_eq!((f32::exp_neg(f32::INFINITY), f32::exp_neg(0.0)), (0.0, 1.0));
+        assert_eq!((f64::exp_neg(f64::INFINITY), f64::exp_neg(0.0)), (0.0, 1.0));
+        assert!(f32::exp_neg(f32::NAN).is_nan() && f64::exp_neg(f64::NAN).is_nan());
+    }
+
+    #[test]
+    fn log1p_is_exact_to_rounding() {
+        for i in 0..=100_000 {
+            let z = f64::from(i) / 100_000.0;
+            let (single, exact) = (f64::from(f32::log1p_unit(z as f32)), f64::from(z as f32).ln_1p());
+            assert!((single - exact).abs() <= 3e-7 * exact, "f32 at {z}: {single}");
+            assert!((f64::log1p_unit(z) - z.ln_1p()).abs() <= 1e-15 * z.ln_1p(), "f64 at {z}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Row weights and sums over rows: what turns errors into a gradient.
+//!
+//! The gradient of `Σᵢ wᵢ log p(xᵢ | yᵢ)` in the weights of a layer is `Yᵀ diag(w) E`, in its bias
+//! the column sums of `diag(w) E`, with the errors `E` of [`bernoulli::score`](crate::bernoulli::score).
+
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+
+use crate::bernoulli::SEQUENTIAL;
+use crate::host::{self, common_dtype, for_real, in_host_memory, repeats};
+use crate::real::Real;
+use crate::simd::vectorised;
+
+/// Rows that are summed before the sums of blocks are: fixed, so that the result is.
+const BLOCK: usize = 64;
+
+/// `diag(w) E`, summed over every `k` consecutive rows, and its column sums.
+///
+/// # Shapes
+/// - `errors`: `[n, d]`, `weights`: `[n]`; output `[n / k, d]` and `[d]`
+pub fn weigh(errors: Tensor<2>, weights: Tensor<1>, k: usize) -> (Tensor<2>, Tensor<1>) {
+    let [n, _] = errors.dims();
+    assert_eq!(weights.dims(), [n], "one weight for each row");
+    let n_out = repeats(n, k);
+    if in_host_memory(&errors.device()) {
+        let dtype = common_dtype(errors.dtype(), weights.dtype());
+        for_real!(dtype, T => weigh_on_host::<T>(errors, weights, n_out))
+    } else {
+        weigh_by_tensors(errors, weights, k)
+    }
+}
+
+/// [`weigh`] by plain tensor operations, on any device.
+pub fn weigh_by_tensors(errors: Tensor<2>, weights: Tensor<1>, k: usize) -> (Tensor<2>, Tensor<1>) {
+    let [n, d] = errors.dims();
+    let weighed = errors * weights.unsqueeze_dim(1);
+    let sums = weighed.clone().sum_dim(0).squeeze_dim::<1>(0);
+    let weighed =
+        if k == 1 { weighed } else { weighed.reshape([n / k, k, d]).sum_dim(1).squeeze_dim::<2>(1) };
+    (weighed, sums)
+}
+
+/// The sum of the squares of all elements: `[1]`.
+pub fn sum_of_squares<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
+    tensor.square().sum()
+}
+
+fn weigh_on_host<T: Real>(errors: Tensor<2>, weights: Tensor<1>, n_out: usize) -> (Tensor<2>, Tensor<1>) {
+    let device = errors.device();
+    let [n, d] = errors.dims();
+    let k = n / n_out;
+    let (mut errors, weights) = (host::values::<T, 2>(errors), host::values::<T, 1>(weights));
+    let mut summed = if k == 1 { Vec::new() } else { vec![T::ZERO; n_out * d] };
+    let n_blocks = n_out.div_ceil(BLOCK);
+    let mut sums = vec![T::ZERO; n_blocks * d];
+    let task = |errors: &mut [T], summed: &mut [T], sums: &mut [T], weights: &[T]| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for (i, (error, weight)) in errors.chunks_exact_mut(d).zip(weights).enumerate() {
+                    if k == 1 {
+                        for (e, sum) in error.iter_mut().zip(sums.iter_mut()) {
+                            *e = *e * *weight;
+                            *sum += *e;
+                        }
+                    } else {
+                        let group = &mut summed[i / k * d..][..d];
+                        for ((e, sum), g) in error.iter().zip(sums.iter_mut()).zip(group) {
+                            let weighed = *e * *weight;
+                            *g += weighed;
+                            *sum += weighed;
+                        }
+                    }
+                }
+            },
+        );
+    };
+    if k == 1 {
+        let blocks =
+            errors.par_chunks_mut(BLOCK * d).zip(sums.par_chunks_mut(d)).zip(weights.par_chunks(BLOCK));
+        let blocks = blocks.with_min_len(if n * d < SEQUENTIAL { n_blocks } else { 1 });
+        blocks.for_each(|((errors, sums), weights)| task(errors, &mut [], sums, weights));
+    } else {
+        let blocks = errors
+            .par_chunks_mut(BLOCK * k * d)
+            .zip(summed.par_chunks_mut(BLOCK * d))
+            .zip(sums.par_chunks_mut(d))
+            .zip(weights.par_chunks(BLOCK * k));
+        let blocks = blocks.with_min_len(if n * d < SEQUENTIAL { n_blocks } else { 1 });
+        blocks.for_each(|(((errors, summed), sums), weights)| task(errors, summed, sums, weights));
+    }
+    let mut total = vec![T::ZERO; d];
+    for block in sums.chunks_exact(d) {
+        for (total, sum) in total.iter_mut().zip(block) {
+            *total += *sum;
+        }
+    }
+    let weighed = if k == 1 { errors } else { summed };
+    (host::tensor(weighed, [n_out, d], &device), host::tensor(total, [d], &device))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{DType, Device, TensorData, Tolerance};
+
+    use super::*;
+
+    #[test]
+    fn the_fused_pass_and_the_tensor_operations_are_the_same_function() {
+        for (n, d, k) in [(1, 1, 1), (6, 5, 3), (200, 7, 1), (1000, 50, 10), (300, 33, 1)] {
+            for dtype in [DType::F32, DType::F64] {
+                let tensor = |n: usize, seed: usize| {
+                    let values: Vec<f64> = (0..n).map(|i| ((i * seed) % 17) as f64 / 8.0 - 1.0).collect();
+                    Tensor::<1>::from_data(
+                        TensorData::new(values, [n]).convert_dtype(dtype),
+                        (&Device::flex(), dtype),
+                    )
+                };
+                let (errors, weights) = (tensor(n * d, 5).reshape([n, d]), tensor(n, 3));
+                let (fused, sums) = weigh(errors.clone(), weights.clone(), k);
+                let (plain, plain_sums) = weigh_by_tensors(errors, weights, k);
+                let tolerance = Tolerance::<f64>::rel_abs(1e-5, 1e-4);
+                let data = |t: Tensor<2>| t.into_data().convert_dtype(DType::F64);
+                data(fused).assert_approx_eq::<f64>(&data(plain), tolerance);
+                data(sums.unsqueeze()).assert_approx_eq::<f64>(&data(plain_sums.unsqueeze()), tolerance);
+            }
+        }
+    }
+
+    #[test]
+    fn sums_do_not_depend_on_the_number_of_threads() {
+        let values: Vec<f32> = (0..1000 * 33).map(|i| ((i * 31) % 97) as f32 * 0.013 - 0.5).collect();
+        let sums = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let errors = Tensor::<1>::from_floats(values.as_slice(), &Device::flex()).reshape([1000, 33]);
+                let weights = Tensor::<1>::from_floats(&values[..1000], &Device::flex());
+                weigh(errors, weights, 1).1.into_data().try_to_vec::<f32>().unwrap()
+            })
+        };
+        assert_eq!(sums(1), sums(2));
+        assert_eq!(sums(1), sums(4));
+    }
+}

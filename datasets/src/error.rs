@@ -1,0 +1,212 @@
+//! What can go wrong with data: what was wrong, where, the value found, what to do next.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a data set could not be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// No protocol has this id.
+    #[error("there is no data set `{id}`{hint}; known are {known} and file:TRAIN[,VALID[,TEST]]")]
+    UnknownId {
+        /// The id asked for.
+        id: String,
+        /// `: did you mean ...?` or nothing.
+        hint: String,
+        /// The ids of the catalogue.
+        known: String,
+    },
+
+    /// A `file:` id that does not name one to three files.
+    #[error("`{id}` {problem}; write file:TRAIN[,VALID[,TEST]], the paths separated by commas")]
+    FileId {
+        /// The id asked for.
+        id: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+
+    /// Files of a protocol that are not there.
+    #[error("{protocol} needs {}; {advice}", listed(.paths))]
+    Missing {
+        /// The protocol, `id@version`.
+        protocol: String,
+        /// The files that are not there.
+        paths: Vec<PathBuf>,
+        /// Where they come from and where to put them.
+        advice: String,
+    },
+
+    /// A user's file that is not there.
+    #[error("there is no file {}; relative paths start from the current directory", .path.display())]
+    NoFile {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A file whose name does not say how its values are separated.
+    #[error("{}: the format is not known from the name; use .amat (values separated by spaces) \
+             or .data (by commas), each also with .gz", .path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// The operating system could not read a file to its end.
+    #[error("{}: cannot be read after {rows} rows ({cause}); check the path and its permissions", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Whole rows that were read before.
+        rows: usize,
+        /// What the operating system said.
+        #[source]
+        cause: io::Error,
+    },
+
+    /// A gzip file that ends too early or is damaged.
+    #[error("{}: the gzip data is truncated or damaged after {rows} rows ({cause}); copy or download it again",
+            .path.display())]
+    Gzip {
+        /// The file.
+        path: PathBuf,
+        /// Whole rows that were read before.
+        rows: usize,
+        /// What the decoder said.
+        #[source]
+        cause: io::Error,
+    },
+
+    /// A file without rows.
+    #[error("{}: the file holds no rows; copy or download it again", .path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A file whose text never seems to end.
+    #[error("{}: stopped after {limit} bytes of text and {rows} rows; split the file, or check that it is data",
+            .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Bytes of text that are accepted.
+        limit: u64,
+        /// Whole rows that were read before.
+        rows: usize,
+    },
+
+    /// A line too long to be a row.
+    #[error("{}, line {line}: the line is longer than {limit} bytes; write one row of values a line",
+            .path.display())]
+    LineTooLong {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// Bytes that are accepted in a line.
+        limit: u64,
+    },
+
+    /// A value other than 0 and 1.
+    #[error("{}, line {line}, column {column}: found `{value}` where 0 or 1 is wanted, {separators}; \
+             binarize the values first", .path.display())]
+    NotBinary {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The number of the value in its row, from 1.
+        column: usize,
+        /// What was found, cut short if it is long.
+        value: String,
+        /// How the values of this format are separated.
+        separators: &'static str,
+    },
+
+    /// A row with too few or too many values.
+    #[error("{}, line {line}: found {found} values where {expected} are wanted; the file may be cut off, \
+             or be another data set's", .path.display())]
+    RowLength {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// Values found.
+        found: usize,
+        /// Values wanted: the protocol's, or those of the file's first row.
+        expected: usize,
+    },
+
+    /// A file with too few or too many rows for its protocol.
+    #[error("{}: found {found} rows where {protocol} has {expected}; use the original file, or name \
+             your own as file:TRAIN[,VALID[,TEST]]", .path.display())]
+    RowCount {
+        /// The file.
+        path: PathBuf,
+        /// The protocol, `id@version`.
+        protocol: String,
+        /// Rows found.
+        found: usize,
+        /// Rows of the protocol.
+        expected: usize,
+    },
+
+    /// A user's files that do not fit together.
+    #[error("{}: rows of {found} values, but those of {} have {expected}; give files of the same width",
+            .path.display(), .train.display())]
+    Widths {
+        /// The file.
+        path: PathBuf,
+        /// Values in its rows.
+        found: usize,
+        /// The training file.
+        train: PathBuf,
+        /// Values in the rows of the training file.
+        expected: usize,
+    },
+
+    /// Too few rows to hold some out.
+    #[error("{}: {rows} row is too few to hold validation rows out; add rows, or name a file of \
+             validation rows as file:TRAIN,VALID", .path.display())]
+    TooFewRows {
+        /// The training file.
+        path: PathBuf,
+        /// Its rows.
+        rows: usize,
+    },
+
+    /// Files that are well formed and hold other values than the protocol's.
+    #[error(
+        "{protocol}: the values have data_sha256 {found}, those of the protocol {expected}; \
+             use the original files, or name your own variant as file:TRAIN,VALID,TEST"
+    )]
+    OtherValues {
+        /// The protocol, `id@version`.
+        protocol: String,
+        /// The hash of the protocol.
+        expected: &'static str,
+        /// The hash of the values found.
+        found: String,
+    },
+
+    /// A generator that does not draw the protocol's values.
+    #[error(
+        "{protocol}: this build draws values with data_sha256 {found} where the protocol has {expected}; \
+             results would not compare, so please report it together with the platform"
+    )]
+    OtherDraws {
+        /// The protocol, `id@version`.
+        protocol: String,
+        /// The hash of the protocol.
+        expected: &'static str,
+        /// The hash of the values drawn.
+        found: String,
+    },
+}
+
+fn listed(paths: &[PathBuf]) -> String {
+    let paths: Vec<String> = paths.iter().map(|path: &PathBuf| Path::display(path).to_string()).collect();
+    paths.join(", ")
+}

@@ -1,0 +1,44 @@
+//! Rows drawn side by side, each from a key of its own.
+
+use helmholtz_noise::{Key, Role, Stream};
+use rayon::prelude::*;
+
+use crate::Split;
+
+/// Three splits of the given sizes, every row filled by `draw`.
+///
+/// Row `i` of split `s` reads the stream of `Key::new(seed).child(Role::Data).child(s).child(i)`:
+/// the values depend on the seed alone, on any number of threads.
+pub fn splits(
+    seed: u64,
+    sizes: [usize; 3],
+    width: usize,
+    draw: impl Fn(&mut Stream, &mut [u8]) + Sync,
+) -> [Split; 3] {
+    let key = Key::new(seed).child(Role::Data);
+    [0, 1, 2].map(|split| {
+        let (key, rows) = (key.child(split), sizes[split]);
+        let mut values = vec![0; rows * width];
+        values
+            .par_chunks_exact_mut(width)
+            .enumerate()
+            .with_min_len(64)
+            .for_each(|(i, row)| draw(&mut Stream::new(key.child(i)), row));
+        Split::new(rows, width, values)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_differ_and_do_not_depend_on_how_many_there_are() {
+        let coin = |stream: &mut Stream, row: &mut [u8]| row.fill_with(|| stream.below(2) as u8);
+        let [few, _, other] = splits(1, [10, 5, 10], 64, coin);
+        let [many, ..] = splits(1, [1000, 5, 10], 64, coin);
+        assert_eq!(few.values(), &many.values()[..640]);
+        assert_ne!(few.row(0), few.row(1));
+        assert_ne!(few, other);
+    }
+}

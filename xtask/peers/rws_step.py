@@ -1,0 +1,353 @@
+"""One reweighted wake-sleep training step of a sigmoid belief network, in PyTorch
+(eager or torch.compile) and JAX (jit): the peers of the training-step benchmark.
+
+    python rws_step.py --framework torch-eager|torch-compile|jax \
+        --layers 200,200,200 --visible 784 --batch 100 --samples 10 --threads 2
+
+A long-lived process that works only when told to, so that a caller can alternate
+between several. After the warm-up it prints {"ready": true, ...}; then it answers
+each line on stdin with one JSON line on stdout:
+
+    run N               {"ms": [one per step], "loss": the last loss}
+    gemm M K N REPEATS  {"ms": [one per product]}, a float32 matmul [M,K] x [K,N]
+    quit, or the end of stdin: exits
+
+A bad command is answered {"error": ...}. All else goes to stderr.
+
+The step: a batch of rows chosen at random from a fixed binary matrix; K samples
+per row from q, drawn layer by layer; w = softmax over K of log p(x,h) - log q(h|x),
+held constant; the loss -mean_b sum_k w (log p + log q); its gradients by autodiff;
+Adam. The first recognition layer runs on B rows, and x is never repeated K times.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import sys
+import time
+
+WARM_UP = 30
+ROWS = 1000
+LEARNING_RATE, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
+# An OpenMP worker spins for some milliseconds after its last task; a reply is held
+# back this long so that it is asleep when the caller turns to another peer.
+SETTLE_S = 0.05
+
+
+def initial_parameters(visible, layers, seed=0):
+    """A flat list of float32 arrays: recognition (R, c) from x up, generative (W, b)
+    from x up, and last the top layer's bias a. Glorot-uniform weights, zero biases."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+
+    def glorot(fan_in, fan_out):
+        bound = (6.0 / (fan_in + fan_out)) ** 0.5
+        return rng.uniform(-bound, bound, (fan_in, fan_out)).astype(np.float32)
+
+    sizes = [visible, *layers]
+    zeros = lambda n: np.zeros(n, np.float32)
+    recognition = [a for m, n in zip(sizes, sizes[1:]) for a in (glorot(m, n), zeros(n))]
+    generative = [a for m, n in zip(sizes, sizes[1:]) for a in (glorot(n, m), zeros(m))]
+    return recognition + generative + [zeros(sizes[-1])]
+
+
+def split(params):
+    """The list of `initial_parameters` as (recognition pairs, generative pairs, a)."""
+    depth = (len(params) - 1) // 4
+    pairs = list(zip(params[0:-1:2], params[1:-1:2]))
+    return pairs[:depth], pairs[depth:], params[-1]
+
+
+def data_matrix(visible, rows=ROWS, seed=1):
+    import numpy as np
+
+    return (np.random.default_rng(seed).random((rows, visible)) < 0.13).astype(np.float32)
+
+
+# ---------------------------------------------------------------------- PyTorch
+
+
+def torch_loss(params, x, mean, samples, draw):
+    """`draw(layer, logits)` gives the samples: [B, K, n] of the first layer for
+    logits [B, n], [B * K, n] of a later one for logits [B * K, n]."""
+    import torch
+    from torch.nn.functional import softplus
+
+    recognition, generative, top = split(params)
+    batch = x.shape[0]
+    shape = (batch, samples)
+    hidden = []
+    for layer, (r, c) in enumerate(recognition):
+        if layer == 0:
+            z = torch.addmm(c, x - mean, r)
+            h = draw(0, z.detach())
+            log_q = torch.bmm(h, z.unsqueeze(2)).squeeze(2) - softplus(z).sum(1, keepdim=True)
+            h = h.reshape(batch * samples, -1)
+        else:
+            z = torch.addmm(c, h, r)
+            h = draw(layer, z.detach())
+            log_q = log_q + (h * z - softplus(z)).sum(1).view(shape)
+        hidden.append(h)
+    log_p = torch.mv(hidden[-1], top).view(shape) - softplus(top).sum()
+    for layer, (w, b) in enumerate(generative):
+        z = torch.addmm(b, hidden[layer], w)
+        if layer == 0:
+            z = z.view(batch, samples, -1)
+            log_p = log_p + torch.bmm(z, x.unsqueeze(2)).squeeze(2) - softplus(z).sum(2)
+        else:
+            log_p = log_p + (hidden[layer - 1] * z - softplus(z)).sum(1).view(shape)
+    weights = torch.softmax((log_p - log_q).detach(), 1)
+    return -(weights * (log_p + log_q)).sum() / batch
+
+
+def torch_draw(samples):
+    import torch
+
+    def draw(layer, logits):
+        p = torch.sigmoid(logits)
+        if layer == 0:
+            p = p.unsqueeze(1).expand(-1, samples, -1)
+        return (torch.rand(p.shape) < p).to(p.dtype)
+
+    return draw
+
+
+class Torch:
+    def __init__(self, args):
+        import torch
+
+        self.torch, self.version = torch, torch.__version__
+        torch.set_num_threads(args.threads)
+        torch.manual_seed(2)
+        self.threads = torch.get_num_threads()
+        params = [
+            torch.from_numpy(a).requires_grad_() for a in initial_parameters(args.visible, args.layers)
+        ]
+        data = torch.from_numpy(data_matrix(args.visible))
+        mean = data.mean(0)
+        draw = torch_draw(args.samples)
+        optimiser = torch.optim.Adam(
+            params, lr=LEARNING_RATE, betas=(BETA1, BETA2), eps=EPSILON, fused=True
+        )
+
+        def forward():
+            x = data.index_select(0, torch.randint(data.shape[0], (args.batch,)))
+            return torch_loss(params, x, mean, args.samples, draw)
+
+        if args.framework == "torch-compile":
+            forward = torch.compile(forward, fullgraph=True, dynamic=False)
+
+        def step():
+            loss = forward()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            return loss
+
+        self.step = step
+
+    def loss(self, value):
+        return value.item()
+
+    def gemm(self, m, k, n):
+        a, b = self.torch.randn(m, k), self.torch.randn(k, n)
+        return lambda: self.torch.mm(a, b)
+
+
+# -------------------------------------------------------------------------- JAX
+
+
+def jax_softplus(z):
+    import jax.numpy as jnp
+
+    return jnp.maximum(z, 0.0) + jnp.log1p(jnp.exp(-jnp.abs(z)))
+
+
+def jax_loss(params, x, mean, samples, draw):
+    """As `torch_loss`."""
+    import jax
+    import jax.numpy as jnp
+
+    softplus, constant = jax.nn.softplus, jax.lax.stop_gradient
+    recognition, generative, top = split(params)
+    batch = x.shape[0]
+    shape = (batch, samples)
+    hidden = []
+    for layer, (r, c) in enumerate(recognition):
+        if layer == 0:
+            z = (x - mean) @ r + c
+            h = draw(0, constant(z))
+            log_q = (h * z[:, None, :]).sum(2) - softplus(z).sum(1, keepdims=True)
+            h = h.reshape(batch * samples, -1)
+        else:
+            z = h @ r + c
+            h = draw(layer, constant(z))
+            log_q = log_q + (h * z - softplus(z)).sum(1).reshape(shape)
+        hidden.append(h)
+    log_p = (hidden[-1] @ top).reshape(shape) - softplus(top).sum()
+    for layer, (w, b) in enumerate(generative):
+        z = hidden[layer] @ w + b
+        if layer == 0:
+            z = z.reshape(batch, samples, -1)
+            log_p = log_p + (x[:, None, :] * z - softplus(z)).sum(2)
+        else:
+            log_p = log_p + (hidden[layer - 1] * z - softplus(z)).sum(1).reshape(shape)
+    weights = jax.nn.softmax(constant(log_p - log_q), 1)
+    return -(weights * (log_p + log_q)).sum() / batch
+
+
+def jax_draw(key, samples):
+    import jax
+    import jax.numpy as jnp
+
+    def draw(layer, logits):
+        p = jax.nn.sigmoid(logits)
+        if layer == 0:
+            p = jnp.broadcast_to(p[:, None, :], (p.shape[0], samples, p.shape[1]))
+        uniform = jax.random.uniform(jax.random.fold_in(key, layer), p.shape)
+        return (uniform < p).astype(p.dtype)
+
+    return draw
+
+
+def jax_adam(params, grads, m, v, t):
+    import jax
+    import jax.numpy as jnp
+
+    t = t + 1
+    c1, c2 = 1 - BETA1**t, 1 - BETA2**t
+    m = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, m, grads)
+    v = jax.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, v, grads)
+    params = jax.tree.map(
+        lambda p, m, v: p - LEARNING_RATE / c1 * m / (jnp.sqrt(v / c2) + EPSILON), params, m, v
+    )
+    return params, m, v, t
+
+
+class Jax:
+    def __init__(self, args):
+        import jax
+        import jax.numpy as jnp
+
+        jax.config.update("jax_default_prng_impl", os.environ.get("PRNG", "threefry2x32"))
+        self.jax, self.version = jax, jax.__version__
+        self.threads = args.threads
+        params = [jnp.asarray(a) for a in initial_parameters(args.visible, args.layers)]
+        zeros = lambda: [jnp.zeros_like(a) for a in params]
+        data = jnp.asarray(data_matrix(args.visible))
+        mean = data.mean(0)
+        self.state = (params, zeros(), zeros(), jnp.zeros((), jnp.float32), jax.random.key(2))
+
+        def step(state, data, mean):
+            params, m, v, t, key = state
+            key, rows, draws = jax.random.split(key, 3)
+            x = data[jax.random.randint(rows, (args.batch,), 0, data.shape[0])]
+            loss, grads = jax.value_and_grad(jax_loss)(
+                params, x, mean, args.samples, jax_draw(draws, args.samples)
+            )
+            return (*jax_adam(params, grads, m, v, t), key), loss
+
+        compiled = jax.jit(step, donate_argnums=0)
+
+        def advance():
+            self.state, loss = compiled(self.state, data, mean)
+            jax.block_until_ready((self.state, loss))
+            return loss
+
+        self.step = advance
+
+    def loss(self, value):
+        return float(value)
+
+    def gemm(self, m, k, n):
+        jax = self.jax
+        one, two = jax.random.split(jax.random.key(3))
+        a, b = jax.random.normal(one, (m, k)), jax.random.normal(two, (k, n))
+        product = jax.jit(lambda a, b: a @ b)
+        return lambda: product(a, b).block_until_ready()
+
+
+# ---------------------------------------------------------------------- serving
+
+
+def timed(function, count):
+    out, ms = None, []
+    for _ in range(count):
+        start = time.perf_counter()
+        out = function()
+        ms.append((time.perf_counter() - start) * 1e3)
+    return out, ms
+
+
+def answer(peer, words):
+    match words:
+        case ["run", count]:
+            count = int(count)
+            if count < 1:
+                raise ValueError("run needs a count of at least 1")
+            value, ms = timed(peer.step, count)
+            return {"ms": ms, "loss": peer.loss(value)}
+        case ["gemm", m, k, n, repeats]:
+            product = peer.gemm(int(m), int(k), int(n))
+            timed(product, 3)
+            return {"ms": timed(product, int(repeats))[1]}
+        case _:
+            raise ValueError("unknown command: " + " ".join(words))
+
+
+def reuse_memory():
+    """Has glibc keep freed blocks, rather than give each step's arrays back to the
+    kernel and fault them in again (what a faster allocator does, too)."""
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD
+        libc.mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
+    except (OSError, AttributeError):
+        pass
+
+
+def main():
+    parser = argparse.ArgumentParser(description="A training-step peer, driven over stdin.")
+    parser.add_argument("--framework", required=True, choices=["torch-eager", "torch-compile", "jax"])
+    parser.add_argument("--layers", default="200,200,200", type=lambda s: [int(n) for n in s.split(",")])
+    parser.add_argument("--visible", default=784, type=int)
+    parser.add_argument("--batch", default=100, type=int)
+    parser.add_argument("--samples", default=10, type=int)
+    parser.add_argument("--threads", default=os.cpu_count(), type=int)
+    args = parser.parse_args()
+
+    # Replies have the real stdout to themselves: libraries print where they like.
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def reply(value):
+        time.sleep(SETTLE_S)
+        print(json.dumps(value), file=replies, flush=True)
+
+    if not os.environ.get("NOMALLOPT"): reuse_memory()
+    if args.framework == "jax":
+        os.environ["NPROC"] = str(args.threads)
+        os.environ["JAX_PLATFORMS"] = "cpu"
+        peer = Jax(args)
+    else:
+        peer = Torch(args)
+    timed(peer.step, WARM_UP)
+    reply(
+        {"ready": True, "framework": args.framework, "version": peer.version, "threads": peer.threads}
+    )
+    for line in sys.stdin:
+        words = line.split()
+        if not words:
+            continue
+        if words == ["quit"]:
+            break
+        try:
+            reply(answer(peer, words))
+        except Exception as error:
+            reply({"error": f"{type(error).__name__}: {error}"})
+
+
+if __name__ == "__main__":
+    main()
