@@ -1,4 +1,4 @@
-//! The alphabet of the glyphs: forty characters, some latin, some like runes.
+//! The alphabet of the glyphs: forty characters, some latin, some Greek, some runes.
 //!
 //! A character is a list of strokes, separated by `/`. A stroke is a list of points on a grid of
 //! 9 × 9, written `xy` with x from the left and y from the top. A point in brackets is the control
@@ -34,7 +34,7 @@ const STROKES: [&str; 40] = [
     "40 48 / 03 40 83",                                         // tiwaz
     "40 48 / 42 (02) 04 (06) 46 (86) 84 (82) 42",               // wheel
     "10 70 18 78 10",                                           // hourglass
-    "44 (64) 63 (61) 42 (12) 14 (17) 47 (87) 83 (80) 40",       // snail
+    "54 (53) 43 (23) 25 (27) 47 (87) 84 (80) 40 (10) 02",       // snail
     "18 10 60 (80) 82",
     "40 08 88 40",
     "10 40 (70) 72 (74) 44 (84) 86 (88) 48 (18) 17",
@@ -46,7 +46,7 @@ const STROKES: [&str; 40] = [
     "10 (30) 44 78 / 44 18",
     "40 48 / 13 73",                                            // dagger
     "81 (57) 27 (07) 04 (01) 21 (51) 87",                       // fish
-    "10 44 70 / 14 48 74",                                      // chevrons
+    "10 43 70 / 15 48 75",                                      // chevrons
     "60 13 75 28",                                              // sowilo
     "18 10 40 (70) 72 (74) 44 14 / 44 78",
 ];

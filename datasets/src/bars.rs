@@ -40,7 +40,7 @@ pub const BARS_4: Entry = Entry {
     width: 16,
     split_sizes: [5_000; 3],
     files: [&[], &[], &[]],
-    sha256: "TODO",
+    sha256: "f507848b2be22292cae519629125ed9e21527967155b02165cf093e4ff1644fc",
     recipe: Recipe::Generate(|entry| bars(entry, 4, u64::from_be_bytes(*b"bars/4x4"))),
 };
 

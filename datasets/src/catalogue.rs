@@ -53,7 +53,7 @@ pub(crate) struct Generated {
     pub(crate) law: Option<Law>,
 }
 
-/// Every protocol that can be loaded by its id; besides them there is [`file`](crate::file).
+/// Every protocol that can be loaded by its id; besides them there is [`mod@file`].
 pub fn catalogue() -> &'static [Entry] {
     &CATALOGUE
 }
@@ -154,8 +154,8 @@ fn unknown(id: &str) -> DataError {
     let nearest = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     // Below 0.7 the nearest id is no more than the first that shares a few letters.
     let hint = match nearest.filter(|nearest| likeness(nearest) > 0.7) {
-        _ if text::Separator::of(Path::new(id)).is_ok() => format!(": did you mean `file:{id}`?"),
-        Some(nearest) => format!(": did you mean `{nearest}`?"),
+        _ if text::Separator::of(Path::new(id)).is_ok() => format!(" (did you mean `file:{id}`?)"),
+        Some(nearest) => format!(" (did you mean `{nearest}`?)"),
         None => String::new(),
     };
     DataError::UnknownId { id: id.to_owned(), hint, known: known.join(", ") }
@@ -191,9 +191,9 @@ mod tests {
     #[test]
     fn an_unknown_id_is_answered_with_the_nearest_one() {
         for (id, hint) in [
-            ("bars/5X5", ": did you mean `bars/5x5`?"),
-            ("mnist", ": did you mean `mnist/binarized`?"),
-            ("dir/my.amat", ": did you mean `file:dir/my.amat`?"),
+            ("bars/5X5", " (did you mean `bars/5x5`?)"),
+            ("mnist", " (did you mean `mnist/binarized`?)"),
+            ("dir/my.amat", " (did you mean `file:dir/my.amat`?)"),
             ("qqq", "`qqq`; known are bars/5x5, bars/4x4,"),
         ] {
             let error = load(id, None).unwrap_err().to_string();

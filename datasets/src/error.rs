@@ -12,7 +12,7 @@ pub enum DataError {
     UnknownId {
         /// The id asked for.
         id: String,
-        /// `: did you mean ...?` or nothing.
+        /// ` (did you mean ...?)` or nothing.
         hint: String,
         /// The ids of the catalogue.
         known: String,

@@ -1,9 +1,9 @@
-//! `glyphs/28x28`: pen-drawn characters of an invented alphabet, nothing to download.
+//! `glyphs/28x28`: pen-drawn characters of a mixed alphabet, nothing to download.
 //!
 //! Each row is one of forty characters, all equally likely. Its points are moved a little, the
 //! character is scaled, slanted, tilted and placed, and a round pen follows the strokes: a pixel is
-//! on if its centre is within the pen's radius of a stroke. The size and the ink are close to those
-//! of the binarized digits, and so is what a model has to find.
+//! on if its centre is within the pen's radius of a stroke. The ink is close to that of the binarized
+//! digits: 12 % of the pixels are on, against 13 %.
 //!
 //! The values are pinned by a hash, so this file computes with +, −, ×, ÷ and comparisons
 //! of `f64` alone: those are the same to the bit on every machine, a sine is not.
@@ -18,14 +18,14 @@ use crate::generate;
 pub const GLYPHS: Entry = Entry {
     id: "glyphs/28x28",
     version: 1,
-    summary: "pen-drawn characters of an invented alphabet of 40, 28x28",
+    summary: "pen-drawn letters, digits and runes, forty of them, 28x28",
     source: "drawn here",
     licence: "none needed",
     generated: true,
     width: SIDE * SIDE,
     split_sizes: [20_000, 2_000, 2_000],
     files: [&[], &[], &[]],
-    sha256: "8c1c710b76e5058b8d2327b0e7dcc169196fb1ecd298a9807de0fa1a5377e416",
+    sha256: "5dd00ab686d1edd64dbc7b58d9a073c46f7cb9c37fbe13047fcf44e27f6b1715",
     recipe: Recipe::Generate(|entry| {
         let seed = u64::from_be_bytes(*b"glyphs28");
         let splits = generate::splits(seed, entry.split_sizes, entry.width, draw);

@@ -8,17 +8,17 @@
 //! | --- | --- | --- |
 //! | `bars/5x5`, `bars/4x4` | unions of horizontal and vertical bars, exact law known | [`bars`] |
 //! | `lines/3x3` | twelve patterns of lines, exact law known | [`lines`] |
-//! | `glyphs/28x28` | pen-drawn characters of an invented alphabet | [`glyphs`] |
+//! | `glyphs/28x28` | pen-drawn letters, digits and runes | [`glyphs`] |
 //! | `mnist/binarized` | Larochelle's fixed binarization of MNIST | [`mnist`] |
 //! | `uci/adult` | census records, one of the sets of the NADE paper | [`uci`] |
-//! | `file:TRAIN[,VALID[,TEST]]` | a user's own text files | [`file`] |
+//! | `file:TRAIN[,VALID[,TEST]]` | a user's own text files | [`mod@file`] |
 //!
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`data_set`] | [`DataSet`], its protocol and its hash |
 //! | [`split`] | [`Split`], [`SplitName`] and [`ImageShape`] |
 //! | [`law`] | [`Law`], the exact distribution of a generated set |
-//! | [`catalogue`] | [`catalogue()`], [`Entry`], [`load`] and [`data_dir`] |
+//! | [`mod@catalogue`] | [`catalogue()`], [`Entry`], [`load`] and [`data_dir`] |
 //! | [`text`] | the reader of `.amat` and `.data` files |
 //! | [`generate`] | rows drawn side by side, each from a key of its own |
 //! | [`error`] | [`DataError`]: what was wrong, where, and what to do next |

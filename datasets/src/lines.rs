@@ -46,7 +46,6 @@ fn outcome(n: usize) -> [u8; 9] {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::law::assert_drawn_from;
 
     #[test]

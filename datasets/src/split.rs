@@ -173,7 +173,7 @@ mod tests {
     fn a_tensor_holds_the_rows_as_floats() {
         let x = split().tensor(&Device::flex());
         assert_eq!(x.dims(), [2, 3]);
-        assert_eq!(x.into_data().to_vec::<f32>().unwrap(), [0.0, 1.0, 1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(x.into_data().try_to_vec::<f32>().unwrap(), [0.0, 1.0, 1.0, 0.0, 0.0, 1.0]);
     }
 
     #[test]

@@ -1,1 +1,107 @@
-//! Contracts across crates.
+//! What the contract tests share: small models in double precision, and gradients as plain numbers.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{DType, Device, Gradients as TapeGradients, Tensor, TensorData};
+use helmholtz_core::{Gradients, Key, Role};
+use helmholtz_directed::{Sbn, StackConfig};
+use helmholtz_noise::Stream;
+
+/// The device that every contract test runs on.
+pub fn device() -> Device {
+    Device::flex()
+}
+
+/// A stack in double precision whose weights are large enough that the layers matter.
+pub fn sbn(observed: usize, latents: &[usize], seed: u64) -> Sbn {
+    let mean: Vec<f64> = (0..observed).map(|j| 0.2 + 0.1 * (j % 5) as f64).collect();
+    let model = StackConfig::new(observed, latents.to_vec())
+        .init(Some(&mean), Key::new(seed), &device())
+        .expect("sizes are positive");
+    struct Perturb(Stream);
+    impl ModuleMapper for Perturb {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|tensor| {
+                let shape = tensor.shape();
+                let noise = (0..shape.num_elements()).map(|_| self.0.uniform_in(-0.8, 0.8)).collect();
+                let tensor = tensor.cast(DType::F64).mul_scalar(1.5);
+                let device = tensor.device();
+                tensor + Tensor::from_data(TensorData::new::<f64, _>(noise, shape), (&device, DType::F64))
+            })
+        }
+    }
+    model.map(&mut Perturb(Stream::new(Key::new(seed).child(Role::Data))))
+}
+
+/// A row of bits in double precision: `[1, d]`.
+pub fn row(bits: &[u8]) -> Tensor<2> {
+    let values: Vec<f64> = bits.iter().map(|&b| f64::from(b)).collect();
+    Tensor::from_data(TensorData::new(values, [1, bits.len()]), (&device(), DType::F64))
+}
+
+/// A tensor's values in double precision.
+pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().convert_dtype(DType::F64).try_to_vec().expect("converted to f64 just now")
+}
+
+/// Gradients by parameter path, as plain numbers.
+pub type Named = BTreeMap<String, Vec<f64>>;
+
+struct Collect<'a> {
+    path: Vec<String>,
+    found: Named,
+    gradients: &'a Gradients,
+}
+
+impl ModuleVisitor for Collect<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            self.found.insert(self.path.join("."), values(gradient));
+        }
+    }
+}
+
+/// The gradients of a model's parameters by path.
+pub fn named<M: Module>(model: &M, gradients: &Gradients) -> Named {
+    let mut collect = Collect { path: Vec::new(), found: Named::new(), gradients };
+    model.visit(&mut collect);
+    collect.found
+}
+
+/// The gradients that a tape recorded, by path.
+pub fn taped<M: Module>(model: &M, gradients: TapeGradients) -> Named {
+    named(model, &Gradients::from(burn::optim::GradientsParams::from_grads(gradients, model)))
+}
+
+/// The part of `named` whose path contains `block`.
+pub fn block(named: &Named, block: &str) -> Named {
+    named.iter().filter(|(path, _)| path.contains(block)).map(|(p, v)| (p.clone(), v.clone())).collect()
+}
+
+/// Adds `scale` times `from` to `into`.
+pub fn add_scaled(into: &mut Named, from: &Named, scale: f64) {
+    for (path, values) in from {
+        let sum = into.entry(path.clone()).or_insert_with(|| vec![0.0; values.len()]);
+        sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += scale * value);
+    }
+}
+
+/// The largest absolute difference between two sets of gradients of the same paths.
+pub fn distance(a: &Named, b: &Named) -> f64 {
+    assert!(a.keys().eq(b.keys()), "{:?} against {:?}", a.keys(), b.keys());
+    a.iter().flat_map(|(path, a)| a.iter().zip(&b[path])).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
+/// The Euclidean norm of a difference.
+pub fn norm_of_difference(a: &Named, b: &Named) -> f64 {
+    a.iter().flat_map(|(path, a)| a.iter().zip(&b[path])).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+}

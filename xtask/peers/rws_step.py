@@ -21,7 +21,7 @@ Adam. The first recognition layer runs on B rows, and x is never repeated K time
 """
 
 import argparse
-import ctypes
+import functools
 import json
 import os
 import sys
@@ -69,11 +69,38 @@ def data_matrix(visible, rows=ROWS, seed=1):
 # ---------------------------------------------------------------------- PyTorch
 
 
-def torch_loss(params, x, mean, samples, draw):
+def torch_softplus(z):
+    """relu(z) + log(1 + exp(-|z|)): several times the speed of torch's own softplus
+    on a CPU (its log1p is not vectorised well), and as exact in float32 here."""
+    import torch
+
+    return torch.relu(z) + torch.log(1.0 + torch.exp(-z.abs()))
+
+
+@functools.cache
+def torch_softplus_function():
+    """The same for eager mode, with its derivative, the sigmoid, written out, so that
+    autograd does not walk back through five elementwise operations."""
+    import torch
+
+    class Softplus(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, z):
+            ctx.save_for_backward(z)
+            return z.abs().neg_().exp_().add_(1.0).log_().add_(torch.relu(z))
+
+        @staticmethod
+        def backward(ctx, grad):
+            (z,) = ctx.saved_tensors
+            return torch.sigmoid(z).mul_(grad)
+
+    return Softplus.apply
+
+
+def torch_loss(params, x, mean, samples, draw, softplus):
     """`draw(layer, logits)` gives the samples: [B, K, n] of the first layer for
     logits [B, n], [B * K, n] of a later one for logits [B * K, n]."""
     import torch
-    from torch.nn.functional import softplus
 
     recognition, generative, top = split(params)
     batch = x.shape[0]
@@ -83,7 +110,7 @@ def torch_loss(params, x, mean, samples, draw):
         if layer == 0:
             z = torch.addmm(c, x - mean, r)
             h = draw(0, z.detach())
-            log_q = torch.bmm(h, z.unsqueeze(2)).squeeze(2) - softplus(z).sum(1, keepdim=True)
+            log_q = (h * z.unsqueeze(1)).sum(2) - softplus(z).sum(1, keepdim=True)
             h = h.reshape(batch * samples, -1)
         else:
             z = torch.addmm(c, h, r)
@@ -95,7 +122,7 @@ def torch_loss(params, x, mean, samples, draw):
         z = torch.addmm(b, hidden[layer], w)
         if layer == 0:
             z = z.view(batch, samples, -1)
-            log_p = log_p + torch.bmm(z, x.unsqueeze(2)).squeeze(2) - softplus(z).sum(2)
+            log_p = log_p + (x.unsqueeze(1) * z - softplus(z)).sum(2)
         else:
             log_p = log_p + (hidden[layer - 1] * z - softplus(z)).sum(1).view(shape)
     weights = torch.softmax((log_p - log_q).detach(), 1)
@@ -114,6 +141,12 @@ def torch_draw(samples):
     return draw
 
 
+def torch_adam(params):
+    import torch
+
+    return torch.optim.Adam(params, lr=LEARNING_RATE, betas=(BETA1, BETA2), eps=EPSILON, fused=True)
+
+
 class Torch:
     def __init__(self, args):
         import torch
@@ -128,15 +161,20 @@ class Torch:
         data = torch.from_numpy(data_matrix(args.visible))
         mean = data.mean(0)
         draw = torch_draw(args.samples)
-        optimiser = torch.optim.Adam(
-            params, lr=LEARNING_RATE, betas=(BETA1, BETA2), eps=EPSILON, fused=True
-        )
+        optimiser = torch_adam(params)
 
         def forward():
             x = data.index_select(0, torch.randint(data.shape[0], (args.batch,)))
-            return torch_loss(params, x, mean, args.samples, draw)
+            return torch_loss(params, x, mean, args.samples, draw, softplus)
 
+        softplus = torch_softplus_function()
         if args.framework == "torch-compile":
+            import torch._inductor.config as inductor
+
+            # Eager's random numbers are three times as fast as inductor's own on a CPU.
+            inductor.fallback_random = True
+            inductor.compile_threads = 1  # no pool of worker processes left behind
+            softplus = torch_softplus
             forward = torch.compile(forward, fullgraph=True, dynamic=False)
 
         def step():
@@ -160,9 +198,10 @@ class Torch:
 
 
 def jax_softplus(z):
+    """As `torch_softplus`; a tenth of the step faster than jax.nn.softplus."""
     import jax.numpy as jnp
 
-    return jnp.maximum(z, 0.0) + jnp.log1p(jnp.exp(-jnp.abs(z)))
+    return jnp.maximum(z, 0.0) + jnp.log(1.0 + jnp.exp(-jnp.abs(z)))
 
 
 def jax_loss(params, x, mean, samples, draw):
@@ -170,7 +209,7 @@ def jax_loss(params, x, mean, samples, draw):
     import jax
     import jax.numpy as jnp
 
-    softplus, constant = jax.nn.softplus, jax.lax.stop_gradient
+    softplus, constant = jax_softplus, jax.lax.stop_gradient
     recognition, generative, top = split(params)
     batch = x.shape[0]
     shape = (batch, samples)
@@ -231,7 +270,6 @@ class Jax:
         import jax
         import jax.numpy as jnp
 
-        jax.config.update("jax_default_prng_impl", os.environ.get("PRNG", "threefry2x32"))
         self.jax, self.version = jax, jax.__version__
         self.threads = args.threads
         params = [jnp.asarray(a) for a in initial_parameters(args.visible, args.layers)]
@@ -297,17 +335,6 @@ def answer(peer, words):
             raise ValueError("unknown command: " + " ".join(words))
 
 
-def reuse_memory():
-    """Has glibc keep freed blocks, rather than give each step's arrays back to the
-    kernel and fault them in again (what a faster allocator does, too)."""
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD
-        libc.mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
-    except (OSError, AttributeError):
-        pass
-
-
 def main():
     parser = argparse.ArgumentParser(description="A training-step peer, driven over stdin.")
     parser.add_argument("--framework", required=True, choices=["torch-eager", "torch-compile", "jax"])
@@ -326,9 +353,8 @@ def main():
         time.sleep(SETTLE_S)
         print(json.dumps(value), file=replies, flush=True)
 
-    if not os.environ.get("NOMALLOPT"): reuse_memory()
     if args.framework == "jax":
-        os.environ["NPROC"] = str(args.threads)
+        os.environ["NPROC"] = str(args.threads)  # the size of XLA's thread pool
         os.environ["JAX_PLATFORMS"] = "cpu"
         peer = Jax(args)
     else:

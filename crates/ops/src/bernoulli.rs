@@ -73,10 +73,10 @@ pub fn log_prob(x: Tensor<2>, logits: Tensor<2>) -> Tensor<1> {
 /// rows that `defence` marks.
 ///
 /// # Shapes
-/// - `product`: `[n, d]`, `bias`: `[d]`; sample and error `[n * k, d]`, log-probability `[n * k]`
+/// - `product`: `[n, d]` for the `n` matrix rows of `draws`, or fewer rows, each serving consecutive
+///   matrix rows (the `k` samples of one data row, say); `bias`: `[d]`
+/// - sample and error `[n, d]`, log-probability `[n]`
 pub fn draw(product: Tensor<2>, bias: Tensor<1>, draws: &Draws, defence: Defence<'_>) -> Drawn {
-    let [n, _] = product.dims();
-    assert_eq!(n, draws.n_rows(), "one row of logits for each data row");
     if in_host_memory(&product.device()) {
         for_real!(product.dtype(), T => draw_on_host::<T>(product, bias, draws, defence))
     } else {
@@ -86,7 +86,8 @@ pub fn draw(product: Tensor<2>, bias: Tensor<1>, draws: &Draws, defence: Defence
 
 /// [`draw`] by plain tensor operations, on any device.
 pub fn draw_by_tensors(product: Tensor<2>, bias: Tensor<1>, draws: &Draws, defence: Defence<'_>) -> Drawn {
-    let logits = repeat_rows(product + bias.unsqueeze(), draws.k());
+    let k = repeats(draws.len(), product.dims()[0]);
+    let logits = repeat_rows(product + bias.unsqueeze(), k);
     let [n, d] = logits.dims();
     let mean = activation::sigmoid(logits.clone());
     let mut threshold = mean.clone();
@@ -160,9 +161,10 @@ fn score_on_host<T: Real>(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> 
 
 fn draw_on_host<T: Real>(product: Tensor<2>, bias: Tensor<1>, draws: &Draws, defence: Defence<'_>) -> Drawn {
     let device = product.device();
-    let [_, d] = product.dims();
+    let [n_l, d] = product.dims();
     assert_eq!(bias.dims(), [d], "one bias for each unit");
-    let (k, n) = (draws.k(), draws.len());
+    let n = draws.len();
+    let k = repeats(n, n_l);
     let bias = host::values::<T, 1>(bias);
     let (mut error, logits) = if k == 1 {
         (host::values::<T, 2>(product), None)

@@ -1,1 +1,16 @@
 //! Training strategies.
+//!
+//! | module | strategy | theta follows | phi follows |
+//! | --- | --- | --- | --- |
+//! | [`wake_sleep`] | [`WakeSleep`] | the ELBO | `E_p log q(h \| x)` on dreams |
+//! | [`rws`] | [`ReweightedWakeSleep`] | the K-sample bound | `E_{p(h \| x)} log q(h \| x)` on the data, on dreams, or both |
+//!
+//! Each is a pure function of model, batch and key; each has an inner function that takes its
+//! proposals as an argument, so that exact tests can feed all of them.
+
+pub mod rws;
+mod wake;
+pub mod wake_sleep;
+
+pub use rws::{ReweightedWakeSleep, RwsError};
+pub use wake_sleep::WakeSleep;

@@ -1,1 +1,22 @@
-//! Directed stacks.
+//! Directed models: stacks of stochastic layers with a recognition net, known as Helmholtz machines.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`stack`] | [`Stack`]: any conditional layers under any prior; [`Sbn`], the stack of Bernoulli layers |
+//! | [`config`] | [`StackConfig`]: sizes and initialisation |
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use helmholtz_core::{Draws, Key, LatentVariableModel};
+//! use helmholtz_directed::StackConfig;
+//!
+//! let sbn = StackConfig::new(25, vec![15, 7]).init(None, Key::new(0), &Device::flex()).unwrap();
+//! let (x, h) = sbn.dream(&Draws::new(Key::new(1), 4, 1)); // four dreams
+//! assert_eq!((x.dims(), h[1].dims()), ([4, 25], [4, 7]));
+//! ```
+
+pub mod config;
+pub mod stack;
+
+pub use config::{ConfigError, StackConfig};
+pub use stack::{Sbn, Stack};

@@ -1,0 +1,109 @@
+//! Sums of weights that arrive chunk by chunk, in log space.
+
+/// `log Σ w`, `log Σ w²` and the largest weight of one row, over any number of chunks.
+///
+/// Sums are kept relative to the largest weight seen so far, in double precision.
+#[derive(Clone, Copy, Debug)]
+pub struct WeightSums {
+    max: f64,
+    sum: f64,
+    sum_of_squares: f64,
+    n: u64,
+}
+
+impl Default for WeightSums {
+    fn default() -> Self {
+        WeightSums { max: f64::NEG_INFINITY, sum: 0.0, sum_of_squares: 0.0, n: 0 }
+    }
+}
+
+impl WeightSums {
+    /// Takes in one log weight. NaN and +∞ poison the sums, as they should.
+    pub fn push(&mut self, log_weight: f64) {
+        self.n += 1;
+        if log_weight == f64::NEG_INFINITY {
+            return;
+        }
+        if log_weight > self.max {
+            let scale = (self.max - log_weight).exp();
+            self.sum = self.sum * scale + 1.0;
+            self.sum_of_squares = self.sum_of_squares * scale * scale + 1.0;
+            self.max = log_weight;
+        } else {
+            let w = (log_weight - self.max).exp();
+            self.sum += w;
+            self.sum_of_squares += w * w;
+        }
+    }
+
+    /// Number of weights taken in.
+    pub fn n(&self) -> u64 {
+        self.n
+    }
+
+    /// `log Σ w`; minus infinity if every weight is zero.
+    pub fn log_sum(&self) -> f64 {
+        self.max + self.sum.ln()
+    }
+
+    /// `log 1/n Σ w`.
+    pub fn log_mean(&self) -> f64 {
+        self.log_sum() - (self.n as f64).ln()
+    }
+
+    /// The effective sample size `(Σ w)² / Σ w²`, as a share of `n`.
+    pub fn effective_share(&self) -> f64 {
+        self.sum * self.sum / self.sum_of_squares / self.n as f64
+    }
+
+    /// The largest weight's share of the sum.
+    pub fn largest_share(&self) -> f64 {
+        1.0 / self.sum
+    }
+
+    /// Estimated variance of the mean weight, relative to its square: `s² / (n w̄²)` with the
+    /// unbiased sample variance `s²`. Zero for a single weight, about which nothing is known.
+    pub fn relative_variance(&self) -> f64 {
+        let n = self.n as f64;
+        if self.n < 2 {
+            return 0.0;
+        }
+        ((n * self.sum_of_squares / (self.sum * self.sum) - 1.0) / (n - 1.0)).max(0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_agree_with_plain_arithmetic() {
+        let weights = [0.5f64, 2.0, 0.25, 4.0, 1.0];
+        let mut sums = WeightSums::default();
+        weights.iter().for_each(|w| sums.push(w.ln()));
+        let (n, s1) = (5.0, weights.iter().sum::<f64>());
+        let s2 = weights.iter().map(|w| w * w).sum::<f64>();
+        let variance = weights.iter().map(|w| (w - s1 / n).powi(2)).sum::<f64>() / (n - 1.0);
+        assert!((sums.log_sum() - s1.ln()).abs() < 1e-14);
+        assert!((sums.effective_share() - s1 * s1 / s2 / n).abs() < 1e-14);
+        assert!((sums.largest_share() - 4.0 / s1).abs() < 1e-14);
+        assert!((sums.relative_variance() - variance / n / (s1 / n).powi(2)).abs() < 1e-14);
+    }
+
+    #[test]
+    fn weights_far_below_the_numbers_keep_their_ratio() {
+        let mut sums = WeightSums::default();
+        [-5000.0, -5001.0].map(|log_w| sums.push(log_w));
+        assert!((sums.log_sum() - (-5000.0 + (1.0 + (-1f64).exp()).ln())).abs() < 1e-12);
+    }
+
+    #[test]
+    fn zero_and_undefined_weights_stay_visible() {
+        let mut zero = WeightSums::default();
+        zero.push(f64::NEG_INFINITY);
+        assert_eq!(zero.log_sum(), f64::NEG_INFINITY);
+        let mut undefined = WeightSums::default();
+        undefined.push(f64::NAN);
+        assert!(undefined.log_sum().is_nan() || undefined.log_sum() == f64::NEG_INFINITY);
+    }
+}

@@ -1,0 +1,72 @@
+//! Means over rows with their errors.
+
+use crate::RowEstimate;
+
+/// The negative log-likelihood of a split in nats per example, with what is known of its error.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NllSummary {
+    /// Number of rows.
+    pub n: usize,
+    /// Mean of `-log p̂(x)`.
+    pub nll: f64,
+    /// Standard error of the mean that the spread over rows makes.
+    pub se_rows: f64,
+    /// Standard error of the mean that the K samples add.
+    pub se_mc: f64,
+    /// How much the mean is expected to be too high: half the relative variance of the mean weight.
+    pub bias_mc: f64,
+    /// 95 % interval over rows.
+    pub ci95: [f64; 2],
+    /// Mean effective sample size as a share of K.
+    pub ess: f64,
+    /// Mean largest normalised weight.
+    pub max_weight: f64,
+}
+
+/// Sums up the estimates of rows.
+///
+/// # Panics
+/// If there are none.
+pub fn summarise(rows: &[RowEstimate]) -> NllSummary {
+    assert!(!rows.is_empty(), "a mean over no rows");
+    let n = rows.len() as f64;
+    let mean = |f: &dyn Fn(&RowEstimate) -> f64| rows.iter().map(f).sum::<f64>() / n;
+    let nll = mean(&|row| -row.log_prob);
+    let variance =
+        if rows.len() < 2 { 0.0 } else { mean(&|row| (row.log_prob + nll).powi(2)) * n / (n - 1.0) };
+    let se_rows = (variance / n).sqrt();
+    // 1.96 standard errors: the two-sided 95 % point of the normal law.
+    let half_width = 1.959_964 * se_rows;
+    NllSummary {
+        n: rows.len(),
+        nll,
+        se_rows,
+        se_mc: (mean(&|row| row.relative_variance) / n).sqrt(),
+        bias_mc: mean(&|row| row.relative_variance) / 2.0,
+        ci95: [nll - half_width, nll + half_width],
+        ess: mean(&|row| row.ess),
+        max_weight: mean(&|row| row.max_weight),
+    }
+}
+
+/// Exact rows as estimates without error.
+pub fn exact_rows(log_probs: &[f64]) -> Vec<RowEstimate> {
+    log_probs
+        .iter()
+        .map(|&log_prob| RowEstimate { log_prob, ess: 1.0, max_weight: 1.0, relative_variance: 0.0 })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spread_over_rows_gives_the_standard_error() {
+        let summary = summarise(&exact_rows(&[-1.0, -2.0, -3.0, -4.0]));
+        assert_eq!((summary.n, summary.nll, summary.bias_mc), (4, 2.5, 0.0));
+        let se = (5.0f64 / 3.0 / 4.0).sqrt();
+        assert!((summary.se_rows - se).abs() < 1e-14);
+        assert!((summary.ci95[1] - 2.5 - 1.96 * se).abs() < 1e-4);
+    }
+}

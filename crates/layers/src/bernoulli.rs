@@ -1,0 +1,165 @@
+//! The layer of a sigmoid belief network.
+//!
+//! `p(x | y) = Πⱼ Bernoulli(xⱼ; σ((y W + b)ⱼ))`, and as a prior `p(x) = Πⱼ Bernoulli(xⱼ; σ(aⱼ))`.
+//! With the error `e = x - σ(y W + b)` the score is local: `∇_W log p = yᵀ e`, `∇_b log p = e`.
+//!
+//! # Reference
+//! Neal, "Connectionist learning of belief networks", Artificial Intelligence 56, 1992.
+
+use burn::config::Config;
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, activation};
+use helmholtz_core::{Conditional, Defence, Drawn, Draws, Gradients, Key, Prior, Scored};
+use helmholtz_ops::{bernoulli, rows};
+
+use crate::InitialWeights;
+
+/// Sizes of a [`Bernoulli`] layer.
+#[derive(Config, Debug)]
+pub struct BernoulliConfig {
+    /// Number of units conditioned on.
+    pub d_y: usize,
+    /// Number of units modelled.
+    pub d_x: usize,
+    /// Initial value of every bias.
+    #[config(default = 0.0)]
+    pub bias: f64,
+}
+
+/// `p(x | y)` with independent Bernoulli units given a linear map of `y`.
+#[derive(Module, Debug)]
+pub struct Bernoulli {
+    /// `W`: `[d_y, d_x]`.
+    pub weight: Param<Tensor<2>>,
+    /// `b`: `[d_x]`.
+    pub bias: Param<Tensor<1>>,
+}
+
+impl BernoulliConfig {
+    /// A layer with weights drawn under `key`.
+    pub fn init(&self, weights: InitialWeights, key: Key, device: &Device) -> Bernoulli {
+        Bernoulli {
+            weight: Param::from_tensor(weights.draw(self.d_y, self.d_x, key, device)),
+            bias: Param::from_tensor(Tensor::full([self.d_x], self.bias, device)),
+        }
+    }
+}
+
+impl Bernoulli {
+    /// The layer with the given biases instead of its own.
+    pub fn with_bias(mut self, bias: Tensor<1>) -> Self {
+        assert_eq!(bias.dims(), self.bias.val().dims(), "one bias for each unit");
+        self.bias = Param::from_tensor(bias);
+        self
+    }
+
+    fn product(&self, y: Tensor<2>) -> Tensor<2> {
+        y.matmul(self.weight.val())
+    }
+}
+
+impl Conditional for Bernoulli {
+    fn log_prob(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
+        bernoulli::log_prob(x, self.product(y) + self.bias.val().unsqueeze())
+    }
+
+    fn mean(&self, y: Tensor<2>) -> Tensor<2> {
+        activation::sigmoid(self.product(y) + self.bias.val().unsqueeze())
+    }
+
+    fn score(&self, x: Tensor<2>, y: Tensor<2>) -> Scored {
+        bernoulli::score(x, self.product(y), self.bias.val())
+    }
+
+    fn draw(&self, y: Tensor<2>, draws: &Draws, defence: Defence<'_>) -> Drawn {
+        bernoulli::draw(self.product(y), self.bias.val(), draws, defence)
+    }
+
+    fn gradient(
+        &self,
+        _x: Tensor<2>,
+        y: Tensor<2>,
+        trace: Tensor<2>,
+        weights: Tensor<1>,
+        into: &mut Gradients,
+    ) {
+        let ([n, _], [n_y, _]) = (trace.dims(), y.dims());
+        // Where one row of y serves k errors, the errors are summed first: n / k rows to multiply.
+        let (errors, sums) = rows::weigh(trace, weights.neg(), n / n_y);
+        into.add(&self.weight, y.transpose().matmul(errors));
+        into.add(&self.bias, sums);
+    }
+
+    fn log_prob_table(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
+        // log p(x | y) = x · l + log p(0 | y) with logits l.
+        let product = self.product(y);
+        let zeros = product.zeros_like();
+        let all_off = bernoulli::score(zeros, product.clone(), self.bias.val()).log_prob;
+        let logits = product + self.bias.val().unsqueeze();
+        x.matmul(logits.transpose()) + all_off.unsqueeze()
+    }
+
+    fn dims(&self) -> (usize, usize) {
+        let [d_y, d_x] = self.weight.val().dims();
+        (d_x, d_y)
+    }
+}
+
+/// Size of a [`BernoulliPrior`].
+#[derive(Config, Debug)]
+pub struct BernoulliPriorConfig {
+    /// Number of units.
+    pub d_x: usize,
+    /// Initial value of every bias.
+    #[config(default = 0.0)]
+    pub bias: f64,
+}
+
+/// `p(x)` with independent Bernoulli units.
+#[derive(Module, Debug)]
+pub struct BernoulliPrior {
+    /// `a`, the logits: `[d_x]`.
+    pub bias: Param<Tensor<1>>,
+}
+
+impl BernoulliPriorConfig {
+    /// The prior.
+    pub fn init(&self, device: &Device) -> BernoulliPrior {
+        BernoulliPrior { bias: Param::from_tensor(Tensor::full([self.d_x], self.bias, device)) }
+    }
+}
+
+impl BernoulliPrior {
+    /// Logits before the bias: zero, for `n` rows.
+    fn product(&self, n: usize) -> Tensor<2> {
+        let bias = self.bias.val();
+        Tensor::zeros([n, bias.dims()[0]], (&bias.device(), bias.dtype()))
+    }
+}
+
+impl Prior for BernoulliPrior {
+    fn log_prob(&self, x: Tensor<2>) -> Tensor<1> {
+        bernoulli::log_prob(x, self.bias.val().unsqueeze())
+    }
+
+    fn mean(&self) -> Tensor<1> {
+        activation::sigmoid(self.bias.val())
+    }
+
+    fn score(&self, x: Tensor<2>) -> Scored {
+        bernoulli::score(x, self.product(1), self.bias.val())
+    }
+
+    fn draw(&self, draws: &Draws) -> Tensor<2> {
+        bernoulli::draw(self.product(1), self.bias.val(), draws, None).x
+    }
+
+    fn gradient(&self, _x: Tensor<2>, trace: Tensor<2>, weights: Tensor<1>, into: &mut Gradients) {
+        let (_, sums) = rows::weigh(trace, weights.neg(), 1);
+        into.add(&self.bias, sums);
+    }
+
+    fn dim(&self) -> usize {
+        self.bias.val().dims()[0]
+    }
+}

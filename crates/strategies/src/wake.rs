@@ -1,0 +1,70 @@
+//! What wake-sleep and its reweighted form share.
+
+use burn::tensor::Tensor;
+use helmholtz_core::{Diagnostics, Draws, Gradients, Key, LatentVariableModel, Proposals, Role};
+use helmholtz_ops::log_weights::{effective_share, log_mean_exp, normalise};
+
+/// The wake phase's proposals: `k` for each row of `x`.
+pub(crate) fn propose<M: LatentVariableModel>(
+    model: &M,
+    x: Tensor<2>,
+    k: usize,
+    defence: f64,
+    key: Key,
+) -> Proposals<M::Latents> {
+    let [batch, _] = x.dims();
+    model.propose(x, &Draws::new(key.child(Role::Wake), batch, k), defence)
+}
+
+/// Adds the wake gradient of the generative net: the loss `-1/B Σ_b Σ_k w_bk log p(x_b, h_bk)`.
+pub(crate) fn wake_theta<M: LatentVariableModel>(
+    model: &M,
+    x: Tensor<2>,
+    proposals: &Proposals<M::Latents>,
+    weights: Tensor<2>,
+    into: &mut Gradients,
+) {
+    let weights = per_row(weights);
+    model.joint_gradient(x, &proposals.latents, &proposals.p.traces, weights, into);
+}
+
+/// Adds the gradient of the recognition net on dreams: the loss `-share/B Σ_b log q(h_b | x_b)`
+/// with `x_b, h_b ~ p`.
+pub(crate) fn sleep_phi<M: LatentVariableModel>(
+    model: &M,
+    batch: usize,
+    share: f64,
+    key: Key,
+    into: &mut Gradients,
+) {
+    let (x, h) = model.dream(&Draws::new(key.child(Role::Sleep), batch, 1));
+    sleep_phi_at(model, x, &h, share, into);
+}
+
+/// [`sleep_phi`] at given dreams.
+pub(crate) fn sleep_phi_at<M: LatentVariableModel>(
+    model: &M,
+    x: Tensor<2>,
+    h: &M::Latents,
+    share: f64,
+    into: &mut Gradients,
+) {
+    let [batch, _] = x.dims();
+    let q = model.trace_posterior(x.clone(), h);
+    let weights = q.log_prob.full_like(share / batch as f64);
+    model.posterior_gradient(x, h, &q.traces, weights, into);
+}
+
+/// `[B, K]` weights that sum to one along K, as one weight per matrix row of a mean over the batch.
+pub(crate) fn per_row(weights: Tensor<2>) -> Tensor<1> {
+    let [batch, k] = weights.dims();
+    weights.reshape([batch * k]) / batch as f64
+}
+
+/// The bound and the effective sample size of a batch of weights.
+pub(crate) fn diagnose(log_weights: Tensor<2>) -> Diagnostics {
+    Diagnostics {
+        bound: log_mean_exp(log_weights.clone()).mean(),
+        ess: effective_share(normalise(log_weights)).mean(),
+    }
+}

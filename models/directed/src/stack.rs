@@ -1,0 +1,239 @@
+//! Stacks of stochastic layers.
+//!
+//! With `h₀ = x` and latents `h₁ .. h_L`:
+//!
+//! - generative: `p(x, h) = p(h_L) Πₗ p(hₗ | hₗ₊₁)`, layer `l` of [`Stack::generative`] being `p(hₗ | hₗ₊₁)`;
+//! - recognition: `q(h | x) = Πₗ q(hₗ₊₁ | hₗ)`, layer `l` of [`Stack::recognition`] being `q(hₗ₊₁ | hₗ)`,
+//!   where the lowest sees `x` less a constant centre.
+//!
+//! Gradients stay inside each layer: samples are constants.
+//!
+//! # Reference
+//! Dayan, Hinton, Neal, Zemel, "The Helmholtz machine", Neural Computation 7, 1995.
+
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Device, Tensor};
+use helmholtz_core::{
+    Conditional, Draws, Enumerable, Gradients, LatentVariableModel, Prior, Proposals, Role, Traced,
+    enumerate_bits,
+};
+use helmholtz_layers::{Bernoulli, BernoulliPrior};
+use helmholtz_noise::fill_uniform;
+use helmholtz_ops::log_weights::log_sum_exp;
+
+/// A stack of conditional layers `C` under a prior `P`, with its recognition net.
+///
+/// The field names are part of the interface: parameter groups and weight files go by them.
+#[derive(Module, Debug)]
+pub struct Stack<C: helmholtz_core::Model, P: helmholtz_core::Model> {
+    /// `p(hₗ | hₗ₊₁)` for `l` = 0, 1, ..: from the data up.
+    pub generative: Vec<C>,
+    /// `p(h_L)`.
+    pub prior: P,
+    /// `q(hₗ₊₁ | hₗ)` for `l` = 0, 1, ..: from the data up.
+    pub recognition: Vec<C>,
+    /// What the recognition net takes away from `x`: `[d_x]`, not trained.
+    pub centre: Param<Tensor<1>>,
+}
+
+/// A sigmoid belief network with a recognition net of the same kind.
+pub type Sbn = Stack<Bernoulli, BernoulliPrior>;
+
+impl<C: Conditional, P: Prior> Stack<C, P> {
+    /// Number of latent layers.
+    pub fn depth(&self) -> usize {
+        self.recognition.len()
+    }
+
+    /// Sizes of the latent layers, from the data up.
+    pub fn latent_sizes(&self) -> Vec<usize> {
+        self.recognition.iter().map(|layer| layer.dims().0).collect()
+    }
+
+    fn centred(&self, x: Tensor<2>) -> Tensor<2> {
+        x - self.centre.val().unsqueeze()
+    }
+
+    /// The generative layers with what they model and what they are given, from the data up.
+    fn generative_pairs<'a>(
+        &'a self,
+        x: &'a Tensor<2>,
+        h: &'a [Tensor<2>],
+    ) -> impl Iterator<Item = (&'a C, Tensor<2>, Tensor<2>)> {
+        let below = std::iter::once(x).chain(h);
+        self.generative.iter().zip(below).zip(h).map(|((layer, x), y)| (layer, x.clone(), y.clone()))
+    }
+
+    /// The recognition layers with what they model and what they are given, from the data up.
+    fn recognition_pairs<'a>(
+        &'a self,
+        centred: &'a Tensor<2>,
+        h: &'a [Tensor<2>],
+    ) -> impl Iterator<Item = (&'a C, Tensor<2>, Tensor<2>)> {
+        let below = std::iter::once(centred).chain(h);
+        self.recognition.iter().zip(h).zip(below).map(|((layer, x), y)| (layer, x.clone(), y.clone()))
+    }
+
+    fn top<'a>(&self, h: &'a [Tensor<2>]) -> &'a Tensor<2> {
+        h.last().expect("a stack has at least one latent layer")
+    }
+}
+
+fn layer_draws(draws: &Draws, l: usize) -> Draws {
+    draws.child(Role::Layer).child(l)
+}
+
+/// Sums log-probabilities and collects traces, layer by layer.
+fn collect(scored: impl Iterator<Item = helmholtz_core::Scored>) -> Traced {
+    let mut traces = Vec::new();
+    let log_prob = scored
+        .map(|scored| {
+            traces.push(scored.trace);
+            scored.log_prob
+        })
+        .reduce(|sum, log_prob| sum + log_prob)
+        .expect("a stack has at least one layer");
+    Traced { log_prob, traces }
+}
+
+impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
+    type Latents = Vec<Tensor<2>>;
+
+    fn log_joint(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Tensor<1> {
+        let prior = self.prior.log_prob(self.top(h).clone());
+        self.generative_pairs(&x, h).fold(prior, |sum, (layer, x, y)| sum + layer.log_prob(x, y))
+    }
+
+    fn log_posterior(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Tensor<1> {
+        self.recognition_pairs(&self.centred(x), h)
+            .map(|(layer, x, y)| layer.log_prob(x, y))
+            .reduce(|sum, log_prob| sum + log_prob)
+            .expect("a stack has at least one latent layer")
+    }
+
+    fn trace_joint(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Traced {
+        let prior = std::iter::once_with(|| self.prior.score(self.top(h).clone()));
+        collect(self.generative_pairs(&x, h).map(|(layer, x, y)| layer.score(x, y)).chain(prior))
+    }
+
+    fn trace_posterior(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Traced {
+        collect(self.recognition_pairs(&self.centred(x), h).map(|(layer, x, y)| layer.score(x, y)))
+    }
+
+    fn propose(&self, x: Tensor<2>, draws: &Draws, defence: f64) -> Proposals<Vec<Tensor<2>>> {
+        let marked = (defence > 0.0).then(|| marks(draws, defence));
+        let mut latents: Vec<Tensor<2>> = Vec::with_capacity(self.depth());
+        let mut y = self.centred(x.clone());
+        let q = collect(self.recognition.iter().enumerate().map(|(l, layer)| {
+            let drawn = layer.draw(y.clone(), &layer_draws(draws, l), marked.as_deref());
+            y = drawn.x.clone();
+            latents.push(drawn.x);
+            drawn.scored
+        }));
+        let log_proposal = if defence > 0.0 {
+            let uniform = -(self.latent_sizes().iter().sum::<usize>() as f64) * std::f64::consts::LN_2;
+            let own = (q.log_prob.clone() + (1.0 - defence).ln()).unsqueeze_dim::<2>(1);
+            let other = own.full_like(uniform + defence.ln());
+            log_sum_exp(Tensor::cat(vec![own, other], 1))
+        } else {
+            q.log_prob.clone()
+        };
+        let p = self.trace_joint(x, &latents);
+        Proposals { latents, p, q, log_proposal, k: draws.k() }
+    }
+
+    fn dream(&self, draws: &Draws) -> (Tensor<2>, Vec<Tensor<2>>) {
+        let top = self.depth();
+        let mut h = vec![self.prior.draw(&layer_draws(draws, top))];
+        for (l, layer) in self.generative.iter().enumerate().rev() {
+            let y = h[h.len() - 1].clone();
+            h.push(layer.draw(y, &layer_draws(draws, l), None).x);
+        }
+        h.reverse();
+        let x = h.remove(0);
+        (x, h)
+    }
+
+    fn decode(&self, h: &Vec<Tensor<2>>) -> Tensor<2> {
+        self.generative[0].mean(h[0].clone())
+    }
+
+    fn joint_gradient(
+        &self,
+        x: Tensor<2>,
+        h: &Vec<Tensor<2>>,
+        traces: &[Tensor<2>],
+        weights: Tensor<1>,
+        into: &mut Gradients,
+    ) {
+        for ((layer, x, y), trace) in self.generative_pairs(&x, h).zip(traces) {
+            layer.gradient(x, y, trace.clone(), weights.clone(), into);
+        }
+        self.prior.gradient(self.top(h).clone(), traces[self.depth()].clone(), weights, into);
+    }
+
+    fn posterior_gradient(
+        &self,
+        x: Tensor<2>,
+        h: &Vec<Tensor<2>>,
+        traces: &[Tensor<2>],
+        weights: Tensor<1>,
+        into: &mut Gradients,
+    ) {
+        for ((layer, x, y), trace) in self.recognition_pairs(&self.centred(x), h).zip(traces) {
+            layer.gradient(x, y, trace.clone(), weights.clone(), into);
+        }
+    }
+
+    fn observed(&self) -> usize {
+        self.generative[0].dims().0
+    }
+
+    fn dtype(&self) -> DType {
+        self.centre.val().dtype()
+    }
+
+    fn device(&self) -> Device {
+        self.centre.val().device().inner()
+    }
+}
+
+/// The matrix rows that the uniform component of a defensive mixture proposes.
+fn marks(draws: &Draws, defence: f64) -> Vec<bool> {
+    let key = draws.child(Role::Mixture).key();
+    (0..draws.len())
+        .map(|i| {
+            let (row, sample) = draws.cell(i);
+            let mut u = [0.0f64];
+            fill_uniform(key, row, sample, &mut u);
+            u[0] < defence
+        })
+        .collect()
+}
+
+impl<C: Conditional, P: Prior> Enumerable for Stack<C, P> {
+    fn latent_bits(&self) -> usize {
+        self.latent_sizes().iter().sum()
+    }
+
+    fn states(&self, first: u64, n: usize) -> Vec<Tensor<2>> {
+        let bits = enumerate_bits(self.latent_bits(), first, n, self.dtype(), &self.device());
+        let mut start = 0;
+        self.latent_sizes()
+            .into_iter()
+            .map(|d| {
+                start += d;
+                bits.clone().slice([0..n, start - d..start])
+            })
+            .collect()
+    }
+
+    fn log_joint_table(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Tensor<2> {
+        let prior = self.prior.score(self.top(h).clone()).log_prob;
+        let latents = self
+            .generative_pairs(&x, h)
+            .skip(1)
+            .fold(prior, |sum, (layer, x, y)| sum + layer.score(x, y).log_prob);
+        self.generative[0].log_prob_table(x.clone(), h[0].clone()) + latents.unsqueeze()
+    }
+}

@@ -1,0 +1,309 @@
+//! What each update estimates, without noise.
+//!
+//! The expectation of an update over K proposals from S states is a sum over the multisets of size
+//! K, `C(S + K - 1, K)` of them. Each is fed to the strategy as its proposals; the weighted sum of
+//! the updates is compared with the gradient of the objective, taken by the tape.
+
+use burn::module::Module;
+use burn::tensor::{DType, Int, Tensor, TensorData};
+use helmholtz_core::{
+    Enumerable, Gradients, Key, LatentVariableModel, Proposals, Strategy, Traced, enumerate_bits,
+};
+use helmholtz_directed::Sbn;
+use helmholtz_ops::log_weights::log_sum_exp;
+use helmholtz_strategies::{ReweightedWakeSleep, WakeSleep};
+use helmholtz_tests::{
+    Named, add_scaled, block, device, distance, named, norm_of_difference, row, sbn, taped, values,
+};
+
+/// Stacks of one, two and three layers with 8 latent states each.
+const STACKS: [&[usize]; 3] = [&[3], &[2, 1], &[1, 1, 1]];
+const X: [u8; 4] = [1, 0, 1, 1];
+
+/// All multisets of size `k` from `s` states, as counts.
+fn multisets(s: usize, k: usize) -> Vec<Vec<usize>> {
+    if s == 1 {
+        return vec![vec![k]];
+    }
+    (0..=k)
+        .flat_map(|first| {
+            multisets(s - 1, k - first).into_iter().map(move |mut rest| {
+                rest.insert(0, first);
+                rest
+            })
+        })
+        .collect()
+}
+
+/// The probability of counts under independent draws from `law`.
+fn probability(counts: &[usize], law: &[f64]) -> f64 {
+    let factorial = |n: usize| (1..=n).map(|i| i as f64).product::<f64>();
+    let k = counts.iter().sum();
+    counts.iter().zip(law).fold(factorial(k), |p, (&n, q)| p * q.powi(n as i32) / factorial(n))
+}
+
+/// A model with one observation, all its latent states and the law they are proposed from.
+struct Case {
+    model: Sbn,
+    x: Tensor<2>,
+    states: Vec<Tensor<2>>,
+    log_p: Tensor<1>,
+    log_q: Tensor<1>,
+    log_proposal: Tensor<1>,
+}
+
+impl Case {
+    fn new(latents: &[usize], defence: f64) -> Self {
+        let model = sbn(X.len(), latents, 21);
+        let x = row(&X);
+        let n = 1 << model.latent_bits();
+        let states = model.states(0, n);
+        let log_p = model.trace_joint(x.clone(), &states).log_prob;
+        let log_q = model.trace_posterior(x.clone(), &states).log_prob;
+        let log_proposal = (log_q.clone().exp() * (1.0 - defence) + defence / n as f64).log();
+        Case { model, x, states, log_p, log_q, log_proposal }
+    }
+
+    fn law(&self) -> Vec<f64> {
+        values(self.log_proposal.clone().exp())
+    }
+
+    /// The proposals that hold each state as often as `counts` says.
+    fn proposals(&self, counts: &[usize]) -> Proposals<Vec<Tensor<2>>> {
+        let chosen: Vec<i64> =
+            counts.iter().enumerate().flat_map(|(s, &n)| std::iter::repeat_n(s as i64, n)).collect();
+        let k = chosen.len();
+        let chosen = Tensor::<1, Int>::from_data(TensorData::new(chosen, [k]), &device());
+        let latents: Vec<_> = self.states.iter().map(|h| h.clone().select(0, chosen.clone())).collect();
+        let p: Traced = self.model.trace_joint(self.x.clone(), &latents);
+        let q: Traced = self.model.trace_posterior(self.x.clone(), &latents);
+        Proposals { latents, p, q, log_proposal: self.log_proposal.clone().select(0, chosen), k }
+    }
+
+    /// The exact expectation of a wake update with K proposals.
+    fn expected(
+        &self,
+        k: usize,
+        wake: impl Fn(&Sbn, Tensor<2>, &Proposals<Vec<Tensor<2>>>, &mut Gradients),
+    ) -> Named {
+        let law = self.law();
+        let mut sum = Named::new();
+        for counts in multisets(law.len(), k) {
+            let mut gradients = Gradients::new();
+            wake(&self.model, self.x.clone(), &self.proposals(&counts), &mut gradients);
+            add_scaled(&mut sum, &named(&self.model, &gradients), probability(&counts, &law));
+        }
+        sum
+    }
+
+    /// The gradient of a loss of the tracked log-probabilities of all states.
+    fn reference(&self, loss: impl Fn(Tensor<1>, Tensor<1>) -> Tensor<1>) -> Named {
+        let tracked = self.model.clone().train();
+        let x = self.x.clone().autodiff();
+        let states: Vec<_> = self.states.iter().map(|h| h.clone().autodiff()).collect();
+        let loss = loss(tracked.log_joint(x.clone(), &states), tracked.log_posterior(x, &states));
+        taped(&tracked, loss.backward())
+    }
+
+    /// `Σ_m P(m) f(m, log Σ_s n_s p(x, h_s) / proposal(h_s))` over multisets, on the tape.
+    fn bound(&self, k: usize, log_p: Tensor<1>) -> Tensor<1> {
+        let law = self.law();
+        let s = law.len();
+        let all = multisets(s, k);
+        let log_n: Vec<f64> = all.iter().flatten().map(|&n| (n as f64).ln()).collect();
+        let p: Vec<f64> = all.iter().map(|counts| probability(counts, &law)).collect();
+        let log_n = constant(log_n).reshape([all.len(), s]);
+        let log_w = log_p - self.log_proposal.clone().autodiff();
+        // log 0 = -inf marks the states that a multiset lacks; their weight is exactly zero.
+        let log_sums =
+            (log_n.clone().mask_fill(log_n.clone().is_inf(), -1e6) + log_w.unsqueeze()).exp_stable();
+        (constant(p) * log_sums).sum()
+    }
+}
+
+/// `log Σ exp` along the rows of a tracked matrix.
+trait ExpStable {
+    fn exp_stable(self) -> Tensor<1>;
+}
+
+impl ExpStable for Tensor<2> {
+    fn exp_stable(self) -> Tensor<1> {
+        log_sum_exp(self)
+    }
+}
+
+fn constant(values: Vec<f64>) -> Tensor<1> {
+    let n = values.len();
+    Tensor::<1>::from_data(TensorData::new(values, [n]), (&device(), DType::F64)).autodiff()
+}
+
+fn rws(k: usize) -> ReweightedWakeSleep {
+    ReweightedWakeSleep::new(k).unwrap()
+}
+
+const GENERATIVE: [&str; 2] = ["generative", "prior"];
+
+fn theta(gradients: &Named) -> Named {
+    GENERATIVE.iter().flat_map(|name| block(gradients, name)).collect()
+}
+
+fn phi(gradients: &Named) -> Named {
+    block(gradients, "recognition")
+}
+
+#[test]
+fn rws_theta_is_the_gradient_of_the_k_sample_bound() {
+    for latents in STACKS {
+        let case = Case::new(latents, 0.0);
+        for k in [1, 2, 4] {
+            let expected = case.expected(k, |model, x, proposals, into| {
+                rws(k).wake(model, x, proposals, into);
+            });
+            let reference = case.reference(|log_p, _| case.bound(k, log_p).neg());
+            let deviation = distance(&theta(&expected), &theta(&reference));
+            assert!(deviation < 1e-10, "{latents:?}, K = {k}: {deviation:e}");
+        }
+    }
+}
+
+#[test]
+fn rws_theta_under_a_defensive_mixture_is_the_gradient_of_the_mixtures_bound() {
+    let case = Case::new(&[2, 1], 0.2);
+    let strategy = ReweightedWakeSleep { defence: 0.2, ..rws(2) }.checked().unwrap();
+    let expected = case.expected(2, |model, x, proposals, into| {
+        strategy.wake(model, x, proposals, into);
+    });
+    let reference = case.reference(|log_p, _| case.bound(2, log_p).neg());
+    let deviation = distance(&theta(&expected), &theta(&reference));
+    assert!(deviation < 1e-10, "{deviation:e}");
+}
+
+#[test]
+fn wake_sleep_theta_is_the_gradient_of_the_elbo() {
+    for latents in STACKS {
+        let case = Case::new(latents, 0.0);
+        for k in [1, 2] {
+            let expected = case.expected(k, |model, x, proposals, into| {
+                WakeSleep::new(k).wake(model, x, proposals, into);
+            });
+            // E_q log p(x, h): the entropy of q does not depend on theta.
+            let q = case.log_q.clone().exp().autodiff();
+            let reference = case.reference(|log_p, _| (q.clone() * log_p).sum().neg());
+            let deviation = distance(&theta(&expected), &theta(&reference));
+            assert!(deviation < 1e-10, "{latents:?}, K = {k}: {deviation:e}");
+        }
+    }
+}
+
+#[test]
+fn the_bias_of_wake_phi_falls_as_one_over_k() {
+    for latents in STACKS {
+        let case = Case::new(latents, 0.0);
+        let posterior = (case.log_p.clone() - log_sum_exp(case.log_p.clone().unsqueeze())).exp().autodiff();
+        // The limit: the gradient of E_{p(h | x)} log q(h | x).
+        let limit = case.reference(|_, log_q| (posterior.clone() * log_q).sum().neg());
+        let bias = |k: usize| {
+            let expected = case.expected(k, |model, x, proposals, into| {
+                rws(k).wake(model, x, proposals, into);
+            });
+            norm_of_difference(&phi(&expected), &phi(&limit))
+        };
+        let (b1, b2, b4, b8) = (bias(1), bias(2), bias(4), bias(8));
+        println!("{latents:?}: bias of wake phi at K = 1, 2, 4, 8: {b1:.5} {b2:.5} {b4:.5} {b8:.5}");
+        assert!(b1 > b2 && b2 > b4 && b4 > b8 && b8 > 0.0);
+        // c/K + O(1/K²): doubling K halves the bias, ever more closely.
+        assert!((b8 / b4 - 0.5).abs() < 0.1, "{latents:?}: from K = 4 to 8 by {}", b8 / b4);
+        assert!((b8 / b4 - 0.5).abs() <= (b4 / b2 - 0.5).abs() + 0.02, "{latents:?}");
+    }
+}
+
+#[test]
+fn the_control_variate_moves_no_expectation() {
+    let case = Case::new(&[2, 1], 0.0);
+    for k in [1, 2, 3] {
+        let with = ReweightedWakeSleep { control_variate: true, ..rws(k) }.checked().unwrap();
+        let update = |strategy: &ReweightedWakeSleep| {
+            case.expected(k, |model, x, proposals, into| {
+                strategy.wake(model, x, proposals, into);
+            })
+        };
+        let deviation = distance(&update(&with), &update(&rws(k)));
+        assert!(deviation < 1e-12, "K = {k}: {deviation:e}");
+    }
+}
+
+#[test]
+fn sleep_phi_is_the_gradient_of_its_own_objective() {
+    for latents in STACKS {
+        // Every dream (x, h), weighted by the number of times it would occur: p(x, h) as a batch
+        // cannot be fed, so each dream is fed alone and the updates are summed with p(x, h).
+        let model = sbn(3, latents, 22);
+        let (mut of_ws, mut of_both, mut reference) = (Named::new(), Named::new(), Named::new());
+        let half = ReweightedWakeSleep { wake_phi: 0.5, sleep_phi: 0.5, ..rws(2) }.checked().unwrap();
+        for x in enumerate_bits(3, 0, 8, DType::F64, &device()).iter_dim(0) {
+            for s in 0..8 {
+                let h = model.states(s, 1);
+                let p: f64 = model.trace_joint(x.clone(), &h).log_prob.exp().into_scalar();
+                let (mut ws, mut both) = (Gradients::new(), Gradients::new());
+                WakeSleep::new(1).sleep_at(&model, x.clone(), &h, &mut ws);
+                half.sleep_at(&model, x.clone(), &h, &mut both);
+                add_scaled(&mut of_ws, &named(&model, &ws), p);
+                add_scaled(&mut of_both, &named(&model, &both), p);
+                let tracked = model.clone().train();
+                let h: Vec<_> = h.into_iter().map(|h| h.autodiff()).collect();
+                let tape = tracked.log_posterior(x.clone().autodiff(), &h).sum().neg().backward();
+                add_scaled(&mut reference, &phi(&taped(&tracked, tape)), p);
+            }
+        }
+        assert!(distance(&of_ws, &reference) < 1e-12, "{latents:?}");
+        let mut halved = Named::new();
+        add_scaled(&mut halved, &reference, 0.5);
+        assert!(distance(&of_both, &halved) < 1e-12, "{latents:?}");
+    }
+}
+
+#[test]
+fn rws_with_one_sample_and_sleep_phi_is_wake_sleep_to_the_bit() {
+    for latents in STACKS {
+        let model = sbn(X.len(), latents, 23);
+        let x = enumerate_bits(4, 0, 16, DType::F64, &device());
+        let strategy = ReweightedWakeSleep { wake_phi: 0.0, sleep_phi: 1.0, ..rws(1) }.checked().unwrap();
+        let (a, b) = (
+            strategy.estimate(&model, x.clone(), Key::new(5)),
+            WakeSleep::new(1).estimate(&model, x, Key::new(5)),
+        );
+        assert_eq!(named(&model, &a.gradients), named(&model, &b.gradients), "{latents:?}");
+        assert_eq!(values(a.diagnostics.bound), values(b.diagnostics.bound));
+    }
+}
+
+#[test]
+fn an_exact_recognition_net_has_equal_weights() {
+    // One latent unit without influence on x: q(h | x) = p(h) is the posterior, so every weight is
+    // p(x) and the effective sample size is K.
+    let mut model = sbn(2, &[1], 3);
+    model.generative[0].weight = model.generative[0].weight.clone().map(|w| w.zeros_like());
+    model.recognition[0].weight = model.recognition[0].weight.clone().map(|w| w.zeros_like());
+    model.recognition[0].bias = model.prior.bias.clone();
+    let estimate = rws(6).estimate(&model, row(&[1, 0]), Key::new(1));
+    assert!((values(estimate.diagnostics.ess)[0] - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn a_batch_is_the_mean_of_its_rows() {
+    let model = sbn(3, &[2, 2], 4);
+    let x = enumerate_bits(3, 2, 4, DType::F64, &device());
+    let key = Key::new(9);
+    let together = named(&model, &rws(5).estimate(&model, x.clone(), key).gradients);
+    // The same cells of noise: row i of the batch, alone.
+    let mut mean = Named::new();
+    for i in 0..4u64 {
+        let draws = helmholtz_core::Draws::of_rows(key.child(helmholtz_core::Role::Wake), vec![i], 5);
+        let alone = x.clone().slice([i as usize..i as usize + 1, 0..3]);
+        let proposals = model.propose(alone.clone(), &draws, 0.0);
+        let mut gradients = Gradients::new();
+        rws(5).wake(&model, alone, &proposals, &mut gradients);
+        add_scaled(&mut mean, &named(&model, &gradients), 0.25);
+    }
+    assert!(distance(&together, &mean) < 1e-12);
+}
