@@ -15,23 +15,33 @@ pub fn device() -> Device {
 
 /// A stack in double precision whose weights are large enough that the layers matter.
 pub fn sbn(observed: usize, latents: &[usize], seed: u64) -> Sbn {
+    sbn_with_spread(observed, latents, seed, 0.8)
+}
+
+/// [`sbn`] with every parameter moved by up to `spread`.
+pub fn sbn_with_spread(observed: usize, latents: &[usize], seed: u64, spread: f64) -> Sbn {
     let mean: Vec<f64> = (0..observed).map(|j| 0.2 + 0.1 * (j % 5) as f64).collect();
     let model = StackConfig::new(observed, latents.to_vec())
         .init(Some(&mean), Key::new(seed), &device())
         .expect("sizes are positive");
-    struct Perturb(Stream);
+    struct Perturb {
+        stream: Stream,
+        spread: f64,
+    }
     impl ModuleMapper for Perturb {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             param.map(|tensor| {
                 let shape = tensor.shape();
-                let noise = (0..shape.num_elements()).map(|_| self.0.uniform_in(-0.8, 0.8)).collect();
+                let noise = (0..shape.num_elements())
+                    .map(|_| self.stream.uniform_in(-self.spread, self.spread))
+                    .collect();
                 let tensor = tensor.cast(DType::F64).mul_scalar(1.5);
                 let device = tensor.device();
                 tensor + Tensor::from_data(TensorData::new::<f64, _>(noise, shape), (&device, DType::F64))
             })
         }
     }
-    model.map(&mut Perturb(Stream::new(Key::new(seed).child(Role::Data))))
+    model.map(&mut Perturb { stream: Stream::new(Key::new(seed).child(Role::Data)), spread })
 }
 
 /// A row of bits in double precision: `[1, d]`.

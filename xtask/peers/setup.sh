@@ -53,7 +53,7 @@ if [ ! -e "$venv/.done" ]; then
     "$python" -m venv "$venv" >>"$log" 2>&1 || fail "cannot make a virtual environment; see $log."
     install requirements.txt || fail "cannot install the packages of requirements.txt; see $log."
     if ! { "$venv/bin/python" "$here/stand_ins.py" >>"$log" 2>&1 && loads; }; then
-        echo "peers: torch does not load with the stand-ins; installing the CUDA libraries (about 1.6 GiB)" >&2
+        echo "peers: torch does not load with the stand-ins; installing the CUDA libraries (about 1.8 GiB)" >&2
         "$venv/bin/python" "$here/stand_ins.py" --remove >>"$log" 2>&1 || true
         install requirements-cuda.txt || fail "cannot install the packages of requirements-cuda.txt; see $log."
         loads || fail "torch does not load; see $log."

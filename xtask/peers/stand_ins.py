@@ -2,7 +2,7 @@
 
 PyPI has only a CUDA build of torch for x86_64 Linux. Its libraries name cuBLAS,
 cuDNN, NCCL and others as needed at load time, although the CPU path never calls
-them: about 1.5 GiB of downloads for nothing. This script compiles one small
+them: about 1.8 GiB of downloads for nothing. This script compiles one small
 shared library per missing name, which defines the symbols that torch's libraries
 look up and nothing behind them (a call would crash; a CPU process makes none).
 

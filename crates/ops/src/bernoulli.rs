@@ -228,18 +228,29 @@ fn score_row<T: Real>(x: &[T], logits: &mut [T], bias: &[T]) -> T {
         #[inline(always)]
         || {
             let mut nats = [T::ZERO; LANES];
-            for ((x, l), b) in x.chunks(LANES).zip(logits.chunks_mut(LANES)).zip(bias.chunks(LANES)) {
-                for (((nats, x), l), b) in nats.iter_mut().zip(x).zip(l).zip(b) {
-                    let Cell { log1p, mean, logit } = Cell::at(*l + *b);
-                    let on = if *x > T::ZERO { *x * (-logit).max0() } else { T::ZERO };
-                    let off = if *x < T::ONE { (T::ONE - *x) * logit.max0() } else { T::ZERO };
-                    *nats += log1p + on + off;
-                    *l = *x - mean;
+            let ((x, x_rest), (b, b_rest)) = (x.as_chunks::<LANES>(), bias.as_chunks::<LANES>());
+            let (l, l_rest) = logits.as_chunks_mut::<LANES>();
+            for ((x, l), b) in x.iter().zip(l).zip(b) {
+                for i in 0..LANES {
+                    score_unit(x[i], &mut l[i], b[i], &mut nats[i]);
                 }
+            }
+            for (i, (x, l)) in x_rest.iter().zip(l_rest).enumerate() {
+                score_unit(*x, l, b_rest[i], &mut nats[i]);
             }
             -sum_lanes(nats)
         },
     )
+}
+
+#[inline(always)]
+fn score_unit<T: Real>(x: T, l: &mut T, bias: T, nats: &mut T) {
+    let Cell { log1p, mean, logit } = Cell::at(*l + bias);
+    // 0 * inf is NaN, so a factor that is zero takes its term away.
+    let on = if x > T::ZERO { x * (-logit).max0() } else { T::ZERO };
+    let off = if x < T::ONE { (T::ONE - x) * logit.max0() } else { T::ZERO };
+    *nats += log1p + on + off;
+    *l = x - mean;
 }
 
 /// One row: uniforms in and the sample out, logits in and errors out, the log-probability returned.
@@ -247,20 +258,31 @@ fn draw_row<T: Real, const DEFENCE: bool>(x: &mut [T], logits: &mut [T], bias: &
     vectorised(
         #[inline(always)]
         || {
-            let half = T::ONE / (T::ONE + T::ONE);
             let mut nats = [T::ZERO; LANES];
-            for ((x, l), b) in x.chunks_mut(LANES).zip(logits.chunks_mut(LANES)).zip(bias.chunks(LANES)) {
-                for (((nats, x), l), b) in nats.iter_mut().zip(x).zip(l).zip(b) {
-                    let Cell { log1p, mean, logit } = Cell::at(*l + *b);
-                    let on = *x < if DEFENCE { half } else { mean };
-                    *nats += log1p + if on { (-logit).max0() } else { logit.max0() };
-                    *x = if on { T::ONE } else { T::ZERO };
-                    *l = *x - mean;
+            let (x, x_rest) = x.as_chunks_mut::<LANES>();
+            let (l, l_rest) = logits.as_chunks_mut::<LANES>();
+            let (b, b_rest) = bias.as_chunks::<LANES>();
+            for ((x, l), b) in x.iter_mut().zip(l).zip(b) {
+                for i in 0..LANES {
+                    draw_unit::<T, DEFENCE>(&mut x[i], &mut l[i], b[i], &mut nats[i]);
                 }
+            }
+            for (i, (x, l)) in x_rest.iter_mut().zip(l_rest).enumerate() {
+                draw_unit::<T, DEFENCE>(x, l, b_rest[i], &mut nats[i]);
             }
             -sum_lanes(nats)
         },
     )
+}
+
+#[inline(always)]
+fn draw_unit<T: Real, const DEFENCE: bool>(x: &mut T, l: &mut T, bias: T, nats: &mut T) {
+    let Cell { log1p, mean, logit } = Cell::at(*l + bias);
+    let threshold = if DEFENCE { T::ONE / (T::ONE + T::ONE) } else { mean };
+    let on = *x < threshold;
+    *nats += log1p + if on { (-logit).max0() } else { logit.max0() };
+    *x = if on { T::ONE } else { T::ZERO };
+    *l = *x - mean;
 }
 
 /// What one exponential tells about a logit.
