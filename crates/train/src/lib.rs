@@ -1,1 +1,32 @@
 //! Training through Burn's learner.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`feed`] | [`Feed`] and [`Rows`]: Burn data loaders whose order is keyed by (seed, epoch) |
+//! | [`trainee`] | [`Trainee`]: model, strategy and evaluator as a Burn learner model |
+//! | [`metrics`] | what is measured at every step, and what stops a run |
+//! | [`history`] | [`History`]: `metrics.jsonl`, the best epoch, the patience |
+//! | [`checkpoints`] | Burn's checkpoint files, sealed by a hash; which to keep; which to resume from |
+//! | [`renderer`] | no dashboard: plain lines, or nothing |
+//! | [`fit`] | [`Fit`]: one training run |
+//!
+//! # How a run resumes to the bit
+//!
+//! Whatever decides the next step is either in Burn's checkpoint (weights, moments of the
+//! optimiser, learning-rate schedule), or a pure function of the seed and the step (data order,
+//! noise), or a function of `metrics.jsonl` up to the checkpoint (best epoch, patience).
+
+pub mod checkpoints;
+pub mod feed;
+pub mod fit;
+pub mod history;
+pub mod metrics;
+pub mod renderer;
+pub mod trainee;
+
+pub use checkpoints::{CheckpointError, Checkpoints};
+pub use feed::{Batch, Feed, Plan, Rows};
+pub use fit::{Display, End, Fit, FitError, Outcome};
+pub use history::{History, HistoryError, Record};
+pub use metrics::NonFinite;
+pub use trainee::Trainee;

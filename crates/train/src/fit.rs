@@ -1,0 +1,200 @@
+//! One training run.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use burn::optim::ModuleOptimizer;
+use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::tensor::{Device, Tensor};
+use burn::train::metric::store::EventStoreClient;
+use burn::train::{EarlyStoppingStrategy, ExecutionStrategy, Interrupter, Learner, SupervisedTraining};
+use helmholtz_core::{Evaluator, Key, LatentVariableModel, Strategy};
+use thiserror::Error;
+
+use crate::checkpoints::{CheckpointError, Checkpoints, KeepLastAndBest, PARTS};
+use crate::feed::{Feed, Plan, Rows};
+use crate::history::{History, HistoryError, Journal, Record};
+use crate::metrics::{Guard, Mean, NonFinite, Quantity};
+use crate::renderer::NoDashboard;
+use crate::trainee::Trainee;
+
+/// What a person sees while a run goes on.
+pub enum Display {
+    /// Burn's terminal dashboard.
+    Dashboard,
+    /// Whatever the function does with the record of each epoch and split.
+    Records(Box<dyn FnMut(&Record) + Send>),
+}
+
+/// One training run through Burn's learner, into a folder.
+pub struct Fit {
+    /// Holds `metrics.jsonl` and `checkpoint/`; must exist.
+    pub folder: PathBuf,
+    /// The device to train on, without autodiff.
+    pub device: Device,
+    /// The run's root key.
+    pub key: Key,
+    /// Rows, batch and steps.
+    pub plan: Plan,
+    /// Epochs between checkpoints; the best epoch and the last are kept besides.
+    pub checkpoint_every: usize,
+    /// Epochs without a better validation likelihood after which the run stops.
+    pub patience: Option<usize>,
+    /// The epoch to go on from, if its checkpoint is there.
+    pub resume: Option<usize>,
+    /// What to show.
+    pub display: Display,
+    /// Stops the run from outside.
+    pub interrupter: Interrupter,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// All steps were taken.
+    Finished,
+    /// The validation likelihood stopped improving.
+    OutOfPatience,
+    /// It was stopped from outside, with the reason given.
+    Interrupted(String),
+    /// A number was none.
+    NonFinite(NonFinite),
+}
+
+/// A finished or stopped run.
+#[derive(Debug)]
+pub struct Outcome<M> {
+    /// The model as the last step left it, on the device without autodiff.
+    pub model: M,
+    /// How the run ended.
+    pub end: End,
+    /// The records of all epochs.
+    pub history: History,
+    /// Steps taken in all, those of earlier sessions included.
+    pub steps: u64,
+}
+
+/// A run that could not be carried out.
+#[derive(Debug, Error)]
+pub enum FitError {
+    /// A checkpoint is damaged or cannot be written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// `metrics.jsonl` cannot be used.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The learner stopped on an error.
+    #[error("training stopped: {0}")]
+    Training(String),
+}
+
+#[derive(Clone)]
+struct Patience {
+    history: Arc<Mutex<History>>,
+    epochs: Option<usize>,
+}
+
+impl EarlyStoppingStrategy for Patience {
+    fn should_stop(&mut self, _epoch: usize, _store: &EventStoreClient) -> bool {
+        self.history.lock().expect("no thread panics while it holds the history").exhausted(self.epochs)
+    }
+}
+
+impl Fit {
+    /// Trains.
+    ///
+    /// # Errors
+    /// If checkpoints or records cannot be read or written.
+    pub fn run<M, S, E>(
+        self,
+        model: M,
+        strategy: S,
+        evaluator: E,
+        optimiser: ModuleOptimizer,
+        schedule: ModuleLrScheduler,
+        train: Tensor<2>,
+        valid: Tensor<2>,
+    ) -> Result<Outcome<M>, FitError>
+    where
+        M: LatentVariableModel,
+        S: Strategy<M>,
+        E: Evaluator<M> + Sync + 'static,
+    {
+        let journal_path = self.folder.join("metrics.jsonl");
+        let checkpoints = Checkpoints::new(self.folder.join("checkpoint"));
+        let mut saved = std::collections::BTreeSet::new();
+        let history = match self.resume {
+            Some(epoch) => {
+                let history = History::read(&journal_path, epoch)?;
+                checkpoints.forget_after(epoch)?;
+                saved = checkpoints.examine()?.whole;
+                history
+            }
+            None => History::default(),
+        };
+        history.write(&journal_path)?;
+        let (first_epoch, first_step) = history.last().unwrap_or((0, 0));
+        let last_epoch = first_epoch + self.plan.epochs_left(first_step);
+        let done = first_step >= self.plan.steps || history.exhausted(self.patience);
+        let history = Arc::new(Mutex::new(history));
+
+        let feed = Feed::new(train, self.plan, self.key, first_step);
+        let steps = feed.steps_taken();
+        let rows = Rows::new(valid, VALIDATION_BATCH);
+        let guard = Guard::new(self.interrupter.clone());
+        let (dashboard, on_record): (bool, Box<dyn FnMut(&Record) + Send>) = match self.display {
+            Display::Dashboard => (true, Box::new(|_| {})),
+            Display::Records(on_record) => (false, on_record),
+        };
+        let journal =
+            Journal::new(journal_path, history.clone(), steps.clone(), self.interrupter.clone(), on_record);
+        let keep = KeepLastAndBest {
+            history: history.clone(),
+            every: self.checkpoint_every.max(1),
+            last_epoch,
+            patience: self.patience,
+            saved,
+        };
+        let trainee = Trainee { model, strategy, evaluator, key: self.key };
+        // A run that has nothing left to do is loaded and ends at once.
+        let num_epochs = if done { first_epoch } else { last_epoch };
+        let [model_files, optim_files, schedule_files] = PARTS.map(|part| checkpoints.checkpointer(part));
+        let mut training = SupervisedTraining::new(&self.folder, Arc::new(feed), Arc::new(rows))
+            .with_training_strategy(ExecutionStrategy::single(self.device).into())
+            .with_application_logger(None)
+            .with_interrupter(self.interrupter.clone())
+            .with_custom_checkpointers(model_files, optim_files, schedule_files)
+            .with_checkpointing_strategy(keep)
+            .early_stopping(Patience { history: history.clone(), epochs: self.patience })
+            .with_metric_logger(journal)
+            .metric_valid_numeric(Mean::new(Quantity::Nll, guard.clone()))
+            .num_epochs(num_epochs);
+        for quantity in Quantity::TRAIN {
+            training = training.metric_train_numeric(Mean::new(quantity, guard.clone()));
+        }
+        if !dashboard {
+            training = training.renderer(Box::new(NoDashboard));
+        }
+        if first_epoch > 0 {
+            training = training.checkpoint(first_epoch);
+        }
+        let result = training.launch(Learner::new(trainee, optimiser, schedule));
+        if let Some(error) = result.error {
+            return Err(FitError::Training(error.to_string()));
+        }
+        let history = history.lock().expect("no thread panics while it holds the history").clone();
+        let end = match (guard.found(), result.interrupted) {
+            (Some(found), _) => End::NonFinite(found),
+            (None, Some(stop)) => End::Interrupted(stop.reason.unwrap_or_else(|| "stopped".to_string())),
+            (None, None) if history.last().is_some_and(|(_, step)| step < self.plan.steps) => {
+                End::OutOfPatience
+            }
+            (None, None) => End::Finished,
+        };
+        let steps = steps.load(std::sync::atomic::Ordering::SeqCst);
+        Ok(Outcome { model: result.model.model, end, history, steps })
+    }
+}
+
+/// Rows that are scored at a time in validation.
+const VALIDATION_BATCH: usize = 500;

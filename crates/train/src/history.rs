@@ -1,0 +1,282 @@
+//! `metrics.jsonl`: one object per epoch and split, and what follows from it.
+//!
+//! The file holds nothing that depends on the clock, and it is the only record of the best epoch
+//! and of the patience: a run that goes on from epoch `e` reads it up to `e` and forgets the rest.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use burn::train::logger::MetricLogger;
+use burn::train::metric::store::{EpochSummary, MetricsUpdate, Split};
+use burn::train::metric::{MetricDefinition, MetricId, NumericEntry};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::metrics::Quantity;
+
+/// One line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The learner's epoch, from one.
+    pub epoch: usize,
+    /// `train` or `valid`.
+    pub split: String,
+    /// Training steps taken by the end of the epoch.
+    pub step: u64,
+    /// Means over the epoch, by name.
+    #[serde(flatten)]
+    pub values: BTreeMap<String, f64>,
+}
+
+/// A `metrics.jsonl` that cannot be read.
+#[derive(Debug, Error)]
+pub enum HistoryError {
+    /// The file cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A line is not a record.
+    #[error("{path}, line {line}: not a record of an epoch ({message}); the run cannot be resumed from here")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line, from one.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+/// The records of a run, with the best validation likelihood and the patience that follow.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    records: Vec<Record>,
+}
+
+impl History {
+    /// Reads the records up to `epoch`. A last line cut short by a crash is dropped.
+    ///
+    /// # Errors
+    /// If the file cannot be read or holds something else.
+    pub fn read(path: &Path, epoch: usize) -> Result<Self, HistoryError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| HistoryError::Io { path: path.into(), source })?;
+        let mut records = Vec::new();
+        for (i, line) in text.split_inclusive('\n').enumerate() {
+            if !line.ends_with('\n') {
+                break;
+            }
+            let record: Record = serde_json::from_str(line).map_err(|error| HistoryError::Malformed {
+                path: path.into(),
+                line: i + 1,
+                message: error.to_string(),
+            })?;
+            if record.epoch > epoch {
+                break;
+            }
+            records.push(record);
+        }
+        Ok(History { records })
+    }
+
+    /// Writes all records in place of the file: to a scratch file first, then by renaming.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), HistoryError> {
+        let scratch = path.with_extension("jsonl.part");
+        let write = || -> io::Result<()> {
+            let mut file = File::create(&scratch)?;
+            for record in &self.records {
+                writeln!(file, "{}", serde_json::to_string(record)?)?;
+            }
+            file.sync_all()?;
+            std::fs::rename(&scratch, path)
+        };
+        write().map_err(|source| HistoryError::Io { path: path.into(), source })
+    }
+
+    /// All records, in the order of the file.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// Adds a record.
+    pub fn push(&mut self, record: Record) {
+        self.records.push(record);
+    }
+
+    /// Epoch, step and validation NLL of every epoch.
+    pub fn validation(&self) -> impl Iterator<Item = (usize, u64, f64)> {
+        let name = Quantity::Nll.name();
+        self.records
+            .iter()
+            .filter(|record| record.split == "valid")
+            .filter_map(move |record| Some((record.epoch, record.step, *record.values.get(name)?)))
+    }
+
+    /// The epoch with the lowest validation NLL, the earliest of equals.
+    pub fn best(&self) -> Option<(usize, f64)> {
+        self.validation().fold(None, |best, (epoch, _, nll)| match best {
+            Some((_, lowest)) if nll >= lowest || nll.is_nan() => best,
+            _ => Some((epoch, nll)),
+        })
+    }
+
+    /// The last epoch and the number of steps taken by its end.
+    pub fn last(&self) -> Option<(usize, u64)> {
+        self.validation().last().map(|(epoch, step, _)| (epoch, step))
+    }
+
+    /// True if the last `patience` epochs brought nothing better than what was before them.
+    pub fn exhausted(&self, patience: Option<usize>) -> bool {
+        match (patience, self.best(), self.last()) {
+            (Some(patience), Some((best, _)), Some((last, _))) => last - best >= patience,
+            _ => false,
+        }
+    }
+}
+
+/// Burn's metric logger that appends to `metrics.jsonl` and to the shared history.
+pub(crate) struct Journal {
+    path: PathBuf,
+    history: Arc<Mutex<History>>,
+    steps: Arc<AtomicU64>,
+    names: BTreeMap<String, String>,
+    pending: BTreeMap<String, BTreeMap<String, f64>>,
+    on_record: Box<dyn FnMut(&Record) + Send>,
+    interrupter: burn::train::Interrupter,
+}
+
+impl Journal {
+    pub(crate) fn new(
+        path: PathBuf,
+        history: Arc<Mutex<History>>,
+        steps: Arc<AtomicU64>,
+        interrupter: burn::train::Interrupter,
+        on_record: Box<dyn FnMut(&Record) + Send>,
+    ) -> Self {
+        Journal {
+            path,
+            history,
+            steps,
+            names: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            on_record,
+            interrupter,
+        }
+    }
+
+    fn append(&self, record: &Record) -> io::Result<()> {
+        let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        file.write_all(format!("{}\n", serde_json::to_string(record)?).as_bytes())?;
+        file.sync_all()
+    }
+}
+
+fn id_of(id: &MetricId) -> String {
+    format!("{id:?}")
+}
+
+impl MetricLogger for Journal {
+    fn log(&mut self, update: MetricsUpdate, _epoch: usize, split: &Split) {
+        for update in update.entries_numeric {
+            // Only the value that an epoch ends with is recorded.
+            if let (Some(NumericEntry::Final(value)), Some(name)) =
+                (update.numeric_entry, self.names.get(&id_of(&update.entry.metric_id)))
+            {
+                self.pending.entry(split.to_string()).or_default().insert(name.clone(), value);
+            }
+        }
+    }
+
+    fn read_numeric(&mut self, name: &str, epoch: usize, split: &Split) -> Result<Vec<NumericEntry>, String> {
+        let history = self.history.lock().expect("no thread panics while it holds the history");
+        let split = split.to_string();
+        Ok(history
+            .records()
+            .iter()
+            .filter(|record| record.epoch == epoch && record.split == split)
+            .filter_map(|record| record.values.get(name).map(|&value| NumericEntry::Final(value)))
+            .collect())
+    }
+
+    fn log_metric_definition(&mut self, definition: MetricDefinition) {
+        self.names.insert(id_of(&definition.metric_id), definition.name.to_string());
+    }
+
+    fn log_epoch_summary(&mut self, summary: EpochSummary) {
+        let split = summary.split.to_string();
+        let values = self.pending.remove(&split).unwrap_or_default();
+        // An interrupted epoch is no epoch: nothing of it is kept, and a resumed run repeats it.
+        if self.interrupter.should_stop() || values.values().any(|value| !value.is_finite()) {
+            return;
+        }
+        let step = self.steps.load(Ordering::SeqCst);
+        let record = Record { epoch: summary.epoch_number, split, step, values };
+        if let Err(error) = self.append(&record) {
+            let message = format!("{}: {error}", self.path.display());
+            tracing::error!("{message}");
+            self.interrupter.fail(burn::train::checkpoint::CheckpointerError::Unknown(message));
+            return;
+        }
+        (self.on_record)(&record);
+        self.history.lock().expect("no thread panics while it holds the history").push(record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(nlls: &[f64]) -> History {
+        let mut history = History::default();
+        for (i, &nll) in nlls.iter().enumerate() {
+            let values = BTreeMap::from([("nll".to_string(), nll)]);
+            history.push(Record { epoch: i + 1, split: "valid".into(), step: 10 * (i as u64 + 1), values });
+        }
+        history
+    }
+
+    #[test]
+    fn the_best_epoch_is_the_earliest_of_the_lowest() {
+        assert_eq!(history(&[3.0, 2.0, 2.0, 2.5]).best(), Some((2, 2.0)));
+        assert_eq!(history(&[]).best(), None);
+    }
+
+    #[test]
+    fn patience_counts_epochs_without_improvement() {
+        let run = history(&[3.0, 2.0, 2.1, 2.2]);
+        assert!(run.exhausted(Some(2)) && !run.exhausted(Some(3)) && !run.exhausted(None));
+    }
+
+    #[test]
+    fn numbers_come_back_from_the_file_to_the_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let run = history(&[0.1 + 0.2, 1.0 / 3.0, 104.200_000_000_000_01]);
+        run.write(&path).unwrap();
+        assert_eq!(History::read(&path, 9).unwrap().records(), run.records());
+        assert_eq!(History::read(&path, 2).unwrap().records(), &run.records()[..2]);
+    }
+
+    #[test]
+    fn a_line_cut_short_is_dropped_and_a_foreign_line_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        history(&[1.0]).write(&path).unwrap();
+        let whole = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{whole}{{\"epoch\":2,\"spl")).unwrap();
+        assert_eq!(History::read(&path, 9).unwrap().records().len(), 1);
+        std::fs::write(&path, format!("{whole}hello\n")).unwrap();
+        assert!(History::read(&path, 9).unwrap_err().to_string().contains("line 2"));
+    }
+}

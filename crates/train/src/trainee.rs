@@ -1,0 +1,139 @@
+//! Model, strategy and evaluator as a Burn learner model.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{ExecutionError, Tensor};
+use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
+use helmholtz_core::{Evaluator, Gradients, Key, LatentVariableModel, Model, Role, Strategy};
+
+use crate::Batch;
+
+/// What Burn's learner trains: a model with the strategy that estimates its gradients and the
+/// evaluator that scores validation rows.
+///
+/// The strategy is part of the module, so that whatever it remembers travels in the checkpoint.
+#[derive(Module, Debug)]
+pub struct Trainee<M: Model, S: Model, E: std::fmt::Debug + Clone + Send> {
+    /// The model.
+    pub model: M,
+    /// The strategy.
+    pub strategy: S,
+    /// The evaluator of the validation split.
+    #[module(skip)]
+    pub evaluator: E,
+    /// The run's root key.
+    #[module(skip)]
+    pub key: Key,
+}
+
+/// What one training step measured; read by the metrics, not by the loop.
+#[derive(Clone, Debug)]
+pub struct StepOutput {
+    /// Mean of `log 1/K Σ w` over the batch, in nats: `[1]`.
+    pub bound: Tensor<1>,
+    /// Mean effective sample size as a share of K: `[1]`.
+    pub ess: Tensor<1>,
+    /// Sum of squares of the gradient of the generative net: `[1]`.
+    pub square_p: Tensor<1>,
+    /// Sum of squares of the gradient of the recognition net: `[1]`.
+    pub square_q: Tensor<1>,
+    /// Rows of the batch.
+    pub rows: usize,
+    /// The number of the step.
+    pub step: u64,
+}
+
+/// What one validation batch measured.
+#[derive(Clone, Debug)]
+pub struct ValidOutput {
+    /// `log p̂(x)` of each row, in nats.
+    pub log_prob: Tensor<1>,
+}
+
+impl ItemLazy for StepOutput {
+    fn sync(self) -> Result<Self, ExecutionError> {
+        Ok(self)
+    }
+}
+
+impl ItemLazy for ValidOutput {
+    fn sync(self) -> Result<Self, ExecutionError> {
+        Ok(self)
+    }
+}
+
+impl<M, S, E> TrainStep for Trainee<M, S, E>
+where
+    M: LatentVariableModel,
+    S: Strategy<M>,
+    E: Evaluator<M> + Sync + 'static,
+{
+    type Input = Batch;
+    type Output = StepOutput;
+
+    fn step(&self, batch: Batch) -> TrainOutput<StepOutput> {
+        // Gradients are local and in closed form, so the step runs without a tape.
+        let model = self.model.valid();
+        let rows = batch.rows.len();
+        let estimate = self.strategy.estimate(&model, batch.x, self.key.child(batch.step));
+        let (square_p, square_q) = gradient_squares(&model, &estimate.gradients);
+        let item = StepOutput {
+            bound: estimate.diagnostics.bound,
+            ess: estimate.diagnostics.ess,
+            square_p,
+            square_q,
+            rows,
+            step: batch.step,
+        };
+        TrainOutput { grads: estimate.gradients.into_params(), item }
+    }
+}
+
+impl<M, S, E> InferenceStep for Trainee<M, S, E>
+where
+    M: LatentVariableModel,
+    S: Strategy<M>,
+    E: Evaluator<M> + Sync + 'static,
+{
+    type Input = Batch;
+    type Output = ValidOutput;
+
+    /// Scores validation rows under noise that is the same in every epoch, so that epochs differ
+    /// by their weights alone.
+    fn step(&self, batch: Batch) -> ValidOutput {
+        let key = self.key.child(Role::Validate);
+        ValidOutput { log_prob: self.evaluator.score(&self.model, batch.x, batch.rows, key) }
+    }
+}
+
+/// Sums of squares of the gradients outside and inside the recognition net.
+fn gradient_squares<M: LatentVariableModel>(model: &M, gradients: &Gradients) -> (Tensor<1>, Tensor<1>) {
+    struct Squares<'a> {
+        gradients: &'a Gradients,
+        path: Vec<String>,
+        p: Tensor<1>,
+        q: Tensor<1>,
+    }
+    impl ModuleVisitor for Squares<'_> {
+        fn enter_module(&mut self, name: &str, _container_type: &str) {
+            self.path.push(name.to_string());
+        }
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.gradients.get::<D>(param.id) {
+                let square = gradient.square().sum();
+                let part = if self.path.iter().any(|name| name == "recognition") {
+                    &mut self.q
+                } else {
+                    &mut self.p
+                };
+                *part = part.clone() + square;
+            }
+        }
+    }
+    let zero = Tensor::zeros([1], (&model.device(), model.dtype()));
+    let mut squares = Squares { gradients, path: Vec::new(), p: zero.clone(), q: zero };
+    model.visit(&mut squares);
+    (squares.p, squares.q)
+}
