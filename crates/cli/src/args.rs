@@ -1,0 +1,241 @@
+//! The commands and their flags.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// Train and compare deep generative models with latent variables.
+///
+/// Without a command: wake-sleep against reweighted wake-sleep on embedded data, judged by the
+/// exact likelihood, in under two minutes.
+#[derive(Debug, Parser)]
+#[command(name = "helmholtz", version, disable_help_subcommand = true)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train one model by one strategy into a run folder
+    Train(Box<TrainArgs>),
+    /// Likelihood of a trained model
+    Evaluate(EvaluateArgs),
+    /// Strategies side by side on embedded data, judged by the exact likelihood
+    Compare(CompareArgs),
+    /// Ancestral samples of a trained model, as a picture or an array
+    Sample(SampleArgs),
+    /// Write a model's weights to a safetensors file (names: docs/weights.md)
+    Export(ExportArgs),
+    /// Data sets by protocol
+    Data {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: DataCommand,
+    },
+    /// The backends this binary was built with and the devices found
+    Devices {
+        /// One JSON object on standard output
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `helmholtz train`.
+#[derive(Debug, Default, ClapArgs)]
+pub struct TrainArgs {
+    /// Config file; flags override it
+    pub config: Option<PathBuf>,
+    /// Model family
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Latent sizes from the data up, as in 200,200
+    #[arg(long, value_delimiter = ',')]
+    pub layers: Option<Vec<i64>>,
+    /// Training strategy
+    #[arg(long)]
+    pub strategy: Option<String>,
+    /// Samples per observation, K
+    #[arg(long, value_name = "K")]
+    pub samples: Option<i64>,
+    /// Data set
+    #[arg(long, value_name = "ID")]
+    pub dataset: Option<String>,
+    /// Passes over the training rows
+    #[arg(long, conflicts_with = "steps")]
+    pub epochs: Option<i64>,
+    /// Training steps; may end in the middle of a pass
+    #[arg(long)]
+    pub steps: Option<i64>,
+    /// Rows per step
+    #[arg(long)]
+    pub batch: Option<i64>,
+    /// Learning rate of both nets (`--set optimizer.lr_q=X` for the recognition net alone)
+    #[arg(long)]
+    pub lr: Option<f64>,
+    /// adam, sgd or rmsprop
+    #[arg(long)]
+    pub optimizer: Option<String>,
+    /// Seed of every draw
+    #[arg(long)]
+    pub seed: Option<i64>,
+    /// flex, ndarray, wgpu, vulkan or cuda[:i]
+    #[arg(long)]
+    pub device: Option<String>,
+    /// Threads of the processor
+    #[arg(long)]
+    pub threads: Option<i64>,
+    /// Where data files lie
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// The run folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on with the run in --out
+    #[arg(long, requires = "out")]
+    pub resume: bool,
+    /// Epochs between checkpoints; the best and the last are kept besides
+    #[arg(long, value_name = "EPOCHS")]
+    pub checkpoint_every: Option<i64>,
+    /// Any key of the config, as in --set strategy.phi=both
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Print the resolved config and stop
+    #[arg(long)]
+    pub print_config: bool,
+    /// Plain lines instead of the dashboard
+    #[arg(long)]
+    pub no_tui: bool,
+    /// No progress
+    #[arg(long)]
+    pub quiet: bool,
+    /// One JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A trained model: a run folder, or weights with a config.
+#[derive(Debug, ClapArgs)]
+pub struct ModelArgs {
+    /// The run folder
+    #[arg(required_unless_present = "weights", conflicts_with = "weights")]
+    pub run: Option<PathBuf>,
+    /// Weights instead of a run folder
+    #[arg(long, requires = "config", value_name = "F.safetensors")]
+    pub weights: Option<PathBuf>,
+    /// The config that goes with --weights
+    #[arg(long, requires = "weights", value_name = "C.toml")]
+    pub config: Option<PathBuf>,
+    /// Device to compute on
+    #[arg(long)]
+    pub device: Option<String>,
+    /// Threads of the processor
+    #[arg(long)]
+    pub threads: Option<i64>,
+    /// Where data files lie
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// `helmholtz evaluate`.
+#[derive(Debug, ClapArgs)]
+pub struct EvaluateArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Split: train, valid or test
+    #[arg(long, default_value = "test")]
+    pub split: String,
+    /// Importance samples per row, K
+    #[arg(long, value_name = "K", default_value_t = 1000)]
+    pub samples: i64,
+    /// is (importance sampling) or exact (enumeration)
+    #[arg(long, default_value = "is")]
+    pub method: String,
+    /// Same as --method exact
+    #[arg(long, conflicts_with = "method")]
+    pub exact: bool,
+    /// Read the weights as a model of this kind
+    #[arg(long = "as", value_name = "MODEL")]
+    pub as_model: Option<String>,
+    /// Score a pseudo-random subset of N rows, fixed by the data set alone
+    #[arg(long, value_name = "N")]
+    pub limit: Option<i64>,
+    /// (row, sample) pairs in flight: bounds the memory
+    #[arg(long, value_name = "B", default_value_t = 4000)]
+    pub batch_rows: i64,
+    /// Seed of the importance samples
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Write log p of each row
+    #[arg(long, value_name = "F.npy")]
+    pub per_example: Option<PathBuf>,
+    /// No progress
+    #[arg(long)]
+    pub quiet: bool,
+    /// One JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `helmholtz compare`.
+#[derive(Debug, ClapArgs)]
+pub struct CompareArgs {
+    /// Number of seeds, from 0
+    #[arg(long, default_value_t = 5)]
+    pub seeds: u64,
+    /// Threads of the processor
+    #[arg(long)]
+    pub threads: Option<i64>,
+    /// One JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `helmholtz sample`.
+#[derive(Debug, ClapArgs)]
+pub struct SampleArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Number of samples
+    #[arg(long, default_value_t = 100)]
+    pub n: i64,
+    /// Seed of the samples
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Show E[x | h] of the sampled latents instead of sampled pixels
+    #[arg(long)]
+    pub mean: bool,
+    /// A .png contact sheet or a .npy array (default: samples.png in the run's samples folder)
+    #[arg(long, value_name = "F.png|F.npy")]
+    pub out: Option<PathBuf>,
+}
+
+/// `helmholtz export`.
+#[derive(Debug, ClapArgs)]
+pub struct ExportArgs {
+    /// The run folder
+    pub run: PathBuf,
+    /// The file to write
+    pub file: PathBuf,
+    /// Replace the file if it is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `helmholtz data`.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// What there is, what is missing and where it comes from
+    List {
+        /// Where data files lie
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+        /// One JSON object on standard output
+        #[arg(long)]
+        json: bool,
+    },
+}

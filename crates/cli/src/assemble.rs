@@ -1,0 +1,117 @@
+//! From a config to data, model, strategy and optimiser.
+
+use std::path::Path;
+
+use burn::module::{Module, ParamGroup};
+use burn::optim::lr_scheduler::constant::ConstantLr;
+use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{AdamConfig, ModuleOptimizer, RmsPropConfig, SgdConfig};
+use burn::tensor::{Device, Tensor};
+use helmholtz_core::{Estimate, Key, LatentVariableModel, Strategy};
+use helmholtz_datasets::DataSet;
+use helmholtz_directed::{Sbn, StackConfig};
+use helmholtz_layers::InitialWeights;
+use helmholtz_strategies::{ReweightedWakeSleep, WakeSleep};
+
+use crate::config::{Config, ModelConfig};
+use crate::error::{OrUser, user};
+
+/// Any strategy that a config can name.
+#[derive(Module, Debug)]
+pub enum AnyStrategy {
+    /// `ws`
+    WakeSleep(WakeSleep),
+    /// `rws`
+    ReweightedWakeSleep(ReweightedWakeSleep),
+}
+
+impl<M: LatentVariableModel> Strategy<M> for AnyStrategy {
+    fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
+        match self {
+            AnyStrategy::WakeSleep(strategy) => strategy.estimate(model, x, key),
+            AnyStrategy::ReweightedWakeSleep(strategy) => strategy.estimate(model, x, key),
+        }
+    }
+}
+
+/// The data set of a config.
+///
+/// # Errors
+/// If the id is unknown or its files are missing or wrong.
+pub fn data(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet> {
+    helmholtz_datasets::load(&config.data.id, data_dir.or(config.run.data_dir.as_deref())).or_user()
+}
+
+/// The model of a config, freshly initialised.
+///
+/// # Errors
+/// If its sizes make no model.
+pub fn model(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result<Sbn> {
+    let ModelConfig { layers, weights, bias, bias_from_data, centre, .. } = &config.model;
+    let weights = match weights.as_str() {
+        "glorot" => InitialWeights::Glorot,
+        _ => InitialWeights::GlorotOverFanIn,
+    };
+    let stack = StackConfig {
+        weights,
+        bias: *bias,
+        bias_from_data: *bias_from_data,
+        centre: *centre,
+        ..StackConfig::new(data.train.width(), layers.clone())
+    };
+    stack.init(Some(&data.train.mean()), Key::new(config.seed), device).or_user()
+}
+
+/// The strategy of a config.
+///
+/// # Errors
+/// If its settings make no estimator.
+pub fn strategy(config: &Config) -> anyhow::Result<AnyStrategy> {
+    let settings = &config.strategy;
+    let samples = settings.samples.unwrap_or_default();
+    if samples == 0 {
+        return Err(user("strategy.samples = 0: at least one sample per observation (K >= 1)"));
+    }
+    if settings.kind == "ws" {
+        if settings.control_variate || settings.defence != 0.0 {
+            return Err(user("strategy.control_variate and strategy.defence belong to rws; ws has no weights"));
+        }
+        return Ok(AnyStrategy::WakeSleep(WakeSleep::new(samples)));
+    }
+    let (wake_phi, sleep_phi) = match settings.phi.as_str() {
+        "wake" => (1.0, 0.0),
+        "sleep" => (0.0, 1.0),
+        _ => (0.5, 0.5),
+    };
+    let strategy = ReweightedWakeSleep {
+        samples,
+        wake_phi,
+        sleep_phi,
+        control_variate: settings.control_variate,
+        defence: settings.defence,
+    };
+    Ok(AnyStrategy::ReweightedWakeSleep(strategy.checked().map_err(|error| user(format!("strategy: {error}")))?))
+}
+
+/// The optimiser of a config. Learning rates come from the [`schedule`].
+pub fn optimiser(config: &Config) -> ModuleOptimizer {
+    match config.optimizer.kind.as_str() {
+        // Burn's default epsilon of 1e-5 is not small against the gradients of a batch mean.
+        "adam" => AdamConfig::new().with_epsilon(1e-8).init(),
+        "sgd" => {
+            let momentum = config.optimizer.momentum;
+            let momentum = (momentum > 0.0)
+                .then(|| MomentumConfig { momentum, dampening: 0.0, nesterov: false });
+            SgdConfig::new().with_momentum(momentum).init()
+        }
+        _ => RmsPropConfig::new().init(),
+    }
+}
+
+/// The learning rates of a config: one for the generative net, one for the recognition net.
+pub fn schedule(config: &Config) -> ModuleLrScheduler {
+    let lr_q = config.optimizer.lr_q.unwrap_or(config.optimizer.lr);
+    ModuleLrScheduler::new(ConstantLr::from(config.optimizer.lr))
+        .with_group(ParamGroup::from_predicate("recognition"), ConstantLr::from(lr_q))
+}

@@ -1,0 +1,152 @@
+//! `helmholtz evaluate`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use helmholtz_core::{Enumerable, Key, LatentVariableModel, Role};
+use helmholtz_datasets::{DataSet, SplitName};
+use helmholtz_eval::summary::exact_rows;
+use helmholtz_eval::{ExactLikelihood, ImportanceSampling, NllSummary, RowEstimate, summarise};
+use helmholtz_noise::Stream;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::trained::Trained;
+use crate::args::EvaluateArgs;
+use crate::config::{MODELS, count};
+use crate::error::{OrUser, known, user};
+use crate::npy;
+use crate::run_folder::write_whole;
+
+const METHODS: [&str; 2] = ["is", "exact"];
+
+/// Scores a split.
+///
+/// # Errors
+/// If the model or its data cannot be read, or a row has no probability.
+pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
+    let split: SplitName = args.split.parse().or_user()?;
+    let method = if args.exact { "exact" } else { args.method.as_str() };
+    if !METHODS.contains(&method) {
+        return Err(user(format!("--method {method}: unknown; {}", known(method, &METHODS))));
+    }
+    if let Some(kind) = &args.as_model
+        && !MODELS.contains(&kind.as_str())
+    {
+        return Err(user(format!("--as {kind}: unknown model; {}", known(kind, &MODELS))));
+    }
+    let samples = count("--samples", args.samples)?;
+    let chunk = count("--batch-rows", args.batch_rows)?;
+    let limit = args.limit.map(|n| count("--limit", n)).transpose()?;
+    for (flag, value) in [("--samples", samples), ("--batch-rows", chunk), ("--limit", limit.unwrap_or(1))] {
+        if value == 0 {
+            return Err(user(format!("{flag} 0: must be at least 1")));
+        }
+    }
+    let trained = Trained::load(&args.model)?;
+    let rows = chosen_rows(&trained.data, split, limit);
+    let started = std::time::Instant::now();
+    let estimates = match method {
+        "exact" => exact(&trained, split, &rows)?,
+        _ => importance(&trained, split, &rows, samples, chunk, args.seed, args.quiet || args.json)?,
+    };
+    let seconds = started.elapsed().as_secs_f64();
+    if let Some(path) = &args.per_example {
+        let log_probs: Vec<f64> = estimates.iter().map(|row| row.log_prob).collect();
+        write_whole(path, |file| npy::write_f64(file, &[log_probs.len()], &log_probs))?;
+    }
+    let summary = summarise(&estimates);
+    let k = if method == "exact" { 0 } else { samples };
+    if args.json {
+        println!("{}", to_json(&trained.data, split, method, k, &summary));
+    } else {
+        print(&trained.data, split, method, k, &summary, seconds);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All rows, or the subset of `limit` rows that the protocol alone fixes: files may be sorted.
+fn chosen_rows(data: &DataSet, split: SplitName, limit: Option<usize>) -> Vec<usize> {
+    let n = data.split(split).rows();
+    let Some(limit) = limit.filter(|&limit| limit < n) else { return (0..n).collect() };
+    let key = Key::new(0).child(Role::Subset).child(data.protocol().as_str()).child(split.to_string().as_str());
+    let mut rows = Stream::new(key).permutation(n);
+    rows.truncate(limit);
+    rows.sort_unstable();
+    rows
+}
+
+/// Importance-sampled estimates of the given rows of a split.
+///
+/// The draws are keyed by protocol, row, sample and seed.
+pub(crate) fn importance_of<M: LatentVariableModel>(
+    model: &M,
+    data: &DataSet,
+    split: SplitName,
+    rows: &[usize],
+    evaluator: &ImportanceSampling,
+    seed: u64,
+    mut on_rows: impl FnMut(usize),
+) -> anyhow::Result<Vec<RowEstimate>> {
+    let key = Key::new(seed).child(Role::Evaluate).child(data.protocol().as_str());
+    let mut estimates = Vec::with_capacity(rows.len());
+    // Parts small enough for a progress bar; the numbers do not depend on them.
+    for part in rows.chunks(250) {
+        let x = data.split(split).select(part).tensor(&model.device());
+        let numbers: Arc<[u64]> = part.iter().map(|&row| row as u64).collect();
+        estimates.extend(evaluator.estimate(model, x, numbers, key)?);
+        on_rows(part.len());
+    }
+    Ok(estimates)
+}
+
+fn importance(
+    trained: &Trained,
+    split: SplitName,
+    rows: &[usize],
+    samples: usize,
+    chunk: usize,
+    seed: u64,
+    quiet: bool,
+) -> anyhow::Result<Vec<RowEstimate>> {
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(rows.len() as u64) };
+    bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {eta} left")?);
+    let evaluator = ImportanceSampling { samples, chunk };
+    let estimates = importance_of(&trained.model, &trained.data, split, rows, &evaluator, seed, |n| bar.inc(n as u64));
+    bar.finish_and_clear();
+    estimates
+}
+
+fn exact(trained: &Trained, split: SplitName, rows: &[usize]) -> anyhow::Result<Vec<RowEstimate>> {
+    let bits = trained.model.latent_bits();
+    if bits > helmholtz_eval::MAX_LATENT_BITS {
+        return Err(user(helmholtz_eval::ExactError { bits }));
+    }
+    let x = trained.data.split(split).select(rows).tensor(&trained.device);
+    let log_probs = ExactLikelihood::default().log_prob(&trained.model, x)?;
+    if let Some(i) = log_probs.iter().position(|log_p| !log_p.is_finite()) {
+        anyhow::bail!("row {} of the {split} split has log p = {}", rows[i], log_probs[i]);
+    }
+    Ok(exact_rows(&log_probs))
+}
+
+fn to_json(data: &DataSet, split: SplitName, method: &str, k: usize, s: &NllSummary) -> serde_json::Value {
+    json!({
+        "protocol": data.protocol(), "split": split.to_string(), "n": s.n, "k": k, "method": method,
+        "nll": s.nll, "se_rows": s.se_rows, "se_mc": s.se_mc, "bias_mc": s.bias_mc, "ci95": s.ci95,
+        "ess": s.ess, "max_weight": s.max_weight,
+        "exact_nll": (method == "exact").then_some(s.nll), "log_z2": null, "data_sha256": data.data_sha256,
+    })
+}
+
+fn print(data: &DataSet, split: SplitName, method: &str, k: usize, s: &NllSummary, seconds: f64) {
+    println!("{} {split}: {} rows, {seconds:.1} s", data.protocol(), s.n);
+    println!("  NLL          {:.3} nats, 95 % over rows [{:.3}, {:.3}]", s.nll, s.ci95[0], s.ci95[1]);
+    if method == "exact" {
+        println!("  by enumeration of all latent states; spread over rows ±{:.3}", s.se_rows);
+    } else {
+        println!("  K = {k}: adds ±{:.4}, and is about {:.4} too high", s.se_mc, s.bias_mc);
+        println!("  ESS          {:.2} % of K; largest weight {:.3} on average", 100.0 * s.ess, s.max_weight);
+        println!("  pairs        {:.0} (row, sample) a second", s.n as f64 * k as f64 / seconds);
+    }
+}

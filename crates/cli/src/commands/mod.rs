@@ -1,0 +1,44 @@
+//! One file per command.
+
+pub mod compare;
+pub mod data;
+pub mod devices;
+pub mod evaluate;
+pub mod export;
+pub mod sample;
+pub mod train;
+pub mod trained;
+
+use std::process::ExitCode;
+
+use crate::args::{Args, Command, CompareArgs, DataCommand};
+use crate::error::user;
+
+/// Runs a command.
+///
+/// # Errors
+/// Whatever the command meets; [`crate::error::report`] turns it into a sentence and an exit code.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.command {
+        None => compare::run(&CompareArgs { seeds: 5, threads: None, json: false }),
+        Some(Command::Train(args)) => train::run(&args),
+        Some(Command::Evaluate(args)) => evaluate::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Sample(args)) => sample::run(&args),
+        Some(Command::Export(args)) => export::run(&args),
+        Some(Command::Data { command: DataCommand::List { data_dir, json } }) => data::list(data_dir.as_deref(), json),
+        Some(Command::Devices { json }) => devices::run(json),
+    }
+}
+
+/// Sets the number of threads that everything on the processor shares.
+pub(crate) fn use_threads(threads: Option<usize>) -> anyhow::Result<()> {
+    let Some(threads) = threads else { return Ok(()) };
+    if threads == 0 {
+        return Err(user("--threads 0: must be at least 1"));
+    }
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .map_err(|error| anyhow::anyhow!("threads could not be started: {error}"))
+}

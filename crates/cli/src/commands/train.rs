@@ -1,0 +1,311 @@
+//! `helmholtz train`.
+
+use std::fs::OpenOptions;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use burn::train::Interrupter;
+use helmholtz_core::Key;
+use helmholtz_datasets::{DataSet, SplitName};
+use helmholtz_eval::{ImportanceSampling, NllSummary, summarise};
+use helmholtz_train::{Checkpoints, Display, End, Fit, Outcome, Plan, Record};
+use serde_json::{Value, json};
+
+use super::evaluate::importance_of;
+use super::trained::best_of;
+use super::{sample, use_threads};
+use crate::args::TrainArgs;
+use crate::config::{Config, Overlay, count};
+use crate::error::user;
+use crate::run_folder::RunFolder;
+use crate::{assemble, report};
+
+/// Trains a model into a run folder.
+///
+/// # Errors
+/// If the config, the data or the folder are wrong, or the run fails.
+pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
+    let overlay = overlay(args)?;
+    let started_run = match (&args.out, args.resume) {
+        (Some(out), true) => Some(RunFolder::open(out)?),
+        _ => None,
+    };
+    let config = match &started_run {
+        Some(folder) => resumed_config(folder, args, &overlay)?,
+        None => Config::resolve(args.config.as_deref(), &overlay)?,
+    };
+    if args.print_config {
+        print!("{}", config.to_toml());
+        return Ok(ExitCode::SUCCESS);
+    }
+    use_threads(config.run.threads)?;
+    let device = crate::device::select(&config.run.device)?;
+    let data = assemble::data(&config, None)?;
+    let model = assemble::model(&config, &data, &device)?;
+    let (folder, resume) = match started_run {
+        Some(folder) => {
+            let epoch = epoch_to_resume(&folder)?;
+            folder.write("run.toml", |file| file.write_all(config.to_toml().as_bytes()))?;
+            (folder, epoch)
+        }
+        None => {
+            let folder = RunFolder::create(args.out.as_deref(), &config)?;
+            folder.write_provenance(&config, &data.protocol(), &data.data_sha256)?;
+            (folder, None)
+        }
+    };
+    log_to(&folder);
+    tracing::info!(seed = config.seed, data = data.protocol(), resume, "training into {}", folder.path().display());
+
+    let plan = match config.train.steps {
+        Some(steps) => Plan { rows: data.train.rows(), batch: config.train.batch, steps },
+        None => Plan::of_epochs(data.train.rows(), config.train.batch, config.train.epochs.unwrap_or_default()),
+    };
+    let interrupter = Interrupter::new();
+    stop_on_ctrl_c(interrupter.clone())?;
+    let started = Instant::now();
+    let fit = Fit {
+        folder: folder.path().to_path_buf(),
+        device: device.clone(),
+        key: Key::new(config.seed),
+        plan,
+        checkpoint_every: config.train.checkpoint_every,
+        patience: (config.train.patience > 0).then_some(config.train.patience),
+        resume,
+        display: display(args, &folder, plan),
+        interrupter,
+    };
+    let first_step = resume.map_or(0, |epoch| steps_by(&folder, epoch));
+    let outcome = fit.run(
+        model.clone(),
+        assemble::strategy(&config)?,
+        ImportanceSampling::new(config.train.valid_samples),
+        assemble::optimiser(&config),
+        assemble::schedule(&config),
+        data.train.tensor(&device),
+        data.valid.tensor(&device),
+    )?;
+    let seconds = started.elapsed().as_secs_f64();
+    match &outcome.end {
+        End::NonFinite(found) => {
+            anyhow::bail!(
+                "{found} (seed {}); the run stopped and the last good checkpoint is kept in {}. \
+                 A lower learning rate (--lr) is the first thing to try",
+                config.seed,
+                folder.path().display()
+            );
+        }
+        End::Interrupted(reason) => {
+            let shown = folder.path().display();
+            eprintln!("stopped after {} steps ({reason}); go on with `helmholtz train --resume --out {shown}`", outcome.steps);
+            return Ok(ExitCode::from(130));
+        }
+        End::Finished | End::OutOfPatience => {}
+    }
+    let best = best_of(&folder, model, &config)?;
+    let results = Results::new(&best, &data, &config)?;
+    let pixels = sample::ancestral(&best, 100, config.seed, false)?;
+    sample::write(&folder.path().join("samples/samples.png"), data.shape, data.train.width(), &pixels)?;
+    folder.write("report.html", |file| {
+        file.write_all(report::render(&config, &data, &outcome.history, &results.rows()).as_bytes())
+    })?;
+    finish(args, &config, &folder, &outcome, &results, seconds, first_step);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The flags as values laid over the config.
+fn overlay(args: &TrainArgs) -> anyhow::Result<Overlay> {
+    let mut overlay = Overlay::default();
+    for pair in &args.set {
+        overlay = overlay.parse(pair)?;
+    }
+    for (flag, values) in [
+        ("--samples", args.samples),
+        ("--epochs", args.epochs),
+        ("--steps", args.steps),
+        ("--batch", args.batch),
+        ("--seed", args.seed),
+        ("--threads", args.threads),
+        ("--checkpoint-every", args.checkpoint_every),
+    ] {
+        values.map(|value| count(flag, value)).transpose()?;
+    }
+    for &size in args.layers.iter().flatten() {
+        count("--layers", size)?;
+    }
+    let data_dir = args.data_dir.as_ref().map(|path| path.display().to_string());
+    Ok(overlay
+        .set_if("model.kind", args.model.clone())
+        .set_if("model.layers", args.layers.clone())
+        .set_if("strategy.kind", args.strategy.clone())
+        .set_if("strategy.samples", args.samples)
+        .set_if("data.id", args.dataset.clone())
+        .set_if("train.epochs", args.epochs)
+        .set_if("train.steps", args.steps)
+        .set_if("train.batch", args.batch)
+        .set_if("train.checkpoint_every", args.checkpoint_every)
+        .set_if("optimizer.lr", args.lr)
+        .set_if("optimizer.kind", args.optimizer.clone())
+        .set_if("seed", args.seed)
+        .set_if("run.device", args.device.clone())
+        .set_if("run.threads", args.threads)
+        .set_if("run.data_dir", data_dir))
+}
+
+/// The config of a run with new flags on top, if nothing changes that may not.
+fn resumed_config(folder: &RunFolder, args: &TrainArgs, overlay: &Overlay) -> anyhow::Result<Config> {
+    let saved = folder.config()?;
+    let now = match &args.config {
+        Some(path) => Config::resolve(Some(path), overlay)?,
+        None => Config::resolve(Some(&folder.config_path()), overlay)?,
+    };
+    let differences = saved.differences(&now);
+    if differences.is_empty() {
+        return Ok(now);
+    }
+    Err(user(format!(
+        "{}: --resume with a changed config: {}; leave these as they were, or start a new run in another --out",
+        folder.path().display(),
+        differences.join(", ")
+    )))
+}
+
+/// The epoch whose checkpoint the run goes on from, damaged ones being passed over aloud.
+fn epoch_to_resume(folder: &RunFolder) -> anyhow::Result<Option<usize>> {
+    let checkpoints = Checkpoints::new(folder.path().join("checkpoint"));
+    match checkpoints.newest()? {
+        Some((epoch, damaged)) => {
+            for (_, defect) in damaged {
+                eprintln!("warning: {defect}; going on from the checkpoint of epoch {epoch} instead");
+            }
+            eprintln!("going on after epoch {epoch}");
+            Ok(Some(epoch))
+        }
+        None => {
+            eprintln!("no checkpoint yet: starting from the beginning");
+            Ok(None)
+        }
+    }
+}
+
+fn steps_by(folder: &RunFolder, epoch: usize) -> u64 {
+    helmholtz_train::History::read(&folder.path().join("metrics.jsonl"), epoch)
+        .ok()
+        .and_then(|history| history.last())
+        .map_or(0, |(_, step)| step)
+}
+
+fn display(args: &TrainArgs, folder: &RunFolder, plan: Plan) -> Display {
+    let quiet = args.quiet;
+    if !(args.no_tui || quiet || args.json) && std::io::stdout().is_terminal() {
+        return Display::Dashboard;
+    }
+    let timing = folder.path().join("timing.jsonl");
+    let mut last = Instant::now();
+    let mut training = String::new();
+    Display::Records(Box::new(move |record: &Record| {
+        let seconds = last.elapsed().as_secs_f64();
+        last = Instant::now();
+        let line = json!({"epoch": record.epoch, "split": record.split, "step": record.step, "seconds": seconds});
+        // Timing is a convenience: a disk that is full will be noticed by the checkpoint.
+        if let Ok(mut file) = OpenOptions::new().create(true).append(true).open(&timing) {
+            let _ = writeln!(file, "{line}");
+        }
+        let value = |name: &str| record.values.get(name).copied().unwrap_or(f64::NAN);
+        if record.split == "train" {
+            training = format!(
+                "bound {:.3}  ess {:.3}  |grad| p {:.3} q {:.3}  {seconds:.1} s",
+                value("bound"),
+                value("ess"),
+                value("gradient_norm_p"),
+                value("gradient_norm_q")
+            );
+        } else if !quiet {
+            let total = plan.steps;
+            eprintln!("epoch {:>3}  step {}/{total}  {training}  valid nll {:.3}", record.epoch, record.step, value("nll"));
+        }
+    }))
+}
+
+fn stop_on_ctrl_c(interrupter: Interrupter) -> anyhow::Result<()> {
+    ctrlc::set_handler(move || {
+        if interrupter.should_stop() {
+            // The second time: at once. Nothing is half-written, files being renamed when whole.
+            std::process::exit(130);
+        }
+        interrupter.stop(Some("Ctrl-C"));
+        eprintln!("stopping; once more to stop at once");
+    })?;
+    Ok(())
+}
+
+/// Sends what the program and Burn report to `experiment.log`.
+fn log_to(folder: &RunFolder) {
+    use tracing_subscriber::filter::{LevelFilter, Targets};
+    use tracing_subscriber::prelude::*;
+    let Ok(file) = OpenOptions::new().create(true).append(true).open(folder.path().join("experiment.log")) else {
+        return;
+    };
+    // Burn's learner reports every iteration at info level.
+    let filter = Targets::new().with_default(LevelFilter::INFO).with_target("burn_train", LevelFilter::WARN);
+    let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::sync::Mutex::new(file));
+    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+}
+
+/// The likelihoods that a finished run reports.
+struct Results {
+    valid: NllSummary,
+    test: NllSummary,
+    k: usize,
+}
+
+impl Results {
+    fn new(model: &helmholtz_directed::Sbn, data: &DataSet, config: &Config) -> anyhow::Result<Self> {
+        let k = config.train.final_samples;
+        let score = |split: SplitName| -> anyhow::Result<NllSummary> {
+            let rows: Vec<usize> = (0..data.split(split).rows()).collect();
+            let evaluator = ImportanceSampling::new(k);
+            Ok(summarise(&importance_of(model, data, split, &rows, &evaluator, 0, |_| {})?))
+        };
+        Ok(Results { valid: score(SplitName::Valid)?, test: score(SplitName::Test)?, k })
+    }
+
+    fn rows(&self) -> [(&'static str, NllSummary, usize); 2] {
+        [("valid", self.valid, self.k), ("test", self.test, self.k)]
+    }
+}
+
+fn finish(
+    args: &TrainArgs,
+    config: &Config,
+    folder: &RunFolder,
+    outcome: &Outcome<helmholtz_directed::Sbn>,
+    results: &Results,
+    seconds: f64,
+    first_step: u64,
+) {
+    let examples = (outcome.steps - first_step) as f64 * config.train.batch as f64;
+    let (best, _) = outcome.history.best().unwrap_or_default();
+    if args.json {
+        let split = |s: &NllSummary| -> Value {
+            json!({"nll": s.nll, "se_rows": s.se_rows, "se_mc": s.se_mc, "bias_mc": s.bias_mc, "k": results.k, "n": s.n})
+        };
+        println!(
+            "{}",
+            json!({
+                "run": folder.path().display().to_string(), "steps": outcome.steps,
+                "epochs": outcome.history.last().map_or(0, |(epoch, _)| epoch), "best_epoch": best,
+                "train_seconds": seconds, "examples_per_second": examples / seconds,
+                "valid": split(&results.valid), "test": split(&results.test),
+            })
+        );
+        return;
+    }
+    let why = if outcome.end == End::OutOfPatience { ", out of patience" } else { "" };
+    println!("{} steps in {seconds:.1} s ({:.0} examples a second){why}; best epoch {best}", outcome.steps, examples / seconds);
+    for (name, s, k) in results.rows() {
+        println!("  {name:<5} NLL {:.3} ± {:.3} nats (K = {k}, {} rows)", s.nll, s.se_rows, s.n);
+    }
+    println!("  {}", folder.path().join("report.html").display());
+}

@@ -1,0 +1,111 @@
+//! A trained model, from a run folder or from a weight file.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use burn::module::Module;
+use burn::store::{ModuleRecord, ModuleSnapshot, SafetensorsStore};
+use burn::tensor::Device;
+use helmholtz_core::Key;
+use helmholtz_datasets::DataSet;
+use helmholtz_directed::Sbn;
+use helmholtz_eval::ImportanceSampling;
+use helmholtz_train::{Checkpoints, History, Trainee};
+
+use super::use_threads;
+use crate::args::ModelArgs;
+use crate::assemble;
+use crate::config::{Config, Overlay, count};
+use crate::error::user;
+use crate::run_folder::RunFolder;
+
+/// A model with its data.
+pub struct Trained {
+    /// The model, on the device.
+    pub model: Sbn,
+    /// The config it was trained by.
+    pub config: Config,
+    /// Its data.
+    pub data: DataSet,
+    /// The device.
+    pub device: Device,
+    /// The run folder, if it comes from one.
+    pub folder: Option<PathBuf>,
+}
+
+impl Trained {
+    /// Loads the best epoch of a run, or a weight file.
+    ///
+    /// # Errors
+    /// If the run, the weights or the data are missing or wrong.
+    pub fn load(args: &ModelArgs) -> anyhow::Result<Self> {
+        use_threads(args.threads.map(|n| count("--threads", n)).transpose()?)?;
+        let (config, run) = match (&args.run, &args.config) {
+            (Some(run), _) => {
+                let folder = RunFolder::open(run)?;
+                (folder.config()?, Some(folder))
+            }
+            (None, config) => (Config::resolve(config.as_deref(), &Overlay::default())?, None),
+        };
+        let device = crate::device::select(args.device.as_deref().unwrap_or(&config.run.device))?;
+        let data = assemble::data(&config, args.data_dir.as_deref())?;
+        let fresh = assemble::model(&config, &data, &device)?;
+        let (model, folder) = match (run, &args.weights) {
+            (Some(folder), _) => (best_of(&folder, fresh, &config)?, Some(folder.path().to_path_buf())),
+            (None, Some(weights)) => (with_weights(fresh, weights)?, None),
+            (None, None) => return Err(user("give a run folder, or --weights with --config")),
+        };
+        Ok(Trained { model, config, data, device, folder })
+    }
+}
+
+/// The model of a run's best epoch by validation likelihood; of its newest if the best is damaged.
+///
+/// # Errors
+/// If no checkpoint is whole.
+pub fn best_of(folder: &RunFolder, fresh: Sbn, config: &Config) -> anyhow::Result<Sbn> {
+    let checkpoints = Checkpoints::new(folder.path().join("checkpoint"));
+    let found = checkpoints.examine()?;
+    let Some(&newest) = found.whole.last() else {
+        return Err(user(format!(
+            "{}: no whole checkpoint; let the run finish an epoch first (`helmholtz train --resume --out {0}`)",
+            folder.path().display()
+        )));
+    };
+    let history = History::read(&folder.path().join("metrics.jsonl"), newest)?;
+    let best = history.best().map_or(newest, |(epoch, _)| epoch);
+    let epoch = if found.whole.contains(&best) {
+        best
+    } else {
+        eprintln!("warning: the checkpoint of the best epoch {best} is not whole; taking that of epoch {newest}");
+        newest
+    };
+    let file = checkpoints.file("model", epoch);
+    let record = ModuleRecord::load(&file).with_context(|| file.display().to_string())?;
+    let trainee = Trainee {
+        model: fresh,
+        strategy: assemble::strategy(config)?,
+        evaluator: ImportanceSampling::new(1),
+        key: Key::new(config.seed),
+    };
+    Ok(trainee.load_record(record).model)
+}
+
+fn with_weights(mut fresh: Sbn, file: &Path) -> anyhow::Result<Sbn> {
+    if !file.is_file() {
+        return Err(user(format!("{}: no such file; `helmholtz export RUN F.safetensors` writes one", file.display())));
+    }
+    let mut store = SafetensorsStore::from_file(file);
+    let result = fresh
+        .load_from(&mut store)
+        .map_err(|error| user(format!("{}: {error}; the names and shapes are in docs/weights.md", file.display())))?;
+    if !result.errors.is_empty() || !result.missing.is_empty() {
+        return Err(user(format!(
+            "{}: does not fit the model of the config (missing: {:?}; wrong: {:?})",
+            file.display(),
+            result.missing,
+            result.errors
+        )));
+    }
+    Ok(fresh)
+}

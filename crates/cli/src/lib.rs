@@ -1,0 +1,43 @@
+//! The `helmholtz` command line.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`args`] | the commands and their flags |
+//! | [`config`] | the config file, its defaults and its checks |
+//! | [`device`] | the one list of backends |
+//! | [`assemble`] | from a config to data, model, strategy and optimiser |
+//! | [`run_folder`] | the files of a run |
+//! | [`commands`] | one file per command |
+//! | [`picture`], [`npy`], [`report`] | what comes out besides text |
+//! | [`error`] | exit codes |
+//!
+//! ```
+//! use helmholtz_cli::config::{Config, Overlay};
+//!
+//! let config = Config::resolve(None, &Overlay::default().set("train.batch", 50)).unwrap();
+//! assert_eq!((config.model.kind.as_str(), config.strategy.samples, config.train.batch), ("sbn", Some(10), 50));
+//! ```
+
+pub mod args;
+pub mod assemble;
+pub mod commands;
+pub mod config;
+pub mod device;
+pub mod error;
+pub mod npy;
+pub mod picture;
+pub mod report;
+pub mod run_folder;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let args = args::Args::parse();
+    match commands::run(args) {
+        Ok(code) => code,
+        Err(error) => error::report(&error),
+    }
+}

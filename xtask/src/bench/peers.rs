@@ -1,0 +1,146 @@
+//! PyTorch and JAX, as long-lived processes that take steps when told to.
+//!
+//! The protocol is described in `xtask/peers/rws_step.py`.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+use crate::bench::Bench;
+use crate::exit::{Reported, progress};
+use crate::workspace;
+
+const FRAMEWORKS: [&str; 3] = ["torch-eager", "torch-compile", "jax"];
+
+/// A framework that waits for commands. Its process ends with it.
+pub(crate) struct Peer {
+    /// The framework.
+    pub(crate) name: &'static str,
+    /// The framework's version.
+    pub(crate) version: String,
+    process: Child,
+    commands: ChildStdin,
+    replies: BufReader<ChildStdout>,
+    log: PathBuf,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// All peers, warmed up, idle.
+pub(crate) fn start(bench: &Bench, observed: usize, threads: usize) -> anyhow::Result<Vec<Peer>> {
+    let folder = workspace::root().join("xtask/peers");
+    let cache = cache()?;
+    let python = set_up(&folder, &cache)?;
+    progress("peers: starting and warming up");
+    let mut peers = FRAMEWORKS
+        .into_iter()
+        .map(|name| Peer::spawn(name, &python, &folder, &cache, bench, observed, threads))
+        .collect::<anyhow::Result<Vec<Peer>>>()?;
+    for peer in &mut peers {
+        let ready = peer.reply()?;
+        let version = ready.get("version").and_then(Value::as_str).unwrap_or("of unknown version");
+        let package = peer.name.split('-').next().unwrap_or(peer.name);
+        peer.version = format!("{package} {version}");
+    }
+    Ok(peers)
+}
+
+/// Where the peers' environment is kept from one run to the next.
+fn cache() -> anyhow::Result<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME")
+        .or_else(|| Some(absolute("HOME")?.join(".cache")))
+        .context("no place for the peers: neither XDG_CACHE_HOME nor HOME is an absolute path")?;
+    let cache = cache.join("helmholtz/peers");
+    fs::create_dir_all(&cache).with_context(|| format!("cannot make the folder {}", cache.display()))?;
+    Ok(cache)
+}
+
+/// The peers' python.
+fn set_up(folder: &Path, cache: &Path) -> anyhow::Result<String> {
+    let output = Command::new("bash")
+        .arg(folder.join("setup.sh"))
+        .arg(cache)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("the peers need bash to be set up")?;
+    if !output.status.success() {
+        return Err(Reported(1).into()); // setup.sh has said why
+    }
+    Ok(String::from_utf8(output.stdout).context("the path of the peers' python")?.trim_end().to_string())
+}
+
+impl Peer {
+    fn spawn(
+        name: &'static str,
+        python: &str,
+        folder: &Path,
+        cache: &Path,
+        bench: &Bench,
+        observed: usize,
+        threads: usize,
+    ) -> anyhow::Result<Peer> {
+        let log = cache.join(format!("{name}.log"));
+        let stderr = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let layers: Vec<String> = bench.layers.iter().map(usize::to_string).collect();
+        let mut process = Command::new(python)
+            .arg(folder.join("rws_step.py"))
+            .args(["--framework", name, "--layers", &layers.join(",")])
+            .args(["--visible", &observed.to_string(), "--batch", &bench.batch.to_string()])
+            .args(["--samples", &bench.samples.to_string(), "--threads", &threads.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .with_context(|| format!("cannot start {python}"))?;
+        let (Some(commands), Some(replies)) = (process.stdin.take(), process.stdout.take()) else {
+            bail!("{name} was started without pipes");
+        };
+        let replies = BufReader::new(replies);
+        Ok(Peer { name, version: String::new(), process, commands, replies, log })
+    }
+
+    /// Takes `steps` training steps; their times in milliseconds.
+    pub(crate) fn steps(&mut self, steps: usize) -> anyhow::Result<Vec<f64>> {
+        self.times(&format!("run {steps}"))
+    }
+
+    /// Multiplies `[m, k]` by `[k, n]`; the times in milliseconds.
+    pub(crate) fn gemm(&mut self, [m, k, n]: [usize; 3], repeats: usize) -> anyhow::Result<Vec<f64>> {
+        self.times(&format!("gemm {m} {k} {n} {repeats}"))
+    }
+
+    fn times(&mut self, command: &str) -> anyhow::Result<Vec<f64>> {
+        if writeln!(self.commands, "{command}").and_then(|()| self.commands.flush()).is_err() {
+            bail!("{} has ended; its last words are in {}", self.name, self.log.display());
+        }
+        let reply = self.reply()?;
+        let times = reply.get("ms").and_then(Value::as_array);
+        let times = times.and_then(|times| times.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>());
+        match times {
+            Some(times) if !times.is_empty() => Ok(times),
+            _ => bail!("{} answered `{command}` with {reply}", self.name),
+        }
+    }
+
+    fn reply(&mut self) -> anyhow::Result<Value> {
+        let mut line = String::new();
+        let read =
+            self.replies.read_line(&mut line).with_context(|| format!("reading from {}", self.name))?;
+        if read == 0 {
+            bail!("{} has ended; its last words are in {}", self.name, self.log.display());
+        }
+        serde_json::from_str(&line).with_context(|| format!("{} answered {}", self.name, line.trim_end()))
+    }
+}

@@ -1,0 +1,42 @@
+//! The model and the data that are timed.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use helmholtz_core::Key;
+use helmholtz_directed::{Sbn, StackConfig};
+use helmholtz_noise::fill_uniform;
+
+use crate::exit::UserError;
+
+/// Observed units, those of a 28 x 28 image.
+pub(crate) const OBSERVED: usize = 784;
+
+/// Rows of the fixed matrix.
+pub(crate) const ROWS: usize = 1000;
+
+/// The share of ones, about that of binarised digits.
+const ONES: f32 = 0.13;
+
+/// A model with its data.
+pub(crate) struct Stack {
+    pub(crate) model: Sbn,
+    pub(crate) x: Tensor<2>,
+}
+
+/// A sigmoid belief network on `device` with weights as training starts from, and `[ROWS, OBSERVED]`.
+pub(crate) fn stack(layers: &[usize], device: &Device) -> anyhow::Result<Stack> {
+    let key = Key::new(0);
+    let mut values = vec![0.0f32; ROWS * OBSERVED];
+    let mut mean = vec![0.0f64; OBSERVED];
+    for (row, values) in values.chunks_exact_mut(OBSERVED).enumerate() {
+        fill_uniform(key.child("bench data"), row as u64, 0, values);
+        for (value, mean) in values.iter_mut().zip(&mut mean) {
+            *value = f32::from(*value < ONES);
+            *mean += f64::from(*value) / ROWS as f64;
+        }
+    }
+    let x = Tensor::from_data(TensorData::new(values, [ROWS, OBSERVED]), device);
+    let model = StackConfig::new(OBSERVED, layers.to_vec())
+        .init(Some(&mean), key, device)
+        .map_err(|error| UserError(format!("--layers: {error}")))?;
+    Ok(Stack { model, x })
+}

@@ -1,0 +1,40 @@
+//! How the program ends, and what it prints last.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use thiserror::Error;
+
+/// The command line asks for something that cannot be.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(crate) struct UserError(pub(crate) String);
+
+/// A failure that has been reported already, with the exit code to pass on.
+#[derive(Debug, Error)]
+#[error("exit code {0}")]
+pub(crate) struct Reported(pub(crate) u8);
+
+/// The exit code of a result, its error printed on standard error.
+pub(crate) fn code(result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    if let Some(Reported(code)) = error.downcast_ref() {
+        return ExitCode::from(*code);
+    }
+    // Nobody is left to complain to if standard error is gone too.
+    let _ = writeln!(io::stderr(), "error: {error:#}");
+    ExitCode::from(if error.is::<UserError>() { 2 } else { 1 })
+}
+
+/// Prints `text` on standard output; a reader that has closed the pipe has read enough.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Prints a line of progress on standard error.
+pub(crate) fn progress(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

@@ -1,0 +1,236 @@
+//! `cargo xtask tidy`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::exit::progress;
+use crate::workspace;
+
+/// Check the documents and the layout, as far as a script can.
+///
+/// - every crate has a README.md, and its lib.rs opens with module docs (tests and xtask need no README);
+/// - every strategy names its reference;
+/// - CHANGELOG.md has a heading for a version or for what is unreleased, and both licences are there;
+/// - links between Markdown files lead somewhere;
+/// - the experiments in configs/ are TOML;
+/// - no source file has more than 500 lines, and no file more than 512 KiB.
+///
+/// All failures are listed on standard error; with any, the exit code is 1.
+#[derive(Args)]
+pub(crate) struct Tidy {}
+
+impl Tidy {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let failures = failures(&workspace::root())?;
+        failures.iter().for_each(|failure| progress(failure));
+        match failures.len() {
+            0 => Ok(()),
+            1 => bail!("1 thing is untidy"),
+            n => bail!("{n} things are untidy"),
+        }
+    }
+}
+
+/// A file past this length usually contains two ideas.
+const MAX_LINES: usize = 500;
+const MAX_BYTES: u64 = 512 * 1024;
+
+/// What is untidy in the workspace at `root`, one sentence each.
+pub(crate) fn failures(root: &Path) -> anyhow::Result<Vec<String>> {
+    let tree = Tree { root: root.to_path_buf(), files: files(root)? };
+    let mut failures = crates(&tree)?;
+    failures.extend(strategies(&tree));
+    failures.extend(root_documents(&tree));
+    failures.extend(links(&tree));
+    failures.extend(configs(&tree));
+    failures.extend(sizes(&tree));
+    Ok(failures)
+}
+
+/// The files that git tracks or would track, by their paths from the root.
+struct Tree {
+    root: PathBuf,
+    files: Vec<String>,
+}
+
+impl Tree {
+    fn text(&self, file: &str) -> String {
+        fs::read(self.root.join(file))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+
+    fn ending<'a>(&'a self, extensions: &'a [&str]) -> impl Iterator<Item = &'a String> {
+        self.files.iter().filter(|file| {
+            Path::new(file).extension().is_some_and(|found| extensions.iter().any(|e| found == *e))
+        })
+    }
+
+    fn has(&self, file: &str) -> bool {
+        self.files.iter().any(|found| found == file)
+    }
+}
+
+fn files(root: &Path) -> anyhow::Result<Vec<String>> {
+    let output = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root)
+        .output()
+        .context("cannot start git")?;
+    if !output.status.success() {
+        bail!("git ls-files: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let names = String::from_utf8_lossy(&output.stdout);
+    // A file that was deleted but not yet staged is still listed.
+    let exists = |name: &&str| root.join(name).is_file();
+    let mut files: Vec<String> =
+        names.split('\0').filter(|name| !name.is_empty()).filter(exists).map(str::to_string).collect();
+    files.sort();
+    files.dedup();
+    Ok(files)
+}
+
+fn crates(tree: &Tree) -> anyhow::Result<Vec<String>> {
+    let manifest: toml::Table = tree.text("Cargo.toml").parse().context("Cargo.toml")?;
+    let members = manifest
+        .get("workspace")
+        .and_then(|workspace| workspace.get("members")?.as_array())
+        .context("Cargo.toml lists no workspace members")?;
+    let mut failures = Vec::new();
+    for member in members.iter().filter_map(|member| member.as_str()) {
+        if !["tests", "xtask"].contains(&member) && !tree.has(&format!("{member}/README.md")) {
+            failures.push(format!("{member}: a crate has a README.md"));
+        }
+        let lib = format!("{member}/src/lib.rs");
+        if tree.has(&lib) && !tree.text(&lib).starts_with("//!") {
+            failures.push(format!("{lib}: a lib.rs opens with what the crate is (`//!`)"));
+        }
+    }
+    Ok(failures)
+}
+
+fn strategies(tree: &Tree) -> Vec<String> {
+    let defines = |text: &str| {
+        text.lines().any(|line| line.contains("Strategy<M> for") && !line.trim_start().starts_with("//"))
+    };
+    let cites = |text: &str| text.lines().any(|line| line.starts_with("//! # Reference"));
+    tree.ending(&["rs"])
+        .filter(|file| file.starts_with("crates/strategies/src/"))
+        .filter(|file| {
+            let text = tree.text(file);
+            defines(&text) && !cites(&text)
+        })
+        .map(|file| format!("{file}: a strategy names its paper under `//! # Reference`"))
+        .collect()
+}
+
+fn root_documents(tree: &Tree) -> Vec<String> {
+    let mut failures: Vec<String> = ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"]
+        .into_iter()
+        .filter(|file| !tree.has(file))
+        .map(|file| format!("{file}: is missing"))
+        .collect();
+    let heading = |line: &str| {
+        line.strip_prefix("## ").map(|title| title.trim_start_matches('[')).is_some_and(|title| {
+            title.starts_with("Unreleased") || title.starts_with(|c: char| c.is_ascii_digit())
+        })
+    };
+    if tree.has("CHANGELOG.md") && !tree.text("CHANGELOG.md").lines().any(heading) {
+        failures.push("CHANGELOG.md: has no `## [Unreleased]` and no `## [x.y.z]`".to_string());
+    }
+    failures
+}
+
+fn links(tree: &Tree) -> Vec<String> {
+    let mut failures = Vec::new();
+    for file in tree.ending(&["md"]) {
+        let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+        for target in local_links(&tree.text(file)) {
+            let path = match target.strip_prefix('/') {
+                Some(from_root) => tree.root.join(from_root),
+                None => tree.root.join(folder).join(&target),
+            };
+            if !path.exists() {
+                failures.push(format!("{file}: the link to {target} leads nowhere"));
+            }
+        }
+    }
+    failures
+}
+
+/// The files that the links of a Markdown text lead to; code, addresses and anchors left out.
+fn local_links(markdown: &str) -> Vec<String> {
+    let mut fenced = false;
+    let mut links = Vec::new();
+    for line in markdown.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            // Every other piece between backticks is code; a link's text may hold some.
+            let prose: String = line.split('`').step_by(2).collect();
+            let targets = prose.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+            links.extend(targets.map(str::to_string));
+            links.extend(
+                prose
+                    .strip_prefix('[')
+                    .and_then(|rest| rest.split_once("]: "))
+                    .map(|(_, target)| target.to_string()),
+            );
+        }
+    }
+    let path = |link: &String| {
+        let target = match link.strip_prefix('<') {
+            Some(rest) => rest.split('>').next()?,
+            None => link.split_whitespace().next()?, // a title may follow
+        };
+        let path = target.split('#').next()?.replace("%20", " ");
+        let local = !path.is_empty() && !path.contains("://") && !path.starts_with("mailto:");
+        local.then_some(path)
+    };
+    links.iter().filter_map(path).collect()
+}
+
+fn configs(tree: &Tree) -> Vec<String> {
+    tree.ending(&["toml"])
+        .filter(|file| file.starts_with("configs/"))
+        .filter_map(|file| {
+            let error = tree.text(file).parse::<toml::Table>().err()?;
+            Some(format!("{file}: {}", error.to_string().trim()))
+        })
+        .collect()
+}
+
+fn sizes(tree: &Tree) -> Vec<String> {
+    let long = tree.ending(&["rs", "py", "sh"]).filter_map(|file| {
+        let lines = tree.text(file).lines().count();
+        (lines > MAX_LINES).then(|| format!("{file}: {lines} lines, more than {MAX_LINES}"))
+    });
+    let large = tree.files.iter().filter_map(|file| {
+        let bytes = fs::metadata(tree.root.join(file)).ok()?.len();
+        (bytes > MAX_BYTES).then(|| format!("{file}: {} KiB, more than {}", bytes / 1024, MAX_BYTES / 1024))
+    });
+    long.chain(large).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_workspace_is_tidy() {
+        let failures = failures(&workspace::root()).unwrap();
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
+    }
+
+    #[test]
+    fn links_are_found_in_prose_and_not_in_code() {
+        let text = "See [a](docs/a.md#part) and [`b`](<b c.md> \"title\"), `[no](code.md)`.\n\
+                    [web](https://example.org/x.md) [anchor](#here)\n\
+                    ```\n[no](fence.md)\n```\n[c]: ../c.md\n";
+        assert_eq!(local_links(text), ["docs/a.md", "b c.md", "../c.md"]);
+    }
+}

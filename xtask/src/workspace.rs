@@ -1,0 +1,20 @@
+//! Where the workspace lies.
+
+use std::path::PathBuf;
+
+/// The folder of the workspace's `Cargo.toml`.
+pub(crate) fn root() -> PathBuf {
+    // Cargo tells where the sources lie now; the path at build time serves a binary run without it.
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let mut root = PathBuf::from(xtask);
+    root.pop();
+    root
+}
+
+/// The version of a dependency in `Cargo.lock`, if it can be read.
+pub(crate) fn locked_version(package: &str) -> Option<String> {
+    let lock: toml::Table = std::fs::read_to_string(root().join("Cargo.lock")).ok()?.parse().ok()?;
+    let packages = lock.get("package")?.as_array()?;
+    let found = packages.iter().find(|p| p.get("name").and_then(|name| name.as_str()) == Some(package))?;
+    Some(found.get("version")?.as_str()?.to_string())
+}
