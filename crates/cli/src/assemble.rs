@@ -75,7 +75,9 @@ pub fn strategy(config: &Config) -> anyhow::Result<AnyStrategy> {
     }
     if settings.kind == "ws" {
         if settings.control_variate || settings.defence != 0.0 {
-            return Err(user("strategy.control_variate and strategy.defence belong to rws; ws has no weights"));
+            return Err(user(
+                "strategy.control_variate and strategy.defence belong to rws; ws has no weights",
+            ));
         }
         return Ok(AnyStrategy::WakeSleep(WakeSleep::new(samples)));
     }
@@ -91,7 +93,9 @@ pub fn strategy(config: &Config) -> anyhow::Result<AnyStrategy> {
         control_variate: settings.control_variate,
         defence: settings.defence,
     };
-    Ok(AnyStrategy::ReweightedWakeSleep(strategy.checked().map_err(|error| user(format!("strategy: {error}")))?))
+    Ok(AnyStrategy::ReweightedWakeSleep(
+        strategy.checked().map_err(|error| user(format!("strategy: {error}")))?,
+    ))
 }
 
 /// The optimiser of a config. Learning rates come from the [`schedule`].
@@ -101,8 +105,8 @@ pub fn optimiser(config: &Config) -> ModuleOptimizer {
         "adam" => AdamConfig::new().with_epsilon(1e-8).init(),
         "sgd" => {
             let momentum = config.optimizer.momentum;
-            let momentum = (momentum > 0.0)
-                .then(|| MomentumConfig { momentum, dampening: 0.0, nesterov: false });
+            let momentum =
+                (momentum > 0.0).then(|| MomentumConfig { momentum, dampening: 0.0, nesterov: false });
             SgdConfig::new().with_momentum(momentum).init()
         }
         _ => RmsPropConfig::new().init(),

@@ -214,7 +214,8 @@ const PHI: [&str; 3] = ["wake", "sleep", "both"];
 const WEIGHTS: [&str; 2] = ["glorot", "glorot-over-fan-in"];
 
 /// Keys that may differ between a run and its resumption.
-pub const MAY_CHANGE: [&str; 5] = ["train.epochs", "train.steps", "run.device", "run.threads", "run.data_dir"];
+pub const MAY_CHANGE: [&str; 5] =
+    ["train.epochs", "train.steps", "run.device", "run.threads", "run.data_dir"];
 
 /// Values laid over a config, in order.
 #[derive(Clone, Debug, Default)]
@@ -241,7 +242,9 @@ impl Overlay {
     /// If there is no `=`.
     pub fn parse(self, pair: &str) -> anyhow::Result<Self> {
         let (key, value) = pair.split_once('=').ok_or_else(|| {
-            user(format!("--set {pair}: there is no `=`; write a key and a value, as in --set train.batch=50"))
+            user(format!(
+                "--set {pair}: there is no `=`; write a key and a value, as in --set train.batch=50"
+            ))
         })?;
         let value = toml::from_str::<Table>(&format!("v = {value}"))
             .ok()
@@ -260,9 +263,13 @@ impl Config {
         let (place, mut table) = match file {
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
-                    user(format!("{}: {error}; give the path of a config file, or flags alone", path.display()))
+                    user(format!(
+                        "{}: {error}; give the path of a config file, or flags alone",
+                        path.display()
+                    ))
                 })?;
-                let table = text.parse::<Table>().map_err(|error| user(format!("{}: {error}", path.display())))?;
+                let table =
+                    text.parse::<Table>().map_err(|error| user(format!("{}: {error}", path.display())))?;
                 (path.display().to_string(), table)
             }
             None => ("the command line".to_string(), Table::new()),
@@ -272,9 +279,9 @@ impl Config {
             lay_over(&mut table, key, value.clone())?;
         }
         check_keys(&table, "the command line")?;
-        let config: Config = table.try_into().map_err(|error: toml::de::Error| {
-            user(format!("{place}: {}", error.message().trim()))
-        })?;
+        let config: Config = table
+            .try_into()
+            .map_err(|error: toml::de::Error| user(format!("{place}: {}", error.message().trim())))?;
         config.checked()
     }
 
@@ -311,11 +318,16 @@ impl Config {
         }
         for (key, rate) in [("optimizer.lr", self.optimizer.lr), ("optimizer.lr_q", lr_q)] {
             if !(rate.is_finite() && rate >= 0.0) {
-                return Err(user(format!("{key} = {rate}: a learning rate is a finite number, not below zero, such as 0.001")));
+                return Err(user(format!(
+                    "{key} = {rate}: a learning rate is a finite number, not below zero, such as 0.001"
+                )));
             }
         }
         if !(0.0..1.0).contains(&self.optimizer.momentum) {
-            return Err(user(format!("optimizer.momentum = {}: must lie in [0, 1)", self.optimizer.momentum)));
+            return Err(user(format!(
+                "optimizer.momentum = {}: must lie in [0, 1)",
+                self.optimizer.momentum
+            )));
         }
         if !self.model.bias.is_finite() {
             return Err(user(format!("model.bias = {}: must be finite", self.model.bias)));
@@ -324,7 +336,9 @@ impl Config {
             return Err(user("run.threads = 0: must be at least 1; leave it out for all of them"));
         }
         match (self.train.epochs, self.train.steps) {
-            (Some(_), Some(_)) => return Err(user("train.epochs and train.steps: give one of them, not both")),
+            (Some(_), Some(_)) => {
+                return Err(user("train.epochs and train.steps: give one of them, not both"));
+            }
             (None, None) => self.train.epochs = Some(30),
             (Some(0), _) | (_, Some(0)) => {
                 return Err(user("a run of no epochs or steps trains nothing: give at least 1"));
@@ -339,10 +353,14 @@ impl Config {
     fn check_layers(&self) -> anyhow::Result<()> {
         let layers = self.model.layers.len();
         if layers == 0 {
-            return Err(user("model.layers = []: an sbn needs at least one latent layer, as in --layers 200,200"));
+            return Err(user(
+                "model.layers = []: an sbn needs at least one latent layer, as in --layers 200,200",
+            ));
         }
         if let Some(layer) = self.model.layers.iter().position(|&d| d == 0) {
-            return Err(user(format!("model.layers: layer {layer} has no units; every size must be at least 1")));
+            return Err(user(format!(
+                "model.layers: layer {layer} has no units; every size must be at least 1"
+            )));
         }
         for (key, kinds, expected, what) in [
             ("p", &self.model.p, layers + 1, "one for each generative layer and one for the prior"),
@@ -357,7 +375,10 @@ impl Config {
                 )));
             }
             if let Some(kind) = kinds.iter().find(|kind| !MODELS.contains(&kind.as_str())) {
-                return Err(user(format!("model.{key} = [.. \"{kind}\" ..]: unknown layer; {}", known(kind, &MODELS))));
+                return Err(user(format!(
+                    "model.{key} = [.. \"{kind}\" ..]: unknown layer; {}",
+                    known(kind, &MODELS)
+                )));
             }
         }
         Ok(())
@@ -375,7 +396,9 @@ impl Config {
             let mut flat = std::collections::BTreeMap::new();
             for (section, value) in table {
                 match value {
-                    Value::Table(keys) => flat.extend(keys.into_iter().map(|(k, v)| (format!("{section}.{k}"), v))),
+                    Value::Table(keys) => {
+                        flat.extend(keys.into_iter().map(|(k, v)| (format!("{section}.{k}"), v)))
+                    }
                     value => {
                         flat.insert(section, value);
                     }
@@ -405,7 +428,8 @@ fn lay_over(table: &mut Table, key: &str, value: Value) -> anyhow::Result<()> {
     let mut table = table;
     for part in parts {
         let entry = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
-        table = entry.as_table_mut().ok_or_else(|| user(format!("{key}: `{part}` is a value, not a section")))?;
+        table =
+            entry.as_table_mut().ok_or_else(|| user(format!("{key}: `{part}` is a value, not a section")))?;
     }
     table.insert(last.to_string(), value);
     Ok(())
@@ -442,7 +466,9 @@ fn check_keys(table: &Table, place: &str) -> anyhow::Result<()> {
     let known_keys = all_keys();
     let names: Vec<&str> = known_keys.iter().map(String::as_str).collect();
     let found = table.iter().flat_map(|(section, value)| match value {
-        Value::Table(inner) if !inner.is_empty() => inner.keys().map(|key| format!("{section}.{key}")).collect(),
+        Value::Table(inner) if !inner.is_empty() => {
+            inner.keys().map(|key| format!("{section}.{key}")).collect()
+        }
         Value::Table(_) if names.iter().any(|name| name.starts_with(&format!("{section}."))) => Vec::new(),
         _ => vec![section.clone()],
     });

@@ -26,9 +26,9 @@ pub fn built_with() -> Vec<&'static str> {
 pub fn select(name: &str) -> anyhow::Result<Device> {
     let (backend, index) = match name.split_once(':') {
         Some((backend, index)) => {
-            let index: usize = index
-                .parse()
-                .map_err(|_| user(format!("device `{name}`: `{index}` is not the number of a device, as in `cuda:1`")))?;
+            let index: usize = index.parse().map_err(|_| {
+                user(format!("device `{name}`: `{index}` is not the number of a device, as in `cuda:1`"))
+            })?;
             (backend, Some(index))
         }
         None => (name, None),
@@ -37,7 +37,9 @@ pub fn select(name: &str) -> anyhow::Result<Device> {
         return Err(user(format!("unknown device `{name}`; {}", known(backend, &NAMES))));
     }
     if index.is_some() && matches!(backend, "flex" | "ndarray") {
-        return Err(user(format!("device `{name}`: {backend} runs on the processor and has no numbered devices")));
+        return Err(user(format!(
+            "device `{name}`: {backend} runs on the processor and has no numbered devices"
+        )));
     }
     match backend {
         #[cfg(feature = "flex")]

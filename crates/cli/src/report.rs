@@ -65,7 +65,8 @@ img{image-rendering:pixelated;max-width:100%;min-width:20rem}";
 /// Curves over training steps as an SVG.
 fn curves(curves: &[(&str, &str, &[(f64, f64)])]) -> String {
     let points = || curves.iter().flat_map(|(_, _, points)| points.iter());
-    let fold = |f: fn(f64, f64) -> f64, start: f64, pick: fn(&(f64, f64)) -> f64| points().map(pick).fold(start, f);
+    let fold =
+        |f: fn(f64, f64) -> f64, start: f64, pick: fn(&(f64, f64)) -> f64| points().map(pick).fold(start, f);
     let (x_max, y_min, y_max) = (
         fold(f64::max, 1.0, |p| p.0),
         fold(f64::min, f64::INFINITY, |p| p.1),
@@ -76,15 +77,20 @@ fn curves(curves: &[(&str, &str, &[(f64, f64)])]) -> String {
     }
     let span = (y_max - y_min).max(1e-9);
     let (x_at, y_at) = (|x: f64| 60.0 + 560.0 * x / x_max, |y: f64| 20.0 + 240.0 * (y_max - y) / span);
-    let mut svg = String::from("<svg viewBox='0 0 640 300' width='640' height='300' font-size='12' role='img'>");
+    let mut svg =
+        String::from("<svg viewBox='0 0 640 300' width='640' height='300' font-size='12' role='img'>");
     for i in 0..=4 {
         let y = y_min + span * f64::from(i) / 4.0;
         svg += &format!("<line x1='60' x2='620' y1='{0:.1}' y2='{0:.1}' stroke='#ddd'/>", y_at(y));
         svg += &format!("<text x='54' y='{:.1}' text-anchor='end'>{y:.2}</text>", y_at(y) + 4.0);
     }
     for (i, (name, colour, points)) in curves.iter().enumerate() {
-        let path: Vec<String> = points.iter().map(|(x, y)| format!("{:.1},{:.1}", x_at(*x), y_at(*y))).collect();
-        svg += &format!("<polyline fill='none' stroke='{colour}' stroke-width='2' points='{}'/>", path.join(" "));
+        let path: Vec<String> =
+            points.iter().map(|(x, y)| format!("{:.1},{:.1}", x_at(*x), y_at(*y))).collect();
+        svg += &format!(
+            "<polyline fill='none' stroke='{colour}' stroke-width='2' points='{}'/>",
+            path.join(" ")
+        );
         svg += &format!("<text x='{}' y='292' fill='{colour}'>{name}</text>", 60 + 180 * i);
     }
     svg += &format!("<text x='620' y='276' text-anchor='end'>{x_max:.0} steps</text></svg>");

@@ -132,7 +132,13 @@ pub fn write_whole(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()
 }
 
 fn next_free(config: &Config) -> PathBuf {
-    let data = config.data.id.split(['/', ':', ',', '\\']).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
+    let data = config
+        .data
+        .id
+        .split(['/', ':', ',', '\\'])
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("-");
     let name = |n: usize| format!("runs/{}-{}-{data}-{n}", config.model.kind, config.strategy.kind);
     (1..).map(|n| PathBuf::from(name(n))).find(|path| !path.exists()).expect("some number is free")
 }

@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn weights_far_below_the_numbers_keep_their_ratio() {
         let mut sums = WeightSums::default();
-        [-5000.0, -5001.0].map(|log_w| sums.push(log_w));
+        [-5000.0, -5001.0].into_iter().for_each(|log_w| sums.push(log_w));
         assert!((sums.log_sum() - (-5000.0 + (1.0 + (-1f64).exp()).ln())).abs() < 1e-12);
     }
 

@@ -1,1 +1,48 @@
-//! Deep generative models with latent variables on Burn.
+//! Deep generative models with latent variables, and the strategies that train them, on Burn.
+//!
+//! This crate is the front page: it re-exports the workspace's libraries under one name.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`core`] | the contracts between layers, models, strategies and evaluators |
+//! | [`directed`] | sigmoid belief networks and other stacks, with their recognition nets |
+//! | [`strategies`] | wake-sleep, reweighted wake-sleep |
+//! | [`eval`] | exact and importance-sampled likelihoods with their errors |
+//! | [`train`] | Burn's learner: run folders, metrics, exact resume |
+//! | [`datasets`] | data sets by protocol and hash |
+//! | [`layers`], [`ops`], [`noise`] | stochastic layers, fused operations, keyed randomness |
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use helmholtz::prelude::*;
+//!
+//! let data = helmholtz::datasets::load("lines/3x3", None).unwrap();
+//! let device = Device::flex();
+//! let sbn = StackConfig::new(9, vec![6]).init(Some(&data.train.mean()), Key::new(0), &device).unwrap();
+//! let x = data.train.select(&[0, 1, 2, 3]).tensor(&device);
+//! // Two strategies on the same model, the same rows and the same noise.
+//! let ws = WakeSleep::new(1).estimate(&sbn, x.clone(), Key::new(1));
+//! let rws = ReweightedWakeSleep::new(10).unwrap().estimate(&sbn, x.clone(), Key::new(1));
+//! println!("{} against {}", ws.diagnostics.bound, rws.diagnostics.bound);
+//! // The judge: log p(x) with all 64 latent states enumerated.
+//! let log_p = ExactLikelihood::default().log_prob(&sbn, x).unwrap();
+//! assert!(log_p.iter().all(|log_p| log_p.is_finite()));
+//! ```
+
+pub use helmholtz_core as core;
+pub use helmholtz_datasets as datasets;
+pub use helmholtz_directed as directed;
+pub use helmholtz_eval as eval;
+pub use helmholtz_layers as layers;
+pub use helmholtz_noise as noise;
+pub use helmholtz_ops as ops;
+pub use helmholtz_strategies as strategies;
+pub use helmholtz_train as train;
+
+/// The names that most programs need.
+pub mod prelude {
+    pub use helmholtz_core::{Draws, Enumerable, Evaluator, Key, LatentVariableModel, Strategy};
+    pub use helmholtz_directed::{Sbn, StackConfig};
+    pub use helmholtz_eval::{ExactLikelihood, ImportanceSampling, summarise};
+    pub use helmholtz_strategies::{ReweightedWakeSleep, WakeSleep};
+}

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::History;
+use crate::history::wait_for_records;
 
 /// The three parts of a checkpoint, by the names of their files.
 pub const PARTS: [&str; 3] = ["model", "optim", "scheduler"];
@@ -210,7 +211,8 @@ pub(crate) struct KeepLastAndBest {
 }
 
 impl CheckpointingStrategy for KeepLastAndBest {
-    fn checkpointing(&mut self, epoch: usize, _store: &EventStoreClient) -> Vec<CheckpointingAction> {
+    fn checkpointing(&mut self, epoch: usize, store: &EventStoreClient) -> Vec<CheckpointingAction> {
+        wait_for_records(store, epoch);
         let history = self.history.lock().expect("no thread panics while it holds the history");
         let best = history.best().map(|(epoch, _)| epoch);
         let ends = epoch == self.last_epoch || history.exhausted(self.patience);

@@ -53,6 +53,12 @@ impl Plan {
         ((from / per_epoch + 1) * per_epoch).min(self.steps)
     }
 
+    /// Steps taken by the end of the learner's `n`-th epoch after step `from`.
+    pub fn step_after(&self, from: u64, n: usize) -> u64 {
+        ((from / self.steps_per_epoch() + n as u64) * self.steps_per_epoch())
+            .clamp(from, self.steps.max(from))
+    }
+
     /// Learner epochs left from step `from`; the last may be shorter than a pass over the data.
     pub fn epochs_left(&self, from: u64) -> usize {
         let per_epoch = self.steps_per_epoch();
@@ -158,6 +164,11 @@ impl Rows {
     /// All rows of `x`, `batch` at a time.
     pub fn new(x: Tensor<2>, batch: usize) -> Self {
         Rows { x, batch }
+    }
+
+    /// Number of batches.
+    pub fn batches(&self) -> u64 {
+        self.x.dims()[0].div_ceil(self.batch) as u64
     }
 }
 
@@ -265,5 +276,6 @@ mod tests {
             (2, 3, 1, 1)
         );
         assert_eq!(plan.epochs_left(3), 1);
+        assert_eq!((plan.step_after(0, 1), plan.step_after(0, 2), plan.step_after(1, 1)), (3, 4, 3));
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::tensor::{Device, Tensor};
@@ -13,7 +14,7 @@ use thiserror::Error;
 
 use crate::checkpoints::{CheckpointError, Checkpoints, KeepLastAndBest, PARTS};
 use crate::feed::{Feed, Plan, Rows};
-use crate::history::{History, HistoryError, Journal, Record};
+use crate::history::{Extent, History, HistoryError, Journal, Record, wait_for_records};
 use crate::metrics::{Guard, Mean, NonFinite, Quantity};
 use crate::renderer::NoDashboard;
 use crate::trainee::Trainee;
@@ -95,7 +96,8 @@ struct Patience {
 }
 
 impl EarlyStoppingStrategy for Patience {
-    fn should_stop(&mut self, _epoch: usize, _store: &EventStoreClient) -> bool {
+    fn should_stop(&mut self, epoch: usize, store: &EventStoreClient) -> bool {
+        wait_for_records(store, epoch);
         self.history.lock().expect("no thread panics while it holds the history").exhausted(self.epochs)
     }
 }
@@ -126,6 +128,9 @@ impl Fit {
         let history = match self.resume {
             Some(epoch) => {
                 let history = History::read(&journal_path, epoch)?;
+                if history.last().is_none_or(|(last, _)| last != epoch) {
+                    return Err(HistoryError::Short { path: journal_path, epoch }.into());
+                }
                 checkpoints.forget_after(epoch)?;
                 saved = checkpoints.examine()?.whole;
                 history
@@ -146,8 +151,10 @@ impl Fit {
             Display::Dashboard => (true, Box::new(|_| {})),
             Display::Records(on_record) => (false, on_record),
         };
+        let extent =
+            Extent { plan: self.plan, first: (first_epoch, first_step), valid_batches: rows.batches() };
         let journal =
-            Journal::new(journal_path, history.clone(), steps.clone(), self.interrupter.clone(), on_record);
+            Journal::new(journal_path, history.clone(), extent, self.interrupter.clone(), on_record);
         let keep = KeepLastAndBest {
             history: history.clone(),
             every: self.checkpoint_every.max(1),
@@ -155,7 +162,8 @@ impl Fit {
             patience: self.patience,
             saved,
         };
-        let trainee = Trainee { model, strategy, evaluator, key: self.key };
+        // The learner optimises parameters that autodiff tracks, though no step here records a tape.
+        let trainee = Trainee { model, strategy, evaluator, key: self.key }.train();
         // A run that has nothing left to do is loaded and ends at once.
         let num_epochs = if done { first_epoch } else { last_epoch };
         let [model_files, optim_files, schedule_files] = PARTS.map(|part| checkpoints.checkpointer(part));

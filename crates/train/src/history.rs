@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use burn::train::logger::MetricLogger;
-use burn::train::metric::store::{EpochSummary, MetricsUpdate, Split};
+use burn::train::metric::store::{Aggregate, EpochSummary, EventStoreClient, MetricsUpdate, Split};
 use burn::train::metric::{MetricDefinition, MetricId, NumericEntry};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::feed::Plan;
 use crate::metrics::Quantity;
 
 /// One line of `metrics.jsonl`.
@@ -52,6 +52,16 @@ pub enum HistoryError {
         line: usize,
         /// What is wrong with it.
         message: String,
+    },
+    /// The records end before the checkpoint.
+    #[error(
+        "{path}: has no record of epoch {epoch}, whose checkpoint is there; the run cannot be resumed from it"
+    )]
+    Short {
+        /// The file.
+        path: PathBuf,
+        /// The epoch of the checkpoint.
+        epoch: usize,
     },
 }
 
@@ -145,13 +155,38 @@ impl History {
     }
 }
 
+/// When an epoch is over: what a whole one consists of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    pub(crate) plan: Plan,
+    /// The epoch that the run goes on from, and the steps taken by its end.
+    pub(crate) first: (usize, u64),
+    /// Batches of the validation split.
+    pub(crate) valid_batches: u64,
+}
+
+impl Extent {
+    fn step_after(&self, epoch: usize) -> u64 {
+        self.plan.step_after(self.first.1, epoch - self.first.0)
+    }
+
+    /// Batches of a split in a whole epoch.
+    fn batches(&self, epoch: usize, split: &Split) -> u64 {
+        match split {
+            Split::Train => self.step_after(epoch) - self.step_after(epoch - 1),
+            _ => self.valid_batches,
+        }
+    }
+}
+
 /// Burn's metric logger that appends to `metrics.jsonl` and to the shared history.
 pub(crate) struct Journal {
     path: PathBuf,
     history: Arc<Mutex<History>>,
-    steps: Arc<AtomicU64>,
+    extent: Extent,
     names: BTreeMap<String, String>,
-    pending: BTreeMap<String, BTreeMap<String, f64>>,
+    /// By split: batches seen in this epoch, and the values that it ended with.
+    pending: BTreeMap<String, (u64, BTreeMap<String, f64>)>,
     on_record: Box<dyn FnMut(&Record) + Send>,
     interrupter: burn::train::Interrupter,
 }
@@ -160,14 +195,14 @@ impl Journal {
     pub(crate) fn new(
         path: PathBuf,
         history: Arc<Mutex<History>>,
-        steps: Arc<AtomicU64>,
+        extent: Extent,
         interrupter: burn::train::Interrupter,
         on_record: Box<dyn FnMut(&Record) + Send>,
     ) -> Self {
         Journal {
             path,
             history,
-            steps,
+            extent,
             names: BTreeMap::new(),
             pending: BTreeMap::new(),
             on_record,
@@ -188,14 +223,18 @@ fn id_of(id: &MetricId) -> String {
 
 impl MetricLogger for Journal {
     fn log(&mut self, update: MetricsUpdate, _epoch: usize, split: &Split) {
+        let (batches, values) = self.pending.entry(split.to_string()).or_default();
+        let mut is_batch = false;
         for update in update.entries_numeric {
-            // Only the value that an epoch ends with is recorded.
-            if let (Some(NumericEntry::Final(value)), Some(name)) =
-                (update.numeric_entry, self.names.get(&id_of(&update.entry.metric_id)))
-            {
-                self.pending.entry(split.to_string()).or_default().insert(name.clone(), value);
+            match (update.numeric_entry, self.names.get(&id_of(&update.entry.metric_id))) {
+                // What an epoch ends with.
+                (Some(NumericEntry::Final(value)), Some(name)) => {
+                    values.insert(name.clone(), value);
+                }
+                _ => is_batch = true,
             }
         }
+        *batches += u64::from(is_batch);
     }
 
     fn read_numeric(&mut self, name: &str, epoch: usize, split: &Split) -> Result<Vec<NumericEntry>, String> {
@@ -214,14 +253,13 @@ impl MetricLogger for Journal {
     }
 
     fn log_epoch_summary(&mut self, summary: EpochSummary) {
-        let split = summary.split.to_string();
-        let values = self.pending.remove(&split).unwrap_or_default();
-        // An interrupted epoch is no epoch: nothing of it is kept, and a resumed run repeats it.
-        if self.interrupter.should_stop() || values.values().any(|value| !value.is_finite()) {
+        let EpochSummary { epoch_number: epoch, split } = summary;
+        let (batches, values) = self.pending.remove(&split.to_string()).unwrap_or_default();
+        // An epoch that was cut short is no epoch: nothing of it is kept, and a resumed run repeats it.
+        if batches != self.extent.batches(epoch, &split) || values.values().any(|value| !value.is_finite()) {
             return;
         }
-        let step = self.steps.load(Ordering::SeqCst);
-        let record = Record { epoch: summary.epoch_number, split, step, values };
+        let record = Record { epoch, split: split.to_string(), step: self.extent.step_after(epoch), values };
         if let Err(error) = self.append(&record) {
             let message = format!("{}: {error}", self.path.display());
             tracing::error!("{message}");
@@ -231,6 +269,12 @@ impl MetricLogger for Journal {
         (self.on_record)(&record);
         self.history.lock().expect("no thread panics while it holds the history").push(record);
     }
+}
+
+/// Waits until every record up to `epoch` is in the history: Burn hands events to the logger in a
+/// thread of their own, and answers a question only after all that was handed over before it.
+pub(crate) fn wait_for_records(store: &EventStoreClient, epoch: usize) {
+    store.find_metric(Quantity::Nll.name(), epoch, Aggregate::Mean, &Split::Valid);
 }
 
 #[cfg(test)]

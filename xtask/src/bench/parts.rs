@@ -41,7 +41,7 @@ impl Bare {
     /// Steps on the one batch `x`.
     pub(crate) fn new(model: &Sbn, strategy: &ReweightedWakeSleep, x: Tensor<2>) -> Self {
         let device = x.device();
-        let model = model.clone().fork(&device.clone().autodiff());
+        let model = model.clone().train(); // on the autodiff device, where optimisers expect parameters
         Bare { model, strategy: strategy.clone(), optimiser: adam(), x, device, step: 0 }
     }
 

@@ -120,7 +120,8 @@ impl Report {
         let _ = writeln!(out, "{} threads on {} cores", self.threads, self.cores);
         for row in &self.rows {
             for (name, value) in &row.extra {
-                let _ = writeln!(out, "{}: {name} {value:.4}", row.name);
+                let decimals = if *value < 100.0 { 2 } else { 0 };
+                let _ = writeln!(out, "{}: {name} {value:.decimals$}", row.name);
             }
         }
         out

@@ -71,7 +71,12 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
             let config = config(entrant, seed)?;
             let clock = Instant::now();
             let nll = cross_entropy_of_a_run(&config, &data)?;
-            eprintln!("  {:<4} K = {:<3} seed {seed}: {nll:.4}   ({:.1} s)", entrant.name, entrant.samples, clock.elapsed().as_secs_f64());
+            eprintln!(
+                "  {:<4} K = {:<3} seed {seed}: {nll:.4}   ({:.1} s)",
+                entrant.name,
+                entrant.samples,
+                clock.elapsed().as_secs_f64()
+            );
             race.push(row(entrant, seed, nll, &data));
             column.push(nll);
         }
@@ -99,7 +104,8 @@ fn row(entrant: &Entrant, seed: u64, nll: f64, data: &DataSet) -> Value {
 fn cross_entropy_of_a_run(config: &Config, data: &DataSet) -> anyhow::Result<f64> {
     let folder = tempfile::tempdir().context("a scratch folder could not be made")?;
     let device = crate::device::select(&config.run.device)?;
-    let plan = Plan::of_epochs(data.train.rows(), config.train.batch, config.train.epochs.unwrap_or_default());
+    let plan =
+        Plan::of_epochs(data.train.rows(), config.train.batch, config.train.epochs.unwrap_or_default());
     let fit = Fit {
         folder: folder.path().to_path_buf(),
         device: device.clone(),

@@ -46,6 +46,8 @@ pub fn list(data_dir: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> 
             println!("{:18} from {} (licence: {})", "", entry.source, entry.licence);
         }
     }
-    println!("\nyour own files: --dataset file:TRAIN[,VALID[,TEST]] with .amat or .data files, gzipped or not");
+    println!(
+        "\nyour own files: --dataset file:TRAIN[,VALID[,TEST]] with .amat or .data files, gzipped or not"
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -14,13 +14,17 @@ use crate::device;
 pub fn run(as_json: bool) -> anyhow::Result<ExitCode> {
     let mut found: Vec<(&str, String)> = Vec::new();
     for backend in device::built_with() {
-        let devices: Vec<String> =
-            kind(backend).into_iter().flat_map(|kind| Device::enumerate(kind).into_vec()).map(|d| format!("{d:?}")).collect();
+        let devices: Vec<String> = kind(backend)
+            .into_iter()
+            .flat_map(|kind| Device::enumerate(kind).into_vec())
+            .map(|d| format!("{d:?}"))
+            .collect();
         found.extend(devices.into_iter().map(|device| (backend, device)));
     }
     let threads = rayon::current_num_threads();
     if as_json {
-        let devices: Vec<_> = found.iter().map(|(backend, name)| json!({"backend": backend, "name": name})).collect();
+        let devices: Vec<_> =
+            found.iter().map(|(backend, name)| json!({"backend": backend, "name": name})).collect();
         println!("{}", json!({"built_with": device::built_with(), "threads": threads, "devices": devices}));
         return Ok(ExitCode::SUCCESS);
     }

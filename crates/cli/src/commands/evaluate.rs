@@ -69,7 +69,8 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
 fn chosen_rows(data: &DataSet, split: SplitName, limit: Option<usize>) -> Vec<usize> {
     let n = data.split(split).rows();
     let Some(limit) = limit.filter(|&limit| limit < n) else { return (0..n).collect() };
-    let key = Key::new(0).child(Role::Subset).child(data.protocol().as_str()).child(split.to_string().as_str());
+    let key =
+        Key::new(0).child(Role::Subset).child(data.protocol().as_str()).child(split.to_string().as_str());
     let mut rows = Stream::new(key).permutation(n);
     rows.truncate(limit);
     rows.sort_unstable();
@@ -112,7 +113,8 @@ fn importance(
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(rows.len() as u64) };
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {eta} left")?);
     let evaluator = ImportanceSampling { samples, chunk };
-    let estimates = importance_of(&trained.model, &trained.data, split, rows, &evaluator, seed, |n| bar.inc(n as u64));
+    let estimates =
+        importance_of(&trained.model, &trained.data, split, rows, &evaluator, seed, |n| bar.inc(n as u64));
     bar.finish_and_clear();
     estimates
 }

@@ -19,8 +19,14 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     if args.file.exists() && !args.force {
         return Err(user(format!("{}: is there already; --force replaces it", args.file.display())));
     }
-    let model =
-        ModelArgs { run: Some(args.run.clone()), weights: None, config: None, device: None, threads: None, data_dir: None };
+    let model = ModelArgs {
+        run: Some(args.run.clone()),
+        weights: None,
+        config: None,
+        device: None,
+        threads: None,
+        data_dir: None,
+    };
     let trained = Trained::load(&model)?;
     let scratch = args.file.with_extension("part.safetensors");
     let mut store = SafetensorsStore::from_file(&scratch)

@@ -26,7 +26,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Sample(args)) => sample::run(&args),
         Some(Command::Export(args)) => export::run(&args),
-        Some(Command::Data { command: DataCommand::List { data_dir, json } }) => data::list(data_dir.as_deref(), json),
+        Some(Command::Data { command: DataCommand::List { data_dir, json } }) => {
+            data::list(data_dir.as_deref(), json)
+        }
         Some(Command::Devices { json }) => devices::run(json),
     }
 }

@@ -39,7 +39,10 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
 pub(crate) fn ancestral(model: &Sbn, n: usize, seed: u64, mean: bool) -> anyhow::Result<Vec<f32>> {
     let (x, h) = model.dream(&Draws::new(Key::new(seed).child(Role::Sample), n, 1));
     let shown = if mean { model.decode(&h) } else { x };
-    shown.into_data_as::<f32>().try_to_vec().map_err(|error| anyhow::anyhow!("samples could not be read: {error:?}"))
+    shown
+        .into_data_as::<f32>()
+        .try_to_vec()
+        .map_err(|error| anyhow::anyhow!("samples could not be read: {error:?}"))
 }
 
 /// Writes rows of values as the file's ending says.

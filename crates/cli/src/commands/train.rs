@@ -17,7 +17,7 @@ use super::trained::best_of;
 use super::{sample, use_threads};
 use crate::args::TrainArgs;
 use crate::config::{Config, Overlay, count};
-use crate::error::user;
+use crate::error::{OrUser, user};
 use crate::run_folder::RunFolder;
 use crate::{assemble, report};
 
@@ -56,11 +56,19 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         }
     };
     log_to(&folder);
-    tracing::info!(seed = config.seed, data = data.protocol(), resume, "training into {}", folder.path().display());
+    tracing::info!(
+        seed = config.seed,
+        data = data.protocol(),
+        resume,
+        "training into {}",
+        folder.path().display()
+    );
 
     let plan = match config.train.steps {
         Some(steps) => Plan { rows: data.train.rows(), batch: config.train.batch, steps },
-        None => Plan::of_epochs(data.train.rows(), config.train.batch, config.train.epochs.unwrap_or_default()),
+        None => {
+            Plan::of_epochs(data.train.rows(), config.train.batch, config.train.epochs.unwrap_or_default())
+        }
     };
     let interrupter = Interrupter::new();
     stop_on_ctrl_c(interrupter.clone())?;
@@ -98,7 +106,10 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         }
         End::Interrupted(reason) => {
             let shown = folder.path().display();
-            eprintln!("stopped after {} steps ({reason}); go on with `helmholtz train --resume --out {shown}`", outcome.steps);
+            eprintln!(
+                "stopped after {} steps ({reason}); go on with `helmholtz train --resume --out {shown}`",
+                outcome.steps
+            );
             return Ok(ExitCode::from(130));
         }
         End::Finished | End::OutOfPatience => {}
@@ -174,7 +185,7 @@ fn resumed_config(folder: &RunFolder, args: &TrainArgs, overlay: &Overlay) -> an
 /// The epoch whose checkpoint the run goes on from, damaged ones being passed over aloud.
 fn epoch_to_resume(folder: &RunFolder) -> anyhow::Result<Option<usize>> {
     let checkpoints = Checkpoints::new(folder.path().join("checkpoint"));
-    match checkpoints.newest()? {
+    match checkpoints.newest().or_user()? {
         Some((epoch, damaged)) => {
             for (_, defect) in damaged {
                 eprintln!("warning: {defect}; going on from the checkpoint of epoch {epoch} instead");
@@ -207,7 +218,8 @@ fn display(args: &TrainArgs, folder: &RunFolder, plan: Plan) -> Display {
     Display::Records(Box::new(move |record: &Record| {
         let seconds = last.elapsed().as_secs_f64();
         last = Instant::now();
-        let line = json!({"epoch": record.epoch, "split": record.split, "step": record.step, "seconds": seconds});
+        let line =
+            json!({"epoch": record.epoch, "split": record.split, "step": record.step, "seconds": seconds});
         // Timing is a convenience: a disk that is full will be noticed by the checkpoint.
         if let Ok(mut file) = OpenOptions::new().create(true).append(true).open(&timing) {
             let _ = writeln!(file, "{line}");
@@ -223,7 +235,12 @@ fn display(args: &TrainArgs, folder: &RunFolder, plan: Plan) -> Display {
             );
         } else if !quiet {
             let total = plan.steps;
-            eprintln!("epoch {:>3}  step {}/{total}  {training}  valid nll {:.3}", record.epoch, record.step, value("nll"));
+            eprintln!(
+                "epoch {:>3}  step {}/{total}  {training}  valid nll {:.3}",
+                record.epoch,
+                record.step,
+                value("nll")
+            );
         }
     }))
 }
@@ -244,7 +261,8 @@ fn stop_on_ctrl_c(interrupter: Interrupter) -> anyhow::Result<()> {
 fn log_to(folder: &RunFolder) {
     use tracing_subscriber::filter::{LevelFilter, Targets};
     use tracing_subscriber::prelude::*;
-    let Ok(file) = OpenOptions::new().create(true).append(true).open(folder.path().join("experiment.log")) else {
+    let Ok(file) = OpenOptions::new().create(true).append(true).open(folder.path().join("experiment.log"))
+    else {
         return;
     };
     // Burn's learner reports every iteration at info level.
@@ -303,7 +321,11 @@ fn finish(
         return;
     }
     let why = if outcome.end == End::OutOfPatience { ", out of patience" } else { "" };
-    println!("{} steps in {seconds:.1} s ({:.0} examples a second){why}; best epoch {best}", outcome.steps, examples / seconds);
+    println!(
+        "{} steps in {seconds:.1} s ({:.0} examples a second){why}; best epoch {best}",
+        outcome.steps,
+        examples / seconds
+    );
     for (name, s, k) in results.rows() {
         println!("  {name:<5} NLL {:.3} ± {:.3} nats (K = {k}, {} rows)", s.nll, s.se_rows, s.n);
     }

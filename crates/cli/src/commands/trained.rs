@@ -77,7 +77,9 @@ pub fn best_of(folder: &RunFolder, fresh: Sbn, config: &Config) -> anyhow::Resul
     let epoch = if found.whole.contains(&best) {
         best
     } else {
-        eprintln!("warning: the checkpoint of the best epoch {best} is not whole; taking that of epoch {newest}");
+        eprintln!(
+            "warning: the checkpoint of the best epoch {best} is not whole; taking that of epoch {newest}"
+        );
         newest
     };
     let file = checkpoints.file("model", epoch);
@@ -93,12 +95,15 @@ pub fn best_of(folder: &RunFolder, fresh: Sbn, config: &Config) -> anyhow::Resul
 
 fn with_weights(mut fresh: Sbn, file: &Path) -> anyhow::Result<Sbn> {
     if !file.is_file() {
-        return Err(user(format!("{}: no such file; `helmholtz export RUN F.safetensors` writes one", file.display())));
+        return Err(user(format!(
+            "{}: no such file; `helmholtz export RUN F.safetensors` writes one",
+            file.display()
+        )));
     }
     let mut store = SafetensorsStore::from_file(file);
-    let result = fresh
-        .load_from(&mut store)
-        .map_err(|error| user(format!("{}: {error}; the names and shapes are in docs/weights.md", file.display())))?;
+    let result = fresh.load_from(&mut store).map_err(|error| {
+        user(format!("{}: {error}; the names and shapes are in docs/weights.md", file.display()))
+    })?;
     if !result.errors.is_empty() || !result.missing.is_empty() {
         return Err(user(format!(
             "{}: does not fit the model of the config (missing: {:?}; wrong: {:?})",

@@ -1,0 +1,212 @@
+//! Bad input ends with a sentence and exit code 2, and loses nothing.
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use common::{fail, run, small_run, succeed};
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn unknown_names_come_with_the_nearest_known_one() {
+    let folder = folder();
+    let refuse = |args: &[&str], words: &[&str]| fail(folder.path(), args, 2, words);
+    refuse(&["train", "--model", "sbm"], &["model.kind", "sbm", "did you mean `sbn`?"]);
+    refuse(&["train", "--strategy", "rsw"], &["strategy.kind", "did you mean `rws`?"]);
+    refuse(&["train", "--dataset", "bars/5x6"], &["bars/5x6", "bars/5x5"]);
+    refuse(&["train", "--device", "flx"], &["flx", "did you mean `flex`?"]);
+    refuse(&["train", "--optimizer", "adan"], &["optimizer.kind", "did you mean `adam`?"]);
+    refuse(&["train", "--set", "train.epcohs=3"], &["train.epcohs", "did you mean `train.epochs`?"]);
+    refuse(&["train", "--set", "nonsense"], &["there is no `=`"]);
+    refuse(&["train", "--epochz", "3"], &["--epochz", "--epochs"]);
+    refuse(&["trian"], &["trian", "train"]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is written");
+}
+
+#[test]
+fn a_backend_that_was_not_built_in_is_named() {
+    let folder = folder();
+    let missing = ["wgpu", "vulkan", "cuda", "ndarray"];
+    let built = succeed(folder.path(), &["devices", "--json"]);
+    let built: serde_json::Value = serde_json::from_str(&built).unwrap();
+    let Some(missing) =
+        missing.iter().find(|name| !built["built_with"].as_array().unwrap().contains(&(**name).into()))
+    else {
+        println!("skipped: this binary has every backend");
+        return;
+    };
+    fail(folder.path(), &["train", "--device", missing], 2, &[missing, "built without", "--features"]);
+    fail(folder.path(), &["train", "--device", "flex:1"], 2, &["flex:1", "no numbered devices"]);
+    fail(folder.path(), &["train", "--device", "cuda:x"], 2, &["cuda:x", "not the number of a device"]);
+}
+
+#[test]
+fn configs_that_make_no_run_are_refused() {
+    let folder = folder();
+    let refuse = |args: &[&str], words: &[&str]| fail(folder.path(), args, 2, words);
+    refuse(&["train", "--samples", "0"], &["strategy.samples = 0"]);
+    refuse(&["train", "--samples=-3"], &["--samples -3", "must not be negative"]);
+    refuse(&["train", "--lr", "NaN"], &["optimizer.lr = NaN", "finite"]);
+    refuse(&["train", "--lr=-1"], &["optimizer.lr = -1"]);
+    refuse(&["train", "--batch", "0"], &["train.batch = 0"]);
+    refuse(&["train", "--epochs", "0"], &["at least 1"]);
+    refuse(&["train", "--threads", "0"], &["run.threads = 0"]);
+    refuse(&["train", "--layers", "20,0"], &["layer 1 has no units"]);
+    refuse(&["train", "--layers=-5"], &["--layers -5", "must not be negative"]);
+    refuse(&["train", "--set", "model.layers=[]"], &["at least one latent layer"]);
+    refuse(
+        &["train", "--set", "strategy.control_variate=true", "--set", "strategy.defence=0.2"],
+        &["do not go together"],
+    );
+    refuse(&["train", "--set", "train.batch=fast"], &["invalid type", "string \"fast\""]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is written");
+}
+
+#[test]
+fn layers_that_do_not_match_are_refused() {
+    let folder = folder();
+    let config = folder.path().join("config.toml");
+    fs::write(&config, "schema = 1\n[model]\nlayers = [20, 10]\np = [\"sbn\", \"sbn\"]\n").unwrap();
+    fail(folder.path(), &["train", "config.toml"], 2, &["model.p names 2 layers", "one for the prior"]);
+    fs::write(&config, "schema = 1\n[model]\nlayers = [20, 10]\nq = [\"sbn\", \"sbx\"]\n").unwrap();
+    fail(folder.path(), &["train", "config.toml"], 2, &["model.q", "sbx", "did you mean `sbn`?"]);
+    fs::write(&config, "schema = 2\n").unwrap();
+    fail(folder.path(), &["train", "config.toml"], 2, &["schema = 2"]);
+    fs::write(&config, "[model\n").unwrap();
+    fail(folder.path(), &["train", "config.toml"], 2, &["config.toml", "line 1"]);
+    fail(folder.path(), &["train", "absent.toml"], 2, &["absent.toml"]);
+}
+
+#[test]
+fn damaged_data_files_are_named_with_the_place() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    let refuse = |id: &str, words: &[&str]| {
+        fail(folder.path(), &["train", "--dataset", id, "--out", "run"], 2, words);
+        assert!(!at("run").exists(), "{id}: nothing is written");
+    };
+    refuse("file:absent.amat", &["absent.amat"]);
+    refuse("mnist/binarized", &["binarized_mnist_train.amat.gz"]);
+
+    fs::write(at("grey.amat"), "0 1 0\n0 0.5 1\n").unwrap();
+    refuse("file:grey.amat", &["grey.amat", "line 2", "0.5"]);
+    fs::write(at("ragged.data"), "0,1,0\n0,1\n").unwrap();
+    refuse("file:ragged.data", &["ragged.data", "line 2"]);
+    fs::write(at("empty.data"), "").unwrap();
+    refuse("file:empty.data", &["empty.data"]);
+
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    for i in 0..4000u32 {
+        writeln!(gzip, "{} {} {}", i & 1, i >> 1 & 1, (i * i) >> 3 & 1).unwrap();
+    }
+    let whole = gzip.finish().unwrap();
+    fs::write(at("cut.amat.gz"), &whole[..whole.len() / 2]).unwrap();
+    refuse("file:cut.amat.gz", &["cut.amat.gz", "gzip"]);
+    let mut corrupt = whole.clone();
+    corrupt[whole.len() / 2] ^= 0xff;
+    fs::write(at("corrupt.amat.gz"), corrupt).unwrap();
+    refuse("file:corrupt.amat.gz", &["corrupt.amat.gz"]);
+    fs::write(at("other.xyz"), "0 1\n").unwrap();
+    refuse("file:other.xyz", &["other.xyz"]);
+}
+
+#[test]
+fn a_folder_that_holds_another_run_is_left_alone() {
+    let folder = folder();
+    succeed(folder.path(), &small_run("run", &["--epochs", "1"]));
+    let before = fs::read(folder.path().join("run/run.toml")).unwrap();
+    fail(folder.path(), &small_run("run", &["--epochs", "2"]), 2, &["run", "holds another run", "--resume"]);
+    assert_eq!(fs::read(folder.path().join("run/run.toml")).unwrap(), before);
+    fs::create_dir(folder.path().join("mine")).unwrap();
+    fs::write(folder.path().join("mine/thesis.tex"), "years of work").unwrap();
+    fail(folder.path(), &small_run("mine", &[]), 2, &["mine", "not empty"]);
+    fail(folder.path(), &["train", "--resume", "--out", "mine"], 2, &["mine", "not a run folder"]);
+    fail(folder.path(), &["train", "--resume"], 2, &["--out"]);
+    assert_eq!(fs::read_to_string(folder.path().join("mine/thesis.tex")).unwrap(), "years of work");
+}
+
+#[test]
+fn a_resumed_run_names_the_keys_that_differ() {
+    let folder = folder();
+    succeed(folder.path(), &small_run("run", &["--epochs", "1"]));
+    let words = ["seed (0 in the run, 3 now)", "strategy.samples (4 in the run, 7 now)"];
+    fail(folder.path(), &["train", "--resume", "--out", "run", "--seed", "3", "--samples", "7"], 2, &words);
+    // Epochs, threads and the like may change.
+    succeed(
+        folder.path(),
+        &["train", "--resume", "--out", "run", "--epochs", "2", "--threads", "1", "--quiet"],
+    );
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run_with_step_and_seed() {
+    let folder = folder();
+    // A learning rate that drives the weights out of the numbers.
+    succeed(
+        folder.path(),
+        &small_run("run", &["--epochs", "1", "--optimizer", "sgd", "--lr", "1e38"][..2].as_ref()),
+    );
+    let args = small_run("bad", &["--epochs", "3", "--optimizer", "sgd", "--lr", "1e38", "--seed", "7"]);
+    let message = fail(folder.path(), &args, 1, &["at step", "seed 7", "--lr"]);
+    assert!(message.contains("bound is") || message.contains("gradient_norm"), "{message}");
+    let checkpoints = fs::read_dir(folder.path().join("bad/checkpoint")).unwrap().count();
+    assert_eq!(checkpoints, 0, "no checkpoint of a broken model");
+}
+
+#[test]
+fn evaluation_refuses_what_it_cannot_do() {
+    let folder = folder();
+    succeed(folder.path(), &small_run("run", &["--epochs", "1"]));
+    let refuse = |args: &[&str], words: &[&str]| fail(folder.path(), args, 2, words);
+    refuse(&["evaluate", "nowhere"], &["nowhere", "not a run folder"]);
+    refuse(&["evaluate", "run", "--samples", "0"], &["--samples 0"]);
+    refuse(&["evaluate", "run", "--split", "tets"], &["tets"]);
+    refuse(&["evaluate", "run", "--method", "iss"], &["did you mean `is`?"]);
+    refuse(&["evaluate", "run", "--as", "bihn"], &["bihn"]);
+    refuse(&["evaluate"], &["RUN"]);
+    refuse(&["evaluate", "--weights", "w.safetensors", "--config", "run/run.toml"], &["w.safetensors"]);
+    fs::write(folder.path().join("w.safetensors"), b"not weights").unwrap();
+    refuse(&["evaluate", "--weights", "w.safetensors", "--config", "run/run.toml"], &["w.safetensors"]);
+    refuse(&["sample", "run", "--out", "picture.bmp"], &["picture.bmp", ".png or .npy"]);
+    refuse(&["sample", "run", "--out", "no/such/folder/a.png"], &["no/such/folder"]);
+    refuse(&["export", "run", "weights.bin"], &[".safetensors"]);
+
+    succeed(folder.path(), &small_run("large", &["--epochs", "1", "--layers", "30"]));
+    refuse(&["evaluate", "large", "--exact"], &["30 latent bits", "--method is"]);
+}
+
+#[test]
+fn weights_of_another_shape_are_refused() {
+    let folder = folder();
+    succeed(folder.path(), &small_run("a", &["--epochs", "1"]));
+    succeed(folder.path(), &small_run("b", &["--epochs", "1", "--layers", "7,4"]));
+    succeed(folder.path(), &["export", "a", "a.safetensors"]);
+    fail(folder.path(), &["export", "a", "a.safetensors"], 2, &["is there already", "--force"]);
+    fail(
+        folder.path(),
+        &["evaluate", "--weights", "a.safetensors", "--config", "b/run.toml"],
+        2,
+        &["a.safetensors"],
+    );
+}
+
+#[test]
+fn a_full_disk_is_a_failure_not_a_panic() {
+    let full = Path::new("/dev/full");
+    if !full.exists() {
+        println!("skipped: no /dev/full here");
+        return;
+    }
+    let folder = folder();
+    succeed(folder.path(), &small_run("run", &["--epochs", "1"]));
+    // metrics.jsonl on a device that is always full.
+    fs::remove_file(folder.path().join("run/metrics.jsonl.part")).ok();
+    let output = run(folder.path(), &["sample", "run", "--out", "/dev/full/a.png"]);
+    assert!(matches!(output.status.code(), Some(1 | 2)), "{:?}", output.status);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"));
+}

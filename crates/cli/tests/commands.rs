@@ -1,0 +1,170 @@
+//! The commands as a user runs them.
+
+mod common;
+
+use std::fs;
+
+use common::{real_data, small_run, succeed};
+use serde_json::Value;
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("not one JSON object ({error}):\n{text}"))
+}
+
+#[test]
+fn a_run_is_trained_evaluated_sampled_and_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let trained = json(&succeed(folder, &small_run("run", &["--epochs", "3", "--json"])));
+    assert_eq!(
+        (trained["run"].as_str(), trained["epochs"].as_u64(), trained["steps"].as_u64()),
+        (Some("run"), Some(3), Some(600))
+    );
+    for key in ["train_seconds", "examples_per_second"] {
+        assert!(trained[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    for file in
+        ["run.toml", "provenance.json", "metrics.jsonl", "timing.jsonl", "report.html", "experiment.log"]
+    {
+        assert!(folder.join("run").join(file).is_file(), "{file}");
+    }
+
+    // Importance sampling agrees with enumeration within its own error, and with itself.
+    let exact = json(&succeed(folder, &["evaluate", "run", "--exact", "--limit", "500", "--json"]));
+    let sampled = json(&succeed(folder, &["evaluate", "run", "--samples", "2000", "--limit", "500", "--json"]));
+    let (e, s) = (exact["nll"].as_f64().unwrap(), sampled["nll"].as_f64().unwrap());
+    let error = sampled["se_mc"].as_f64().unwrap() + sampled["bias_mc"].as_f64().unwrap();
+    assert!((e - s).abs() < 6.0 * error.max(1e-4), "{e} exactly, {s} by sampling, error {error}");
+    for key in [
+        "protocol",
+        "split",
+        "n",
+        "k",
+        "method",
+        "se_rows",
+        "ci95",
+        "ess",
+        "max_weight",
+        "log_z2",
+        "data_sha256",
+    ] {
+        assert!(sampled.get(key).is_some(), "{key} is missing");
+    }
+    assert_eq!(exact["exact_nll"], exact["nll"]);
+
+    // The weights travel through a file.
+    succeed(folder, &["export", "run", "w.safetensors"]);
+    let weights = ["evaluate", "--weights", "w.safetensors", "--config", "run/run.toml", "--exact", "--limit", "500", "--json"];
+    assert_eq!(json(&succeed(folder, &weights))["nll"], exact["nll"]);
+
+    succeed(folder, &["sample", "run", "--n", "9", "--out", "s.png"]);
+    assert!(fs::read(folder.join("s.png")).unwrap().starts_with(b"\x89PNG"));
+    succeed(folder, &["sample", "run", "--n", "9", "--out", "s.npy"]);
+    let npy = fs::read(folder.join("s.npy")).unwrap();
+    assert!(npy.starts_with(b"\x93NUMPY") && npy.len() == 128 + 4 * 9 * 9);
+}
+
+#[test]
+fn an_estimate_does_not_depend_on_the_chunk_or_on_the_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(folder, &small_run("run", &["--epochs", "1"]));
+    let log_probs = |more: &[&str]| -> Vec<f64> {
+        let mut args = vec!["evaluate", "run", "--samples", "50", "--quiet", "--per-example", "p.npy"];
+        args.extend(more);
+        succeed(folder, &args);
+        let bytes = fs::read(folder.join("p.npy")).unwrap();
+        bytes[128..].chunks_exact(8).map(|value| f64::from_le_bytes(value.try_into().unwrap())).collect()
+    };
+    let whole = log_probs(&[]);
+    let in_parts = log_probs(&["--batch-rows", "33"]);
+    let one_thread = log_probs(&["--threads", "1"]);
+    assert_eq!(whole.len(), 10_000);
+    // The same draws; sums of products in single precision may round differently.
+    let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4);
+    assert!(close(&whole, &in_parts) && close(&whole, &one_thread));
+    // A limit picks rows spread over the split, the same ones every time.
+    let few = log_probs(&["--limit", "40"]);
+    assert_eq!(few, log_probs(&["--limit", "40"]));
+    let mut rest = whole.iter();
+    assert!(few.iter().all(|a| rest.any(|b| (a - b).abs() < 1e-4)), "a subsequence of the whole");
+    assert!(!close(&few, &whole[..40]), "not the first rows");
+}
+
+#[test]
+fn flags_override_the_file_and_the_resolved_config_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("c.toml"), "schema = 1\nseed = 3\n[train]\nepochs = 9\nbatch = 25\n").unwrap();
+    let printed = succeed(
+        folder,
+        &["train", "c.toml", "--batch", "50", "--set", "strategy.phi=both", "--print-config"],
+    );
+    let config: toml::Table = printed.parse().unwrap();
+    assert_eq!(config["seed"].as_integer(), Some(3));
+    assert_eq!(
+        (config["train"]["epochs"].as_integer(), config["train"]["batch"].as_integer()),
+        (Some(9), Some(50))
+    );
+    assert_eq!(
+        (config["strategy"]["phi"].as_str(), config["strategy"]["samples"].as_integer()),
+        (Some("both"), Some(10))
+    );
+    assert!(!folder.join("runs").exists(), "printing a config starts no run");
+}
+
+#[test]
+fn runs_without_a_name_get_the_next_free_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut args = small_run("", &["--steps", "3", "--strategy", "ws", "--json"]);
+    let out = args.iter().position(|arg| *arg == "--out").unwrap();
+    args.drain(out..out + 2);
+    for n in 1..3 {
+        assert_eq!(json(&succeed(folder, &args))["run"], format!("runs/sbn-ws-lines-3x3-{n}"));
+    }
+}
+
+#[test]
+fn data_and_devices_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = json(&succeed(folder.path(), &["data", "list", "--json"]));
+    let ids: Vec<&str> =
+        list["data"].as_array().unwrap().iter().filter_map(|row| row["id"].as_str()).collect();
+    for id in ["bars/5x5", "bars/4x4", "lines/3x3", "glyphs/28x28", "mnist/binarized", "uci/adult"] {
+        assert!(ids.contains(&id), "{id}");
+    }
+    assert!(succeed(folder.path(), &["data", "list"]).contains("bars/5x5"));
+    assert!(succeed(folder.path(), &["devices"]).contains("flex"));
+}
+
+#[test]
+fn reweighting_beats_plain_wake_sleep_on_bars_by_the_exact_cross_entropy() {
+    // One seed of the five that `helmholtz` runs by default.
+    let folder = tempfile::tempdir().unwrap();
+    let race = json(&succeed(folder.path(), &["compare", "--seeds", "1", "--json"]));
+    let nll = |strategy: &str| {
+        let row = race["race"].as_array().unwrap().iter().find(|row| row["strategy"] == strategy).unwrap();
+        row["nll"].as_f64().unwrap()
+    };
+    let entropy = 3.2508;
+    assert!(nll("rws") > entropy && nll("rws") < entropy + 1.0, "rws {}", nll("rws"));
+    assert!(nll("rws") < nll("ws"), "rws {}, ws {}", nll("rws"), nll("ws"));
+}
+
+#[test]
+fn real_data_train_and_evaluate() {
+    let Some(data) = real_data() else { return };
+    let data = data.to_str().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for id in ["mnist/binarized", "uci/adult"] {
+        let out = id.replace('/', "-");
+        let train =
+            ["train", "--dataset", id, "--data-dir", data, "--steps", "30", "--layers", "20", "--out", &out];
+        succeed(folder, &[&train[..], &["--quiet", "--set", "train.final_samples=1"]].concat());
+        let evaluate = ["evaluate", &out, "--data-dir", data, "--limit", "200", "--samples", "10", "--json"];
+        let nll = json(&succeed(folder, &evaluate))["nll"].as_f64().unwrap();
+        assert!(nll.is_finite() && nll > 1.0, "{id}: {nll}");
+    }
+}

@@ -1,0 +1,71 @@
+//! What the tests of the real binary share.
+
+#![allow(dead_code, unreachable_pub)] // each test file is its own program and uses a part of this
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The binary with everything it prints in plain text and no data from the environment.
+pub fn helmholtz() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_helmholtz"));
+    command.env_remove("HELMHOLTZ_DATA").env("RUST_BACKTRACE", "0");
+    command
+}
+
+/// Runs the binary in `folder`.
+pub fn run(folder: &Path, args: &[&str]) -> Output {
+    helmholtz().current_dir(folder).args(args).output().expect("the binary starts")
+}
+
+/// Runs the binary and expects it to succeed; its standard output.
+pub fn succeed(folder: &Path, args: &[&str]) -> String {
+    let output = run(folder, args);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?} ended with {:?}:\n{stderr}", output.status.code());
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Runs the binary and expects exit code `code` and a sentence, not a panic, that holds every one of
+/// `words`; its standard error.
+pub fn fail(folder: &Path, args: &[&str], code: i32, words: &[&str]) -> String {
+    let output = run(folder, args);
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(code), "{args:?}:\n{stderr}");
+    for word in words {
+        assert!(stderr.contains(word), "{args:?} should say `{word}` and says:\n{stderr}");
+    }
+    assert!(!stderr.contains("panicked"), "{args:?}:\n{stderr}");
+    assert!(output.stdout.is_empty(), "{args:?} printed on standard output");
+    stderr
+}
+
+/// A training run small enough for a test, into `out`.
+pub fn small_run<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut args =
+        vec!["train", "--samples", "4", "--dataset", "lines/3x3", "--batch", "50"];
+    args.extend([
+        "--set",
+        "train.valid_samples=5",
+        "--set",
+        "train.final_samples=5",
+        "--quiet",
+        "--out",
+        out,
+    ]);
+    if !more.contains(&"--layers") {
+        args.extend(["--layers", "6,4"]);
+    }
+    args.extend(more);
+    args
+}
+
+/// The workspace's real data, or a word on what is skipped without it.
+pub fn real_data() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let folder = std::env::var_os("HELMHOLTZ_DATA").map_or(beside, PathBuf::from);
+    if folder.join("binarized-mnist").is_dir() {
+        return Some(folder);
+    }
+    println!("skipped: no real data at {} (set HELMHOLTZ_DATA)", folder.display());
+    None
+}

@@ -1,0 +1,213 @@
+//! A run that is killed and resumed is the run that was never stopped, to the bit.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use common::{fail, helmholtz, run, small_run, succeed};
+
+const EPOCHS: &str = "6";
+
+/// What must agree: records, run's end, and every file of the last and best checkpoints.
+fn fingerprint(run: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = vec![("metrics.jsonl".to_string(), fs::read(run.join("metrics.jsonl")).unwrap())];
+    let mut names: Vec<String> = fs::read_dir(run.join("checkpoint"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".bpk"))
+        .collect();
+    names.sort();
+    for name in names {
+        let bytes = fs::read(run.join("checkpoint").join(&name)).unwrap();
+        files.push((name, bytes));
+    }
+    files
+}
+
+/// The weights of the best epoch by name, which do not depend on the identity of parameters.
+fn weights(folder: &Path, run: &str) -> Vec<u8> {
+    let file = format!("{run}.safetensors");
+    succeed(folder, &["export", run, &file, "--force"]);
+    fs::read(folder.join(file)).unwrap()
+}
+
+fn same_run(folder: &Path, a: &str, b: &str) {
+    let (left, right) = (fingerprint(&folder.join(a)), fingerprint(&folder.join(b)));
+    assert_eq!(
+        left.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        right.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        "the same checkpoints are kept"
+    );
+    let lines = |run: &[(String, Vec<u8>)]| String::from_utf8(run[0].1.clone()).unwrap();
+    for (i, (a, b)) in lines(&left).lines().zip(lines(&right).lines()).enumerate() {
+        assert_eq!(a, b, "metrics.jsonl, line {}", i + 1);
+    }
+    assert_eq!(left[0].1.len(), right[0].1.len(), "metrics.jsonl ends at the same epoch");
+    assert_eq!(tensors(&weights(folder, a)), tensors(&weights(folder, b)), "weights of the best epoch");
+    assert_eq!(last_weights(folder, a), last_weights(folder, b), "weights of the last epoch");
+}
+
+/// The tensors of a safetensors file without its metadata, which holds the config.
+fn tensors(file: &[u8]) -> (Vec<(String, String)>, &[u8]) {
+    let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&file[8..8 + length]).unwrap();
+    let names = header.as_object().unwrap().iter().filter(|(name, _)| *name != "__metadata__");
+    (names.map(|(name, entry)| (name.clone(), entry.to_string())).collect(), &file[8 + length..])
+}
+
+/// The numbers of the newest model file. Burn gives parameters random identities in every run, and
+/// they stand in the file's header; the tensors' bytes are compared instead.
+fn last_weights(folder: &Path, run: &str) -> Vec<u8> {
+    let checkpoint = folder.join(run).join("checkpoint");
+    let newest = fs::read_dir(&checkpoint)
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .filter_map(|name| name.strip_prefix("model-")?.strip_suffix(".bpk")?.parse::<usize>().ok())
+        .max()
+        .unwrap();
+    let bytes = fs::read(checkpoint.join(format!("model-{newest}.bpk"))).unwrap();
+    bytes[bytes.len() - TENSOR_BYTES..].to_vec()
+}
+
+/// 9-6-4: p has 6*9 + 9 + 4*6 + 6 + 4 numbers, q has 9*6 + 6 + 6*4 + 4, the centre 9; the file ends
+/// with them.
+const TENSOR_BYTES: usize = 4 * (97 + 88 + 9);
+
+#[test]
+fn a_killed_run_goes_on_to_the_bit_on_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut metrics = Vec::new();
+    for threads in ["1", "2", "4"] {
+        let (whole, cut) = (format!("whole-{threads}"), format!("cut-{threads}"));
+        let more = ["--epochs", EPOCHS, "--threads", threads, "--set", "train.patience=5"];
+        succeed(folder, &small_run(&whole, &more));
+
+        let mut child = helmholtz()
+            .current_dir(folder)
+            .args(small_run(&cut, &more))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Killed as soon as the second epoch is on record: in the middle of the third, or later.
+        let journal = folder.join(&cut).join("metrics.jsonl");
+        let started = Instant::now();
+        while fs::read_to_string(&journal).unwrap_or_default().lines().count() < 4 {
+            assert!(started.elapsed() < Duration::from_secs(60), "the run makes no progress");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap(); // SIGKILL
+        child.wait().unwrap();
+        let records = fs::read_to_string(&journal).unwrap();
+        assert!(
+            !records.contains(&format!("\"epoch\":{EPOCHS},\"split\":\"valid\"")),
+            "killed too late to show anything"
+        );
+        assert!(!folder.join(&cut).join("report.html").exists());
+
+        succeed(folder, &["train", "--resume", "--out", &cut, "--quiet"]);
+        same_run(folder, &whole, &cut);
+        metrics.push(fs::read(folder.join(&whole).join("metrics.jsonl")).unwrap());
+    }
+    assert!(metrics.windows(2).all(|pair| pair[0] == pair[1]), "the number of threads changes no number");
+}
+
+#[test]
+fn the_early_stopping_decision_survives_a_resume() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // A recognition net and a model that hardly move: the validation likelihood soon stops improving.
+    let more = ["--epochs", "40", "--lr", "0.3", "--set", "train.patience=2"];
+    let whole = succeed(folder, &small_run("whole", &[&more[..], &["--json"]].concat()));
+    let whole: serde_json::Value = serde_json::from_str(&whole).unwrap();
+    let stopped_at = whole["epochs"].as_u64().unwrap();
+    assert!((3..40).contains(&stopped_at), "patience ended the run at epoch {stopped_at}");
+
+    // The same run in two sessions: two epochs, then the rest.
+    let first = ["--epochs", "2", "--lr", "0.3", "--set", "train.patience=2"];
+    succeed(folder, &small_run("parts", &first));
+    let parts =
+        succeed(folder, &["train", "--resume", "--out", "parts", "--epochs", "40", "--quiet", "--json"]);
+    let parts: serde_json::Value = serde_json::from_str(&parts).unwrap();
+    assert_eq!((parts["epochs"].as_u64(), &parts["best_epoch"]), (Some(stopped_at), &whole["best_epoch"]));
+    assert_eq!(parts["test"]["nll"], whole["test"]["nll"]);
+    same_run(folder, "whole", "parts");
+}
+
+#[test]
+fn steps_may_end_in_mid_epoch_and_be_extended() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(folder, &small_run("whole", &["--steps", "450"]));
+    succeed(folder, &small_run("parts", &["--steps", "130"]));
+    succeed(folder, &["train", "--resume", "--out", "parts", "--steps", "450", "--quiet"]);
+    // The extension validates once more, at step 130; what it trained is the same.
+    let last = |run: &str| {
+        let records = fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap();
+        let record: serde_json::Value = serde_json::from_str(records.lines().last().unwrap()).unwrap();
+        (record["step"].as_u64().unwrap(), record["nll"].to_string())
+    };
+    assert_eq!(last("whole"), last("parts"));
+    assert_eq!(last("whole").0, 450);
+    assert_eq!(last_weights(folder, "whole"), last_weights(folder, "parts"));
+}
+
+#[test]
+fn a_checkpoint_cut_short_is_passed_over_aloud() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(folder, &small_run("whole", &["--epochs", "5"]));
+    succeed(folder, &small_run("cut", &["--epochs", "4"]));
+    let file = folder.join("cut/checkpoint/optim-4.bpk");
+    let bytes = fs::read(&file).unwrap();
+    fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    let output = run(folder, &["train", "--resume", "--out", "cut", "--epochs", "5", "--quiet"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stderr}");
+    assert!(
+        stderr.contains("optim-4.bpk is damaged") && stderr.contains("checkpoint of epoch 3 instead"),
+        "{stderr}"
+    );
+    same_run(folder, "whole", "cut");
+
+    // With every checkpoint damaged there is nothing to fall back to, and nothing is thrown away.
+    for entry in fs::read_dir(folder.join("cut/checkpoint")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "bpk") {
+            fs::write(path, b"").unwrap();
+        }
+    }
+    fail(folder, &["train", "--resume", "--out", "cut", "--epochs", "6"], 2, &["no checkpoint is whole"]);
+    fail(folder, &["evaluate", "cut"], 2, &["no whole checkpoint"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_a_run_that_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(folder, &small_run("whole", &["--epochs", "40"]));
+    let child = helmholtz()
+        .current_dir(folder)
+        .args(small_run("cut", &["--epochs", "40"]))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let journal = folder.join("cut/metrics.jsonl");
+    while fs::read_to_string(&journal).unwrap_or_default().lines().count() < 4 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("go on with `helmholtz train --resume --out cut`"), "{stderr}");
+    succeed(folder, &["train", "--resume", "--out", "cut", "--quiet"]);
+    same_run(folder, "whole", "cut");
+}
