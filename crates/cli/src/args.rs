@@ -43,6 +43,20 @@ pub enum Command {
     },
 }
 
+/// Sizes as one flag's value, so that a flag given twice is an error and not a longer list.
+#[derive(Clone, Debug)]
+pub struct Layers(pub Vec<i64>);
+
+impl std::str::FromStr for Layers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let size =
+            |part: &str| part.trim().parse().map_err(|_| format!("`{part}` is not a size, as in 200,200"));
+        text.split(',').map(size).collect::<Result<_, _>>().map(Layers)
+    }
+}
+
 /// `helmholtz train`.
 #[derive(Debug, Default, ClapArgs)]
 pub struct TrainArgs {
@@ -52,8 +66,8 @@ pub struct TrainArgs {
     #[arg(long)]
     pub model: Option<String>,
     /// Latent sizes from the data up, as in 200,200
-    #[arg(long, value_delimiter = ',')]
-    pub layers: Option<Vec<i64>>,
+    #[arg(long)]
+    pub layers: Option<Layers>,
     /// Training strategy
     #[arg(long)]
     pub strategy: Option<String>,

@@ -31,7 +31,8 @@ fn a_run_is_trained_evaluated_sampled_and_exported() {
 
     // Importance sampling agrees with enumeration within its own error, and with itself.
     let exact = json(&succeed(folder, &["evaluate", "run", "--exact", "--limit", "500", "--json"]));
-    let sampled = json(&succeed(folder, &["evaluate", "run", "--samples", "2000", "--limit", "500", "--json"]));
+    let sampled =
+        json(&succeed(folder, &["evaluate", "run", "--samples", "2000", "--limit", "500", "--json"]));
     let (e, s) = (exact["nll"].as_f64().unwrap(), sampled["nll"].as_f64().unwrap());
     let error = sampled["se_mc"].as_f64().unwrap() + sampled["bias_mc"].as_f64().unwrap();
     assert!((e - s).abs() < 6.0 * error.max(1e-4), "{e} exactly, {s} by sampling, error {error}");
@@ -54,7 +55,17 @@ fn a_run_is_trained_evaluated_sampled_and_exported() {
 
     // The weights travel through a file.
     succeed(folder, &["export", "run", "w.safetensors"]);
-    let weights = ["evaluate", "--weights", "w.safetensors", "--config", "run/run.toml", "--exact", "--limit", "500", "--json"];
+    let weights = [
+        "evaluate",
+        "--weights",
+        "w.safetensors",
+        "--config",
+        "run/run.toml",
+        "--exact",
+        "--limit",
+        "500",
+        "--json",
+    ];
     assert_eq!(json(&succeed(folder, &weights))["nll"], exact["nll"]);
 
     succeed(folder, &["sample", "run", "--n", "9", "--out", "s.png"]);

@@ -19,13 +19,8 @@ use crate::metrics::{Guard, Mean, NonFinite, Quantity};
 use crate::renderer::NoDashboard;
 use crate::trainee::Trainee;
 
-/// What a person sees while a run goes on.
-pub enum Display {
-    /// Burn's terminal dashboard.
-    Dashboard,
-    /// Whatever the function does with the record of each epoch and split.
-    Records(Box<dyn FnMut(&Record) + Send>),
-}
+/// What happens with the record of each epoch and split.
+pub type OnRecord = Box<dyn FnMut(&Record) + Send>;
 
 /// One training run through Burn's learner, into a folder.
 pub struct Fit {
@@ -43,8 +38,10 @@ pub struct Fit {
     pub patience: Option<usize>,
     /// The epoch to go on from, if its checkpoint is there.
     pub resume: Option<usize>,
-    /// What to show.
-    pub display: Display,
+    /// Whether to show Burn's terminal dashboard.
+    pub dashboard: bool,
+    /// Called with the record of each epoch and split.
+    pub on_record: OnRecord,
     /// Stops the run from outside.
     pub interrupter: Interrupter,
 }
@@ -147,14 +144,10 @@ impl Fit {
         let steps = feed.steps_taken();
         let rows = Rows::new(valid, VALIDATION_BATCH);
         let guard = Guard::new(self.interrupter.clone());
-        let (dashboard, on_record): (bool, Box<dyn FnMut(&Record) + Send>) = match self.display {
-            Display::Dashboard => (true, Box::new(|_| {})),
-            Display::Records(on_record) => (false, on_record),
-        };
         let extent =
             Extent { plan: self.plan, first: (first_epoch, first_step), valid_batches: rows.batches() };
         let journal =
-            Journal::new(journal_path, history.clone(), extent, self.interrupter.clone(), on_record);
+            Journal::new(journal_path, history.clone(), extent, self.interrupter.clone(), self.on_record);
         let keep = KeepLastAndBest {
             history: history.clone(),
             every: self.checkpoint_every.max(1),
@@ -180,7 +173,7 @@ impl Fit {
         for quantity in Quantity::TRAIN {
             training = training.metric_train_numeric(Mean::new(quantity, guard.clone()));
         }
-        if !dashboard {
+        if !self.dashboard {
             training = training.renderer(Box::new(NoDashboard));
         }
         if first_epoch > 0 {

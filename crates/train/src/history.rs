@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::feed::Plan;
+use crate::fit::OnRecord;
 use crate::metrics::Quantity;
 
 /// One line of `metrics.jsonl`.
@@ -187,7 +188,7 @@ pub(crate) struct Journal {
     names: BTreeMap<String, String>,
     /// By split: batches seen in this epoch, and the values that it ended with.
     pending: BTreeMap<String, (u64, BTreeMap<String, f64>)>,
-    on_record: Box<dyn FnMut(&Record) + Send>,
+    on_record: OnRecord,
     interrupter: burn::train::Interrupter,
 }
 
@@ -197,7 +198,7 @@ impl Journal {
         history: Arc<Mutex<History>>,
         extent: Extent,
         interrupter: burn::train::Interrupter,
-        on_record: Box<dyn FnMut(&Record) + Send>,
+        on_record: OnRecord,
     ) -> Self {
         Journal {
             path,

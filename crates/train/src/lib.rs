@@ -26,7 +26,7 @@ pub mod trainee;
 
 pub use checkpoints::{CheckpointError, Checkpoints};
 pub use feed::{Batch, Feed, Plan, Rows};
-pub use fit::{Display, End, Fit, FitError, Outcome};
+pub use fit::{End, Fit, FitError, OnRecord, Outcome};
 pub use history::{History, HistoryError, Record};
 pub use metrics::NonFinite;
 pub use trainee::Trainee;

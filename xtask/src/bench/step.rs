@@ -11,7 +11,7 @@ use burn::train::Interrupter;
 use helmholtz_core::{Estimate, Key, LatentVariableModel, Model, Strategy};
 use helmholtz_eval::ImportanceSampling;
 use helmholtz_strategies::ReweightedWakeSleep;
-use helmholtz_train::{Display, End, Fit, Plan};
+use helmholtz_train::{End, Fit, Plan};
 
 use crate::bench::Bench;
 use crate::bench::parts::{Bare, Products, adam, gemm};
@@ -99,7 +99,8 @@ fn session(
         checkpoint_every: 1,
         patience: None,
         resume: None,
-        display: Display::Records(Box::new(|_| {})),
+        dashboard: false,
+        on_record: Box::new(|_| {}),
         interrupter: Interrupter::new(),
     };
     let outcome = fit.run(

@@ -13,7 +13,7 @@ use burn::train::Interrupter;
 use helmholtz_core::Key;
 use helmholtz_datasets::DataSet;
 use helmholtz_eval::{ExactLikelihood, ImportanceSampling};
-use helmholtz_train::{Display, Fit, Plan};
+use helmholtz_train::{Fit, Plan};
 use serde_json::{Value, json};
 
 use super::use_threads;
@@ -31,9 +31,9 @@ struct Entrant {
 
 const ENTRANTS: [Entrant; 2] =
     [Entrant { name: "ws", samples: 1, batch: 100 }, Entrant { name: "rws", samples: 10, batch: 100 }];
-const EPOCHS: i64 = 60;
-const LAYERS: [i64; 1] = [12];
-const LR: f64 = 5e-3;
+const EPOCHS: i64 = 80;
+const LAYERS: [i64; 1] = [15];
+const LR: f64 = 2e-2;
 
 /// Compares the strategies.
 ///
@@ -114,7 +114,8 @@ fn cross_entropy_of_a_run(config: &Config, data: &DataSet) -> anyhow::Result<f64
         checkpoint_every: usize::MAX,
         patience: None,
         resume: None,
-        display: Display::Records(Box::new(|_| {})),
+        dashboard: false,
+        on_record: Box::new(|_| {}),
         interrupter: Interrupter::new(),
     };
     let outcome = fit.run(

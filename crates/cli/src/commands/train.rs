@@ -9,7 +9,7 @@ use burn::train::Interrupter;
 use helmholtz_core::Key;
 use helmholtz_datasets::{DataSet, SplitName};
 use helmholtz_eval::{ImportanceSampling, NllSummary, summarise};
-use helmholtz_train::{Checkpoints, Display, End, Fit, Outcome, Plan, Record};
+use helmholtz_train::{Checkpoints, End, Fit, OnRecord, Outcome, Plan, Record};
 use serde_json::{Value, json};
 
 use super::evaluate::importance_of;
@@ -70,6 +70,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             Plan::of_epochs(data.train.rows(), config.train.batch, config.train.epochs.unwrap_or_default())
         }
     };
+    let dashboard = !(args.no_tui || args.quiet || args.json) && std::io::stdout().is_terminal();
     let interrupter = Interrupter::new();
     stop_on_ctrl_c(interrupter.clone())?;
     let started = Instant::now();
@@ -81,7 +82,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         checkpoint_every: config.train.checkpoint_every,
         patience: (config.train.patience > 0).then_some(config.train.patience),
         resume,
-        display: display(args, &folder, plan),
+        dashboard,
+        on_record: journal(!(dashboard || args.quiet), &folder, plan),
         interrupter,
     };
     let first_step = resume.map_or(0, |epoch| steps_by(&folder, epoch));
@@ -142,13 +144,13 @@ fn overlay(args: &TrainArgs) -> anyhow::Result<Overlay> {
     ] {
         values.map(|value| count(flag, value)).transpose()?;
     }
-    for &size in args.layers.iter().flatten() {
+    for &size in args.layers.iter().flat_map(|layers| &layers.0) {
         count("--layers", size)?;
     }
     let data_dir = args.data_dir.as_ref().map(|path| path.display().to_string());
     Ok(overlay
         .set_if("model.kind", args.model.clone())
-        .set_if("model.layers", args.layers.clone())
+        .set_if("model.layers", args.layers.clone().map(|layers| layers.0))
         .set_if("strategy.kind", args.strategy.clone())
         .set_if("strategy.samples", args.samples)
         .set_if("data.id", args.dataset.clone())
@@ -207,15 +209,12 @@ fn steps_by(folder: &RunFolder, epoch: usize) -> u64 {
         .map_or(0, |(_, step)| step)
 }
 
-fn display(args: &TrainArgs, folder: &RunFolder, plan: Plan) -> Display {
-    let quiet = args.quiet;
-    if !(args.no_tui || quiet || args.json) && std::io::stdout().is_terminal() {
-        return Display::Dashboard;
-    }
+/// Appends to `timing.jsonl` and, if `lines`, prints a line for each epoch.
+fn journal(lines: bool, folder: &RunFolder, plan: Plan) -> OnRecord {
     let timing = folder.path().join("timing.jsonl");
     let mut last = Instant::now();
     let mut training = String::new();
-    Display::Records(Box::new(move |record: &Record| {
+    Box::new(move |record: &Record| {
         let seconds = last.elapsed().as_secs_f64();
         last = Instant::now();
         let line =
@@ -233,7 +232,7 @@ fn display(args: &TrainArgs, folder: &RunFolder, plan: Plan) -> Display {
                 value("gradient_norm_p"),
                 value("gradient_norm_q")
             );
-        } else if !quiet {
+        } else if lines {
             let total = plan.steps;
             eprintln!(
                 "epoch {:>3}  step {}/{total}  {training}  valid nll {:.3}",
@@ -242,7 +241,7 @@ fn display(args: &TrainArgs, folder: &RunFolder, plan: Plan) -> Display {
                 value("nll")
             );
         }
-    }))
+    })
 }
 
 fn stop_on_ctrl_c(interrupter: Interrupter) -> anyhow::Result<()> {

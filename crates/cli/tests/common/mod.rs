@@ -41,8 +41,7 @@ pub fn fail(folder: &Path, args: &[&str], code: i32, words: &[&str]) -> String {
 
 /// A training run small enough for a test, into `out`.
 pub fn small_run<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let mut args =
-        vec!["train", "--samples", "4", "--dataset", "lines/3x3", "--batch", "50"];
+    let mut args = vec!["train", "--samples", "4", "--dataset", "lines/3x3", "--batch", "50"];
     args.extend([
         "--set",
         "train.valid_samples=5",
