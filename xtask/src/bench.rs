@@ -3,6 +3,7 @@
 mod evaluate;
 mod parts;
 mod peers;
+mod quiet;
 mod report;
 mod stack;
 mod step;
@@ -80,6 +81,7 @@ impl Bench {
             .num_threads(threads)
             .build_global()
             .context("cannot start the worker threads")?;
+        quiet::warn_of_others();
         let mut report = Report::new(threads, cores());
         // Evaluation goes first: the peak of the process's memory is to be its own.
         if self.name != Some(Name::Step) {

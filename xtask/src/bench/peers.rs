@@ -41,16 +41,16 @@ pub(crate) fn start(bench: &Bench, observed: usize, threads: usize) -> anyhow::R
     let folder = workspace::root().join("xtask/peers");
     let cache = cache()?;
     let python = set_up(&folder, &cache)?;
-    progress("peers: starting and warming up");
-    let mut peers = FRAMEWORKS
-        .into_iter()
-        .map(|name| Peer::spawn(name, &python, &folder, &cache, bench, observed, threads))
-        .collect::<anyhow::Result<Vec<Peer>>>()?;
-    for peer in &mut peers {
+    // One after the other: in their warm-up they would fight over the cores, their idle threads spinning.
+    let mut peers = Vec::new();
+    for name in FRAMEWORKS {
+        progress(&format!("peers: starting {name}"));
+        let mut peer = Peer::spawn(name, &python, &folder, &cache, bench, observed, threads)?;
         let ready = peer.reply()?;
         let version = ready.get("version").and_then(Value::as_str).unwrap_or("of unknown version");
-        let package = peer.name.split('-').next().unwrap_or(peer.name);
+        let package = name.split('-').next().unwrap_or(name);
         peer.version = format!("{package} {version}");
+        peers.push(peer);
     }
     Ok(peers)
 }

@@ -1,9 +1,12 @@
 //! `helmholtz compare`, and what `helmholtz` does without a command.
 //!
-//! Wake-sleep against reweighted wake-sleep on `bars/5x5`, at equal cost: both see the same number
-//! of (row, sample) pairs in the same order from the same initial weights. The judge is the exact
-//! cross-entropy of the law that generates the data under each model, `-Σ_x p(x) log p_model(x)`,
-//! with all latent states and all patterns enumerated; it can fall no lower than the law's entropy.
+//! Wake-sleep against reweighted wake-sleep on `bars/5x5`, each with its usual number of samples: both
+//! see the same rows in the same order for the same number of epochs from the same initial weights.
+//! What that costs in model evaluations is in the JSON.
+//!
+//! The judge is the exact cross-entropy of the law that generates the data under each model,
+//! `-Σ_x p(x) log p_model(x)`, with all latent states and all patterns enumerated; it can fall no
+//! lower than the law's entropy.
 
 use std::process::ExitCode;
 use std::time::Instant;

@@ -1,0 +1,237 @@
+//! The config file, its defaults and its checks.
+//!
+//! A config is resolved from a file, then `--set` pairs, then flags; the resolved form, with every
+//! default written out, is what a run saves.
+
+mod overlay;
+mod schema;
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+pub use overlay::Overlay;
+use overlay::{check_keys, lay_over};
+pub use schema::{
+    Config, DataConfig, MODELS, ModelConfig, OPTIMIZERS, OptimizerConfig, RunConfig, STRATEGIES,
+    StrategyConfig, TrainConfig,
+};
+use schema::{PHI, WEIGHTS};
+
+use crate::error::{OrUser, known, user};
+
+/// Keys that may differ between a run and its resumption.
+pub const MAY_CHANGE: [&str; 5] =
+    ["train.epochs", "train.steps", "run.device", "run.threads", "run.data_dir"];
+
+impl Config {
+    /// The config of a file (or none) with `overlay` on top, checked, with defaults written out.
+    ///
+    /// # Errors
+    /// If the file cannot be read or a key, type or value is wrong.
+    pub fn resolve(file: Option<&Path>, overlay: &Overlay) -> anyhow::Result<Self> {
+        let (place, mut table) = match file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    user(format!(
+                        "{}: {error}; give the path of a config file, or flags alone",
+                        path.display()
+                    ))
+                })?;
+                let table =
+                    text.parse::<Table>().map_err(|error| user(format!("{}: {error}", path.display())))?;
+                (path.display().to_string(), table)
+            }
+            None => ("the command line".to_string(), Table::new()),
+        };
+        check_keys(&table, &place)?;
+        for (key, value) in &overlay.0 {
+            lay_over(&mut table, key, value.clone())?;
+        }
+        check_keys(&table, "the command line")?;
+        let config: Config = table
+            .try_into()
+            .map_err(|error: toml::de::Error| user(format!("{place}: {}", error.message().trim())))?;
+        config.checked()
+    }
+
+    /// Writes out what depends on other keys and refuses what makes no sense.
+    fn checked(mut self) -> anyhow::Result<Self> {
+        let name = |key: &str, value: &str, names: &[&str]| {
+            if names.contains(&value) {
+                return Ok(());
+            }
+            Err(user(format!("{key} = \"{value}\": unknown; {}", known(value, names))))
+        };
+        if self.schema != 1 {
+            return Err(user(format!("schema = {}: this version reads schema 1", self.schema)));
+        }
+        name("model.kind", &self.model.kind, &MODELS)?;
+        name("model.weights", &self.model.weights, &WEIGHTS)?;
+        name("strategy.kind", &self.strategy.kind, &STRATEGIES)?;
+        name("strategy.phi", &self.strategy.phi, &PHI)?;
+        name("optimizer.kind", &self.optimizer.kind, &OPTIMIZERS)?;
+        self.check_layers()?;
+        let is_ws = self.strategy.kind == "ws";
+        let samples = *self.strategy.samples.get_or_insert(if is_ws { 1 } else { 10 });
+        let lr_q = *self.optimizer.lr_q.get_or_insert(self.optimizer.lr);
+        for (key, value) in [
+            ("strategy.samples", samples),
+            ("train.batch", self.train.batch),
+            ("train.checkpoint_every", self.train.checkpoint_every),
+            ("train.valid_samples", self.train.valid_samples),
+            ("train.final_samples", self.train.final_samples),
+        ] {
+            if value == 0 {
+                return Err(user(format!("{key} = 0: must be at least 1")));
+            }
+        }
+        for (key, rate) in [("optimizer.lr", self.optimizer.lr), ("optimizer.lr_q", lr_q)] {
+            if !(rate.is_finite() && rate >= 0.0) {
+                return Err(user(format!(
+                    "{key} = {rate}: a learning rate is a finite number, not below zero, such as 0.001"
+                )));
+            }
+        }
+        if !(0.0..1.0).contains(&self.optimizer.momentum) {
+            return Err(user(format!(
+                "optimizer.momentum = {}: must lie in [0, 1)",
+                self.optimizer.momentum
+            )));
+        }
+        if !self.model.bias.is_finite() {
+            return Err(user(format!("model.bias = {}: must be finite", self.model.bias)));
+        }
+        if self.run.threads == Some(0) {
+            return Err(user("run.threads = 0: must be at least 1; leave it out for all of them"));
+        }
+        match (self.train.epochs, self.train.steps) {
+            (Some(_), Some(_)) => {
+                return Err(user("train.epochs and train.steps: give one of them, not both"));
+            }
+            (None, None) => self.train.epochs = Some(30),
+            (Some(0), _) | (_, Some(0)) => {
+                return Err(user("a run of no epochs or steps trains nothing: give at least 1"));
+            }
+            _ => {}
+        }
+        crate::assemble::strategy(&self)?;
+        crate::device::select(&self.run.device)?;
+        Ok(self)
+    }
+
+    fn check_layers(&self) -> anyhow::Result<()> {
+        let layers = self.model.layers.len();
+        if layers == 0 {
+            return Err(user(
+                "model.layers = []: an sbn needs at least one latent layer, as in --layers 200,200",
+            ));
+        }
+        if let Some(layer) = self.model.layers.iter().position(|&d| d == 0) {
+            return Err(user(format!(
+                "model.layers: layer {layer} has no units; every size must be at least 1"
+            )));
+        }
+        for (key, kinds, expected, what) in [
+            ("p", &self.model.p, layers + 1, "one for each generative layer and one for the prior"),
+            ("q", &self.model.q, layers, "one for each recognition layer"),
+        ] {
+            let Some(kinds) = kinds else { continue };
+            if kinds.len() != expected {
+                let found = kinds.len();
+                return Err(user(format!(
+                    "model.{key} names {found} layers where model.layers = {:?} asks for {expected}: {what}",
+                    self.model.layers
+                )));
+            }
+            if let Some(kind) = kinds.iter().find(|kind| !MODELS.contains(&kind.as_str())) {
+                return Err(user(format!(
+                    "model.{key} = [.. \"{kind}\" ..]: unknown layer; {}",
+                    known(kind, &MODELS)
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The config as TOML, every default written out.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a config is made of tables and scalars")
+    }
+
+    /// Keys whose values differ between two resolved configs, less those that may.
+    pub fn differences(&self, other: &Config) -> Vec<String> {
+        let flat = |config: &Config| {
+            let table: Table = config.to_toml().parse().expect("written by ourselves");
+            let mut flat = std::collections::BTreeMap::new();
+            for (section, value) in table {
+                match value {
+                    Value::Table(keys) => {
+                        flat.extend(keys.into_iter().map(|(k, v)| (format!("{section}.{k}"), v)))
+                    }
+                    value => {
+                        flat.insert(section, value);
+                    }
+                }
+            }
+            flat
+        };
+        let (a, b) = (flat(self), flat(other));
+        let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+        let show = |value: Option<&Value>| value.map_or("nothing".to_string(), |value| value.to_string());
+        keys.into_iter()
+            .filter(|key| a.get(*key) != b.get(*key) && !MAY_CHANGE.contains(&key.as_str()))
+            .map(|key| format!("{key} ({} in the run, {} now)", show(a.get(key)), show(b.get(key))))
+            .collect()
+    }
+}
+
+/// A count from a flag: a negative one is refused by name instead of by its type.
+///
+/// # Errors
+/// If it is below zero.
+pub fn count(flag: &str, value: i64) -> anyhow::Result<usize> {
+    usize::try_from(value).map_err(|_| format!("{flag} {value}: must not be negative")).or_user()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(overlay: Overlay) -> String {
+        Config::resolve(None, &overlay).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_resolved_config_reads_back_as_itself() {
+        let config = Config::resolve(None, &Overlay::default().set("train.steps", 7)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        std::fs::write(&path, config.to_toml()).unwrap();
+        assert_eq!(Config::resolve(Some(&path), &Overlay::default()).unwrap(), config);
+    }
+
+    #[test]
+    fn unknown_names_and_keys_come_with_the_nearest_known_one() {
+        assert!(message(Overlay::default().set("model.kind", "sbm")).contains("did you mean `sbn`?"));
+        assert!(message(Overlay::default().set("strategy.kind", "rsw")).contains("did you mean `rws`?"));
+        assert!(message(Overlay::default().set("train.epcohs", 3)).contains("did you mean `train.epochs`?"));
+        assert!(message(Overlay::default().set("run.device", "flx")).contains("did you mean `flex`?"));
+    }
+
+    #[test]
+    fn numbers_that_make_no_run_are_refused() {
+        assert!(message(Overlay::default().set("strategy.samples", 0)).contains("strategy.samples = 0"));
+        assert!(message(Overlay::default().set("optimizer.lr", f64::NAN)).contains("optimizer.lr = NaN"));
+        assert!(message(Overlay::default().set("train.batch", 0)).contains("train.batch = 0"));
+        let biased = Overlay::default().set("strategy.control_variate", true).set("strategy.defence", 0.2);
+        assert!(message(biased).contains("do not go together"));
+    }
+
+    #[test]
+    fn differences_name_the_keys_that_may_not_change() {
+        let run = Config::resolve(None, &Overlay::default()).unwrap();
+        let now = Config::resolve(None, &Overlay::default().set("seed", 1).set("train.epochs", 99)).unwrap();
+        assert_eq!(run.differences(&now), ["seed (0 in the run, 1 now)"]);
+    }
+}

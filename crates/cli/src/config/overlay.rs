@@ -1,0 +1,107 @@
+//! Values laid over a config, and the keys it may have.
+
+use std::path::PathBuf;
+
+use toml::{Table, Value};
+
+use super::schema::{Config, ModelConfig, OptimizerConfig, RunConfig, StrategyConfig, TrainConfig};
+use crate::error::{known, user};
+
+/// Values laid over a config, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Overlay(pub(super) Vec<(String, Value)>);
+
+impl Overlay {
+    /// Lays one value over.
+    pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.0.push((key.to_string(), value.into()));
+        self
+    }
+
+    /// Lays a value over if there is one.
+    pub fn set_if(self, key: &str, value: Option<impl Into<Value>>) -> Self {
+        match value {
+            Some(value) => self.set(key, value),
+            None => self,
+        }
+    }
+
+    /// Lays `key=value` over, the value being TOML or, failing that, a bare word.
+    ///
+    /// # Errors
+    /// If there is no `=`.
+    pub fn parse(self, pair: &str) -> anyhow::Result<Self> {
+        let (key, value) = pair.split_once('=').ok_or_else(|| {
+            user(format!(
+                "--set {pair}: there is no `=`; write a key and a value, as in --set train.batch=50"
+            ))
+        })?;
+        let value = toml::from_str::<Table>(&format!("v = {value}"))
+            .ok()
+            .and_then(|mut table| table.remove("v"))
+            .unwrap_or_else(|| Value::String(value.to_string()));
+        Ok(self.set(key.trim(), value))
+    }
+}
+
+/// Puts a dotted key's value into the table. Of epochs and steps, the one given last counts.
+pub(super) fn lay_over(table: &mut Table, key: &str, value: Value) -> anyhow::Result<()> {
+    match key {
+        "train.epochs" => remove(table, "train", "steps"),
+        "train.steps" => remove(table, "train", "epochs"),
+        _ => {}
+    }
+    let mut parts: Vec<&str> = key.split('.').collect();
+    let last = parts.pop().unwrap_or_default();
+    let mut table = table;
+    for part in parts {
+        let entry = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
+        table =
+            entry.as_table_mut().ok_or_else(|| user(format!("{key}: `{part}` is a value, not a section")))?;
+    }
+    table.insert(last.to_string(), value);
+    Ok(())
+}
+
+fn remove(table: &mut Table, section: &str, key: &str) {
+    if let Some(section) = table.get_mut(section).and_then(Value::as_table_mut) {
+        section.remove(key);
+    }
+}
+
+/// Every key a config may have, by section; learnt from the defaults, so that it cannot go stale.
+fn all_keys() -> Vec<String> {
+    let full = Config {
+        run: RunConfig { threads: Some(1), data_dir: Some(PathBuf::new()), ..RunConfig::default() },
+        model: ModelConfig { p: Some(Vec::new()), q: Some(Vec::new()), ..ModelConfig::default() },
+        strategy: StrategyConfig { samples: Some(1), ..StrategyConfig::default() },
+        optimizer: OptimizerConfig { lr_q: Some(1.0), ..OptimizerConfig::default() },
+        train: TrainConfig { epochs: Some(1), steps: Some(1), ..TrainConfig::default() },
+        ..Config::default()
+    };
+    let table: Table = full.to_toml().parse().expect("written by ourselves");
+    let mut keys = Vec::new();
+    for (section, value) in &table {
+        match value {
+            Value::Table(inner) => keys.extend(inner.keys().map(|key| format!("{section}.{key}"))),
+            _ => keys.push(section.clone()),
+        }
+    }
+    keys
+}
+
+pub(super) fn check_keys(table: &Table, place: &str) -> anyhow::Result<()> {
+    let known_keys = all_keys();
+    let names: Vec<&str> = known_keys.iter().map(String::as_str).collect();
+    let found = table.iter().flat_map(|(section, value)| match value {
+        Value::Table(inner) if !inner.is_empty() => {
+            inner.keys().map(|key| format!("{section}.{key}")).collect()
+        }
+        Value::Table(_) if names.iter().any(|name| name.starts_with(&format!("{section}."))) => Vec::new(),
+        _ => vec![section.clone()],
+    });
+    match found.into_iter().find(|key| !names.contains(&key.as_str())) {
+        Some(key) => Err(user(format!("{place}: unknown key `{key}`; {}", known(&key, &names)))),
+        None => Ok(()),
+    }
+}

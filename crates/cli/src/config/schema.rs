@@ -1,0 +1,208 @@
+//! The keys of a config file and their defaults.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A resolved config.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Version of this format: 1.
+    pub schema: i64,
+    /// Seed of every draw.
+    pub seed: u64,
+    /// Where the run computes; may change on resume.
+    pub run: RunConfig,
+    /// The data.
+    pub data: DataConfig,
+    /// The model.
+    pub model: ModelConfig,
+    /// The strategy.
+    pub strategy: StrategyConfig,
+    /// The optimiser.
+    pub optimizer: OptimizerConfig,
+    /// The run's length.
+    pub train: TrainConfig,
+}
+
+/// `[run]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunConfig {
+    /// The device.
+    pub device: String,
+    /// Threads of the processor; all if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+    /// Where data files lie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// `[data]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// Id of the protocol.
+    pub id: String,
+}
+
+/// `[model]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Family.
+    pub kind: String,
+    /// Latent sizes, from the data up.
+    pub layers: Vec<usize>,
+    /// Kind of each generative layer and of the prior, which comes last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p: Option<Vec<String>>,
+    /// Kind of each recognition layer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub q: Option<Vec<String>>,
+    /// `glorot`, or `glorot-over-fan-in` as in the RWS and BiHM code.
+    pub weights: String,
+    /// Initial bias of the units that the data do not set.
+    pub bias: f64,
+    /// Whether the lowest generative bias starts at the logit of the data mean.
+    pub bias_from_data: bool,
+    /// Whether the recognition net sees x less the data mean.
+    pub centre: bool,
+}
+
+/// `[strategy]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StrategyConfig {
+    /// Name.
+    pub kind: String,
+    /// Samples per observation, K; 10 for rws and 1 for ws if absent.
+    pub samples: Option<usize>,
+    /// What updates the recognition net in rws: `wake`, `sleep` or `both` (half of each).
+    pub phi: String,
+    /// Whether wake phi uses w - 1/K.
+    pub control_variate: bool,
+    /// Share of the uniform law in the proposals.
+    pub defence: f64,
+}
+
+/// `[optimizer]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// `adam`, `sgd` or `rmsprop`.
+    pub kind: String,
+    /// Learning rate of the generative net, on the batch mean.
+    pub lr: f64,
+    /// Learning rate of the recognition net; that of the generative net if absent.
+    pub lr_q: Option<f64>,
+    /// Momentum of sgd.
+    pub momentum: f64,
+}
+
+/// `[train]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Passes over the training rows, unless `steps` is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<u64>,
+    /// Training steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// Rows per step.
+    pub batch: usize,
+    /// Epochs between checkpoints.
+    pub checkpoint_every: usize,
+    /// Epochs without a better validation likelihood after which the run stops; 0 for never.
+    pub patience: usize,
+    /// Importance samples per row of the validation likelihood during training.
+    pub valid_samples: usize,
+    /// Importance samples per row of the likelihoods that a finished run reports.
+    pub final_samples: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            schema: 1,
+            seed: 0,
+            run: RunConfig::default(),
+            data: DataConfig::default(),
+            model: ModelConfig::default(),
+            strategy: StrategyConfig::default(),
+            optimizer: OptimizerConfig::default(),
+            train: TrainConfig::default(),
+        }
+    }
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        RunConfig { device: "flex".into(), threads: None, data_dir: None }
+    }
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        DataConfig { id: "bars/5x5".into() }
+    }
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        ModelConfig {
+            kind: "sbn".into(),
+            layers: vec![200],
+            p: None,
+            q: None,
+            weights: "glorot".into(),
+            bias: 0.0,
+            bias_from_data: true,
+            centre: true,
+        }
+    }
+}
+
+impl Default for StrategyConfig {
+    fn default() -> Self {
+        StrategyConfig {
+            kind: "rws".into(),
+            samples: None,
+            phi: "wake".into(),
+            control_variate: false,
+            defence: 0.0,
+        }
+    }
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        OptimizerConfig { kind: "adam".into(), lr: 1e-3, lr_q: None, momentum: 0.0 }
+    }
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        TrainConfig {
+            epochs: None,
+            steps: None,
+            batch: 100,
+            checkpoint_every: 1,
+            patience: 0,
+            valid_samples: 10,
+            final_samples: 100,
+        }
+    }
+}
+
+/// Models, strategies and optimisers by name.
+pub const MODELS: [&str; 1] = ["sbn"];
+/// The strategies.
+pub const STRATEGIES: [&str; 2] = ["ws", "rws"];
+/// The optimisers.
+pub const OPTIMIZERS: [&str; 3] = ["adam", "sgd", "rmsprop"];
+pub(super) const PHI: [&str; 3] = ["wake", "sleep", "both"];
+pub(super) const WEIGHTS: [&str; 2] = ["glorot", "glorot-over-fan-in"];
