@@ -46,3 +46,8 @@ pub mod prelude {
     pub use helmholtz_eval::{ExactLikelihood, ImportanceSampling, summarise};
     pub use helmholtz_strategies::{ReweightedWakeSleep, WakeSleep};
 }
+
+/// The README's Rust is compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
