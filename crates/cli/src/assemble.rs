@@ -106,7 +106,7 @@ pub fn optimiser(config: &Config) -> ModuleOptimizer {
         "sgd" => {
             let momentum = config.optimizer.momentum;
             let momentum =
-                (momentum > 0.0).then(|| MomentumConfig { momentum, dampening: 0.0, nesterov: false });
+                (momentum > 0.0).then_some(MomentumConfig { momentum, dampening: 0.0, nesterov: false });
             SgdConfig::new().with_momentum(momentum).init()
         }
         _ => RmsPropConfig::new().init(),

@@ -62,8 +62,11 @@ table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:right;border
 td:first-child,th:first-child{text-align:left}pre{background:#f5f5f5;padding:1rem;overflow:auto}\
 img{image-rendering:pixelated;max-width:100%;min-width:20rem}";
 
+/// Name, colour and points.
+type Curve<'a> = (&'a str, &'a str, &'a [(f64, f64)]);
+
 /// Curves over training steps as an SVG.
-fn curves(curves: &[(&str, &str, &[(f64, f64)])]) -> String {
+fn curves(curves: &[Curve<'_>]) -> String {
     let points = || curves.iter().flat_map(|(_, _, points)| points.iter());
     let fold =
         |f: fn(f64, f64) -> f64, start: f64, pick: fn(&(f64, f64)) -> f64| points().map(pick).fold(start, f);

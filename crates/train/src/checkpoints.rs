@@ -59,6 +59,15 @@ pub struct Found {
     pub damaged: Vec<(usize, String)>,
 }
 
+/// The checkpoint that a run goes on from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Newest {
+    /// Its epoch.
+    pub epoch: usize,
+    /// What is wrong with each newer one.
+    pub passed_over: Vec<String>,
+}
+
 impl Checkpoints {
     /// The folder, which need not exist yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
@@ -98,15 +107,17 @@ impl Checkpoints {
         Ok(found)
     }
 
-    /// The newest whole checkpoint, with the damaged ones that are newer; `None` if there is none
-    /// at all.
+    /// The newest whole checkpoint; `None` if there is none at all.
     ///
     /// # Errors
     /// If the folder cannot be read, or holds damaged checkpoints only.
-    pub fn newest(&self) -> Result<Option<(usize, Vec<(usize, String)>)>, CheckpointError> {
+    pub fn newest(&self) -> Result<Option<Newest>, CheckpointError> {
         let Found { whole, damaged } = self.examine()?;
         match whole.last() {
-            Some(&epoch) => Ok(Some((epoch, damaged.into_iter().filter(|(e, _)| *e > epoch).collect()))),
+            Some(&epoch) => {
+                let newer = damaged.into_iter().filter(|(e, _)| *e > epoch);
+                Ok(Some(Newest { epoch, passed_over: newer.map(|(_, defect)| defect).collect() }))
+            }
             None if damaged.is_empty() => Ok(None),
             None => {
                 let damaged: Vec<String> = damaged.into_iter().map(|(_, defect)| defect).collect();

@@ -46,6 +46,24 @@ pub struct Fit {
     pub interrupter: Interrupter,
 }
 
+/// What a run trains, and on what.
+pub struct Parts<M, S, E> {
+    /// The model, freshly initialised also where a checkpoint will be loaded into it.
+    pub model: M,
+    /// The strategy.
+    pub strategy: S,
+    /// The evaluator of the validation split.
+    pub evaluator: E,
+    /// The optimiser.
+    pub optimiser: ModuleOptimizer,
+    /// The learning rates.
+    pub schedule: ModuleLrScheduler,
+    /// The training split: `[rows, d]`.
+    pub train: Tensor<2>,
+    /// The validation split: `[rows, d]`.
+    pub valid: Tensor<2>,
+}
+
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum End {
@@ -104,21 +122,13 @@ impl Fit {
     ///
     /// # Errors
     /// If checkpoints or records cannot be read or written.
-    pub fn run<M, S, E>(
-        self,
-        model: M,
-        strategy: S,
-        evaluator: E,
-        optimiser: ModuleOptimizer,
-        schedule: ModuleLrScheduler,
-        train: Tensor<2>,
-        valid: Tensor<2>,
-    ) -> Result<Outcome<M>, FitError>
+    pub fn run<M, S, E>(self, parts: Parts<M, S, E>) -> Result<Outcome<M>, FitError>
     where
         M: LatentVariableModel,
         S: Strategy<M>,
         E: Evaluator<M> + Sync + 'static,
     {
+        let Parts { model, strategy, evaluator, optimiser, schedule, train, valid } = parts;
         let journal_path = self.folder.join("metrics.jsonl");
         let checkpoints = Checkpoints::new(self.folder.join("checkpoint"));
         let mut saved = std::collections::BTreeSet::new();

@@ -24,9 +24,9 @@ pub mod metrics;
 pub mod renderer;
 pub mod trainee;
 
-pub use checkpoints::{CheckpointError, Checkpoints};
+pub use checkpoints::{CheckpointError, Checkpoints, Newest};
 pub use feed::{Batch, Feed, Plan, Rows};
-pub use fit::{End, Fit, FitError, OnRecord, Outcome};
+pub use fit::{End, Fit, FitError, OnRecord, Outcome, Parts};
 pub use history::{History, HistoryError, Record};
 pub use metrics::NonFinite;
 pub use trainee::Trainee;

@@ -11,7 +11,7 @@ use burn::train::Interrupter;
 use helmholtz_core::{Estimate, Key, LatentVariableModel, Model, Strategy};
 use helmholtz_eval::ImportanceSampling;
 use helmholtz_strategies::ReweightedWakeSleep;
-use helmholtz_train::{End, Fit, Plan};
+use helmholtz_train::{End, Fit, Parts, Plan};
 
 use crate::bench::Bench;
 use crate::bench::parts::{Bare, Products, adam, gemm};
@@ -103,15 +103,15 @@ fn session(
         on_record: Box::new(|_| {}),
         interrupter: Interrupter::new(),
     };
-    let outcome = fit.run(
-        stack.model.clone(),
-        Timed { strategy: strategy.clone(), calls: calls.clone() },
-        ImportanceSampling::new(1),
-        adam(),
-        ModuleLrScheduler::new(LEARNING_RATE),
+    let outcome = fit.run(Parts {
+        model: stack.model.clone(),
+        strategy: Timed { strategy: strategy.clone(), calls: calls.clone() },
+        evaluator: ImportanceSampling::new(1),
+        optimiser: adam(),
+        schedule: ModuleLrScheduler::new(LEARNING_RATE),
         train,
-        stack.x.clone().slice([0..1, 0..OBSERVED]),
-    )?;
+        valid: stack.x.clone().slice([0..1, 0..OBSERVED]),
+    })?;
     ensure!(outcome.end == End::Finished, "the training of a session ended early: {:?}", outcome.end);
     let calls = calls.0.lock().unwrap_or_else(PoisonError::into_inner);
     let ms = |from: Instant, to: Instant| (to - from).as_secs_f64() * 1e3;

@@ -16,7 +16,7 @@ use burn::train::Interrupter;
 use helmholtz_core::Key;
 use helmholtz_datasets::DataSet;
 use helmholtz_eval::{ExactLikelihood, ImportanceSampling};
-use helmholtz_train::{Fit, Plan};
+use helmholtz_train::{Fit, Parts, Plan};
 use serde_json::{Value, json};
 
 use super::use_threads;
@@ -121,15 +121,15 @@ fn cross_entropy_of_a_run(config: &Config, data: &DataSet) -> anyhow::Result<f64
         on_record: Box::new(|_| {}),
         interrupter: Interrupter::new(),
     };
-    let outcome = fit.run(
-        assemble::model(config, data, &device)?,
-        assemble::strategy(config)?,
-        ImportanceSampling::new(config.train.valid_samples),
-        assemble::optimiser(config),
-        assemble::schedule(config),
-        data.train.tensor(&device),
-        data.valid.tensor(&device),
-    )?;
+    let outcome = fit.run(Parts {
+        model: assemble::model(config, data, &device)?,
+        strategy: assemble::strategy(config)?,
+        evaluator: ImportanceSampling::new(config.train.valid_samples),
+        optimiser: assemble::optimiser(config),
+        schedule: assemble::schedule(config),
+        train: data.train.tensor(&device),
+        valid: data.valid.tensor(&device),
+    })?;
     let law = data.law.as_ref().context("the data know their law")?;
     let log_p = ExactLikelihood::default().log_prob(&outcome.model, law.patterns().tensor(&device))?;
     Ok(-log_p.iter().zip(law.probabilities()).map(|(log_p, p)| p * log_p).sum::<f64>())

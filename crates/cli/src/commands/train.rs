@@ -9,7 +9,7 @@ use burn::train::Interrupter;
 use helmholtz_core::Key;
 use helmholtz_datasets::{DataSet, SplitName};
 use helmholtz_eval::{ImportanceSampling, NllSummary, summarise};
-use helmholtz_train::{Checkpoints, End, Fit, OnRecord, Outcome, Plan, Record};
+use helmholtz_train::{Checkpoints, End, Fit, Newest, OnRecord, Outcome, Parts, Plan, Record};
 use serde_json::{Value, json};
 
 use super::evaluate::importance_of;
@@ -87,15 +87,15 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         interrupter,
     };
     let first_step = resume.map_or(0, |epoch| steps_by(&folder, epoch));
-    let outcome = fit.run(
-        model.clone(),
-        assemble::strategy(&config)?,
-        ImportanceSampling::new(config.train.valid_samples),
-        assemble::optimiser(&config),
-        assemble::schedule(&config),
-        data.train.tensor(&device),
-        data.valid.tensor(&device),
-    )?;
+    let outcome = fit.run(Parts {
+        model: model.clone(),
+        strategy: assemble::strategy(&config)?,
+        evaluator: ImportanceSampling::new(config.train.valid_samples),
+        optimiser: assemble::optimiser(&config),
+        schedule: assemble::schedule(&config),
+        train: data.train.tensor(&device),
+        valid: data.valid.tensor(&device),
+    })?;
     let seconds = started.elapsed().as_secs_f64();
     match &outcome.end {
         End::NonFinite(found) => {
@@ -188,8 +188,8 @@ fn resumed_config(folder: &RunFolder, args: &TrainArgs, overlay: &Overlay) -> an
 fn epoch_to_resume(folder: &RunFolder) -> anyhow::Result<Option<usize>> {
     let checkpoints = Checkpoints::new(folder.path().join("checkpoint"));
     match checkpoints.newest().or_user()? {
-        Some((epoch, damaged)) => {
-            for (_, defect) in damaged {
+        Some(Newest { epoch, passed_over }) => {
+            for defect in passed_over {
                 eprintln!("warning: {defect}; going on from the checkpoint of epoch {epoch} instead");
             }
             eprintln!("going on after epoch {epoch}");
