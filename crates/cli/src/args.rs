@@ -95,7 +95,7 @@ pub struct TrainArgs {
     /// Seed of every draw
     #[arg(long)]
     pub seed: Option<i64>,
-    /// flex, ndarray, wgpu, vulkan or cuda[:i]
+    /// flex, ndarray, wgpu, vulkan, cuda or cuda:1
     #[arg(long)]
     pub device: Option<String>,
     /// Threads of the processor
