@@ -18,7 +18,7 @@ pub fn sbn(observed: usize, latents: &[usize], seed: u64) -> Sbn {
     sbn_with_spread(observed, latents, seed, 0.8)
 }
 
-/// [`sbn`] with every parameter moved by up to `spread`.
+/// [`sbn`] with its fresh weights scaled by twice `spread` and every parameter moved by up to `spread`.
 pub fn sbn_with_spread(observed: usize, latents: &[usize], seed: u64, spread: f64) -> Sbn {
     let mean: Vec<f64> = (0..observed).map(|j| 0.2 + 0.1 * (j % 5) as f64).collect();
     let model = StackConfig::new(observed, latents.to_vec())
@@ -35,7 +35,7 @@ pub fn sbn_with_spread(observed: usize, latents: &[usize], seed: u64, spread: f6
                 let noise = (0..shape.num_elements())
                     .map(|_| self.stream.uniform_in(-self.spread, self.spread))
                     .collect();
-                let tensor = tensor.cast(DType::F64).mul_scalar(1.5);
+                let tensor = tensor.cast(DType::F64).mul_scalar(2.0 * self.spread);
                 let device = tensor.device();
                 tensor + Tensor::from_data(TensorData::new::<f64, _>(noise, shape), (&device, DType::F64))
             })
@@ -111,7 +111,7 @@ pub fn distance(a: &Named, b: &Named) -> f64 {
     a.iter().flat_map(|(path, a)| a.iter().zip(&b[path])).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
-/// The Euclidean norm of a difference.
-pub fn norm_of_difference(a: &Named, b: &Named) -> f64 {
-    a.iter().flat_map(|(path, a)| a.iter().zip(&b[path])).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+/// The Euclidean norm over all parameters.
+pub fn norm(gradients: &Named) -> f64 {
+    gradients.values().flatten().map(|g| g * g).sum::<f64>().sqrt()
 }
