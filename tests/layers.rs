@@ -1,6 +1,5 @@
 //! One suite for every layer; adding a layer means adding a line to one of the two macros.
 
-use burn::module::Module;
 use burn::tensor::{DType, Tensor, TensorData};
 use helmholtz_core::{Conditional, Draws, Gradients, Key, Prior, enumerate_bits};
 use helmholtz_tests::{device, distance, named, sbn, taped, values};
