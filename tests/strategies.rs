@@ -234,7 +234,8 @@ fn the_bias_of_wake_phi_falls_as_one_over_k() {
 #[test]
 fn the_control_variate_moves_no_expectation() {
     let case = Case::new(&[2, 1], 0.0);
-    for k in [1, 2, 3] {
+    assert!(ReweightedWakeSleep { control_variate: true, ..rws(1) }.checked().is_err());
+    for k in [2, 3] {
         let with = ReweightedWakeSleep { control_variate: true, ..rws(k) }.checked().unwrap();
         let update = |strategy: &ReweightedWakeSleep| {
             case.expected(k, |model, x, proposals, into| {

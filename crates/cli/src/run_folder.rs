@@ -48,7 +48,8 @@ impl RunFolder {
                 "{shown}: holds another run; choose another --out, or go on with that run by --resume"
             )));
         }
-        if folder.path.exists() {
+        let existed = folder.path.exists();
+        if existed {
             let empty = fs::read_dir(&folder.path)
                 .map_err(|error| user(format!("{shown}: {error}; --out must be a folder")))?
                 .next()
@@ -57,7 +58,17 @@ impl RunFolder {
                 return Err(user(format!("{shown}: is not empty and no run; choose another --out")));
             }
         }
-        fs::create_dir_all(&folder.path).map_err(|error| user(format!("{shown}: {error}")))?;
+        if let Some(parent) = folder.path.parent() {
+            fs::create_dir_all(parent).map_err(|error| user(format!("{shown}: {error}")))?;
+        }
+        // Of two processes that find the name free, one makes the folder.
+        match fs::create_dir(&folder.path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(user(format!("{shown}: {error}")));
+            }
+            Err(_) if !existed => return Err(user(format!("{shown}: was made by another process just now"))),
+            _ => {}
+        }
         for inner in ["checkpoint", "samples"] {
             fs::create_dir_all(folder.path.join(inner)).with_context(|| shown.to_string())?;
         }
@@ -89,6 +100,46 @@ impl RunFolder {
     /// If it cannot be written.
     pub fn write(&self, name: &str, content: impl FnOnce(&mut File) -> io::Result<()>) -> anyhow::Result<()> {
         write_whole(&self.path.join(name), content)
+    }
+
+    /// Refuses data that are not those the run was started on.
+    ///
+    /// # Errors
+    /// If the hash in `provenance.json` differs from `data_sha256`, or cannot be read.
+    pub fn check_data(&self, data_sha256: &str) -> anyhow::Result<()> {
+        let path = self.path.join("provenance.json");
+        let unreadable = |what: &dyn std::fmt::Display| {
+            user(format!("{}: {what}; it names the data that the run was trained on", path.display()))
+        };
+        let text = fs::read_to_string(&path).map_err(|error| unreadable(&error))?;
+        let provenance: serde_json::Value =
+            serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
+        match provenance["data_sha256"].as_str() {
+            Some(hash) if hash == data_sha256 => Ok(()),
+            Some(hash) => Err(user(format!(
+                "{}: the data have changed since the run was started (sha256 {hash} then, {data_sha256} now); \
+                 put the old files back, or train anew into another --out",
+                self.path.display()
+            ))),
+            None => Err(unreadable(&"has no data_sha256")),
+        }
+    }
+
+    /// Makes sure that no other process trains into the folder, for as long as the file lives.
+    ///
+    /// # Errors
+    /// If another process does, or the lock file cannot be made.
+    pub fn lock(&self) -> anyhow::Result<File> {
+        let path = self.path.join(".lock");
+        let file = File::create(&path).with_context(|| path.display().to_string())?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(fs::TryLockError::WouldBlock) => Err(user(format!(
+                "{}: another process is training into this folder; wait for it, or choose another --out",
+                self.path.display()
+            ))),
+            Err(fs::TryLockError::Error(error)) => Err(anyhow::anyhow!("{}: {error}", path.display())),
+        }
     }
 
     /// Writes `provenance.json`.

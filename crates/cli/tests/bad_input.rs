@@ -57,6 +57,10 @@ fn configs_that_make_no_run_are_refused() {
     refuse(&["train", "--threads", "0"], &["run.threads = 0"]);
     refuse(&["train", "--layers", "20,0"], &["layer 1 has no units"]);
     refuse(&["train", "--layers", "20,x"], &["`x` is not a size"]);
+    refuse(&["train", "--layers", "9223372036854775807"], &["--layers", "must not be above"]);
+    refuse(&["train", "--layers", "500000,500000"], &["more than 2^28 weights"]);
+    refuse(&["train", "--epochs", "9223372036854775807"], &["--epochs", "must not be above"]);
+    refuse(&["train", "--samples", "1", "--set", "strategy.control_variate=true"], &["samples >= 2"]);
     refuse(&["train", "--layers=-5"], &["--layers -5", "must not be negative"]);
     refuse(&["train", "--set", "model.layers=[]"], &["at least one latent layer"]);
     refuse(
@@ -159,7 +163,7 @@ fn a_loss_that_is_no_number_stops_the_run_with_step_and_seed() {
     fs::write(&config, good.replace("lr = 0.5", "lr = 1e38").replace("lr_q = 0.5", "lr_q = 1e38")).unwrap();
     let resume = ["train", "--resume", "--out", "run", "--epochs", "3", "--quiet"];
     let message = fail(folder.path(), &resume, 1, &["at step 20", "seed 0"]); // 200 steps make an epoch
-    assert!(message.contains("last good checkpoint"), "{message}");
+    assert!(message.contains("the last good checkpoint, of epoch 1, is kept"), "{message}");
     fs::write(&config, good).unwrap();
     succeed(folder.path(), &["evaluate", "run", "--limit", "20", "--samples", "5", "--json"]);
     succeed(folder.path(), &resume);
@@ -185,6 +189,32 @@ fn evaluation_refuses_what_it_cannot_do() {
 
     succeed(folder.path(), &small_run("large", &["--epochs", "1", "--layers", "30"]));
     refuse(&["evaluate", "large", "--exact"], &["30 latent bits", "--method is"]);
+}
+
+#[test]
+fn a_run_whose_data_or_layers_have_changed_is_refused() {
+    let folder = folder();
+    let data = folder.path().join("mine.data");
+    let rows =
+        |swap: u32| (0..200).map(|i| format!("{},{},1\n", i % 2, (i / 2 + swap) % 2)).collect::<String>();
+    fs::write(&data, rows(0)).unwrap();
+    let args =
+        ["train", "--dataset", "file:mine.data", "--layers", "3", "--epochs", "1", "--quiet", "--out", "run"];
+    succeed(folder.path(), &args);
+    fs::write(&data, rows(1)).unwrap();
+    let resume = ["train", "--resume", "--out", "run", "--epochs", "2", "--quiet"];
+    fail(folder.path(), &resume, 2, &["run", "the data have changed"]);
+    fail(folder.path(), &["evaluate", "run"], 2, &["the data have changed"]);
+    fs::write(&data, rows(0)).unwrap();
+
+    // Layers edited behind the run's back: refused, not a panic.
+    let config = folder.path().join("run/run.toml");
+    let good = fs::read_to_string(&config).unwrap();
+    fs::write(&config, good.replace("layers = [3]", "layers = [4]")).unwrap();
+    fail(folder.path(), &["evaluate", "run"], 2, &["model-1.bpk", "does not fit"]);
+    fail(folder.path(), &resume, 2, &["model-1.bpk", "does not fit"]);
+    fs::write(&config, good).unwrap();
+    succeed(folder.path(), &resume);
 }
 
 #[test]

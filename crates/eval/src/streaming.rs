@@ -62,11 +62,11 @@ impl WeightSums {
     }
 
     /// Estimated variance of the mean weight, relative to its square: `s² / (n w̄²)` with the
-    /// unbiased sample variance `s²`. Zero for a single weight, about which nothing is known.
+    /// unbiased sample variance `s²`. NaN for a single weight, about which nothing is known.
     pub fn relative_variance(&self) -> f64 {
         let n = self.n as f64;
         if self.n < 2 {
-            return 0.0;
+            return f64::NAN;
         }
         ((n * self.sum_of_squares / (self.sum * self.sum) - 1.0) / (n - 1.0)).max(0.0)
     }

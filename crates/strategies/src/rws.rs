@@ -51,6 +51,12 @@ pub enum RwsError {
     /// A mixture share outside [0, 1).
     #[error("defence = {0}: the uniform share of the proposals must lie in [0, 1)")]
     Defence(f64),
+    /// A control variate without wake phi, or that takes away all of it.
+    #[error(
+        "control_variate needs a wake update of phi with samples >= 2: the weight of a single sample is 1, \
+         and 1 - 1/K leaves nothing to learn from"
+    )]
+    IdleControlVariate,
     /// Control variate together with the mixture.
     #[error(
         "control_variate and defence = {0} do not go together: under the mixture the mean of the score of q \
@@ -82,6 +88,9 @@ impl ReweightedWakeSleep {
         }
         if self.control_variate && self.defence > 0.0 {
             return Err(RwsError::BiasedControlVariate(self.defence));
+        }
+        if self.control_variate && (self.samples < 2 || self.wake_phi == 0.0) {
+            return Err(RwsError::IdleControlVariate);
         }
         Ok(self)
     }

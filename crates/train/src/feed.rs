@@ -38,7 +38,7 @@ impl Plan {
     /// Whole epochs.
     pub fn of_epochs(rows: usize, batch: usize, epochs: u64) -> Self {
         let plan = Plan { rows, batch, steps: 0 };
-        Plan { steps: epochs * plan.steps_per_epoch(), ..plan }
+        Plan { steps: epochs.saturating_mul(plan.steps_per_epoch()), ..plan }
     }
 
     /// Steps of one pass over the data.
@@ -57,6 +57,12 @@ impl Plan {
     pub fn step_after(&self, from: u64, n: usize) -> u64 {
         ((from / self.steps_per_epoch() + n as u64) * self.steps_per_epoch())
             .clamp(from, self.steps.max(from))
+    }
+
+    /// Rows seen in the first `steps` steps.
+    pub fn rows_by(&self, steps: u64) -> u64 {
+        let (epochs, rest) = (steps / self.steps_per_epoch(), steps % self.steps_per_epoch());
+        epochs * self.rows as u64 + (rest * self.batch as u64).min(self.rows as u64)
     }
 
     /// Learner epochs left from step `from`; the last may be shorter than a pass over the data.
@@ -276,6 +282,7 @@ mod tests {
             (2, 3, 1, 1)
         );
         assert_eq!(plan.epochs_left(3), 1);
+        assert_eq!((plan.rows_by(2), plan.rows_by(3), plan.rows_by(4)), (20, 25, 35));
         assert_eq!((plan.step_after(0, 1), plan.step_after(0, 2), plan.step_after(1, 1)), (3, 4, 3));
     }
 }

@@ -11,12 +11,12 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use burn::train::Interrupter;
 use helmholtz_core::Key;
 use helmholtz_datasets::DataSet;
 use helmholtz_eval::{ExactLikelihood, ImportanceSampling};
-use helmholtz_train::{Fit, Parts, Plan};
+use helmholtz_train::{End, Fit, Parts, Plan};
 use serde_json::{Value, json};
 
 use super::use_threads;
@@ -130,9 +130,12 @@ fn cross_entropy_of_a_run(config: &Config, data: &DataSet) -> anyhow::Result<f64
         train: data.train.tensor(&device),
         valid: data.valid.tensor(&device),
     })?;
+    ensure!(outcome.end == End::Finished, "seed {}: the run ended early: {:?}", config.seed, outcome.end);
     let law = data.law.as_ref().context("the data know their law")?;
     let log_p = ExactLikelihood::default().log_prob(&outcome.model, law.patterns().tensor(&device))?;
-    Ok(-log_p.iter().zip(law.probabilities()).map(|(log_p, p)| p * log_p).sum::<f64>())
+    let nll = -log_p.iter().zip(law.probabilities()).map(|(log_p, p)| p * log_p).sum::<f64>();
+    ensure!(nll.is_finite(), "seed {}: the cross-entropy is {nll}", config.seed);
+    Ok(nll)
 }
 
 fn print(table: &[(&Entrant, Vec<f64>)], entropy: f64, seconds: f64) {

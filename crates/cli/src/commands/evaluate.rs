@@ -43,6 +43,11 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
             return Err(user(format!("{flag} 0: must be at least 1")));
         }
     }
+    if let Some(folder) = args.per_example.as_ref().and_then(|path| path.parent())
+        && !(folder.as_os_str().is_empty() || folder.is_dir())
+    {
+        return Err(user(format!("--per-example: {} is not a folder", folder.display())));
+    }
     let trained = Trained::load(&args.model)?;
     let rows = chosen_rows(&trained.data, split, limit);
     let started = std::time::Instant::now();
@@ -51,16 +56,16 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         _ => importance(&trained, split, &rows, samples, chunk, args.seed, args.quiet || args.json)?,
     };
     let seconds = started.elapsed().as_secs_f64();
-    if let Some(path) = &args.per_example {
-        let log_probs: Vec<f64> = estimates.iter().map(|row| row.log_prob).collect();
-        write_whole(path, |file| npy::write_f64(file, &[log_probs.len()], &log_probs))?;
-    }
     let summary = summarise(&estimates);
     let k = if method == "exact" { 0 } else { samples };
     if args.json {
         println!("{}", to_json(&trained.data, split, method, k, &summary));
     } else {
         print(&trained.data, split, method, k, &summary, seconds);
+    }
+    if let Some(path) = &args.per_example {
+        let log_probs: Vec<f64> = estimates.iter().map(|row| row.log_prob).collect();
+        write_whole(path, |file| npy::write_f64(file, &[log_probs.len()], &log_probs))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -147,7 +152,8 @@ fn print(data: &DataSet, split: SplitName, method: &str, k: usize, s: &NllSummar
     if method == "exact" {
         println!("  by enumeration of all latent states; spread over rows ±{:.3}", s.se_rows);
     } else {
-        println!("  K = {k}: adds ±{:.4}, and is about {:.4} too high", s.se_mc, s.bias_mc);
+        let unknown = if k == 1 { " (what one sample adds is not known)" } else { "" };
+        println!("  K = {k}: adds ±{:.4}, and is about {:.4} too high{unknown}", s.se_mc, s.bias_mc);
         println!("  ESS          {:.2} % of K; largest weight {:.3} on average", 100.0 * s.ess, s.max_weight);
         println!("  pairs        {:.0} (row, sample) a second", s.n as f64 * k as f64 / seconds);
     }

@@ -13,7 +13,7 @@ use helmholtz_train::{Checkpoints, End, Fit, Newest, OnRecord, Outcome, Parts, P
 use serde_json::{Value, json};
 
 use super::evaluate::importance_of;
-use super::trained::best_of;
+use super::trained::{best_of, of_epoch};
 use super::{sample, use_threads};
 use crate::args::TrainArgs;
 use crate::config::{Config, Overlay, count};
@@ -45,7 +45,12 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let model = assemble::model(&config, &data, &device)?;
     let (folder, resume) = match started_run {
         Some(folder) => {
+            folder.check_data(&data.data_sha256)?;
             let epoch = epoch_to_resume(&folder)?;
+            if let Some(epoch) = epoch {
+                // Burn's learner loads it again, and would panic where this refuses.
+                of_epoch(&folder, epoch, model.clone(), &config)?;
+            }
             folder.write("run.toml", |file| file.write_all(config.to_toml().as_bytes()))?;
             (folder, epoch)
         }
@@ -55,6 +60,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             (folder, None)
         }
     };
+    let _lock = folder.lock()?;
     log_to(&folder);
     tracing::info!(
         seed = config.seed,
@@ -99,9 +105,13 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let seconds = started.elapsed().as_secs_f64();
     match &outcome.end {
         End::NonFinite(found) => {
+            let kept = match outcome.history.last() {
+                Some((epoch, _)) => format!("the last good checkpoint, of epoch {epoch}, is kept in"),
+                None => "no epoch was finished in".to_string(),
+            };
             anyhow::bail!(
-                "{found} (seed {}); the run stopped and the last good checkpoint is kept in {}. \
-                 A lower learning rate (--lr) is the first thing to try",
+                "{found} (seed {}); the run stopped; {kept} {}. \
+                 The first thing to try is a new run into another --out with a lower learning rate (--lr)",
                 config.seed,
                 folder.path().display()
             );
@@ -123,7 +133,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     folder.write("report.html", |file| {
         file.write_all(report::render(&config, &data, &outcome.history, &results.rows()).as_bytes())
     })?;
-    finish(args, &config, &folder, &outcome, &results, seconds, first_step);
+    finish(args, &folder, &outcome, &results, seconds, (plan, first_step));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -234,7 +244,9 @@ fn journal(lines: bool, folder: &RunFolder, plan: Plan) -> OnRecord {
             );
         } else if lines {
             let total = plan.steps;
-            eprintln!(
+            // A pipe that was closed must not end the run.
+            let _ = writeln!(
+                std::io::stderr(),
                 "epoch {:>3}  step {}/{total}  {training}  valid nll {:.3}",
                 record.epoch,
                 record.step,
@@ -295,14 +307,13 @@ impl Results {
 
 fn finish(
     args: &TrainArgs,
-    config: &Config,
     folder: &RunFolder,
     outcome: &Outcome<helmholtz_directed::Sbn>,
     results: &Results,
     seconds: f64,
-    first_step: u64,
+    (plan, first_step): (Plan, u64),
 ) {
-    let examples = (outcome.steps - first_step) as f64 * config.train.batch as f64;
+    let examples = (plan.rows_by(outcome.steps) - plan.rows_by(first_step)) as f64;
     let (best, _) = outcome.history.best().unwrap_or_default();
     if args.json {
         let split = |s: &NllSummary| -> Value {

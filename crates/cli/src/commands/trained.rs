@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use burn::module::Module;
+use burn::module::{Module, ModuleMapper, Param};
 use burn::store::{ModuleRecord, ModuleSnapshot, SafetensorsStore};
-use burn::tensor::Device;
+use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::Key;
 use helmholtz_datasets::DataSet;
 use helmholtz_directed::Sbn;
@@ -16,7 +15,7 @@ use super::use_threads;
 use crate::args::ModelArgs;
 use crate::assemble;
 use crate::config::{Config, Overlay, count};
-use crate::error::user;
+use crate::error::{OrUser, user};
 use crate::run_folder::RunFolder;
 
 /// A model with its data.
@@ -49,6 +48,9 @@ impl Trained {
         };
         let device = crate::device::select(args.device.as_deref().unwrap_or(&config.run.device))?;
         let data = assemble::data(&config, args.data_dir.as_deref())?;
+        if let Some(folder) = &run {
+            folder.check_data(&data.data_sha256)?;
+        }
         let fresh = assemble::model(&config, &data, &device)?;
         let (model, folder) = match (run, &args.weights) {
             (Some(folder), _) => (best_of(&folder, fresh, &config)?, Some(folder.path().to_path_buf())),
@@ -72,7 +74,7 @@ pub fn best_of(folder: &RunFolder, fresh: Sbn, config: &Config) -> anyhow::Resul
             folder.path().display()
         )));
     };
-    let history = History::read(&folder.path().join("metrics.jsonl"), newest)?;
+    let history = History::read(&folder.path().join("metrics.jsonl"), newest).or_user()?;
     let best = history.best().map_or(newest, |(epoch, _)| epoch);
     let epoch = if found.whole.contains(&best) {
         best
@@ -82,15 +84,30 @@ pub fn best_of(folder: &RunFolder, fresh: Sbn, config: &Config) -> anyhow::Resul
         );
         newest
     };
-    let file = checkpoints.file("model", epoch);
-    let record = ModuleRecord::load(&file).with_context(|| file.display().to_string())?;
+    of_epoch(folder, epoch, fresh, config)
+}
+
+/// The model of an epoch's checkpoint.
+///
+/// # Errors
+/// If the file cannot be read or does not fit the model of the config.
+pub fn of_epoch(folder: &RunFolder, epoch: usize, fresh: Sbn, config: &Config) -> anyhow::Result<Sbn> {
+    let file = Checkpoints::new(folder.path().join("checkpoint")).file("model", epoch);
+    let misfit = |error: &dyn std::fmt::Display| {
+        user(format!(
+            "{}: does not fit the model of {}: {error}",
+            file.display(),
+            folder.config_path().display()
+        ))
+    };
+    let record = ModuleRecord::load(&file).map_err(|error| misfit(&error))?;
     let trainee = Trainee {
         model: fresh,
         strategy: assemble::strategy(config)?,
         evaluator: ImportanceSampling::new(1),
         key: Key::new(config.seed),
     };
-    Ok(trainee.load_record(record).model)
+    Ok(trainee.try_load_record(record).map_err(|error| misfit(&error))?.model)
 }
 
 fn with_weights(mut fresh: Sbn, file: &Path) -> anyhow::Result<Sbn> {
@@ -112,5 +129,14 @@ fn with_weights(mut fresh: Sbn, file: &Path) -> anyhow::Result<Sbn> {
             result.errors
         )));
     }
-    Ok(fresh)
+    // Burn keeps the element type of the file; the model computes in f32.
+    Ok(fresh.map(&mut InSinglePrecision))
+}
+
+struct InSinglePrecision;
+
+impl ModuleMapper for InSinglePrecision {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| tensor.cast(DType::F32))
+    }
 }

@@ -85,6 +85,9 @@ impl Config {
             if value == 0 {
                 return Err(user(format!("{key} = 0: must be at least 1")));
             }
+            if value > LARGEST {
+                return Err(user(format!("{key} = {value}: must not be above {LARGEST}")));
+            }
         }
         for (key, rate) in [("optimizer.lr", self.optimizer.lr), ("optimizer.lr_q", lr_q)] {
             if !(rate.is_finite() && rate >= 0.0) {
@@ -110,6 +113,9 @@ impl Config {
                 return Err(user("train.epochs and train.steps: give one of them, not both"));
             }
             (None, None) => self.train.epochs = Some(30),
+            (Some(n), _) | (_, Some(n)) if n > LARGEST as u64 => {
+                return Err(user(format!("a run of {n} epochs or steps: must not be above {LARGEST}")));
+            }
             (Some(0), _) | (_, Some(0)) => {
                 return Err(user("a run of no epochs or steps trains nothing: give at least 1"));
             }
@@ -131,6 +137,10 @@ impl Config {
             return Err(user(format!(
                 "model.layers: layer {layer} has no units; every size must be at least 1"
             )));
+        }
+        let (below, above) = (self.model.layers.iter(), self.model.layers.iter().skip(1).chain([&1]));
+        if let Some((a, b)) = below.zip(above).find(|(a, b)| a.saturating_mul(**b) > LARGEST_MATRIX) {
+            return Err(user(format!("model.layers: {a} units below {b} make more than 2^28 weights")));
         }
         for (key, kinds, expected, what) in [
             ("p", &self.model.p, layers + 1, "one for each generative layer and one for the prior"),
@@ -189,10 +199,18 @@ impl Config {
 /// A count from a flag: a negative one is refused by name instead of by its type.
 ///
 /// # Errors
-/// If it is below zero.
+/// If it is below zero or above 2^30.
 pub fn count(flag: &str, value: i64) -> anyhow::Result<usize> {
+    if value > LARGEST as i64 {
+        return Err(user(format!("{flag} {value}: must not be above {LARGEST}")));
+    }
     usize::try_from(value).map_err(|_| format!("{flag} {value}: must not be negative")).or_user()
 }
+
+/// No count of rows, units, samples or epochs is larger: 2^30.
+const LARGEST: usize = 1 << 30;
+/// No layer has more weights: 2^28, one gibibyte.
+const LARGEST_MATRIX: usize = 1 << 28;
 
 #[cfg(test)]
 mod tests {
