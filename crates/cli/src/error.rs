@@ -38,6 +38,29 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(if error.is::<UserError>() { 2 } else { 1 })
 }
 
+/// Prints to standard output. A reader that has gone away ends the program in peace, any other
+/// failure ends it with exit code 1: a result must not be lost in silence.
+pub fn write_out(text: fmt::Arguments<'_>) {
+    use std::io::Write;
+    match std::io::stdout().write_fmt(text) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: standard output: {error}");
+            std::process::exit(1);
+        }
+    }
+}
+
+/// `println!` by [`write_out`].
+macro_rules! say {
+    ($($text:tt)*) => {{
+        $crate::error::write_out(format_args!($($text)*));
+        $crate::error::write_out(format_args!("\n"));
+    }};
+}
+pub(crate) use say;
+
 /// The known names, and the nearest of them to `name`: the end of a sentence about an unknown name.
 pub fn known(name: &str, names: &[&str]) -> String {
     let nearest = names

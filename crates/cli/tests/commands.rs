@@ -179,3 +179,27 @@ fn real_data_train_and_evaluate() {
         assert!(nll.is_finite() && nll > 1.0, "{id}: {nll}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_goes_away_does_not_end_a_run() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut args = small_run("run", &["--epochs", "4", "--no-tui"]);
+    args.retain(|arg| *arg != "--quiet");
+    let mut child = common::helmholtz()
+        .current_dir(folder.path())
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap(); // and the pipe is closed
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+    let records = fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
+    assert_eq!(records.lines().count(), 8, "all four epochs are on record");
+}

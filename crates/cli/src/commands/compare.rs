@@ -23,7 +23,7 @@ use super::use_threads;
 use crate::args::CompareArgs;
 use crate::assemble;
 use crate::config::{Config, Overlay, count};
-use crate::error::user;
+use crate::error::{say, user, write_out};
 
 /// A strategy in the comparison.
 struct Entrant {
@@ -86,7 +86,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
         table.push((entrant, column));
     }
     if args.json {
-        println!("{}", json!({"court": [], "race": race}));
+        say!("{}", json!({"court": [], "race": race}));
         return Ok(ExitCode::SUCCESS);
     }
     print(&table, entropy, started.elapsed().as_secs_f64());
@@ -140,18 +140,18 @@ fn cross_entropy_of_a_run(config: &Config, data: &DataSet) -> anyhow::Result<f64
 
 fn print(table: &[(&Entrant, Vec<f64>)], entropy: f64, seconds: f64) {
     let seeds = table[0].1.len();
-    println!();
-    print!("{:<24}", "exact cross-entropy");
-    (0..seeds).for_each(|seed| print!(" {:>8}", format!("seed {seed}")));
-    println!(" {:>8} {:>9}", "median", "- entropy");
+    say!("");
+    write_out(format_args!("{:<24}", "exact cross-entropy"));
+    (0..seeds).for_each(|seed| write_out(format_args!(" {:>8}", format!("seed {seed}"))));
+    say!(" {:>8} {:>9}", "median", "- entropy");
     for (entrant, column) in table {
-        print!("{:<24}", format!("{}, K = {}", entrant.name, entrant.samples));
-        column.iter().for_each(|nll| print!(" {nll:>8.4}"));
+        write_out(format_args!("{:<24}", format!("{}, K = {}", entrant.name, entrant.samples)));
+        column.iter().for_each(|nll| write_out(format_args!(" {nll:>8.4}")));
         let median = median(column);
-        println!(" {median:>8.4} {:>9.4}", median - entropy);
+        say!(" {median:>8.4} {:>9.4}", median - entropy);
     }
-    println!("{:<24} {entropy:>8.4}", "entropy of the data");
-    println!("\n{seconds:.0} s; exact: every latent state and every pattern enumerated, no test sample");
+    say!("{:<24} {entropy:>8.4}", "entropy of the data");
+    say!("\n{seconds:.0} s; exact: every latent state and every pattern enumerated, no test sample");
 }
 
 fn median(values: &[f64]) -> f64 {

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use helmholtz_datasets::catalogue;
 use serde_json::json;
 
+use crate::error::say;
+
 /// Lists the data sets: what is here, what is missing, where it comes from.
 ///
 /// # Errors
@@ -25,11 +27,11 @@ pub fn list(data_dir: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> 
                 })
             })
             .collect();
-        println!("{}", json!({"data_dir": folder.display().to_string(), "data": rows}));
+        say!("{}", json!({"data_dir": folder.display().to_string(), "data": rows}));
         return Ok(ExitCode::SUCCESS);
     }
-    println!("files are looked for in {}\n", folder.display());
-    println!("{:<18} {:<9} {:>6} {:>22}  what", "id", "state", "width", "train/valid/test");
+    say!("files are looked for in {}\n", folder.display());
+    say!("{:<18} {:<9} {:>6} {:>22}  what", "id", "state", "width", "train/valid/test");
     for entry in catalogue() {
         let missing = entry.missing_files(data_dir);
         let state = match (entry.generated, missing.is_empty()) {
@@ -38,16 +40,14 @@ pub fn list(data_dir: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> 
             (false, false) => "missing",
         };
         let splits = entry.split_sizes.map(|n| n.to_string()).join("/");
-        println!("{:<18} {state:<9} {:>6} {splits:>22}  {}", entry.id, entry.width, entry.summary);
+        say!("{:<18} {state:<9} {:>6} {splits:>22}  {}", entry.id, entry.width, entry.summary);
         if !missing.is_empty() {
             for path in &missing {
-                println!("{:18} lacks {}", "", path.display());
+                say!("{:18} lacks {}", "", path.display());
             }
-            println!("{:18} from {} (licence: {})", "", entry.source, entry.licence);
+            say!("{:18} from {} (licence: {})", "", entry.source, entry.licence);
         }
     }
-    println!(
-        "\nyour own files: --dataset file:TRAIN[,VALID[,TEST]] with .amat or .data files, gzipped or not"
-    );
+    say!("\nyour own files: --dataset file:TRAIN[,VALID[,TEST]] with .amat or .data files, gzipped or not");
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,8 @@ use serde_json::json;
 
 use crate::device;
 
+use crate::error::say;
+
 /// Lists the backends of this binary and the devices they find.
 ///
 /// # Errors
@@ -25,14 +27,14 @@ pub fn run(as_json: bool) -> anyhow::Result<ExitCode> {
     if as_json {
         let devices: Vec<_> =
             found.iter().map(|(backend, name)| json!({"backend": backend, "name": name})).collect();
-        println!("{}", json!({"built_with": device::built_with(), "threads": threads, "devices": devices}));
+        say!("{}", json!({"built_with": device::built_with(), "threads": threads, "devices": devices}));
         return Ok(ExitCode::SUCCESS);
     }
-    println!("built with: {} (of {})", device::built_with().join(", "), device::NAMES.join(", "));
+    say!("built with: {} (of {})", device::built_with().join(", "), device::NAMES.join(", "));
     for (backend, name) in found {
-        println!("  --device {backend:<8} {name}");
+        say!("  --device {backend:<8} {name}");
     }
-    println!("threads of the processor: {threads}");
+    say!("threads of the processor: {threads}");
     Ok(ExitCode::SUCCESS)
 }
 

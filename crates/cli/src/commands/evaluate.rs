@@ -14,7 +14,7 @@ use serde_json::json;
 use super::trained::Trained;
 use crate::args::EvaluateArgs;
 use crate::config::{MODELS, count};
-use crate::error::{OrUser, known, user};
+use crate::error::{OrUser, known, say, user};
 use crate::npy;
 use crate::run_folder::write_whole;
 
@@ -59,7 +59,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let summary = summarise(&estimates);
     let k = if method == "exact" { 0 } else { samples };
     if args.json {
-        println!("{}", to_json(&trained.data, split, method, k, &summary));
+        say!("{}", to_json(&trained.data, split, method, k, &summary));
     } else {
         print(&trained.data, split, method, k, &summary, seconds);
     }
@@ -147,14 +147,14 @@ fn to_json(data: &DataSet, split: SplitName, method: &str, k: usize, s: &NllSumm
 }
 
 fn print(data: &DataSet, split: SplitName, method: &str, k: usize, s: &NllSummary, seconds: f64) {
-    println!("{} {split}: {} rows, {seconds:.1} s", data.protocol(), s.n);
-    println!("  NLL          {:.3} nats, 95 % over rows [{:.3}, {:.3}]", s.nll, s.ci95[0], s.ci95[1]);
+    say!("{} {split}: {} rows, {seconds:.1} s", data.protocol(), s.n);
+    say!("  NLL          {:.3} nats, 95 % over rows [{:.3}, {:.3}]", s.nll, s.ci95[0], s.ci95[1]);
     if method == "exact" {
-        println!("  by enumeration of all latent states; spread over rows ±{:.3}", s.se_rows);
+        say!("  by enumeration of all latent states; spread over rows ±{:.3}", s.se_rows);
     } else {
         let unknown = if k == 1 { " (what one sample adds is not known)" } else { "" };
-        println!("  K = {k}: adds ±{:.4}, and is about {:.4} too high{unknown}", s.se_mc, s.bias_mc);
-        println!("  ESS          {:.2} % of K; largest weight {:.3} on average", 100.0 * s.ess, s.max_weight);
-        println!("  pairs        {:.0} (row, sample) a second", s.n as f64 * k as f64 / seconds);
+        say!("  K = {k}: adds ±{:.4}, and is about {:.4} too high{unknown}", s.se_mc, s.bias_mc);
+        say!("  ESS          {:.2} % of K; largest weight {:.3} on average", 100.0 * s.ess, s.max_weight);
+        say!("  pairs        {:.0} (row, sample) a second", s.n as f64 * k as f64 / seconds);
     }
 }

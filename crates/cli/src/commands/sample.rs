@@ -10,7 +10,7 @@ use helmholtz_directed::Sbn;
 use super::trained::Trained;
 use crate::args::SampleArgs;
 use crate::config::count;
-use crate::error::user;
+use crate::error::{say, user};
 use crate::run_folder::write_whole;
 use crate::{npy, picture};
 
@@ -31,7 +31,7 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     };
     let values = ancestral(&trained.model, n, args.seed, args.mean)?;
     write(&out, trained.data.shape, trained.data.train.width(), &values)?;
-    println!("{}", out.display());
+    say!("{}", out.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -17,7 +17,7 @@ use super::trained::{best_of, of_epoch};
 use super::{sample, use_threads};
 use crate::args::TrainArgs;
 use crate::config::{Config, Overlay, count};
-use crate::error::{OrUser, user};
+use crate::error::{OrUser, say, user, write_out};
 use crate::run_folder::RunFolder;
 use crate::{assemble, report};
 
@@ -36,7 +36,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         None => Config::resolve(args.config.as_deref(), &overlay)?,
     };
     if args.print_config {
-        print!("{}", config.to_toml());
+        write_out(format_args!("{}", config.to_toml()));
         return Ok(ExitCode::SUCCESS);
     }
     use_threads(config.run.threads)?;
@@ -319,7 +319,7 @@ fn finish(
         let split = |s: &NllSummary| -> Value {
             json!({"nll": s.nll, "se_rows": s.se_rows, "se_mc": s.se_mc, "bias_mc": s.bias_mc, "k": results.k, "n": s.n})
         };
-        println!(
+        say!(
             "{}",
             json!({
                 "run": folder.path().display().to_string(), "steps": outcome.steps,
@@ -331,13 +331,13 @@ fn finish(
         return;
     }
     let why = if outcome.end == End::OutOfPatience { ", out of patience" } else { "" };
-    println!(
+    say!(
         "{} steps in {seconds:.1} s ({:.0} examples a second){why}; best epoch {best}",
         outcome.steps,
         examples / seconds
     );
     for (name, s, k) in results.rows() {
-        println!("  {name:<5} NLL {:.3} ± {:.3} nats (K = {k}, {} rows)", s.nll, s.se_rows, s.n);
+        say!("  {name:<5} NLL {:.3} ± {:.3} nats (K = {k}, {} rows)", s.nll, s.se_rows, s.n);
     }
-    println!("  {}", folder.path().join("report.html").display());
+    say!("  {}", folder.path().join("report.html").display());
 }
