@@ -12,7 +12,7 @@
 use helmholtz_noise::Stream;
 
 use crate::catalogue::{Entry, Generated, Recipe};
-use crate::{Law, generate};
+use crate::{Binarization, ImageShape, Law, generate};
 
 /// The 5×5 bars.
 pub const BARS_5: Entry = Entry {
@@ -22,10 +22,12 @@ pub const BARS_5: Entry = Entry {
     source: "drawn here, after the bars of reweighted wake-sleep (arXiv:1406.2751)",
     licence: "none needed",
     generated: true,
-    width: 25,
+    shape: ImageShape::of_width(25),
     split_sizes: [10_000, 1_000, 10_000],
-    files: [&[], &[], &[]],
-    sha256: "2a773840e403c09643b96ccb1f52bfbed9efed6597d8306aa44369920e6dba11",
+    binarization: Binarization::AsStored,
+    files: &[],
+    sha256: Some("2a773840e403c09643b96ccb1f52bfbed9efed6597d8306aa44369920e6dba11"),
+    labels_sha256: None,
     recipe: Recipe::Generate(|entry| bars(entry, 5, u64::from_be_bytes(*b"bars/5x5"))),
 };
 
@@ -37,10 +39,12 @@ pub const BARS_4: Entry = Entry {
     source: "drawn here, after the bars of bidirectional Helmholtz machines (arXiv:1506.03877)",
     licence: "none needed",
     generated: true,
-    width: 16,
+    shape: ImageShape::of_width(16),
     split_sizes: [5_000; 3],
-    files: [&[], &[], &[]],
-    sha256: "f507848b2be22292cae519629125ed9e21527967155b02165cf093e4ff1644fc",
+    binarization: Binarization::AsStored,
+    files: &[],
+    sha256: Some("f507848b2be22292cae519629125ed9e21527967155b02165cf093e4ff1644fc"),
+    labels_sha256: None,
     recipe: Recipe::Generate(|entry| bars(entry, 4, u64::from_be_bytes(*b"bars/4x4"))),
 };
 

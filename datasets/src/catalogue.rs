@@ -4,13 +4,37 @@
 
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
+use crate::cache::Cache;
+use crate::data_set::{protocol, protocol_key};
+use crate::reader::Reader;
+use crate::source_file::SourceFile;
+use crate::{
+    Binarization, DataError, DataSet, ImageShape, Law, Split, SplitName, bars, binarize, caltech, fashion,
+    file, formats, frey, glyphs, lines, mnist, omniglot, uci,
+};
 
-use crate::data_set::protocol;
-use crate::{DataError, DataSet, ImageShape, Law, Split, bars, file, glyphs, lines, mnist, text, uci};
-
-static CATALOGUE: [Entry; 6] =
-    [bars::BARS_5, bars::BARS_4, lines::LINES_3, glyphs::GLYPHS, mnist::BINARIZED, uci::ADULT];
+static CATALOGUE: [Entry; 20] = [
+    bars::BARS_5,
+    bars::BARS_4,
+    lines::LINES_3,
+    glyphs::GLYPHS,
+    mnist::BINARIZED,
+    mnist::DYNAMIC,
+    mnist::THRESHOLD,
+    fashion::DYNAMIC,
+    fashion::THRESHOLD,
+    caltech::SILHOUETTES,
+    omniglot::DERIVED,
+    frey::FACES,
+    uci::ADULT,
+    uci::CONNECT4,
+    uci::DNA,
+    uci::MUSHROOMS,
+    uci::NIPS,
+    uci::OCR_LETTERS,
+    uci::RCV1,
+    uci::WEB,
+];
 
 /// One row of the catalogue: a protocol, where it comes from and what it must hold.
 #[derive(Clone, Debug)]
@@ -27,14 +51,18 @@ pub struct Entry {
     pub licence: &'static str,
     /// True if it is drawn here, false if it is read from files.
     pub generated: bool,
-    /// Values in a row.
-    pub width: usize,
+    /// How a row is laid out.
+    pub shape: ImageShape,
     /// Rows of the train, valid and test split.
     pub split_sizes: [usize; 3],
-    /// For each split, the names that its file may have below the data directory, the preferred first.
-    pub files: [&'static [&'static str]; 3],
-    /// The `data_sha256` that the values must have.
-    pub sha256: &'static str,
+    /// How intensities become bits.
+    pub binarization: Binarization,
+    /// The files that it is read from.
+    pub files: &'static [SourceFile],
+    /// The `data_sha256` that the values must have; none if no copy has been at hand to take it of.
+    pub sha256: Option<&'static str>,
+    /// The `labels_sha256` that the labels must have, where there are labels.
+    pub labels_sha256: Option<&'static str>,
     pub(crate) recipe: Recipe,
 }
 
@@ -43,8 +71,8 @@ pub struct Entry {
 pub(crate) enum Recipe {
     /// Drawn from fixed keys.
     Generate(fn(&Entry) -> Generated),
-    /// Read from the text files of the entry.
-    Text,
+    /// Read from the files of the entry and cut into splits, before any binarization.
+    Read(fn(&Reader<'_>) -> Result<[Split; 3], DataError>),
 }
 
 /// What a generator hands back.
@@ -53,24 +81,46 @@ pub(crate) struct Generated {
     pub(crate) law: Option<Law>,
 }
 
+/// Where things are looked for.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// Where data files lie; see [`data_dir`].
+    pub data_dir: Option<PathBuf>,
+    /// Where parsed copies are kept.
+    pub cache: Cache,
+}
+
 /// Every protocol that can be loaded by its id; besides them there is [`mod@file`].
 pub fn catalogue() -> &'static [Entry] {
     &CATALOGUE
 }
 
+/// The row of the catalogue with this id.
+///
+/// # Errors
+/// If there is none.
+pub fn entry(id: &str) -> Result<&'static Entry, DataError> {
+    catalogue().iter().find(|entry| entry.id == id).ok_or_else(|| unknown(id))
+}
+
 /// Loads a data set by the id of its protocol, or by `file:TRAIN[,VALID[,TEST]]`.
 ///
-/// Files are looked for below [`data_dir`].
+/// Files are looked for below [`data_dir`]; parsed copies are kept in the platform's cache.
 ///
 /// # Errors
 /// If no protocol has the id, a file is missing or not well formed, or the values are not the
 /// protocol's.
 pub fn load(id: &str, data_dir: Option<&Path>) -> Result<DataSet, DataError> {
-    let set = if id.starts_with("file:") {
-        file::load(id)?
-    } else {
-        catalogue().iter().find(|entry| entry.id == id).ok_or_else(|| unknown(id))?.load(data_dir)?
-    };
+    load_from(id, &Places { data_dir: data_dir.map(Path::to_owned), cache: Cache::platform() })
+}
+
+/// [`load`] with a choice of places.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_from(id: &str, places: &Places) -> Result<DataSet, DataError> {
+    let set =
+        if id.starts_with("file:") { file::load(id, &places.cache)? } else { entry(id)?.load(places)? };
     tracing::debug!(protocol = set.protocol(), data_sha256 = set.data_sha256, "loaded a data set");
     Ok(set)
 }
@@ -91,61 +141,87 @@ impl Entry {
         protocol(self.id, self.version)
     }
 
-    /// How a row is laid out as an image.
-    pub fn shape(&self) -> ImageShape {
-        ImageShape::of_width(self.width)
+    /// Values in a row.
+    pub fn width(&self) -> usize {
+        self.shape.pixels()
     }
 
     /// The files that would have to be there and are not, under their preferred names.
     pub fn missing_files(&self, data_dir: Option<&Path>) -> Vec<PathBuf> {
         let dir = self::data_dir(data_dir);
-        let missing = self.files.iter().filter(|names| present(&dir, names).is_none());
-        missing.filter_map(|names| names.first()).map(|name| dir.join(name)).collect()
+        let needed = self.files.iter().filter(|file| !file.labels);
+        needed.filter(|file| file.find(&dir).is_none()).map(|file| file.preferred(&dir)).collect()
     }
 
-    fn load(&self, data_dir: Option<&Path>) -> Result<DataSet, DataError> {
-        let Generated { splits, law } = match self.recipe {
-            Recipe::Generate(draw) => draw(self),
-            Recipe::Text => Generated { splits: self.read(data_dir)?, law: None },
-        };
-        let set = DataSet::new(self.id, self.version, splits, law);
-        if set.data_sha256 == self.sha256 {
-            return Ok(set);
+    /// Loads the set, and holds it against what the protocol says.
+    ///
+    /// # Errors
+    /// If a file is missing or not well formed, or the values are not the protocol's.
+    pub fn load(&self, places: &Places) -> Result<DataSet, DataError> {
+        self.load_in(&[data_dir(places.data_dir.as_deref())], &places.cache)
+    }
+
+    /// [`Entry::load`] from the first of the folders that has a file, for each file.
+    pub(crate) fn load_in(&self, dirs: &[PathBuf], cache: &Cache) -> Result<DataSet, DataError> {
+        match self.recipe {
+            Recipe::Generate(draw) => {
+                let Generated { splits, law } = draw(self);
+                let set = DataSet::new(self.id, self.version, splits, law);
+                let (protocol, found) = (self.protocol(), set.data_sha256.clone());
+                match self.sha256.filter(|expected| *expected != found) {
+                    Some(expected) => Err(DataError::OtherDraws { protocol, expected, found }),
+                    None => Ok(set),
+                }
+            }
+            Recipe::Read(read) => {
+                let reader = Reader::new(self, dirs, cache)?;
+                let splits = self.binarized(read(&reader)?);
+                let set = DataSet::new(self.id, self.version, splits, None);
+                self.verified(DataSet { binarization: self.binarization, files: reader.into_files(), ..set })
+            }
         }
-        let (protocol, expected, found) = (self.protocol(), self.sha256, set.data_sha256);
-        Err(if self.generated {
-            DataError::OtherDraws { protocol, expected, found }
-        } else {
-            DataError::OtherValues { protocol, expected, found }
-        })
     }
 
-    /// Reads the three files side by side.
-    fn read(&self, data_dir: Option<&Path>) -> Result<[Split; 3], DataError> {
-        let dir = self::data_dir(data_dir);
-        let paths = self.files.map(|names| present(&dir, names));
-        let [Some(train), Some(valid), Some(test)] = paths else {
-            let (protocol, paths) = (self.protocol(), self.missing_files(Some(&dir)));
-            let advice = format!(
-                "get the data from {} and put it there, or name the directory that holds `{}` with \
-                 --data-dir or $HELMHOLTZ_DATA",
-                self.source, self.files[0][0],
-            );
-            return Err(DataError::Missing { protocol, paths, advice });
-        };
-        let jobs = [(train, 0), (valid, 1), (test, 2)].into_par_iter().map(|(path, split)| {
-            let (rows, width) = (self.split_sizes[split], self.width);
-            text::read(&path, Some(&text::Expected { protocol: self.protocol(), rows, width }))
-        });
-        // Collected before it is searched, so that of several errors the first file's is reported.
-        let splits: Vec<_> = jobs.collect::<Vec<_>>().into_iter().collect::<Result<_, _>>()?;
-        Ok(splits.try_into().expect("three files were read"))
+    fn binarized(&self, [train, valid, test]: [Split; 3]) -> [Split; 3] {
+        match self.binarization {
+            Binarization::AsStored => [train, valid, test],
+            Binarization::Threshold => [train, valid, test].map(|split| binarize::threshold(&split)),
+            Binarization::Dynamic => {
+                let draw = |split: Split, name| binarize::draw(&split, protocol_key(&self.protocol(), name));
+                [train, draw(valid, SplitName::Valid), draw(test, SplitName::Test)]
+            }
+        }
     }
-}
 
-/// The first of the names that is there.
-fn present(dir: &Path, names: &[&str]) -> Option<PathBuf> {
-    names.iter().map(|name| dir.join(name)).find(|path| path.is_file())
+    /// The set, if it is the protocol's.
+    fn verified(&self, set: DataSet) -> Result<DataSet, DataError> {
+        let sizes = SplitName::ALL.map(|name| set.split(name).rows());
+        assert_eq!((sizes, set.train.width()), (self.split_sizes, self.width()), "the recipe of {}", self.id);
+        let labels = set.labels_sha256.as_deref();
+        for (what, expected, found) in
+            [("values", self.sha256, Some(set.data_sha256.as_str())), ("labels", self.labels_sha256, labels)]
+        {
+            if let (Some(expected), Some(found)) = (expected, found)
+                && expected != found
+            {
+                let mut files = set.files.clone();
+                files.sort_by_key(|file| file.original != Some(false));
+                let files = files.iter().map(|file| {
+                    let other = if file.original == Some(false) { ", which is not the original" } else { "" };
+                    format!("{}{other}", file.path.display())
+                });
+                let (found, files) = (found.to_owned(), files.collect::<Vec<_>>().join("; "));
+                return Err(DataError::OtherValues {
+                    protocol: self.protocol(),
+                    what,
+                    expected,
+                    found,
+                    files,
+                });
+            }
+        }
+        Ok(set)
+    }
 }
 
 fn unknown(id: &str) -> DataError {
@@ -154,7 +230,7 @@ fn unknown(id: &str) -> DataError {
     let nearest = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     // Below 0.7 the nearest id is no more than the first that shares a few letters.
     let hint = match nearest.filter(|nearest| likeness(nearest) > 0.7) {
-        _ if text::Separator::of(Path::new(id)).is_ok() => format!(" (did you mean `file:{id}`?)"),
+        _ if formats::Format::of(Path::new(id)).is_ok() => format!(" (did you mean `file:{id}`?)"),
         Some(nearest) => format!(" (did you mean `{nearest}`?)"),
         None => String::new(),
     };
@@ -171,11 +247,10 @@ mod tests {
     fn generated_sets_are_the_protocols_values() {
         for entry in catalogue().iter().filter(|entry| entry.generated) {
             let set = load(entry.id, None).unwrap();
-            assert_eq!(set.data_sha256, entry.sha256);
+            assert_eq!(Some(set.data_sha256.as_str()), entry.sha256);
             let splits = [&set.train, &set.valid, &set.test];
             assert_eq!(splits.map(Split::rows), entry.split_sizes, "{}", entry.id);
-            assert!(splits.iter().all(|split| split.width() == entry.width));
-            assert_eq!(set.shape.pixels(), entry.width);
+            assert!(splits.iter().all(|split| split.shape() == entry.shape));
             assert!(entry.missing_files(None).is_empty());
         }
     }
@@ -184,7 +259,15 @@ mod tests {
     fn every_id_is_in_the_catalogue_once_and_has_its_files() {
         for (i, entry) in catalogue().iter().enumerate() {
             assert!(catalogue()[..i].iter().all(|other| other.id != entry.id), "{} twice", entry.id);
-            assert!(entry.files.iter().all(|names| names.is_empty() == entry.generated), "{}", entry.id);
+            assert_eq!(entry.files.is_empty(), entry.generated, "{}", entry.id);
+            for file in entry.files {
+                assert!(
+                    file.names.iter().all(|name| formats::Format::of(Path::new(name)).is_ok()),
+                    "{file:?}"
+                );
+                assert!(file.mirrors.iter().all(|mirror| file.names.contains(&mirror.name)), "{file:?}");
+                assert!(file.mirrors.iter().all(|mirror| mirror.url.starts_with("https://")), "{file:?}");
+            }
         }
     }
 
@@ -192,7 +275,7 @@ mod tests {
     fn an_unknown_id_is_answered_with_the_nearest_one() {
         for (id, hint) in [
             ("bars/5X5", " (did you mean `bars/5x5`?)"),
-            ("mnist", " (did you mean `mnist/binarized`?)"),
+            ("mnist/binarised", " (did you mean `mnist/binarized`?)"),
             ("dir/my.amat", " (did you mean `file:dir/my.amat`?)"),
             ("qqq", "`qqq`; known are bars/5x5, bars/4x4,"),
         ] {
@@ -220,12 +303,12 @@ mod tests {
     fn well_formed_files_with_other_values_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("uci-nade")).unwrap();
-        for (names, rows) in uci::ADULT.files.iter().zip(uci::ADULT.split_sizes) {
+        for (file, rows) in uci::ADULT.files.iter().zip(uci::ADULT.split_sizes) {
             let row = ["0"; 123].join(",") + "\n";
-            fs::write(dir.path().join(names[1]), row.repeat(rows)).unwrap();
+            fs::write(dir.path().join(file.names[1]), row.repeat(rows)).unwrap();
         }
         let error = load("uci/adult", Some(dir.path())).unwrap_err().to_string();
-        for part in ["uci/adult@1", uci::ADULT.sha256, "file:TRAIN"] {
+        for part in ["uci/adult@1", uci::ADULT.sha256.unwrap(), "file:TRAIN"] {
             assert!(error.contains(part), "{error}");
         }
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::Kind;
+
 /// Why a data set could not be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -45,34 +47,44 @@ pub enum DataError {
         path: PathBuf,
     },
 
-    /// A file whose name does not say how its values are separated.
-    #[error("{}: the format is not known from the name; use .amat (values separated by spaces) \
-             or .data (by commas), each also with .gz", .path.display())]
+    /// A file whose name does not say what its bytes are.
+    #[error("{}: the format is not known from the name; known are .amat (values separated by spaces), \
+             .data (by commas), .csv, .libsvm, .idx or -ubyte, .npy, .npz and .mat, each also with .gz",
+            .path.display())]
     Format {
         /// The file.
         path: PathBuf,
     },
 
+    /// A directory, a device or a pipe in place of a file.
+    #[error("{}: is {found} and not a file; name a file", .path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+
     /// The operating system could not read a file to its end.
-    #[error("{}: cannot be read after {rows} rows ({cause}); check the path and its permissions", .path.display())]
+    #[error("{}: cannot be read after {after} ({cause}); check the path and its permissions", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Whole rows that were read before.
-        rows: usize,
+        /// What was read before: whole rows, or bytes.
+        after: String,
         /// What the operating system said.
         #[source]
         cause: io::Error,
     },
 
     /// A gzip file that ends too early or is damaged.
-    #[error("{}: the gzip data is truncated or damaged after {rows} rows ({cause}); copy or download it again",
+    #[error("{}: the gzip data is truncated or damaged after {after} ({cause}); copy or download it again",
             .path.display())]
     Gzip {
         /// The file.
         path: PathBuf,
-        /// Whole rows that were read before.
-        rows: usize,
+        /// What was read before: whole rows, or bytes.
+        after: String,
         /// What the decoder said.
         #[source]
         cause: io::Error,
@@ -109,10 +121,21 @@ pub enum DataError {
         limit: u64,
     },
 
-    /// A value other than 0 and 1.
-    #[error("{}, line {line}, column {column}: found `{value}` where 0 or 1 is wanted, {separators}; \
-             binarize the values first", .path.display())]
-    NotBinary {
+    /// More values than are accepted.
+    #[error("{}: more than {limit} values after {rows} rows; split the file, or check that it is data", .path.display())]
+    TooManyValues {
+        /// The file.
+        path: PathBuf,
+        /// Values that are accepted.
+        limit: usize,
+        /// Whole rows that were read before.
+        rows: usize,
+    },
+
+    /// A value in a text that is not one of those wanted.
+    #[error("{}, line {line}, column {column}: found `{value}` where {wanted} is wanted, {separators}; {}",
+            .path.display(), advice(.wanted))]
+    Value {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
@@ -121,8 +144,19 @@ pub enum DataError {
         column: usize,
         /// What was found, cut short if it is long.
         value: String,
+        /// What is wanted there.
+        wanted: &'static str,
         /// How the values of this format are separated.
         separators: &'static str,
+    },
+
+    /// A file whose bytes are not what its format asks for.
+    #[error("{}: {problem}", .path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What was found, what is wanted and what to do.
+        problem: String,
     },
 
     /// A row with too few or too many values.
@@ -177,18 +211,35 @@ pub enum DataError {
         rows: usize,
     },
 
+    /// A user's files that hold values of different kinds.
+    #[error("{}: {found} values, but those of {} are {expected}; give files of one kind", .path.display(), .train.display())]
+    Kinds {
+        /// The file.
+        path: PathBuf,
+        /// The kind of its values.
+        found: Kind,
+        /// The training file.
+        train: PathBuf,
+        /// The kind of the values of the training file.
+        expected: Kind,
+    },
+
     /// Files that are well formed and hold other values than the protocol's.
     #[error(
-        "{protocol}: the values have data_sha256 {found}, those of the protocol {expected}; \
-             use the original files, or name your own variant as file:TRAIN,VALID,TEST"
+        "{protocol}: the {what} have sha256 {found}, those of the protocol {expected}; a file is damaged \
+             or another data set's: use the original files ({files}), or name your own variant as file:TRAIN,VALID,TEST"
     )]
     OtherValues {
         /// The protocol, `id@version`.
         protocol: String,
+        /// `values` or `labels`.
+        what: &'static str,
         /// The hash of the protocol.
         expected: &'static str,
         /// The hash of the values found.
         found: String,
+        /// The files that were read, those first that are not the original ones.
+        files: String,
     },
 
     /// A generator that does not draw the protocol's values.
@@ -204,6 +255,30 @@ pub enum DataError {
         /// The hash of the values drawn.
         found: String,
     },
+}
+
+impl DataError {
+    /// A file whose bytes are not what its format asks for.
+    pub(crate) fn malformed(path: &Path, problem: String) -> Self {
+        DataError::Malformed { path: path.to_owned(), problem }
+    }
+
+    /// What is wanted of a value.
+    pub(crate) fn wanted(binary: bool) -> &'static str {
+        if binary { BIT } else { UNIT }
+    }
+}
+
+const BIT: &str = "0 or 1";
+const UNIT: &str = "a number in [0, 1]";
+
+/// What to do about a value that is not the one wanted.
+fn advice(wanted: &str) -> &'static str {
+    match wanted {
+        BIT => "binarize the values first",
+        UNIT => "rescale or clean the values first",
+        _ => "correct the line",
+    }
 }
 
 fn listed(paths: &[PathBuf]) -> String {

@@ -37,8 +37,8 @@ mod tests {
         let coin = |stream: &mut Stream, row: &mut [u8]| row.fill_with(|| stream.below(2) as u8);
         let [few, _, other] = splits(1, [10, 5, 10], 64, coin);
         let [many, ..] = splits(1, [1000, 5, 10], 64, coin);
-        assert_eq!(few.values(), &many.values()[..640]);
-        assert_ne!(few.row(0), few.row(1));
+        assert_eq!(few.bits(), &many.bits()[..640]);
+        assert_ne!(few.bits_of(0), few.bits_of(1));
         assert_ne!(few, other);
     }
 }

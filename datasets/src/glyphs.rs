@@ -12,7 +12,7 @@ use helmholtz_noise::Stream;
 
 use crate::alphabet::ALPHABET;
 use crate::catalogue::{Entry, Generated, Recipe};
-use crate::generate;
+use crate::{Binarization, ImageShape, generate};
 
 /// The glyphs.
 pub const GLYPHS: Entry = Entry {
@@ -22,13 +22,15 @@ pub const GLYPHS: Entry = Entry {
     source: "drawn here",
     licence: "none needed",
     generated: true,
-    width: SIDE * SIDE,
+    shape: ImageShape::of_width(SIDE * SIDE),
     split_sizes: [20_000, 2_000, 2_000],
-    files: [&[], &[], &[]],
-    sha256: "5dd00ab686d1edd64dbc7b58d9a073c46f7cb9c37fbe13047fcf44e27f6b1715",
+    binarization: Binarization::AsStored,
+    files: &[],
+    sha256: Some("5dd00ab686d1edd64dbc7b58d9a073c46f7cb9c37fbe13047fcf44e27f6b1715"),
+    labels_sha256: None,
     recipe: Recipe::Generate(|entry| {
         let seed = u64::from_be_bytes(*b"glyphs28");
-        let splits = generate::splits(seed, entry.split_sizes, entry.width, draw);
+        let splits = generate::splits(seed, entry.split_sizes, entry.width(), draw);
         Generated { splits, law: None }
     }),
 };
@@ -125,7 +127,7 @@ mod tests {
     fn characters_stay_inside_the_image_and_have_the_ink_of_digits() {
         let set = crate::load("glyphs/28x28", None).unwrap();
         for i in 0..set.train.rows() {
-            let ink: usize = set.train.row(i).iter().map(|on| usize::from(*on)).sum();
+            let ink: usize = set.train.bits_of(i).iter().map(|on| usize::from(*on)).sum();
             assert!((30..400).contains(&ink), "row {i} has {ink} pixels on");
         }
         // The binarized digits have 13 % of their pixels on.

@@ -49,10 +49,10 @@ impl Law {
 #[cfg(test)]
 pub(crate) fn assert_drawn_from(law: &Law, sample: &Split) {
     let patterns = law.patterns();
-    let index: BTreeMap<&[u8], usize> = (0..patterns.rows()).map(|i| (patterns.row(i), i)).collect();
+    let index: BTreeMap<&[u8], usize> = (0..patterns.rows()).map(|i| (patterns.bits_of(i), i)).collect();
     let mut counts = vec![0.0; patterns.rows()];
     for i in 0..sample.rows() {
-        let row = sample.row(i);
+        let row = sample.bits_of(i);
         counts[*index.get(row).unwrap_or_else(|| panic!("row {i} is {row:?}, outside the law"))] += 1.0;
     }
     // Pearson's statistic. Its terms are trusted where at least 5 rows are expected; the rest share a cell.
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn equal_outcomes_are_merged() {
         let law = Law::of_outcomes(2, [(vec![1, 0], 0.25), (vec![0, 1], 0.5), (vec![1, 0], 0.25)]);
-        assert_eq!(law.patterns().values(), [0, 1, 1, 0]);
+        assert_eq!(law.patterns().bits(), [0, 1, 1, 0]);
         assert_eq!(law.probabilities(), [0.5, 0.5]);
         assert!((law.entropy() - 2f64.ln()).abs() < 1e-15);
     }

@@ -39,22 +39,42 @@
 
 mod alphabet;
 pub mod bars;
+pub mod binarize;
+pub mod cache;
+pub mod caltech;
 pub mod catalogue;
 pub mod data_set;
 pub mod error;
+pub mod facts;
+pub mod fashion;
+pub mod feed;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 pub mod file;
+pub mod formats;
+pub mod frey;
 pub mod generate;
 pub mod glyphs;
 pub mod law;
 pub mod lines;
 pub mod mnist;
-mod rows;
+pub mod omniglot;
+mod partition;
+mod reader;
+pub mod shape;
+pub mod source_file;
 pub mod split;
-pub mod text;
 pub mod uci;
+pub mod values;
 
-pub use catalogue::{Entry, catalogue, data_dir, load};
+pub use binarize::Binarization;
+pub use cache::Cache;
+pub use catalogue::{Entry, Places, catalogue, data_dir, entry, load, load_from};
 pub use data_set::DataSet;
 pub use error::DataError;
+pub use feed::{Batch, Feed, Plan, Rows};
 pub use law::Law;
-pub use split::{ImageShape, Split, SplitName};
+pub use shape::ImageShape;
+pub use source_file::{FoundFile, Mirror, SourceFile};
+pub use split::{Item, Split, SplitName};
+pub use values::{Kind, Values};

@@ -11,7 +11,7 @@
 use helmholtz_noise::Stream;
 
 use crate::catalogue::{Entry, Generated, Recipe};
-use crate::{Law, generate};
+use crate::{Binarization, ImageShape, Law, generate};
 
 /// The 3×3 lines.
 pub const LINES_3: Entry = Entry {
@@ -21,10 +21,12 @@ pub const LINES_3: Entry = Entry {
     source: "drawn here, after the 3x3 lines of natural reweighted wake-sleep",
     licence: "none needed",
     generated: true,
-    width: 9,
+    shape: ImageShape::of_width(9),
     split_sizes: [10_000, 1_000, 10_000],
-    files: [&[], &[], &[]],
-    sha256: "1f3eb7a316e584f3b774a4c5f09919d22c2404313d290c00f0442773bb54c672",
+    binarization: Binarization::AsStored,
+    files: &[],
+    sha256: Some("1f3eb7a316e584f3b774a4c5f09919d22c2404313d290c00f0442773bb54c672"),
+    labels_sha256: None,
     recipe: Recipe::Generate(|entry| {
         let seed = u64::from_be_bytes(*b"line/3x3");
         let draw = |stream: &mut Stream, row: &mut [u8]| row.copy_from_slice(&outcome(stream.below(18)));
@@ -59,7 +61,7 @@ mod tests {
         assert!((law.entropy() - 2.4283).abs() < 1e-4);
         // A single column has probability 2/18, a single row 1/18.
         let p = |pattern: [u8; 9]| {
-            let i = (0..12).find(|i| law.patterns().row(*i) == pattern).unwrap();
+            let i = (0..12).find(|i| law.patterns().bits_of(*i) == pattern).unwrap();
             law.probabilities()[i]
         };
         assert!((p([0, 1, 0, 0, 1, 0, 0, 1, 0]) - 2.0 / 18.0).abs() < 1e-15);

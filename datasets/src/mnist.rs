@@ -1,14 +1,83 @@
-//! `mnist/binarized`: the fixed binarization of MNIST that H. Larochelle distributes.
+//! `mnist/...`: handwritten digits, 28×28, upright, ink 1.
 //!
-//! Each pixel of the 28×28 digits was drawn once with its grey value as the probability of ink.
-//! 1 is ink, the images are upright. **The rows of every split are sorted by digit**: no prefix of
-//! a split stands for the whole.
+//! - `mnist/binarized` is the fixed binarization that H. Larochelle distributes: each pixel was
+//!   drawn once with its grey value as the probability of ink. **The rows of every split are
+//!   sorted by digit**: no prefix of a split stands for the whole.
+//! - `mnist/dynamic` takes the grey values of the original files for the probabilities of ink.
+//!   Training rows are drawn anew in every epoch, validation and test rows once and for all.
+//! - `mnist/threshold` has ink where the grey value is above a half.
+//!
+//! The latter two train on the first 50 000 rows of the original training file and choose on its
+//! last 10 000.
 //!
 //! # Reference
-//! Salakhutdinov and Murray, "On the quantitative analysis of deep belief networks", ICML 2008;
-//! Larochelle and Murray, "The neural autoregressive distribution estimator", AISTATS 2011.
+//! LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition",
+//! 1998; Salakhutdinov and Murray, "On the quantitative analysis of deep belief networks", ICML
+//! 2008; Larochelle and Murray, "The neural autoregressive distribution estimator", AISTATS 2011.
 
 use crate::catalogue::{Entry, Recipe};
+use crate::reader::Reader;
+use crate::source_file::{Mirror, SourceFile};
+use crate::{Binarization, DataError, ImageShape, Split};
+
+/// One of Larochelle's files, gzipped here.
+macro_rules! binarized {
+    ($split:literal, $bytes:literal, $sha256:literal) => {
+        SourceFile {
+            names: &[
+                concat!("binarized-mnist/binarized_mnist_", $split, ".amat.gz"),
+                concat!("binarized-mnist/binarized_mnist_", $split, ".amat"),
+            ],
+            bytes: $bytes,
+            sha256: Some($sha256),
+            labels: false,
+            mirrors: &[
+                Mirror {
+                    url: concat!(
+                        "https://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/binarized_mnist_",
+                        $split,
+                        ".amat"
+                    ),
+                    name: concat!("binarized-mnist/binarized_mnist_", $split, ".amat"),
+                },
+                // Its `.data` files of this set are the `.amat` text.
+                Mirror {
+                    url: concat!(
+                        "https://raw.githubusercontent.com/UCLA-StarAI/Density-Estimation-Datasets/master/datasets/\
+                         binarized_mnist/binarized_mnist.",
+                        $split,
+                        ".data"
+                    ),
+                    name: concat!("binarized-mnist/binarized_mnist_", $split, ".amat"),
+                },
+            ],
+        }
+    };
+}
+
+/// One of the four original files.
+macro_rules! original {
+    ($name:literal, $bytes:literal, $sha256:literal, labels: $labels:literal) => {
+        SourceFile {
+            names: &[concat!("mnist/", $name, "-ubyte.gz"), concat!("mnist/", $name, "-ubyte")],
+            bytes: $bytes,
+            sha256: Some($sha256),
+            labels: $labels,
+            mirrors: &[
+                Mirror {
+                    url: concat!("https://ossci-datasets.s3.amazonaws.com/mnist/", $name, "-ubyte.gz"),
+                    name: concat!("mnist/", $name, "-ubyte.gz"),
+                },
+                Mirror {
+                    url: concat!("https://storage.googleapis.com/cvdf-datasets/mnist/", $name, "-ubyte.gz"),
+                    name: concat!("mnist/", $name, "-ubyte.gz"),
+                },
+            ],
+        }
+    };
+}
+
+const SHAPE: ImageShape = ImageShape { height: 28, width: 28 };
 
 /// Larochelle's files.
 pub const BINARIZED: Entry = Entry {
@@ -18,13 +87,55 @@ pub const BINARIZED: Entry = Entry {
     source: "www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/",
     licence: "none stated; digits by Y. LeCun, C. Cortes and C. Burges",
     generated: false,
-    width: 784,
+    shape: SHAPE,
     split_sizes: [50_000, 10_000, 10_000],
-    files: [
-        &["binarized-mnist/binarized_mnist_train.amat.gz", "binarized-mnist/binarized_mnist_train.amat"],
-        &["binarized-mnist/binarized_mnist_valid.amat.gz", "binarized-mnist/binarized_mnist_valid.amat"],
-        &["binarized-mnist/binarized_mnist_test.amat.gz", "binarized-mnist/binarized_mnist_test.amat"],
+    binarization: Binarization::AsStored,
+    files: &[
+        binarized!("train", 2_197_797, "877c7951e875c52ab7801f4ff16aeecb7816ebd697658231efeb2b640f01a3d8"),
+        binarized!("valid", 439_811, "aeb77ba9e35dc39d9e5034538273523e37ff578c97d723a59f7ee4345373abad"),
+        binarized!("test", 416_083, "b70dc82f02d6c858f598dbd879445709c2e5070d9a9749588b9c3800efa44af1"),
     ],
-    sha256: "fd59187fa030ac579d97ac053e44bf7bf71831f1df66ac73df47c184eeea16b1",
-    recipe: Recipe::Text,
+    sha256: Some("fd59187fa030ac579d97ac053e44bf7bf71831f1df66ac73df47c184eeea16b1"),
+    labels_sha256: None,
+    recipe: Recipe::Read(|files| files.text_splits()),
 };
+
+/// The original files, drawn anew in every epoch.
+pub const DYNAMIC: Entry = Entry {
+    id: "mnist/dynamic",
+    version: 1,
+    summary: "handwritten digits, 28x28, training rows drawn from their grey values in every epoch",
+    source: "yann.lecun.com/exdb/mnist/",
+    licence: "none stated; Y. LeCun, C. Cortes and C. Burges",
+    generated: false,
+    shape: SHAPE,
+    split_sizes: [50_000, 10_000, 10_000],
+    binarization: Binarization::Dynamic,
+    files: &[
+        original!("train-images-idx3", 9_912_422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609", labels: false),
+        original!("t10k-images-idx3", 1_648_877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6", labels: false),
+        original!("train-labels-idx1", 28_881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c", labels: true),
+        original!("t10k-labels-idx1", 4_542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6", labels: true),
+    ],
+    sha256: None,
+    labels_sha256: None,
+    recipe: Recipe::Read(images_and_labels),
+};
+
+/// The original files, black and white.
+pub const THRESHOLD: Entry = Entry {
+    id: "mnist/threshold",
+    summary: "handwritten digits, 28x28, ink where the grey value is above a half",
+    binarization: Binarization::Threshold,
+    sha256: None,
+    ..DYNAMIC
+};
+
+/// Images and labels in four idx files; the last 10 000 training rows are for validation.
+pub(crate) fn images_and_labels(files: &Reader<'_>) -> Result<[Split; 3], DataError> {
+    let both = files.images(0, 60_000)?.with_labels(files.labels(2, 60_000)?);
+    let test = files.images(1, 10_000)?.with_labels(files.labels(3, 10_000)?);
+    let rows: Vec<usize> = (0..60_000).collect();
+    let (train, valid) = rows.split_at(50_000);
+    Ok([both.select(train), both.select(valid), test])
+}

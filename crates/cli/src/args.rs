@@ -252,4 +252,59 @@ pub enum DataCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Read sets from their files and hold them against their protocols
+    Check {
+        /// The sets, also file:TRAIN[,VALID[,TEST]]; without any, all of the catalogue
+        #[arg(value_name = "ID")]
+        ids: Vec<String>,
+        /// Where data files lie
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+        /// One JSON object on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Download the missing files of a set, verified by the hash of its values
+    Fetch(FetchArgs),
+    /// Write a contact sheet of a set
+    Show(ShowArgs),
+}
+
+/// `helmholtz data fetch`.
+#[derive(Debug, ClapArgs)]
+pub struct FetchArgs {
+    /// The set
+    pub id: String,
+    /// A folder or an address (https://, http://, file://) to take the files from instead of the
+    /// known ones, under the names of `data list`, with or without their folders
+    #[arg(long, value_name = "DIR|URL")]
+    pub from: Option<String>,
+    /// Where data files lie
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// No progress
+    #[arg(long)]
+    pub quiet: bool,
+    /// One JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `helmholtz data show`.
+#[derive(Debug, ClapArgs)]
+pub struct ShowArgs {
+    /// The set
+    pub id: String,
+    /// The picture
+    #[arg(long, value_name = "F.png")]
+    pub out: PathBuf,
+    /// Split: train, valid or test
+    #[arg(long, default_value = "train")]
+    pub split: String,
+    /// How many rows; which ones is fixed by the set alone
+    #[arg(long, default_value_t = 100)]
+    pub n: i64,
+    /// Where data files lie
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
 }

@@ -9,7 +9,7 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamConfig, ModuleOptimizer, RmsPropConfig, SgdConfig};
 use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Estimate, Key, LatentVariableModel, Strategy};
-use helmholtz_datasets::DataSet;
+use helmholtz_datasets::{Binarization, DataSet, SplitName};
 use helmholtz_directed::{Sbn, StackConfig};
 use helmholtz_layers::InitialWeights;
 use helmholtz_strategies::{ReweightedWakeSleep, WakeSleep};
@@ -38,9 +38,40 @@ impl<M: LatentVariableModel> Strategy<M> for AnyStrategy {
 /// The data set of a config.
 ///
 /// # Errors
-/// If the id is unknown or its files are missing or wrong.
+/// If the id is unknown, its files are missing or wrong, or the model cannot be fitted to its values.
 pub fn data(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet> {
-    helmholtz_datasets::load(&config.data.id, data_dir.or(config.run.data_dir.as_deref())).or_user()
+    let data =
+        helmholtz_datasets::load(&config.data.id, data_dir.or(config.run.data_dir.as_deref())).or_user()?;
+    for file in data.files.iter().filter(|file| file.original == Some(false)) {
+        eprintln!(
+            "note: {} is not the original file, though the values of {} are right: it was packed anew, \
+             or is damaged outside its values",
+            file.path.display(),
+            data.protocol()
+        );
+    }
+    let advice = format!(
+        "and {} models zeros and ones; choose a binary set (helmholtz data list), or binarize the values first",
+        config.model.kind
+    );
+    if let Some((file, (row, column, value))) =
+        data.files.iter().find_map(|file| Some((file, file.intensity?)))
+    {
+        let path = file.path.display();
+        return Err(user(format!("{path}: row {row}, column {column}: found {value}, {advice}")));
+    }
+    let drawn = |name: &SplitName| data.binarization == Binarization::Dynamic && *name == SplitName::Train;
+    for name in SplitName::ALL.into_iter().filter(|name| !drawn(name)) {
+        if let Some((row, column, value)) = data.split(name).first_not_binary() {
+            return Err(user(format!(
+                "data.id = {}: row {} of its {name} split has {value} in column {}, {advice}",
+                config.data.id,
+                row + 1,
+                column + 1
+            )));
+        }
+    }
+    Ok(data)
 }
 
 /// The model of a config, freshly initialised.

@@ -13,7 +13,8 @@ use helmholtz_datasets::ImageShape;
 pub fn write_sheet(file: impl Write, shape: ImageShape, rows: &[f32]) -> Result<(), png::EncodingError> {
     let (height, width) = (shape.height, shape.width);
     let n = rows.len() / (height * width);
-    let columns = (n as f64).sqrt().ceil().max(1.0) as usize;
+    // Rows that are no images stand one below the other.
+    let columns = if height == 1 { 1 } else { (n as f64).sqrt().ceil().max(1.0) as usize };
     let scale = (28 / height.max(width)).max(1);
     let (tile_h, tile_w) = (height * scale + 2, width * scale + 2);
     let (sheet_h, sheet_w) = (n.div_ceil(columns) * tile_h + 2, columns * tile_w + 2);

@@ -98,7 +98,7 @@ fn damaged_data_files_are_named_with_the_place() {
     refuse("mnist/binarized", &["binarized_mnist_train.amat.gz"]);
 
     fs::write(at("grey.amat"), "0 1 0\n0 0.5 1\n").unwrap();
-    refuse("file:grey.amat", &["grey.amat", "line 2", "0.5"]);
+    refuse("file:grey.amat", &["grey.amat", "row 2, column 2", "0.5"]);
     fs::write(at("ragged.data"), "0,1,0\n0,1\n").unwrap();
     refuse("file:ragged.data", &["ragged.data", "line 2"]);
     fs::write(at("empty.data"), "").unwrap();

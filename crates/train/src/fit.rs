@@ -10,10 +10,10 @@ use burn::tensor::{Device, Tensor};
 use burn::train::metric::store::EventStoreClient;
 use burn::train::{EarlyStoppingStrategy, ExecutionStrategy, Interrupter, Learner, SupervisedTraining};
 use helmholtz_core::{Evaluator, Key, LatentVariableModel, Strategy};
+use helmholtz_datasets::{Feed, Plan, Rows};
 use thiserror::Error;
 
 use crate::checkpoints::{CheckpointError, Checkpoints, KeepLastAndBest, PARTS};
-use crate::feed::{Feed, Plan, Rows};
 use crate::history::{Extent, History, HistoryError, Journal, Record, wait_for_records};
 use crate::metrics::{Guard, Mean, NonFinite, Quantity};
 use crate::renderer::NoDashboard;
@@ -60,6 +60,8 @@ pub struct Parts<M, S, E> {
     pub schedule: ModuleLrScheduler,
     /// The training split: `[rows, d]`.
     pub train: Tensor<2>,
+    /// True if the training rows are intensities, from which bits are drawn anew in every epoch.
+    pub draws_bits: bool,
     /// The validation split: `[rows, d]`.
     pub valid: Tensor<2>,
 }
@@ -128,7 +130,7 @@ impl Fit {
         S: Strategy<M>,
         E: Evaluator<M> + Sync + 'static,
     {
-        let Parts { model, strategy, evaluator, optimiser, schedule, train, valid } = parts;
+        let Parts { model, strategy, evaluator, optimiser, schedule, train, draws_bits, valid } = parts;
         let journal_path = self.folder.join("metrics.jsonl");
         let checkpoints = Checkpoints::new(self.folder.join("checkpoint"));
         let mut saved = std::collections::BTreeSet::new();
@@ -151,6 +153,7 @@ impl Fit {
         let history = Arc::new(Mutex::new(history));
 
         let feed = Feed::new(train, self.plan, self.key, first_step);
+        let feed = if draws_bits { feed.drawing_bits(self.key) } else { feed };
         let steps = feed.steps_taken();
         let rows = Rows::new(valid, VALIDATION_BATCH);
         let guard = Guard::new(self.interrupter.clone());

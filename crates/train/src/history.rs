@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex};
 use burn::train::logger::MetricLogger;
 use burn::train::metric::store::{Aggregate, EpochSummary, EventStoreClient, MetricsUpdate, Split};
 use burn::train::metric::{MetricDefinition, MetricId, NumericEntry};
+use helmholtz_datasets::Plan;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::feed::Plan;
 use crate::fit::OnRecord;
 use crate::metrics::Quantity;
 

@@ -2,7 +2,6 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`feed`] | [`Feed`] and [`Rows`]: Burn data loaders whose order is keyed by (seed, epoch) |
 //! | [`trainee`] | [`Trainee`]: model, strategy and evaluator as a Burn learner model |
 //! | [`metrics`] | what is measured at every step, and what stops a run |
 //! | [`history`] | [`History`]: `metrics.jsonl`, the best epoch, the patience |
@@ -17,7 +16,6 @@
 //! noise), or a function of `metrics.jsonl` up to the checkpoint (best epoch, patience).
 
 pub mod checkpoints;
-pub mod feed;
 pub mod fit;
 pub mod history;
 pub mod metrics;
@@ -25,7 +23,6 @@ pub mod renderer;
 pub mod trainee;
 
 pub use checkpoints::{CheckpointError, Checkpoints, Newest};
-pub use feed::{Batch, Feed, Plan, Rows};
 pub use fit::{End, Fit, FitError, OnRecord, Outcome, Parts};
 pub use history::{History, HistoryError, Record};
 pub use metrics::NonFinite;

@@ -4,8 +4,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{ExecutionError, Tensor};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use helmholtz_core::{Evaluator, Gradients, Key, LatentVariableModel, Model, Role, Strategy};
-
-use crate::Batch;
+use helmholtz_datasets::Batch;
 
 /// What Burn's learner trains: a model with the strategy that estimates its gradients and the
 /// evaluator that scores validation rows.

@@ -9,9 +9,10 @@ use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::tensor::{Device, Tensor};
 use burn::train::Interrupter;
 use helmholtz_core::{Estimate, Key, LatentVariableModel, Model, Strategy};
+use helmholtz_datasets::Plan;
 use helmholtz_eval::ImportanceSampling;
 use helmholtz_strategies::ReweightedWakeSleep;
-use helmholtz_train::{End, Fit, Parts, Plan};
+use helmholtz_train::{End, Fit, Parts};
 
 use crate::bench::Bench;
 use crate::bench::parts::{Bare, Products, adam, gemm};
@@ -110,6 +111,7 @@ fn session(
         optimiser: adam(),
         schedule: ModuleLrScheduler::new(LEARNING_RATE),
         train,
+        draws_bits: false,
         valid: stack.x.clone().slice([0..1, 0..OBSERVED]),
     })?;
     ensure!(outcome.end == End::Finished, "the training of a session ended early: {:?}", outcome.end);

@@ -14,9 +14,9 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use burn::train::Interrupter;
 use helmholtz_core::Key;
-use helmholtz_datasets::DataSet;
+use helmholtz_datasets::{Binarization, DataSet, Plan};
 use helmholtz_eval::{ExactLikelihood, ImportanceSampling};
-use helmholtz_train::{End, Fit, Parts, Plan};
+use helmholtz_train::{End, Fit, Parts};
 use serde_json::{Value, json};
 
 use super::use_threads;
@@ -128,6 +128,7 @@ fn cross_entropy_of_a_run(config: &Config, data: &DataSet) -> anyhow::Result<f64
         optimiser: assemble::optimiser(config),
         schedule: assemble::schedule(config),
         train: data.train.tensor(&device),
+        draws_bits: data.binarization == Binarization::Dynamic,
         valid: data.valid.tensor(&device),
     })?;
     ensure!(outcome.end == End::Finished, "seed {}: the run ended early: {:?}", config.seed, outcome.end);

@@ -71,7 +71,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// All rows, or the subset of `limit` rows that the protocol alone fixes: files may be sorted.
-fn chosen_rows(data: &DataSet, split: SplitName, limit: Option<usize>) -> Vec<usize> {
+pub(crate) fn chosen_rows(data: &DataSet, split: SplitName, limit: Option<usize>) -> Vec<usize> {
     let n = data.split(split).rows();
     let Some(limit) = limit.filter(|&limit| limit < n) else { return (0..n).collect() };
     let key =
@@ -96,9 +96,10 @@ pub(crate) fn importance_of<M: LatentVariableModel>(
 ) -> anyhow::Result<Vec<RowEstimate>> {
     let key = Key::new(seed).child(Role::Evaluate).child(data.protocol().as_str());
     let mut estimates = Vec::with_capacity(rows.len());
+    let all = data.fixed(split);
     // Parts small enough for a progress bar; the numbers do not depend on them.
     for part in rows.chunks(250) {
-        let x = data.split(split).select(part).tensor(&model.device());
+        let x = all.select(part).tensor(&model.device());
         let numbers: Arc<[u64]> = part.iter().map(|&row| row as u64).collect();
         estimates.extend(evaluator.estimate(model, x, numbers, key)?);
         on_rows(part.len());
@@ -129,7 +130,7 @@ fn exact(trained: &Trained, split: SplitName, rows: &[usize]) -> anyhow::Result<
     if bits > helmholtz_eval::MAX_LATENT_BITS {
         return Err(user(helmholtz_eval::ExactError { bits }));
     }
-    let x = trained.data.split(split).select(rows).tensor(&trained.device);
+    let x = trained.data.fixed(split).select(rows).tensor(&trained.device);
     let log_probs = ExactLikelihood::default().log_prob(&trained.model, x)?;
     if let Some(i) = log_probs.iter().position(|log_p| !log_p.is_finite()) {
         anyhow::bail!("row {} of the {split} split has log p = {}", rows[i], log_probs[i]);

@@ -11,7 +11,7 @@ pub mod trained;
 
 use std::process::ExitCode;
 
-use crate::args::{Args, Command, CompareArgs, DataCommand};
+use crate::args::{Args, Command, CompareArgs};
 use crate::error::user;
 
 /// Runs a command.
@@ -26,9 +26,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Sample(args)) => sample::run(&args),
         Some(Command::Export(args)) => export::run(&args),
-        Some(Command::Data { command: DataCommand::List { data_dir, json } }) => {
-            data::list(data_dir.as_deref(), json)
-        }
+        Some(Command::Data { command }) => data::run(command),
         Some(Command::Devices { json }) => devices::run(json),
     }
 }

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use burn::train::Interrupter;
 use helmholtz_core::Key;
-use helmholtz_datasets::{DataSet, SplitName};
+use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName};
 use helmholtz_eval::{ImportanceSampling, NllSummary, summarise};
-use helmholtz_train::{Checkpoints, End, Fit, Newest, OnRecord, Outcome, Parts, Plan, Record};
+use helmholtz_train::{Checkpoints, End, Fit, Newest, OnRecord, Outcome, Parts, Record};
 use serde_json::{Value, json};
 
 use super::evaluate::importance_of;
@@ -100,6 +100,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         optimiser: assemble::optimiser(&config),
         schedule: assemble::schedule(&config),
         train: data.train.tensor(&device),
+        draws_bits: data.binarization == Binarization::Dynamic,
         valid: data.valid.tensor(&device),
     })?;
     let seconds = started.elapsed().as_secs_f64();

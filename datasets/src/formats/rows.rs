@@ -1,38 +1,44 @@
-//! Lines of text into rows of zeros and ones.
+//! Lines of text into rows of numbers.
 
 use std::path::Path;
 
-use crate::text::{Expected, Separator};
+use crate::formats::Wanted;
+use crate::formats::builder::{Builder, shown, unit_number};
+use crate::formats::text::Separator;
 use crate::{DataError, Split};
 
 /// The rows read so far.
 pub(crate) struct Rows<'a> {
     path: &'a Path,
     separator: Separator,
-    expected: Option<&'a Expected>,
-    width: Option<usize>,
-    values: Vec<u8>,
-    row: Vec<u8>,
-    pub(crate) n_rows: usize,
+    /// True if a protocol wants nothing but zeros and ones.
+    binary: bool,
+    builder: Builder<'a>,
+    bits: Vec<u8>,
+    numbers: Vec<f32>,
     pub(crate) n_lines: usize,
     /// The first of the blank lines since the last row.
     blank: Option<usize>,
 }
 
 impl<'a> Rows<'a> {
-    pub(crate) fn new(path: &'a Path, separator: Separator, expected: Option<&'a Expected>) -> Self {
-        let capacity = expected.map_or(0, |expected| expected.rows * expected.width);
+    pub(crate) fn new(path: &'a Path, separator: Separator, wanted: &'a Wanted) -> Self {
+        let expected = wanted.expected.as_ref();
         Rows {
             path,
             separator,
-            expected,
-            width: expected.map(|expected| expected.width),
-            values: Vec::with_capacity(capacity),
-            row: Vec::new(),
-            n_rows: 0,
+            binary: expected.is_some(),
+            builder: Builder::new(path, expected, &wanted.limits),
+            bits: Vec::new(),
+            numbers: Vec::new(),
             n_lines: 0,
             blank: None,
         }
+    }
+
+    /// Whole rows so far.
+    pub(crate) fn n_rows(&self) -> usize {
+        self.builder.n_rows
     }
 
     /// Takes in the next line, with or without what ends it.
@@ -40,26 +46,24 @@ impl<'a> Rows<'a> {
         self.n_lines += 1;
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if !self.plain_row(line) {
-            let line = line.trim_ascii();
-            if line.is_empty() {
-                self.blank.get_or_insert(self.n_lines);
-                return Ok(());
-            }
-            self.any_row(line)?;
+        if self.plain_row(line) {
+            self.no_blank_line_before(self.bits.len())?;
+            return self.builder.push_bits(self.n_lines, &self.bits);
         }
-        if let Some(blank) = self.blank {
-            return Err(self.row_length(blank, 0));
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            self.blank.get_or_insert(self.n_lines);
+            return Ok(());
         }
-        if *self.width.get_or_insert(self.row.len()) != self.row.len() {
-            return Err(self.row_length(self.n_lines, self.row.len()));
-        }
-        self.n_rows += 1;
-        // Rows beyond the protocol's are counted for the message, and not kept.
-        if self.expected.is_none_or(|expected| self.n_rows <= expected.rows) {
-            self.values.extend_from_slice(&self.row);
-        }
-        Ok(())
+        self.any_row(line)?;
+        self.no_blank_line_before(self.numbers.len())?;
+        self.builder.push(self.n_lines, &self.numbers)
+    }
+
+    fn no_blank_line_before(&self, width: usize) -> Result<(), DataError> {
+        let Some(line) = self.blank else { return Ok(()) };
+        let expected = self.builder.width.unwrap_or(width);
+        Err(DataError::RowLength { path: self.path.to_owned(), line, found: 0, expected })
     }
 
     /// The usual case: one digit and one separator in turn. It has no branch inside the row, so
@@ -70,18 +74,18 @@ impl<'a> Rows<'a> {
             return false;
         };
         let mut wrong = u8::from(*last & !1 != b'0');
-        self.row.clear();
-        self.row.extend(pairs.chunks_exact(2).map(|pair| {
+        self.bits.clear();
+        self.bits.extend(pairs.chunks_exact(2).map(|pair| {
             wrong |= (pair[0] & !1) ^ b'0' | pair[1] ^ separator;
             pair[0] & 1
         }));
-        self.row.push(last & 1);
+        self.bits.push(last & 1);
         wrong == 0
     }
 
-    /// A row in any spelling: `1.0`, `0e0`, several spaces.
+    /// A row in any spelling: `1.0`, `0e0`, `0.25`, several spaces.
     fn any_row(&mut self, line: &[u8]) -> Result<(), DataError> {
-        self.row.clear();
+        self.numbers.clear();
         let separator = self.separator;
         let mut tokens = line
             .split(|byte| match separator {
@@ -90,74 +94,35 @@ impl<'a> Rows<'a> {
             })
             .map(<[u8]>::trim_ascii)
             .filter(|token| separator == Separator::Comma || !token.is_empty());
+        let (binary, numbers) = (self.binary, &mut self.numbers);
         tokens.try_for_each(|token| {
-            match value(token) {
-                Some(value) => self.row.push(value),
-                None => {
-                    return Err(DataError::NotBinary {
-                        path: self.path.to_owned(),
-                        line: self.n_lines,
-                        column: self.row.len() + 1,
-                        value: shown(token),
-                        separators: separator.described(),
-                    });
-                }
-            }
+            let number = unit_number(token).filter(|number| !binary || *number == 0.0 || *number == 1.0);
+            numbers.push(number.ok_or_else(|| DataError::Value {
+                path: self.path.to_owned(),
+                line: self.n_lines,
+                column: numbers.len() + 1,
+                value: shown(token),
+                wanted: DataError::wanted(binary),
+                separators: separator.described(),
+            })?);
             Ok(())
         })
     }
 
-    fn row_length(&self, line: usize, found: usize) -> DataError {
-        // Only blank lines can come before the first row has set the width.
-        let expected = self.width.unwrap_or(self.row.len());
-        DataError::RowLength { path: self.path.to_owned(), line, found, expected }
-    }
-
     /// The split, once there are no more lines.
     pub(crate) fn finish(self) -> Result<Split, DataError> {
-        let path = self.path.to_owned();
-        let (Some(width), 1..) = (self.width, self.n_rows) else {
-            return Err(DataError::Empty { path });
-        };
-        match self.expected {
-            Some(expected) if expected.rows != self.n_rows => Err(DataError::RowCount {
-                path,
-                protocol: expected.protocol.clone(),
-                found: self.n_rows,
-                expected: expected.rows,
-            }),
-            _ => Ok(Split::new(self.n_rows, width, self.values)),
-        }
+        self.builder.finish()
     }
-}
-
-/// 0 or 1 in any spelling of a number.
-fn value(token: &[u8]) -> Option<u8> {
-    match token {
-        b"0" => return Some(0),
-        b"1" => return Some(1),
-        _ => {}
-    }
-    let number: f64 = std::str::from_utf8(token).ok()?.parse().ok()?;
-    [0, 1].into_iter().find(|value| number == f64::from(*value))
-}
-
-/// A value as it can be put into a message: escaped, and cut after 24 characters.
-fn shown(token: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&token[..token.len().min(100)]);
-    let mut shown: String = text.chars().take(24).flat_map(char::escape_debug).collect();
-    if text.chars().nth(24).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::Expected;
 
     fn read(separator: Separator, text: &str) -> Result<Split, DataError> {
-        let mut rows = Rows::new(Path::new("t.amat"), separator, None);
+        let wanted = Wanted::default();
+        let mut rows = Rows::new(Path::new("t.amat"), separator, &wanted);
         text.split_inclusive('\n').try_for_each(|line| rows.push(line.as_bytes()))?;
         rows.finish()
     }
@@ -181,10 +146,11 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_not_binary_is_named_with_its_place() {
+    fn a_value_outside_the_unit_interval_is_named_with_its_place() {
         for (separator, text, place, value) in [
             (Separator::Space, "0 1\n0 2\n", (2, 2), "2"),
-            (Separator::Space, "0.5 1\n", (1, 1), "0.5"),
+            (Separator::Space, "0.5 -1\n", (1, 2), "-1"),
+            (Separator::Space, "1 1.00001\n", (1, 2), "1.00001"),
             (Separator::Space, "0 1\n1 NaN\n", (2, 2), "NaN"),
             (Separator::Space, "0,1\n", (1, 1), "0,1"),
             (Separator::Space, "0 011x\n", (1, 2), "011x"),
@@ -200,7 +166,7 @@ mod tests {
             ),
         ] {
             match read(separator, text).unwrap_err() {
-                DataError::NotBinary { line, column, value: found, .. } => {
+                DataError::Value { line, column, value: found, .. } => {
                     assert_eq!(((line, column), found.as_str()), (place, value), "{text:?}");
                 }
                 error => panic!("{text:?}: {error}"),
@@ -230,5 +196,21 @@ mod tests {
         for text in ["", "\n", " \n\n"] {
             assert!(matches!(read(Separator::Space, text), Err(DataError::Empty { .. })), "{text:?}");
         }
+    }
+
+    #[test]
+    fn numbers_between_zero_and_one_make_a_split_of_real_values() {
+        let rows = Split::real(2, 2, vec![0.0, 1.0, 0.25, 1.0]);
+        assert_eq!(read(Separator::Space, "0 1\n0.25 1\n").unwrap(), rows);
+        assert_eq!(read(Separator::Comma, "0,1\n25e-2,1\n").unwrap(), rows);
+    }
+
+    #[test]
+    fn a_protocol_of_binary_values_has_no_others() {
+        let expected = Expected { protocol: "a/b@1".into(), rows: 1, width: 2 };
+        let wanted = Wanted { expected: Some(expected), ..Wanted::default() };
+        let mut rows = Rows::new(Path::new("t.amat"), Separator::Space, &wanted);
+        let error = rows.push(b"0 0.25").unwrap_err().to_string();
+        assert!(error.contains("line 1, column 2: found `0.25` where 0 or 1 is wanted"), "{error}");
     }
 }

@@ -1,7 +1,26 @@
-//! Data loaders whose order depends on the seed and the epoch alone.
+//! Data loaders whose order and draws depend on the seed and the epoch alone.
 //!
 //! The whole split lies on the device as one tensor; a batch is a selection of its rows. The last
-//! batch of an epoch holds what is left.
+//! batch of an epoch holds what is left. Where the rows are intensities, a [`Feed`] can draw bits
+//! from them, anew in every epoch.
+//!
+//! Both loaders are Burn's own `DataLoader`s, for any training loop:
+//!
+//! ```
+//! use burn::data::dataloader::DataLoader;
+//! use burn::tensor::Device;
+//! use helmholtz_datasets::{Feed, Plan};
+//! use helmholtz_noise::Key;
+//!
+//! let bars = helmholtz_datasets::load("bars/5x5", None)?;
+//! let plan = Plan::of_epochs(bars.train.rows(), 300, 2);
+//! let feed = Feed::new(bars.train.tensor(&Device::flex()), plan, Key::new(0), 0);
+//! for batch in feed.iter() {
+//!     let batch = batch.expect("the rows are in memory");
+//!     assert!(batch.x.dims() == [300, 25] || batch.x.dims() == [100, 25]); // the last of 10 000
+//! }
+//! # Ok::<(), helmholtz_datasets::DataError>(())
+//! ```
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,8 +28,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use helmholtz_core::{Key, Role};
-use helmholtz_noise::Stream;
+use helmholtz_noise::{Key, Role, Stream, fill_uniform};
 
 /// A batch of rows.
 #[derive(Clone, Debug)]
@@ -81,6 +99,10 @@ pub struct Feed {
     x: Tensor<2>,
     plan: Plan,
     key: Key,
+    /// The key of the draws, if the rows are intensities that bits are drawn from.
+    bits: Option<Key>,
+    /// The number in the whole of the first row that is fed.
+    first_row: u64,
     step: Arc<AtomicU64>,
 }
 
@@ -88,7 +110,14 @@ impl Feed {
     /// Feeds `x` by `plan`, shuffled under `key`, from step `first` on.
     pub fn new(x: Tensor<2>, plan: Plan, key: Key, first: u64) -> Self {
         assert_eq!(x.dims()[0], plan.rows, "the plan counts the rows of the split");
-        Feed { x, plan, key: key.child(Role::Order), step: Arc::new(AtomicU64::new(first)) }
+        let step = Arc::new(AtomicU64::new(first));
+        Feed { x, plan, key: key.child(Role::Order), bits: None, first_row: 0, step }
+    }
+
+    /// Draws bits from rows that are intensities: in epoch e, value j of row i is 1 if the uniform at
+    /// (row i, sample 0, unit j) of the key of e is below the intensity.
+    pub fn drawing_bits(self, key: Key) -> Self {
+        Feed { bits: Some(key.child(Role::Data)), ..self }
     }
 
     /// The number of steps taken so far.
@@ -114,14 +143,13 @@ impl DataLoader<Batch> for Feed {
         Arc::new(Feed { x: self.x.clone().to_device(&device.clone().inner()), ..self.clone() })
     }
 
-    /// The training split is not divided: the order of its rows is the run's own.
-    fn slice(&self, _start: usize, _end: usize) -> Arc<dyn DataLoader<Batch>> {
-        unimplemented_slice()
+    /// A feed of some of the rows, with an order and a count of steps of its own.
+    fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch>> {
+        let plan = Plan { rows: end - start, ..self.plan };
+        let x = self.x.clone().slice([start..end, 0..self.x.dims()[1]]);
+        let step = Arc::new(AtomicU64::new(self.step.load(Ordering::SeqCst)));
+        Arc::new(Feed { x, plan, step, first_row: self.first_row + start as u64, ..self.clone() })
     }
-}
-
-fn unimplemented_slice() -> ! {
-    panic!("a keyed feed serves one training device; data-parallel training over several is not offered")
 }
 
 struct FeedIterator<'a> {
@@ -146,9 +174,25 @@ impl Iterator for FeedIterator<'_> {
         let indices: Vec<i64> = chosen.iter().map(|&row| row as i64).collect();
         let device = self.feed.x.device();
         let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [chosen.len()]), &device);
-        let rows = chosen.iter().map(|&row| row as u64).collect();
-        Some(Ok(Batch { x: self.feed.x.clone().select(0, indices), rows, step }))
+        let rows: Arc<[u64]> = chosen.iter().map(|&row| self.feed.first_row + row as u64).collect();
+        let x = self.feed.x.clone().select(0, indices);
+        let x = match self.feed.bits {
+            Some(key) => drawn(x, &rows, key.child(step / self.feed.plan.steps_per_epoch())),
+            None => x,
+        };
+        Some(Ok(Batch { x, rows, step }))
     }
+}
+
+/// Bits from intensities: 1 where a keyed uniform is below.
+fn drawn(x: Tensor<2>, rows: &[u64], key: Key) -> Tensor<2> {
+    let [n, d] = x.dims();
+    let mut uniforms = vec![0.0f32; n * d];
+    for (row, uniforms) in rows.iter().zip(uniforms.chunks_exact_mut(d.max(1))) {
+        fill_uniform(key, *row, 0, uniforms);
+    }
+    let uniforms = Tensor::<2>::from_data(TensorData::new(uniforms, [n, d]), &x.device());
+    uniforms.lower(x).float()
 }
 
 impl DataLoaderIterator<Batch> for FeedIterator<'_> {
@@ -164,12 +208,14 @@ impl DataLoaderIterator<Batch> for FeedIterator<'_> {
 pub struct Rows {
     x: Tensor<2>,
     batch: usize,
+    /// The number in the whole of the first row.
+    first_row: u64,
 }
 
 impl Rows {
     /// All rows of `x`, `batch` at a time.
     pub fn new(x: Tensor<2>, batch: usize) -> Self {
-        Rows { x, batch }
+        Rows { x, batch, first_row: 0 }
     }
 
     /// Number of batches.
@@ -188,11 +234,12 @@ impl DataLoader<Batch> for Rows {
     }
 
     fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<Batch>> {
-        Arc::new(Rows { x: self.x.clone().to_device(&device.clone().inner()), batch: self.batch })
+        Arc::new(Rows { x: self.x.clone().to_device(&device.clone().inner()), ..self.clone() })
     }
 
-    fn slice(&self, _start: usize, _end: usize) -> Arc<dyn DataLoader<Batch>> {
-        unimplemented_slice()
+    fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch>> {
+        let x = self.x.clone().slice([start..end, 0..self.x.dims()[1]]);
+        Arc::new(Rows { x, first_row: self.first_row + start as u64, ..self.clone() })
     }
 }
 
@@ -212,7 +259,7 @@ impl Iterator for RowsIterator<'_> {
         let range = self.next..(self.next + self.rows.batch).min(n);
         self.next = range.end;
         let x = self.rows.x.clone().slice([range.clone(), 0..d]);
-        Some(Ok(Batch { x, rows: range.map(|row| row as u64).collect(), step: 0 }))
+        Some(Ok(Batch { x, rows: range.map(|row| self.rows.first_row + row as u64).collect(), step: 0 }))
     }
 }
 
@@ -284,5 +331,64 @@ mod tests {
         assert_eq!(plan.epochs_left(3), 1);
         assert_eq!((plan.rows_by(2), plan.rows_by(3), plan.rows_by(4)), (20, 25, 35));
         assert_eq!((plan.step_after(0, 1), plan.step_after(0, 2), plan.step_after(1, 1)), (3, 4, 3));
+    }
+
+    #[test]
+    fn bits_are_drawn_anew_in_every_epoch_and_alike_in_every_run() {
+        let x = Tensor::<2>::full([6, 40], 0.5, &Device::flex());
+        let bits = |seed: u64, first: u64| {
+            let plan = Plan::of_epochs(6, 4, 2);
+            let feed = Feed::new(x.clone(), plan, Key::new(seed), first).drawing_bits(Key::new(seed));
+            let batches = (0..2).flat_map(|_| feed.iter().map(|batch| batch.unwrap()).collect::<Vec<_>>());
+            let mut rows = vec![];
+            for batch in batches {
+                let values = batch.x.into_data().try_to_vec::<f32>().unwrap();
+                let epoch = batch.step / 2;
+                rows.extend(
+                    batch.rows.iter().zip(values.chunks(40)).map(|(row, x)| (epoch, *row, x.to_vec())),
+                );
+            }
+            rows.sort_by_key(|(epoch, row, _)| (*epoch, *row));
+            rows
+        };
+        let all = bits(1, 0);
+        assert_eq!(all.len(), 12);
+        assert!(all.iter().all(|(_, _, x)| x.iter().all(|bit| *bit == 0.0 || *bit == 1.0)));
+        assert_ne!(all[0].2, all[6].2, "row 0 in two epochs");
+        assert_ne!(all[0].2, bits(2, 0)[0].2, "row 0 under two seeds");
+        assert_eq!(bits(1, 2), all[6..], "from the second epoch on");
+    }
+
+    #[test]
+    fn drawn_bits_are_those_of_the_whole_split_drawn_under_the_key_of_the_epoch() {
+        let intensities = crate::Split::grey(5, 8, (0..40).map(|i| i * 6).collect());
+        let feed = Feed::new(intensities.tensor(&Device::flex()), Plan::of_epochs(5, 2, 1), Key::new(3), 0);
+        let drawn = crate::binarize::draw(&intensities, Key::new(3).child(Role::Data).child(0u64));
+        for batch in feed.drawing_bits(Key::new(3)).iter() {
+            let batch = batch.unwrap();
+            let values = batch.x.into_data().try_to_vec::<f32>().unwrap();
+            for (row, values) in batch.rows.iter().zip(values.chunks(8)) {
+                assert_eq!(values, drawn.row(*row as usize));
+            }
+        }
+    }
+
+    #[test]
+    fn a_slice_feeds_its_rows_under_their_numbers_in_the_whole() {
+        let feed = Feed::new(numbers(10), Plan::of_epochs(10, 3, 1), Key::new(0), 0);
+        let loaders = [feed.slice(4, 9), Rows::new(numbers(10), 3).slice(4, 9)];
+        for loader in loaders {
+            assert_eq!(loader.num_items(), 5);
+            let mut rows = vec![];
+            for batch in loader.iter() {
+                let batch = batch.unwrap();
+                let values = batch.x.into_data().try_to_vec::<f32>().unwrap();
+                assert!(values.iter().zip(batch.rows.iter()).all(|(v, row)| *v == *row as f32));
+                rows.extend(batch.rows.iter().copied());
+            }
+            rows.sort_unstable();
+            assert!(rows.into_iter().eq(4..9));
+        }
+        assert_eq!(epoch(&feed).len(), 4, "the whole feed counts its own steps");
     }
 }

@@ -1,25 +1,14 @@
-//! The reader of `.amat` and `.data` files: a row a line, each value 0 or 1.
+//! The reader of `.amat` and `.data` files: a row a line.
 //!
-//! The file may be gzipped. It is read line by line and never held as text; a line and the whole
-//! have limits, so that a small file that inflates without end is an error and not a full memory.
+//! It goes line by line and never holds the file as text.
 //! Blank lines at the end are passed over, and `\r\n` ends a line as well as `\n`.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{BufRead, Read};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
-
-use crate::rows::Rows;
+use crate::formats::rows::Rows;
+use crate::formats::{Limits, Wanted, source};
 use crate::{DataError, Split};
-
-/// Text beyond this many bytes is not read: 4 G values and their separators.
-const MAX_TEXT: u64 = 8 << 30;
-/// A line beyond this many bytes is not a row.
-const MAX_LINE: u64 = 16 << 20;
-/// Bytes asked of the operating system and of the decoder at a time.
-const BUFFER: usize = 1 << 18;
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// What stands between two values of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,19 +20,6 @@ pub enum Separator {
 }
 
 impl Separator {
-    /// The separator that a file's name stands for, with or without `.gz`.
-    ///
-    /// # Errors
-    /// [`DataError::Format`] for any other ending than `.amat` and `.data`.
-    pub fn of(path: &Path) -> Result<Self, DataError> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        match name.strip_suffix(".gz").unwrap_or(&name) {
-            name if name.ends_with(".amat") => Ok(Separator::Space),
-            name if name.ends_with(".data") => Ok(Separator::Comma),
-            _ => Err(DataError::Format { path: path.to_owned() }),
-        }
-    }
-
     pub(crate) fn byte(self) -> u8 {
         match self {
             Separator::Space => b' ',
@@ -59,81 +35,57 @@ impl Separator {
     }
 }
 
-/// Rows and width that a protocol asks of a file.
-#[derive(Clone, Debug)]
-pub struct Expected {
-    /// The protocol, `id@version`.
-    pub protocol: String,
-    /// Rows of the file.
-    pub rows: usize,
-    /// Values in a row.
-    pub width: usize,
-}
-
-/// Reads a file, in its order of rows. Without `expected`, the first row sets the width.
-///
-/// # Errors
-/// Anything but a well-formed file of the expected size; see [`DataError`].
-pub fn read(path: &Path, expected: Option<&Expected>) -> Result<Split, DataError> {
-    read_limited(path, expected, MAX_TEXT, MAX_LINE)
-}
-
-fn read_limited(
+/// Reads rows of text. Without expectations the first row sets the width.
+pub(crate) fn read(
     path: &Path,
-    expected: Option<&Expected>,
-    max_text: u64,
-    max_line: u64,
+    separator: Separator,
+    text: &mut impl BufRead,
+    wanted: &Wanted,
 ) -> Result<Split, DataError> {
-    let separator = Separator::of(path)?;
-    let file = File::open(path).map_err(|cause| match cause.kind() {
-        io::ErrorKind::NotFound => DataError::NoFile { path: path.to_owned() },
-        _ => DataError::Read { path: path.to_owned(), rows: 0, cause },
-    })?;
-    let mut file = BufReader::with_capacity(BUFFER, file);
-    let start = file.fill_buf().map_err(|cause| DataError::Read { path: path.to_owned(), rows: 0, cause })?;
-    let named_gz = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-    // The bytes decide as well as the name: browsers inflate files and keep their names.
-    let gzipped = start.starts_with(&GZIP_MAGIC) || named_gz && !start.is_empty() && !is_text(start);
-    let mut text: Box<dyn BufRead> = if gzipped {
-        Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file)))
-    } else {
-        Box::new(file)
-    };
-
-    let mut rows = Rows::new(path, separator, expected);
-    let (mut line, mut n_bytes) = (Vec::new(), 0);
-    loop {
-        line.clear();
-        // One byte more than a line may have, to tell a long line from a last one.
-        let read = text.by_ref().take(max_line + 1).read_until(b'\n', &mut line);
-        n_bytes += read.map_err(|cause| {
-            let (path, rows) = (path.to_owned(), rows.n_rows);
-            if gzipped {
-                DataError::Gzip { path, rows, cause }
-            } else {
-                DataError::Read { path, rows, cause }
-            }
-        })? as u64;
-        if line.is_empty() {
-            return rows.finish();
-        }
-        if n_bytes > max_text {
-            return Err(DataError::TooLarge { path: path.to_owned(), limit: max_text, rows: rows.n_rows });
-        }
-        if line.len() as u64 > max_line {
-            return Err(DataError::LineTooLong {
-                path: path.to_owned(),
-                line: rows.n_lines + 1,
-                limit: max_line,
-            });
-        }
-        rows.push(&line)?;
+    let mut rows = Rows::new(path, separator, wanted);
+    let mut lines = Lines::new(path, text, &wanted.limits);
+    while let Some(line) = lines.next(rows.n_rows())? {
+        rows.push(line)?;
     }
+    rows.finish()
 }
 
-/// True if a file that claims to be gzipped starts like the text that it should hold.
-fn is_text(start: &[u8]) -> bool {
-    start.iter().take(64).all(|byte| byte.is_ascii_digit() || b" \t\r\n,.".contains(byte))
+/// The lines of a text, within limits.
+pub(crate) struct Lines<'a, R> {
+    path: &'a Path,
+    text: &'a mut R,
+    limits: &'a Limits,
+    line: Vec<u8>,
+    n_bytes: u64,
+    pub(crate) n_lines: usize,
+}
+
+impl<'a, R: BufRead> Lines<'a, R> {
+    pub(crate) fn new(path: &'a Path, text: &'a mut R, limits: &'a Limits) -> Self {
+        Lines { path, text, limits, line: Vec::new(), n_bytes: 0, n_lines: 0 }
+    }
+
+    /// The next line with what ends it, or nothing at the end; `rows` so far, for messages.
+    pub(crate) fn next(&mut self, rows: usize) -> Result<Option<&[u8]>, DataError> {
+        let Limits { bytes, line: max_line, .. } = *self.limits;
+        self.line.clear();
+        // One byte more than a line may have, to tell a long line from a last one.
+        let read = self.text.by_ref().take(max_line + 1).read_until(b'\n', &mut self.line);
+        let read = read.map_err(|cause| source::failed(self.path, format!("{rows} rows"), cause))?;
+        self.n_bytes += read as u64;
+        self.n_lines += 1;
+        if self.line.is_empty() {
+            return Ok(None);
+        }
+        let path = || self.path.to_owned();
+        if self.n_bytes > bytes {
+            return Err(DataError::TooLarge { path: path(), limit: bytes, rows });
+        }
+        if self.line.len() as u64 > max_line {
+            return Err(DataError::LineTooLong { path: path(), line: self.n_lines, limit: max_line });
+        }
+        Ok(Some(&self.line))
+    }
 }
 
 #[cfg(test)]
@@ -147,6 +99,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::formats::{self, Expected};
 
     fn gzip(text: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -160,6 +113,20 @@ mod tests {
         let path = dir.path().join(name);
         fs::write(&path, content).unwrap();
         (dir, path)
+    }
+
+    fn read_limited(
+        path: &Path,
+        expected: Option<&Expected>,
+        bytes: u64,
+        line: u64,
+    ) -> Result<Split, DataError> {
+        let limits = Limits { bytes, line, ..Limits::default() };
+        formats::read(path, &Wanted { expected: expected.cloned(), limits, ..Wanted::default() })
+    }
+
+    fn read(path: &Path, expected: Option<&Expected>) -> Result<Split, DataError> {
+        read_limited(path, expected, 8 << 30, 16 << 20)
     }
 
     fn error(name: &str, content: &[u8], expected: Option<&Expected>) -> String {
@@ -196,7 +163,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.amat");
         fs::create_dir(&path).unwrap();
-        assert!(matches!(read(&path, None), Err(DataError::Read { rows: 0, .. })));
+        assert!(matches!(read(&path, None), Err(DataError::NotAFile { found: "a directory", .. })));
     }
 
     #[test]

@@ -1,0 +1,23 @@
+//! `helmholtz data`.
+
+mod check;
+mod fetch;
+mod list;
+mod show;
+
+use std::process::ExitCode;
+
+use crate::args::DataCommand;
+
+/// Runs one of the commands.
+///
+/// # Errors
+/// If a set is not known, not there or not what it should be, or nothing can be written.
+pub fn run(command: DataCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        DataCommand::List { data_dir, json } => list::run(data_dir.as_deref(), json),
+        DataCommand::Check { ids, data_dir, json } => check::run(&ids, data_dir.as_deref(), json),
+        DataCommand::Fetch(args) => fetch::run(&args),
+        DataCommand::Show(args) => show::run(&args),
+    }
+}

@@ -1,0 +1,26 @@
+//! `helmholtz data show`.
+
+use std::process::ExitCode;
+
+use helmholtz_datasets::{SplitName, load};
+
+use crate::args::ShowArgs;
+use crate::commands::evaluate::chosen_rows;
+use crate::commands::sample;
+use crate::config::count;
+use crate::error::{OrUser, say, user};
+
+/// Writes a contact sheet of rows that the protocol alone chooses, in the order of the file.
+pub(super) fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
+    let split: SplitName = args.split.parse().or_user()?;
+    let n = count("--n", args.n)?;
+    if n == 0 {
+        return Err(user("--n 0: must be at least 1"));
+    }
+    let set = load(&args.id, args.data_dir.as_deref()).or_user()?;
+    let rows = chosen_rows(&set, split, Some(n));
+    let values: Vec<f32> = rows.iter().flat_map(|row| set.split(split).row(*row)).collect();
+    sample::write(&args.out, set.shape, set.train.width(), &values)?;
+    say!("{} rows of {} {split}: {}", rows.len(), set.protocol(), args.out.display());
+    Ok(ExitCode::SUCCESS)
+}

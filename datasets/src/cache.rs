@@ -1,0 +1,263 @@
+//! Parsed copies of large text files: a bit a value, so that a set is there at once.
+//!
+//! A copy holds the SHA-256 of the file that it was parsed from and one of its own bytes. A copy
+//! of other bytes, or one that is damaged, is rebuilt and says so at info level; where none can
+//! be written, files are parsed every time.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::formats::{self, Format, Wanted, source};
+use crate::{DataError, Kind, Split};
+
+/// What a copy starts with. A change of the parsers' results, or of what follows, changes it.
+const MAGIC: &[u8; 16] = b"helmholtz bits 1";
+/// Magic, hash of the source, rows, width, number of labels.
+const HEADER: usize = 16 + 32 + 3 * 8;
+const SEAL: usize = 32;
+/// Files with less text are parsed sooner than their copy is looked for.
+const MIN_FILE: u64 = 64 << 10;
+/// Splits with fewer values are parsed sooner than they are written.
+const MIN_VALUES: usize = 1 << 20;
+
+/// Where parsed copies are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cache(Option<PathBuf>);
+
+impl Default for Cache {
+    fn default() -> Self {
+        Cache::platform()
+    }
+}
+
+impl Cache {
+    /// No copies.
+    pub fn off() -> Self {
+        Cache(None)
+    }
+
+    /// Copies in a folder, which is made when it is needed.
+    pub fn at(dir: impl Into<PathBuf>) -> Self {
+        Cache(Some(dir.into()))
+    }
+
+    /// `$HELMHOLTZ_CACHE`, else `helmholtz/parsed` in the platform's directory for caches. An empty
+    /// variable means no copies.
+    pub fn platform() -> Self {
+        match std::env::var_os("HELMHOLTZ_CACHE") {
+            Some(dir) => Cache(Some(PathBuf::from(dir)).filter(|dir| !dir.as_os_str().is_empty())),
+            None => Cache(dirs::cache_dir().map(|dir| dir.join("helmholtz/parsed"))),
+        }
+    }
+
+    /// Reads a file, or its parsed copy; the file's own SHA-256 is taken either way.
+    pub(crate) fn read(&self, path: &Path, wanted: &Wanted) -> Result<(Split, [u8; 32]), DataError> {
+        let format = Format::of(path)?;
+        let (source, length) = source::hash(path)?;
+        let text = matches!(format, Format::Text(_) | Format::Csv | Format::Libsvm);
+        let Some(copy) = self.copy_of(path).filter(|_| text && length >= MIN_FILE) else {
+            return Ok((formats::read(path, wanted)?, source));
+        };
+        match load(&copy, &source) {
+            Ok(split) if fits(&split, wanted) => return Ok((split, source)),
+            // A copy under other expectations: the parser says what does not fit.
+            Ok(_) | Err(Unusable::None) => {}
+            Err(Unusable::Because(why)) => {
+                tracing::info!("{}: {why}; {} is parsed again", copy.display(), path.display());
+            }
+        }
+        let split = formats::read(path, wanted)?;
+        if split.kind() == Kind::Binary && split.values().len() >= MIN_VALUES {
+            match store(&copy, &source, &split) {
+                Ok(()) => tracing::debug!("kept a parsed copy of {} as {}", path.display(), copy.display()),
+                Err(error) => tracing::info!("{}: no parsed copy is kept ({error})", copy.display()),
+            }
+        }
+        Ok((split, source))
+    }
+
+    /// The copy of a file, named after the file and its folder.
+    fn copy_of(&self, path: &Path) -> Option<PathBuf> {
+        let whole = fs::canonicalize(path).ok()?;
+        let place = hex(&Sha256::digest(whole.as_os_str().as_encoded_bytes())[..8]);
+        let name = whole.file_name()?.to_string_lossy().into_owned();
+        Some(self.0.as_ref()?.join(format!("{name}.{place}.bits")))
+    }
+}
+
+fn fits(split: &Split, wanted: &Wanted) -> bool {
+    let expected = wanted.expected.as_ref();
+    expected.is_none_or(|wanted| (wanted.rows, wanted.width) == (split.rows(), split.width()))
+}
+
+/// Why there is no usable copy.
+enum Unusable {
+    None,
+    Because(&'static str),
+}
+
+fn load(copy: &Path, source: &[u8; 32]) -> Result<Split, Unusable> {
+    let bytes = match fs::read(copy) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unusable::None),
+        Err(_) => return Err(Unusable::Because("the parsed copy cannot be read")),
+    };
+    let damaged = || Unusable::Because("the parsed copy is damaged");
+    if bytes.len() < HEADER + SEAL {
+        return Err(damaged());
+    }
+    let (content, seal) = bytes.split_at(bytes.len() - SEAL);
+    if Sha256::digest(content)[..] != *seal || !content.starts_with(MAGIC) {
+        return Err(damaged());
+    }
+    if content[16..48] != *source {
+        return Err(Unusable::Because("the parsed copy is stale, the file has changed"));
+    }
+    let number = |i: usize| {
+        let bytes = content[48 + 8 * i..][..8].try_into().expect("eight bytes of the header");
+        usize::try_from(u64::from_le_bytes(bytes)).ok()
+    };
+    let read = || {
+        let (rows, width, n_labels) = (number(0)?, number(1)?, number(2)?);
+        let n = rows.checked_mul(width)?;
+        let (labels, bits) = content[HEADER..].split_at_checked(n_labels.checked_mul(4)?)?;
+        if bits.len() != n.div_ceil(8) || !(n_labels == 0 || n_labels == rows) {
+            return None;
+        }
+        let labels: Vec<i32> = labels
+            .chunks_exact(4)
+            .map(|label| i32::from_le_bytes([label[0], label[1], label[2], label[3]]))
+            .collect();
+        Some(Split::new(rows, width, unpack(bits, n)).with_labels((n_labels > 0).then_some(labels)))
+    };
+    read().ok_or_else(damaged)
+}
+
+fn store(copy: &Path, source: &[u8; 32], split: &Split) -> io::Result<()> {
+    let folder = copy.parent().ok_or_else(|| io::Error::other("it has no folder"))?;
+    fs::create_dir_all(folder)?;
+    let labels = split.labels().unwrap_or_default();
+    let mut content = MAGIC.to_vec();
+    content.extend(source);
+    for number in [split.rows(), split.width(), labels.len()] {
+        content.extend((number as u64).to_le_bytes());
+    }
+    content.extend(labels.iter().flat_map(|label| label.to_le_bytes()));
+    content.extend(pack(split.bits()));
+    content.extend(&Sha256::digest(&content)[..]);
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(&content)?;
+    file.persist(copy)?;
+    Ok(())
+}
+
+/// Eight values a byte, the first in the lowest bit.
+fn pack(bits: &[u8]) -> Vec<u8> {
+    bits.chunks(8).map(|eight| eight.iter().rev().fold(0, |byte, bit| (byte << 1) | bit)).collect()
+}
+
+/// The first `n` values of packed bits.
+fn unpack(packed: &[u8], n: usize) -> Vec<u8> {
+    const EIGHTS: [[u8; 8]; 256] = {
+        let mut eights = [[0; 8]; 256];
+        let mut i = 0;
+        while i < 256 * 8 {
+            eights[i / 8][i % 8] = ((i / 8) >> (i % 8) & 1) as u8;
+            i += 1;
+        }
+        eights
+    };
+    let mut bits = Vec::with_capacity(packed.len() * 8);
+    packed.iter().for_each(|byte| bits.extend_from_slice(&EIGHTS[usize::from(*byte)]));
+    bits.truncate(n);
+    bits
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_bits_come_back() {
+        for n in [0usize, 1, 7, 8, 9, 1000] {
+            let bits: Vec<u8> = (0..n).map(|i| u8::from(i % 3 == 0 || i % 7 == 2)).collect();
+            assert_eq!(pack(&bits).len(), n.div_ceil(8));
+            assert_eq!(unpack(&pack(&bits), n), bits);
+        }
+    }
+
+    /// A text of more than a million values, the last row being `last`.
+    fn text(last: &str) -> String {
+        "0 1 1 0 1 0 0 1\n".repeat(MIN_VALUES / 8) + last + "\n"
+    }
+
+    #[test]
+    fn a_copy_is_used_while_the_file_is_the_same_and_rebuilt_when_it_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, cache) = (dir.path().join("a.amat"), Cache::at(dir.path().join("parsed")));
+        let wanted = Wanted::default();
+        fs::write(&path, text("1 1 1 1 0 0 0 0")).unwrap();
+        let (parsed, source) = cache.read(&path, &wanted).unwrap();
+        let copy = cache.copy_of(&path).unwrap();
+        assert!(matches!(load(&copy, &source), Ok(split) if split == parsed));
+        assert_eq!(cache.read(&path, &wanted).unwrap(), (parsed.clone(), source));
+
+        fs::write(&path, text("0 0 0 0 1 1 1 1")).unwrap();
+        let (changed, other) = cache.read(&path, &wanted).unwrap();
+        assert_eq!(changed.bits_of(changed.rows() - 1), [0, 0, 0, 0, 1, 1, 1, 1]);
+        assert!(matches!(load(&copy, &other), Ok(split) if split == changed));
+        assert!(matches!(load(&copy, &source), Err(Unusable::Because(why)) if why.contains("stale")));
+    }
+
+    #[test]
+    fn a_damaged_copy_is_rebuilt_whichever_byte_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, cache) = (dir.path().join("a.amat"), Cache::at(dir.path()));
+        fs::write(&path, text("1 1 1 1 0 0 0 0")).unwrap();
+        let (parsed, source) = cache.read(&path, &Wanted::default()).unwrap();
+        let copy = cache.copy_of(&path).unwrap();
+        let whole = fs::read(&copy).unwrap();
+        for place in [0, 20, 50, 58, 66, HEADER, whole.len() / 2, whole.len() - 1] {
+            let mut bytes = whole.clone();
+            bytes[place] ^= 4;
+            fs::write(&copy, bytes).unwrap();
+            assert!(matches!(load(&copy, &source), Err(Unusable::Because(_))), "byte {place}");
+        }
+        fs::write(&copy, &whole[..100]).unwrap();
+        assert_eq!(cache.read(&path, &Wanted::default()).unwrap().0, parsed);
+        assert_eq!(fs::read(&copy).unwrap(), whole);
+    }
+
+    #[test]
+    fn labels_are_kept_and_small_files_have_no_copy() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::at(dir.path().join("parsed"));
+        let path = dir.path().join("a.libsvm");
+        fs::write(&path, "1 1:1 16:1\n-1 2:1\n".repeat(MIN_VALUES / 32)).unwrap();
+        let (parsed, _) = cache.read(&path, &Wanted::default()).unwrap();
+        assert_eq!(parsed.labels().unwrap()[..2], [1, -1]);
+        assert_eq!(cache.read(&path, &Wanted::default()).unwrap().0, parsed);
+        let small = dir.path().join("b.amat");
+        fs::write(&small, "0 1\n").unwrap();
+        cache.read(&small, &Wanted::default()).unwrap();
+        assert!(!cache.copy_of(&small).unwrap().exists());
+    }
+
+    #[test]
+    fn without_a_place_for_copies_files_are_parsed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.amat");
+        fs::write(&path, text("1 1 1 1 0 0 0 0")).unwrap();
+        for cache in [Cache::off(), Cache::at(path.join("below a file"))] {
+            assert_eq!(cache.read(&path, &Wanted::default()).unwrap().0.rows(), MIN_VALUES / 8 + 1);
+        }
+    }
+}

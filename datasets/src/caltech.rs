@@ -1,0 +1,71 @@
+//! `caltech/silhouettes`: outlines of objects, 28×28, **values as stored: the object is 0** and the
+//! background 1, as reweighted wake-sleep and BiHM read them. Labels run from 1 to 101.
+//!
+//! The original file keeps each image column by column, as MATLAB does; here rows are upright.
+//!
+//! # Reference
+//! Marlin, Swersky, Chen and de Freitas, "Inductive principles for restricted Boltzmann machine
+//! learning", AISTATS 2010.
+
+use crate::catalogue::{Entry, Recipe};
+use crate::reader::Reader;
+use crate::source_file::{Mirror, SourceFile};
+use crate::{Binarization, DataError, ImageShape, Split};
+
+const FILE: &str = "caltech101-silhouettes/caltech101_silhouettes_28_split1.mat";
+const SIDE: usize = 28;
+const ROWS: [usize; 3] = [4_100, 2_264, 2_307];
+
+/// The first split of the original file.
+pub const SILHOUETTES: Entry = Entry {
+    id: "caltech/silhouettes",
+    version: 1,
+    summary: "outlines of the objects of Caltech 101, 28x28, object 0 on background 1",
+    source: "people.cs.umass.edu/~marlin/data.shtml",
+    licence: "none stated; B. Marlin et al., from Caltech 101",
+    generated: false,
+    shape: ImageShape { height: SIDE, width: SIDE },
+    split_sizes: ROWS,
+    binarization: Binarization::AsStored,
+    files: &[SourceFile {
+        names: &[FILE],
+        bytes: 872_124,
+        sha256: Some("eb6735e8d84b1850fabc5590124aab1755e90c9fd28123585324398405e1e42a"),
+        labels: false,
+        mirrors: &[Mirror {
+            url: "https://people.cs.umass.edu/~marlin/data/caltech101_silhouettes_28_split1.mat",
+            name: FILE,
+        }],
+    }],
+    sha256: None,
+    labels_sha256: None,
+    recipe: Recipe::Read(read),
+};
+
+fn read(files: &Reader<'_>) -> Result<[Split; 3], DataError> {
+    let file = files.mat(0)?;
+    let split = |images: &str, labels: &str, rows: usize| {
+        let labels = file.labels(labels, rows)?;
+        let images = file.images(images, rows)?;
+        if let Some((row, pixel, value)) = images.first_not_binary() {
+            let problem = format!(
+                "row {}, pixel {}: found {value} where 0 or 1 is wanted; use the original file",
+                row + 1,
+                pixel + 1
+            );
+            return Err(DataError::malformed(files.path(0), problem));
+        }
+        let bits = images.bits().chunks_exact(SIDE * SIDE).flat_map(upright).collect();
+        Ok(Split::new(rows, SIDE * SIDE, bits).with_labels(Some(labels)))
+    };
+    Ok([
+        split("train_data", "train_labels", ROWS[0])?,
+        split("val_data", "val_labels", ROWS[1])?,
+        split("test_data", "test_labels", ROWS[2])?,
+    ])
+}
+
+/// An image that was stored column by column, row by row.
+fn upright(columns: &[u8]) -> impl Iterator<Item = u8> {
+    (0..SIDE * SIDE).map(|i| columns[i % SIDE * SIDE + i / SIDE])
+}

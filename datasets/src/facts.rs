@@ -1,0 +1,92 @@
+//! What can be said of a loaded set: for checks and tables.
+
+use std::collections::HashSet;
+
+use crate::{DataSet, Kind, SplitName, Values};
+
+/// What a split holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SplitFacts {
+    /// Which split.
+    pub name: SplitName,
+    /// Its rows.
+    pub rows: usize,
+    /// What its values are.
+    pub kind: Kind,
+    /// The least and the greatest value; none if there are no values.
+    pub range: Option<[f32; 2]>,
+    /// The mean of all values.
+    pub mean: f64,
+    /// Classes that occur, where there are labels.
+    pub classes: Option<usize>,
+}
+
+/// The facts of each split.
+pub fn splits(set: &DataSet) -> [SplitFacts; 3] {
+    SplitName::ALL.map(|name| {
+        let split = set.split(name);
+        let means = split.mean();
+        SplitFacts {
+            name,
+            rows: split.rows(),
+            kind: split.kind(),
+            range: split.values().range(),
+            mean: means.iter().sum::<f64>() / means.len().max(1) as f64,
+            classes: split.labels().map(|labels| labels.iter().collect::<HashSet<_>>().len()),
+        }
+    })
+}
+
+/// The number of test rows that also occur in the training split; none if the two hold values of
+/// different kinds and cannot be compared.
+pub fn test_rows_in_train(set: &DataSet) -> Option<usize> {
+    fn count<T, K: Eq + std::hash::Hash>(
+        [train, test]: [&[T]; 2],
+        width: usize,
+        key: impl Fn(&[T]) -> K,
+    ) -> usize {
+        let known: HashSet<K> = train.chunks_exact(width).map(&key).collect();
+        test.chunks_exact(width).filter(|row| known.contains(&key(row))).count()
+    }
+    let width = set.train.width().max(1);
+    match [set.train.values(), set.test.values()] {
+        [Values::Binary(train), Values::Binary(test)] | [Values::Grey(train), Values::Grey(test)] => {
+            Some(count([train, test], width, <[u8]>::to_vec))
+        }
+        [Values::Real(train), Values::Real(test)] => Some(count([train, test], width, |row: &[f32]| {
+            // Equal numbers have equal bits: there are no NaN and no -0 in a split.
+            row.iter().map(|value| value.to_bits()).collect::<Vec<u32>>()
+        })),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Split;
+
+    #[test]
+    fn facts_are_those_of_the_values() {
+        let train = Split::grey(2, 2, vec![0, 51, 102, 51]).with_labels(Some(vec![4, 4]));
+        let set = DataSet::new("a", 1, [train.clone(), train.select(&[0]), train.select(&[1])], None);
+        let [facts, ..] = splits(&set);
+        assert_eq!(
+            (facts.rows, facts.kind, facts.range, facts.classes),
+            (2, Kind::Grey, Some([0.0, 0.4]), Some(1))
+        );
+        assert!((facts.mean - 0.2).abs() < 1e-12);
+    }
+
+    #[test]
+    fn test_rows_are_counted_as_often_as_they_occur() {
+        let train = Split::new(2, 2, vec![0, 1, 1, 1]);
+        let test = Split::new(4, 2, vec![0, 1, 0, 0, 0, 1, 1, 1]);
+        let set = |test: Split| DataSet::new("a", 1, [train.clone(), test.clone(), test], None);
+        assert_eq!(test_rows_in_train(&set(test)), Some(3));
+        assert_eq!(test_rows_in_train(&set(Split::grey(1, 2, vec![0, 1]))), None);
+        let real = Split::real(2, 1, vec![0.25, 0.5]);
+        let set = DataSet::new("a", 1, [real.clone(), real.clone(), real.select(&[1, 1])], None);
+        assert_eq!(test_rows_in_train(&set), Some(2));
+    }
+}

@@ -1,0 +1,70 @@
+//! `fashion/...`: pictures of clothes, 28×28, upright, light on black.
+//!
+//! The files and their split into 60 000 and 10 000 rows are those of the authors, who give no
+//! validation rows; here these are the last 10 000 training rows. `fashion/dynamic` and
+//! `fashion/threshold` turn grey values into bits as [`mnist`](crate::mnist) does.
+//!
+//! # Reference
+//! Xiao, Rasul and Vollgraf, "Fashion-MNIST: a novel image dataset for benchmarking machine
+//! learning algorithms", 2017, arXiv:1708.07747.
+
+use crate::catalogue::{Entry, Recipe};
+use crate::mnist::images_and_labels;
+use crate::source_file::{Mirror, SourceFile};
+use crate::{Binarization, ImageShape};
+
+macro_rules! original {
+    ($name:literal, $bytes:literal, $sha256:literal, labels: $labels:literal) => {
+        SourceFile {
+            names: &[concat!("fashion-mnist/", $name, "-ubyte.gz"), concat!("fashion-mnist/", $name, "-ubyte")],
+            bytes: $bytes,
+            sha256: Some($sha256),
+            labels: $labels,
+            mirrors: &[
+                Mirror {
+                    url: concat!(
+                        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+                        $name,
+                        "-ubyte.gz"
+                    ),
+                    name: concat!("fashion-mnist/", $name, "-ubyte.gz"),
+                },
+                Mirror {
+                    url: concat!("https://storage.googleapis.com/cvdf-datasets/fashion-mnist/", $name, "-ubyte.gz"),
+                    name: concat!("fashion-mnist/", $name, "-ubyte.gz"),
+                },
+            ],
+        }
+    };
+}
+
+/// Drawn anew in every epoch.
+pub const DYNAMIC: Entry = Entry {
+    id: "fashion/dynamic",
+    version: 1,
+    summary: "pictures of clothes, 28x28, training rows drawn from their grey values in every epoch",
+    source: "github.com/zalandoresearch/fashion-mnist",
+    licence: "MIT (Zalando SE)",
+    generated: false,
+    shape: ImageShape { height: 28, width: 28 },
+    split_sizes: [50_000, 10_000, 10_000],
+    binarization: Binarization::Dynamic,
+    files: &[
+        original!("train-images-idx3", 26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84", labels: false),
+        original!("t10k-images-idx3", 4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073", labels: false),
+        original!("train-labels-idx1", 29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845", labels: true),
+        original!("t10k-labels-idx1", 5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5", labels: true),
+    ],
+    sha256: None,
+    labels_sha256: None,
+    recipe: Recipe::Read(images_and_labels),
+};
+
+/// Black and white.
+pub const THRESHOLD: Entry = Entry {
+    id: "fashion/threshold",
+    summary: "pictures of clothes, 28x28, white where the grey value is above a half",
+    binarization: Binarization::Threshold,
+    sha256: None,
+    ..DYNAMIC
+};

@@ -1,0 +1,90 @@
+//! A server that answers each connection from a script.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+/// What is sent to one connection, before it is closed.
+pub(super) struct Reply {
+    text: Vec<u8>,
+    /// Leave the connection open until the client closes it.
+    hold: bool,
+}
+
+impl Reply {
+    /// `head` is a status and headers, separated by `|`.
+    pub(super) fn new(head: &str, body: &[u8]) -> Self {
+        let mut text = format!("HTTP/1.1 {}\r\n\r\n", head.replace('|', "\r\n")).into_bytes();
+        text.extend_from_slice(body);
+        Reply { text, hold: false }
+    }
+
+    /// A 200 with its right length.
+    pub(super) fn whole(body: &[u8]) -> Self {
+        Reply::new(&format!("200 OK|Content-Length: {}|ETag: \"v1\"", body.len()), body)
+    }
+
+    pub(super) fn redirect(to: &str) -> Self {
+        Reply::new(&format!("302 Found|Content-Length: 0|Location: {to}"), b"")
+    }
+
+    /// Not even a whole header.
+    pub(super) fn silence() -> Self {
+        Reply { text: b"HTTP/1.1 200 O".to_vec(), hold: true }
+    }
+
+    pub(super) fn and_silence(mut self) -> Self {
+        self.hold = true;
+        self
+    }
+}
+
+pub(super) struct Server {
+    pub(super) url: String,
+    requests: Receiver<String>,
+}
+
+impl Server {
+    /// Answers as many connections as there are replies, and then refuses them.
+    pub(super) fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/data.amat", listener.local_addr().unwrap());
+        let (sender, requests) = mpsc::channel();
+        let replies: Vec<_> = replies.into_iter().collect();
+        thread::spawn(move || {
+            let mut listener = Some(listener);
+            let n = replies.len();
+            for (i, reply) in replies.into_iter().enumerate() {
+                let (mut stream, _) = listener.as_ref().unwrap().accept().unwrap();
+                if i + 1 == n {
+                    // Before the client can know that it has to come again.
+                    listener = None;
+                }
+                // Sent before the answer, so that all of them are there when the client has its file.
+                sender.send(request(&mut stream)).unwrap();
+                // The client may have left; then its own error is what the test looks at.
+                let _ = stream.write_all(&reply.text);
+                if reply.hold {
+                    let _ = stream.read(&mut [0]);
+                }
+            }
+        });
+        Server { url, requests }
+    }
+
+    /// The requests so far, each with its headers.
+    pub(super) fn requests(&self) -> Vec<String> {
+        self.requests.try_iter().collect()
+    }
+}
+
+fn request(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while !text.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        text.push(byte[0]);
+    }
+    String::from_utf8(text).unwrap().to_lowercase()
+}

@@ -1,0 +1,124 @@
+//! Rows of text gathered into a split: binary for as long as they are.
+
+use std::path::Path;
+
+use crate::formats::{Expected, Limits};
+use crate::{DataError, Split};
+
+/// The rows read so far.
+pub(crate) struct Builder<'a> {
+    path: &'a Path,
+    expected: Option<&'a Expected>,
+    limits: &'a Limits,
+    pub(crate) width: Option<usize>,
+    values: Gathered,
+    pub(crate) n_rows: usize,
+}
+
+/// Values so far. The first that is neither 0 nor 1 turns them into real numbers.
+enum Gathered {
+    Binary(Vec<u8>),
+    Real(Vec<f32>),
+}
+
+impl<'a> Builder<'a> {
+    pub(crate) fn new(path: &'a Path, expected: Option<&'a Expected>, limits: &'a Limits) -> Self {
+        let capacity = expected.map_or(0, |expected| expected.rows * expected.width);
+        let width = expected.map(|expected| expected.width);
+        Builder {
+            path,
+            expected,
+            limits,
+            width,
+            values: Gathered::Binary(Vec::with_capacity(capacity)),
+            n_rows: 0,
+        }
+    }
+
+    /// Takes in a row of zeros and ones that stands on a line.
+    pub(crate) fn push_bits(&mut self, line: usize, row: &[u8]) -> Result<(), DataError> {
+        if self.admit(line, row.len())? {
+            match &mut self.values {
+                Gathered::Binary(values) => values.extend_from_slice(row),
+                Gathered::Real(values) => values.extend(row.iter().map(|value| f32::from(*value))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in a row of numbers in [0, 1] that stands on a line.
+    pub(crate) fn push(&mut self, line: usize, row: &[f32]) -> Result<(), DataError> {
+        if row.iter().all(|value| *value == 0.0 || *value == 1.0) {
+            let bits: Vec<u8> = row.iter().map(|value| *value as u8).collect();
+            return self.push_bits(line, &bits);
+        }
+        if self.admit(line, row.len())? {
+            if let Gathered::Binary(values) = &self.values {
+                self.values = Gathered::Real(values.iter().map(|value| f32::from(*value)).collect());
+            }
+            if let Gathered::Real(values) = &mut self.values {
+                values.extend_from_slice(row);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks a row's length and the limit; true if its values are to be kept. Rows beyond the
+    /// protocol's are counted for the message, and not kept.
+    fn admit(&mut self, line: usize, found: usize) -> Result<bool, DataError> {
+        let expected = *self.width.get_or_insert(found);
+        if expected != found {
+            return Err(DataError::RowLength { path: self.path.to_owned(), line, found, expected });
+        }
+        self.n_rows += 1;
+        if self.n_rows.saturating_mul(expected) > self.limits.values && self.expected.is_none() {
+            let (path, limit) = (self.path.to_owned(), self.limits.values);
+            return Err(DataError::TooManyValues { path, limit, rows: self.n_rows - 1 });
+        }
+        Ok(self.expected.is_none_or(|expected| self.n_rows <= expected.rows))
+    }
+
+    /// The split, once there are no more rows.
+    pub(crate) fn finish(self) -> Result<Split, DataError> {
+        let path = self.path.to_owned();
+        let (Some(width @ 1..), 1..) = (self.width, self.n_rows) else {
+            return Err(DataError::Empty { path });
+        };
+        if let Some(Expected { protocol, rows, .. }) =
+            self.expected.filter(|wanted| wanted.rows != self.n_rows)
+        {
+            return Err(DataError::RowCount {
+                path,
+                protocol: protocol.clone(),
+                found: self.n_rows,
+                expected: *rows,
+            });
+        }
+        Ok(match self.values {
+            Gathered::Binary(values) => Split::new(self.n_rows, width, values),
+            Gathered::Real(values) => Split::real(self.n_rows, width, values),
+        })
+    }
+}
+
+/// A number in [0, 1] in any spelling, `-0` being 0.
+pub(crate) fn unit_number(token: &[u8]) -> Option<f32> {
+    match token {
+        b"0" => return Some(0.0),
+        b"1" => return Some(1.0),
+        _ => {}
+    }
+    let number: f64 = std::str::from_utf8(token).ok()?.parse().ok()?;
+    // As f32 it can still become 0 or 1, and never leaves the interval.
+    (0.0..=1.0).contains(&number).then(|| (number as f32).abs())
+}
+
+/// A value as it can be put into a message: escaped, and cut after 24 characters.
+pub(crate) fn shown(token: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&token[..token.len().min(100)]);
+    let mut shown: String = text.chars().take(24).flat_map(char::escape_debug).collect();
+    if text.chars().nth(24).is_some() {
+        shown.push('…');
+    }
+    shown
+}

@@ -1,0 +1,121 @@
+//! The reader of idx files, the container of MNIST.
+//!
+//! A big-endian header, two zero bytes, the type of the values (0x08 for bytes), the number of
+//! axes and their lengths as 32-bit integers; then the values, the last axis running fastest.
+//!
+//! # Reference
+//! LeCun, Cortes and Burges, "The MNIST database of handwritten digits", 1998.
+
+use crate::formats::Limits;
+use crate::{ImageShape, Split};
+
+/// The type of unsigned bytes, the only one that is read.
+const BYTES: u8 = 0x08;
+
+/// The lengths of the axes, and the bytes.
+fn container(bytes: &[u8]) -> Result<(Vec<usize>, &[u8]), String> {
+    let Some((&[zero, also_zero, kind, n_axes], rest)) = bytes.split_first_chunk::<4>() else {
+        return Err(format!(
+            "the file has {} bytes and no idx header; copy or download it again",
+            bytes.len()
+        ));
+    };
+    if (zero, also_zero) != (0, 0) || !(1..=4).contains(&n_axes) {
+        let magic = u32::from_be_bytes([zero, also_zero, kind, n_axes]);
+        return Err(format!(
+            "the magic number is 0x{magic:08x} where an idx file of bytes has 0x00000801 to 0x00000804; \
+             check that it is an idx file"
+        ));
+    }
+    if kind != BYTES {
+        return Err(format!(
+            "its values have the type 0x{kind:02x} where 0x08 (unsigned bytes) is read; convert it"
+        ));
+    }
+    let header = 4 * usize::from(n_axes);
+    if rest.len() < header {
+        return Err("the header is cut off; copy or download it again".to_owned());
+    }
+    let (lengths, values) = rest.split_at(header);
+    let axes: Vec<usize> = lengths
+        .chunks_exact(4)
+        .map(|length| u32::from_be_bytes([length[0], length[1], length[2], length[3]]) as usize)
+        .collect();
+    let wanted = axes.iter().try_fold(1usize, |product, length| product.checked_mul(*length));
+    if wanted != Some(values.len()) {
+        let product = axes.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
+        return Err(format!(
+            "the header promises {product} bytes, and {} follow; copy or download it again",
+            values.len()
+        ));
+    }
+    Ok((axes, values))
+}
+
+/// The images of a file of two to four axes, the first being the rows.
+pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Split, String> {
+    let (axes, values) = container(bytes)?;
+    let (rows, shape) = match axes[..] {
+        [rows, width] => (rows, ImageShape::of_width(width)),
+        [rows, height, width] => (rows, ImageShape { height, width }),
+        [_] => return Err("it holds labels or one row; images have three axes".to_owned()),
+        _ => return Err(format!("it has {} axes where [rows, height, width] is wanted", axes.len())),
+    };
+    super::array::admit(rows, shape.pixels(), limits)?;
+    let split = match values.iter().all(|value| *value <= 1) {
+        true => Split::new(rows, shape.pixels(), values.to_vec()),
+        false => Split::grey(rows, shape.pixels(), values.to_vec()),
+    };
+    Ok(split.with_shape(shape))
+}
+
+/// The labels of a file of one axis.
+pub(crate) fn labels(bytes: &[u8]) -> Result<Vec<i32>, String> {
+    match container(bytes)? {
+        (axes, values) if axes.len() == 1 => Ok(values.iter().map(|label| i32::from(*label)).collect()),
+        (axes, _) => Err(format!("it has {} axes where labels have one", axes.len())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(magic: u32, axes: &[u32], values: &[u8]) -> Vec<u8> {
+        let header = std::iter::once(magic).chain(axes.iter().copied()).flat_map(u32::to_be_bytes);
+        header.chain(values.iter().copied()).collect()
+    }
+
+    #[test]
+    fn images_keep_their_shape_and_bytes_their_intensity() {
+        let bytes = file(0x803, &[2, 1, 3], &[0, 255, 51, 0, 0, 2]);
+        let split = parse(&bytes, &Limits::default()).unwrap();
+        assert_eq!(split.shape(), ImageShape { height: 1, width: 3 });
+        assert_eq!((split.row(0), split.row(1)), (vec![0.0, 1.0, 0.2], vec![0.0, 0.0, 2.0 / 255.0]));
+        let bits = parse(&file(0x802, &[1, 4], &[0, 1, 1, 0]), &Limits::default()).unwrap();
+        assert_eq!(
+            (bits.bits(), bits.shape()),
+            ([0, 1, 1, 0].as_slice(), ImageShape { height: 2, width: 2 })
+        );
+        assert_eq!(labels(&file(0x801, &[3], &[7, 0, 9])).unwrap(), [7, 0, 9]);
+    }
+
+    #[test]
+    fn a_header_is_checked_against_what_follows() {
+        for (bytes, part) in [
+            (vec![0, 0, 8], "has 3 bytes and no idx header"),
+            (b"PK\x03\x04....".to_vec(), "the magic number is 0x504b0304"),
+            (file(0xd03, &[1, 1, 1], &[0; 4]), "the type 0x0d where 0x08"),
+            (file(0x803, &[1, 1], &[]), "the header is cut off"),
+            (file(0x803, &[2, 2, 2], &[0; 7]), "promises 2 x 2 x 2 bytes, and 7 follow"),
+            (file(0x803, &[u32::MAX; 3], &[0; 7]), "promises 4294967295 x"),
+            (file(0x801, &[2], &[0; 2]), "holds labels"),
+            (file(0x804, &[1, 1, 1, 1], &[0]), "has 4 axes"),
+            (file(0x803, &[0, 2, 2], &[]), "no rows"),
+        ] {
+            let error = parse(&bytes, &Limits::default()).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(labels(&file(0x803, &[1, 1, 1], &[0])).unwrap_err().contains("labels have one"));
+    }
+}

@@ -1,0 +1,212 @@
+//! The readers of files: what a file's bytes say, checked before it is believed.
+//!
+//! | ending (each also with `.gz`) | module | values |
+//! | --- | --- | --- |
+//! | `.amat` | [`text`] | a row a line, separated by spaces |
+//! | `.data` | [`text`] | a row a line, separated by commas |
+//! | `.csv` | [`csv`] | a row a record, with or without a header; a column `label` holds classes |
+//! | `.libsvm`, `.svm` | [`libsvm`] | `label index:value ...`, indices from 1 |
+//! | `.idx`, `-ubyte` | [`idx`] | bytes of the MNIST container |
+//! | `.npy` | [`npy`] | NumPy arrays `[rows, width]` or `[rows, height, width]`, any order of bytes and axes |
+//! | `.npz` | [`npz`] | a zip archive of such arrays |
+//! | `.mat` | [`mat`] | dense numeric arrays of MATLAB 5 files |
+//!
+//! Text and floating-point arrays hold numbers in [0, 1]; arrays of integers hold 0 and 1, or
+//! bytes that stand for v / 255. A split whose every value is 0 or 1 is binary.
+//!
+//! Every reader works within [`Limits`], allocates no more than what the input itself fills, and
+//! answers anything that is not well formed with a [`DataError`] that names the place.
+
+use std::io::{BufRead, Read};
+use std::path::Path;
+
+use crate::{DataError, Split};
+
+pub(crate) mod array;
+mod builder;
+pub mod csv;
+pub mod idx;
+pub mod libsvm;
+pub mod mat;
+pub mod npy;
+pub mod npz;
+mod rows;
+pub(crate) mod source;
+pub mod text;
+
+/// What is read at most, so that a small file that inflates without end is an error and not a
+/// full memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes after inflating.
+    pub bytes: u64,
+    /// Bytes of a line of text.
+    pub line: u64,
+    /// Values of a file.
+    pub values: usize,
+}
+
+impl Default for Limits {
+    /// 8 GiB, lines of 16 MiB, 2^31 values.
+    fn default() -> Self {
+        Limits { bytes: 8 << 30, line: 16 << 20, values: 1 << 31 }
+    }
+}
+
+/// Rows and width that a protocol asks of a file of binary values.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    /// The protocol, `id@version`.
+    pub protocol: String,
+    /// Rows of the file.
+    pub rows: usize,
+    /// Values in a row.
+    pub width: usize,
+}
+
+/// How a file's bytes are to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Text, separated by spaces or by commas.
+    Text(text::Separator),
+    /// Comma-separated values.
+    Csv,
+    /// Sparse text with labels.
+    Libsvm,
+    /// The container of MNIST.
+    Idx,
+    /// One NumPy array.
+    Npy,
+    /// Several NumPy arrays.
+    Npz,
+    /// MATLAB 5.
+    Mat,
+}
+
+impl Format {
+    /// Every format, with an ending that names it.
+    pub const ALL: [(Format, &'static str); 8] = [
+        (Format::Text(text::Separator::Space), "amat"),
+        (Format::Text(text::Separator::Comma), "data"),
+        (Format::Csv, "csv"),
+        (Format::Libsvm, "libsvm"),
+        (Format::Idx, "idx"),
+        (Format::Npy, "npy"),
+        (Format::Npz, "npz"),
+        (Format::Mat, "mat"),
+    ];
+
+    /// The format that a file's name stands for, with or without `.gz`.
+    ///
+    /// # Errors
+    /// [`DataError::Format`] for an ending that names none.
+    pub fn of(path: &Path) -> Result<Self, DataError> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        if name.ends_with("-ubyte") || name.ends_with(".idx3") {
+            return Ok(Format::Idx);
+        }
+        let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+        let ending = if ending == "svm" { "libsvm" } else { ending };
+        let found = Format::ALL.into_iter().find(|(_, known)| *known == ending);
+        found.map(|(format, _)| format).ok_or_else(|| DataError::Format { path: path.to_owned() })
+    }
+
+    /// True if a file of this format holds named arrays.
+    pub fn names_arrays(self) -> bool {
+        matches!(self, Format::Npz | Format::Mat)
+    }
+}
+
+/// What is wanted of a file.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Which array of a `.npz` or `.mat` file; without a name the file's only one.
+    pub array: Option<String>,
+    /// True if the array has an example a column, and not a row.
+    pub transposed: bool,
+    /// Rows and width, where a protocol sets them. Only the text formats look at it.
+    pub expected: Option<Expected>,
+    /// What is read at most.
+    pub limits: Limits,
+}
+
+/// Reads a file, in its order of rows, in the format that its name stands for.
+///
+/// # Errors
+/// Anything but a well-formed file of the expected size; see [`DataError`].
+pub fn read(path: &Path, wanted: &Wanted) -> Result<Split, DataError> {
+    let format = Format::of(path)?;
+    decode(format, path, source::open(path)?, wanted)
+}
+
+/// Reads inflated bytes in a format; `path` is what messages call them.
+///
+/// # Errors
+/// Anything but well-formed bytes of the expected size; see [`DataError`].
+pub fn decode(
+    format: Format,
+    path: &Path,
+    mut bytes: impl BufRead,
+    wanted: &Wanted,
+) -> Result<Split, DataError> {
+    let limits = &wanted.limits;
+    if let Some(array) = wanted.array.as_ref().filter(|_| !format.names_arrays()) {
+        return Err(DataError::malformed(
+            path,
+            format!("only .npz and .mat files have named arrays, so there is no `{array}`"),
+        ));
+    }
+    let whole = |bytes: &mut dyn Read| source::read_whole(path, bytes, limits);
+    match format {
+        Format::Text(separator) => text::read(path, separator, &mut bytes, wanted),
+        Format::Csv => csv::read(path, &mut bytes, wanted),
+        Format::Libsvm => libsvm::read(path, &mut bytes, wanted),
+        Format::Idx => {
+            idx::parse(&whole(&mut bytes)?, limits).map_err(|problem| DataError::malformed(path, problem))
+        }
+        Format::Npy => {
+            npy::parse(&whole(&mut bytes)?, wanted).map_err(|problem| DataError::malformed(path, problem))
+        }
+        Format::Npz => {
+            npz::parse(&whole(&mut bytes)?, wanted).map_err(|problem| DataError::malformed(path, problem))
+        }
+        Format::Mat => {
+            mat::parse(&whole(&mut bytes)?, wanted).map_err(|problem| DataError::malformed(path, problem))
+        }
+    }
+}
+
+/// Of several named arrays the one that is wanted, or the only one.
+fn pick<'a, T>(arrays: &'a [(String, T)], wanted: Option<&str>) -> Result<&'a T, String> {
+    let names = || arrays.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match (wanted, arrays) {
+        (_, []) => Err("there is no array of numbers in it; save one of [rows, width]".to_owned()),
+        (None, [(_, array)]) => Ok(array),
+        (None, _) => Err(format!("it holds the arrays {}; name one of them as in file:PATH#NAME", names())),
+        (Some(wanted), _) => {
+            arrays.iter().find(|(name, _)| name == wanted).map(|(_, array)| array).ok_or_else(|| {
+                format!(
+                    "there is no array `{wanted}` in it, but {}; name one of these as in file:PATH#NAME",
+                    names()
+                )
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stands_for_a_format_gzipped_or_not() {
+        for (format, ending) in Format::ALL {
+            assert_eq!(Format::of(Path::new(&format!("dir.d/a.{ending}"))).unwrap(), format);
+            assert_eq!(Format::of(Path::new(&format!("A.{}.GZ", ending.to_uppercase()))).unwrap(), format);
+        }
+        assert_eq!(Format::of(Path::new("train-images-idx3-ubyte.gz")).unwrap(), Format::Idx);
+        let error = Format::of(Path::new("amat")).unwrap_err().to_string();
+        assert!(error.contains("the format is not known") && error.contains(".amat"), "{error}");
+    }
+}

@@ -1,0 +1,191 @@
+//! Reads the files of a protocol.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+
+use crate::cache::{Cache, hex};
+use crate::catalogue::Entry;
+use crate::formats::array::Array;
+use crate::formats::{Expected, Limits, Wanted, idx, mat, source};
+use crate::source_file::{FoundFile, SourceFile};
+use crate::{DataError, Split};
+
+/// The files of an entry, all that it needs being there.
+pub(crate) struct Reader<'a> {
+    entry: &'a Entry,
+    cache: &'a Cache,
+    paths: Vec<Option<PathBuf>>,
+    /// What was read, by the number of the file.
+    found: Mutex<Vec<(usize, FoundFile)>>,
+}
+
+impl<'a> Reader<'a> {
+    /// Finds the files.
+    ///
+    /// # Errors
+    /// If one that is needed is not there.
+    pub(crate) fn new(entry: &'a Entry, dirs: &[PathBuf], cache: &'a Cache) -> Result<Self, DataError> {
+        let find = |file: &SourceFile| dirs.iter().find_map(|dir| file.find(dir));
+        let paths: Vec<Option<PathBuf>> = entry.files.iter().map(find).collect();
+        let absent = entry.files.iter().zip(&paths).filter(|(file, path)| !file.labels && path.is_none());
+        let missing: Vec<PathBuf> =
+            absent.filter_map(|(file, _)| Some(file.preferred(dirs.last()?))).collect();
+        if !missing.is_empty() {
+            let can_fetch = entry.files.iter().all(|file| file.labels || !file.mirrors.is_empty());
+            let fetch = if can_fetch {
+                format!("run `helmholtz data fetch {}`, or ", entry.id)
+            } else {
+                String::new()
+            };
+            let advice = format!(
+                "{fetch}get the data from {} and put it there, or name the directory that holds `{}` with \
+                 --data-dir or $HELMHOLTZ_DATA",
+                entry.source, entry.files[0].names[0],
+            );
+            return Err(DataError::Missing { protocol: entry.protocol(), paths: missing, advice });
+        }
+        Ok(Reader { entry, cache, paths, found: Mutex::default() })
+    }
+
+    /// The files that were read, in the order of the entry.
+    pub(crate) fn into_files(self) -> Vec<FoundFile> {
+        let mut found = self.found.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        found.sort_by_key(|(i, _)| *i);
+        found.into_iter().map(|(_, file)| file).collect()
+    }
+
+    /// The three files of binary text, side by side.
+    pub(crate) fn text_splits(&self) -> Result<[Split; 3], DataError> {
+        let splits = (0..3).into_par_iter().map(|i| {
+            let (rows, width) = (self.entry.split_sizes[i], self.entry.width());
+            let expected = Expected { protocol: self.entry.protocol(), rows, width };
+            self.read(i, &Wanted { expected: Some(expected), ..Wanted::default() })
+        });
+        // Collected before it is searched, so that of several errors the first file's is reported.
+        let splits: Vec<_> = splits.collect::<Vec<_>>().into_iter().collect::<Result<_, _>>()?;
+        Ok(splits.try_into().expect("three files were read"))
+    }
+
+    /// File `i`, whose name says how it is read.
+    pub(crate) fn read(&self, i: usize, wanted: &Wanted) -> Result<Split, DataError> {
+        let path = self.path(i);
+        let (split, sha256) = self.cache.read(path, wanted)?;
+        self.note(i, path, &sha256);
+        Ok(split)
+    }
+
+    /// File `i` of `rows` images.
+    pub(crate) fn images(&self, i: usize, rows: usize) -> Result<Split, DataError> {
+        let split = self.read(i, &Wanted::default())?;
+        self.of_size(i, split, rows)
+    }
+
+    /// The labels of file `i`; none if it is not there.
+    pub(crate) fn labels(&self, i: usize, rows: usize) -> Result<Option<Vec<i32>>, DataError> {
+        let Some(path) = self.paths[i].as_deref() else { return Ok(None) };
+        let labels = idx::labels(&self.whole(i)?).map_err(|problem| DataError::malformed(path, problem))?;
+        if labels.len() != rows {
+            return Err(self.row_count(path, labels.len(), rows));
+        }
+        Ok(Some(labels))
+    }
+
+    /// The MATLAB file `i`.
+    pub(crate) fn mat(&self, i: usize) -> Result<MatFile<'_>, DataError> {
+        let path = self.path(i);
+        let arrays = mat::Arrays::open(&self.whole(i)?, &Limits::default());
+        let arrays = arrays.map_err(|problem| DataError::malformed(path, problem))?;
+        Ok(MatFile { reader: self, i, arrays })
+    }
+
+    /// The inflated bytes of file `i`.
+    fn whole(&self, i: usize) -> Result<Vec<u8>, DataError> {
+        let path = self.path(i);
+        let (sha256, _) = source::hash(path)?;
+        self.note(i, path, &sha256);
+        source::read_whole(path, &mut source::open(path)?, &Limits::default())
+    }
+
+    /// The split of file `i`, if it has the rows and the width that it must have.
+    pub(crate) fn of_size(&self, i: usize, split: Split, rows: usize) -> Result<Split, DataError> {
+        let (path, expected) = (self.path(i), self.entry.shape);
+        if split.width() != expected.pixels() {
+            let problem = format!(
+                "its rows have {} values where {} has {}; use the original file",
+                split.width(),
+                self.entry.protocol(),
+                expected.pixels()
+            );
+            return Err(DataError::malformed(path, problem));
+        }
+        if split.rows() != rows {
+            return Err(self.row_count(path, split.rows(), rows));
+        }
+        Ok(split.with_shape(expected))
+    }
+
+    pub(crate) fn path(&self, i: usize) -> &Path {
+        self.paths[i].as_deref().expect("every file that is needed was found")
+    }
+
+    fn row_count(&self, path: &Path, found: usize, expected: usize) -> DataError {
+        DataError::RowCount { path: path.to_owned(), protocol: self.entry.protocol(), found, expected }
+    }
+
+    fn note(&self, i: usize, path: &Path, sha256: &[u8; 32]) {
+        let (file, sha256) = (&self.entry.files[i], hex(sha256));
+        // Another name is another packing of the same values, of which no hash is known.
+        let preferred = file.names.first().is_some_and(|name| path.ends_with(name));
+        let original = file.sha256.filter(|_| preferred).map(|known| known == sha256);
+        if original == Some(false) {
+            let length = fs::metadata(path).map_or(0, |metadata| metadata.len());
+            tracing::info!(
+                "{}: not the original file ({length} bytes, sha256 {sha256}); its values decide",
+                path.display()
+            );
+        }
+        let found = FoundFile { path: path.to_owned(), sha256, original, intensity: None };
+        self.found.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((i, found));
+    }
+}
+
+/// A MATLAB file of an entry.
+pub(crate) struct MatFile<'a> {
+    reader: &'a Reader<'a>,
+    i: usize,
+    arrays: mat::Arrays,
+}
+
+impl MatFile<'_> {
+    /// The images of an array, an example a row.
+    pub(crate) fn images(&self, name: &str, rows: usize) -> Result<Split, DataError> {
+        let split = self.array(name, |array| array.split(false, &Limits::default()))?;
+        self.reader.of_size(self.i, split, rows)
+    }
+
+    /// The labels of an array.
+    pub(crate) fn labels(&self, name: &str, rows: usize) -> Result<Vec<i32>, DataError> {
+        let labels = self.array(name, |array| array.integers())?;
+        if labels.len() != rows {
+            return Err(self.reader.row_count(self.reader.path(self.i), labels.len(), rows));
+        }
+        Ok(labels)
+    }
+
+    fn array<T>(&self, name: &str, read: impl Fn(&Array<'_>) -> Result<T, String>) -> Result<T, DataError> {
+        let malformed = |problem| DataError::malformed(self.reader.path(self.i), problem);
+        let arrays = self.arrays.numeric().map_err(malformed)?;
+        let array =
+            arrays.iter().find(|(found, _)| found == name).map(|(_, array)| array).ok_or_else(|| {
+                let found: Vec<&str> = arrays.iter().map(|(name, _)| name.as_str()).collect();
+                malformed(format!(
+                    "there is no array `{name}` in it, but {}; use the original file",
+                    found.join(", ")
+                ))
+            })?;
+        read(array).map_err(|problem| malformed(format!("the array `{name}`: {problem}")))
+    }
+}

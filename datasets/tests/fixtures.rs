@@ -1,0 +1,56 @@
+//! The same rows in every format. The fixtures are cut from the real files by `fixtures/cut.py`.
+
+use std::path::{Path, PathBuf};
+
+use helmholtz_datasets::formats::{Wanted, read};
+use helmholtz_datasets::{ImageShape, Kind, Split};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+}
+
+fn rows(name: &str, array: Option<&str>) -> Split {
+    let wanted = Wanted { array: array.map(str::to_owned), ..Wanted::default() };
+    read(&fixture(name), &wanted).unwrap()
+}
+
+#[test]
+fn digits_are_the_same_in_idx_npy_and_npz() {
+    let digits = rows("images-idx3-ubyte", None);
+    assert_eq!((digits.rows(), digits.kind()), (3, Kind::Grey));
+    assert_eq!(digits.shape(), ImageShape { height: 28, width: 28 });
+    assert_eq!(rows("images.npy", None), digits);
+    assert_eq!(rows("images.npz", Some("images")), digits);
+    // Big-endian doubles of x / 255 in Fortran order.
+    let real = rows("fortran.npy", None);
+    assert_eq!(real.kind(), Kind::Real);
+    assert!((0..3).all(|row| real.row(row) == digits.row(row)));
+}
+
+#[test]
+fn records_are_the_same_separated_by_commas_with_a_header_and_sparse() {
+    let records = rows("rows.data", None);
+    assert_eq!((records.rows(), records.width(), records.kind()), (3, 123, Kind::Binary));
+    let csv = rows("rows.csv", None);
+    assert_eq!((csv.values(), csv.labels()), (records.values(), Some([0, 1, 2].as_slice())));
+    let sparse = rows("rows.libsvm", None);
+    assert_eq!(sparse.labels(), Some([-1, 1, 1].as_slice()));
+    // The last columns may be zero in all three rows, and a sparse file does not say so.
+    let width = sparse.width();
+    assert!((0..3).all(|row| sparse.row(row) == records.row(row)[..width]));
+    assert!((0..3).all(|row| records.row(row)[width..].iter().all(|value| *value == 0.0)));
+}
+
+#[test]
+fn a_file_may_be_gzipped_whatever_its_format() {
+    use std::io::Write;
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["images-idx3-ubyte", "rows.amat", "rows.data", "rows.csv", "rows.libsvm", "images.npy"] {
+        let path = dir.path().join(format!("{name}.gz"));
+        let mut encoder =
+            flate2::write::GzEncoder::new(std::fs::File::create(&path).unwrap(), Default::default());
+        encoder.write_all(&std::fs::read(fixture(name)).unwrap()).unwrap();
+        encoder.finish().unwrap();
+        assert_eq!(read(&path, &Wanted::default()).unwrap(), rows(name, None), "{name}");
+    }
+}
