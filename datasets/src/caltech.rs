@@ -37,8 +37,8 @@ pub const SILHOUETTES: Entry = Entry {
             name: FILE,
         }],
     }],
-    sha256: None,
-    labels_sha256: None,
+    sha256: Some("b7ebc2c17cf376db0737ea5118c05b26a0d25d78ddcac1a3dcefe155bad360dc"),
+    labels_sha256: Some("a959b6db7143ec5b36afba470c881d85aa326e8245d4bedc4c552d9663cd5947"),
     recipe: Recipe::Read(read),
 };
 

@@ -55,8 +55,8 @@ pub const DYNAMIC: Entry = Entry {
         original!("train-labels-idx1", 29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845", labels: true),
         original!("t10k-labels-idx1", 5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5", labels: true),
     ],
-    sha256: None,
-    labels_sha256: None,
+    sha256: Some("bd2c56ddb5a8144463419be150d78f769642d35bd8ef13d2bd3c168369b92505"),
+    labels_sha256: Some("5bb96d9cb4d07e0be0caa7288f947d7f1ea0f9aa4e14bce0c6debda35d652a2f"),
     recipe: Recipe::Read(images_and_labels),
 };
 
@@ -65,6 +65,6 @@ pub const THRESHOLD: Entry = Entry {
     id: "fashion/threshold",
     summary: "pictures of clothes, 28x28, white where the grey value is above a half",
     binarization: Binarization::Threshold,
-    sha256: None,
+    sha256: Some("8933056fc77ef0fb24f6b6ba8f5b929d3ac3313ddb5e023c616cc30e41f994d8"),
     ..DYNAMIC
 };

@@ -6,7 +6,6 @@
 //!
 //! Nothing is ever asked of a network unless [`fetch`] is called.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,8 +14,9 @@ pub mod download;
 
 use download::{DownloadError, Rules, download};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, hex};
 use crate::catalogue::Entry;
+use crate::formats::source;
 use crate::source_file::SourceFile;
 use crate::{DataError, DataSet};
 
@@ -58,9 +58,21 @@ pub enum FetchError {
     #[error("{}", listed(.0))]
     Download(Vec<DownloadError>),
 
-    /// Files that came, and are not the protocol's.
-    #[error("what was downloaded is of no use and was removed: {0}")]
-    Values(DataError),
+    /// Files that came, and with which the set is not the protocol's.
+    #[error("{what}; what was downloaded and is not the original was removed{}",
+            if *.others { " (or the mistake is in a file that was there before: see `helmholtz data check`)" } else { "" })]
+    Values {
+        /// What is wrong with the set.
+        what: String,
+        /// True if some of its files were there before.
+        others: bool,
+    },
+
+    /// Files that were there before, and are not the protocol's.
+    #[error(
+        "{0}; its files are there already, and nothing was downloaded: move them away to fetch them anew"
+    )]
+    Present(DataError),
 
     /// The data directory cannot be written.
     #[error("{}: {cause}; free some space or check the permissions, then run it again", .path.display())]
@@ -82,13 +94,21 @@ pub enum FetchError {
 impl FetchError {
     /// True if it is not the network or the disk that failed, but what was asked for.
     pub fn is_of_the_request(&self) -> bool {
-        use FetchError::{BuiltIn, Busy, NoMirror, NotThere};
-        matches!(self, BuiltIn { .. } | NoMirror { .. } | NotThere { .. } | Busy { .. })
+        use DownloadError::{Address, Source};
+        match self {
+            FetchError::Download(errors) => {
+                errors.iter().all(|error| matches!(error, Address { .. } | Source { .. }))
+            }
+            FetchError::Values { .. } | FetchError::Disk { .. } => false,
+            _ => true,
+        }
     }
 }
 
 fn listed(errors: &[DownloadError]) -> String {
-    errors.iter().map(DownloadError::to_string).collect::<Vec<_>>().join("; ")
+    let mut sentences: Vec<String> = errors.iter().map(DownloadError::to_string).collect();
+    sentences.dedup();
+    sentences.join("; ")
 }
 
 /// Where files come from.
@@ -127,7 +147,7 @@ pub enum Event<'a> {
     /// What came is not the protocol's, and other addresses are tried.
     Refused {
         /// What is wrong with it.
-        error: &'a DataError,
+        error: &'a FetchError,
     },
 }
 
@@ -155,35 +175,45 @@ pub fn fetch(
     if entry.generated {
         return Err(FetchError::BuiltIn { id: entry.id });
     }
-    let wanted: Vec<&'static SourceFile> =
-        entry.files.iter().filter(|file| file.find(data_dir).is_none()).collect();
+    let is_wanted = |file: &&SourceFile| file.find(data_dir).is_none();
+    let (wanted, others): (Vec<&'static SourceFile>, Vec<_>) = entry.files.iter().partition(is_wanted);
     if wanted.is_empty() {
-        let set = entry.load_in(&[data_dir.to_owned()], &Cache::platform()).map_err(FetchError::Values)?;
+        let set = entry.load_in(&[data_dir.to_owned()], &Cache::platform()).map_err(FetchError::Present)?;
+        Staging::discard(entry, data_dir);
         return Ok(Fetched { set, new_files: Vec::new() });
     }
+    let candidates = wanted.iter().map(|file| Candidate::of(entry, file, origin));
+    let mut candidates = candidates.collect::<Result<Vec<_>, _>>()?;
     let staging = Staging::open(entry, data_dir)?;
-    let addresses =
-        wanted.iter().map(|file| addresses(entry, file, origin)).collect::<Result<Vec<_>, _>>()?;
-    let rounds = addresses.iter().map(Vec::len).max().unwrap_or(0);
-    for round in 0.. {
-        for (file, addresses) in wanted.iter().zip(&addresses) {
-            staging.arrive(file, addresses, round, rules, on_event)?;
-        }
-        match entry.load_in(&[staging.folder.clone(), data_dir.to_owned()], &Cache::off()) {
-            Ok(set) => {
-                let new_files = staging.put_in_place(data_dir)?;
-                return Ok(Fetched { set, new_files });
-            }
-            Err(error) => {
-                staging.clear()?;
-                if round + 1 >= rounds {
-                    return Err(FetchError::Values(error));
-                }
-                on_event(Event::Refused { error: &error });
+    // What an earlier call left of a file that is there by now must not stand in for it.
+    others.iter().try_for_each(|file| staging.remove(file))?;
+    let mut refusal = None;
+    loop {
+        for candidate in &mut candidates {
+            match staging.arrive(candidate, rules, on_event) {
+                Ok(()) => {}
+                // That the remaining addresses have nothing is not the reason: what came was refused.
+                Err(error @ FetchError::Download(_)) => return Err(refusal.unwrap_or(error)),
+                Err(error) => return Err(error),
             }
         }
+        let error = match entry.load_in(&[staging.folder.clone(), data_dir.to_owned()], &Cache::off()) {
+            Ok(set) => return Ok(Fetched { set, new_files: staging.put_in_place(&wanted, data_dir)? }),
+            Err(error) => error,
+        };
+        // The folder that files arrive in is nobody's business.
+        let what = error.to_string().replace(&format!("{}/", staging.folder.display()), "");
+        let mut goes_on = false;
+        for candidate in &mut candidates {
+            goes_on |= staging.refuse(candidate)?;
+        }
+        let refused = FetchError::Values { what, others: !others.is_empty() };
+        if !goes_on {
+            return Err(refused);
+        }
+        on_event(Event::Refused { error: &refused });
+        refusal = Some(refused);
     }
-    unreachable!("a round ends in a set, an error or another round")
 }
 
 /// An address and the name that fits what comes from there.
@@ -191,6 +221,22 @@ pub fn fetch(
 struct Address {
     url: String,
     name: &'static str,
+}
+
+/// A file that is wanted, and where it may come from.
+struct Candidate {
+    file: &'static SourceFile,
+    addresses: Vec<Address>,
+    /// The first address that has not been refused.
+    next: usize,
+    /// The address that the file at hand came from; none if an earlier call brought it.
+    used: Option<usize>,
+}
+
+impl Candidate {
+    fn of(entry: &Entry, file: &'static SourceFile, origin: &Origin) -> Result<Self, FetchError> {
+        Ok(Candidate { file, addresses: addresses(entry, file, origin)?, next: 0, used: None })
+    }
 }
 
 fn addresses(entry: &Entry, file: &'static SourceFile, origin: &Origin) -> Result<Vec<Address>, FetchError> {
@@ -250,41 +296,46 @@ fn file_url(path: &Path) -> String {
 /// The folder that files arrive in, held by one process.
 struct Staging {
     folder: PathBuf,
-    _lock: File,
     lock_path: PathBuf,
+    _lock: File,
 }
 
 impl Staging {
     fn open(entry: &Entry, data_dir: &Path) -> Result<Self, FetchError> {
-        let parent = data_dir.join(".fetch");
-        fs::create_dir_all(&parent).map_err(|cause| disk(&parent, cause))?;
-        let folder = parent.join(entry.id.replace('/', "-"));
+        let folder = data_dir.join(".fetch").join(entry.id.replace('/', "-"));
+        fs::create_dir_all(&folder).map_err(|cause| disk(&folder, cause))?;
         let lock_path = folder.with_extension("lock");
         let lock = File::create(&lock_path).map_err(|cause| disk(&lock_path, cause))?;
         match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(FetchError::Busy { path: folder }),
-            Err(TryLockError::Error(cause)) => return Err(disk(&lock_path, cause)),
+            // The process that held it may have removed it between our opening and our locking it.
+            Ok(()) if lock_path.exists() => Ok(Staging { folder, lock_path, _lock: lock }),
+            Ok(()) | Err(TryLockError::WouldBlock) => Err(FetchError::Busy { path: folder }),
+            Err(TryLockError::Error(cause)) => Err(disk(&lock_path, cause)),
         }
-        fs::create_dir_all(&folder).map_err(|cause| disk(&folder, cause))?;
-        Ok(Staging { folder, _lock: lock, lock_path })
     }
 
-    /// Downloads a file, unless an earlier call has, from the first address that has it; `round`
-    /// addresses are passed over, as long as there are others.
+    /// Removes what earlier calls left of a set that is complete by now, if nobody is using it.
+    fn discard(entry: &Entry, data_dir: &Path) {
+        if data_dir.join(".fetch").is_dir()
+            && let Ok(staging) = Staging::open(entry, data_dir)
+        {
+            staging.tidy_up(data_dir);
+        }
+    }
+
+    /// Downloads a file, unless it is here, from the first of its addresses that has it.
     fn arrive(
         &self,
-        file: &'static SourceFile,
-        addresses: &[Address],
-        round: usize,
+        candidate: &mut Candidate,
         rules: &Rules,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), FetchError> {
+        let Candidate { file, addresses, next, used } = candidate;
         if file.find(&self.folder).is_some() {
             return Ok(());
         }
         let mut errors = Vec::new();
-        for Address { url, name } in &addresses[round.min(addresses.len().saturating_sub(1))..] {
+        for (i, Address { url, name }) in addresses.iter().enumerate().skip(*next) {
             let arrived = self.folder.join(name);
             let part = with_suffix(&arrived, ".part");
             let folder = arrived.parent().unwrap_or(&self.folder);
@@ -296,11 +347,14 @@ impl Staging {
             match download(url, &part, rules, &mut progress) {
                 Ok(()) => {
                     fs::rename(&part, &arrived).map_err(|cause| disk(&arrived, cause))?;
+                    *used = Some(i);
                     on_event(Event::Arrived { name });
                     return Ok(());
                 }
                 Err(error) if error.another_mirror_may_help() => {
-                    on_event(Event::Failed { error: &error });
+                    if i + 1 < addresses.len() {
+                        on_event(Event::Failed { error: &error });
+                    }
                     errors.push(error);
                 }
                 Err(error) => return Err(FetchError::Download(vec![error])),
@@ -309,43 +363,54 @@ impl Staging {
         if file.labels { Ok(()) } else { Err(FetchError::Download(errors)) }
     }
 
-    /// Moves what has arrived to where it is looked for.
-    fn put_in_place(self, data_dir: &Path) -> Result<Vec<PathBuf>, FetchError> {
+    /// Removes a file with which the set is not the protocol's, unless it is the known original;
+    /// true if there is another place to have it from.
+    fn refuse(&self, candidate: &mut Candidate) -> Result<bool, FetchError> {
+        let Candidate { file, addresses, next, used } = candidate;
+        let Some(path) = file.find(&self.folder) else { return Ok(false) };
+        let original = file.sha256.is_some_and(|known| {
+            path.ends_with(file.names[0]) && source::hash(&path).is_ok_and(|(found, _)| hex(&found) == known)
+        });
+        if original {
+            return Ok(false);
+        }
+        self.remove(file)?;
+        // One that an earlier call brought says nothing of the addresses of this call. Of several
+        // files any may be the wrong one, so the last address stays in use beside others.
+        let goes_on = used.is_none_or(|used| used + 1 < addresses.len());
+        *next = used.map_or(0, |used| (used + 1).min(addresses.len() - 1));
+        *used = None;
+        Ok(goes_on)
+    }
+
+    /// Removes what has arrived of a file.
+    fn remove(&self, file: &SourceFile) -> Result<(), FetchError> {
+        while let Some(path) = file.find(&self.folder) {
+            fs::remove_file(&path).map_err(|cause| disk(&path, cause))?;
+        }
+        Ok(())
+    }
+
+    /// Moves the files that have arrived to where they are looked for.
+    fn put_in_place(self, wanted: &[&SourceFile], data_dir: &Path) -> Result<Vec<PathBuf>, FetchError> {
         let mut places = Vec::new();
-        for file in files_below(&self.folder).map_err(|cause| disk(&self.folder, cause))? {
-            let below = file.strip_prefix(&self.folder).unwrap_or(&file);
-            let place = data_dir.join(below);
+        for file in wanted.iter().filter_map(|file| file.find(&self.folder)) {
+            let place = data_dir.join(file.strip_prefix(&self.folder).unwrap_or(&file));
             let folder = place.parent().unwrap_or(data_dir);
             fs::create_dir_all(folder).map_err(|cause| disk(folder, cause))?;
             fs::rename(&file, &place).map_err(|cause| disk(&place, cause))?;
             places.push(place);
         }
-        // What is left is empty folders; they do no harm where they cannot be removed.
-        let _ = fs::remove_dir_all(&self.folder);
-        let _ = fs::remove_file(&self.lock_path);
-        let _ = fs::remove_dir(data_dir.join(".fetch"));
+        self.tidy_up(data_dir);
         Ok(places)
     }
 
-    /// Removes what has arrived.
-    fn clear(&self) -> Result<(), FetchError> {
-        let cleared = fs::remove_dir_all(&self.folder).and_then(|()| fs::create_dir_all(&self.folder));
-        cleared.map_err(|cause| disk(&self.folder, cause))
+    /// Removes the folder; what cannot be removed does no harm.
+    fn tidy_up(self, data_dir: &Path) {
+        let _ = fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_file(&self.lock_path);
+        let _ = fs::remove_dir(data_dir.join(".fetch"));
     }
-}
-
-/// Whole files below a folder, without the parts of cut transfers.
-fn files_below(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
-    let mut files = BTreeSet::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            files.append(&mut files_below(&entry.path())?);
-        } else if !entry.file_name().to_string_lossy().contains(".part") {
-            files.insert(entry.path());
-        }
-    }
-    Ok(files)
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -43,7 +43,7 @@ pub const FACES: Entry = Entry {
         labels: false,
         mirrors: &[Mirror { url: "https://cs.nyu.edu/~roweis/data/frey_rawface.mat", name: FILE }],
     }],
-    sha256: None,
+    sha256: Some("a5713345f8b547e141b1b8a39191949f6a0790b53e5ee69ded2642df74a4362d"),
     labels_sha256: None,
     recipe: Recipe::Read(read),
 };

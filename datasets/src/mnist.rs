@@ -117,8 +117,8 @@ pub const DYNAMIC: Entry = Entry {
         original!("train-labels-idx1", 28_881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c", labels: true),
         original!("t10k-labels-idx1", 4_542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6", labels: true),
     ],
-    sha256: None,
-    labels_sha256: None,
+    sha256: Some("4eed9a3da92adea2fa7a20c22b0d502f721ce97b150d2db741c9afb7aee3eb70"),
+    labels_sha256: Some("633fd87a30426b6b804de9e5fb3f5d7a0486f1492b524d2733328a663a19c426"),
     recipe: Recipe::Read(images_and_labels),
 };
 
@@ -127,7 +127,7 @@ pub const THRESHOLD: Entry = Entry {
     id: "mnist/threshold",
     summary: "handwritten digits, 28x28, ink where the grey value is above a half",
     binarization: Binarization::Threshold,
-    sha256: None,
+    sha256: Some("a6a60677e7326cb2df032c858e54b549e069bb6f74acdd11c5ddb8600c638d24"),
     ..DYNAMIC
 };
 

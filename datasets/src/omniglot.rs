@@ -55,7 +55,7 @@ pub const DERIVED: Entry = Entry {
             mirrors: &[],
         },
     ],
-    sha256: None,
+    sha256: Some("66e94a5c2ed86dfee1ee3001cd3308e45c4933f15a154b1cb5e8be24f74f68f3"),
     labels_sha256: None,
     recipe: Recipe::Read(read),
 };

@@ -171,6 +171,7 @@ pub const DNA: Entry = Entry {
             ]
         ),
     ],
+    sha256: Some("4ef096155bcc28f601ba4650fcbeb60fa7e99da3307a7b4660f062f677137489"),
     ..UCI
 };
 
@@ -200,6 +201,7 @@ pub const MUSHROOMS: Entry = Entry {
             [starai!("mushrooms", "test")]
         ),
     ],
+    sha256: Some("2a055d2748518e7070ac3e669dc019fff324d02736f3c3046c1789a493751a93"),
     ..UCI
 };
 
@@ -229,6 +231,7 @@ pub const NIPS: Entry = Entry {
             [starai!("nips", "test")]
         ),
     ],
+    sha256: Some("b596e9895ee7f37437d43b250b5bfaf0f78a428a427fd9e69758788e5b6e9956"),
     ..UCI
 };
 

@@ -24,6 +24,7 @@ pub mod commands;
 pub mod config;
 pub mod device;
 pub mod error;
+mod log;
 pub mod npy;
 pub mod picture;
 pub mod report;
@@ -36,6 +37,7 @@ use clap::Parser;
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let args = args::Args::parse();
+    log::start();
     match commands::run(args) {
         Ok(code) => code,
         Err(error) => error::report(&error),

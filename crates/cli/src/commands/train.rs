@@ -19,7 +19,7 @@ use crate::args::TrainArgs;
 use crate::config::{Config, Overlay, count};
 use crate::error::{OrUser, say, user, write_out};
 use crate::run_folder::RunFolder;
-use crate::{assemble, report};
+use crate::{assemble, log, report};
 
 /// Trains a model into a run folder.
 ///
@@ -271,16 +271,10 @@ fn stop_on_ctrl_c(interrupter: Interrupter) -> anyhow::Result<()> {
 
 /// Sends what the program and Burn report to `experiment.log`.
 fn log_to(folder: &RunFolder) {
-    use tracing_subscriber::filter::{LevelFilter, Targets};
-    use tracing_subscriber::prelude::*;
-    let Ok(file) = OpenOptions::new().create(true).append(true).open(folder.path().join("experiment.log"))
-    else {
-        return;
-    };
-    // Burn's learner reports every iteration at info level.
-    let filter = Targets::new().with_default(LevelFilter::INFO).with_target("burn_train", LevelFilter::WARN);
-    let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::sync::Mutex::new(file));
-    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+    let file = OpenOptions::new().create(true).append(true).open(folder.path().join("experiment.log"));
+    if let Err(error) = file.and_then(log::keep_in) {
+        tracing::warn!("{}: no experiment.log is kept ({error})", folder.path().display());
+    }
 }
 
 /// The likelihoods that a finished run reports.

@@ -1,0 +1,72 @@
+//! What the program reports beside its results: warnings on standard error, and all of it from info
+//! level on in a run's `experiment.log`.
+//!
+//! `HELMHOLTZ_LOG` (`off`, `error`, `warn`, `info`, `debug`) sets what standard error shows.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
+
+/// Reports from before there is a run folder are held up to this many bytes.
+const MAX_HELD: usize = 1 << 20;
+
+static JOURNAL: Mutex<Journal> = Mutex::new(Journal::Held(Vec::new()));
+
+/// Where reports go that are kept.
+enum Journal {
+    Held(Vec<u8>),
+    File(File),
+}
+
+/// Starts to report; once in a process.
+pub(crate) fn start() {
+    let level = std::env::var("HELMHOLTZ_LOG").ok().and_then(|level| level.parse().ok());
+    let own = |level| {
+        let crates = ["helmholtz_cli", "helmholtz_datasets", "helmholtz_train"];
+        crates.into_iter().fold(Targets::new(), |targets, name| targets.with_target(name, level))
+    };
+    let shown = tracing_subscriber::fmt::layer()
+        .without_time()
+        .with_target(false)
+        .with_writer(io::stderr)
+        .with_filter(own(level.unwrap_or(LevelFilter::WARN)));
+    // Burn's learner reports every iteration at info level.
+    let kept = Targets::new().with_default(LevelFilter::INFO).with_target("burn_train", LevelFilter::WARN);
+    let kept = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(|| ToJournal).with_filter(kept);
+    let _ = tracing_subscriber::registry().with(shown).with(kept).try_init();
+}
+
+/// Keeps reports in a file from now on, after those held so far.
+pub(crate) fn keep_in(mut file: File) -> io::Result<()> {
+    let mut journal = journal();
+    if let Journal::Held(held) = &mut *journal {
+        file.write_all(&mem::take(held))?;
+    }
+    *journal = Journal::File(file);
+    Ok(())
+}
+
+fn journal() -> MutexGuard<'static, Journal> {
+    JOURNAL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct ToJournal;
+
+impl Write for ToJournal {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut *journal() {
+            Journal::File(file) => return file.write(bytes),
+            Journal::Held(held) if held.len() + bytes.len() <= MAX_HELD => held.extend_from_slice(bytes),
+            Journal::Held(_) => {}
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

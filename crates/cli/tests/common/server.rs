@@ -1,0 +1,249 @@
+//! A server of this machine, whose answers a test chooses, and sets that it hands out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use crate::common::real_data;
+
+/// What was asked.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) path: String,
+    /// The first byte that is wanted, if not the whole file is.
+    pub(super) first: Option<usize>,
+    /// How many times the path had been asked for before.
+    pub(super) before: usize,
+    /// Everything, in lower case.
+    pub(super) head: String,
+}
+
+/// What is sent, before the connection is closed.
+pub(super) struct Reply {
+    head: String,
+    body: Vec<u8>,
+    /// Leave the connection open until the client closes it.
+    hold: bool,
+}
+
+impl Reply {
+    /// `head` is a status and headers, separated by `|`.
+    pub(super) fn new(head: &str, body: &[u8]) -> Self {
+        Reply { head: head.to_owned(), body: body.to_owned(), hold: false }
+    }
+
+    pub(super) fn status(status: &str) -> Self {
+        Reply::new(&format!("{status}|Content-Length: 0"), b"")
+    }
+
+    /// The bytes of a file that the request wants.
+    pub(super) fn file(body: &[u8], request: &Request) -> Self {
+        let length = body.len();
+        match request.first {
+            None => Reply::new(&format!("200 OK|Content-Length: {length}|ETag: \"v1\""), body),
+            Some(first) if first < length => {
+                let (rest, last) = (length - first, length - 1);
+                let range = format!("Content-Length: {rest}|Content-Range: bytes {first}-{last}/{length}");
+                Reply::new(&format!("206 Partial Content|{range}|ETag: \"v1\""), &body[first..])
+            }
+            Some(_) => Reply::status(&format!("416 Range Not Satisfiable|Content-Range: bytes */{length}")),
+        }
+    }
+
+    /// The connection ends after `n` bytes of the body.
+    pub(super) fn cut_after(mut self, n: usize) -> Self {
+        self.body.truncate(n);
+        self
+    }
+
+    pub(super) fn and_silence(mut self) -> Self {
+        self.hold = true;
+        self
+    }
+}
+
+pub(super) struct Server {
+    pub(super) url: String,
+    requests: Receiver<Request>,
+}
+
+impl Server {
+    /// Answers one connection after the other, to the end of the test.
+    pub(super) fn start(mut answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (sender, requests) = mpsc::channel();
+        let mut asked = HashMap::new();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let Some(request) = read(&mut stream, &mut asked) else { continue };
+                let Reply { head, body, hold } = answer(&request);
+                // Sent before the answer, so that all of them are there when the client has its file.
+                if sender.send(request).is_err() {
+                    return;
+                }
+                let head = format!("HTTP/1.1 {}\r\n\r\n", head.replace('|', "\r\n"));
+                // The client may have left; then its own error is what the test looks at.
+                let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+                if hold {
+                    let _ = stream.read(&mut [0]);
+                }
+            }
+        });
+        Server { url, requests }
+    }
+
+    /// The requests since the last look.
+    pub(super) fn requests(&self) -> Vec<Request> {
+        self.requests.try_iter().collect()
+    }
+
+    /// The paths of [`Server::requests`].
+    pub(super) fn paths(&self) -> Vec<String> {
+        self.requests().into_iter().map(|request| request.path).collect()
+    }
+
+    /// Waits for a request of a path that holds `part`.
+    pub(super) fn wait_for(&self, part: &str) {
+        let next = || self.requests.recv_timeout(Duration::from_secs(20)).expect("a request");
+        while !next().path.contains(part) {}
+    }
+}
+
+/// Nothing if the client left in between.
+fn read(stream: &mut TcpStream, asked: &mut HashMap<String, usize>) -> Option<Request> {
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while !text.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).ok()?;
+        text.push(byte[0]);
+    }
+    let text = String::from_utf8(text).unwrap();
+    let path = text.split(' ').nth(1).unwrap().to_owned();
+    let head = text.to_lowercase();
+    let range = head.lines().find_map(|line| line.strip_prefix("range: bytes=")?.strip_suffix('-'));
+    let first = range.map(|first| first.parse().unwrap());
+    let count = asked.entry(path.clone()).or_default();
+    *count += 1;
+    Some(Request { path, first, before: *count - 1, head })
+}
+
+/// The files of a set, by their names without folder.
+#[derive(Clone)]
+pub(super) struct Files {
+    pub(super) id: &'static str,
+    pub(super) bytes: BTreeMap<&'static str, Vec<u8>>,
+}
+
+pub(super) const TRAIN: &str = "ocr_letters.train.data.gz";
+pub(super) const VALID: &str = "ocr_letters.valid.data.gz";
+pub(super) const TEST: &str = "ocr_letters.test.data.gz";
+
+/// Rows of the right number and width for a set of which only these are known.
+pub(super) fn drawn() -> &'static Files {
+    static DRAWN: OnceLock<Files> = OnceLock::new();
+    DRAWN.get_or_init(|| {
+        let file = |rows: u32| {
+            let mut text = Vec::new();
+            for i in 0..rows {
+                let bits = i.wrapping_mul(0x9e37_79b9);
+                text.extend((0..128).flat_map(|j| [b'0' + (bits >> (j % 32) & 1) as u8, b',']));
+                *text.last_mut().unwrap() = b'\n';
+            }
+            gzip(&text)
+        };
+        let id = "uci/ocr-letters";
+        assert!(helmholtz_datasets::entry(id).unwrap().sha256.is_none(), "choose a set without a hash");
+        let bytes = BTreeMap::from([(TRAIN, file(32_152)), (VALID, file(10_000)), (TEST, file(10_000))]);
+        Files { id, bytes }
+    })
+}
+
+pub(super) const REAL_VALID: &str = "mushrooms.valid.data.gz";
+
+/// A small set with its hash, or a word on what is skipped without it.
+pub(super) fn real() -> Option<Files> {
+    let folder = real_data()?.join("uci-nade");
+    let mut bytes = BTreeMap::new();
+    for name in ["mushrooms.train.data.gz", REAL_VALID, "mushrooms.test.data.gz"] {
+        let Ok(file) = fs::read(folder.join(name)) else {
+            println!("skipped: no {}", folder.join(name).display());
+            return None;
+        };
+        bytes.insert(name, file);
+    }
+    Some(Files { id: "uci/mushrooms", bytes })
+}
+
+impl Files {
+    /// The answer of a server that has the files below `folder`.
+    fn answer(&self, folder: &str, request: &Request) -> Reply {
+        let file = request.path.strip_prefix(folder).and_then(|name| self.bytes.get(name));
+        file.map_or_else(|| Reply::status("404 Not Found"), |bytes| Reply::file(bytes, request))
+    }
+
+    /// A server that has the files and their folder.
+    pub(super) fn serve(&self) -> Server {
+        let files = self.clone();
+        Server::start(move |request| files.answer("/uci-nade/", request))
+    }
+
+    /// Such a server, whose answer for one of the files is `odd` of how many times the file had been
+    /// asked for before and the right answer.
+    pub(super) fn serve_with(
+        &self,
+        name: &'static str,
+        odd: impl Fn(usize, Reply) -> Reply + Send + 'static,
+    ) -> Server {
+        let files = self.clone();
+        Server::start(move |request| match files.answer("/uci-nade/", request) {
+            reply if request.path == at(name) => odd(request.before, reply),
+            reply => reply,
+        })
+    }
+
+    /// A server that has the files without their folder.
+    pub(super) fn serve_flat(&self) -> Server {
+        let files = self.clone();
+        Server::start(move |request| files.answer("/", request))
+    }
+
+    pub(super) fn write(&self, folder: &Path) {
+        fs::create_dir_all(folder).unwrap();
+        for (name, bytes) in &self.bytes {
+            fs::write(folder.join(name), bytes).unwrap();
+        }
+    }
+
+    /// The same shape with one value changed in a file.
+    pub(super) fn with_a_value_changed(&self, name: &'static str) -> Self {
+        let mut text = Vec::new();
+        flate2::read::GzDecoder::new(&self.bytes[name][..]).read_to_end(&mut text).unwrap();
+        text[0] ^= 1;
+        self.with(name, gzip(&text))
+    }
+
+    pub(super) fn with(&self, name: &'static str, bytes: Vec<u8>) -> Self {
+        let mut files = self.clone();
+        files.bytes.insert(name, bytes);
+        files
+    }
+}
+
+/// Where a server with folders has a file.
+pub(super) fn at(name: &str) -> String {
+    format!("/uci-nade/{name}")
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(text).unwrap();
+    gzip.finish().unwrap()
+}
