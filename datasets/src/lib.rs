@@ -9,17 +9,27 @@
 //! | `bars/5x5`, `bars/4x4` | unions of horizontal and vertical bars, exact law known | [`bars`] |
 //! | `lines/3x3` | twelve patterns of lines, exact law known | [`lines`] |
 //! | `glyphs/28x28` | pen-drawn letters, digits and runes | [`glyphs`] |
-//! | `mnist/binarized` | Larochelle's fixed binarization of MNIST | [`mnist`] |
-//! | `uci/adult` | census records, one of the sets of the NADE paper | [`uci`] |
-//! | `file:TRAIN[,VALID[,TEST]]` | a user's own text files | [`mod@file`] |
+//! | `mnist/binarized`, `/dynamic`, `/threshold` | handwritten digits in three binarizations | [`mnist`] |
+//! | `fashion/dynamic`, `/threshold` | pictures of clothes | [`fashion`] |
+//! | `caltech/silhouettes` | outlines of objects | [`caltech`] |
+//! | `omniglot/28-derived` | characters of fifty alphabets | [`omniglot`] |
+//! | `frey/faces` | frames of a video of a face, grey | [`frey`] |
+//! | `uci/adult` and seven more | the binary sets of the NADE paper | [`uci`] |
+//! | `file:TRAIN[,VALID[,TEST]]` | a user's own files | [`mod@file`] |
 //!
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`data_set`] | [`DataSet`], its protocol and its hash |
-//! | [`split`] | [`Split`], [`SplitName`] and [`ImageShape`] |
+//! | [`split`], [`values`], [`shape`] | [`Split`]: rows of [`Values`], their [`ImageShape`], their labels |
+//! | [`feed`] | [`Feed`] and [`Rows`]: Burn data loaders over a split on the device |
 //! | [`law`] | [`Law`], the exact distribution of a generated set |
 //! | [`mod@catalogue`] | [`catalogue()`], [`Entry`], [`load`] and [`data_dir`] |
-//! | [`text`] | the reader of `.amat` and `.data` files |
+//! | [`source_file`] | the files of a protocol and their mirrors |
+//! | [`formats`] | the readers of files |
+//! | [`binarize`] | how intensities become bits |
+//! | [`cache`] | parsed copies of large text files |
+//! | [`facts`] | what can be said of a loaded set |
+//! | `fetch` (feature) | downloads, verified |
 //! | [`generate`] | rows drawn side by side, each from a key of its own |
 //! | [`error`] | [`DataError`]: what was wrong, where, and what to do next |
 //!

@@ -166,9 +166,13 @@ fn survives(fixture: &[u8], read: impl Fn(&[u8]) -> Option<Split>) {
         Some(Box::new(proptest::test_runner::FileFailurePersistence::SourceParallel("proptest-regressions")));
     config.source_file = Some(file!());
     let mut runner = proptest::test_runner::TestRunner::new(config);
+    let answers = [std::cell::Cell::new(0u32), std::cell::Cell::new(0u32)];
     let result = runner.run(&vec(damage(), 0..6), |damages| {
         let bytes = damaged(fixture, &damages);
-        if let Some(split) = read(&bytes) {
+        let answer = read(&bytes);
+        let count = &answers[usize::from(answer.is_some())];
+        count.set(count.get() + 1);
+        if let Some(split) = answer {
             // What is accepted is sound: every value can be had.
             prop_assert!(split.rows() > 0 && split.width() > 0);
             prop_assert!(split.row(split.rows() - 1).iter().all(|value| (0.0..=1.0).contains(value)));
@@ -180,6 +184,8 @@ fn survives(fixture: &[u8], read: impl Fn(&[u8]) -> Option<Split>) {
     if let Err(failure) = result {
         panic!("{failure}");
     }
+    // A reader that refuses or accepts everything has not been tried.
+    assert!(answers.iter().all(|count| count.get() > 0), "refused and accepted: {answers:?}");
 }
 
 fn decoded(name: &str, bytes: &[u8], array: Option<&str>) -> Option<Split> {

@@ -254,7 +254,7 @@ pub enum DataCommand {
     },
     /// Read sets from their files and hold them against their protocols
     Check {
-        /// The sets, also file:TRAIN[,VALID[,TEST]]; without any, all of the catalogue
+        /// The sets, also `file:` ones; without any, all of the catalogue
         #[arg(value_name = "ID")]
         ids: Vec<String>,
         /// Where data files lie

@@ -99,6 +99,23 @@ fn damaged_data_files_are_named_with_the_place() {
 
     fs::write(at("grey.amat"), "0 1 0\n0 0.5 1\n").unwrap();
     refuse("file:grey.amat", &["grey.amat", "row 2, column 2", "0.5"]);
+    fs::create_dir(at("folder.npy")).unwrap();
+    refuse("file:folder.npy", &["folder.npy", "is a directory"]);
+    let npy = |descr: &str, value: [u8; 4]| {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (1, 1), }}");
+        [b"\x93NUMPY\x01\x00".as_slice(), &(header.len() as u16).to_le_bytes(), header.as_bytes(), &value]
+            .concat()
+    };
+    fs::write(at("nan.npy"), npy("<f4", f32::NAN.to_le_bytes())).unwrap();
+    refuse("file:nan.npy", &["nan.npy", "row 1, column 1", "found NaN"]);
+    fs::write(at("half.npy"), npy("<f2", [0; 4])).unwrap();
+    refuse("file:half.npy", &["half.npy", "'<f2' are not read"]);
+    fs::write(at("other-idx3-ubyte"), [0, 0, 13, 3, 0, 0, 0, 1]).unwrap();
+    refuse("file:other-idx3-ubyte", &["other-idx3-ubyte", "0x0d"]);
+    fs::write(at("cut.mat"), [0; 100]).unwrap();
+    refuse("file:cut.mat", &["cut.mat", "no MATLAB header"]);
+    fs::write(at("cut.npz"), b"PK\x03\x04").unwrap();
+    refuse("file:cut.npz", &["cut.npz", "zip archive is damaged"]);
     fs::write(at("ragged.data"), "0,1,0\n0,1\n").unwrap();
     refuse("file:ragged.data", &["ragged.data", "line 2"]);
     fs::write(at("empty.data"), "").unwrap();
