@@ -3,18 +3,18 @@
 use std::path::Path;
 
 use burn::module::{Module, ParamGroup};
-use burn::optim::lr_scheduler::constant::ConstantLr;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamConfig, ModuleOptimizer, RmsPropConfig, SgdConfig};
 use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Estimate, Key, LatentVariableModel, Strategy};
-use helmholtz_datasets::{Binarization, DataSet, SplitName};
+use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName};
 use helmholtz_directed::{Sbn, StackConfig};
 use helmholtz_layers::InitialWeights;
 use helmholtz_strategies::{ReweightedWakeSleep, WakeSleep};
+use helmholtz_train::{Rate, Rule, Schedule, Shape, Stages};
 
-use crate::config::{Config, ModelConfig};
+use crate::config::{Config, ModelConfig, OptimizerConfig};
 use crate::error::{OrUser, user};
 
 /// Any strategy that a config can name.
@@ -94,13 +94,48 @@ pub fn model(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result
     stack.init(Some(&data.train.mean()), Key::new(config.seed), device).or_user()
 }
 
-/// The strategy of a config.
+/// Rows, batch and steps of the run of a config, all its stages together.
+pub fn plan(config: &Config, data: &DataSet) -> Plan {
+    let (rows, batch) = (data.train.rows(), config.train.batch);
+    match config.train.steps {
+        Some(steps) => Plan { rows, batch, steps },
+        None => {
+            let later: u64 = config.stage.iter().map(|stage| stage.epochs).sum();
+            Plan::of_epochs(rows, batch, config.train.epochs.unwrap_or_default().saturating_add(later))
+        }
+    }
+}
+
+/// The step that each stage ends before; the first stage is that of `[train]`.
+fn stage_ends(config: &Config, plan: &Plan) -> Vec<u64> {
+    let Some(epochs) = config.train.epochs else { return vec![plan.steps] };
+    let later = config.stage.iter().map(|stage| stage.epochs);
+    std::iter::once(epochs)
+        .chain(later)
+        .scan(0u64, |epoch, epochs| {
+            *epoch = epoch.saturating_add(epochs);
+            Some(epoch.saturating_mul(plan.steps_per_epoch()))
+        })
+        .collect()
+}
+
+/// The strategy of each stage of a config.
 ///
 /// # Errors
 /// If its settings make no estimator.
-pub fn strategy(config: &Config) -> anyhow::Result<AnyStrategy> {
+pub fn strategies(config: &Config, plan: &Plan) -> anyhow::Result<Stages<AnyStrategy>> {
+    let mut samples = config.strategy.samples.unwrap_or_default();
+    let mut stages = vec![strategy(config, samples)?];
+    for stage in &config.stage {
+        samples = stage.samples.unwrap_or(samples);
+        stages.push(strategy(config, samples)?);
+    }
+    Ok(Stages::new(stage_ends(config, plan).into_iter().zip(stages).collect()))
+}
+
+/// The strategy of a config, with `samples` per observation.
+fn strategy(config: &Config, samples: usize) -> anyhow::Result<AnyStrategy> {
     let settings = &config.strategy;
-    let samples = settings.samples.unwrap_or_default();
     if samples == 0 {
         return Err(user("strategy.samples = 0: at least one sample per observation (K >= 1)"));
     }
@@ -129,7 +164,7 @@ pub fn strategy(config: &Config) -> anyhow::Result<AnyStrategy> {
     ))
 }
 
-/// The optimiser of a config. Learning rates come from the [`schedule`].
+/// The optimiser of a config. Learning rates come from the [`schedule()`].
 pub fn optimiser(config: &Config) -> ModuleOptimizer {
     match config.optimizer.kind.as_str() {
         // Burn's default epsilon of 1e-5 is not small against the gradients of a batch mean.
@@ -144,9 +179,33 @@ pub fn optimiser(config: &Config) -> ModuleOptimizer {
     }
 }
 
+/// What happens to gradients before the optimiser sees them.
+pub fn rule(config: &Config) -> Rule {
+    let OptimizerConfig { loss, weight_decay, l1, clip_norm, .. } = &config.optimizer;
+    let clip_norm = (*clip_norm > 0.0).then_some(*clip_norm);
+    Rule { sum: loss == "sum", weight_decay: *weight_decay, l1: *l1, clip_norm }
+}
+
 /// The learning rates of a config: one for the generative net, one for the recognition net.
-pub fn schedule(config: &Config) -> ModuleLrScheduler {
-    let lr_q = config.optimizer.lr_q.unwrap_or(config.optimizer.lr);
-    ModuleLrScheduler::new(ConstantLr::from(config.optimizer.lr))
-        .with_group(ParamGroup::from_predicate("recognition"), ConstantLr::from(lr_q))
+pub fn schedule(config: &Config, plan: &Plan) -> ModuleLrScheduler {
+    let shape = |name: &str| match name {
+        "linear" => Shape::Linear,
+        "cosine" => Shape::Cosine,
+        _ => Shape::Constant,
+    };
+    let OptimizerConfig { lr, lr_q, schedule, lr_end, .. } = &config.optimizer;
+    let rate =
+        |start: f64, schedule: &str, end: f64| Rate { start, end: start * end, shape: shape(schedule) };
+    let (mut lr, mut lr_q) = (*lr, lr_q.unwrap_or(*lr));
+    let mut rates = vec![[rate(lr, schedule, *lr_end), rate(lr_q, schedule, *lr_end)]];
+    for stage in &config.stage {
+        lr_q = stage.lr_q.or(stage.lr).unwrap_or(lr_q);
+        lr = stage.lr.unwrap_or(lr);
+        let (schedule, end) = (stage.schedule.as_deref().unwrap_or("constant"), stage.lr_end.unwrap_or(0.0));
+        rates.push([rate(lr, schedule, end), rate(lr_q, schedule, end)]);
+    }
+    let ends = stage_ends(config, plan);
+    let of =
+        |net: usize| Schedule::new(ends.iter().copied().zip(rates.iter().map(|rates| rates[net])).collect());
+    ModuleLrScheduler::new(of(0)).with_group(ParamGroup::from_predicate("recognition"), of(1))
 }

@@ -76,6 +76,29 @@ fn last_weights(folder: &Path, run: &str) -> Vec<u8> {
 /// with them.
 const TENSOR_BYTES: usize = 4 * (97 + 88 + 9);
 
+/// Starts a run, and kills it as soon as its second epoch is on record: in the middle of the third, or
+/// later, but before the last.
+fn start_and_kill(folder: &Path, out: &str, args: &[&str], last_epoch: &str) {
+    let mut child = helmholtz()
+        .current_dir(folder)
+        .args(args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let journal = folder.join(out).join("metrics.jsonl");
+    let started = Instant::now();
+    while fs::read_to_string(&journal).unwrap_or_default().lines().count() < 4 {
+        assert!(started.elapsed() < Duration::from_secs(60), "the run makes no progress");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap(); // SIGKILL
+    child.wait().unwrap();
+    let records = fs::read_to_string(&journal).unwrap();
+    let last = format!("\"epoch\":{last_epoch},\"split\":\"valid\"");
+    assert!(!records.contains(&last), "killed too late to show anything");
+}
+
 #[test]
 fn a_killed_run_goes_on_to_the_bit_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
@@ -86,27 +109,7 @@ fn a_killed_run_goes_on_to_the_bit_on_any_number_of_threads() {
         let more = ["--epochs", EPOCHS, "--threads", threads, "--set", "train.patience=5"];
         succeed(folder, &small_run(&whole, &more));
 
-        let mut child = helmholtz()
-            .current_dir(folder)
-            .args(small_run(&cut, &more))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // Killed as soon as the second epoch is on record: in the middle of the third, or later.
-        let journal = folder.join(&cut).join("metrics.jsonl");
-        let started = Instant::now();
-        while fs::read_to_string(&journal).unwrap_or_default().lines().count() < 4 {
-            assert!(started.elapsed() < Duration::from_secs(60), "the run makes no progress");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        child.kill().unwrap(); // SIGKILL
-        child.wait().unwrap();
-        let records = fs::read_to_string(&journal).unwrap();
-        assert!(
-            !records.contains(&format!("\"epoch\":{EPOCHS},\"split\":\"valid\"")),
-            "killed too late to show anything"
-        );
+        start_and_kill(folder, &cut, &small_run(&cut, &more), EPOCHS);
         assert!(!folder.join(&cut).join("report.html").exists());
 
         succeed(folder, &["train", "--resume", "--out", &cut, "--quiet"]);
@@ -114,6 +117,33 @@ fn a_killed_run_goes_on_to_the_bit_on_any_number_of_threads() {
         metrics.push(fs::read(folder.join(&whole).join("metrics.jsonl")).unwrap());
     }
     assert!(metrics.windows(2).all(|pair| pair[0] == pair[1]), "the number of threads changes no number");
+}
+
+#[test]
+fn stages_schedules_penalties_clipping_and_averages_survive_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let config = "[train]\nepochs = 3\n\
+                  [optimizer]\nschedule = \"linear\"\nlr_end = 0.5\nloss = \"sum\"\nweight_decay = 1e-3\n\
+                  l1 = 1e-4\nclip_norm = 5.0\naverage = 0.99\n\
+                  [[stage]]\nepochs = 3\nsamples = 8\nlr = 5e-4\nschedule = \"cosine\"\n";
+    fs::write(folder.join("staged.toml"), config).unwrap();
+    let args = |out| [&small_run(out, &[])[..], &["staged.toml"]].concat();
+    succeed(folder, &args("whole"));
+    start_and_kill(folder, "cut", &args("cut"), "6");
+    succeed(folder, &["train", "--resume", "--out", "cut", "--quiet"]);
+    let metrics = |run: &str| fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap();
+    assert_eq!(metrics("whole"), metrics("cut"));
+    assert_eq!(metrics("whole").lines().count(), 12, "both stages were run");
+    // The exported weights are the averages of the best epoch.
+    assert_eq!(tensors(&weights(folder, "whole")), tensors(&weights(folder, "cut")));
+
+    // Each of the settings matters.
+    for other in ["loss=mean", "weight_decay=0", "l1=0", "clip_norm=0", "average=0", "schedule=cosine"] {
+        let key = format!("optimizer.{other}");
+        succeed(folder, &[&args(other)[..], &["--set", &key]].concat());
+        assert_ne!(metrics("whole"), metrics(other), "without optimizer.{other}");
+    }
 }
 
 #[test]

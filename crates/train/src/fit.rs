@@ -9,14 +9,17 @@ use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::tensor::{Device, Tensor};
 use burn::train::metric::store::EventStoreClient;
 use burn::train::{EarlyStoppingStrategy, ExecutionStrategy, Interrupter, Learner, SupervisedTraining};
-use helmholtz_core::{Evaluator, Key, LatentVariableModel, Strategy};
+use helmholtz_core::{Evaluator, Key, LatentVariableModel, Model, Strategy};
 use helmholtz_datasets::{Feed, Plan, Rows};
 use thiserror::Error;
 
+use crate::average::Average;
 use crate::checkpoints::{CheckpointError, Checkpoints, KeepLastAndBest, PARTS};
 use crate::history::{Extent, History, HistoryError, Journal, Record, wait_for_records};
 use crate::metrics::{Guard, Mean, NonFinite, Quantity};
 use crate::renderer::NoDashboard;
+use crate::rule::Rule;
+use crate::schedule::Stages;
 use crate::trainee::Trainee;
 
 /// What happens with the record of each epoch and split.
@@ -47,11 +50,15 @@ pub struct Fit {
 }
 
 /// What a run trains, and on what.
-pub struct Parts<M, S, E> {
+pub struct Parts<M, S: Model, E> {
     /// The model, freshly initialised also where a checkpoint will be loaded into it.
     pub model: M,
-    /// The strategy.
-    pub strategy: S,
+    /// The strategy, or one for each stage.
+    pub strategy: Stages<S>,
+    /// The decay of the average of the weights that is judged and kept; none for the weights themselves.
+    pub average: Option<f64>,
+    /// What happens to gradients before the optimiser sees them.
+    pub rule: Rule,
     /// The evaluator of the validation split.
     pub evaluator: E,
     /// The optimiser.
@@ -82,7 +89,7 @@ pub enum End {
 /// A finished or stopped run.
 #[derive(Debug)]
 pub struct Outcome<M> {
-    /// The model as the last step left it, on the device without autodiff.
+    /// The model as the last step left it (or the average of the weights so far), on the device without autodiff.
     pub model: M,
     /// How the run ended.
     pub end: End,
@@ -130,7 +137,18 @@ impl Fit {
         S: Strategy<M>,
         E: Evaluator<M> + Sync + 'static,
     {
-        let Parts { model, strategy, evaluator, optimiser, schedule, train, draws_bits, valid } = parts;
+        let Parts {
+            model,
+            strategy,
+            average,
+            rule,
+            evaluator,
+            optimiser,
+            schedule,
+            train,
+            draws_bits,
+            valid,
+        } = parts;
         let journal_path = self.folder.join("metrics.jsonl");
         let checkpoints = Checkpoints::new(self.folder.join("checkpoint"));
         let mut saved = std::collections::BTreeSet::new();
@@ -169,7 +187,8 @@ impl Fit {
             saved,
         };
         // The learner optimises parameters that autodiff tracks, though no step here records a tape.
-        let trainee = Trainee { model, strategy, evaluator, key: self.key }.train();
+        let average = average.map(|decay| Average::new(&model, decay));
+        let trainee = Trainee { model, strategy, average, rule, evaluator, key: self.key }.train();
         // A run that has nothing left to do is loaded and ends at once.
         let num_epochs = if done { first_epoch } else { last_epoch };
         let [model_files, optim_files, schedule_files] = PARTS.map(|part| checkpoints.checkpointer(part));
@@ -206,7 +225,7 @@ impl Fit {
             (None, None) => End::Finished,
         };
         let steps = steps.load(std::sync::atomic::Ordering::SeqCst);
-        Ok(Outcome { model: result.model.model, end, history, steps })
+        Ok(Outcome { model: result.model.judged(), end, history, steps })
     }
 }
 

@@ -3,6 +3,9 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`trainee`] | [`Trainee`]: model, strategy and evaluator as a Burn learner model |
+//! | [`schedule`] | stages: learning rates and strategies as functions of the step |
+//! | [`rule`] | sums or means, penalties on weights, clipping |
+//! | [`average`] | averages of the weights |
 //! | [`metrics`] | what is measured at every step, and what stops a run |
 //! | [`history`] | [`History`]: `metrics.jsonl`, the best epoch, the patience |
 //! | [`checkpoints`] | Burn's checkpoint files, sealed by a hash; which to keep; which to resume from |
@@ -15,15 +18,21 @@
 //! optimiser, learning-rate schedule), or a pure function of the seed and the step (data order,
 //! noise), or a function of `metrics.jsonl` up to the checkpoint (best epoch, patience).
 
+pub mod average;
 pub mod checkpoints;
 pub mod fit;
 pub mod history;
 pub mod metrics;
 pub mod renderer;
+pub mod rule;
+pub mod schedule;
 pub mod trainee;
 
+pub use average::Average;
 pub use checkpoints::{CheckpointError, Checkpoints, Newest};
 pub use fit::{End, Fit, FitError, OnRecord, Outcome, Parts};
 pub use history::{History, HistoryError, Record};
 pub use metrics::NonFinite;
+pub use rule::Rule;
+pub use schedule::{Rate, Schedule, Shape, Stages};
 pub use trainee::Trainee;

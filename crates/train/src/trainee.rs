@@ -6,6 +6,10 @@ use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use helmholtz_core::{Evaluator, Gradients, Key, LatentVariableModel, Model, Role, Strategy};
 use helmholtz_datasets::Batch;
 
+use crate::average::Average;
+use crate::rule::Rule;
+use crate::schedule::Stages;
+
 /// What Burn's learner trains: a model with the strategy that estimates its gradients and the
 /// evaluator that scores validation rows.
 ///
@@ -14,8 +18,13 @@ use helmholtz_datasets::Batch;
 pub struct Trainee<M: Model, S: Model, E: std::fmt::Debug + Clone + Send> {
     /// The model.
     pub model: M,
-    /// The strategy.
-    pub strategy: S,
+    /// The strategy of each stage.
+    pub strategy: Stages<S>,
+    /// The average of the weights, if it is what is judged and kept.
+    pub average: Option<Average>,
+    /// What happens to gradients before the optimiser sees them.
+    #[module(skip)]
+    pub rule: Rule,
     /// The evaluator of the validation split.
     #[module(skip)]
     pub evaluator: E,
@@ -73,7 +82,11 @@ where
         // Gradients are local and in closed form, so the step runs without a tape.
         let model = self.model.valid();
         let rows = batch.rows.len();
-        let estimate = self.strategy.estimate(&model, batch.x, self.key.child(batch.step));
+        if let Some(average) = &self.average {
+            average.take_in(&model, batch.step);
+        }
+        let strategy = self.strategy.at(batch.step);
+        let estimate = strategy.estimate(&model, batch.x, self.key.child(batch.step));
         let (square_p, square_q) = gradient_squares(&model, &estimate.gradients);
         let item = StepOutput {
             bound: estimate.diagnostics.bound,
@@ -83,7 +96,8 @@ where
             rows,
             step: batch.step,
         };
-        TrainOutput { grads: estimate.gradients.into_params(), item }
+        let gradients = self.rule.apply(&model, estimate.gradients, rows);
+        TrainOutput { grads: gradients.into_params(), item }
     }
 }
 
@@ -100,7 +114,18 @@ where
     /// by their weights alone.
     fn step(&self, batch: Batch) -> ValidOutput {
         let key = self.key.child(Role::Validate);
-        ValidOutput { log_prob: self.evaluator.score(&self.model, batch.x, batch.rows, key) }
+        let log_prob = match &self.average {
+            Some(average) => self.evaluator.score(&average.of(&self.model), batch.x, batch.rows, key),
+            None => self.evaluator.score(&self.model, batch.x, batch.rows, key),
+        };
+        ValidOutput { log_prob }
+    }
+}
+
+impl<M: Model, S: Model, E: std::fmt::Debug + Clone + Send> Trainee<M, S, E> {
+    /// The model that is judged and kept: the one with averaged weights, where there are any.
+    pub fn judged(&self) -> M {
+        self.average.as_ref().map_or_else(|| self.model.clone(), |average| average.of(&self.model))
     }
 }
 

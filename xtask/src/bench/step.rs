@@ -12,7 +12,7 @@ use helmholtz_core::{Estimate, Key, LatentVariableModel, Model, Strategy};
 use helmholtz_datasets::Plan;
 use helmholtz_eval::ImportanceSampling;
 use helmholtz_strategies::ReweightedWakeSleep;
-use helmholtz_train::{End, Fit, Parts};
+use helmholtz_train::{End, Fit, Parts, Rule};
 
 use crate::bench::Bench;
 use crate::bench::parts::{Bare, Products, adam, gemm};
@@ -106,7 +106,9 @@ fn session(
     };
     let outcome = fit.run(Parts {
         model: stack.model.clone(),
-        strategy: Timed { strategy: strategy.clone(), calls: calls.clone() },
+        strategy: Timed { strategy: strategy.clone(), calls: calls.clone() }.into(),
+        average: None,
+        rule: Rule::default(),
         evaluator: ImportanceSampling::new(1),
         optimiser: adam(),
         schedule: ModuleLrScheduler::new(LEARNING_RATE),

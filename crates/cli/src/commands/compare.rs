@@ -14,11 +14,12 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use burn::train::Interrupter;
 use helmholtz_core::Key;
-use helmholtz_datasets::{Binarization, DataSet, Plan};
+use helmholtz_datasets::{Binarization, DataSet};
 use helmholtz_eval::{ExactLikelihood, ImportanceSampling};
 use helmholtz_train::{End, Fit, Parts};
 use serde_json::{Value, json};
 
+use super::train::average;
 use super::use_threads;
 use crate::args::CompareArgs;
 use crate::assemble;
@@ -107,8 +108,7 @@ fn row(entrant: &Entrant, seed: u64, nll: f64, data: &DataSet) -> Value {
 fn cross_entropy_of_a_run(config: &Config, data: &DataSet) -> anyhow::Result<f64> {
     let folder = tempfile::tempdir().context("a scratch folder could not be made")?;
     let device = crate::device::select(&config.run.device)?;
-    let plan =
-        Plan::of_epochs(data.train.rows(), config.train.batch, config.train.epochs.unwrap_or_default());
+    let plan = assemble::plan(config, data);
     let fit = Fit {
         folder: folder.path().to_path_buf(),
         device: device.clone(),
@@ -123,10 +123,12 @@ fn cross_entropy_of_a_run(config: &Config, data: &DataSet) -> anyhow::Result<f64
     };
     let outcome = fit.run(Parts {
         model: assemble::model(config, data, &device)?,
-        strategy: assemble::strategy(config)?,
+        strategy: assemble::strategies(config, &plan)?,
+        average: average(config),
+        rule: assemble::rule(config),
         evaluator: ImportanceSampling::new(config.train.valid_samples),
         optimiser: assemble::optimiser(config),
-        schedule: assemble::schedule(config),
+        schedule: assemble::schedule(config, &plan),
         train: data.train.tensor(&device),
         draws_bits: data.binarization == Binarization::Dynamic,
         valid: data.valid.tensor(&device),

@@ -70,12 +70,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         folder.path().display()
     );
 
-    let plan = match config.train.steps {
-        Some(steps) => Plan { rows: data.train.rows(), batch: config.train.batch, steps },
-        None => {
-            Plan::of_epochs(data.train.rows(), config.train.batch, config.train.epochs.unwrap_or_default())
-        }
-    };
+    let plan = assemble::plan(&config, &data);
     let dashboard = !(args.no_tui || args.quiet || args.json) && std::io::stdout().is_terminal();
     let interrupter = Interrupter::new();
     stop_on_ctrl_c(interrupter.clone())?;
@@ -95,10 +90,12 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let first_step = resume.map_or(0, |epoch| steps_by(&folder, epoch));
     let outcome = fit.run(Parts {
         model: model.clone(),
-        strategy: assemble::strategy(&config)?,
+        strategy: assemble::strategies(&config, &plan)?,
+        average: average(&config),
+        rule: assemble::rule(&config),
         evaluator: ImportanceSampling::new(config.train.valid_samples),
         optimiser: assemble::optimiser(&config),
-        schedule: assemble::schedule(&config),
+        schedule: assemble::schedule(&config, &plan),
         train: data.train.tensor(&device),
         draws_bits: data.binarization == Binarization::Dynamic,
         valid: data.valid.tensor(&device),
@@ -136,6 +133,11 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     })?;
     finish(args, &folder, &outcome, &results, seconds, (plan, first_step));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The decay of the average of the weights, if it is what is judged and kept.
+pub(super) fn average(config: &Config) -> Option<f64> {
+    Some(config.optimizer.average).filter(|decay| *decay > 0.0)
 }
 
 /// The flags as values laid over the config.

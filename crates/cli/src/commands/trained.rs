@@ -9,12 +9,13 @@ use helmholtz_core::Key;
 use helmholtz_datasets::DataSet;
 use helmholtz_directed::Sbn;
 use helmholtz_eval::ImportanceSampling;
-use helmholtz_train::{Checkpoints, History, Trainee};
+use helmholtz_train::{Average, Checkpoints, History, Rule, Trainee};
 
+use super::train::average;
 use super::use_threads;
 use crate::args::ModelArgs;
 use crate::assemble;
-use crate::config::{Config, Overlay, count};
+use crate::config::{ANY, Config, Overlay, count};
 use crate::error::{OrUser, user};
 use crate::run_folder::RunFolder;
 
@@ -102,12 +103,15 @@ pub fn of_epoch(folder: &RunFolder, epoch: usize, fresh: Sbn, config: &Config) -
     };
     let record = ModuleRecord::load(&file).map_err(|error| misfit(&error))?;
     let trainee = Trainee {
+        average: average(config).map(|decay| Average::new(&fresh, decay)),
         model: fresh,
-        strategy: assemble::strategy(config)?,
+        // Neither the strategies nor the rule have anything in the record.
+        strategy: assemble::strategies(config, &ANY)?,
+        rule: Rule::default(),
         evaluator: ImportanceSampling::new(1),
         key: Key::new(config.seed),
     };
-    Ok(trainee.try_load_record(record).map_err(|error| misfit(&error))?.model)
+    Ok(trainee.try_load_record(record).map_err(|error| misfit(&error))?.judged())
 }
 
 fn with_weights(mut fresh: Sbn, file: &Path) -> anyhow::Result<Sbn> {

@@ -8,21 +8,25 @@ mod schema;
 
 use std::path::Path;
 
+use helmholtz_datasets::Plan;
 use toml::{Table, Value};
 
 pub use overlay::Overlay;
 use overlay::{check_keys, lay_over};
 pub use schema::{
-    Config, DataConfig, MODELS, ModelConfig, OPTIMIZERS, OptimizerConfig, RunConfig, STRATEGIES,
+    Config, DataConfig, MODELS, ModelConfig, OPTIMIZERS, OptimizerConfig, RunConfig, STRATEGIES, StageConfig,
     StrategyConfig, TrainConfig,
 };
-use schema::{PHI, WEIGHTS};
+use schema::{LOSSES, PHI, SCHEDULES, WEIGHTS};
 
 use crate::error::{OrUser, known, user};
 
 /// Keys that may differ between a run and its resumption.
 pub const MAY_CHANGE: [&str; 5] =
     ["train.epochs", "train.steps", "run.device", "run.threads", "run.data_dir"];
+
+/// A plan for questions that do not depend on one: which strategies there are.
+pub(crate) const ANY: Plan = Plan { rows: 1, batch: 1, steps: 1 };
 
 impl Config {
     /// The config of a file (or none) with `overlay` on top, checked, with defaults written out.
@@ -71,6 +75,8 @@ impl Config {
         name("strategy.kind", &self.strategy.kind, &STRATEGIES)?;
         name("strategy.phi", &self.strategy.phi, &PHI)?;
         name("optimizer.kind", &self.optimizer.kind, &OPTIMIZERS)?;
+        name("optimizer.schedule", &self.optimizer.schedule, &SCHEDULES)?;
+        name("optimizer.loss", &self.optimizer.loss, &LOSSES)?;
         self.check_layers()?;
         let is_ws = self.strategy.kind == "ws";
         let samples = *self.strategy.samples.get_or_insert(if is_ws { 1 } else { 10 });
@@ -96,12 +102,22 @@ impl Config {
                 )));
             }
         }
-        if !(0.0..1.0).contains(&self.optimizer.momentum) {
-            return Err(user(format!(
-                "optimizer.momentum = {}: must lie in [0, 1)",
-                self.optimizer.momentum
-            )));
+        for (key, value) in [("momentum", self.optimizer.momentum), ("average", self.optimizer.average)] {
+            if !(0.0..1.0).contains(&value) {
+                return Err(user(format!("optimizer.{key} = {value}: must lie in [0, 1)")));
+            }
         }
+        for (key, value) in [
+            ("lr_end", self.optimizer.lr_end),
+            ("weight_decay", self.optimizer.weight_decay),
+            ("l1", self.optimizer.l1),
+            ("clip_norm", self.optimizer.clip_norm),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(user(format!("optimizer.{key} = {value}: a finite number, not below zero")));
+            }
+        }
+        self.check_stages()?;
         if !self.model.bias.is_finite() {
             return Err(user(format!("model.bias = {}: must be finite", self.model.bias)));
         }
@@ -121,9 +137,36 @@ impl Config {
             }
             _ => {}
         }
-        crate::assemble::strategy(&self)?;
+        crate::assemble::strategies(&self, &ANY)?;
         crate::device::select(&self.run.device)?;
         Ok(self)
+    }
+
+    fn check_stages(&self) -> anyhow::Result<()> {
+        if !self.stage.is_empty() && self.train.steps.is_some() {
+            return Err(user("train.steps with [[stage]]: stages follow whole epochs; give train.epochs"));
+        }
+        for (i, stage) in self.stage.iter().enumerate() {
+            let wrong = |key: &str, value: &dyn std::fmt::Display, wanted: &str| {
+                Err(user(format!("stage {}, {key} = {value}: {wanted}", i + 1)))
+            };
+            if !(1..=LARGEST as u64).contains(&stage.epochs) {
+                return wrong("epochs", &stage.epochs, &format!("must be from 1 to {LARGEST}"));
+            }
+            if let Some(samples) = stage.samples.filter(|k| !(1..=LARGEST).contains(k)) {
+                return wrong("samples", &samples, &format!("must be from 1 to {LARGEST}"));
+            }
+            for (key, value) in [("lr", stage.lr), ("lr_q", stage.lr_q), ("lr_end", stage.lr_end)] {
+                if let Some(value) = value.filter(|value| !(value.is_finite() && *value >= 0.0)) {
+                    return wrong(key, &value, "a finite number, not below zero");
+                }
+            }
+            if let Some(schedule) = stage.schedule.as_ref().filter(|name| !SCHEDULES.contains(&name.as_str()))
+            {
+                return wrong("schedule", schedule, &known(schedule, &SCHEDULES));
+            }
+        }
+        Ok(())
     }
 
     fn check_layers(&self) -> anyhow::Result<()> {

@@ -24,6 +24,9 @@ pub struct Config {
     pub optimizer: OptimizerConfig,
     /// The run's length.
     pub train: TrainConfig,
+    /// What follows the epochs of `[train]`, stage by stage.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stage: Vec<StageConfig>,
 }
 
 /// `[run]`
@@ -100,6 +103,43 @@ pub struct OptimizerConfig {
     pub lr_q: Option<f64>,
     /// Momentum of sgd.
     pub momentum: f64,
+    /// How the rate goes over the epochs of `[train]`: `constant`, or `linear` or `cosine` to `lr_end`.
+    pub schedule: String,
+    /// Where a linear or cosine schedule ends, as a share of the rate.
+    pub lr_end: f64,
+    /// What gradients are of: the `mean` of the loss over the batch, or its `sum`.
+    pub loss: String,
+    /// λ of the penalty λ/2 Σ w² on weight matrices.
+    pub weight_decay: f64,
+    /// λ of the penalty λ Σ |w| on weight matrices.
+    pub l1: f64,
+    /// The greatest norm of the whole gradient; 0 for any.
+    pub clip_norm: f64,
+    /// Decay of the average of the weights that is judged and kept; 0 for the weights themselves.
+    pub average: f64,
+}
+
+/// `[[stage]]`: more epochs, with some settings changed and the rest as before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageConfig {
+    /// Passes over the training rows.
+    pub epochs: u64,
+    /// Samples per observation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples: Option<usize>,
+    /// Learning rate of the generative net.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr: Option<f64>,
+    /// Learning rate of the recognition net; that of the generative net if only `lr` is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr_q: Option<f64>,
+    /// How the rate goes over the stage; `constant` if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// Where a linear or cosine schedule ends, as a share of the rate; 0 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr_end: Option<f64>,
 }
 
 /// `[train]`
@@ -135,6 +175,7 @@ impl Default for Config {
             strategy: StrategyConfig::default(),
             optimizer: OptimizerConfig::default(),
             train: TrainConfig::default(),
+            stage: Vec::new(),
         }
     }
 }
@@ -180,7 +221,19 @@ impl Default for StrategyConfig {
 
 impl Default for OptimizerConfig {
     fn default() -> Self {
-        OptimizerConfig { kind: "adam".into(), lr: 1e-3, lr_q: None, momentum: 0.0 }
+        OptimizerConfig {
+            kind: "adam".into(),
+            lr: 1e-3,
+            lr_q: None,
+            momentum: 0.0,
+            schedule: "constant".into(),
+            lr_end: 0.0,
+            loss: "mean".into(),
+            weight_decay: 0.0,
+            l1: 0.0,
+            clip_norm: 0.0,
+            average: 0.0,
+        }
     }
 }
 
@@ -205,4 +258,6 @@ pub const STRATEGIES: [&str; 2] = ["ws", "rws"];
 /// The optimisers.
 pub const OPTIMIZERS: [&str; 3] = ["adam", "sgd", "rmsprop"];
 pub(super) const PHI: [&str; 3] = ["wake", "sleep", "both"];
+pub(super) const SCHEDULES: [&str; 3] = ["constant", "linear", "cosine"];
+pub(super) const LOSSES: [&str; 2] = ["mean", "sum"];
 pub(super) const WEIGHTS: [&str; 2] = ["glorot", "glorot-over-fan-in"];

@@ -1,0 +1,118 @@
+//! Averages of the weights over the steps of a run.
+//!
+//! # Reference
+//! Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992; the
+//! exponential form is the usual one of the deep-learning literature.
+
+use burn::module::{ModuleMapper, ModuleVisitor, Param, RunningState};
+use burn::tensor::{Tensor, s};
+use helmholtz_core::Model;
+
+/// An exponential average of all weights of a model, which travels in the checkpoint.
+///
+/// Before step t = 0, 1, ... the weights w enter as `a ← d a + (1 - d) w` with
+/// d = min(decay, (1 + t) / (10 + t)), so that the first weights are soon forgotten. What a step
+/// does enters before the next one.
+#[derive(burn::module::Module, Debug)]
+pub struct Average {
+    /// All weights, one after the other: `[n]`.
+    weights: RunningState<Tensor<1>>,
+    #[module(skip)]
+    decay: f64,
+}
+
+impl Average {
+    /// Starts from the weights of `model`.
+    ///
+    /// # Panics
+    /// If the decay is not in [0, 1).
+    pub fn new<M: Model>(model: &M, decay: f64) -> Self {
+        assert!((0.0..1.0).contains(&decay), "a decay of {decay}");
+        Average { weights: RunningState::new(flat(model)), decay }
+    }
+
+    /// Takes in the weights that `model`, without autodiff, has before a step.
+    pub fn take_in<M: Model>(&self, model: &M, step: u64) {
+        let decay = self.decay.min((1.0 + step as f64) / (10.0 + step as f64));
+        let average = self.weights.value_sync().without_autodiff();
+        let average = average * decay + flat(model) * (1.0 - decay);
+        self.weights.update(Tensor::from_inner(average));
+        // At once, so that a checkpoint holds it and the next step sees it, on whichever thread.
+        let _ = self.weights.value_sync();
+    }
+
+    /// The model with the averaged weights.
+    pub fn of<M: Model>(&self, model: &M) -> M {
+        let weights = self.weights.value().without_autodiff();
+        model.clone().map(&mut Filler { weights, next: 0 })
+    }
+}
+
+fn flat<M: Model>(model: &M) -> Tensor<1> {
+    struct Gather(Vec<Tensor<1>>);
+    impl ModuleVisitor for Gather {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.push(param.val().detach().flatten(0, D - 1));
+        }
+    }
+    let mut gather = Gather(Vec::new());
+    model.visit(&mut gather);
+    Tensor::cat(gather.0, 0)
+}
+
+/// Gives each parameter its part of the flat weights, in the order of a visit.
+struct Filler {
+    weights: Tensor<1>,
+    next: usize,
+}
+
+impl ModuleMapper for Filler {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| {
+            let (start, dims) = (self.next, tensor.dims());
+            self.next += dims.iter().product::<usize>();
+            self.weights.clone().slice(s![start..self.next]).reshape(dims)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::Module;
+    use burn::tensor::Device;
+    use helmholtz_core::Key;
+    use helmholtz_directed::{Sbn, StackConfig};
+
+    use super::*;
+
+    fn model(seed: u64) -> Sbn {
+        StackConfig::new(3, vec![2]).init(None, Key::new(seed), &Device::flex()).unwrap()
+    }
+
+    fn weights(model: &Sbn) -> Vec<f32> {
+        flat(model).into_data().try_to_vec().unwrap()
+    }
+
+    #[test]
+    fn the_average_is_the_exponential_one_with_a_short_memory_at_first() {
+        let [start, a, b] = [0, 1, 2].map(model);
+        let average = Average::new(&start, 0.15);
+        average.take_in(&a, 0); // d = 1 / 10
+        average.take_in(&b, 1); // d = min(0.15, 2 / 11)
+        let found = weights(&average.of(&start));
+        let [start, a, b] = [&start, &a, &b].map(weights);
+        for (i, found) in found.into_iter().enumerate() {
+            let first = 0.1 * start[i] + 0.9 * a[i];
+            let expected = 0.15 * first + 0.85 * b[i];
+            assert!((found - expected).abs() < 1e-6, "weight {i}: {found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn a_model_of_the_average_keeps_the_identity_of_its_parameters() {
+        let model = model(0);
+        let average = Average::new(&model, 0.9);
+        assert_eq!(weights(&average.of(&model)), weights(&model));
+        assert_eq!(average.of(&model).num_params(), model.num_params());
+    }
+}
