@@ -3,9 +3,11 @@
 mod bench;
 mod ci;
 mod exit;
+mod reproduce;
 mod tidy;
 mod workspace;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -28,15 +30,27 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Bench(bench::Bench),
+    Reproduce(reproduce::Reproduce),
     Ci(ci::Ci),
     Tidy(tidy::Tidy),
+    /// The program itself, so that a row can be run without a second build.
+    #[command(hide = true, disable_help_flag = true)]
+    Helmholtz {
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(bench) => bench.run(),
+        Command::Reproduce(reproduce) => reproduce.run(),
         Command::Ci(ci) => ci.run(),
         Command::Tidy(tidy) => tidy.run(),
+        Command::Helmholtz { args } => {
+            return helmholtz_cli::main_with(std::iter::once("helmholtz".into()).chain(args));
+        }
     };
     exit::code(result)
 }

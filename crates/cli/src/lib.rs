@@ -30,13 +30,19 @@ pub mod picture;
 pub mod report;
 pub mod run_folder;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let args = args::Args::parse();
+    main_with(std::env::args_os())
+}
+
+/// Runs a command line; its first word is the program's name.
+pub fn main_with(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = args::Args::parse_from(words);
     log::start();
     match commands::run(args) {
         Ok(code) => code,

@@ -1,0 +1,258 @@
+//! The pages of results, and the list of rows.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::Tier;
+use super::judge::judge;
+use super::papers::{PAPERS, Paper};
+use super::row::{Row, Source};
+use super::rows::ROWS;
+use super::rows::best::SETS;
+use super::store::{Finished, Store, write as write_file};
+
+/// What `list` prints.
+pub(crate) fn list() -> String {
+    let mut text = String::new();
+    for row in &ROWS {
+        let reported = reported(row);
+        let (id, data) = (row.id, row.data);
+        let _ = writeln!(text, "{id:<32} {data:<20} {:<28} {:<36} {reported}", row.model, row.strategy);
+        let _ = writeln!(
+            text,
+            "{:32} {}, {}; paper: about {} min of one core a seed; small: {} epochs; {}",
+            "", row.paper, row.table, row.minutes, row.small_epochs, row.config
+        );
+    }
+    text
+}
+
+fn reported(row: &Row) -> String {
+    match row.reported.nll {
+        Some(nll) => format!("{nll:.2} ({})", row.reported.source.tag()),
+        None => "none".to_owned(),
+    }
+}
+
+/// Writes a page for each paper and one with all rows.
+pub(crate) fn write(folder: &Path, store: &Store) -> anyhow::Result<()> {
+    for paper in &PAPERS {
+        write_file(&folder.join(format!("{}.md", paper.key)), &page(paper, store)?)?;
+    }
+    write_file(&folder.join("README.md"), &overview(store)?)
+}
+
+/// A result with its row.
+type Entry<'a> = (&'a Row, Option<&'a Finished>);
+
+/// Rows of one protocol: two never share a table.
+struct Table<'a> {
+    data: &'static str,
+    rows: Vec<Entry<'a>>,
+}
+
+impl<'a> Table<'a> {
+    /// A table of rows, which must be of one protocol.
+    fn new(rows: Vec<Entry<'a>>) -> anyhow::Result<Self> {
+        let data = rows.first().map_or("", |(row, _)| row.data);
+        let mut protocols: Vec<&str> =
+            rows.iter().filter_map(|(_, finished)| Some(finished.as_ref()?.protocol.as_str())).collect();
+        protocols.dedup();
+        anyhow::ensure!(
+            rows.iter().all(|(row, _)| row.data == data) && protocols.len() <= 1,
+            "results under different protocols in one table: {data}, {}",
+            protocols.join(", ")
+        );
+        Ok(Table { data, rows })
+    }
+
+    fn markdown(&self) -> String {
+        let mut text = String::from(
+            "| row | model | strategy | ours | spread over seeds | ± rows | ± samples, K | reported | verdict |\n\
+             | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        );
+        for (row, finished) in &self.rows {
+            let (id, model, strategy, reported) = (row.id, row.model, row.strategy, reported(row));
+            let _ = match finished {
+                Some(found) => writeln!(
+                    text,
+                    "| `{id}` | {model} | {strategy} | {:.2} | {} | {:.2} | {:.3}, {} | {reported} | {} |",
+                    found.mean(),
+                    found.seed_spread().map_or("one seed".to_owned(), |spread| format!(
+                        "{spread:.2} of {}",
+                        found.seeds.len()
+                    )),
+                    found.se_rows(),
+                    found.se_mc(),
+                    found.seeds.iter().map(|seed| seed.k).max().unwrap_or_default(),
+                    judge(row, found)
+                ),
+                None => writeln!(text, "| `{id}` | {model} | {strategy} | not run | | | | {reported} | |"),
+            };
+        }
+        text
+    }
+}
+
+/// The tables of some rows, one for each protocol, in the order of the rows.
+fn tables<'a>(rows: impl Iterator<Item = Entry<'a>>) -> anyhow::Result<Vec<Table<'a>>> {
+    let mut by_data: Vec<Vec<Entry<'a>>> = Vec::new();
+    for entry in rows {
+        match by_data.iter_mut().find(|rows| rows[0].0.data == entry.0.data) {
+            Some(rows) => rows.push(entry),
+            None => by_data.push(vec![entry]),
+        }
+    }
+    by_data.into_iter().map(Table::new).collect()
+}
+
+fn page(paper: &Paper, store: &Store) -> anyhow::Result<String> {
+    let mut text = format!(
+        "# {}: {}\n\n{}. NLL of the test split in nats per example, means over seeds; written by `cargo xtask reproduce`.\n",
+        paper.authors, paper.title, paper.venue
+    );
+    let rows = || ROWS.iter().filter(|row| row.paper == paper.key);
+    for table in tables(rows().map(|row| (row, store.get(row.id, Tier::Paper))))? {
+        let _ = write!(text, "\n## {}\n\n{}", table.data, table.markdown());
+        for (row, finished) in &table.rows {
+            let _ = write!(text, "\n### `{}`\n\n- {}: {}.\n", row.id, row.table, reported_in_words(row));
+            let _ = writeln!(text, "- Config: [{0}](../{0}) {1}", row.config, row.flags.join(" "));
+            let _ = writeln!(text, "- {}", row.choices);
+            let _ = writeln!(text, "- Tolerance {} nats: {}.", row.tolerance, row.why);
+            if let Some(found) = finished {
+                describe(&mut text, row, found);
+            }
+        }
+    }
+    let small: Vec<Entry<'_>> =
+        rows().filter_map(|row| Some((row, Some(store.get(row.id, Tier::Small)?)))).collect();
+    if !small.is_empty() {
+        let _ = write!(text, "\n## Tier small, not judged\n");
+        for table in tables(small.into_iter())? {
+            let _ = write!(text, "\n{}:\n\n{}", table.data, table.markdown());
+        }
+    }
+    Ok(text)
+}
+
+fn reported_in_words(row: &Row) -> String {
+    let source = row.reported.source;
+    match row.reported.nll {
+        Some(nll) => {
+            let note = if source == Source::Recalled { "recalled, not verified" } else { source.note() };
+            format!("{nll:.2}, {}; {}: {note}", row.reported.measured, source.tag())
+        }
+        None => "no published number".to_owned(),
+    }
+}
+
+fn describe(text: &mut String, row: &Row, found: &Finished) {
+    let seeds: Vec<String> = found
+        .seeds
+        .iter()
+        .map(|seed| {
+            format!(
+                "{:.3} (validation {:.3}, {} epochs, {:.0} s)",
+                seed.nll, seed.valid_nll, seed.epochs, seed.train_seconds
+            )
+        })
+        .collect();
+    let _ = writeln!(text, "- Seeds: {}.", seeds.join("; "));
+    let _ = writeln!(
+        text,
+        "- Expected to be {:.3} too high by its samples; effective sample size {:.2} % of K.",
+        found.bias_mc(),
+        100.0 * found.seeds.iter().map(|seed| seed.ess).sum::<f64>() / found.seeds.len() as f64
+    );
+    let _ = writeln!(
+        text,
+        "- {}, data_sha256 `{}`, commit {}, device {}, {:.0} s of training in all.",
+        found.protocol,
+        found.data_sha256,
+        found.commit,
+        found.device,
+        found.seconds()
+    );
+    if matches!(judge(row, found), super::judge::Verdict::Short(_)) {
+        let _ = writeln!(text, "- Suspected cause: {}", row.suspect);
+    }
+}
+
+fn overview(store: &Store) -> anyhow::Result<String> {
+    let mut text = String::from(
+        "# Results\n\n\
+         Every row is one command, `cargo xtask reproduce ID`, and every number below was written by it.\n\
+         NLL of the test split in nats per example; means over seeds.\n\
+         PASS: at or below the published value plus twice our Monte Carlo error; NEAR: within the row's tolerance above it; SHORT: beyond; \
+         a dash: the published value is recalled, second-hand or of another quantity, and only shown.\n\
+         The spread over seeds and the standard error over rows are shown, never judged by.\n\n",
+    );
+    let pages: Vec<String> =
+        PAPERS.iter().map(|paper| format!("[{}]({}.md)", paper.title, paper.key)).collect();
+    let _ = writeln!(text, "By paper: {}.", pages.join(", "));
+    for table in tables(ROWS.iter().map(|row| (row, store.get(row.id, Tier::Paper))))? {
+        let _ = write!(text, "\n## {}\n\n{}", table.data, table.markdown());
+    }
+    let _ = write!(
+        text,
+        "\n## Best\n\nFor each set the candidate with the lowest validation NLL among the rows above, and its test NLL.\n\n\
+         | data | lowest here | by | recipe | lowest published | by |\n| --- | --- | --- | --- | --- | --- |\n"
+    );
+    for set in &SETS {
+        let published = set.published.map_or("-".to_owned(), |nll| format!("{nll:.2}"));
+        let candidates = ROWS.iter().filter(|row| row.data == set.data);
+        let found = candidates.filter_map(|row| Some((row, store.get(row.id, Tier::Paper)?)));
+        let best = found.min_by(|(_, a), (_, b)| a.valid_mean().total_cmp(&b.valid_mean()));
+        let _ = match best {
+            Some((row, found)) => writeln!(
+                text,
+                "| {} | {:.2} | `{}` | [{2}](../{}) | {published} | {} |",
+                set.data,
+                found.mean(),
+                row.id,
+                row.config,
+                set.by
+            ),
+            None => writeln!(text, "| {} | not run | | | {published} | {} |", set.data, set.by),
+        };
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::store::tests::finished;
+    use super::*;
+
+    #[test]
+    fn two_protocols_never_share_a_table() {
+        let dna = finished(&[90.0]);
+        let other = Finished { protocol: "uci/dna@2".to_owned(), ..dna.clone() };
+        let row = ROWS.iter().find(|row| row.data == "uci/dna").unwrap();
+        let adult = ROWS.iter().find(|row| row.data == "uci/adult").unwrap();
+        assert!(Table::new(vec![(row, Some(&dna)), (row, None)]).is_ok());
+        for rows in [vec![(row, Some(&dna)), (row, Some(&other))], vec![(row, None), (adult, None)]] {
+            let error = Table::new(rows).err().unwrap().to_string();
+            assert!(error.contains("different protocols"), "{error}");
+        }
+    }
+
+    #[test]
+    fn pages_show_what_was_found_and_what_was_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        let row = ROWS.iter().find(|row| row.id == "uci-dna-rws-sbn").unwrap();
+        store.put(row, Tier::Paper, finished(&[90.7, 90.9])).unwrap();
+        write(dir.path(), &store).unwrap();
+        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        let line = "| `uci-dna-rws-sbn` | sbn 180-150-10 | rws, wake-phi, K = 10 | 90.80 | 0.14 of 2 | 0.20 | 0.021, 1000 | 90.63 (quoted) | NEAR |";
+        assert!(read("README.md").contains(line), "{}", read("README.md"));
+        assert!(read("bornschein2015.md").contains(line));
+        assert!(
+            read("README.md")
+                .contains("| `uci-adult-rws-sbn` | sbn 123-100-20-5 | rws, wake-phi, K = 10 | not run |")
+        );
+        assert!(read("README.md").contains("| uci/dna | 90.80 | `uci-dna-rws-sbn` |"));
+        assert!(list().contains("uci-web-rws-sbn"));
+    }
+}

@@ -1,0 +1,31 @@
+//! The papers whose rows are reproduced.
+
+/// A paper.
+pub(crate) struct Paper {
+    /// What rows call it, and the name of its page.
+    pub(crate) key: &'static str,
+    pub(crate) authors: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) venue: &'static str,
+}
+
+pub(crate) const PAPERS: [Paper; 3] = [
+    Paper {
+        key: "bornschein2015",
+        authors: "J. Bornschein and Y. Bengio",
+        title: "Reweighted wake-sleep",
+        venue: "ICLR 2015, arXiv:1406.2751",
+    },
+    Paper {
+        key: "mnih2016",
+        authors: "A. Mnih and D. Rezende",
+        title: "Variational inference for Monte Carlo objectives",
+        venue: "ICML 2016, arXiv:1602.06725",
+    },
+    Paper {
+        key: "mnih2014",
+        authors: "A. Mnih and K. Gregor",
+        title: "Neural variational inference and learning in belief networks",
+        venue: "ICML 2014, arXiv:1402.0030",
+    },
+];

@@ -1,0 +1,209 @@
+//! What has been found so far: a JSON file for each paper.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use super::Tier;
+use super::papers::PAPERS;
+use super::row::Row;
+
+/// A row that was run, all its seeds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Finished {
+    /// `smoke`, `small` or `paper`.
+    pub(crate) tier: String,
+    /// `id@version` of the data.
+    pub(crate) protocol: String,
+    /// Hash of the data's values.
+    pub(crate) data_sha256: String,
+    /// Config file, and flags beside it.
+    pub(crate) config: String,
+    /// The commit that it was run at.
+    pub(crate) commit: String,
+    /// The device.
+    pub(crate) device: String,
+    /// One for each seed.
+    pub(crate) seeds: Vec<Seed>,
+    /// Seconds that the command took for it, what was found finished excepted.
+    pub(crate) wall_seconds: f64,
+}
+
+/// One training and its evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Seed {
+    pub(crate) seed: u64,
+    /// NLL of the test split.
+    pub(crate) nll: f64,
+    /// NLL of the validation split, which the best epoch was chosen by.
+    pub(crate) valid_nll: f64,
+    pub(crate) se_rows: f64,
+    pub(crate) se_mc: f64,
+    pub(crate) bias_mc: f64,
+    /// Mean effective sample size, as a share of K.
+    pub(crate) ess: f64,
+    /// Samples of the evaluation.
+    pub(crate) k: u64,
+    pub(crate) epochs: u64,
+    pub(crate) train_seconds: f64,
+}
+
+impl Finished {
+    fn over_seeds(&self, of: impl Fn(&Seed) -> f64) -> f64 {
+        self.seeds.iter().map(of).sum::<f64>() / self.seeds.len() as f64
+    }
+
+    /// Mean test NLL over the seeds.
+    pub(crate) fn mean(&self) -> f64 {
+        self.over_seeds(|seed| seed.nll)
+    }
+
+    /// Mean validation NLL over the seeds.
+    pub(crate) fn valid_mean(&self) -> f64 {
+        self.over_seeds(|seed| seed.valid_nll)
+    }
+
+    /// Standard deviation over the seeds; none of one.
+    pub(crate) fn seed_spread(&self) -> Option<f64> {
+        let (n, mean) = (self.seeds.len() as f64, self.mean());
+        let sum: f64 = self.seeds.iter().map(|seed| (seed.nll - mean).powi(2)).sum();
+        (n > 1.0).then(|| (sum / (n - 1.0)).sqrt())
+    }
+
+    /// Standard error over the test rows, which the seeds share: their mean.
+    pub(crate) fn se_rows(&self) -> f64 {
+        self.over_seeds(|seed| seed.se_rows)
+    }
+
+    /// Monte Carlo error of the mean: the seeds' are independent.
+    pub(crate) fn se_mc(&self) -> f64 {
+        self.seeds.iter().map(|seed| seed.se_mc.powi(2)).sum::<f64>().sqrt() / self.seeds.len() as f64
+    }
+
+    /// How much too high the mean is expected to be.
+    pub(crate) fn bias_mc(&self) -> f64 {
+        self.over_seeds(|seed| seed.bias_mc)
+    }
+
+    /// Seconds of training, all seeds together.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.seeds.iter().map(|seed| seed.train_seconds).sum()
+    }
+}
+
+/// Results by paper, then by `row tier`.
+pub(crate) struct Store {
+    folder: PathBuf,
+    papers: BTreeMap<&'static str, BTreeMap<String, Finished>>,
+}
+
+impl Store {
+    /// Reads what there is.
+    pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
+        let mut papers = BTreeMap::new();
+        for paper in &PAPERS {
+            let path = folder.join(format!("{}.json", paper.key));
+            let rows = match fs::read_to_string(&path) {
+                Ok(text) => serde_json::from_str(&text).with_context(|| {
+                    format!("{}: not what was written there; move it away", path.display())
+                })?,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+                Err(error) => return Err(error).with_context(|| path.display().to_string()),
+            };
+            papers.insert(paper.key, rows);
+        }
+        Ok(Store { folder: folder.to_owned(), papers })
+    }
+
+    /// The result of a row at a tier.
+    pub(crate) fn get(&self, id: &str, tier: Tier) -> Option<&Finished> {
+        self.papers.values().find_map(|rows| rows.get(&key(id, tier)))
+    }
+
+    /// Keeps a result. Those of tier `smoke` are of no interest later, and not kept.
+    pub(crate) fn put(&mut self, row: &Row, tier: Tier, finished: Finished) -> anyhow::Result<()> {
+        if tier == Tier::Smoke {
+            return Ok(());
+        }
+        let rows = self.papers.entry(row.paper).or_default();
+        rows.insert(key(row.id, tier), finished);
+        let text = serde_json::to_string_pretty(rows)?;
+        write(&self.folder.join(format!("{}.json", row.paper)), &(text + "\n"))
+    }
+}
+
+fn key(id: &str, tier: Tier) -> String {
+    format!("{id} {}", tier.name())
+}
+
+/// Writes a file as a whole.
+pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        fs::create_dir_all(folder)?;
+        let file = tempfile::NamedTempFile::new_in(folder)?;
+        fs::write(file.path(), text)?;
+        // What a temporary file may not be read by others for does not hold for results.
+        #[cfg(unix)]
+        fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| path.display().to_string())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::super::rows::ROWS;
+    use super::*;
+
+    pub(crate) fn finished(nlls: &[f64]) -> Finished {
+        let seed = |(i, nll): (usize, &f64)| Seed {
+            seed: i as u64,
+            nll: *nll,
+            valid_nll: nll + 0.5,
+            se_rows: 0.2,
+            se_mc: 0.03,
+            bias_mc: 0.01,
+            ess: 0.1,
+            k: 1000,
+            epochs: 5,
+            train_seconds: 10.0,
+        };
+        Finished {
+            tier: "paper".into(),
+            protocol: "uci/dna@1".into(),
+            data_sha256: "0".into(),
+            config: "c.toml".into(),
+            commit: "1".into(),
+            device: "flex".into(),
+            seeds: nlls.iter().enumerate().map(seed).collect(),
+            wall_seconds: 30.0,
+        }
+    }
+
+    #[test]
+    fn seeds_make_a_mean_a_spread_and_an_error() {
+        let three = finished(&[90.0, 91.0, 92.0]);
+        assert_eq!((three.mean(), three.seed_spread(), three.seconds()), (91.0, Some(1.0), 30.0));
+        assert!((three.se_mc() - 0.03 / 3f64.sqrt()).abs() < 1e-12);
+        assert_eq!(finished(&[90.0]).seed_spread(), None);
+    }
+
+    #[test]
+    fn results_are_there_when_the_store_is_opened_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let row = &ROWS[0];
+        let mut store = Store::open(dir.path()).unwrap();
+        store.put(row, Tier::Paper, finished(&[90.0, 91.0])).unwrap();
+        store.put(row, Tier::Smoke, finished(&[1.0])).unwrap();
+        let again = Store::open(dir.path()).unwrap();
+        assert_eq!(again.get(row.id, Tier::Paper), Some(&finished(&[90.0, 91.0])));
+        assert_eq!(again.get(row.id, Tier::Smoke), None);
+        fs::write(dir.path().join(format!("{}.json", row.paper)), "{").unwrap();
+        assert!(Store::open(dir.path()).is_err());
+    }
+}

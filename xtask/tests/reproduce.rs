@@ -1,0 +1,95 @@
+//! The rows of `cargo xtask reproduce` through the real program.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+fn reproduce(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.arg("reproduce").args(args);
+    for (flag, name) in [("--results", "results"), ("--runs", "runs")] {
+        command.arg(flag).arg(folder.join(name));
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn every_row_runs_at_tier_smoke() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = reproduce(folder.path(), &["all", "--tier", "smoke", "--json"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = found["rows"].as_array().unwrap();
+    let list = Command::new(env!("CARGO_BIN_EXE_xtask")).args(["reproduce", "list"]).output().unwrap();
+    let listed = String::from_utf8(list.stdout).unwrap();
+    let listed: Vec<&str> = listed.lines().filter(|line| !line.starts_with(' ')).collect();
+    assert_eq!(rows.len(), listed.len());
+    for (row, line) in rows.iter().zip(listed) {
+        assert!(line.starts_with(row["id"].as_str().unwrap()), "{line}");
+        assert_eq!((row["verdict"].as_str(), row["tier"].as_str()), (Some("ran"), Some("smoke")));
+        let nll = row["ours"].as_f64().unwrap();
+        assert!(nll.is_finite() && nll > 0.0, "{row}");
+    }
+    assert!(!folder.path().join("results").exists(), "the plumbing leaves no results");
+}
+
+#[test]
+fn missing_data_are_named_and_unknown_rows_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = folder.path().join("nowhere");
+    let nowhere = nowhere.to_str().unwrap();
+    let output = reproduce(folder.path(), &["uci-web-rws-sbn", "--data-dir", nowhere]).output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for part in ["uci/web@1 needs", "web.train.data.gz", "uci-web-rws-sbn: the data are missing"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let output = reproduce(folder.path(), &["uci-wep-rws-sbn"]).output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("did you mean `uci-web-rws-sbn`?"), "{text}");
+}
+
+#[test]
+fn a_row_that_was_killed_goes_on_where_it_stopped_and_a_finished_one_is_not_run_again() {
+    // In one folder, for the draws of an evaluation depend on the id of its data, here a path.
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // A row of random data that takes a few seconds: two seeds of the smallest model at tier smoke.
+    let args = ["mnist-rws-sbn-200-k50", "--tier", "smoke", "--seeds", "2", "--json"];
+    let first = reproduce(folder, &args).output().unwrap();
+    assert!(first.status.success(), "{}", stderr(&first));
+    fs::remove_dir_all(folder.join("runs")).unwrap();
+
+    let mut child = reproduce(folder, &args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let run = folder.join("runs/mnist-rws-sbn-200-k50-smoke");
+    let started = Instant::now();
+    while !run.join("seed-0/metrics.jsonl").exists() {
+        assert!(started.elapsed() < Duration::from_secs(60), "the row makes no progress");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Its own programs may live on for a moment.
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(!run.join("seed-0.json").exists(), "the row was killed before a seed was done");
+    let second = reproduce(folder, &args).output().unwrap();
+    assert!(second.status.success(), "{}", stderr(&second));
+    let ours =
+        |output: &Output| serde_json::from_slice::<Value>(&output.stdout).unwrap()["rows"][0]["ours"].clone();
+    assert_eq!(ours(&first), ours(&second));
+
+    let started = Instant::now();
+    let third = reproduce(folder, &args).output().unwrap();
+    assert!(third.status.success() && !stderr(&third).contains("training"), "{}", stderr(&third));
+    assert_eq!(ours(&first), ours(&third));
+    assert!(fs::read_dir(&run).unwrap().count() > 4 && started.elapsed() < Duration::from_secs(20));
+}
