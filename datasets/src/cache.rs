@@ -57,8 +57,11 @@ impl Cache {
     pub(crate) fn read(&self, path: &Path, wanted: &Wanted) -> Result<(Split, [u8; 32]), DataError> {
         let format = Format::of(path)?;
         let (source, length) = source::hash(path)?;
-        let text = matches!(format, Format::Text(_) | Format::Csv | Format::Libsvm);
-        let Some(copy) = self.copy_of(path).filter(|_| text && length >= MIN_FILE) else {
+        // A copy knows nothing of named arrays; the parser says what is wrong with one.
+        let text = wanted.array.is_none() && matches!(format, Format::Text(_) | Format::Csv | Format::Libsvm);
+        let width =
+            wanted.expected.as_ref().filter(|_| format == Format::Libsvm).map(|expected| expected.width);
+        let Some(copy) = self.copy_of(path, width).filter(|_| text && length >= MIN_FILE) else {
             return Ok((formats::read(path, wanted)?, source));
         };
         match load(&copy, &source) {
@@ -79,12 +82,14 @@ impl Cache {
         Ok((split, source))
     }
 
-    /// The copy of a file, named after the file and its folder.
-    fn copy_of(&self, path: &Path) -> Option<PathBuf> {
+    /// The copy of a file, named after the file and its folder; and after the width, where it is the
+    /// protocol's and not the file's own.
+    fn copy_of(&self, path: &Path, width: Option<usize>) -> Option<PathBuf> {
         let whole = fs::canonicalize(path).ok()?;
         let place = hex(&Sha256::digest(whole.as_os_str().as_encoded_bytes())[..8]);
         let name = whole.file_name()?.to_string_lossy().into_owned();
-        Some(self.0.as_ref()?.join(format!("{name}.{place}.bits")))
+        let width = width.map(|width| format!(".{width}")).unwrap_or_default();
+        Some(self.0.as_ref()?.join(format!("{name}.{place}{width}.bits")))
     }
 }
 
@@ -206,7 +211,7 @@ mod tests {
         let wanted = Wanted::default();
         fs::write(&path, text("1 1 1 1 0 0 0 0")).unwrap();
         let (parsed, source) = cache.read(&path, &wanted).unwrap();
-        let copy = cache.copy_of(&path).unwrap();
+        let copy = cache.copy_of(&path, None).unwrap();
         assert!(matches!(load(&copy, &source), Ok(split) if split == parsed));
         assert_eq!(cache.read(&path, &wanted).unwrap(), (parsed.clone(), source));
 
@@ -223,7 +228,7 @@ mod tests {
         let (path, cache) = (dir.path().join("a.amat"), Cache::at(dir.path()));
         fs::write(&path, text("1 1 1 1 0 0 0 0")).unwrap();
         let (parsed, source) = cache.read(&path, &Wanted::default()).unwrap();
-        let copy = cache.copy_of(&path).unwrap();
+        let copy = cache.copy_of(&path, None).unwrap();
         let whole = fs::read(&copy).unwrap();
         for place in [0, 20, 50, 58, 66, HEADER, whole.len() / 2, whole.len() - 1] {
             let mut bytes = whole.clone();
@@ -245,10 +250,17 @@ mod tests {
         let (parsed, _) = cache.read(&path, &Wanted::default()).unwrap();
         assert_eq!(parsed.labels().unwrap()[..2], [1, -1]);
         assert_eq!(cache.read(&path, &Wanted::default()).unwrap().0, parsed);
+        // As wide as a protocol has it, and again as wide as the file names.
+        let expected = crate::formats::Expected { protocol: "a@1".into(), rows: parsed.rows(), width: 20 };
+        let wide = Wanted { expected: Some(expected), ..Wanted::default() };
+        for _ in 0..2 {
+            assert_eq!(cache.read(&path, &wide).unwrap().0.width(), 20);
+            assert_eq!(cache.read(&path, &Wanted::default()).unwrap().0.width(), 16);
+        }
         let small = dir.path().join("b.amat");
         fs::write(&small, "0 1\n").unwrap();
         cache.read(&small, &Wanted::default()).unwrap();
-        assert!(!cache.copy_of(&small).unwrap().exists());
+        assert!(!cache.copy_of(&small, None).unwrap().exists());
     }
 
     #[test]

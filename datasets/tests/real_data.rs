@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::io::{Cursor, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use helmholtz_datasets::{DataError, DataSet, Kind, Split, SplitName, catalogue, facts, load};
+use helmholtz_datasets::{
+    Cache, DataError, DataSet, Kind, Places, Split, SplitName, catalogue, facts, load_from,
+};
 
 fn data_dir() -> PathBuf {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
@@ -30,6 +32,11 @@ fn catalogued_files_hold_the_values_of_their_protocols() {
         assert!(entry.sha256.is_none_or(|known| known == set.data_sha256), "{}", entry.id);
         assert!(set.files.iter().all(|file| file.original != Some(false)), "{:?}", set.files);
     }
+}
+
+/// Loads a set without leaving anything in the user's cache.
+fn load(id: &str, data_dir: Option<&Path>) -> Result<DataSet, DataError> {
+    load_from(id, &Places { data_dir: data_dir.map(Path::to_owned), cache: Cache::off() })
 }
 
 /// A set, or nothing and a word about it where its files are not at hand.

@@ -49,6 +49,11 @@ fn main() -> ExitCode {
         Command::Ci(ci) => ci.run(),
         Command::Tidy(tidy) => tidy.run(),
         Command::Helmholtz { args } => {
+            // Who started this holds the other end: when that is gone, so is what this is for.
+            std::thread::spawn(|| {
+                let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+                std::process::exit(130);
+            });
             return helmholtz_cli::main_with(std::iter::once("helmholtz".into()).chain(args));
         }
     };

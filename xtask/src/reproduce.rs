@@ -11,13 +11,13 @@ mod store;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
+use helmholtz_cli::error::known;
 use serde_json::json;
 
 use crate::exit::{UserError, print, progress};
 use crate::workspace;
-use judge::judge;
+use judge::{Verdict, judge};
 use row::Row;
 use rows::ROWS;
 use seeds::{Missing, Seeds};
@@ -33,13 +33,14 @@ use store::{Finished, Store};
 /// - PASS: at or below the published value plus twice our Monte Carlo error;
 /// - NEAR: above that, within the tolerance;
 /// - SHORT: beyond the tolerance;
+/// - UNSURE: our Monte Carlo error is more than a tenth of the tolerance;
 /// - a dash: the published value is recalled, second-hand or of another quantity, and only shown.
 ///
 /// Results go to results/: a page and a JSON file for each paper, and README.md with all rows. What
 /// was cut short goes on where it stopped; finished rows are not run again without --again.
 ///
-/// Exit codes: 0 done, whatever the verdicts; 1 a row is SHORT or failed; 2 a row is not known or
-/// its data are missing.
+/// Exit codes: 0 done; 1 a row is SHORT or failed; 2 a row is not known, its data are missing, or its
+/// results are of another config.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Reproduce {
@@ -101,66 +102,93 @@ impl Reproduce {
         let chosen = chosen(&self.ids)?;
         let results = self.results.clone().unwrap_or_else(|| workspace::root().join("results"));
         let mut store = Store::open(&results)?;
-        let (mut rows, mut missing, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut rows, mut failed, mut exit) = (Vec::new(), Vec::new(), Exit::Done);
         for row in chosen {
             match self.one(row, &mut store) {
                 Ok(finished) => {
-                    progress(&format!("{}: {}", row.id, judge(row, &finished)));
+                    let verdict = judge(row, &finished);
+                    progress(&format!("{}: {:.3}, {verdict}", row.id, finished.mean()));
+                    if matches!(verdict, Verdict::Short(_)) {
+                        exit = exit.max(Exit::Failed);
+                        failed.push(format!("{} is {verdict}", row.id));
+                    }
                     rows.push(to_json(row, &finished));
                 }
-                Err(error) if error.is::<Missing>() => {
-                    progress(&format!("{}: {error:#}", row.id));
-                    missing.push(row.id);
-                }
                 Err(error) => {
-                    progress(&format!("{}: failed: {error:#}", row.id));
-                    failed.push(row.id);
+                    progress(&format!("{}: {error:#}", row.id));
+                    let of_the_user = error.is::<Missing>() || error.is::<UserError>();
+                    exit = exit.max(if of_the_user { Exit::User } else { Exit::Failed });
+                    let what = if error.is::<Missing>() { "lacks its data" } else { "failed" };
+                    failed.push(format!("{} {what}", row.id));
                 }
             }
-        }
-        if self.tier != Tier::Smoke {
-            pages::write(&results, &store)?;
         }
         if self.json {
             print(&format!("{}\n", json!({"rows": rows})))?;
         }
-        if !missing.is_empty() {
-            return Err(UserError(format!("{}: the data are missing, see above", missing.join(", "))).into());
+        if self.tier != Tier::Smoke {
+            // As they are now: other processes may have added to them.
+            pages::write(&results, &Store::open(&results)?)?;
         }
-        let short = rows.iter().filter(|row| row["verdict"].as_str().is_some_and(|v| v.starts_with("SHORT")));
-        let short: Vec<&str> = short.filter_map(|row| row["id"].as_str()).collect();
-        anyhow::ensure!(failed.is_empty(), "{}: failed, see above", failed.join(", "));
-        anyhow::ensure!(short.is_empty(), "{}: SHORT of the published value", short.join(", "));
-        Ok(())
+        let failed = failed.join("; ");
+        match exit {
+            Exit::Done => Ok(()),
+            Exit::User => Err(UserError(format!("{failed}: see above")).into()),
+            Exit::Failed => anyhow::bail!("{failed}: see above"),
+        }
     }
 
     /// Runs a row, or finds its result.
     fn one(&self, row: &'static Row, store: &mut Store) -> anyhow::Result<Finished> {
-        let seeds = self.seeds.unwrap_or(if self.tier == Tier::Paper { 3 } else { 1 });
-        if seeds == 0 {
-            return Err(UserError("--seeds 0: at least one".to_owned()).into());
-        }
-        let known = store.get(row.id, self.tier).filter(|known| known.seeds.len() as u64 >= seeds);
-        if let Some(known) = known.filter(|_| !self.again) {
-            return Ok(known.clone());
-        }
         let runs = self.runs.clone().unwrap_or_else(|| workspace::root().join("runs/reproduce"));
-        let folder = runs.join(format!("{}-{}", row.id, self.tier.name()));
         let seeds = Seeds {
             row,
             tier: self.tier,
-            seeds,
+            seeds: self.seeds.unwrap_or(if self.tier == Tier::Paper { 3 } else { 1 }),
             device: &self.device,
             data_dir: self.data_dir.as_deref(),
-            folder,
-            again: self.again,
+            folder: runs.join(format!("{}-{}", row.id, self.tier.name())),
         };
+        if seeds.seeds == 0 {
+            return Err(UserError("--seeds 0: at least one".to_owned()).into());
+        }
+        let resolved = seeds.resolved()?;
+        let known = store.get(row.id, self.tier);
+        if let Some(known) = known.filter(|_| !self.again) {
+            let protocol = helmholtz_datasets::entry(row.data).map(|entry| entry.protocol());
+            if known.resolved != resolved || protocol.is_ok_and(|protocol| protocol != known.protocol) {
+                let text =
+                    "its result is of another config, device or version of the data; run it with --again";
+                return Err(UserError(text.to_owned()).into());
+            }
+            if known.seeds.len() as u64 >= seeds.seeds {
+                return Ok(known.clone());
+            }
+        }
+        seeds.check_data()?;
+        let fewer = known.is_some_and(|known| (known.seeds.len() as u64) > seeds.seeds);
+        if self.again && fewer {
+            return Err(UserError("--again with fewer --seeds than there are results of".to_owned()).into());
+        }
+        // What is left of a smoke run says nothing of the code as it is now.
+        if self.again || self.tier == Tier::Smoke && seeds.is_finished() {
+            seeds.put_aside()?;
+            store.forget(row, self.tier)?;
+        }
         let started = Instant::now();
-        let mut finished = seeds.run().with_context(|| format!("row {}", row.id))?;
+        let mut finished = seeds.run(&resolved)?;
         finished.wall_seconds = started.elapsed().as_secs_f64();
         store.put(row, self.tier, finished.clone())?;
         Ok(finished)
     }
+}
+
+/// How the command ends, the worst of its rows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Exit {
+    Done,
+    User,
+    Failed,
 }
 
 /// The rows that ids stand for.
@@ -178,27 +206,16 @@ fn chosen(ids: &[String]) -> anyhow::Result<Vec<&'static Row>> {
             }
         }
         if chosen.len() == before && !ROWS.iter().any(|row| matches(&row)) {
-            let nearest = ROWS.iter().max_by(|a, b| likeness(id, a.id).total_cmp(&likeness(id, b.id)));
-            let hint = nearest.map(|row| format!("; did you mean `{}`?", row.id)).unwrap_or_default();
-            return Err(
-                UserError(format!("there is no row `{id}`{hint} (`cargo xtask reproduce list`)")).into()
-            );
+            let ids: Vec<&str> = ROWS.iter().map(|row| row.id).collect();
+            return Err(UserError(format!("there is no row `{id}`; {}", known(id, &ids))).into());
         }
     }
     Ok(chosen)
 }
 
-/// The share of letter pairs that two ids have in common.
-fn likeness(a: &str, b: &str) -> f64 {
-    let pairs = |text: &str| text.as_bytes().windows(2).map(<[u8]>::to_vec).collect::<Vec<_>>();
-    let (a, b) = (pairs(a), pairs(b));
-    let common = a.iter().filter(|pair| b.contains(pair)).count();
-    2.0 * common as f64 / (a.len() + b.len()).max(1) as f64
-}
-
 fn to_json(row: &Row, finished: &Finished) -> serde_json::Value {
     json!({
-        "id": row.id, "verdict": judge(row, finished).to_string(), "confidence": row.reported.source.tag(),
+        "id": row.id, "verdict": judge(row, finished).word(), "confidence": row.reported.source.tag(),
         "ours": finished.mean(), "seed_spread": finished.seed_spread(), "se_rows": finished.se_rows(),
         "se_mc": finished.se_mc(), "reported": row.reported.nll, "tolerance": row.tolerance,
         "seeds": finished.seeds.len(), "tier": finished.tier, "seconds": finished.seconds(),

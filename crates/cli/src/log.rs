@@ -4,7 +4,7 @@
 //! `HELMHOLTZ_LOG` (`off`, `error`, `warn`, `info`, `debug`) sets what standard error shows.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -24,7 +24,13 @@ enum Journal {
 
 /// Starts to report; once in a process.
 pub(crate) fn start() {
-    let level = std::env::var("HELMHOLTZ_LOG").ok().and_then(|level| level.parse().ok());
+    let level = std::env::var("HELMHOLTZ_LOG").ok().and_then(|level| {
+        let known = level.parse().ok();
+        if known.is_none() {
+            eprintln!("warning: HELMHOLTZ_LOG={level}: unknown; known: off, error, warn, info, debug, trace");
+        }
+        known
+    });
     let own = |level| {
         let crates = ["helmholtz_cli", "helmholtz_datasets", "helmholtz_train"];
         crates.into_iter().fold(Targets::new(), |targets, name| targets.with_target(name, level))
@@ -32,6 +38,7 @@ pub(crate) fn start() {
     let shown = tracing_subscriber::fmt::layer()
         .without_time()
         .with_target(false)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
         .with_filter(own(level.unwrap_or(LevelFilter::WARN)));
     // Burn's learner reports every iteration at info level.

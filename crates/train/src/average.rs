@@ -35,7 +35,8 @@ impl Average {
     pub fn take_in<M: Model>(&self, model: &M, step: u64) {
         let decay = self.decay.min((1.0 + step as f64) / (10.0 + step as f64));
         let average = self.weights.value_sync().without_autodiff();
-        let average = average * decay + flat(model) * (1.0 - decay);
+        // Not as a sum of two products: d and 1 - d round apart, and what they lose adds up.
+        let average = average.clone() + (flat(model) - average) * (1.0 - decay);
         self.weights.update(Tensor::from_inner(average));
         // At once, so that a checkpoint holds it and the next step sees it, on whichever thread.
         let _ = self.weights.value_sync();
@@ -106,6 +107,15 @@ mod tests {
             let expected = 0.15 * first + 0.85 * b[i];
             assert!((found - expected).abs() < 1e-6, "weight {i}: {found} for {expected}");
         }
+    }
+
+    #[test]
+    fn a_long_memory_of_the_same_weights_loses_nothing() {
+        let [start, end] = [0, 1].map(model);
+        let average = Average::new(&start, 0.99);
+        (0..5000).for_each(|step| average.take_in(&end, step));
+        let (found, expected) = (weights(&average.of(&start)), weights(&end));
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?}");
     }
 
     #[test]

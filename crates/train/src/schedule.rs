@@ -47,7 +47,7 @@ impl Rate {
     }
 }
 
-/// The learning rate of a run of stages; past the last step it stays what it was.
+/// The learning rate of a run of stages; past the last step it stays at its end.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     /// The step that each stage ends before, and its rate.

@@ -71,7 +71,8 @@ impl<'a> Builder<'a> {
             return Err(DataError::RowLength { path: self.path.to_owned(), line, found, expected });
         }
         self.n_rows += 1;
-        if self.n_rows.saturating_mul(expected) > self.limits.values && self.expected.is_none() {
+        // A row counts even where it has no values besides its label.
+        if self.n_rows.saturating_mul(expected.max(1)) > self.limits.values && self.expected.is_none() {
             let (path, limit) = (self.path.to_owned(), self.limits.values);
             return Err(DataError::TooManyValues { path, limit, rows: self.n_rows - 1 });
         }

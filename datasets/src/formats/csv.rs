@@ -181,6 +181,7 @@ mod tests {
         let binary = Wanted { expected: Some(expected), ..Wanted::default() };
         let short = Wanted { limits: Limits { line: 10, ..Limits::default() }, ..Wanted::default() };
         let small = Wanted { limits: Limits { bytes: 10, ..Limits::default() }, ..Wanted::default() };
+        let few = Wanted { limits: Limits { values: 2, ..Limits::default() }, ..Wanted::default() };
         let free = Wanted::default();
         for (text, wanted, part) in [
             ("a,b\n0,1\n0,2\n", &free, "a.csv, line 3, column 2: found `2` where a number in [0, 1]"),
@@ -189,6 +190,7 @@ mod tests {
             ("0,,1\n", &free, "line 1, column 2: found ``"),
             ("label,b\nx,1\n", &free, "line 2, column 1: found `x` where an integer label"),
             ("a,b\n", &free, "holds no rows"),
+            ("label\n1\n2\n3\n", &few, "more than 2 values after 2 rows"),
             ("0,0.5\n", &binary, "found `0.5` where 0 or 1"),
             ("0,1\n0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0\n", &short, "longer than 10 bytes"),
             ("0,1\n\"0\n1\n0\n1\n0\n1\n0\n1\n0\n1\n0\n1\n0\n1\n", &short, "longer than 10 bytes"),

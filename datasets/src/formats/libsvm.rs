@@ -31,6 +31,15 @@ pub(crate) fn read(path: &Path, text: &mut impl BufRead, wanted: &Wanted) -> Res
         }
         let line = line.to_vec();
         examples.push(path, lines.n_lines, &line, expected)?;
+        // Rows count even where they name no value: each takes its place in memory.
+        let limit = wanted.limits.values;
+        if examples.ends.len() > limit || examples.named.len() > limit {
+            return Err(DataError::TooManyValues {
+                path: path.to_owned(),
+                limit,
+                rows: examples.ends.len() - 1,
+            });
+        }
     }
     examples.finish(path, wanted)
 }
@@ -178,6 +187,14 @@ mod tests {
             let error = read_text(text, &Wanted::default()).unwrap_err();
             assert!(error.contains(part), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn rows_without_values_are_bounded_as_well() {
+        let limits = crate::formats::Limits { values: 100, ..Default::default() };
+        let wanted = Wanted { limits, ..Wanted::default() };
+        let error = read_text(&"1\n".repeat(101), &wanted).unwrap_err();
+        assert!(error.contains("more than 100 values after 100 rows"), "{error}");
     }
 
     #[test]

@@ -42,6 +42,12 @@ pub(crate) fn write(folder: &Path, store: &Store) -> anyhow::Result<()> {
     write_file(&folder.join("README.md"), &overview(store)?)
 }
 
+/// The result of a row at tier paper, if it is of the protocol as it is now.
+fn current<'a>(store: &'a Store, row: &Row) -> Option<&'a Finished> {
+    let protocol = helmholtz_datasets::entry(row.data).ok()?.protocol();
+    store.get(row.id, Tier::Paper).filter(|found| found.protocol == protocol)
+}
+
 /// A result with its row.
 type Entry<'a> = (&'a Row, Option<&'a Finished>);
 
@@ -112,7 +118,7 @@ fn page(paper: &Paper, store: &Store) -> anyhow::Result<String> {
         paper.authors, paper.title, paper.venue
     );
     let rows = || ROWS.iter().filter(|row| row.paper == paper.key);
-    for table in tables(rows().map(|row| (row, store.get(row.id, Tier::Paper))))? {
+    for table in tables(rows().map(|row| (row, current(store, row))))? {
         let _ = write!(text, "\n## {}\n\n{}", table.data, table.markdown());
         for (row, finished) in &table.rows {
             let _ = write!(text, "\n### `{}`\n\n- {}: {}.\n", row.id, row.table, reported_in_words(row));
@@ -184,13 +190,14 @@ fn overview(store: &Store) -> anyhow::Result<String> {
          Every row is one command, `cargo xtask reproduce ID`, and every number below was written by it.\n\
          NLL of the test split in nats per example; means over seeds.\n\
          PASS: at or below the published value plus twice our Monte Carlo error; NEAR: within the row's tolerance above it; SHORT: beyond; \
+         UNSURE: our Monte Carlo error is more than a tenth of the tolerance; \
          a dash: the published value is recalled, second-hand or of another quantity, and only shown.\n\
          The spread over seeds and the standard error over rows are shown, never judged by.\n\n",
     );
     let pages: Vec<String> =
         PAPERS.iter().map(|paper| format!("[{}]({}.md)", paper.title, paper.key)).collect();
     let _ = writeln!(text, "By paper: {}.", pages.join(", "));
-    for table in tables(ROWS.iter().map(|row| (row, store.get(row.id, Tier::Paper))))? {
+    for table in tables(ROWS.iter().map(|row| (row, current(store, row))))? {
         let _ = write!(text, "\n## {}\n\n{}", table.data, table.markdown());
     }
     let _ = write!(
@@ -201,7 +208,7 @@ fn overview(store: &Store) -> anyhow::Result<String> {
     for set in &SETS {
         let published = set.published.map_or("-".to_owned(), |nll| format!("{nll:.2}"));
         let candidates = ROWS.iter().filter(|row| row.data == set.data);
-        let found = candidates.filter_map(|row| Some((row, store.get(row.id, Tier::Paper)?)));
+        let found = candidates.filter_map(|row| Some((row, current(store, row)?)));
         let best = found.min_by(|(_, a), (_, b)| a.valid_mean().total_cmp(&b.valid_mean()));
         let _ = match best {
             Some((row, found)) => writeln!(

@@ -9,7 +9,7 @@ const QUOTED_BY_BIHM: Source = Source::Quoted(
 );
 const UCI_CHOICES: &str = "Architecture from Table 2 of the BiHM paper, which does not say whether its SBN or its NADE row used it. \
      Published: momentum SGD on the batch sum, sleep phases in between, early stopping. Here: wake-phi, Adam on the \
-     batch mean at a rate that falls to zero, averaged weights; the epoch is chosen on validation.";
+     batch mean, averaged weights; the epoch is chosen on validation.";
 const UCI_SUSPECT: &str = "The published architecture of the SBN row is not stated, and the rate matters more on this set than the algorithm.";
 
 /// A row of reweighted wake-sleep with SBN layers on a UCI set.

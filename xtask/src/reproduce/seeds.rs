@@ -4,18 +4,18 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 use helmholtz_datasets::DataError;
-use serde_json::Value;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::Tier;
 use super::row::Row;
 use super::store::{Finished, Seed, write};
-use crate::exit::progress;
+use crate::exit::{UserError, progress};
 use crate::workspace;
 
 /// Data that are not there.
@@ -23,10 +23,10 @@ use crate::workspace;
 #[error("{0}")]
 pub(crate) struct Missing(String);
 
-/// Samples of an evaluation, tried in turn until their error and bias are small enough.
-const SAMPLES: [u64; 3] = [1_000, 10_000, 100_000];
+/// Samples of the first evaluation, and the most that are tried.
+const SAMPLES: [u64; 2] = [1_000, 100_000];
 /// Share of the tolerance that `se_mc` and `bias_mc` may take.
-const SHARE: f64 = 0.1;
+pub(crate) const SHARE: f64 = 0.1;
 
 /// The seeds of a row.
 pub(crate) struct Seeds<'a> {
@@ -36,27 +36,39 @@ pub(crate) struct Seeds<'a> {
     pub(crate) device: &'a str,
     pub(crate) data_dir: Option<&'a Path>,
     pub(crate) folder: PathBuf,
-    pub(crate) again: bool,
 }
 
 impl Seeds<'_> {
-    /// Runs what has not been run yet, side by side on the processor's cores.
-    pub(crate) fn run(&self) -> anyhow::Result<Finished> {
-        if self.again && self.folder.exists() {
-            fs::remove_dir_all(&self.folder).with_context(|| self.folder.display().to_string())?;
+    /// The config that the row's file and flags make now, every default written out.
+    pub(crate) fn resolved(&self) -> anyhow::Result<String> {
+        let mut words = self.train_words(self.row.data);
+        words.push("--print-config".into());
+        helmholtz(words)
+    }
+
+    /// Whether the data are here and right.
+    pub(crate) fn check_data(&self) -> anyhow::Result<()> {
+        if self.tier == Tier::Smoke {
+            return Ok(());
         }
+        match helmholtz_datasets::load(self.row.data, self.data_dir) {
+            Ok(_) => Ok(()),
+            Err(error @ DataError::Missing { .. }) => Err(Missing(error.to_string()).into()),
+            Err(error) => Err(UserError(error.to_string()).into()),
+        }
+    }
+
+    /// Runs what has not been run yet, side by side on the processor's cores.
+    pub(crate) fn run(&self, resolved: &str) -> anyhow::Result<Finished> {
         fs::create_dir_all(&self.folder).with_context(|| self.folder.display().to_string())?;
         let data = match self.tier {
             Tier::Smoke => self.random_rows()?,
-            _ => self.check_data()?,
+            _ => self.row.data.to_owned(),
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // A GPU is one device for one run; the processor's cores are shared out.
-        let jobs = if self.device == "flex" || self.device == "ndarray" {
-            cores.min(self.seeds as usize)
-        } else {
-            1
-        };
+        let on_processor = self.device == "flex" || self.device == "ndarray";
+        let jobs = if on_processor { cores.min(self.seeds as usize) } else { 1 };
         let threads = (cores / jobs).max(1);
         let (next, done) = (AtomicU64::new(0), Mutex::new(Vec::new()));
         std::thread::scope(|scope| {
@@ -67,23 +79,29 @@ impl Seeds<'_> {
                         if seed >= self.seeds {
                             return;
                         }
-                        let result = self.one(seed, threads, &data);
-                        let mut done = done.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                        let result = self.one(seed, threads, &data, resolved);
+                        let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                         done.push((seed, result));
                     }
                 });
             }
         });
-        let mut done = done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
         done.sort_by_key(|(seed, _)| *seed);
         let runs = done.into_iter().map(|(_, run)| run).collect::<anyhow::Result<Vec<Run>>>()?;
         let first = runs.first().context("no seed was run")?;
-        let config = [&[self.row.config], self.row.flags].concat().join(" ");
+        let of_one_kind =
+            |run: &&Run| (&run.protocol, &run.data_sha256) == (&first.protocol, &first.data_sha256);
+        anyhow::ensure!(
+            runs.iter().all(|run| of_one_kind(&run)),
+            "the seeds were run on different data; use --again"
+        );
         Ok(Finished {
             tier: self.tier.name().to_owned(),
             protocol: first.protocol.clone(),
             data_sha256: first.data_sha256.clone(),
-            config,
+            config: [&[self.row.config], self.row.flags].concat().join(" "),
+            resolved: resolved.to_owned(),
             commit: first.commit.clone(),
             device: self.device.to_owned(),
             seeds: runs.into_iter().map(|run| run.seed).collect(),
@@ -91,42 +109,86 @@ impl Seeds<'_> {
         })
     }
 
+    /// Whether every seed has been run.
+    pub(crate) fn is_finished(&self) -> bool {
+        (0..self.seeds).all(|seed| self.summary(seed).is_file())
+    }
+
+    /// Moves the runs out of the way; those put aside before are removed.
+    pub(crate) fn put_aside(&self) -> anyhow::Result<()> {
+        let old = self.folder.with_extension("old");
+        let aside = || -> std::io::Result<()> {
+            if old.exists() {
+                fs::remove_dir_all(&old)?;
+            }
+            if self.folder.exists() { fs::rename(&self.folder, &old) } else { Ok(()) }
+        };
+        aside().with_context(|| self.folder.display().to_string())
+    }
+
+    fn summary(&self, seed: u64) -> PathBuf {
+        self.folder.join(format!("seed-{seed}.json"))
+    }
+
+    /// The words of `helmholtz train` that make the row's config.
+    fn train_words(&self, data: &str) -> Vec<OsString> {
+        let mut words: Vec<OsString> = vec!["train".into(), workspace::root().join(self.row.config).into()];
+        words.extend(self.row.flags.iter().map(Into::into));
+        words.extend(["--dataset", data, "--device", self.device].map(Into::into));
+        words.extend(self.tier_flags().into_iter().map(Into::into));
+        words
+    }
+
     /// Trains, or goes on, and evaluates, unless that has been done.
-    fn one(&self, seed: u64, threads: usize, data: &str) -> anyhow::Result<Run> {
-        let out = self.folder.join(format!("seed-{seed}"));
-        let summary = self.folder.join(format!("seed-{seed}.json"));
+    fn one(&self, seed: u64, threads: usize, data: &str, resolved: &str) -> anyhow::Result<Run> {
+        let (out, summary) = (self.folder.join(format!("seed-{seed}")), self.summary(seed));
         if let Ok(text) = fs::read_to_string(&summary) {
-            return Run::of(seed, &serde_json::from_str(&text)?, &out);
+            let summed: Value = serde_json::from_str(&text).with_context(|| summary.display().to_string())?;
+            if summed["config"] != resolved {
+                let text = format!("{}: run with another config or device; use --again", summary.display());
+                return Err(UserError(text).into());
+            }
+            return Run::of(seed, &summed, &out);
         }
         let (threads, seed_word) = (threads.to_string(), seed.to_string());
-        let mut words: Vec<OsString> = vec!["train".into()];
+        let mut words = self.train_words(data);
+        words.extend(
+            ["--seed", &seed_word, "--threads", &threads, "--quiet", "--no-tui", "--json"].map(Into::into),
+        );
+        words.extend(["--out".into(), out.clone().into()]);
         if out.join("run.toml").is_file() {
+            // Refused if the config is another one by now.
             words.push("--resume".into());
-        } else {
-            words.push(workspace::root().join(self.row.config).into());
-            words.extend(self.row.flags.iter().map(Into::into));
-            words.extend(["--dataset", data, "--seed", &seed_word, "--device", self.device].map(Into::into));
-            words.extend(self.tier_flags().into_iter().map(Into::into));
         }
-        words.extend(["--threads", &threads, "--quiet", "--no-tui", "--json", "--out"].map(Into::into));
-        words.push(out.clone().into());
         if let Some(dir) = self.data_dir {
             words.extend(["--data-dir".into(), dir.as_os_str().to_owned()]);
         }
         progress(&format!("{} seed {seed}: training", self.row.id));
         let trained = object(words)?;
-        let mut evaluated = Value::Null;
-        for k in if self.tier == Tier::Smoke { &[5][..] } else { &SAMPLES[..] } {
-            progress(&format!("{} seed {seed}: {k} samples a test row", self.row.id));
-            let words = ["evaluate", "--samples", &k.to_string(), "--threads", &threads, "--quiet", "--json"];
-            let words = words.into_iter().map(Into::into).chain([out.clone().into()]).collect();
-            evaluated = object(words)?;
-            let of = |name: &str| evaluated[name].as_f64().unwrap_or(f64::NAN);
-            if of("se_mc").max(of("bias_mc")) <= SHARE * self.row.tolerance {
-                break;
+        let evaluate = |split: &str, k: u64| {
+            progress(&format!("{} seed {seed}: {k} samples a {split} row", self.row.id));
+            let k = k.to_string();
+            // Draws of its own for each seed: the errors of the seeds are independent.
+            let words =
+                ["evaluate", "--split", split, "--samples", &k, "--seed", &seed_word, "--threads", &threads];
+            let words = words.into_iter().chain(["--quiet", "--json"]).map(Into::into);
+            object(words.chain([out.clone().into()]).collect())
+        };
+        let [first, most] = if self.tier == Tier::Smoke { [5, 5] } else { SAMPLES };
+        let mut k = first;
+        let test = loop {
+            let test = evaluate("test", k)?;
+            let of = |name: &str| test[name].as_f64().unwrap_or(f64::NAN) / (SHARE * self.row.tolerance);
+            let (error, bias) = (of("se_mc"), of("bias_mc"));
+            if error.max(bias) <= 1.0 || k >= most {
+                break test;
             }
-        }
-        let summed = serde_json::json!({"train": trained, "evaluate": evaluated});
+            // The bias falls as 1/K and the error as its root, more slowly where weights have heavy tails.
+            let factor = (1.5 * bias.max(error * error)).clamp(2.0, 100.0);
+            k = ((k as f64 * factor) as u64).next_multiple_of(1_000).min(most);
+        };
+        let valid = evaluate("valid", k)?;
+        let summed = json!({"config": resolved, "train": trained, "evaluate": test, "valid": valid});
         let run = Run::of(seed, &summed, &out)?;
         write(&summary, &serde_json::to_string_pretty(&summed)?)?;
         progress(&format!("{} seed {seed}: {:.3}", self.row.id, run.seed.nll));
@@ -146,15 +208,6 @@ impl Seeds<'_> {
             ]),
             Tier::Small => set(&[&format!("train.epochs={}", self.row.small_epochs), "stage=[]"]),
             Tier::Paper => Vec::new(),
-        }
-    }
-
-    /// The id of the row's data, if they are there and right.
-    fn check_data(&self) -> anyhow::Result<String> {
-        match helmholtz_datasets::load(self.row.data, self.data_dir) {
-            Ok(_) => Ok(self.row.data.to_owned()),
-            Err(error @ DataError::Missing { .. }) => Err(Missing(error.to_string()).into()),
-            Err(error) => Err(error.into()),
         }
     }
 
@@ -190,7 +243,7 @@ struct Run {
 
 impl Run {
     fn of(seed: u64, summed: &Value, out: &Path) -> anyhow::Result<Self> {
-        let (trained, evaluated) = (&summed["train"], &summed["evaluate"]);
+        let [trained, evaluated, valid] = ["train", "evaluate", "valid"].map(|part| &summed[part]);
         let number = |value: &Value, name: &str| {
             value.as_f64().with_context(|| format!("the result of seed {seed} has no {name}: {summed}"))
         };
@@ -202,14 +255,14 @@ impl Run {
             seed: Seed {
                 seed,
                 nll: of("nll")?,
-                valid_nll: number(&trained["valid"]["nll"], "validation nll")?,
+                valid_nll: number(&valid["nll"], "validation nll")?,
                 se_rows: of("se_rows")?,
                 se_mc: of("se_mc")?,
                 bias_mc: of("bias_mc")?,
                 ess: of("ess")?,
                 k: of("k")? as u64,
                 epochs: number(&trained["epochs"], "epochs")? as u64,
-                train_seconds: number(&trained["train_seconds"], "train_seconds")?,
+                train_seconds: seconds_of(out),
             },
             protocol: word(&evaluated["protocol"]),
             data_sha256: word(&evaluated["data_sha256"]),
@@ -218,19 +271,44 @@ impl Run {
     }
 }
 
+/// Seconds of all sessions of a run: `timing.jsonl` is added to in each.
+fn seconds_of(out: &Path) -> f64 {
+    let timing = fs::read_to_string(out.join("timing.jsonl")).unwrap_or_default();
+    let seconds = |line: &str| serde_json::from_str::<Value>(line).ok()?["seconds"].as_f64();
+    timing.lines().filter_map(seconds).sum()
+}
+
 /// Runs `helmholtz` with these words and gives the object that it prints.
 fn object(words: Vec<OsString>) -> anyhow::Result<Value> {
-    let program = std::env::current_exe().context("this program cannot be found")?;
+    serde_json::from_str(&helmholtz(words)?).context("helmholtz printed no JSON object")
+}
+
+/// Runs `helmholtz` with these words and gives what it prints. Its warnings are passed on.
+fn helmholtz(words: Vec<OsString>) -> anyhow::Result<String> {
+    // The file that this process runs, even where a build has put another in its place since.
+    let itself = Path::new("/proc/self/exe");
+    let program = match itself.exists() {
+        true => itself.to_owned(),
+        false => std::env::current_exe().context("this program cannot be found")?,
+    };
     let mut command = Command::new(program);
-    command.arg("helmholtz").args(&words).stdin(Stdio::null());
-    let Output { status, stdout, stderr } = command.output().context("helmholtz cannot be started")?;
+    // The other end of its standard input closes with this process, however that ends, and so does it.
+    command.arg("helmholtz").args(&words).stdin(Stdio::piped());
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("helmholtz cannot be started")?;
+    let held = child.stdin.take();
+    let Output { status, stdout, stderr } =
+        child.wait_with_output().context("helmholtz cannot be waited for")?;
+    drop(held);
+    let said = String::from_utf8_lossy(&stderr);
     if !status.success() {
         let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-        anyhow::bail!(
-            "helmholtz {} ended with {status}: {}",
-            words.join(" "),
-            String::from_utf8_lossy(&stderr).trim()
-        );
+        let text = format!("helmholtz {} ended with {status}: {}", words.join(" "), said.trim());
+        return Err(if status.code() == Some(2) { UserError(text).into() } else { anyhow::anyhow!(text) });
     }
-    serde_json::from_slice(&stdout).context("helmholtz printed no JSON object")
+    said.lines().filter(|line| !line.trim().is_empty()).for_each(progress);
+    String::from_utf8(stdout).context("helmholtz printed no text")
 }

@@ -1,7 +1,8 @@
 //! What has been found so far: a JSON file for each paper.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -22,6 +23,8 @@ pub(crate) struct Finished {
     pub(crate) data_sha256: String,
     /// Config file, and flags beside it.
     pub(crate) config: String,
+    /// The config that these make, every default written out.
+    pub(crate) resolved: String,
     /// The commit that it was run at.
     pub(crate) commit: String,
     /// The device.
@@ -103,19 +106,8 @@ pub(crate) struct Store {
 impl Store {
     /// Reads what there is.
     pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
-        let mut papers = BTreeMap::new();
-        for paper in &PAPERS {
-            let path = folder.join(format!("{}.json", paper.key));
-            let rows = match fs::read_to_string(&path) {
-                Ok(text) => serde_json::from_str(&text).with_context(|| {
-                    format!("{}: not what was written there; move it away", path.display())
-                })?,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
-                Err(error) => return Err(error).with_context(|| path.display().to_string()),
-            };
-            papers.insert(paper.key, rows);
-        }
-        Ok(Store { folder: folder.to_owned(), papers })
+        let papers = PAPERS.iter().map(|paper| Ok((paper.key, read(&path_of(folder, paper.key))?)));
+        Ok(Store { folder: folder.to_owned(), papers: papers.collect::<anyhow::Result<_>>()? })
     }
 
     /// The result of a row at a tier.
@@ -128,31 +120,68 @@ impl Store {
         if tier == Tier::Smoke {
             return Ok(());
         }
-        let rows = self.papers.entry(row.paper).or_default();
-        rows.insert(key(row.id, tier), finished);
-        let text = serde_json::to_string_pretty(rows)?;
-        write(&self.folder.join(format!("{}.json", row.paper)), &(text + "\n"))
+        self.change(row.paper, |rows| drop(rows.insert(key(row.id, tier), finished)))
     }
+
+    /// Forgets a result that is to be found anew.
+    pub(crate) fn forget(&mut self, row: &Row, tier: Tier) -> anyhow::Result<()> {
+        if self.get(row.id, tier).is_none() {
+            return Ok(());
+        }
+        self.change(row.paper, |rows| drop(rows.remove(&key(row.id, tier))))
+    }
+
+    /// Changes the results of a paper as they are now: other processes may have added to them.
+    fn change(
+        &mut self,
+        paper: &'static str,
+        change: impl FnOnce(&mut BTreeMap<String, Finished>),
+    ) -> anyhow::Result<()> {
+        let path = path_of(&self.folder, paper);
+        let _lock = lock(&self.folder)?;
+        let mut rows = read(&path)?;
+        change(&mut rows);
+        write(&path, &(serde_json::to_string_pretty(&rows)? + "\n"))?;
+        self.papers.insert(paper, rows);
+        Ok(())
+    }
+}
+
+fn path_of(folder: &Path, paper: &str) -> PathBuf {
+    folder.join(format!("{paper}.json"))
+}
+
+fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Finished>> {
+    match fs::read_to_string(path) {
+        Ok(text) => serde_json::from_str(&text)
+            .with_context(|| format!("{}: not what was written there; move it away", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Err(error) => Err(error).with_context(|| path.display().to_string()),
+    }
+}
+
+/// One process at a time writes results.
+fn lock(folder: &Path) -> anyhow::Result<File> {
+    let path = folder.join(".lock");
+    let open = || -> std::io::Result<File> {
+        fs::create_dir_all(folder)?;
+        let file = File::create(&path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    open().with_context(|| path.display().to_string())
 }
 
 fn key(id: &str, tier: Tier) -> String {
     format!("{id} {}", tier.name())
 }
 
-/// Writes a file as a whole.
+/// Writes a file as a whole, in a folder that is made if need be.
 pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        fs::create_dir_all(folder)?;
-        let file = tempfile::NamedTempFile::new_in(folder)?;
-        fs::write(file.path(), text)?;
-        // What a temporary file may not be read by others for does not hold for results.
-        #[cfg(unix)]
-        fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().with_context(|| path.display().to_string())
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    helmholtz_cli::run_folder::write_whole(path, |file| file.write_all(text.as_bytes()))
 }
 
 #[cfg(test)]
@@ -178,6 +207,7 @@ pub(crate) mod tests {
             protocol: "uci/dna@1".into(),
             data_sha256: "0".into(),
             config: "c.toml".into(),
+            resolved: "schema = 1\n".into(),
             commit: "1".into(),
             device: "flex".into(),
             seeds: nlls.iter().enumerate().map(seed).collect(),
@@ -203,6 +233,14 @@ pub(crate) mod tests {
         let again = Store::open(dir.path()).unwrap();
         assert_eq!(again.get(row.id, Tier::Paper), Some(&finished(&[90.0, 91.0])));
         assert_eq!(again.get(row.id, Tier::Smoke), None);
+        // Two that were opened at one time do not undo each other's.
+        let mut other = Store::open(dir.path()).unwrap();
+        store.put(&ROWS[1], Tier::Paper, finished(&[1.0])).unwrap();
+        other.put(&ROWS[2], Tier::Paper, finished(&[2.0])).unwrap();
+        let all = Store::open(dir.path()).unwrap();
+        assert!(ROWS[..3].iter().all(|row| all.get(row.id, Tier::Paper).is_some()));
+        other.forget(&ROWS[1], Tier::Paper).unwrap();
+        assert!(Store::open(dir.path()).unwrap().get(ROWS[1].id, Tier::Paper).is_none());
         fs::write(dir.path().join(format!("{}.json", row.paper)), "{").unwrap();
         assert!(Store::open(dir.path()).is_err());
     }

@@ -43,8 +43,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let device = crate::device::select(&config.run.device)?;
     let data = assemble::data(&config, None)?;
     let model = assemble::model(&config, &data, &device)?;
-    let (folder, resume) = match started_run {
+    let (folder, resume, _lock) = match started_run {
         Some(folder) => {
+            let lock = folder.lock()?;
             folder.check_data(&data.data_sha256)?;
             let epoch = epoch_to_resume(&folder)?;
             if let Some(epoch) = epoch {
@@ -52,15 +53,15 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
                 of_epoch(&folder, epoch, model.clone(), &config)?;
             }
             folder.write("run.toml", |file| file.write_all(config.to_toml().as_bytes()))?;
-            (folder, epoch)
+            (folder, epoch, lock)
         }
         None => {
             let folder = RunFolder::create(args.out.as_deref(), &config)?;
+            let lock = folder.lock()?;
             folder.write_provenance(&config, &data.protocol(), &data.data_sha256)?;
-            (folder, None)
+            (folder, None, lock)
         }
     };
-    let _lock = folder.lock()?;
     log_to(&folder);
     tracing::info!(
         seed = config.seed,

@@ -21,7 +21,8 @@ use schema::{LOSSES, PHI, SCHEDULES, WEIGHTS};
 
 use crate::error::{OrUser, known, user};
 
-/// Keys that may differ between a run and its resumption.
+/// Keys that may differ between a run and its resumption; the length only of a run without stages and at a
+/// constant rate.
 pub const MAY_CHANGE: [&str; 5] =
     ["train.epochs", "train.steps", "run.device", "run.threads", "run.data_dir"];
 
@@ -230,10 +231,15 @@ impl Config {
             flat
         };
         let (a, b) = (flat(self), flat(other));
+        // Stages and falling rates are laid out over the run's length: another length is another past.
+        let fixed = !self.stage.is_empty() || self.optimizer.schedule != "constant";
+        let may_change = |key: &str| {
+            MAY_CHANGE.contains(&key) && !(fixed && matches!(key, "train.epochs" | "train.steps"))
+        };
         let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
         let show = |value: Option<&Value>| value.map_or("nothing".to_string(), |value| value.to_string());
         keys.into_iter()
-            .filter(|key| a.get(*key) != b.get(*key) && !MAY_CHANGE.contains(&key.as_str()))
+            .filter(|key| a.get(*key) != b.get(*key) && !may_change(key.as_str()))
             .map(|key| format!("{key} ({} in the run, {} now)", show(a.get(key)), show(b.get(key))))
             .collect()
     }
@@ -294,5 +300,10 @@ mod tests {
         let run = Config::resolve(None, &Overlay::default()).unwrap();
         let now = Config::resolve(None, &Overlay::default().set("seed", 1).set("train.epochs", 99)).unwrap();
         assert_eq!(run.differences(&now), ["seed (0 in the run, 1 now)"]);
+        let falling = |epochs: i64| {
+            let overlay = Overlay::default().set("optimizer.schedule", "cosine").set("train.epochs", epochs);
+            Config::resolve(None, &overlay).unwrap()
+        };
+        assert_eq!(falling(10).differences(&falling(20)), ["train.epochs (10 in the run, 20 now)"]);
     }
 }

@@ -128,7 +128,7 @@ pub struct StageConfig {
     /// Samples per observation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<usize>,
-    /// Learning rate of the generative net.
+    /// Learning rate of the generative net; the rate that the stage before began with if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr: Option<f64>,
     /// Learning rate of the recognition net; that of the generative net if only `lr` is given.

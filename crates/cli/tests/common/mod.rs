@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 /// The binary with everything it prints in plain text and no data from the environment.
 pub fn helmholtz() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_helmholtz"));
-    command.env_remove("HELMHOLTZ_DATA").env("RUST_BACKTRACE", "0");
+    command.env_remove("HELMHOLTZ_DATA").env("RUST_BACKTRACE", "0").env("HELMHOLTZ_CACHE", "");
     command
 }
 
