@@ -1,6 +1,7 @@
 //! Where the workspace lies.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 /// The folder of the workspace's `Cargo.toml`.
 pub(crate) fn root() -> PathBuf {
@@ -17,4 +18,19 @@ pub(crate) fn locked_version(package: &str) -> Option<String> {
     let packages = lock.get("package")?.as_array()?;
     let found = packages.iter().find(|p| p.get("name").and_then(|name| name.as_str()) == Some(package))?;
     Some(found.get("version")?.as_str()?.to_string())
+}
+
+/// The commit of the checkout, with `-modified` behind it if tracked files other than results differ from it;
+/// `unknown` outside of a checkout.
+pub(crate) fn commit() -> String {
+    let git = |args: &[&str]| {
+        let output = Command::new("git").current_dir(root()).args(args).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return "unknown".to_owned() };
+    match git(&["status", "--porcelain", "--untracked-files=no", "--", ".", ":!results"]) {
+        Some(changes) if changes.is_empty() => commit,
+        _ => commit + "-modified",
+    }
 }

@@ -102,7 +102,7 @@ impl Seeds<'_> {
             data_sha256: first.data_sha256.clone(),
             config: [&[self.row.config], self.row.flags].concat().join(" "),
             resolved: resolved.to_owned(),
-            commit: first.commit.clone(),
+            commit: workspace::commit(),
             device: self.device.to_owned(),
             seeds: runs.into_iter().map(|run| run.seed).collect(),
             wall_seconds: 0.0,
@@ -238,7 +238,6 @@ struct Run {
     seed: Seed,
     protocol: String,
     data_sha256: String,
-    commit: String,
 }
 
 impl Run {
@@ -248,8 +247,6 @@ impl Run {
             value.as_f64().with_context(|| format!("the result of seed {seed} has no {name}: {summed}"))
         };
         let of = |name: &str| number(&evaluated[name], name);
-        let provenance = fs::read_to_string(out.join("provenance.json")).unwrap_or_default();
-        let provenance: Value = serde_json::from_str(&provenance).unwrap_or(Value::Null);
         let word = |value: &Value| value.as_str().unwrap_or("unknown").to_owned();
         Ok(Run {
             seed: Seed {
@@ -266,7 +263,6 @@ impl Run {
             },
             protocol: word(&evaluated["protocol"]),
             data_sha256: word(&evaluated["data_sha256"]),
-            commit: word(&provenance["commit"]),
         })
     }
 }

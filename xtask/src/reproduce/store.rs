@@ -25,7 +25,7 @@ pub(crate) struct Finished {
     pub(crate) config: String,
     /// The config that these make, every default written out.
     pub(crate) resolved: String,
-    /// The commit that it was run at.
+    /// The commit of the checkout when it was finished.
     pub(crate) commit: String,
     /// The device.
     pub(crate) device: String,
