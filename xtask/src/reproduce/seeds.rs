@@ -156,9 +156,12 @@ impl Seeds<'_> {
             ["--seed", &seed_word, "--threads", &threads, "--quiet", "--no-tui", "--json"].map(Into::into),
         );
         words.extend(["--out".into(), out.clone().into()]);
-        if out.join("run.toml").is_file() {
+        if ["run.toml", "provenance.json"].iter().all(|name| out.join(name).is_file()) {
             // Refused if the config is another one by now.
             words.push("--resume".into());
+        } else if out.exists() {
+            // Killed while its folder was being laid out, before the first step.
+            fs::remove_dir_all(&out).with_context(|| out.display().to_string())?;
         }
         if let Some(dir) = self.data_dir {
             words.extend(["--data-dir".into(), dir.as_os_str().to_owned()]);
