@@ -146,6 +146,11 @@ impl Entry {
         self.shape.pixels()
     }
 
+    /// Whether an address is known of every file that is needed.
+    pub fn can_be_fetched(&self) -> bool {
+        self.files.iter().all(|file| file.labels || !file.mirrors.is_empty())
+    }
+
     /// The files that would have to be there and are not, under their preferred names.
     pub fn missing_files(&self, data_dir: Option<&Path>) -> Vec<PathBuf> {
         let dir = self::data_dir(data_dir);

@@ -34,8 +34,7 @@ impl<'a> Reader<'a> {
         let missing: Vec<PathBuf> =
             absent.filter_map(|(file, _)| Some(file.preferred(dirs.last()?))).collect();
         if !missing.is_empty() {
-            let can_fetch = entry.files.iter().all(|file| file.labels || !file.mirrors.is_empty());
-            let fetch = if can_fetch {
+            let fetch = if entry.can_be_fetched() {
                 format!("run `helmholtz data fetch {}`, or ", entry.id)
             } else {
                 String::new()

@@ -30,7 +30,7 @@ pub(super) fn run(data_dir: Option<&Path>, as_json: bool) -> anyhow::Result<Exit
             for path in &missing {
                 say!("{:20} lacks {}", "", path.display());
             }
-            let how = match can_fetch(entry) {
+            let how = match entry.can_be_fetched() {
                 true => format!("`helmholtz data fetch {}` gets it", entry.id),
                 false => "no address is known; see its source".to_owned(),
             };
@@ -51,10 +51,6 @@ fn state(entry: &Entry, complete: bool) -> &'static str {
         (false, true) => "here",
         (false, false) => "missing",
     }
-}
-
-fn can_fetch(entry: &Entry) -> bool {
-    entry.files.iter().all(|file| file.labels || !file.mirrors.is_empty())
 }
 
 /// Bytes of all files, in decimal units.
