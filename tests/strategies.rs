@@ -9,11 +9,12 @@ use burn::tensor::{DType, Int, Tensor, TensorData};
 use helmholtz_core::{
     Enumerable, Gradients, Key, LatentVariableModel, Proposals, Strategy, Traced, enumerate_bits,
 };
-use helmholtz_directed::Sbn;
+use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
+use helmholtz_layers::{Layer, Top};
 use helmholtz_ops::log_weights::log_sum_exp;
 use helmholtz_strategies::{ReweightedWakeSleep, WakeSleep};
 use helmholtz_tests::{
-    Named, add_scaled, block, device, distance, named, norm, row, sbn, sbn_with_spread, taped, values,
+    Named, add_scaled, block, device, distance, named, norm, row, sbn, sbn_with_spread, stack, taped, values,
 };
 
 /// Stacks of one, two and three layers with 8 latent states each.
@@ -44,7 +45,7 @@ fn probability(counts: &[usize], law: &[f64]) -> f64 {
 
 /// A model with one observation, all its latent states and the law they are proposed from.
 struct Case {
-    model: Sbn,
+    model: HelmholtzMachine,
     x: Tensor<2>,
     states: Vec<Tensor<2>>,
     log_p: Tensor<1>,
@@ -52,12 +53,31 @@ struct Case {
     log_proposal: Tensor<1>,
 }
 
+/// Stacks of SBN layers, and stacks with deeper ones in every place.
+fn cases() -> Vec<(String, Case)> {
+    let sbns = STACKS.iter().map(|latents| (format!("sbn {latents:?}"), Case::new(latents, 0.0)));
+    let mixed = |generative: [Kind; 3], recognition: [Kind; 2]| {
+        let config = StackConfig {
+            generative: generative.to_vec(),
+            recognition: recognition.to_vec(),
+            ..StackConfig::new(X.len(), vec![2, 1])
+        };
+        (format!("{generative:?} {recognition:?}"), Case::of(stack(&config, 21), 0.0))
+    };
+    sbns.chain([
+        mixed([Kind::Nade, Kind::Darn, Kind::Nade], [Kind::Nade, Kind::Dsbn]),
+        mixed([Kind::Darn, Kind::Dsbn, Kind::Darn], [Kind::Darn, Kind::Nade]),
+        mixed([Kind::Dsbn, Kind::Nade, Kind::Sbn], [Kind::Dsbn, Kind::Darn]),
+    ])
+    .collect()
+}
+
 impl Case {
     fn new(latents: &[usize], defence: f64) -> Self {
         Case::of(sbn(X.len(), latents, 21), defence)
     }
 
-    fn of(model: Sbn, defence: f64) -> Self {
+    fn of(model: HelmholtzMachine, defence: f64) -> Self {
         let x = row(&X);
         let n = 1 << model.latent_bits();
         let states = model.states(0, n);
@@ -87,7 +107,7 @@ impl Case {
     fn expected(
         &self,
         k: usize,
-        wake: impl Fn(&Sbn, Tensor<2>, &Proposals<Vec<Tensor<2>>>, &mut Gradients),
+        wake: impl Fn(&HelmholtzMachine, Tensor<2>, &Proposals<Vec<Tensor<2>>>, &mut Gradients),
     ) -> Named {
         let law = self.law();
         let mut sum = Named::new();
@@ -156,15 +176,14 @@ fn phi(gradients: &Named) -> Named {
 
 #[test]
 fn rws_theta_is_the_gradient_of_the_k_sample_bound() {
-    for latents in STACKS {
-        let case = Case::new(latents, 0.0);
+    for (name, case) in cases() {
         for k in [1, 2, 4] {
             let expected = case.expected(k, |model, x, proposals, into| {
                 rws(k).wake(model, x, proposals, into);
             });
             let reference = case.reference(|log_p, _| case.bound(k, log_p).neg());
             let deviation = distance(&theta(&expected), &theta(&reference));
-            assert!(deviation < 1e-10, "{latents:?}, K = {k}: {deviation:e}");
+            assert!(deviation < 1e-10, "{name}, K = {k}: {deviation:e}");
         }
     }
 }
@@ -183,8 +202,7 @@ fn rws_theta_under_a_defensive_mixture_is_the_gradient_of_the_mixtures_bound() {
 
 #[test]
 fn wake_sleep_theta_is_the_gradient_of_the_elbo() {
-    for latents in STACKS {
-        let case = Case::new(latents, 0.0);
+    for (name, case) in cases() {
         for k in [1, 2] {
             let expected = case.expected(k, |model, x, proposals, into| {
                 WakeSleep::new(k).wake(model, x, proposals, into);
@@ -193,7 +211,7 @@ fn wake_sleep_theta_is_the_gradient_of_the_elbo() {
             let q = case.log_q.clone().exp().autodiff();
             let reference = case.reference(|log_p, _| (q.clone() * log_p).sum().neg());
             let deviation = distance(&theta(&expected), &theta(&reference));
-            assert!(deviation < 1e-10, "{latents:?}, K = {k}: {deviation:e}");
+            assert!(deviation < 1e-10, "{name}, K = {k}: {deviation:e}");
         }
     }
 }
@@ -297,9 +315,14 @@ fn an_exact_recognition_net_has_equal_weights() {
     // One latent unit without influence on x: q(h | x) = p(h) is the posterior, so every weight is
     // p(x) and the effective sample size is K.
     let mut model = sbn(2, &[1], 3);
-    model.generative[0].weight = model.generative[0].weight.clone().map(|w| w.zeros_like());
-    model.recognition[0].weight = model.recognition[0].weight.clone().map(|w| w.zeros_like());
-    model.recognition[0].bias = model.prior.bias.clone();
+    let (Layer::Bernoulli(p), Layer::Bernoulli(q), Top::Bernoulli(prior)) =
+        (&mut model.generative[0], &mut model.recognition[0], &model.prior)
+    else {
+        panic!("an sbn has Bernoulli layers")
+    };
+    p.weight = p.weight.clone().map(|w| w.zeros_like());
+    q.weight = q.weight.clone().map(|w| w.zeros_like());
+    q.bias = prior.bias.clone();
     let estimate = rws(6).estimate(&model, row(&[1, 0]), Key::new(1));
     assert!((values(estimate.diagnostics.ess)[0] - 1.0).abs() < 1e-12);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Gradients as TapeGradients, Tensor, TensorData};
 use helmholtz_core::{Gradients, Key, Role};
-use helmholtz_directed::{Sbn, StackConfig};
+use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
 use helmholtz_noise::Stream;
 
 /// The device that every contract test runs on.
@@ -14,16 +14,33 @@ pub fn device() -> Device {
 }
 
 /// A stack in double precision whose weights are large enough that the layers matter.
-pub fn sbn(observed: usize, latents: &[usize], seed: u64) -> Sbn {
+pub fn sbn(observed: usize, latents: &[usize], seed: u64) -> HelmholtzMachine {
     sbn_with_spread(observed, latents, seed, 0.8)
 }
 
 /// [`sbn`] with its fresh weights scaled by twice `spread` and every parameter moved by up to `spread`.
-pub fn sbn_with_spread(observed: usize, latents: &[usize], seed: u64, spread: f64) -> Sbn {
+pub fn sbn_with_spread(observed: usize, latents: &[usize], seed: u64, spread: f64) -> HelmholtzMachine {
     let mean: Vec<f64> = (0..observed).map(|j| 0.2 + 0.1 * (j % 5) as f64).collect();
     let model = StackConfig::new(observed, latents.to_vec())
         .init(Some(&mean), Key::new(seed), &device())
         .expect("sizes are positive");
+    perturbed(model, seed, spread)
+}
+
+/// A stack with every layer of one kind, in double precision, whose weights are large enough that they matter.
+pub fn stack_of(kind: Kind, observed: usize, latents: &[usize], seed: u64) -> HelmholtzMachine {
+    stack(&StackConfig::of(kind, observed, latents.to_vec()), seed)
+}
+
+/// The stack of a config, in double precision, whose weights are large enough that they matter.
+pub fn stack(config: &StackConfig, seed: u64) -> HelmholtzMachine {
+    let model = config.init(None, Key::new(seed), &device()).expect("the config is whole");
+    perturbed(model, seed, 0.8)
+}
+
+/// A module in double precision with its weights scaled by twice `spread` and every parameter moved by up to
+/// `spread`.
+fn perturbed<M: Module>(model: M, seed: u64, spread: f64) -> M {
     struct Perturb {
         stream: Stream,
         spread: f64,

@@ -4,15 +4,9 @@
     python rws_step.py --framework torch-eager|torch-compile|jax \
         --layers 200,200,200 --visible 784 --batch 100 --samples 10 --threads 2
 
-A long-lived process that works only when told to, so that a caller can alternate
-between several. After the warm-up it prints {"ready": true, ...}; then it answers
-each line on stdin with one JSON line on stdout:
+Served as serve.py says, with one command of its own:
 
-    run N               {"ms": [one per step], "loss": the last loss}
     gemm M K N REPEATS  {"ms": [one per product]}, a float32 matmul [M,K] x [K,N]
-    quit, or the end of stdin: exits
-
-A bad command is answered {"error": ...}. All else goes to stderr.
 
 The step: a batch of rows chosen at random from a fixed binary matrix; K samples
 per row from q, drawn layer by layer; w = softmax over K of log p(x,h) - log q(h|x),
@@ -20,19 +14,14 @@ held constant; the loss -mean_b sum_k w (log p + log q); its gradients by autodi
 Adam. The first recognition layer runs on B rows, and x is never repeated K times.
 """
 
-import argparse
 import functools
-import json
 import os
-import sys
-import time
+
+import serve
 
 WARM_UP = 30
 ROWS = 1000
 LEARNING_RATE, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
-# An OpenMP worker spins for some milliseconds after its last task; a reply is held
-# back this long so that it is asleep when the caller turns to another peer.
-SETTLE_S = 0.05
 
 
 def initial_parameters(visible, layers, seed=0):
@@ -155,6 +144,7 @@ class Torch:
         torch.set_num_threads(args.threads)
         torch.manual_seed(2)
         self.threads = torch.get_num_threads()
+        self.commands = {"gemm": gemm_command(self.gemm)}
         params = [
             torch.from_numpy(a).requires_grad_() for a in initial_parameters(args.visible, args.layers)
         ]
@@ -272,6 +262,7 @@ class Jax:
 
         self.jax, self.version = jax, jax.__version__
         self.threads = args.threads
+        self.commands = {"gemm": gemm_command(self.gemm)}
         params = [jnp.asarray(a) for a in initial_parameters(args.visible, args.layers)]
         zeros = lambda: [jnp.zeros_like(a) for a in params]
         data = jnp.asarray(data_matrix(args.visible))
@@ -310,69 +301,31 @@ class Jax:
 # ---------------------------------------------------------------------- serving
 
 
-def timed(function, count):
-    out, ms = None, []
-    for _ in range(count):
-        start = time.perf_counter()
-        out = function()
-        ms.append((time.perf_counter() - start) * 1e3)
-    return out, ms
+def gemm_command(gemm):
+    """The command `gemm` of a peer whose method of that name makes a product to repeat."""
 
+    def command(m, k, n, repeats):
+        product = gemm(int(m), int(k), int(n))
+        serve.timed(product, 3)
+        return {"ms": serve.timed(product, int(repeats))[1]}
 
-def answer(peer, words):
-    match words:
-        case ["run", count]:
-            count = int(count)
-            if count < 1:
-                raise ValueError("run needs a count of at least 1")
-            value, ms = timed(peer.step, count)
-            return {"ms": ms, "loss": peer.loss(value)}
-        case ["gemm", m, k, n, repeats]:
-            product = peer.gemm(int(m), int(k), int(n))
-            timed(product, 3)
-            return {"ms": timed(product, int(repeats))[1]}
-        case _:
-            raise ValueError("unknown command: " + " ".join(words))
+    return command
 
 
 def main():
-    parser = argparse.ArgumentParser(description="A training-step peer, driven over stdin.")
-    parser.add_argument("--framework", required=True, choices=["torch-eager", "torch-compile", "jax"])
+    parser = serve.parser("A training-step peer.", ["torch-eager", "torch-compile", "jax"], batch=100)
     parser.add_argument("--layers", default="200,200,200", type=lambda s: [int(n) for n in s.split(",")])
-    parser.add_argument("--visible", default=784, type=int)
-    parser.add_argument("--batch", default=100, type=int)
     parser.add_argument("--samples", default=10, type=int)
-    parser.add_argument("--threads", default=os.cpu_count(), type=int)
     args = parser.parse_args()
 
-    # Replies have the real stdout to themselves: libraries print where they like.
-    replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+    def make():
+        if args.framework == "jax":
+            os.environ["NPROC"] = str(args.threads)  # the size of XLA's thread pool
+            os.environ["JAX_PLATFORMS"] = "cpu"
+            return Jax(args)
+        return Torch(args)
 
-    def reply(value):
-        time.sleep(SETTLE_S)
-        print(json.dumps(value), file=replies, flush=True)
-
-    if args.framework == "jax":
-        os.environ["NPROC"] = str(args.threads)  # the size of XLA's thread pool
-        os.environ["JAX_PLATFORMS"] = "cpu"
-        peer = Jax(args)
-    else:
-        peer = Torch(args)
-    timed(peer.step, WARM_UP)
-    reply(
-        {"ready": True, "framework": args.framework, "version": peer.version, "threads": peer.threads}
-    )
-    for line in sys.stdin:
-        words = line.split()
-        if not words:
-            continue
-        if words == ["quit"]:
-            break
-        try:
-            reply(answer(peer, words))
-        except Exception as error:
-            reply({"error": f"{type(error).__name__}: {error}"})
+    serve.serve(args.framework, make, WARM_UP)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 //! `cargo xtask bench`.
 
 mod evaluate;
+mod memory;
+mod nade;
 mod parts;
 mod peers;
 mod quiet;
@@ -33,13 +35,37 @@ use report::Report;
 /// `evaluate` is log p(x) by importance sampling with K = 1000 on 1000 rows: the time of a batch,
 /// (row, sample) pairs per second, and the peak resident memory of the process.
 ///
-/// The column `ratio` is the median over that of the first row of its kind.
+/// `nade` is a NADE over 784 units with 150 hidden ones, and a DARN over as many units, on 125 rows
+/// of bits. Half of the bits are on; where (0.13) follows the name, as few as in binarised MNIST:
+/// sigmoids are taken anew only after a unit that is on. Its rows:
+///
+/// - nade/sigmoids: a sigmoid for each row, unit and hidden unit, in place in the cache;
+/// - nade/log-prob: the log-probability of the rows, with what the gradient needs; its ratio is to
+///   nade/sigmoids;
+/// - nade/gradient: that, and the gradient in all parameters; to nade/sigmoids, asked: at most 3;
+/// - nade/sample: as many rows drawn; to nade/log-prob of the same density, asked: at most 2;
+/// - nade/gradient (2000 rows): the same on more rows, in a process of its own; to nade/gradient;
+/// - darn/gemm: the rows times a matrix [784, 784], by Burn;
+/// - darn/log-prob: the log-probability of the rows, with what the gradient needs; to darn/gemm,
+///   asked: at most 1.3;
+/// - darn/sample: as many rows drawn; to darn/gemm.
+///
+/// The peak_resident_mib of nade/gradient is what one call adds to the resident memory of a process
+/// of its own; activations_mib is what a float for each row, unit and hidden unit would take.
+///
+/// With --peers, PyTorch takes log-probability and gradient of the same NADE, in turns with ours,
+/// once its results have been found to be ours: nade/torch-loop goes over the units,
+/// nade/torch-cumsum has the hidden units of all of them at once, nade/torch-cumsum-compile is that
+/// compiled. Their ratio is to nade/gradient; the fastest counts.
+///
+/// The column `ratio` is the median over that of the first row of its kind, or as said above;
+/// `against` in the JSON names it.
 #[derive(Args, Clone)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Bench {
     /// What to measure; everything if absent.
     name: Option<Name>,
-    /// Take the same step with PyTorch and JAX beside ours (the first time, a download of 0.7 GiB).
+    /// Have PyTorch and JAX do the same beside ours (the first time, a download of 0.7 GiB).
     #[arg(long)]
     peers: bool,
     /// Print one JSON object on standard output instead of a table.
@@ -48,12 +74,15 @@ pub(crate) struct Bench {
     /// Latent sizes, from the data up.
     #[arg(long, value_name = "N,N,..", value_delimiter = ',', default_value = "200,200,200")]
     layers: Vec<usize>,
-    /// Rows of a batch.
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    batch: usize,
+    /// Rows of a batch; 125 for `nade` and 100 otherwise if absent.
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
     /// Proposals per row of a step, K.
     #[arg(long, value_name = "K", default_value_t = 10)]
     samples: usize,
+    /// Hidden units of the NADE.
+    #[arg(long, value_name = "N", default_value_t = 150)]
+    hidden: usize,
     /// Timed steps in each round.
     #[arg(long, value_name = "N", default_value_t = 50)]
     steps: usize,
@@ -71,6 +100,11 @@ enum Name {
     Step,
     /// Importance sampling.
     Evaluate,
+    /// Autoregressive layers.
+    Nade,
+    /// The gradient of `nade` alone, for a process that measures its memory.
+    #[value(hide = true)]
+    NadeAlone,
 }
 
 impl Bench {
@@ -81,23 +115,41 @@ impl Bench {
             .num_threads(threads)
             .build_global()
             .context("cannot start the worker threads")?;
+        if self.name == Some(Name::NadeAlone) {
+            return nade::alone::run(&self, threads);
+        }
         quiet::warn_of_others();
         let mut report = Report::new(threads, cores());
         // Evaluation goes first: the peak of the process's memory is to be its own.
-        if self.name != Some(Name::Step) {
+        if self.runs(Name::Evaluate) {
             evaluate::measure(&self, &mut report)?;
         }
-        if self.name != Some(Name::Evaluate) {
+        if self.runs(Name::Step) {
             step::measure(&self, threads, &mut report)?;
         }
+        if self.runs(Name::Nade) {
+            nade::measure(&self, threads, &mut report)?;
+        }
         print(&if self.json { report.json() } else { report.table() })
+    }
+
+    fn runs(&self, name: Name) -> bool {
+        self.name.is_none_or(|asked| asked == name)
+    }
+
+    /// Rows of a batch of `step` and `evaluate`.
+    fn batch(&self) -> usize {
+        self.batch.unwrap_or(100)
     }
 
     /// Refuses what no machine could hold, before it is tried.
     fn check(&self) -> anyhow::Result<()> {
         let refuse = |message: String| Err(UserError(message).into());
-        let Bench { batch, samples, steps, rounds, .. } = *self;
-        for (flag, n) in [("batch", batch), ("samples", samples), ("steps", steps), ("rounds", rounds)] {
+        let Bench { samples, hidden, steps, rounds, .. } = *self;
+        let batch = self.batch.unwrap_or(1);
+        for (flag, n) in
+            [("batch", batch), ("samples", samples), ("hidden", hidden), ("steps", steps), ("rounds", rounds)]
+        {
             if n == 0 {
                 return refuse(format!("--{flag} 0: must be at least 1"));
             }
@@ -108,6 +160,20 @@ impl Bench {
         if self.peers && self.name == Some(Name::Evaluate) {
             return refuse("--peers: the peers take training steps; leave `evaluate` out".to_string());
         }
+        if self.runs(Name::Nade) {
+            nade::check(self)?;
+        }
+        if self.runs(Name::Step) || self.runs(Name::Evaluate) {
+            self.check_stack()?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a stack and steps that no machine could hold.
+    fn check_stack(&self) -> anyhow::Result<()> {
+        let refuse = |message: String| Err(UserError(message).into());
+        let Bench { samples, steps, .. } = *self;
+        let batch = self.batch();
         let widest = self.layers.iter().copied().fold(stack::OBSERVED, usize::max);
         let cells = [batch, samples, widest].iter().map(|&n| n as f64).product::<f64>();
         let weights = (widest as f64).powi(2) * self.layers.len() as f64;
@@ -134,4 +200,49 @@ const MAX_ROWS: f64 = 500_000.0;
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        bench: Bench,
+    }
+
+    fn parse(line: &str) -> Bench {
+        Cli::try_parse_from(std::iter::once("bench").chain(line.split_whitespace())).unwrap().bench
+    }
+
+    #[test]
+    fn a_name_runs_itself_alone_and_no_name_runs_everything() {
+        let runs = |line| [Name::Step, Name::Evaluate, Name::Nade].map(|name| parse(line).runs(name));
+        assert_eq!(runs(""), [true; 3]);
+        assert_eq!(runs("step"), [true, false, false]);
+        assert_eq!(runs("nade --peers"), [false, false, true]);
+        assert_eq!(runs("nade-alone"), [false; 3]);
+    }
+
+    #[test]
+    fn what_no_machine_could_hold_is_refused() {
+        let refused = |line: &str| parse(line).check().is_err_and(|error| error.is::<UserError>());
+        for line in ["", "--peers", "nade --hidden 500", "nade --batch 100000", "step --batch 4000"] {
+            assert!(!refused(line), "{line}");
+        }
+        for line in [
+            "nade --batch 0",
+            "nade --hidden 0",
+            "nade --batch 1000000",
+            "nade --batch 100000 --peers",
+            "nade --hidden 1000000",
+            "step --batch 100000",
+            "evaluate --peers",
+        ] {
+            assert!(refused(line), "{line}");
+        }
+    }
 }

@@ -94,6 +94,37 @@ fn a_row_that_was_killed_goes_on_where_it_stopped_and_a_finished_one_is_not_run_
 }
 
 #[test]
+fn evaluations_that_were_finished_are_not_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let args = ["uci-web-rws-sbn", "--tier", "smoke", "--json"];
+    let first = reproduce(folder, &args).output().unwrap();
+    assert!(first.status.success(), "{}", stderr(&first));
+    // As if the row had been killed between its evaluation and its summary.
+    let run = folder.join("runs/uci-web-rws-sbn-smoke");
+    let change = |key: &str, sub: &str, value: Value| {
+        fs::remove_file(run.join("seed-0.json")).unwrap();
+        let path = run.join("seed-0.test.json");
+        let mut kept: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        *kept.get_mut(key).unwrap().pointer_mut(sub).unwrap() = value;
+        fs::write(&path, kept.to_string()).unwrap();
+        reproduce(folder, &args).output().unwrap()
+    };
+    let again = change("result", "/nll", 12.5.into());
+    assert!(again.status.success(), "{}", stderr(&again));
+    let ours =
+        |output: &Output| serde_json::from_slice::<Value>(&output.stdout).unwrap()["rows"][0]["ours"].clone();
+    assert_eq!(ours(&again), 12.5);
+    // One that was made in another way is made anew ...
+    let other = change("flags", "", serde_json::json!(["--split", "test"]));
+    assert_eq!(ours(&other), ours(&first), "{}", stderr(&other));
+    // ... and one of another config is refused.
+    let refused = change("config", "", "".into());
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("seed-0.test.json: run with another config"), "{}", stderr(&refused));
+}
+
+#[test]
 fn a_finished_row_is_not_run_again_and_one_of_another_config_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = Command::new(env!("CARGO_BIN_EXE_xtask"))

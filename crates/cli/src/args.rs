@@ -53,6 +53,9 @@ impl std::str::FromStr for Layers {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let size =
             |part: &str| part.trim().parse().map_err(|_| format!("`{part}` is not a size, as in 200,200"));
+        if text.trim().is_empty() {
+            return Ok(Layers(Vec::new()));
+        }
         text.split(',').map(size).collect::<Result<_, _>>().map(Layers)
     }
 }
@@ -65,7 +68,7 @@ pub struct TrainArgs {
     /// Model family
     #[arg(long)]
     pub model: Option<String>,
-    /// Latent sizes from the data up, as in 200,200
+    /// Latent sizes from the data up, as in 200,200; '' for none
     #[arg(long)]
     pub layers: Option<Layers>,
     /// Training strategy
@@ -162,9 +165,15 @@ pub struct EvaluateArgs {
     /// Split: train, valid or test
     #[arg(long, default_value = "test")]
     pub split: String,
-    /// Importance samples per row, K
+    /// Importance samples per row, K; with --error those that every row begins with
     #[arg(long, value_name = "K", default_value_t = 1000)]
     pub samples: i64,
+    /// More samples where they are needed, until the error and the bias of the mean are at most E nats
+    #[arg(long, value_name = "E")]
+    pub error: Option<f64>,
+    /// Most samples of a row with --error
+    #[arg(long, value_name = "K", default_value_t = 100_000, requires = "error")]
+    pub max_samples: i64,
     /// is (importance sampling) or exact (enumeration)
     #[arg(long, default_value = "is")]
     pub method: String,

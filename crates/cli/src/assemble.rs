@@ -7,10 +7,10 @@ use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamConfig, ModuleOptimizer, RmsPropConfig, SgdConfig};
 use burn::tensor::{Device, Tensor};
-use helmholtz_core::{Estimate, Key, LatentVariableModel, Strategy};
+use helmholtz_core::{Estimate, Key, LatentVariableModel, Role, Strategy};
 use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName};
-use helmholtz_directed::{Sbn, StackConfig};
-use helmholtz_layers::InitialWeights;
+use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
+use helmholtz_layers::{InitialWeights, Order};
 use helmholtz_strategies::{ReweightedWakeSleep, WakeSleep};
 use helmholtz_train::{Rate, Rule, Schedule, Shape, Stages};
 
@@ -78,18 +78,36 @@ pub fn data(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet>
 ///
 /// # Errors
 /// If its sizes make no model.
-pub fn model(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result<Sbn> {
-    let ModelConfig { layers, weights, bias, bias_from_data, centre, .. } = &config.model;
-    let weights = match weights.as_str() {
+pub fn model(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result<HelmholtzMachine> {
+    let ModelConfig { kind, layers, p, q, hidden, bias, bias_from_data, centre, .. } = &config.model;
+    let weights = match config.model.weights.as_str() {
         "glorot" => InitialWeights::Glorot,
         _ => InitialWeights::GlorotOverFanIn,
     };
+    let width = data.train.width();
+    let order = match config.model.order.as_deref() {
+        Some("random") => {
+            let seed = config.model.order_seed.unwrap_or_default();
+            Order::random(width, Key::new(seed).child(Role::Units))
+        }
+        _ => Order::index(),
+    };
+    let kinds = |names: &Option<Vec<String>>, n: usize| {
+        let names = names.clone().unwrap_or_else(|| vec![kind.clone(); n]);
+        let kind = |name: &String| Kind::named(name).ok_or_else(|| user(format!("{name}: unknown layer")));
+        names.iter().map(kind).collect::<anyhow::Result<Vec<Kind>>>()
+    };
     let stack = StackConfig {
+        generative: kinds(p, layers.len() + 1)?,
+        recognition: kinds(q, layers.len())?,
+        hidden: *hidden,
+        tanh: config.model.activation.as_deref() == Some("tanh"),
+        order,
         weights,
         bias: *bias,
         bias_from_data: *bias_from_data,
         centre: *centre,
-        ..StackConfig::new(data.train.width(), layers.clone())
+        ..StackConfig::new(width, layers.clone())
     };
     stack.init(Some(&data.train.mean()), Key::new(config.seed), device).or_user()
 }

@@ -62,7 +62,15 @@ fn configs_that_make_no_run_are_refused() {
     refuse(&["train", "--epochs", "9223372036854775807"], &["--epochs", "must not be above"]);
     refuse(&["train", "--samples", "1", "--set", "strategy.control_variate=true"], &["samples >= 2"]);
     refuse(&["train", "--layers=-5"], &["--layers -5", "must not be negative"]);
-    refuse(&["train", "--set", "model.layers=[]"], &["at least one latent layer"]);
+    refuse(&["train", "--set", "model.layers=[]"], &["at least one latent layer", "nade"]);
+    let plain = ["train", "--model", "nade", "--set", "model.layers=[]"];
+    refuse(&[&plain[..], &["--samples", "5"]].concat(), &["samples = 5", "nothing to propose"]);
+    refuse(&["train", "--model", "nade", "--set", "model.hidden=0"], &["model.hidden = 0"]);
+    refuse(&[&plain[..], &["--set", "model.order=\"raster\""]].concat(), &["model.order", "index", "random"]);
+    refuse(&[&plain[..], &["--set", "model.order_seed=3"]].concat(), &["order_seed", "no random order"]);
+    refuse(&["train", "--set", "model.order=\"random\""], &["model.order", "no darn or nade layer"]);
+    refuse(&["train", "--set", "model.hidden=20"], &["model.hidden", "no nade or dsbn layer"]);
+    refuse(&["train", "--model", "dsbn", "--set", "model.activation=\"relu\""], &["activation", "tanh"]);
     refuse(
         &["train", "--set", "strategy.control_variate=true", "--set", "strategy.defence=0.2"],
         &["do not go together"],

@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{real_data, small_run, succeed};
+use common::{fail, real_data, small_run, succeed};
 use serde_json::Value;
 
 fn json(text: &str) -> Value {
@@ -41,6 +41,7 @@ fn a_run_is_trained_evaluated_sampled_and_exported() {
         "split",
         "n",
         "k",
+        "k_max",
         "method",
         "se_rows",
         "ci95",
@@ -134,6 +135,60 @@ fn runs_without_a_name_get_the_next_free_one() {
     for n in 1..3 {
         assert_eq!(json(&succeed(folder, &args))["run"], format!("runs/sbn-ws-lines-3x3-{n}"));
     }
+}
+
+#[test]
+fn an_evaluation_stops_at_the_error_that_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(folder, &small_run("run", &["--epochs", "1"]));
+    let evaluate = ["evaluate", "run", "--limit", "300", "--samples", "20"];
+    let found = |more: &[&str]| json(&succeed(folder, &[&evaluate[..], more, &["--json"]].concat()));
+    let number = |found: &Value, key: &str| found[key].as_f64().unwrap();
+
+    let plain = found(&[]);
+    assert_eq!((&plain["k"], &plain["k_max"]), (&20.into(), &20.into()));
+    let error = 0.2 * number(&plain, "bias_mc").max(number(&plain, "se_mc"));
+    let asked = error.to_string();
+    let within = found(&["--error", &asked]);
+    assert!(number(&within, "bias_mc") <= error && number(&within, "se_mc") <= error, "{within}");
+    assert!(number(&within, "k") > 20.0 && number(&within, "k_max") > number(&within, "k"), "{within}");
+    assert!(plain.as_object().unwrap().keys().eq(within.as_object().unwrap().keys()));
+    let text = succeed(folder, &[&evaluate[..], &["--error", &asked, "--quiet"]].concat());
+    assert!(text.contains(&format!("on average, {} at most", within["k_max"])), "{text}");
+
+    // What the bound on the samples does not allow is said, and what there is comes all the same.
+    let output =
+        common::run(folder, &[&evaluate[..], &["--error", "1e-9", "--max-samples", "30", "--json"]].concat());
+    assert!(output.status.success() && String::from_utf8_lossy(&output.stderr).contains("not reached"));
+    assert_eq!(json(&String::from_utf8(output.stdout).unwrap())["k_max"], 30);
+
+    let refuse = |more: &[&str], words: &[&str]| fail(folder, &[&evaluate[..], more].concat(), 2, words);
+    for error in ["0", "-1", "NaN", "inf"] {
+        refuse(&[&format!("--error={error}")], &["--error", error, "finite and above 0"]);
+    }
+    refuse(&["--error", "0.1", "--max-samples", "19"], &["--max-samples 19", "the 20"]);
+    refuse(&["--error", "0.1", "--max-samples=-1"], &["--max-samples -1", "must not be negative"]);
+    refuse(&["--max-samples", "100"], &["--error"]);
+    refuse(&["--error", "0.1", "--exact"], &["enumeration has no error"]);
+    refuse(&["--error", "0.1", "--method", "exact"], &["enumeration has no error"]);
+    let one = ["evaluate", "run", "--samples", "1", "--error", "0.1"];
+    fail(folder, &one, 2, &["--samples 1", "at least 2"]);
+}
+
+#[test]
+fn an_error_is_no_question_without_latents() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut train = small_run("run", &["--model", "nade", "--layers", "", "--epochs", "1"]);
+    let samples = train.iter().position(|arg| *arg == "--samples").unwrap();
+    train.drain(samples..samples + 2);
+    succeed(folder, &train);
+    let exact = json(&succeed(folder, &["evaluate", "run", "--error", "0.01", "--limit", "50", "--json"]));
+    assert_eq!(
+        (exact["method"].as_str(), &exact["k_max"], &exact["se_mc"]),
+        (Some("exact"), &0.into(), &0.0.into())
+    );
 }
 
 #[test]

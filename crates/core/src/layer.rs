@@ -14,7 +14,8 @@ use crate::{Gradients, Model};
 pub struct Scored {
     /// `log p(x | y)` in nats: `[n]`.
     pub log_prob: Tensor<1>,
-    /// Whatever the layer's `gradient` asks back; the Bernoulli layer keeps `x - E[x | y]`.
+    /// Whatever the layer's `gradient` asks back: for units that are on or off the error
+    /// `xⱼ - E[xⱼ | x_<j, y]`, of each unit given those that come before it.
     pub trace: Tensor<2>,
 }
 
@@ -38,8 +39,10 @@ pub trait Conditional: Model {
     /// `log p(x | y)`, differentiable by autodiff in the layer's parameters and in `y`.
     fn log_prob(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<1>;
 
-    /// `E[x | y]`.
-    fn mean(&self, y: Tensor<2>) -> Tensor<2>;
+    /// `E[xⱼ | x_<j, y]`, the mean of each unit given those that come before it: `[n, d_x]`.
+    ///
+    /// In a layer whose units are independent given `y` it is `E[x | y]`, whatever `x` is.
+    fn mean(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<2>;
 
     /// `log p(x | y)` with the trace for [`gradient`](Self::gradient); constants.
     fn score(&self, x: Tensor<2>, y: Tensor<2>) -> Scored;
@@ -61,7 +64,10 @@ pub trait Conditional: Model {
     );
 
     /// `log p(xᵢ | yⱼ)` for every pair: `[n_x, n_y]`.
-    fn log_prob_table(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<2>;
+    fn log_prob_table(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
+        let rows = x.iter_dim(0).map(|x| self.score(x, y.clone()).log_prob.unsqueeze_dim::<2>(0));
+        Tensor::cat(rows.collect(), 0)
+    }
 
     /// Sizes of `x` and `y`.
     fn dims(&self) -> (usize, usize);
@@ -72,8 +78,8 @@ pub trait Prior: Model {
     /// `log p(x)`, differentiable by autodiff in the layer's parameters.
     fn log_prob(&self, x: Tensor<2>) -> Tensor<1>;
 
-    /// `E[x]`: `[d_x]`.
-    fn mean(&self) -> Tensor<1>;
+    /// `E[xⱼ | x_<j]`, the mean of each unit given those that come before it: `[n, d_x]`.
+    fn mean(&self, x: Tensor<2>) -> Tensor<2>;
 
     /// `log p(x)` with the trace for [`gradient`](Self::gradient); constants.
     fn score(&self, x: Tensor<2>) -> Scored;

@@ -73,8 +73,11 @@ pub trait LatentVariableModel: Model {
     /// `x, h ~ p(x, h)`, one for each matrix row of `draws`.
     fn dream(&self, draws: &Draws) -> (Tensor<2>, Self::Latents);
 
-    /// `E[x | h]`, the picture that latents stand for: one row for each row of `h`.
-    fn decode(&self, h: &Self::Latents) -> Tensor<2>;
+    /// `E[xⱼ | x_<j, h]`, the mean of each observed unit given the latents and the units before it: one row
+    /// for each row of `h`.
+    ///
+    /// Where units are independent given the latents it is the picture that `h` stands for, whatever `x` is.
+    fn decode(&self, x: Tensor<2>, h: &Self::Latents) -> Tensor<2>;
 
     /// Adds the gradient of `-Σᵢ wᵢ log p(xᵢ, hᵢ)` in the generative parameters.
     ///

@@ -7,22 +7,27 @@
 //! Draws are keyed by the row's own number and the sample's own number: the same row gets the same
 //! estimate whatever the chunking, up to rounding in the matrix products.
 //!
+//! K is the same for all rows, or as large for each as the mean over the rows asks for: see
+//! [`allocation`](crate::allocation).
+//!
 //! # Reference
 //! Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", ICLR 2016 (the estimate and its
 //! direction); Bornschein, Bengio 2015 (its use for Helmholtz machines).
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor, TensorData};
 use helmholtz_core::{Draws, Evaluator, Key, LatentVariableModel};
 use thiserror::Error;
 
+use crate::allocation::{Within, grid};
 use crate::streaming::WeightSums;
 
-/// Importance sampling with K samples for each row.
+/// Importance sampling with K samples for each row, or at least as many.
 #[derive(Clone, Debug)]
 pub struct ImportanceSampling {
-    /// Samples per row, K.
+    /// Samples per row, K; those that every row begins with where rows may have more.
     pub samples: usize,
     /// Matrix rows, that is (row, sample) pairs, in flight at a time: what bounds the memory.
     pub chunk: usize,
@@ -33,6 +38,8 @@ pub struct ImportanceSampling {
 pub struct RowEstimate {
     /// `log p̂(x)` in nats.
     pub log_prob: f64,
+    /// Samples of this row, K.
+    pub samples: usize,
     /// Effective sample size as a share of K.
     pub ess: f64,
     /// The largest normalised weight.
@@ -77,39 +84,146 @@ impl ImportanceSampling {
         rows: Arc<[u64]>,
         key: Key,
     ) -> Result<Vec<RowEstimate>, ZeroWeight> {
-        let [n, d] = x.dims();
-        assert_eq!(n, rows.len(), "one number for each row");
-        let samples_at_once = self.samples.min(self.chunk.max(1));
-        let rows_at_once = (self.chunk / samples_at_once).max(1);
-        let mut estimates = Vec::with_capacity(n);
-        for first in (0..n).step_by(rows_at_once) {
-            let range = first..(first + rows_at_once).min(n);
-            let part = x.clone().slice([range.clone(), 0..d]);
-            let draws = Draws::of_rows(key, &rows[range.clone()], self.samples);
-            let mut sums = vec![WeightSums::default(); range.len()];
-            for sample in (0..self.samples).step_by(samples_at_once) {
-                let samples = sample..(sample + samples_at_once).min(self.samples);
-                let k = samples.len();
-                let log_weights = model.log_weights(part.clone(), &draws.samples(samples));
-                let log_weights = log_weights.into_data_as::<f64>();
-                let log_weights = log_weights.try_to_vec::<f64>().expect("converted to f64 just now");
-                for (sums, log_weights) in sums.iter_mut().zip(log_weights.chunks_exact(k)) {
-                    log_weights.iter().for_each(|&log_weight| sums.push(log_weight));
-                }
-            }
-            for (sums, row) in sums.iter().zip(&rows[range]) {
-                if !sums.log_sum().is_finite() {
-                    return Err(ZeroWeight { row: *row, samples: self.samples, total: sums.log_sum().exp() });
-                }
-                estimates.push(RowEstimate {
-                    log_prob: sums.log_mean(),
-                    ess: sums.effective_share(),
-                    max_weight: sums.largest_share(),
-                    relative_variance: sums.relative_variance(),
+        let mut split = Split::new(model, x, rows, key, self.chunk);
+        split.draw(&split.all(), 0..self.samples, |_| {});
+        split.estimates()
+    }
+
+    /// Estimates `log p` of each row of `x` with as many samples as it takes for the mean over all of
+    /// them to be `within` an error: K for each row, and more, up to `within.most`, where the error is.
+    ///
+    /// After every round the spread of the weights says how many samples each row should have, by
+    /// Neyman's allocation ([`allocation`](crate::allocation)); rounds end when
+    /// [`summarise`](crate::summarise) finds `se_mc` and `bias_mc` at most `within.error`, or when rows
+    /// that may not have more keep it from that. A row's estimate is the one that
+    /// [`estimate`](Self::estimate) gives it with as many samples.
+    ///
+    /// To stop by variances that the same samples estimate is optimistic: where weights have heavy tails
+    /// the samples that would show it may be the ones that are missing. A larger K to begin with helps.
+    ///
+    /// Rounding that depends on the chunking may in rare cases move a row by one step, about 9 % of its
+    /// samples.
+    ///
+    /// `on_pairs` hears of every batch how many (row, sample) pairs are done, and how many are planned.
+    ///
+    /// # Errors
+    /// If the weights that a row has after a round are all zero or not numbers.
+    ///
+    /// # Panics
+    /// If K is below 2, which gives no variance, or above `within.most`, or if `within.error` is not
+    /// positive.
+    pub fn estimate_within<M: LatentVariableModel>(
+        &self,
+        model: &M,
+        x: Tensor<2>,
+        rows: Arc<[u64]>,
+        key: Key,
+        within: Within,
+        mut on_pairs: impl FnMut(u64, u64),
+    ) -> Result<Vec<RowEstimate>, ZeroWeight> {
+        assert!(self.samples >= 2, "one sample says nothing of its variance");
+        assert!(self.samples <= within.most, "more samples to begin with than a row may have");
+        assert!(within.error > 0.0, "the error of samples is never 0");
+        let grid = grid(self.samples, within.most);
+        let mut split = Split::new(model, x, rows, key, self.chunk);
+        let mut wanted = vec![self.samples; split.rows.len()];
+        let mut done = 0;
+        loop {
+            let planned = wanted.iter().map(|&k| k as u64).sum();
+            // From one number of the grid to the next, with all rows that are on that way.
+            let steps = std::iter::once(0..self.samples).chain(grid.windows(2).map(|ends| ends[0]..ends[1]));
+            for step in steps {
+                let members: Vec<usize> = (0..wanted.len())
+                    .filter(|&i| split.sums[i].n() == step.start as u64 && wanted[i] >= step.end)
+                    .collect();
+                split.draw(&members, step, |pairs| {
+                    done += pairs as u64;
+                    on_pairs(done, planned);
                 });
             }
+            let estimates = split.estimates()?;
+            let now: Vec<(usize, f64)> =
+                estimates.iter().map(|row| (row.samples, row.relative_variance)).collect();
+            match within.next(&now, &grid) {
+                Some(more) => wanted = more,
+                None => return Ok(estimates),
+            }
         }
-        Ok(estimates)
+    }
+}
+
+/// Rows with the weights that were drawn for them so far.
+struct Split<'a, M> {
+    model: &'a M,
+    x: Tensor<2>,
+    rows: Arc<[u64]>,
+    key: Key,
+    chunk: usize,
+    sums: Vec<WeightSums>,
+}
+
+impl<'a, M: LatentVariableModel> Split<'a, M> {
+    fn new(model: &'a M, x: Tensor<2>, rows: Arc<[u64]>, key: Key, chunk: usize) -> Self {
+        assert_eq!(x.dims()[0], rows.len(), "one number for each row");
+        let sums = vec![WeightSums::default(); rows.len()];
+        Split { model, x, rows, key, chunk: chunk.max(1), sums }
+    }
+
+    /// The places of all rows.
+    fn all(&self) -> Vec<usize> {
+        (0..self.rows.len()).collect()
+    }
+
+    /// Draws the samples in `range` of the rows at `members`, ascending places, in batches of up to
+    /// `chunk` pairs; `on_pairs` hears how many each of them has.
+    fn draw(&mut self, members: &[usize], range: Range<usize>, mut on_pairs: impl FnMut(usize)) {
+        let samples_at_once = range.len().min(self.chunk);
+        let rows_at_once = self.chunk / samples_at_once;
+        for part in members.chunks(rows_at_once) {
+            let x = self.values(part);
+            let numbers: Vec<u64> = part.iter().map(|&i| self.rows[i]).collect();
+            let draws = Draws::of_rows(self.key, numbers, range.end);
+            for first in range.clone().step_by(samples_at_once) {
+                let samples = first..(first + samples_at_once).min(range.end);
+                let k = samples.len();
+                let log_weights = self.model.log_weights(x.clone(), &draws.samples(samples));
+                let log_weights = log_weights.into_data_as::<f64>();
+                let log_weights = log_weights.try_to_vec::<f64>().expect("converted to f64 just now");
+                for (&i, log_weights) in part.iter().zip(log_weights.chunks_exact(k)) {
+                    log_weights.iter().for_each(|&log_weight| self.sums[i].push(log_weight));
+                }
+                on_pairs(part.len() * k);
+            }
+        }
+    }
+
+    /// The rows of x at ascending places, at least one.
+    fn values(&self, places: &[usize]) -> Tensor<2> {
+        let (first, last) = (places[0], places[places.len() - 1]);
+        if last - first + 1 == places.len() {
+            return self.x.clone().slice(first..last + 1);
+        }
+        let places: Vec<i64> = places.iter().map(|&i| i as i64).collect();
+        let n = places.len();
+        let places = Tensor::<1, Int>::from_data(TensorData::new(places, [n]), &self.x.device());
+        self.x.clone().select(0, places)
+    }
+
+    fn estimates(&self) -> Result<Vec<RowEstimate>, ZeroWeight> {
+        let estimate = |(sums, row): (&WeightSums, &u64)| {
+            let samples = sums.n() as usize;
+            if !sums.log_sum().is_finite() {
+                return Err(ZeroWeight { row: *row, samples, total: sums.log_sum().exp() });
+            }
+            Ok(RowEstimate {
+                log_prob: sums.log_mean(),
+                samples,
+                ess: sums.effective_share(),
+                max_weight: sums.largest_share(),
+                relative_variance: sums.relative_variance(),
+            })
+        };
+        self.sums.iter().zip(self.rows.iter()).map(estimate).collect()
     }
 }
 

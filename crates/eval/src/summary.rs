@@ -11,13 +11,17 @@ pub struct NllSummary {
     pub nll: f64,
     /// Standard error of the mean that the spread over rows makes.
     pub se_rows: f64,
-    /// Standard error of the mean that the K samples add.
+    /// Standard error of the mean that the samples add.
     pub se_mc: f64,
     /// How much the mean is expected to be too high: half the relative variance of the mean weight.
     pub bias_mc: f64,
     /// 95 % interval over rows.
     pub ci95: [f64; 2],
-    /// Mean effective sample size as a share of K.
+    /// Mean number of samples of a row, K; 0 of an exact likelihood.
+    pub k_mean: f64,
+    /// Largest number of samples of a row.
+    pub k_max: usize,
+    /// Mean effective sample size, as a share of the row's own K.
     pub ess: f64,
     /// Mean largest normalised weight.
     pub max_weight: f64,
@@ -44,6 +48,8 @@ pub fn summarise(rows: &[RowEstimate]) -> NllSummary {
         se_mc: (mean(&|row| row.relative_variance) / n).sqrt(),
         bias_mc: mean(&|row| row.relative_variance) / 2.0,
         ci95: [nll - half_width, nll + half_width],
+        k_mean: mean(&|row| row.samples as f64),
+        k_max: rows.iter().map(|row| row.samples).max().unwrap_or_default(),
         ess: mean(&|row| row.ess),
         max_weight: mean(&|row| row.max_weight),
     }
@@ -53,7 +59,13 @@ pub fn summarise(rows: &[RowEstimate]) -> NllSummary {
 pub fn exact_rows(log_probs: &[f64]) -> Vec<RowEstimate> {
     log_probs
         .iter()
-        .map(|&log_prob| RowEstimate { log_prob, ess: 1.0, max_weight: 1.0, relative_variance: 0.0 })
+        .map(|&log_prob| RowEstimate {
+            log_prob,
+            samples: 0,
+            ess: 1.0,
+            max_weight: 1.0,
+            relative_variance: 0.0,
+        })
         .collect()
 }
 

@@ -42,7 +42,7 @@ pub use helmholtz_train as train;
 /// The names that most programs need.
 pub mod prelude {
     pub use helmholtz_core::{Draws, Enumerable, Evaluator, Key, LatentVariableModel, Strategy};
-    pub use helmholtz_directed::{Sbn, StackConfig};
+    pub use helmholtz_directed::{HelmholtzMachine, StackConfig};
     pub use helmholtz_eval::{ExactLikelihood, ImportanceSampling, summarise};
     pub use helmholtz_strategies::{ReweightedWakeSleep, WakeSleep};
 }

@@ -8,9 +8,9 @@
 
 use burn::config::Config;
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Conditional, Defence, Drawn, Draws, Gradients, Key, Prior, Scored};
-use helmholtz_ops::{bernoulli, rows};
+use helmholtz_ops::{bernoulli, rows, sigmoid};
 
 use crate::InitialWeights;
 
@@ -46,13 +46,6 @@ impl BernoulliConfig {
 }
 
 impl Bernoulli {
-    /// The layer with the given biases instead of its own.
-    pub fn with_bias(mut self, bias: Tensor<1>) -> Self {
-        assert_eq!(bias.dims(), self.bias.val().dims(), "one bias for each unit");
-        self.bias = Param::from_tensor(bias);
-        self
-    }
-
     fn product(&self, y: Tensor<2>) -> Tensor<2> {
         y.matmul(self.weight.val())
     }
@@ -63,8 +56,8 @@ impl Conditional for Bernoulli {
         bernoulli::log_prob(x, self.product(y) + self.bias.val().unsqueeze())
     }
 
-    fn mean(&self, y: Tensor<2>) -> Tensor<2> {
-        activation::sigmoid(self.product(y) + self.bias.val().unsqueeze())
+    fn mean(&self, _x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
+        sigmoid(self.product(y) + self.bias.val().unsqueeze())
     }
 
     fn score(&self, x: Tensor<2>, y: Tensor<2>) -> Scored {
@@ -91,12 +84,7 @@ impl Conditional for Bernoulli {
     }
 
     fn log_prob_table(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
-        // log p(x | y) = x · l + log p(0 | y) with logits l.
-        let product = self.product(y);
-        let zeros = product.zeros_like();
-        let all_off = bernoulli::score(zeros, product.clone(), self.bias.val()).log_prob;
-        let logits = product + self.bias.val().unsqueeze();
-        x.matmul(logits.transpose()) + all_off.unsqueeze()
+        bernoulli::log_prob_table(x, self.product(y), self.bias.val())
     }
 
     fn dims(&self) -> (usize, usize) {
@@ -142,8 +130,9 @@ impl Prior for BernoulliPrior {
         bernoulli::log_prob(x, self.bias.val().unsqueeze())
     }
 
-    fn mean(&self) -> Tensor<1> {
-        activation::sigmoid(self.bias.val())
+    fn mean(&self, x: Tensor<2>) -> Tensor<2> {
+        let [n, _] = x.dims();
+        sigmoid(self.product(n) + self.bias.val().unsqueeze())
     }
 
     fn score(&self, x: Tensor<2>) -> Scored {

@@ -3,6 +3,10 @@
 //! | module | layer |
 //! | --- | --- |
 //! | [`bernoulli`] | factorial Bernoulli units given a linear map of `y`: the layer of a sigmoid belief network |
+//! | [`deterministic`] | the same given a deterministic hidden layer (DSBN) |
+//! | [`darn`] | units that depend linearly on those before them |
+//! | [`nade`] | units that depend on those before them through hidden units |
+//! | [`any`] | [`Layer`] and [`Top`]: any of these, so that one stack may mix them |
 //! | [`initial`] | how weights and biases start |
 //!
 //! ```
@@ -17,8 +21,17 @@
 //! assert_eq!(drawn.x.dims(), [5, 2]);
 //! ```
 
+pub mod any;
 pub mod bernoulli;
+pub mod darn;
+pub mod deterministic;
 pub mod initial;
+pub mod nade;
 
+pub use any::{Layer, Top};
 pub use bernoulli::{Bernoulli, BernoulliConfig, BernoulliPrior, BernoulliPriorConfig};
+pub use darn::{Darn, DarnConfig, DarnPrior, DarnPriorConfig};
+pub use deterministic::{Deterministic, DeterministicConfig};
+pub use helmholtz_ops::Order;
 pub use initial::InitialWeights;
+pub use nade::{Nade, NadeConfig, NadePrior, NadePriorConfig};

@@ -40,6 +40,8 @@ pub enum Role {
     Mixture = 11,
     /// The uniform component of a mixture proposal.
     Defensive = 12,
+    /// The order in which an autoregressive layer visits its units.
+    Units = 13,
 }
 
 /// What [`Key::child`] splits by.

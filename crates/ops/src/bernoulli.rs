@@ -8,14 +8,15 @@
 //!
 //! Logits come as a matrix product, to which the bias is added here: `l = y W + b`.
 
-use burn::tensor::{DType, Tensor, activation};
+use burn::tensor::{DType, Tensor, TensorData, activation};
 use helmholtz_core::{Defence, Drawn, Draws, Scored};
 use helmholtz_noise::fill_uniform;
 use rayon::prelude::*;
 
 use crate::host::{self, common_dtype, for_real, in_host_memory, repeats};
 use crate::noise;
-use crate::real::{LANES, Real};
+use crate::real::{LANES, Real, sigmoid};
+use crate::rows::{repeat_rows, repeat_shorter};
 use crate::simd::vectorised;
 
 /// Rows that one task of the thread pool handles.
@@ -67,6 +68,17 @@ pub fn log_prob(x: Tensor<2>, logits: Tensor<2>) -> Tensor<1> {
     surrogate.clone() + (Tensor::from_inner(log_prob) - surrogate.detach())
 }
 
+/// `log p(xᵢ | productⱼ + bias)` for every pair: `[n_x, n_l]`.
+///
+/// # Shapes
+/// - `x`: `[n_x, d]`, `product`: `[n_l, d]`, `bias`: `[d]`
+pub fn log_prob_table(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
+    // log p(x | l) = x · l + log p(0 | l).
+    let all_off = score(product.zeros_like(), product.clone(), bias.clone()).log_prob;
+    let logits = product + bias.unsqueeze();
+    x.matmul(logits.transpose()) + all_off.unsqueeze()
+}
+
 /// Samples `x ~ p(x | product + bias)` with their log-probability and error.
 ///
 /// Unit `j` of a cell is on if the cell's uniform `j` is below `σ(lⱼ)`, or below one half in the
@@ -88,21 +100,26 @@ pub fn draw(product: Tensor<2>, bias: Tensor<1>, draws: &Draws, defence: Defence
 pub fn draw_by_tensors(product: Tensor<2>, bias: Tensor<1>, draws: &Draws, defence: Defence<'_>) -> Drawn {
     let k = repeats(draws.len(), product.dims()[0]);
     let logits = repeat_rows(product + bias.unsqueeze(), k);
-    let [n, d] = logits.dims();
+    let [_, d] = logits.dims();
     let mean = activation::sigmoid(logits.clone());
-    let mut threshold = mean.clone();
-    if let Some(marked) = defence {
-        let marked: Vec<f32> = marked.iter().map(|&m| f32::from(u8::from(m))).collect();
-        let marked = Tensor::<2>::from_data(
-            burn::tensor::TensorData::new(marked, [n, 1]).convert_dtype(logits.dtype()),
-            (&logits.device(), logits.dtype()),
-        );
-        threshold = threshold * (marked.clone().neg() + 1.0) + marked * 0.5;
-    }
     let u = noise::uniform(draws, d, logits.dtype(), &logits.device());
-    let x = u.lower(threshold).float().cast(logits.dtype());
+    let x = decide_by_tensors(u, mean.clone(), defence);
     let scored = Scored { log_prob: log_prob_of_logits(x.clone(), logits), trace: x.clone() - mean };
     Drawn { x, scored }
+}
+
+/// One where the uniform is below the mean, or below one half in the rows that `defence` marks: `[n, d]`.
+pub(crate) fn decide_by_tensors(u: Tensor<2>, mean: Tensor<2>, defence: Defence<'_>) -> Tensor<2> {
+    let (dtype, device) = (mean.dtype(), mean.device());
+    let mut threshold = mean;
+    if let Some(marked) = defence {
+        let n = marked.len();
+        let marked: Vec<f32> = marked.iter().map(|&m| f32::from(u8::from(m))).collect();
+        let marked = TensorData::new(marked, [n, 1]).convert_dtype(dtype);
+        let marked = Tensor::<2>::from_data(marked, (&device, dtype));
+        threshold = threshold * (marked.clone().neg() + 1.0) + marked * 0.5;
+    }
+    u.lower(threshold).float().cast(dtype)
 }
 
 /// `xⱼ log σ(lⱼ) + (1 - xⱼ) log σ(-lⱼ)` summed over `j`, stable at infinite logits.
@@ -112,21 +129,6 @@ fn log_prob_of_logits(x: Tensor<2>, logits: Tensor<2>) -> Tensor<1> {
     let on = (x.clone() * logits.clone().neg().clamp_min(0.0)).mask_fill(x.clone().equal_elem(0.0), 0.0);
     let off = ((x.clone().neg() + 1.0) * logits.clamp_min(0.0)).mask_fill(x.equal_elem(1.0), 0.0);
     (log1p + on + off).sum_dim(1).squeeze_dim::<1>(1).neg()
-}
-
-/// `[n, d]` with each row `k` times in a row: `[n * k, d]`.
-pub(crate) fn repeat_rows(rows: Tensor<2>, k: usize) -> Tensor<2> {
-    let [n, d] = rows.dims();
-    if k == 1 { rows } else { rows.unsqueeze_dim::<3>(1).repeat_dim(1, k).reshape([n * k, d]) }
-}
-
-fn repeat_shorter(a: Tensor<2>, b: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-    let ([n_a, _], [n_b, _]) = (a.dims(), b.dims());
-    match n_a.cmp(&n_b) {
-        std::cmp::Ordering::Less => (repeat_rows(a, repeats(n_b, n_a)), b),
-        std::cmp::Ordering::Equal => (a, b),
-        std::cmp::Ordering::Greater => (a, repeat_rows(b, repeats(n_a, n_b))),
-    }
 }
 
 fn score_on_host<T: Real>(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> Scored {
@@ -223,7 +225,7 @@ fn for_row_blocks<T: Real>(
 }
 
 /// One row: logits in, errors out, the log-probability returned.
-fn score_row<T: Real>(x: &[T], logits: &mut [T], bias: &[T]) -> T {
+pub(crate) fn score_row<T: Real>(x: &[T], logits: &mut [T], bias: &[T]) -> T {
     vectorised(
         #[inline(always)]
         || {
@@ -285,6 +287,16 @@ fn draw_unit<T: Real, const DEFENCE: bool>(x: &mut T, l: &mut T, bias: T, nats: 
     *l = *x - mean;
 }
 
+/// Uniforms in, units out: on where the uniform is below `σ(logit + bias)`, or below one half where marked.
+#[inline(always)]
+pub(crate) fn decide<T: Real>(units: &mut [T; LANES], logits: &[T; LANES], bias: T, marked: &[bool; LANES]) {
+    for i in 0..LANES {
+        let mean = sigmoid(logits[i] + bias);
+        let threshold = if marked[i] { T::ONE / (T::ONE + T::ONE) } else { mean };
+        units[i] = if units[i] < threshold { T::ONE } else { T::ZERO };
+    }
+}
+
 /// What one exponential tells about a logit.
 struct Cell<T> {
     logit: T,
@@ -305,7 +317,7 @@ impl<T: Real> Cell<T> {
 
 /// The sum of the lanes, halving: the same order on every machine.
 #[inline(always)]
-fn sum_lanes<T: Real>(mut lanes: [T; LANES]) -> T {
+pub(crate) fn sum_lanes<T: Real>(mut lanes: [T; LANES]) -> T {
     let mut half = LANES / 2;
     while half > 0 {
         for i in 0..half {

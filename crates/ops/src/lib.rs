@@ -3,7 +3,11 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`bernoulli`] | log-probability, error and sample of a Bernoulli layer in one pass over the logits |
+//! | [`nade`] | NADE's scan over the units: log-probability, sample, and the gradient by a scan backwards |
+//! | [`darn`] | DARN's masked weights, and sampling unit after unit |
+//! | [`order`] | [`Order`]: in which order an autoregressive layer visits its units |
 //! | [`rows`] | row weights and their sums, the other half of a local gradient |
+//! | [`sigmoid()`] | the logistic function of every element |
 //! | [`log_weights`] | `log Σ exp`, `log mean exp`, self-normalised weights, effective sample size |
 //! | [`noise`] | keyed uniforms as a tensor |
 //!
@@ -27,11 +31,17 @@
 //! ```
 
 pub mod bernoulli;
+pub mod darn;
 mod host;
 pub mod log_weights;
+pub mod nade;
 pub mod noise;
+pub mod order;
 mod real;
 pub mod rows;
+mod sigmoid;
 mod simd;
 
 pub use host::in_host_memory;
+pub use order::Order;
+pub use sigmoid::sigmoid;

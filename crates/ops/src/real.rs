@@ -34,6 +34,14 @@ pub(crate) trait Real:
     fn mul_add(self, a: Self, b: Self) -> Self;
 }
 
+/// `σ(a)`, by the exponential that does not overflow.
+#[inline(always)]
+pub(crate) fn sigmoid<T: Real>(a: T) -> T {
+    let z = T::exp_neg(a.abs());
+    let upper = T::ONE / (T::ONE + z);
+    if a >= T::ZERO { upper } else { z * upper }
+}
+
 macro_rules! real {
     ($T:ty, $Bits:ty, $mantissa:expr, $bias:expr, $magic:expr, $largest:expr, $ln2_high:expr, $ln2_low:expr,
      $exp_terms:expr, $log_terms:expr) => {

@@ -40,6 +40,34 @@ pub fn weigh_by_tensors(errors: Tensor<2>, weights: Tensor<1>, k: usize) -> (Ten
     (weighed, sums)
 }
 
+/// The sums over every `k` consecutive rows.
+///
+/// # Shapes
+/// - `rows`: `[n, d]`; output `[n / k, d]`
+pub fn sum_groups(rows: Tensor<2>, k: usize) -> Tensor<2> {
+    if k == 1 {
+        return rows;
+    }
+    let [n, d] = rows.dims();
+    rows.reshape([repeats(n, k), k, d]).sum_dim(1).squeeze_dim(1)
+}
+
+/// `[n, d]` with each row `k` times in a row: `[n * k, d]`.
+pub fn repeat_rows(rows: Tensor<2>, k: usize) -> Tensor<2> {
+    let [n, d] = rows.dims();
+    if k == 1 { rows } else { rows.unsqueeze_dim::<3>(1).repeat_dim(1, k).reshape([n * k, d]) }
+}
+
+/// The two with the rows of the shorter one repeated, each as often as the longer one has rows for it.
+pub fn repeat_shorter(a: Tensor<2>, b: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+    let ([n_a, _], [n_b, _]) = (a.dims(), b.dims());
+    match n_a.cmp(&n_b) {
+        std::cmp::Ordering::Less => (repeat_rows(a, repeats(n_b, n_a)), b),
+        std::cmp::Ordering::Equal => (a, b),
+        std::cmp::Ordering::Greater => (a, repeat_rows(b, repeats(n_a, n_b))),
+    }
+}
+
 /// The sum of the squares of all elements: `[1]`.
 pub fn sum_of_squares<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     tensor.square().sum()

@@ -82,15 +82,15 @@ mod tests {
     use burn::module::Module;
     use burn::tensor::Device;
     use helmholtz_core::Key;
-    use helmholtz_directed::{Sbn, StackConfig};
+    use helmholtz_directed::{HelmholtzMachine, StackConfig};
 
     use super::*;
 
-    fn model(seed: u64) -> Sbn {
+    fn model(seed: u64) -> HelmholtzMachine {
         StackConfig::new(3, vec![2]).init(None, Key::new(seed), &Device::flex()).unwrap()
     }
 
-    fn weights(model: &Sbn) -> Vec<f32> {
+    fn weights(model: &HelmholtzMachine) -> Vec<f32> {
         flat(model).into_data().try_to_vec().unwrap()
     }
 

@@ -94,11 +94,11 @@ mod tests {
     use burn::module::Module;
     use burn::tensor::Device;
     use helmholtz_core::Key;
-    use helmholtz_directed::{Sbn, StackConfig};
+    use helmholtz_directed::{HelmholtzMachine, StackConfig};
 
     use super::*;
 
-    fn model() -> Sbn {
+    fn model() -> HelmholtzMachine {
         StackConfig::new(3, vec![2]).init(None, Key::new(1), &Device::flex()).unwrap()
     }
 

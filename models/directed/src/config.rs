@@ -1,25 +1,63 @@
-//! Sizes and initialisation of a stack.
+//! Kinds, sizes and initialisation of the layers of a stack.
 
 use burn::module::Param;
 use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Key, Role};
-use helmholtz_layers::{BernoulliConfig, BernoulliPriorConfig, InitialWeights};
+use helmholtz_layers::{
+    BernoulliConfig, BernoulliPriorConfig, DarnConfig, DarnPriorConfig, DeterministicConfig, InitialWeights,
+    Layer, NadeConfig, NadePriorConfig, Order, Top,
+};
 use thiserror::Error;
 
-use crate::Sbn;
+use crate::HelmholtzMachine;
 
-/// Sizes and initialisation of a stack of Bernoulli layers.
+/// The kind of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Independent units given a linear map: the layer of a sigmoid belief network.
+    Sbn,
+    /// Independent units given a deterministic hidden layer; as a prior the same as [`Sbn`](Self::Sbn).
+    Dsbn,
+    /// Units that depend linearly on those before them.
+    Darn,
+    /// Units that depend on those before them through hidden units.
+    Nade,
+}
+
+impl Kind {
+    /// All kinds with their names.
+    pub const ALL: [(&'static str, Kind); 4] =
+        [("sbn", Kind::Sbn), ("dsbn", Kind::Dsbn), ("darn", Kind::Darn), ("nade", Kind::Nade)];
+
+    /// The kind of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+    }
+}
+
+/// Kinds, sizes and initialisation of the layers of a stack.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StackConfig {
     /// Number of observed units.
     pub observed: usize,
-    /// Latent sizes, from the data up.
+    /// Latent sizes, from the data up; none for a model without latents.
     pub latents: Vec<usize>,
+    /// Kind of each generative layer from the data up, and of the prior, which comes last.
+    pub generative: Vec<Kind>,
+    /// Kind of each recognition layer from the data up.
+    pub recognition: Vec<Kind>,
+    /// Hidden units of NADE and DSBN layers; if absent, the smaller of a NADE layer's two sizes, the size of a
+    /// NADE prior, the mean of a DSBN layer's two.
+    pub hidden: Option<usize>,
+    /// Whether the hidden units of DSBN layers are tanh instead of logistic.
+    pub tanh: bool,
+    /// The order in which an autoregressive layer over the data visits them; latents go by their indices.
+    pub order: Order,
     /// The law of the initial weights.
     pub weights: InitialWeights,
     /// Initial bias of every unit that the data do not set; the RWS and BiHM papers use -1.
     pub bias: f64,
-    /// Whether the lowest generative bias starts at the logit of the data mean, clipped to
+    /// Whether the biases of the observed units start at the logit of the data mean, clipped to
     /// [0.001, 0.999].
     pub bias_from_data: bool,
     /// Whether the recognition net sees `x` less the data mean.
@@ -29,14 +67,28 @@ pub struct StackConfig {
 /// A stack that cannot be built.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ConfigError {
-    /// No latent layer.
+    /// No latent layer under a prior that could not model anything alone.
     #[error(
-        "a sigmoid belief network needs at least one latent layer; give its sizes from the data up, as in `layers = [200, 200]`"
+        "a {0} model needs at least one latent layer: without one its units are independent; give sizes from the \
+         data up, as in `layers = [200, 200]`, or take `darn` or `nade`, which need no latents"
     )]
-    NoLatents,
+    NoLatents(&'static str),
     /// A layer without units.
     #[error("layer {0} has no units; every size in `layers` must be at least 1")]
     EmptyLayer(usize),
+    /// No hidden units.
+    #[error("hidden = 0: NADE and DSBN layers need at least one hidden unit")]
+    NoHidden,
+    /// Not one kind for each layer.
+    #[error("{found} kinds of {net} layers for a stack that has {expected}")]
+    Kinds {
+        /// Which net.
+        net: &'static str,
+        /// Number of kinds.
+        found: usize,
+        /// Number of layers.
+        expected: usize,
+    },
     /// No observed units.
     #[error("the data have no columns")]
     NoObserved,
@@ -51,15 +103,51 @@ pub enum ConfigError {
 }
 
 impl StackConfig {
-    /// The defaults: Glorot weights, zero biases, output bias and centring from the data.
+    /// A sigmoid belief network with the defaults: Glorot weights, zero biases, output bias and centring from
+    /// the data.
     pub fn new(observed: usize, latents: Vec<usize>) -> Self {
+        Self::of(Kind::Sbn, observed, latents)
+    }
+
+    /// [`new`](Self::new) with every layer of one kind.
+    pub fn of(kind: Kind, observed: usize, latents: Vec<usize>) -> Self {
         StackConfig {
             observed,
+            generative: vec![kind; latents.len() + 1],
+            recognition: vec![kind; latents.len()],
             latents,
+            hidden: None,
+            tanh: false,
+            order: Order::index(),
             weights: InitialWeights::Glorot,
             bias: 0.0,
             bias_from_data: true,
             centre: true,
+        }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.observed == 0 {
+            return Err(ConfigError::NoObserved);
+        }
+        if let Some(layer) = self.latents.iter().position(|&d| d == 0) {
+            return Err(ConfigError::EmptyLayer(layer));
+        }
+        if self.hidden == Some(0) {
+            return Err(ConfigError::NoHidden);
+        }
+        for (net, kinds, expected) in [
+            ("generative", &self.generative, self.latents.len() + 1),
+            ("recognition", &self.recognition, self.latents.len()),
+        ] {
+            if kinds.len() != expected {
+                return Err(ConfigError::Kinds { net, found: kinds.len(), expected });
+            }
+        }
+        match (self.latents.is_empty(), self.generative[self.latents.len()]) {
+            (true, Kind::Sbn) => Err(ConfigError::NoLatents("sbn")),
+            (true, Kind::Dsbn) => Err(ConfigError::NoLatents("dsbn")),
+            _ => Ok(()),
         }
     }
 
@@ -69,17 +157,14 @@ impl StackConfig {
     /// one half: no centring but by a half, an output bias of zero.
     ///
     /// # Errors
-    /// If a size is zero or the mean has the wrong length.
-    pub fn init(&self, mean: Option<&[f64]>, key: Key, device: &Device) -> Result<Sbn, ConfigError> {
-        if self.observed == 0 {
-            return Err(ConfigError::NoObserved);
-        }
-        if self.latents.is_empty() {
-            return Err(ConfigError::NoLatents);
-        }
-        if let Some(layer) = self.latents.iter().position(|&d| d == 0) {
-            return Err(ConfigError::EmptyLayer(layer));
-        }
+    /// If a size is zero, a kind is missing or the mean has the wrong length.
+    pub fn init(
+        &self,
+        mean: Option<&[f64]>,
+        key: Key,
+        device: &Device,
+    ) -> Result<HelmholtzMachine, ConfigError> {
+        self.check()?;
         let half = vec![0.5; self.observed];
         let mean = mean.unwrap_or(&half);
         if mean.len() != self.observed {
@@ -87,27 +172,77 @@ impl StackConfig {
         }
         let key = key.child(Role::Init);
         let sizes: Vec<usize> = std::iter::once(self.observed).chain(self.latents.iter().copied()).collect();
-        let layer = |d_y: usize, d_x: usize, key: Key| {
-            BernoulliConfig::new(d_y, d_x).with_bias(self.bias).init(self.weights, key, device)
-        };
-        let mut generative: Vec<_> =
-            sizes.windows(2).enumerate().map(|(l, d)| layer(d[1], d[0], key.child("p").child(l))).collect();
-        let recognition =
-            sizes.windows(2).enumerate().map(|(l, d)| layer(d[0], d[1], key.child("q").child(l))).collect();
+        let depth = self.latents.len();
+        let mut generative: Vec<Layer> = (0..depth)
+            .map(|l| {
+                let order = if l == 0 { self.order.clone() } else { Order::index() };
+                let key = key.child("p").child(l);
+                self.layer(self.generative[l], [sizes[l + 1], sizes[l]], order, key, device)
+            })
+            .collect();
+        let recognition = (0..depth)
+            .map(|l| {
+                let key = key.child("q").child(l);
+                self.layer(self.recognition[l], [sizes[l], sizes[l + 1]], Order::index(), key, device)
+            })
+            .collect();
+        let order = if depth == 0 { self.order.clone() } else { Order::index() };
+        let mut prior =
+            self.prior(self.generative[depth], sizes[depth], order, key.child("p").child(depth), device);
         if self.bias_from_data {
             let logits: Vec<f32> = mean.iter().map(|&m| logit(m.clamp(0.001, 0.999)) as f32).collect();
-            let bottom = generative.remove(0).with_bias(Tensor::from_floats(logits.as_slice(), device));
-            generative.insert(0, bottom);
+            let logits = Tensor::from_floats(logits.as_slice(), device);
+            if generative.is_empty() {
+                prior = prior.with_bias(logits);
+            } else {
+                let bottom = generative.remove(0).with_bias(logits);
+                generative.insert(0, bottom);
+            }
         }
         let centre: Vec<f32> = mean.iter().map(|&m| if self.centre { m as f32 } else { 0.0 }).collect();
-        let prior = BernoulliPriorConfig::new(sizes[sizes.len() - 1]).with_bias(self.bias).init(device);
-        Ok(Sbn {
+        Ok(HelmholtzMachine {
             generative,
             prior,
             recognition,
             centre: Param::from_tensor(Tensor::from_floats(centre.as_slice(), device))
                 .set_require_grad(false),
         })
+    }
+
+    fn layer(&self, kind: Kind, [d_y, d_x]: [usize; 2], order: Order, key: Key, device: &Device) -> Layer {
+        let (weights, bias, hidden) = (self.weights, self.bias, self.hidden);
+        match kind {
+            Kind::Sbn => {
+                Layer::Bernoulli(BernoulliConfig::new(d_y, d_x).with_bias(bias).init(weights, key, device))
+            }
+            Kind::Dsbn => {
+                let config = DeterministicConfig::new(d_y, d_x).with_hidden(hidden).with_tanh(self.tanh);
+                Layer::Deterministic(config.with_bias(bias).init(weights, key, device))
+            }
+            Kind::Darn => {
+                Layer::Darn(DarnConfig::new(d_y, d_x).with_bias(bias).init(weights, order, key, device))
+            }
+            Kind::Nade => {
+                let config = NadeConfig::new(d_y, d_x).with_hidden(hidden).with_bias(bias);
+                Layer::Nade(config.init(weights, order, key, device))
+            }
+        }
+    }
+
+    fn prior(&self, kind: Kind, d_x: usize, order: Order, key: Key, device: &Device) -> Top {
+        let (weights, bias) = (self.weights, self.bias);
+        match kind {
+            Kind::Sbn | Kind::Dsbn => {
+                Top::Bernoulli(BernoulliPriorConfig::new(d_x).with_bias(bias).init(device))
+            }
+            Kind::Darn => {
+                Top::Darn(DarnPriorConfig::new(d_x).with_bias(bias).init(weights, order, key, device))
+            }
+            Kind::Nade => {
+                let config = NadePriorConfig::new(d_x).with_hidden(self.hidden).with_bias(bias);
+                Top::Nade(config.init(weights, order, key, device))
+            }
+        }
     }
 }
 

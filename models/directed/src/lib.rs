@@ -2,8 +2,8 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`stack`] | [`Stack`]: any conditional layers under any prior; [`Sbn`], the stack of Bernoulli layers |
-//! | [`config`] | [`StackConfig`]: sizes and initialisation |
+//! | [`stack`] | [`Stack`]: any conditional layers under any prior; [`HelmholtzMachine`], whose layers may be of any kind |
+//! | [`config`] | [`StackConfig`]: kinds, sizes and initialisation |
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -18,5 +18,5 @@
 pub mod config;
 pub mod stack;
 
-pub use config::{ConfigError, StackConfig};
-pub use stack::{Sbn, Stack};
+pub use config::{ConfigError, Kind, StackConfig};
+pub use stack::{HelmholtzMachine, Stack};

@@ -8,6 +8,9 @@
 //!
 //! Gradients stay inside each layer: samples are constants.
 //!
+//! Without latents the prior is the model of the data, `p(x)`, and there is nothing to recognise: `q` gives the
+//! only state of no latents its probability of one.
+//!
 //! # Reference
 //! Dayan, Hinton, Neal, Zemel, "The Helmholtz machine", Neural Computation 7, 1995.
 
@@ -17,9 +20,10 @@ use helmholtz_core::{
     Conditional, Draws, Enumerable, Gradients, LatentVariableModel, Prior, Proposals, Role, Traced,
     enumerate_bits,
 };
-use helmholtz_layers::{Bernoulli, BernoulliPrior};
+use helmholtz_layers::{Layer, Top};
 use helmholtz_noise::fill_uniform;
 use helmholtz_ops::log_weights::log_sum_exp;
+use helmholtz_ops::rows::repeat_rows;
 
 /// A stack of conditional layers `C` under a prior `P`, with its recognition net.
 ///
@@ -36,8 +40,8 @@ pub struct Stack<C: helmholtz_core::Model, P: helmholtz_core::Model> {
     pub centre: Param<Tensor<1>>,
 }
 
-/// A sigmoid belief network with a recognition net of the same kind.
-pub type Sbn = Stack<Bernoulli, BernoulliPrior>;
+/// A stack that may mix layers of any kind.
+pub type HelmholtzMachine = Stack<Layer, Top>;
 
 impl<C: Conditional, P: Prior> Stack<C, P> {
     /// Number of latent layers.
@@ -74,8 +78,9 @@ impl<C: Conditional, P: Prior> Stack<C, P> {
         self.recognition.iter().zip(h).zip(below).map(|((layer, x), y)| (layer, x.clone(), y.clone()))
     }
 
-    fn top<'a>(&self, h: &'a [Tensor<2>]) -> &'a Tensor<2> {
-        h.last().expect("a stack has at least one latent layer")
+    /// What the prior models: the highest latents, or the data where there are none.
+    fn top<'a>(&self, x: &'a Tensor<2>, h: &'a [Tensor<2>]) -> &'a Tensor<2> {
+        h.last().unwrap_or(x)
     }
 }
 
@@ -83,41 +88,48 @@ fn layer_draws(draws: &Draws, l: usize) -> Draws {
     draws.child(Role::Layer).child(l)
 }
 
-/// Sums log-probabilities and collects traces, layer by layer.
-fn collect(scored: impl Iterator<Item = helmholtz_core::Scored>) -> Traced {
+/// Sums log-probabilities and collects traces, layer by layer; `None` without layers.
+fn collect(scored: impl Iterator<Item = helmholtz_core::Scored>) -> Option<Traced> {
     let mut traces = Vec::new();
     let log_prob = scored
         .map(|scored| {
             traces.push(scored.trace);
             scored.log_prob
         })
-        .reduce(|sum, log_prob| sum + log_prob)
-        .expect("a stack has at least one layer");
-    Traced { log_prob, traces }
+        .reduce(|sum, log_prob| sum + log_prob)?;
+    Some(Traced { log_prob, traces })
+}
+
+/// The score of no latents: zero nats for each of `n` rows.
+fn nothing(x: &Tensor<2>, n: usize) -> Traced {
+    Traced { log_prob: Tensor::zeros([n], (&x.device(), x.dtype())), traces: Vec::new() }
 }
 
 impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
     type Latents = Vec<Tensor<2>>;
 
     fn log_joint(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Tensor<1> {
-        let prior = self.prior.log_prob(self.top(h).clone());
+        let prior = self.prior.log_prob(self.top(&x, h).clone());
         self.generative_pairs(&x, h).fold(prior, |sum, (layer, x, y)| sum + layer.log_prob(x, y))
     }
 
     fn log_posterior(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Tensor<1> {
-        self.recognition_pairs(&self.centred(x), h)
+        self.recognition_pairs(&self.centred(x.clone()), h)
             .map(|(layer, x, y)| layer.log_prob(x, y))
             .reduce(|sum, log_prob| sum + log_prob)
-            .expect("a stack has at least one latent layer")
+            .unwrap_or_else(|| nothing(&x, x.dims()[0]).log_prob)
     }
 
     fn trace_joint(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Traced {
-        let prior = std::iter::once_with(|| self.prior.score(self.top(h).clone()));
+        let prior = std::iter::once_with(|| self.prior.score(self.top(&x, h).clone()));
         collect(self.generative_pairs(&x, h).map(|(layer, x, y)| layer.score(x, y)).chain(prior))
+            .expect("there is always a prior")
     }
 
     fn trace_posterior(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Traced {
-        collect(self.recognition_pairs(&self.centred(x), h).map(|(layer, x, y)| layer.score(x, y)))
+        let scored = |(layer, x, y): (&C, Tensor<2>, Tensor<2>)| layer.score(x, y);
+        collect(self.recognition_pairs(&self.centred(x.clone()), h).map(scored))
+            .unwrap_or_else(|| nothing(&x, x.dims()[0]))
     }
 
     fn propose(&self, x: Tensor<2>, draws: &Draws, defence: f64) -> Proposals<Vec<Tensor<2>>> {
@@ -129,7 +141,8 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
             y = drawn.x.clone();
             latents.push(drawn.x);
             drawn.scored
-        }));
+        }))
+        .unwrap_or_else(|| nothing(&x, draws.len()));
         let log_proposal = if defence > 0.0 {
             let uniform = -(self.latent_sizes().iter().sum::<usize>() as f64) * std::f64::consts::LN_2;
             let own = (q.log_prob.clone() + (1.0 - defence).ln()).unsqueeze_dim::<2>(1);
@@ -138,8 +151,17 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
         } else {
             q.log_prob.clone()
         };
+        let x = if self.depth() == 0 { repeat_rows(x, draws.k()) } else { x };
         let p = self.trace_joint(x, &latents);
         Proposals { latents, p, q, log_proposal, k: draws.k() }
+    }
+
+    fn log_weights(&self, x: Tensor<2>, draws: &Draws) -> Tensor<2> {
+        if self.depth() == 0 {
+            // All samples of nothing are the same.
+            return self.prior.score(x).log_prob.unsqueeze_dim::<2>(1).repeat_dim(1, draws.k());
+        }
+        self.propose(x, draws, 0.0).log_weights()
     }
 
     fn dream(&self, draws: &Draws) -> (Tensor<2>, Vec<Tensor<2>>) {
@@ -154,8 +176,11 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
         (x, h)
     }
 
-    fn decode(&self, h: &Vec<Tensor<2>>) -> Tensor<2> {
-        self.generative[0].mean(h[0].clone())
+    fn decode(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Tensor<2> {
+        match (self.generative.first(), h.first()) {
+            (Some(layer), Some(h)) => layer.mean(x, h.clone()),
+            _ => self.prior.mean(x),
+        }
     }
 
     fn joint_gradient(
@@ -169,7 +194,10 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
         for ((layer, x, y), trace) in self.generative_pairs(&x, h).zip(traces) {
             layer.gradient(x, y, trace.clone(), weights.clone(), into);
         }
-        self.prior.gradient(self.top(h).clone(), traces[self.depth()].clone(), weights, into);
+        let (top, trace) = (self.top(&x, h).clone(), traces[self.depth()].clone());
+        // Without latents a row of x may stand for k equal proposals.
+        let k = trace.dims()[0] / top.dims()[0];
+        self.prior.gradient(repeat_rows(top, k), trace, weights, into);
     }
 
     fn posterior_gradient(
@@ -186,7 +214,7 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
     }
 
     fn observed(&self) -> usize {
-        self.generative[0].dims().0
+        self.generative.first().map_or_else(|| self.prior.dim(), |layer| layer.dims().0)
     }
 
     fn dtype(&self) -> DType {
@@ -229,11 +257,14 @@ impl<C: Conditional, P: Prior> Enumerable for Stack<C, P> {
     }
 
     fn log_joint_table(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Tensor<2> {
-        let prior = self.prior.score(self.top(h).clone()).log_prob;
+        let Some(lowest) = self.generative.first() else {
+            return self.prior.score(x).log_prob.unsqueeze_dim(1);
+        };
+        let prior = self.prior.score(self.top(&x, h).clone()).log_prob;
         let latents = self
             .generative_pairs(&x, h)
             .skip(1)
             .fold(prior, |sum, (layer, x, y)| sum + layer.score(x, y).log_prob);
-        self.generative[0].log_prob_table(x.clone(), h[0].clone()) + latents.unsqueeze()
+        lowest.log_prob_table(x, h[0].clone()) + latents.unsqueeze()
     }
 }

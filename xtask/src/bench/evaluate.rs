@@ -7,6 +7,7 @@ use helmholtz_core::{Key, Role};
 use helmholtz_eval::ImportanceSampling;
 
 use crate::bench::Bench;
+use crate::bench::memory::peak_resident_mib;
 use crate::bench::report::{Report, Row};
 use crate::bench::stack::{OBSERVED, ROWS, stack};
 use crate::exit::progress;
@@ -33,8 +34,8 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     };
     score(0, 4, false)?; // warms up the allocator and the threads
     let start = Instant::now();
-    for first in (0..ROWS).step_by(bench.batch) {
-        score(first, (first + bench.batch).min(ROWS), true)?;
+    for first in (0..ROWS).step_by(bench.batch()) {
+        score(first, (first + bench.batch()).min(ROWS), true)?;
     }
     let pairs = (ROWS * SAMPLES) as f64 / start.elapsed().as_secs_f64();
     let mut row = Row::ours("evaluate", "evaluate", ms);
@@ -42,12 +43,4 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     row.extra.extend(peak_resident_mib().map(|mib| ("peak_resident_mib", mib)));
     report.add(row);
     Ok(())
-}
-
-/// The peak resident memory of this process, where the system tells.
-fn peak_resident_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib / 1024.0)
 }

@@ -1,4 +1,4 @@
-//! The parts of a step, run alone.
+//! The parts of a step, run alone, and how to repeat and time them.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 use helmholtz_core::{Key, Strategy};
-use helmholtz_directed::Sbn;
+use helmholtz_directed::HelmholtzMachine;
 use helmholtz_noise::fill_uniform;
 use helmholtz_strategies::ReweightedWakeSleep;
 
@@ -21,9 +21,19 @@ pub(crate) fn ms_since(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1e3
 }
 
+/// Steps that are taken before the timed ones: Adam's moments, the allocator's pools and the worker
+/// threads come into being.
+pub(crate) const WARM_UP: usize = 5;
+
+/// Runs `step` as often as a session does, and keeps the timed runs.
+pub(crate) fn repeat<T>(steps: usize, mut step: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<Vec<T>> {
+    let mut times = (0..WARM_UP + steps).map(|_| step()).collect::<anyhow::Result<Vec<T>>>()?;
+    Ok(times.split_off(WARM_UP))
+}
+
 /// Estimate and optimiser in a plain loop, without the learner.
 pub(crate) struct Bare {
-    model: Sbn,
+    model: HelmholtzMachine,
     strategy: ReweightedWakeSleep,
     optimiser: ModuleOptimizer,
     x: Tensor<2>,
@@ -39,7 +49,7 @@ pub(crate) struct BareTimes {
 
 impl Bare {
     /// Steps on the one batch `x`.
-    pub(crate) fn new(model: &Sbn, strategy: &ReweightedWakeSleep, x: Tensor<2>) -> Self {
+    pub(crate) fn new(model: &HelmholtzMachine, strategy: &ReweightedWakeSleep, x: Tensor<2>) -> Self {
         let device = x.device();
         let model = model.clone().train(); // on the autodiff device, where optimisers expect parameters
         Bare { model, strategy: strategy.clone(), optimiser: adam(), x, device, step: 0 }

@@ -1,7 +1,8 @@
 //! PyTorch and JAX, as long-lived processes that take steps when told to.
 //!
-//! The protocol is described in `xtask/peers/rws_step.py`.
+//! The protocol is described in `xtask/peers/serve.py`.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -10,18 +11,16 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use crate::bench::Bench;
+use crate::bench::report::Row;
 use crate::exit::{Reported, progress};
 use crate::workspace;
 
-const FRAMEWORKS: [&str; 3] = ["torch-eager", "torch-compile", "jax"];
-
 /// A framework that waits for commands. Its process ends with it.
 pub(crate) struct Peer {
-    /// The framework.
-    pub(crate) name: &'static str,
+    /// The framework, and how it is used.
+    name: &'static str,
     /// The framework's version.
-    pub(crate) version: String,
+    version: String,
     process: Child,
     commands: ChildStdin,
     replies: BufReader<ChildStdout>,
@@ -36,16 +35,26 @@ impl Drop for Peer {
     }
 }
 
-/// All peers, warmed up, idle.
-pub(crate) fn start(bench: &Bench, observed: usize, threads: usize) -> anyhow::Result<Vec<Peer>> {
+/// The peers `names` of a script of `xtask/peers`, warmed up, idle; `arguments` are flags with their values.
+pub(crate) fn start(
+    script: &str,
+    names: &[&'static str],
+    arguments: &[(&str, OsString)],
+    threads: usize,
+) -> anyhow::Result<Vec<Peer>> {
     let folder = workspace::root().join("xtask/peers");
     let cache = cache()?;
     let python = set_up(&folder, &cache)?;
     // One after the other: in their warm-up they would fight over the cores, their idle threads spinning.
     let mut peers = Vec::new();
-    for name in FRAMEWORKS {
+    for &name in names {
         progress(&format!("peers: starting {name}"));
-        let mut peer = Peer::spawn(name, &python, &folder, &cache, bench, observed, threads)?;
+        let mut command = Command::new(&python);
+        command.arg(folder.join(script)).args(["--framework", name, "--threads", &threads.to_string()]);
+        for (flag, value) in arguments {
+            command.arg(flag).arg(value);
+        }
+        let mut peer = Peer::spawn(name, command, &cache)?;
         let ready = peer.reply()?;
         let version = ready.get("version").and_then(Value::as_str).unwrap_or("of unknown version");
         let package = name.split('-').next().unwrap_or(name);
@@ -82,28 +91,15 @@ fn set_up(folder: &Path, cache: &Path) -> anyhow::Result<String> {
 }
 
 impl Peer {
-    fn spawn(
-        name: &'static str,
-        python: &str,
-        folder: &Path,
-        cache: &Path,
-        bench: &Bench,
-        observed: usize,
-        threads: usize,
-    ) -> anyhow::Result<Peer> {
+    fn spawn(name: &'static str, mut command: Command, cache: &Path) -> anyhow::Result<Peer> {
         let log = cache.join(format!("{name}.log"));
         let stderr = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let layers: Vec<String> = bench.layers.iter().map(usize::to_string).collect();
-        let mut process = Command::new(python)
-            .arg(folder.join("rws_step.py"))
-            .args(["--framework", name, "--layers", &layers.join(",")])
-            .args(["--visible", &observed.to_string(), "--batch", &bench.batch.to_string()])
-            .args(["--samples", &bench.samples.to_string(), "--threads", &threads.to_string()])
+        let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
             .spawn()
-            .with_context(|| format!("cannot start {python}"))?;
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         let (Some(commands), Some(replies)) = (process.stdin.take(), process.stdout.take()) else {
             bail!("{name} was started without pipes");
         };
@@ -111,21 +107,36 @@ impl Peer {
         Ok(Peer { name, version: String::new(), process, commands, replies, log })
     }
 
-    /// Takes `steps` training steps; their times in milliseconds.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// A row of what this peer took for `what`.
+    pub(crate) fn row(&self, what: &str, against: &'static str, ms: Vec<f64>) -> Row {
+        let name = format!("{what}/{}", self.name);
+        Row { name, against, device: "cpu", version: self.version.clone(), ms, extra: Vec::new() }
+    }
+
+    /// Takes `steps` steps; their times in milliseconds.
     pub(crate) fn steps(&mut self, steps: usize) -> anyhow::Result<Vec<f64>> {
         self.times(&format!("run {steps}"))
     }
 
-    /// Multiplies `[m, k]` by `[k, n]`; the times in milliseconds.
-    pub(crate) fn gemm(&mut self, [m, k, n]: [usize; 3], repeats: usize) -> anyhow::Result<Vec<f64>> {
-        self.times(&format!("gemm {m} {k} {n} {repeats}"))
-    }
-
-    fn times(&mut self, command: &str) -> anyhow::Result<Vec<f64>> {
+    /// The answer to a command.
+    pub(crate) fn ask(&mut self, command: &str) -> anyhow::Result<Value> {
         if writeln!(self.commands, "{command}").and_then(|()| self.commands.flush()).is_err() {
             bail!("{} has ended; its last words are in {}", self.name, self.log.display());
         }
         let reply = self.reply()?;
+        if reply.get("error").is_some() {
+            bail!("{} answered `{command}` with {reply}", self.name);
+        }
+        Ok(reply)
+    }
+
+    /// The times, in milliseconds, with which a command is answered.
+    pub(crate) fn times(&mut self, command: &str) -> anyhow::Result<Vec<f64>> {
+        let reply = self.ask(command)?;
         let times = reply.get("ms").and_then(Value::as_array);
         let times = times.and_then(|times| times.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>());
         match times {

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use helmholtz_core::Key;
-use helmholtz_directed::{Sbn, StackConfig};
+use helmholtz_directed::{HelmholtzMachine, StackConfig};
 use helmholtz_noise::fill_uniform;
 
 use crate::exit::UserError;
@@ -14,23 +14,21 @@ pub(crate) const OBSERVED: usize = 784;
 pub(crate) const ROWS: usize = 1000;
 
 /// The share of ones, about that of binarised digits.
-const ONES: f32 = 0.13;
+pub(crate) const ONES: f32 = 0.13;
 
 /// A model with its data.
 pub(crate) struct Stack {
-    pub(crate) model: Sbn,
+    pub(crate) model: HelmholtzMachine,
     pub(crate) x: Tensor<2>,
 }
 
 /// A sigmoid belief network on `device` with weights as training starts from, and `[ROWS, OBSERVED]`.
 pub(crate) fn stack(layers: &[usize], device: &Device) -> anyhow::Result<Stack> {
     let key = Key::new(0);
-    let mut values = vec![0.0f32; ROWS * OBSERVED];
+    let values = bits(ROWS, ONES);
     let mut mean = vec![0.0f64; OBSERVED];
-    for (row, values) in values.chunks_exact_mut(OBSERVED).enumerate() {
-        fill_uniform(key.child("bench data"), row as u64, 0, values);
-        for (value, mean) in values.iter_mut().zip(&mut mean) {
-            *value = f32::from(*value < ONES);
+    for row in values.chunks_exact(OBSERVED) {
+        for (mean, value) in mean.iter_mut().zip(row) {
             *mean += f64::from(*value) / ROWS as f64;
         }
     }
@@ -39,4 +37,15 @@ pub(crate) fn stack(layers: &[usize], device: &Device) -> anyhow::Result<Stack> 
         .init(Some(&mean), key, device)
         .map_err(|error| UserError(format!("--layers: {error}")))?;
     Ok(Stack { model, x })
+}
+
+/// `rows` rows of `OBSERVED` bits, each on with probability `ones`.
+pub(crate) fn bits(rows: usize, ones: f32) -> Vec<f32> {
+    let key = Key::new(0).child("bench data");
+    let mut values = vec![0.0f32; rows * OBSERVED];
+    for (row, values) in values.chunks_exact_mut(OBSERVED).enumerate() {
+        fill_uniform(key, row as u64, 0, values);
+        values.iter_mut().for_each(|value| *value = f32::from(*value < ones));
+    }
+    values
 }

@@ -15,8 +15,8 @@ use helmholtz_strategies::ReweightedWakeSleep;
 use helmholtz_train::{End, Fit, Parts, Rule};
 
 use crate::bench::Bench;
-use crate::bench::parts::{Bare, Products, adam, gemm};
-use crate::bench::peers;
+use crate::bench::parts::{Bare, Products, WARM_UP, adam, gemm, repeat};
+use crate::bench::peers::{self, Peer};
 use crate::bench::report::{Report, Row};
 use crate::bench::stack::{OBSERVED, ROWS, Stack, stack};
 use crate::exit::{UserError, progress};
@@ -24,16 +24,15 @@ use crate::exit::{UserError, progress};
 /// Adam's step size.
 pub(crate) const LEARNING_RATE: f64 = 1e-3;
 
-/// Steps at the start of a session that are not timed: Adam's moments, the allocator's pools and
-/// the worker threads come into being.
-const WARM_UP: usize = 5;
-
 /// Steps of a session beyond the timed ones: validation and the checkpoint follow upon the last.
 pub(crate) const UNTIMED: usize = WARM_UP + 1;
 
 /// The product that ours and the peers are compared by: the widest of a step.
 const GEMM: [usize; 3] = [1000, 200, 784];
 const GEMM_REPEATS: usize = 50;
+
+/// Who takes the step beside us.
+const FRAMEWORKS: [&str; 3] = ["torch-eager", "torch-compile", "jax"];
 
 /// When an estimate began and ended.
 #[derive(Clone, Copy, Debug)]
@@ -126,14 +125,20 @@ fn session(
     })
 }
 
-/// Runs `step` as often as a session does, and keeps the timed runs.
-fn repeat<T>(steps: usize, mut step: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<Vec<T>> {
-    let mut times = (0..WARM_UP + steps).map(|_| step()).collect::<anyhow::Result<Vec<T>>>()?;
-    Ok(times.split_off(WARM_UP))
+fn start_peers(bench: &Bench, threads: usize) -> anyhow::Result<Vec<Peer>> {
+    let layers: Vec<String> = bench.layers.iter().map(usize::to_string).collect();
+    let arguments = [
+        ("--layers", layers.join(",").into()),
+        ("--visible", OBSERVED.to_string().into()),
+        ("--batch", bench.batch().to_string().into()),
+        ("--samples", bench.samples.to_string().into()),
+    ];
+    peers::start("rws_step.py", &FRAMEWORKS, &arguments, threads)
 }
 
 pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> anyhow::Result<()> {
-    let Bench { batch, samples, steps, rounds, .. } = *bench;
+    let Bench { samples, steps, rounds, .. } = *bench;
+    let batch = bench.batch();
     let device = Device::flex();
     let stack = stack(&bench.layers, &device)?;
     let strategy =
@@ -141,19 +146,14 @@ pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> any
     let x = stack.x.clone().repeat_dim(0, batch.div_ceil(ROWS)).slice([0..batch, 0..OBSERVED]);
     let products = Products::new(OBSERVED, &bench.layers, batch, samples, &device);
 
-    let mut peers = if bench.peers { peers::start(bench, OBSERVED, threads)? } else { Vec::new() };
+    let mut peers = if bench.peers { start_peers(bench, threads)? } else { Vec::new() };
     let mut gemms = Vec::new();
     if bench.peers {
         gemms.push(Row::ours("gemm", "gemm", gemm(GEMM, GEMM_REPEATS, &device)?));
         for peer in &mut peers {
-            gemms.push(Row {
-                name: format!("gemm/{}", peer.name),
-                against: "gemm",
-                device: "cpu",
-                version: peer.version.clone(),
-                ms: peer.gemm(GEMM, GEMM_REPEATS)?,
-                extra: Vec::new(),
-            });
+            let [m, k, n] = GEMM;
+            let ms = peer.times(&format!("gemm {m} {k} {n} {GEMM_REPEATS}"))?;
+            gemms.push(peer.row("gemm", "gemm", ms));
         }
     }
 
@@ -186,14 +186,7 @@ pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> any
     report.add(ours("step/optimiser", optimiser));
     report.add(multiplied);
     for (peer, ms) in peers.iter().zip(theirs) {
-        report.add(Row {
-            name: format!("step/{}", peer.name),
-            against: "step",
-            device: "cpu",
-            version: peer.version.clone(),
-            ms,
-            extra: Vec::new(),
-        });
+        report.add(peer.row("step", "step", ms));
     }
     gemms.into_iter().for_each(|row| report.add(row));
     Ok(())

@@ -90,13 +90,20 @@ impl<'a> Table<'a> {
                     )),
                     found.se_rows(),
                     found.se_mc(),
-                    found.seeds.iter().map(|seed| seed.k).max().unwrap_or_default(),
+                    samples_in_words(found),
                     judge(row, found)
                 ),
                 None => writeln!(text, "| `{id}` | {model} | {strategy} | not run | | | | {reported} | |"),
             };
         }
         text
+    }
+}
+
+fn samples_in_words(found: &Finished) -> String {
+    match found.samples() {
+        (k, most) if k == most => k.to_string(),
+        (k, most) => format!("{k} (most {most})"),
     }
 }
 
@@ -192,7 +199,8 @@ fn overview(store: &Store) -> anyhow::Result<String> {
          PASS: at or below the published value plus twice our Monte Carlo error; NEAR: within the row's tolerance above it; SHORT: beyond; \
          UNSURE: our Monte Carlo error is more than a tenth of the tolerance; \
          a dash: the published value is recalled, second-hand or of another quantity, and only shown.\n\
-         The spread over seeds and the standard error over rows are shown, never judged by.\n\n",
+         The spread over seeds and the standard error over rows are shown, never judged by.\n\
+         K: importance samples of a test row on average, and the most of one where they differ.\n\n",
     );
     let pages: Vec<String> =
         PAPERS.iter().map(|paper| format!("[{}]({}.md)", paper.title, paper.key)).collect();
@@ -249,10 +257,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut store = Store::open(dir.path()).unwrap();
         let row = ROWS.iter().find(|row| row.id == "uci-dna-rws-sbn").unwrap();
-        store.put(row, Tier::Paper, finished(&[90.7, 90.9])).unwrap();
+        let mut found = finished(&[90.7, 90.9]);
+        found.seeds[1].k_max = Some(28_000);
+        store.put(row, Tier::Paper, found).unwrap();
         write(dir.path(), &store).unwrap();
         let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
-        let line = "| `uci-dna-rws-sbn` | sbn 180-150-10 | rws, wake-phi, K = 10 | 90.80 | 0.14 of 2 | 0.20 | 0.021, 1000 | 90.63 (quoted) | NEAR |";
+        let line = "| `uci-dna-rws-sbn` | sbn 180-150-10 | rws, wake-phi, K = 10 | 90.80 | 0.14 of 2 | 0.20 | 0.021, 1000 (most 28000) | 90.63 (quoted) | NEAR |";
         assert!(read("README.md").contains(line), "{}", read("README.md"));
         assert!(read("bornschein2015.md").contains(line));
         assert!(

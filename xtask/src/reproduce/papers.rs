@@ -9,12 +9,18 @@ pub(crate) struct Paper {
     pub(crate) venue: &'static str,
 }
 
-pub(crate) const PAPERS: [Paper; 3] = [
+pub(crate) const PAPERS: [Paper; 4] = [
     Paper {
         key: "bornschein2015",
         authors: "J. Bornschein and Y. Bengio",
         title: "Reweighted wake-sleep",
         venue: "ICLR 2015, arXiv:1406.2751",
+    },
+    Paper {
+        key: "larochelle2011",
+        authors: "H. Larochelle and I. Murray",
+        title: "The neural autoregressive distribution estimator",
+        venue: "AISTATS 2011",
     },
     Paper {
         key: "mnih2016",

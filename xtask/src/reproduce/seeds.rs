@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use super::Tier;
 use super::row::Row;
+use super::rows::autoregressive::MAXIMUM_LIKELIHOOD;
 use super::store::{Finished, Seed, write};
 use crate::exit::{UserError, progress};
 use crate::workspace;
@@ -23,7 +24,7 @@ use crate::workspace;
 #[error("{0}")]
 pub(crate) struct Missing(String);
 
-/// Samples of the first evaluation, and the most that are tried.
+/// Samples that every row of a split begins with, and the most that one may have.
 const SAMPLES: [u64; 2] = [1_000, 100_000];
 /// Share of the tolerance that `se_mc` and `bias_mc` may take.
 pub(crate) const SHARE: f64 = 0.1;
@@ -145,8 +146,7 @@ impl Seeds<'_> {
         if let Ok(text) = fs::read_to_string(&summary) {
             let summed: Value = serde_json::from_str(&text).with_context(|| summary.display().to_string())?;
             if summed["config"] != resolved {
-                let text = format!("{}: run with another config or device; use --again", summary.display());
-                return Err(UserError(text).into());
+                return Err(of_another_config(&summary));
             }
             return Run::of(seed, &summed, &out);
         }
@@ -168,34 +168,45 @@ impl Seeds<'_> {
         }
         progress(&format!("{} seed {seed}: training", self.row.id));
         let trained = object(words)?;
-        let evaluate = |split: &str, k: u64| {
-            progress(&format!("{} seed {seed}: {k} samples a {split} row", self.row.id));
-            let k = k.to_string();
-            // Draws of its own for each seed: the errors of the seeds are independent.
-            let words =
-                ["evaluate", "--split", split, "--samples", &k, "--seed", &seed_word, "--threads", &threads];
-            let words = words.into_iter().chain(["--quiet", "--json"]).map(Into::into);
-            object(words.chain([out.clone().into()]).collect())
-        };
-        let [first, most] = if self.tier == Tier::Smoke { [5, 5] } else { SAMPLES };
-        let mut k = first;
-        let test = loop {
-            let test = evaluate("test", k)?;
-            let of = |name: &str| test[name].as_f64().unwrap_or(f64::NAN) / (SHARE * self.row.tolerance);
-            let (error, bias) = (of("se_mc"), of("bias_mc"));
-            if error.max(bias) <= 1.0 || k >= most {
-                break test;
-            }
-            // The bias falls as 1/K and the error as its root, more slowly where weights have heavy tails.
-            let factor = (1.5 * bias.max(error * error)).clamp(2.0, 100.0);
-            k = ((k as f64 * factor) as u64).next_multiple_of(1_000).min(most);
-        };
-        let valid = evaluate("valid", k)?;
+        let test = self.evaluate(seed, "test", &threads, resolved)?;
+        let valid = self.evaluate(seed, "valid", &threads, resolved)?;
         let summed = json!({"config": resolved, "train": trained, "evaluate": test, "valid": valid});
         let run = Run::of(seed, &summed, &out)?;
         write(&summary, &serde_json::to_string_pretty(&summed)?)?;
         progress(&format!("{} seed {seed}: {:.3}", self.row.id, run.seed.nll));
         Ok(run)
+    }
+
+    /// Evaluates a split of a trained seed, unless that has been done in the same way.
+    fn evaluate(&self, seed: u64, split: &str, threads: &str, resolved: &str) -> anyhow::Result<Value> {
+        let kept = self.folder.join(format!("seed-{seed}.{split}.json"));
+        let [first, most] = SAMPLES.map(|k| k.to_string());
+        let error = (SHARE * self.row.tolerance).to_string();
+        let seed = seed.to_string();
+        // Draws of its own for each seed: the errors of the seeds are independent.
+        let mut flags = vec!["--split", split, "--seed", &seed];
+        match self.tier {
+            Tier::Smoke => flags.extend(["--samples", "5"]),
+            _ => flags.extend(["--samples", &first, "--error", &error, "--max-samples", &most]),
+        }
+        if let Ok(text) = fs::read_to_string(&kept) {
+            let found: Value = serde_json::from_str(&text).with_context(|| kept.display().to_string())?;
+            if found["config"] != resolved {
+                return Err(of_another_config(&kept));
+            }
+            if found["flags"] == json!(flags) {
+                return Ok(found["result"].clone());
+            }
+        }
+        progress(&format!("{} seed {seed}: evaluating the {split} rows", self.row.id));
+        let mut words: Vec<OsString> = vec!["evaluate".into()];
+        words.extend(flags.iter().map(Into::into));
+        words.extend(["--threads", threads, "--quiet", "--json"].map(Into::into));
+        words.push(self.folder.join(format!("seed-{seed}")).into());
+        let result = object(words)?;
+        let text = json!({"config": resolved, "flags": flags, "result": result});
+        write(&kept, &serde_json::to_string_pretty(&text)?)?;
+        Ok(result)
     }
 
     /// Flags that make a smaller run of the row's config.
@@ -205,7 +216,11 @@ impl Seeds<'_> {
         match self.tier {
             Tier::Smoke => set(&[
                 "train.epochs=2",
-                "stage=[{epochs=1,samples=20,lr=3e-4}]",
+                // Without latents there is nothing to sample.
+                match self.row.strategy {
+                    MAXIMUM_LIKELIHOOD => "stage=[{epochs=1,lr=3e-4}]",
+                    _ => "stage=[{epochs=1,samples=20,lr=3e-4}]",
+                },
                 "train.valid_samples=2",
                 "train.final_samples=2",
             ]),
@@ -236,6 +251,10 @@ impl Seeds<'_> {
     }
 }
 
+fn of_another_config(kept: &Path) -> anyhow::Error {
+    UserError(format!("{}: run with another config or device; use --again", kept.display())).into()
+}
+
 /// One seed and what it was run on.
 struct Run {
     seed: Seed,
@@ -261,6 +280,7 @@ impl Run {
                 bias_mc: of("bias_mc")?,
                 ess: of("ess")?,
                 k: of("k")? as u64,
+                k_max: evaluated["k_max"].as_u64(),
                 epochs: number(&trained["epochs"], "epochs")? as u64,
                 train_seconds: seconds_of(out),
             },

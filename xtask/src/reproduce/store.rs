@@ -48,8 +48,11 @@ pub(crate) struct Seed {
     pub(crate) bias_mc: f64,
     /// Mean effective sample size, as a share of K.
     pub(crate) ess: f64,
-    /// Samples of the evaluation.
+    /// Samples of a test row, on average.
     pub(crate) k: u64,
+    /// The most samples of a test row; none of results from when all had as many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) k_max: Option<u64>,
     pub(crate) epochs: u64,
     pub(crate) train_seconds: f64,
 }
@@ -89,6 +92,12 @@ impl Finished {
     /// How much too high the mean is expected to be.
     pub(crate) fn bias_mc(&self) -> f64 {
         self.over_seeds(|seed| seed.bias_mc)
+    }
+
+    /// Samples of a test row on average, and the most of one; of the seed with the most.
+    pub(crate) fn samples(&self) -> (u64, u64) {
+        let most = |of: &dyn Fn(&Seed) -> u64| self.seeds.iter().map(of).max().unwrap_or_default();
+        (most(&|seed| seed.k), most(&|seed| seed.k_max.unwrap_or(seed.k)))
     }
 
     /// Seconds of training, all seeds together.
@@ -199,6 +208,7 @@ pub(crate) mod tests {
             bias_mc: 0.01,
             ess: 0.1,
             k: 1000,
+            k_max: None,
             epochs: 5,
             train_seconds: 10.0,
         };
@@ -221,6 +231,7 @@ pub(crate) mod tests {
         assert_eq!((three.mean(), three.seed_spread(), three.seconds()), (91.0, Some(1.0), 30.0));
         assert!((three.se_mc() - 0.03 / 3f64.sqrt()).abs() < 1e-12);
         assert_eq!(finished(&[90.0]).seed_spread(), None);
+        assert_eq!(three.samples(), (1000, 1000));
     }
 
     #[test]

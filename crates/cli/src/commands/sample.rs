@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use helmholtz_core::{Draws, Key, LatentVariableModel, Role};
 use helmholtz_datasets::ImageShape;
-use helmholtz_directed::Sbn;
+use helmholtz_directed::HelmholtzMachine;
 
 use super::trained::Trained;
 use crate::args::SampleArgs;
@@ -35,10 +35,15 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `n` ancestral samples `x ~ p(x)`, or the means `E[x | h]` of their latents, row by row.
-pub(crate) fn ancestral(model: &Sbn, n: usize, seed: u64, mean: bool) -> anyhow::Result<Vec<f32>> {
+/// `n` ancestral samples `x ~ p(x)`, or the means of their units given their latents and the units before, row by row.
+pub(crate) fn ancestral(
+    model: &HelmholtzMachine,
+    n: usize,
+    seed: u64,
+    mean: bool,
+) -> anyhow::Result<Vec<f32>> {
     let (x, h) = model.dream(&Draws::new(Key::new(seed).child(Role::Sample), n, 1));
-    let shown = if mean { model.decode(&h) } else { x };
+    let shown = if mean { model.decode(x, &h) } else { x };
     shown
         .into_data_as::<f32>()
         .try_to_vec()

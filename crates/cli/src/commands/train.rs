@@ -288,7 +288,11 @@ struct Results {
 }
 
 impl Results {
-    fn new(model: &helmholtz_directed::Sbn, data: &DataSet, config: &Config) -> anyhow::Result<Self> {
+    fn new(
+        model: &helmholtz_directed::HelmholtzMachine,
+        data: &DataSet,
+        config: &Config,
+    ) -> anyhow::Result<Self> {
         let k = config.train.final_samples;
         let score = |split: SplitName| -> anyhow::Result<NllSummary> {
             let rows: Vec<usize> = (0..data.split(split).rows()).collect();
@@ -306,7 +310,7 @@ impl Results {
 fn finish(
     args: &TrainArgs,
     folder: &RunFolder,
-    outcome: &Outcome<helmholtz_directed::Sbn>,
+    outcome: &Outcome<helmholtz_directed::HelmholtzMachine>,
     results: &Results,
     seconds: f64,
     (plan, first_step): (Plan, u64),

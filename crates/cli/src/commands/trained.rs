@@ -7,7 +7,7 @@ use burn::store::{ModuleRecord, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::Key;
 use helmholtz_datasets::DataSet;
-use helmholtz_directed::Sbn;
+use helmholtz_directed::HelmholtzMachine;
 use helmholtz_eval::ImportanceSampling;
 use helmholtz_train::{Average, Checkpoints, History, Rule, Trainee};
 
@@ -22,7 +22,7 @@ use crate::run_folder::RunFolder;
 /// A model with its data.
 pub struct Trained {
     /// The model, on the device.
-    pub model: Sbn,
+    pub model: HelmholtzMachine,
     /// The config it was trained by.
     pub config: Config,
     /// Its data.
@@ -66,7 +66,11 @@ impl Trained {
 ///
 /// # Errors
 /// If no checkpoint is whole.
-pub fn best_of(folder: &RunFolder, fresh: Sbn, config: &Config) -> anyhow::Result<Sbn> {
+pub fn best_of(
+    folder: &RunFolder,
+    fresh: HelmholtzMachine,
+    config: &Config,
+) -> anyhow::Result<HelmholtzMachine> {
     let checkpoints = Checkpoints::new(folder.path().join("checkpoint"));
     let found = checkpoints.examine()?;
     let Some(&newest) = found.whole.last() else {
@@ -92,7 +96,12 @@ pub fn best_of(folder: &RunFolder, fresh: Sbn, config: &Config) -> anyhow::Resul
 ///
 /// # Errors
 /// If the file cannot be read or does not fit the model of the config.
-pub fn of_epoch(folder: &RunFolder, epoch: usize, fresh: Sbn, config: &Config) -> anyhow::Result<Sbn> {
+pub fn of_epoch(
+    folder: &RunFolder,
+    epoch: usize,
+    fresh: HelmholtzMachine,
+    config: &Config,
+) -> anyhow::Result<HelmholtzMachine> {
     let file = Checkpoints::new(folder.path().join("checkpoint")).file("model", epoch);
     let misfit = |error: &dyn std::fmt::Display| {
         user(format!(
@@ -114,7 +123,7 @@ pub fn of_epoch(folder: &RunFolder, epoch: usize, fresh: Sbn, config: &Config) -
     Ok(trainee.try_load_record(record).map_err(|error| misfit(&error))?.judged())
 }
 
-fn with_weights(mut fresh: Sbn, file: &Path) -> anyhow::Result<Sbn> {
+fn with_weights(mut fresh: HelmholtzMachine, file: &Path) -> anyhow::Result<HelmholtzMachine> {
     if !file.is_file() {
         return Err(user(format!(
             "{}: no such file; `helmholtz export RUN F.safetensors` writes one",

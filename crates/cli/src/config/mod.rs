@@ -13,11 +13,11 @@ use toml::{Table, Value};
 
 pub use overlay::Overlay;
 use overlay::{check_keys, lay_over};
+use schema::{ACTIVATIONS, LOSSES, ORDERS, PHI, SCHEDULES, WEIGHTS};
 pub use schema::{
     Config, DataConfig, MODELS, ModelConfig, OPTIMIZERS, OptimizerConfig, RunConfig, STRATEGIES, StageConfig,
     StrategyConfig, TrainConfig,
 };
-use schema::{LOSSES, PHI, SCHEDULES, WEIGHTS};
 
 use crate::error::{OrUser, known, user};
 
@@ -79,8 +79,17 @@ impl Config {
         name("optimizer.schedule", &self.optimizer.schedule, &SCHEDULES)?;
         name("optimizer.loss", &self.optimizer.loss, &LOSSES)?;
         self.check_layers()?;
+        self.check_inside_layers()?;
         let is_ws = self.strategy.kind == "ws";
-        let samples = *self.strategy.samples.get_or_insert(if is_ws { 1 } else { 10 });
+        let has_latents = !self.model.layers.is_empty();
+        let samples = *self.strategy.samples.get_or_insert(if is_ws || !has_latents { 1 } else { 10 });
+        let most = self.stage.iter().filter_map(|stage| stage.samples).fold(samples, usize::max);
+        if most > 1 && !has_latents {
+            return Err(user(format!(
+                "samples = {most} with model.layers = []: without latents there is nothing to propose, and the \
+                 likelihood is exact; leave samples out"
+            )));
+        }
         let lr_q = *self.optimizer.lr_q.get_or_insert(self.optimizer.lr);
         for (key, value) in [
             ("strategy.samples", samples),
@@ -172,11 +181,6 @@ impl Config {
 
     fn check_layers(&self) -> anyhow::Result<()> {
         let layers = self.model.layers.len();
-        if layers == 0 {
-            return Err(user(
-                "model.layers = []: an sbn needs at least one latent layer, as in --layers 200,200",
-            ));
-        }
         if let Some(layer) = self.model.layers.iter().position(|&d| d == 0) {
             return Err(user(format!(
                 "model.layers: layer {layer} has no units; every size must be at least 1"
@@ -204,6 +208,54 @@ impl Config {
                     known(kind, &MODELS)
                 )));
             }
+        }
+        Ok(())
+    }
+
+    /// Writes out or refuses the keys that only some kinds of layers have.
+    fn check_inside_layers(&mut self) -> anyhow::Result<()> {
+        let depth = self.model.layers.len();
+        let generative = self.model.p.clone().unwrap_or_else(|| vec![self.model.kind.clone(); depth + 1]);
+        let recognition = self.model.q.clone().unwrap_or_else(|| vec![self.model.kind.clone(); depth]);
+        let conditional = || generative[..depth].iter().chain(&recognition);
+        let has_dsbn = conditional().any(|kind| kind == "dsbn");
+        let has_hidden = has_dsbn || generative[depth] == "nade" || conditional().any(|kind| kind == "nade");
+        let is_ordered = ["darn", "nade"].contains(&generative[0].as_str());
+        let in_vain = |key: &str, kinds: &str| {
+            Err(user(format!("model.{key} is set, and there is no {kinds} for it; leave it out")))
+        };
+        let model = &mut self.model;
+        match model.hidden {
+            Some(_) if !has_hidden => return in_vain("hidden", "nade or dsbn layer"),
+            Some(hidden) if !(1..=LARGEST_MATRIX >> 10).contains(&hidden) => {
+                return Err(user(format!(
+                    "model.hidden = {hidden}: must be from 1 to {}",
+                    LARGEST_MATRIX >> 10
+                )));
+            }
+            _ => {}
+        }
+        let checked = |key: &str, value: &str, names: &[&str]| {
+            if names.contains(&value) {
+                return Ok(());
+            }
+            Err(user(format!("model.{key} = \"{value}\": unknown; {}", known(value, names))))
+        };
+        if has_dsbn {
+            checked("activation", model.activation.get_or_insert("sigmoid".into()), &ACTIVATIONS)?;
+        } else if model.activation.is_some() {
+            return in_vain("activation", "dsbn layer");
+        }
+        if is_ordered {
+            let order = model.order.get_or_insert("index".into());
+            checked("order", order, &ORDERS)?;
+            if order == "random" {
+                model.order_seed.get_or_insert(0);
+            } else if model.order_seed.is_some() {
+                return in_vain("order_seed", "random order");
+            }
+        } else if model.order.is_some() || model.order_seed.is_some() {
+            return in_vain("order", "darn or nade layer over the data");
         }
         Ok(())
     }

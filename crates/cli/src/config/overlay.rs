@@ -73,7 +73,15 @@ fn remove(table: &mut Table, section: &str, key: &str) {
 fn all_keys() -> Vec<String> {
     let full = Config {
         run: RunConfig { threads: Some(1), data_dir: Some(PathBuf::new()), ..RunConfig::default() },
-        model: ModelConfig { p: Some(Vec::new()), q: Some(Vec::new()), ..ModelConfig::default() },
+        model: ModelConfig {
+            p: Some(Vec::new()),
+            q: Some(Vec::new()),
+            hidden: Some(1),
+            activation: Some(String::new()),
+            order: Some(String::new()),
+            order_seed: Some(0),
+            ..ModelConfig::default()
+        },
         strategy: StrategyConfig { samples: Some(1), ..StrategyConfig::default() },
         optimizer: OptimizerConfig { lr_q: Some(1.0), ..OptimizerConfig::default() },
         train: TrainConfig { epochs: Some(1), steps: Some(1), ..TrainConfig::default() },

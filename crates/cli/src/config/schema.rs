@@ -65,6 +65,20 @@ pub struct ModelConfig {
     /// Kind of each recognition layer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub q: Option<Vec<String>>,
+    /// Hidden units of nade and dsbn layers; the smaller of a nade layer's two sizes and the mean of a dsbn
+    /// layer's two if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<usize>,
+    /// The hidden units of dsbn layers: `sigmoid` (if absent) or `tanh`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation: Option<String>,
+    /// In which order a darn or nade layer over the data visits them: `index` (if absent), or `random` by
+    /// `order_seed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
+    /// Seed of a random order, 0 if absent; apart from the run's, so that runs of several seeds share it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_seed: Option<u64>,
     /// `glorot`, or `glorot-over-fan-in` as in the RWS and BiHM code.
     pub weights: String,
     /// Initial bias of the units that the data do not set.
@@ -81,7 +95,7 @@ pub struct ModelConfig {
 pub struct StrategyConfig {
     /// Name.
     pub kind: String,
-    /// Samples per observation, K; 10 for rws and 1 for ws if absent.
+    /// Samples per observation, K; if absent 10 for rws, 1 for ws and for a model without latents.
     pub samples: Option<usize>,
     /// What updates the recognition net in rws: `wake`, `sleep` or `both` (half of each).
     pub phi: String,
@@ -199,6 +213,10 @@ impl Default for ModelConfig {
             layers: vec![200],
             p: None,
             q: None,
+            hidden: None,
+            activation: None,
+            order: None,
+            order_seed: None,
             weights: "glorot".into(),
             bias: 0.0,
             bias_from_data: true,
@@ -252,7 +270,7 @@ impl Default for TrainConfig {
 }
 
 /// Models, strategies and optimisers by name.
-pub const MODELS: [&str; 1] = ["sbn"];
+pub const MODELS: [&str; 4] = ["sbn", "dsbn", "darn", "nade"];
 /// The strategies.
 pub const STRATEGIES: [&str; 2] = ["ws", "rws"];
 /// The optimisers.
@@ -260,4 +278,6 @@ pub const OPTIMIZERS: [&str; 3] = ["adam", "sgd", "rmsprop"];
 pub(super) const PHI: [&str; 3] = ["wake", "sleep", "both"];
 pub(super) const SCHEDULES: [&str; 3] = ["constant", "linear", "cosine"];
 pub(super) const LOSSES: [&str; 2] = ["mean", "sum"];
+pub(super) const ACTIVATIONS: [&str; 2] = ["sigmoid", "tanh"];
+pub(super) const ORDERS: [&str; 2] = ["index", "random"];
 pub(super) const WEIGHTS: [&str; 2] = ["glorot", "glorot-over-fan-in"];

@@ -1,0 +1,247 @@
+//! DARN's recurrent weights: the mask that makes them autoregressive, and sampling unit after unit.
+//!
+//! `logit of xⱼ = oⱼ + Σ_{i before j} xᵢ W_ij`: given all of x, one product with the masked matrix.
+//! A sample costs `O(d)` a unit, for each unit that turns on adds its row to the logits of the later ones.
+//!
+//! # Reference
+//! Gregor, Danihelka, Mnih, Blundell, Wierstra, "Deep autoregressive networks", ICML 2014. The units of the
+//! same layer that a logit may depend on are the earlier ones, in scoring and in sampling alike.
+
+use burn::tensor::{Tensor, activation};
+use helmholtz_core::{Defence, Drawn, Draws};
+use helmholtz_noise::fill_uniform;
+use rayon::prelude::*;
+
+use crate::bernoulli::{self, SEQUENTIAL, decide, score_row};
+use crate::host::{self, for_real, in_host_memory, repeats};
+use crate::noise;
+use crate::order::{Order, indices};
+use crate::real::{LANES, Real};
+use crate::rows::repeat_rows;
+use crate::simd::vectorised;
+
+/// `W` with zeros where the row's unit does not come before the column's: `[d, d]`.
+///
+/// Differentiable by autodiff.
+pub fn masked(weight: Tensor<2>, order: &Order) -> Tensor<2> {
+    let device = weight.device();
+    if !device.is_autodiff() && in_host_memory(&device) {
+        return for_real!(weight.dtype(), T => masked_on_host::<T>(weight, order));
+    }
+    let [d, _] = weight.dims();
+    let places = indices(order.places(d), &device);
+    let before = places.clone().unsqueeze_dim::<2>(1).lower(places.unsqueeze_dim::<2>(0));
+    weight.clone() * before.float().cast(weight.dtype())
+}
+
+fn masked_on_host<T: Real>(weight: Tensor<2>, order: &Order) -> Tensor<2> {
+    let device = weight.device();
+    let [d, columns] = weight.dims();
+    assert_eq!(d, columns, "recurrent weights are a square matrix");
+    let places = order.places(d);
+    let mut values = host::values::<T, 2>(weight);
+    for (i, row) in values.chunks_exact_mut(d.max(1)).enumerate() {
+        if order.is_index() {
+            row[..=i].fill(T::ZERO);
+        } else {
+            for (weight, place) in row.iter_mut().zip(&places) {
+                if *place <= places[i] {
+                    *weight = T::ZERO;
+                }
+            }
+        }
+    }
+    host::tensor(values, [d, d], &device)
+}
+
+/// Samples, unit after unit, with their log-probability and error.
+///
+/// # Shapes
+/// - `product`: `[n, d]`, the logits that do not depend on x, or one row for every k of the `n` matrix rows of
+///   `draws`; `bias`: `[d]`; `recurrent`: `[d, d]`, [`masked`]
+/// - sample and error `[n, d]`, log-probability `[n]`
+pub fn draw(
+    product: Tensor<2>,
+    bias: Tensor<1>,
+    recurrent: Tensor<2>,
+    order: &Order,
+    draws: &Draws,
+    defence: Defence<'_>,
+) -> Drawn {
+    if in_host_memory(&product.device()) {
+        for_real!(product.dtype(), T => draw_on_host::<T>(product, bias, recurrent, order, draws, defence))
+    } else {
+        draw_by_tensors(product, bias, recurrent, order, draws, defence)
+    }
+}
+
+/// [`draw`] by plain tensor operations, on any device.
+pub fn draw_by_tensors(
+    product: Tensor<2>,
+    bias: Tensor<1>,
+    recurrent: Tensor<2>,
+    order: &Order,
+    draws: &Draws,
+    defence: Defence<'_>,
+) -> Drawn {
+    let k = repeats(draws.len(), product.dims()[0]);
+    let mut logits = repeat_rows(product, k);
+    let [n, d] = logits.dims();
+    let u = noise::uniform(draws, d, logits.dtype(), &logits.device());
+    let mut drawn = Vec::with_capacity(d);
+    for unit in order.units(d) {
+        let column = |matrix: &Tensor<2>| matrix.clone().slice([0..n, unit..unit + 1]);
+        let bias = bias.clone().slice(unit..unit + 1).unsqueeze();
+        let mean = activation::sigmoid(column(&logits) + bias);
+        let x = bernoulli::decide_by_tensors(column(&u), mean, defence);
+        logits = logits + x.clone() * recurrent.clone().slice([unit..unit + 1, 0..d]);
+        drawn.push(x);
+    }
+    let x = order.restore_columns(Tensor::cat(drawn, 1));
+    Drawn { x: x.clone(), scored: bernoulli::score_by_tensors(x, logits, bias) }
+}
+
+fn draw_on_host<T: Real>(
+    product: Tensor<2>,
+    bias: Tensor<1>,
+    recurrent: Tensor<2>,
+    order: &Order,
+    draws: &Draws,
+    defence: Defence<'_>,
+) -> Drawn {
+    let device = product.device();
+    let [n_product, d] = product.dims();
+    assert_eq!((bias.dims(), recurrent.dims()), ([d], [d, d]), "a bias and a row of weights for each unit");
+    let n = draws.len();
+    let k = repeats(n, n_product);
+    let (product, bias) = (host::values::<T, 2>(product), host::values::<T, 1>(bias));
+    let recurrent = host::values::<T, 2>(recurrent);
+    let units = order.units(d);
+    let (mut x, mut error, mut log_prob) = (vec![T::ZERO; n * d], vec![T::ZERO; n * d], vec![T::ZERO; n]);
+    let few = n * d * d < SEQUENTIAL;
+    let block = if few { LANES } else { n.div_ceil(rayon::current_num_threads()).clamp(1, LANES) };
+    let tasks = x
+        .par_chunks_mut(block * d)
+        .zip(error.par_chunks_mut(block * d))
+        .zip(log_prob.par_chunks_mut(block))
+        .enumerate();
+    tasks.for_each(|(task, ((x, error), log_prob))| {
+        let (first, rows) = (task * block, log_prob.len());
+        for r in 0..rows {
+            let (row, sample) = draws.cell(first + r);
+            fill_uniform(draws.key(), row, sample, &mut x[r * d..][..d]);
+            error[r * d..][..d].copy_from_slice(&product[(first + r) / k * d..][..d]);
+        }
+        let mut marked = [false; LANES];
+        if let Some(defence) = defence {
+            marked[..rows].copy_from_slice(&defence[first..first + rows]);
+        }
+        vectorised(
+            #[inline(always)]
+            || walk(x, error, [rows, d], &units, order.is_index(), &bias, &recurrent, &marked),
+        );
+        for ((x, error), log_prob) in x.chunks_exact(d).zip(error.chunks_exact_mut(d)).zip(log_prob) {
+            *log_prob = score_row(x, error, &bias);
+        }
+    });
+    let scored = helmholtz_core::Scored {
+        log_prob: host::tensor(log_prob, [n], &device),
+        trace: host::tensor(error, [n, d], &device),
+    };
+    Drawn { x: host::tensor(x, [n, d], &device), scored }
+}
+
+/// Turns the uniforms of a few rows into samples and completes their logits.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "the loop's whole surroundings, named")]
+fn walk<T: Real>(
+    x: &mut [T],
+    logits: &mut [T],
+    [rows, d]: [usize; 2],
+    units: &[usize],
+    by_index: bool,
+    bias: &[T],
+    recurrent: &[T],
+    marked: &[bool; LANES],
+) {
+    for &unit in units {
+        let (mut values, mut of_unit) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+        for r in 0..rows {
+            values[r] = x[r * d + unit];
+            of_unit[r] = logits[r * d + unit];
+        }
+        decide(&mut values, &of_unit, bias[unit], marked);
+        for r in 0..rows {
+            x[r * d + unit] = values[r];
+            if values[r] == T::ONE {
+                // The mask has zeros for the units that came before.
+                let later = if by_index { unit + 1 } else { 0 };
+                let weights = &recurrent[unit * d + later..(unit + 1) * d];
+                for (logit, weight) in logits[r * d + later..(r + 1) * d].iter_mut().zip(weights) {
+                    *logit += *weight;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{DType, Device, TensorData, Tolerance};
+    use helmholtz_core::Key;
+
+    use super::*;
+
+    fn matrix(shape: [usize; 2], seed: usize, dtype: DType) -> Tensor<2> {
+        let values: Vec<f64> =
+            (0..shape[0] * shape[1]).map(|i| ((i * 7919 + seed * 131) % 97) as f64 / 24.0 - 2.0).collect();
+        Tensor::from_data(TensorData::new(values, shape).convert_dtype(dtype), (&Device::flex(), dtype))
+    }
+
+    fn assert_close<const D: usize>(a: Tensor<D>, b: Tensor<D>, dtype: DType) {
+        let tolerance = if dtype == DType::F64 { 1e-12 } else { 2e-5 };
+        let (a, b) = (a.into_data().convert_dtype(DType::F64), b.into_data().convert_dtype(DType::F64));
+        a.assert_approx_eq::<f64>(&b, Tolerance::rel_abs(tolerance, tolerance));
+    }
+
+    #[test]
+    fn the_fused_sampler_and_the_tensor_operations_are_the_same_function() {
+        for dtype in [DType::F32, DType::F64] {
+            for (n, d, k) in [(1, 1, 1), (6, 13, 3), (40, 20, 1), (33, 50, 33)] {
+                for order in [Order::index(), Order::random(d, Key::new(4))] {
+                    let recurrent = masked(matrix([d, d], 1, dtype), &order);
+                    let (product, bias) =
+                        (matrix([n / k, d], 2, dtype), matrix([1, d], 3, dtype).squeeze_dim(0));
+                    let draws = Draws::new(Key::new(5), n / k, k);
+                    let defence: Vec<bool> = (0..n).map(|i| i % 3 == 1).collect();
+                    for defence in [None, Some(defence.as_slice())] {
+                        let fused =
+                            draw(product.clone(), bias.clone(), recurrent.clone(), &order, &draws, defence);
+                        let plain = draw_by_tensors(
+                            product.clone(),
+                            bias.clone(),
+                            recurrent.clone(),
+                            &order,
+                            &draws,
+                            defence,
+                        );
+                        // A unit whose uniform meets its mean to rounding would differ; none does here.
+                        assert_eq!(fused.x.into_data(), plain.x.into_data(), "{n} {d} {k} {dtype:?}");
+                        assert_close(fused.scored.log_prob, plain.scored.log_prob, dtype);
+                        assert_close(fused.scored.trace, plain.scored.trace, dtype);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn both_masks_are_the_same() {
+        for order in [Order::index(), Order::random(7, Key::new(1))] {
+            let weight = matrix([7, 7], 9, DType::F64);
+            let fused = masked(weight.clone(), &order);
+            let plain = masked(weight.autodiff(), &order).inner();
+            assert_close(fused, plain, DType::F64);
+        }
+    }
+}

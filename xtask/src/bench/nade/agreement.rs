@@ -1,0 +1,114 @@
+//! Whether the peers compute what we compute.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use burn::module::Param;
+use burn::tensor::Tensor;
+use helmholtz_core::Gradients;
+use tempfile::TempDir;
+
+use crate::bench::nade::subject::Subject;
+use crate::bench::peers::Peer;
+use crate::exit::progress;
+
+/// The largest deviation from our result, relative to its largest entry.
+const TOLERANCE: f64 = 1e-4;
+
+/// Files in which the peers find the weights and rows, and leave what they make of them.
+///
+/// Either holds arrays in the order that `xtask/peers/nade.py` states, as little-endian f32.
+pub(crate) struct Exchange {
+    folder: TempDir,
+    /// What is to be found in the result, part after part.
+    ours: Vec<(&'static str, Vec<f32>)>,
+}
+
+impl Exchange {
+    pub(crate) fn new(subject: &Subject) -> anyhow::Result<Self> {
+        let prior = &subject.prior;
+        let (scored, gradients) = subject.gradient();
+        let ours = vec![
+            ("log-probability", values(scored.log_prob)?),
+            ("gradient in b", gradient(&gradients, &prior.bias)?),
+            ("gradient in c", gradient(&gradients, &prior.hidden_bias)?),
+            ("gradient in W", gradient(&gradients, &prior.encoder)?),
+            ("gradient in V", gradient(&gradients, &prior.decoder)?),
+        ];
+        let inputs = [
+            values(prior.bias.val())?,
+            values(prior.hidden_bias.val())?,
+            values(prior.encoder.val())?,
+            values(prior.decoder.val())?,
+            values(subject.x.clone())?,
+        ];
+        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let exchange = Exchange { folder, ours };
+        let bytes: Vec<u8> = inputs.concat().into_iter().flat_map(f32::to_le_bytes).collect();
+        fs::write(exchange.inputs(), bytes).context("cannot write the inputs of the peers")?;
+        Ok(exchange)
+    }
+
+    pub(crate) fn inputs(&self) -> PathBuf {
+        self.folder.path().join("inputs.f32")
+    }
+
+    pub(crate) fn result(&self) -> PathBuf {
+        self.folder.path().join("result.f32")
+    }
+
+    /// Fails if the peer's result is not ours.
+    pub(crate) fn check(&self, peer: &mut Peer) -> anyhow::Result<()> {
+        peer.ask("result")?;
+        let name = peer.name();
+        let bytes = fs::read(self.result()).with_context(|| format!("cannot read the result of {name}"))?;
+        let worst = compare(&self.ours, &bytes).with_context(|| format!("{name} does not do what we do"))?;
+        progress(&format!("peers: {name} agrees with ours to {worst:.0e}"));
+        Ok(())
+    }
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> anyhow::Result<Vec<f32>> {
+    Ok(tensor.into_data().try_into_vec()?)
+}
+
+fn gradient<const D: usize>(gradients: &Gradients, param: &Param<Tensor<D>>) -> anyhow::Result<Vec<f32>> {
+    values(gradients.get::<D>(param.id).context("a parameter has received no gradient")?)
+}
+
+/// The largest relative deviation of the numbers in `theirs`; an error if it exceeds the tolerance.
+fn compare(ours: &[(&'static str, Vec<f32>)], theirs: &[u8]) -> anyhow::Result<f64> {
+    let (theirs, _) = theirs.as_chunks();
+    let mut theirs = theirs.iter().map(|&bytes| f32::from_le_bytes(bytes));
+    let length: usize = ours.iter().map(|(_, part)| part.len()).sum();
+    ensure!(theirs.len() == length, "{} numbers instead of {length}", theirs.len());
+    let mut worst = 0.0f64;
+    for (name, part) in ours {
+        let largest = part.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
+        for (ours, theirs) in part.iter().zip(&mut theirs) {
+            let off = f64::from((ours - theirs).abs()) / f64::from(largest);
+            // False if it is not a number.
+            ensure!(off <= TOLERANCE, "{name}: {theirs} instead of {ours}, with {largest} the largest");
+            worst = worst.max(off);
+        }
+    }
+    Ok(worst)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deviation_above_the_tolerance_is_an_error() {
+        let ours = [("log-probability", vec![-100.0, -50.0]), ("gradient in b", vec![0.5])];
+        let theirs = |values: [f32; 3]| values.map(f32::to_le_bytes).concat();
+        let worst = compare(&ours, &theirs([-100.0, -50.0, 0.50002])).unwrap();
+        assert!((worst - 4e-5).abs() < 1e-6);
+        assert!(compare(&ours, &theirs([-100.0, -50.02, 0.5])).is_err());
+        assert!(compare(&ours, &theirs([-100.0, -50.0, 0.4999])).is_err());
+        assert!(compare(&ours, &theirs([f32::NAN, -50.0, 0.5])).is_err());
+        assert!(compare(&ours, &theirs([-100.0, -50.0, 0.5])[4..]).is_err());
+    }
+}

@@ -1,0 +1,75 @@
+//! NADE's gradient in a process of its own, where nobody else has taken memory or kept it.
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use crate::bench::Bench;
+use crate::bench::memory::{peak_resident_mib, resident_mib};
+use crate::bench::nade::rows;
+use crate::bench::nade::subject::Subject;
+use crate::bench::parts::ms_since;
+use crate::bench::stack::OBSERVED;
+use crate::exit::print;
+
+/// Timed calls.
+const RUNS: usize = 5;
+
+const MIB: f64 = (1u64 << 20) as f64;
+
+/// What such a process finds.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Alone {
+    rows: usize,
+    hidden: usize,
+    /// Milliseconds, one for each run.
+    pub(crate) ms: Vec<f64>,
+    /// What the first call adds to the resident memory, where the system tells.
+    peak_resident_mib: Option<f64>,
+}
+
+impl Alone {
+    /// Runs this program again, for this alone.
+    pub(crate) fn spawn(rows: usize, hidden: usize, threads: usize) -> anyhow::Result<Self> {
+        let [rows, hidden, threads] = [rows, hidden, threads].map(|n| n.to_string());
+        let output = Command::new(std::env::current_exe().context("this program cannot be found")?)
+            .args(["bench", "nade-alone", "--batch", &rows, "--hidden", &hidden, "--threads", &threads])
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .context("this program cannot be started again")?;
+        ensure!(output.status.success(), "measuring the memory of {rows} rows failed: {}", output.status);
+        serde_json::from_slice(&output.stdout).context("what the process that measures memory printed")
+    }
+
+    /// The memory, beside that of the activations that are not stored.
+    pub(crate) fn extra(&self) -> Vec<(&'static str, f64)> {
+        let activations = self.rows as f64 * OBSERVED as f64 * self.hidden as f64;
+        let mut extra = vec![("activations_mib", activations * size_of::<f32>() as f64 / MIB)];
+        extra.extend(self.peak_resident_mib.map(|mib| ("peak_resident_mib", mib)));
+        extra
+    }
+}
+
+/// The other end of [`Alone::spawn`].
+pub(crate) fn run(bench: &Bench, threads: usize) -> anyhow::Result<()> {
+    let (rows, hidden, device) = (rows(bench), bench.hidden, Device::flex());
+    // The program's own pages and the threads' stacks, with next to no data.
+    Subject::new(1, threads, 0.5, &device).gradient();
+    let subject = Subject::new(hidden, rows, 0.5, &device);
+    let before = resident_mib();
+    let result = subject.gradient();
+    let after = peak_resident_mib();
+    drop(result);
+    let timed = |_| {
+        let start = Instant::now();
+        drop(subject.gradient());
+        ms_since(start)
+    };
+    let ms = (0..RUNS).map(timed).collect();
+    let peak_resident_mib = before.zip(after).map(|(before, after)| after - before);
+    print(&serde_json::to_string(&Alone { rows, hidden, ms, peak_resident_mib })?)
+}
