@@ -67,7 +67,7 @@ fn recurrent(
 
 /// `x W` with the weights of units out of order taken away.
 fn within(x: &Tensor<2>, recurrent: &Param<Tensor<2>>, order: &Order) -> Tensor<2> {
-    x.clone().matmul(darn::masked(recurrent.val(), order))
+    darn::product(x.clone(), recurrent.val(), order)
 }
 
 /// The gradient in the recurrent weights, of errors for every row of x or for k rows each.

@@ -34,6 +34,32 @@ pub fn masked(weight: Tensor<2>, order: &Order) -> Tensor<2> {
     weight.clone() * before.float().cast(weight.dtype())
 }
 
+/// `x W` with the weights of units out of order taken away: `[n, d]`.
+///
+/// Differentiable by autodiff. On the host units in the order of their indices are taken in a few ranges, each
+/// multiplied with the units before its end only: little more than half the work, and less to mask.
+pub fn product(x: Tensor<2>, weight: Tensor<2>, order: &Order) -> Tensor<2> {
+    let ([n, d], device) = (x.dims(), weight.device());
+    if device.is_autodiff() || !in_host_memory(&device) || !order.is_index() || d < 2 * NARROWEST {
+        return x.matmul(masked(weight, order));
+    }
+    let width = d.div_ceil(RANGES).max(NARROWEST);
+    let ranges = (0..d).step_by(width).map(|first| {
+        let units = first..(first + width).min(d);
+        let inside = masked(weight.clone().slice([units.clone(), units.clone()]), order);
+        let inside = x.clone().slice([0..n, units.clone()]).matmul(inside);
+        if first == 0 {
+            return inside;
+        }
+        inside + x.clone().slice([0..n, 0..first]).matmul(weight.clone().slice([0..first, units]))
+    });
+    Tensor::cat(ranges.collect(), 1)
+}
+
+/// Ranges of units that a product is taken in, and the fewest units of one.
+const RANGES: usize = 4;
+const NARROWEST: usize = 128;
+
 fn masked_on_host<T: Real>(weight: Tensor<2>, order: &Order) -> Tensor<2> {
     let device = weight.device();
     let [d, columns] = weight.dims();
@@ -231,6 +257,17 @@ mod tests {
                         assert_close(fused.scored.trace, plain.scored.trace, dtype);
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_product_in_ranges_is_the_product_with_the_masked_weights() {
+        for d in [7, 300, 784] {
+            for order in [Order::index(), Order::random(d, Key::new(1))] {
+                let (x, weight) = (matrix([9, d], 2, DType::F64), matrix([d, d], 9, DType::F64));
+                let whole = x.clone().matmul(masked(weight.clone(), &order));
+                assert_close(product(x, weight, &order), whole, DType::F64);
             }
         }
     }
