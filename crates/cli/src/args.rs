@@ -168,7 +168,7 @@ pub struct EvaluateArgs {
     /// Importance samples per row, K; with --error those that every row begins with
     #[arg(long, value_name = "K", default_value_t = 1000)]
     pub samples: i64,
-    /// More samples where they are needed, until the error and the bias of the mean are at most E nats
+    /// More samples, until the error and the bias of the mean are at most E nats
     #[arg(long, value_name = "E")]
     pub error: Option<f64>,
     /// Most samples of a row with --error

@@ -1,6 +1,7 @@
 //! Sums of weights that arrive chunk by chunk, in log space.
 
-/// `log Σ w`, `log Σ w²` and the largest weight of one row, over any number of chunks.
+/// `log Σ w`, `log Σ w²`, the largest weight and the spread of `log w` of one row, over any number of
+/// chunks.
 ///
 /// Sums are kept relative to the largest weight seen so far, in double precision.
 #[derive(Clone, Copy, Debug)]
@@ -8,12 +9,21 @@ pub struct WeightSums {
     max: f64,
     sum: f64,
     sum_of_squares: f64,
+    mean_log: f64,
+    squares_log: f64,
     n: u64,
 }
 
 impl Default for WeightSums {
     fn default() -> Self {
-        WeightSums { max: f64::NEG_INFINITY, sum: 0.0, sum_of_squares: 0.0, n: 0 }
+        WeightSums {
+            max: f64::NEG_INFINITY,
+            sum: 0.0,
+            sum_of_squares: 0.0,
+            mean_log: 0.0,
+            squares_log: 0.0,
+            n: 0,
+        }
     }
 }
 
@@ -21,6 +31,10 @@ impl WeightSums {
     /// Takes in one log weight. NaN and +∞ poison the sums, as they should.
     pub fn push(&mut self, log_weight: f64) {
         self.n += 1;
+        // Welford's update: sums of squares far from zero would lose their digits.
+        let from_old = log_weight - self.mean_log;
+        self.mean_log += from_old / self.n as f64;
+        self.squares_log += from_old * (log_weight - self.mean_log);
         if log_weight == f64::NEG_INFINITY {
             return;
         }
@@ -56,6 +70,12 @@ impl WeightSums {
         self.sum * self.sum / self.sum_of_squares / self.n as f64
     }
 
+    /// Standard deviation of `log w`; infinite if a weight is zero.
+    pub fn log_spread(&self) -> f64 {
+        let variance = self.squares_log / self.n as f64;
+        if variance.is_finite() { variance.max(0.0).sqrt() } else { f64::INFINITY }
+    }
+
     /// The largest weight's share of the sum.
     pub fn largest_share(&self) -> f64 {
         1.0 / self.sum
@@ -88,6 +108,12 @@ mod tests {
         assert!((sums.effective_share() - s1 * s1 / s2 / n).abs() < 1e-14);
         assert!((sums.largest_share() - 4.0 / s1).abs() < 1e-14);
         assert!((sums.relative_variance() - variance / n / (s1 / n).powi(2)).abs() < 1e-14);
+        let mean_log = weights.iter().map(|w| w.ln()).sum::<f64>() / n;
+        let variance_log = weights.iter().map(|w| (w.ln() - mean_log).powi(2)).sum::<f64>() / n;
+        assert!((sums.log_spread() - variance_log.sqrt()).abs() < 1e-14);
+        sums.push(f64::NEG_INFINITY);
+        sums.push(0.0);
+        assert_eq!(sums.log_spread(), f64::INFINITY);
     }
 
     #[test]
