@@ -24,8 +24,12 @@ use crate::workspace;
 #[error("{0}")]
 pub(crate) struct Missing(String);
 
-/// Samples that every row of a split begins with, and the most that one may have.
-const SAMPLES: [u64; 2] = [1_000, 100_000];
+/// Samples that every row of a split begins with.
+const SAMPLES: u64 = 1_000;
+/// The most samples of a test row: what verdicts are made of.
+const MOST_SAMPLES: u64 = 100_000;
+/// The most samples of a validation row, which only ranks candidates for the best rows.
+const MOST_SAMPLES_TO_RANK: u64 = 4_000;
 /// Share of the tolerance that `se_mc` and `bias_mc` may take.
 pub(crate) const SHARE: f64 = 0.1;
 
@@ -180,7 +184,8 @@ impl Seeds<'_> {
     /// Evaluates a split of a trained seed, unless that has been done in the same way.
     fn evaluate(&self, seed: u64, split: &str, threads: &str, resolved: &str) -> anyhow::Result<Value> {
         let kept = self.folder.join(format!("seed-{seed}.{split}.json"));
-        let [first, most] = SAMPLES.map(|k| k.to_string());
+        let most = if split == "valid" { MOST_SAMPLES_TO_RANK } else { MOST_SAMPLES };
+        let [first, most] = [SAMPLES, most].map(|k| k.to_string());
         let error = (SHARE * self.row.tolerance).to_string();
         let seed = seed.to_string();
         // Draws of its own for each seed: the errors of the seeds are independent.
