@@ -174,13 +174,19 @@ pub struct EvaluateArgs {
     /// Most samples of a row with --error
     #[arg(long, value_name = "K", default_value_t = 100_000, requires = "error")]
     pub max_samples: i64,
+    /// Error of 2 log Z that is asked for, of a model read as bihm, nats
+    #[arg(long, value_name = "E", default_value_t = 0.01)]
+    pub z_error: f64,
+    /// Most draws for 2 log Z
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub z_samples: i64,
     /// is (importance sampling) or exact (enumeration)
     #[arg(long, default_value = "is")]
     pub method: String,
     /// Same as --method exact
     #[arg(long, conflicts_with = "method")]
     pub exact: bool,
-    /// Read the weights as a model of this kind
+    /// Read the weights as a model of this kind: bihm, or the kind of the layers
     #[arg(long = "as", value_name = "MODEL")]
     pub as_model: Option<String>,
     /// Score a pseudo-random subset of N rows, fixed by the data set alone

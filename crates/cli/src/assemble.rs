@@ -11,7 +11,7 @@ use helmholtz_core::{Estimate, Key, LatentVariableModel, Role, Strategy};
 use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName};
 use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
 use helmholtz_layers::{InitialWeights, Order};
-use helmholtz_strategies::{ReweightedWakeSleep, WakeSleep};
+use helmholtz_strategies::{Bidirectional, ReweightedWakeSleep, WakeSleep};
 use helmholtz_train::{Rate, Rule, Schedule, Shape, Stages};
 
 use crate::config::{Config, ModelConfig, OptimizerConfig};
@@ -24,6 +24,8 @@ pub enum AnyStrategy {
     WakeSleep(WakeSleep),
     /// `rws`
     ReweightedWakeSleep(ReweightedWakeSleep),
+    /// `bihm`
+    Bidirectional(Bidirectional),
 }
 
 impl<M: LatentVariableModel> Strategy<M> for AnyStrategy {
@@ -31,6 +33,7 @@ impl<M: LatentVariableModel> Strategy<M> for AnyStrategy {
         match self {
             AnyStrategy::WakeSleep(strategy) => strategy.estimate(model, x, key),
             AnyStrategy::ReweightedWakeSleep(strategy) => strategy.estimate(model, x, key),
+            AnyStrategy::Bidirectional(strategy) => strategy.estimate(model, x, key),
         }
     }
 }
@@ -79,7 +82,7 @@ pub fn data(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet>
 /// # Errors
 /// If its sizes make no model.
 pub fn model(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result<HelmholtzMachine> {
-    let ModelConfig { kind, layers, p, q, hidden, bias, bias_from_data, centre, .. } = &config.model;
+    let ModelConfig { layers, hidden, bias, bias_from_data, centre, .. } = &config.model;
     let weights = match config.model.weights.as_str() {
         "glorot" => InitialWeights::Glorot,
         _ => InitialWeights::GlorotOverFanIn,
@@ -92,14 +95,14 @@ pub fn model(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result
         }
         _ => Order::index(),
     };
-    let kinds = |names: &Option<Vec<String>>, n: usize| {
-        let names = names.clone().unwrap_or_else(|| vec![kind.clone(); n]);
+    let kinds = |names: Vec<String>| {
         let kind = |name: &String| Kind::named(name).ok_or_else(|| user(format!("{name}: unknown layer")));
         names.iter().map(kind).collect::<anyhow::Result<Vec<Kind>>>()
     };
+    let [generative, recognition] = config.model.layer_kinds();
     let stack = StackConfig {
-        generative: kinds(p, layers.len() + 1)?,
-        recognition: kinds(q, layers.len())?,
+        generative: kinds(generative)?,
+        recognition: kinds(recognition)?,
         hidden: *hidden,
         tanh: config.model.activation.as_deref() == Some("tanh"),
         order,
@@ -157,26 +160,31 @@ fn strategy(config: &Config, samples: usize) -> anyhow::Result<AnyStrategy> {
     if samples == 0 {
         return Err(user("strategy.samples = 0: at least one sample per observation (K >= 1)"));
     }
+    let control_variate = settings.control_variate.unwrap_or_default();
     if settings.kind == "ws" {
-        if settings.control_variate || settings.defence != 0.0 {
+        if control_variate || settings.defence != 0.0 {
             return Err(user(
                 "strategy.control_variate and strategy.defence belong to rws; ws has no weights",
             ));
         }
         return Ok(AnyStrategy::WakeSleep(WakeSleep::new(samples)));
     }
+    if settings.kind == "bihm" {
+        if settings.phi != "wake" || settings.defence != 0.0 {
+            return Err(user(
+                "strategy.phi and strategy.defence belong to rws; bihm has neither a sleep phase nor a mixture",
+            ));
+        }
+        let strategy = Bidirectional { samples, control_variate }.checked();
+        return Ok(AnyStrategy::Bidirectional(strategy.map_err(|error| user(format!("strategy: {error}")))?));
+    }
     let (wake_phi, sleep_phi) = match settings.phi.as_str() {
         "wake" => (1.0, 0.0),
         "sleep" => (0.0, 1.0),
         _ => (0.5, 0.5),
     };
-    let strategy = ReweightedWakeSleep {
-        samples,
-        wake_phi,
-        sleep_phi,
-        control_variate: settings.control_variate,
-        defence: settings.defence,
-    };
+    let strategy =
+        ReweightedWakeSleep { samples, wake_phi, sleep_phi, control_variate, defence: settings.defence };
     Ok(AnyStrategy::ReweightedWakeSleep(
         strategy.checked().map_err(|error| user(format!("strategy: {error}")))?,
     ))

@@ -122,4 +122,7 @@ pub trait Enumerable: LatentVariableModel {
 
     /// `log p(xᵢ, hⱼ)` for every pair: `[n, states]`.
     fn log_joint_table(&self, x: Tensor<2>, h: &Self::Latents) -> Tensor<2>;
+
+    /// `log q(hⱼ | xᵢ)` for every pair: `[n, states]`.
+    fn log_posterior_table(&self, x: Tensor<2>, h: &Self::Latents) -> Tensor<2>;
 }

@@ -8,9 +8,11 @@ use crate::{Gradients, Model};
 /// What a strategy measured on the way; scalars as `[1]` tensors, read when somebody looks.
 #[derive(Clone, Debug)]
 pub struct Diagnostics {
-    /// Mean over the batch of `log 1/K Σ_k w_k`: a lower bound on `log p(x)` in expectation, in nats.
+    /// Mean over the batch of the strategy's own estimate of what it ascends, in expectation a lower bound on
+    /// `log p(x)`, in nats: `log 1/K Σ_k w_k`, or `2 log 1/K Σ_k √w_k` of a bidirectional machine.
     pub bound: Tensor<1>,
-    /// Mean over the batch of the effective sample size `(Σ w)² / Σ w²`, as a share of K.
+    /// Mean over the batch of the effective sample size `(Σ w)² / Σ w²` of the weights of the update, as a
+    /// share of K.
     pub ess: Tensor<1>,
 }
 

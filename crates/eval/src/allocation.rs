@@ -8,7 +8,8 @@
 //! se = √V / n             its Monte Carlo standard error, nats
 //! ```
 //!
-//! so both are at most ε if and only if `V <= min(2nε, (nε)²)`. Of all K with a given V the fewest
+//! so both are at most ε if and only if `V <= min(2nε, (nε)²)`; where a row is scored by `c` times the logarithm of
+//! a mean, bias and error are c times as large, and ε is divided by c. Of all K with a given V the fewest
 //! samples in all have `K_r ∝ s_r`: Neyman's allocation, `K_r = s_r Σ_j s_j / V`.
 //!
 //! # Strata
@@ -67,9 +68,10 @@ impl Within {
     ///
     /// No row grows more than eightfold at once, for a variance that few samples of a heavy tail give is
     /// too small; and by a twentieth at least, so that rounds come to an end.
-    pub(crate) fn next(&self, strata: &[Stratum]) -> Option<Vec<usize>> {
+    pub(crate) fn next(&self, strata: &[Stratum], c: f64) -> Option<Vec<usize>> {
         let n: f64 = strata.iter().map(|stratum| stratum.rows as f64).sum();
-        let target = (2.0 * n * self.error).min((n * self.error).powi(2));
+        let error = self.error / c;
+        let target = (2.0 * n * error).min((n * error).powi(2));
         let now: f64 = strata.iter().map(|stratum| stratum.rows as f64 * stratum.relative_variance).sum();
         if now <= target {
             return None;
@@ -138,7 +140,7 @@ mod tests {
                 .zip(spreads)
                 .map(|(&samples, s)| Stratum { rows: 1, samples, relative_variance: s * s / samples as f64 })
                 .collect();
-            let Some(next) = within.next(&strata) else { return samples };
+            let Some(next) = within.next(&strata, 1.0) else { return samples };
             assert!(next.iter().zip(&samples).all(|(next, now)| next >= now && *next <= 8 * now));
             samples = next;
         }

@@ -1,15 +1,20 @@
-//! `log p(x)` by enumeration.
+//! `log p(x)`, `log p̃*(x)` and 2 log Z by enumeration.
 
 use burn::tensor::Tensor;
-use helmholtz_core::Enumerable;
+use helmholtz_core::{Enumerable, enumerate_bits};
+use helmholtz_ops::log_weights::log_sum_exp;
 use thiserror::Error;
 
+use crate::importance::Reading;
 use crate::streaming::WeightSums;
 
 /// The largest number of latent bits that is enumerated: 2^24 joint states.
 pub const MAX_LATENT_BITS: usize = 24;
+/// The largest number of observed and latent bits that a partition function is enumerated over: 2^32 joint
+/// states.
+pub const MAX_JOINT_BITS: usize = 32;
 
-/// Exact likelihood: `log p(x) = log Σ_h p(x, h)` over all latent states, in chunks.
+/// Exact likelihood: a sum over all latent states, in chunks.
 #[derive(Clone, Debug)]
 pub struct ExactLikelihood {
     /// Entries of the table of joint log-probabilities held at a time: what bounds the memory.
@@ -24,24 +29,52 @@ impl Default for ExactLikelihood {
 
 /// A model too large to enumerate.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error(
-    "{bits} latent bits make 2^{bits} joint states, and enumeration stops at 2^{MAX_LATENT_BITS}; \
-     use importance sampling (`--method is --samples 10000`) instead"
-)]
-pub struct ExactError {
-    /// Number of latent bits.
-    pub bits: usize,
+pub enum ExactError {
+    /// Too many latent states.
+    #[error(
+        "{bits} latent bits make 2^{bits} joint states, and enumeration stops at 2^{MAX_LATENT_BITS}; \
+         use importance sampling (`--method is --samples 10000`) instead"
+    )]
+    Latents {
+        /// Number of latent bits.
+        bits: usize,
+    },
+    /// Too many states of observed and latent units together.
+    #[error(
+        "{observed} observed and {bits} latent bits make 2^{} joint states, and the enumeration of a \
+         partition function stops at 2^{MAX_JOINT_BITS}; use `--method is`, which estimates it",
+        observed + bits
+    )]
+    Joint {
+        /// Number of observed bits.
+        observed: usize,
+        /// Number of latent bits.
+        bits: usize,
+    },
 }
 
 impl ExactLikelihood {
-    /// `log p` of each row of `x`, in nats.
+    /// `log p(x) = log Σ_h p(x, h)` of each row of `x`, in nats.
     ///
     /// # Errors
     /// If the model has more than 2^24 joint latent states.
     pub fn log_prob<M: Enumerable>(&self, model: &M, x: Tensor<2>) -> Result<Vec<f64>, ExactError> {
+        self.score(model, x, Reading::Directed)
+    }
+
+    /// `log p(x)` or `log p̃*(x) = 2 log Σ_h √(p(x, h) q(h | x))` of each row of `x`, in nats.
+    ///
+    /// # Errors
+    /// If the model has more than 2^24 joint latent states.
+    pub fn score<M: Enumerable>(
+        &self,
+        model: &M,
+        x: Tensor<2>,
+        reading: Reading,
+    ) -> Result<Vec<f64>, ExactError> {
         let bits = model.latent_bits();
         if bits > MAX_LATENT_BITS {
-            return Err(ExactError { bits });
+            return Err(ExactError::Latents { bits });
         }
         let [n, d] = x.dims();
         let n_states = 1u64 << bits;
@@ -54,14 +87,50 @@ impl ExactLikelihood {
             for (block, sums) in sums.chunks_mut(rows_at_once).enumerate() {
                 let start = block * rows_at_once;
                 let rows = x.clone().slice([start..start + sums.len(), 0..d]);
-                let table = model.log_joint_table(rows, &h).into_data_as::<f64>();
+                let table = table(model, rows, &h, reading).into_data_as::<f64>();
                 let table = table.try_to_vec::<f64>().expect("converted to f64 just now");
                 let width = table.len() / sums.len();
                 for (sums, row) in sums.iter_mut().zip(table.chunks_exact(width)) {
-                    row.iter().for_each(|&log_joint| sums.push(log_joint));
+                    row.iter().for_each(|&log_term| sums.push(log_term));
                 }
             }
         }
-        Ok(sums.iter().map(WeightSums::log_sum).collect())
+        Ok(sums.iter().map(|sums| reading.factor() * sums.log_sum()).collect())
+    }
+
+    /// `2 log Z = log Σ_x p̃*(x)` of the model as a bidirectional machine over all states of its units.
+    ///
+    /// # Errors
+    /// If there are more than 2^32 of them.
+    pub fn log_z2<M: Enumerable>(&self, model: &M) -> Result<f64, ExactError> {
+        let (observed, bits) = (model.observed(), model.latent_bits());
+        if observed + bits > MAX_JOINT_BITS || bits > MAX_LATENT_BITS {
+            return Err(ExactError::Joint { observed, bits });
+        }
+        let (n_rows, n_states) = (1u64 << observed, 1u64 << bits);
+        let states_at_once = n_states.min(4096);
+        let rows_at_once = (self.chunk as u64 / states_at_once).clamp(1, n_rows);
+        let mut total = WeightSums::default();
+        for first_row in (0..n_rows).step_by(rows_at_once as usize) {
+            let rows = rows_at_once.min(n_rows - first_row) as usize;
+            let x = enumerate_bits(observed, first_row, rows, model.dtype(), &model.device());
+            let parts = (0..n_states).step_by(states_at_once as usize).map(|first| {
+                let h = model.states(first, states_at_once.min(n_states - first) as usize);
+                log_sum_exp(table(model, x.clone(), &h, Reading::Bidirectional)).unsqueeze_dim::<2>(1)
+            });
+            let log_roots = log_sum_exp(Tensor::cat(parts.collect(), 1)) * 2.0;
+            let log_roots = log_roots.into_data_as::<f64>();
+            log_roots.iter::<f64>().for_each(|log_p| total.push(log_p));
+        }
+        Ok(total.log_sum())
+    }
+}
+
+/// The logarithms of what a reading sums over the latent states: `[n, states]`.
+fn table<M: Enumerable>(model: &M, x: Tensor<2>, h: &M::Latents, reading: Reading) -> Tensor<2> {
+    let joint = model.log_joint_table(x.clone(), h);
+    match reading {
+        Reading::Directed => joint,
+        Reading::Bidirectional => (joint + model.log_posterior_table(x, h)) * 0.5,
     }
 }

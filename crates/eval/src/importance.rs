@@ -1,8 +1,14 @@
-//! `log p(x)` by importance sampling from the recognition net.
+//! `log p(x)` and `log p̃*(x)` by importance sampling from the recognition net.
 //!
-//! `log p̂(x) = log 1/K Σ_k p(x, h_k) / q(h_k | x)` with `h_k ~ q(h | x)`: consistent, and low on
-//! average by about half the relative variance of the mean weight. Samples pass in chunks, so that
-//! memory does not grow with K.
+//! With `h_k ~ q(h | x)` and weights `w_k = p(x, h_k) / q(h_k | x)`:
+//!
+//! - [`Reading::Directed`]: `log p̂(x) = log 1/K Σ_k w_k`;
+//! - [`Reading::Bidirectional`]: `log p̃̂*(x) = 2 log 1/K Σ_k √w_k`, where `p̃*(x) = (Σ_h √(p(x, h) q(h | x)))²` is
+//!   the marginal of the bidirectional machine times `Z²` ([`partition`](crate::partition)).
+//!
+//! Both are consistent. With r the relative variance of the mean of what is summed, they are low on average by
+//! about r/2 and by r, and their variances are about r and 4 r. Samples pass in chunks, so that memory does
+//! not grow with K.
 //!
 //! Draws are keyed by the row's own number and the sample's own number: the same row gets the same
 //! estimate whatever the chunking, up to rounding in the matrix products.
@@ -12,7 +18,8 @@
 //!
 //! # Reference
 //! Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", ICLR 2016 (the estimate and its
-//! direction); Bornschein, Bengio 2015 (its use for Helmholtz machines).
+//! direction); Bornschein, Bengio 2015 (its use for Helmholtz machines); Bornschein, Shabanian, Fischer, Bengio,
+//! "Bidirectional Helmholtz machines", ICML 2016 (the half weights).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,9 +31,30 @@ use thiserror::Error;
 use crate::allocation::{Stratum, Within, strata};
 use crate::streaming::WeightSums;
 
+/// What a stack with its recognition net stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// `p(x, h)`; the recognition net is an aid to infer.
+    Directed,
+    /// `p*(x, h) ∝ √(p(x, h) q(x, h))`, of which the recognition net is one half.
+    Bidirectional,
+}
+
+impl Reading {
+    /// c, where a row is scored by `c log 1/K Σ_k w_k^{1/c}`.
+    pub(crate) fn factor(self) -> f64 {
+        match self {
+            Reading::Directed => 1.0,
+            Reading::Bidirectional => 2.0,
+        }
+    }
+}
+
 /// Importance sampling with K samples for each row, or at least as many.
 #[derive(Clone, Debug)]
 pub struct ImportanceSampling {
+    /// What is estimated: `log p(x)` or `log p̃*(x)`.
+    pub reading: Reading,
     /// Samples per row, K; those that every row begins with where rows may have more.
     pub samples: usize,
     /// Matrix rows, that is (row, sample) pairs, in flight at a time: what bounds the memory.
@@ -36,16 +64,53 @@ pub struct ImportanceSampling {
 /// The estimate of one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RowEstimate {
-    /// `log p̂(x)` in nats.
+    /// `log p̂(x)`, or `log p̃̂*(x)`, in nats.
     pub log_prob: f64,
     /// Samples of this row, K.
     pub samples: usize,
-    /// Effective sample size as a share of K.
+    /// Effective sample size of what is summed, `w` or `√w`, as a share of K.
     pub ess: f64,
     /// The largest normalised weight.
     pub max_weight: f64,
-    /// Relative variance of the mean weight, estimated from the samples themselves.
-    pub relative_variance: f64,
+    /// Variance of `log_prob`, estimated from the samples themselves.
+    pub variance: f64,
+    /// How much `log_prob` is expected to be too low, estimated from the same.
+    pub bias: f64,
+}
+
+/// The weights of one row, summed for both readings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RowWeights {
+    whole: WeightSums,
+    root: WeightSums,
+}
+
+impl RowWeights {
+    fn push(&mut self, log_weight: f64) {
+        self.whole.push(log_weight);
+        self.root.push(0.5 * log_weight);
+    }
+
+    fn sums(&self, reading: Reading) -> &WeightSums {
+        match reading {
+            Reading::Directed => &self.whole,
+            Reading::Bidirectional => &self.root,
+        }
+    }
+
+    /// What the weights say of the row under a reading.
+    pub fn estimate(&self, reading: Reading) -> RowEstimate {
+        let (sums, c) = (self.sums(reading), reading.factor());
+        let relative_variance = sums.relative_variance();
+        RowEstimate {
+            log_prob: c * sums.log_mean(),
+            samples: sums.n() as usize,
+            ess: sums.effective_share(),
+            max_weight: sums.largest_share(),
+            variance: c * c * relative_variance,
+            bias: 0.5 * c * relative_variance,
+        }
+    }
 }
 
 /// A row that no sample explains, or whose weights are not numbers.
@@ -64,16 +129,21 @@ pub struct ZeroWeight {
 }
 
 impl ImportanceSampling {
-    /// K samples for each row, in chunks of 4000 pairs.
+    /// K samples for each row, in chunks of 4000 pairs, for `log p(x)`.
     ///
     /// # Panics
     /// If `samples` is zero.
     pub fn new(samples: usize) -> Self {
         assert!(samples > 0, "importance sampling needs at least one sample");
-        ImportanceSampling { samples, chunk: 4000 }
+        ImportanceSampling { reading: Reading::Directed, samples, chunk: 4000 }
     }
 
-    /// Estimates `log p` of each row of `x`, whose own numbers are `rows`.
+    /// The same, of a model under a reading.
+    pub fn with_reading(self, reading: Reading) -> Self {
+        ImportanceSampling { reading, ..self }
+    }
+
+    /// Estimates each row of `x`, whose own numbers are `rows`.
     ///
     /// # Errors
     /// If a row's weights are all zero or not numbers: such a row must not vanish in a mean.
@@ -84,19 +154,35 @@ impl ImportanceSampling {
         rows: Arc<[u64]>,
         key: Key,
     ) -> Result<Vec<RowEstimate>, ZeroWeight> {
-        let mut split = Split::new(model, x, rows, key, self.chunk);
-        split.draw(&split.all(), 0..self.samples, |_| {});
-        split.estimates()
+        let weights = self.weigh(model, x, rows, key)?;
+        Ok(weights.iter().map(|weights| weights.estimate(self.reading)).collect())
     }
 
-    /// Estimates `log p` of each row of `x` with as many samples as it takes for the mean over all of
+    /// The weights behind [`estimate`](Self::estimate), which hold the estimate under the other reading too.
+    ///
+    /// # Errors
+    /// As [`estimate`](Self::estimate).
+    pub fn weigh<M: LatentVariableModel>(
+        &self,
+        model: &M,
+        x: Tensor<2>,
+        rows: Arc<[u64]>,
+        key: Key,
+    ) -> Result<Vec<RowWeights>, ZeroWeight> {
+        let mut split = Split::new(model, x, rows, key, self.chunk);
+        split.draw(&split.all(), 0..self.samples, |_| {});
+        split.check()?;
+        Ok(split.sums)
+    }
+
+    /// Weighs samples of each row of `x`, as many as it takes for the mean of the estimates over all of
     /// them to be `within` an error: K for each row, and more, up to `within.most`, where the error is.
     ///
     /// The first K samples sort the rows into strata. After every round the spread of the weights says
     /// how many samples the rows of each stratum should have ([`allocation`](crate::allocation)); rounds
     /// end when [`summarise`](crate::summarise) finds `se_mc` and `bias_mc` at most `within.error`, or
     /// when rows that may not have more keep it from that. A row's estimate is the one that
-    /// [`estimate`](Self::estimate) gives it with as many samples.
+    /// [`weigh`](Self::weigh) gives it with as many samples.
     ///
     /// To stop by variances that the same samples estimate is optimistic: where weights have heavy tails,
     /// as when the effective sample size is below one per cent, the bias can be several times what
@@ -112,7 +198,7 @@ impl ImportanceSampling {
     /// # Panics
     /// If K is below 2, which gives no variance, or above `within.most`, or if `within.error` is not
     /// positive.
-    pub fn estimate_within<M: LatentVariableModel>(
+    pub fn weigh_within<M: LatentVariableModel>(
         &self,
         model: &M,
         x: Tensor<2>,
@@ -120,7 +206,7 @@ impl ImportanceSampling {
         key: Key,
         within: Within,
         mut on_pairs: impl FnMut(u64, u64),
-    ) -> Result<Vec<RowEstimate>, ZeroWeight> {
+    ) -> Result<Vec<RowWeights>, ZeroWeight> {
         assert!(self.samples >= 2, "one sample says nothing of its variance");
         assert!(self.samples <= within.most, "more samples to begin with than a row may have");
         assert!(within.error > 0.0, "the error of samples is never 0");
@@ -134,12 +220,13 @@ impl ImportanceSampling {
         };
         let all = split.all();
         draw(&mut split, &all, 0..self.samples, (all.len() * self.samples) as u64);
-        let mut estimates = split.estimates()?;
-        let strata = strata(&split.sums.iter().map(WeightSums::log_spread).collect::<Vec<_>>());
+        split.check()?;
+        let spreads: Vec<f64> = split.sums.iter().map(|row| row.sums(self.reading).log_spread()).collect();
+        let strata = strata(&spreads);
         let mut samples = vec![self.samples; strata.len()];
         loop {
-            let variance =
-                |places: &[usize]| places.iter().map(|&i| estimates[i].relative_variance).sum::<f64>();
+            let of_row = |&i: &usize| split.sums[i].sums(self.reading).relative_variance();
+            let variance = |places: &[usize]| places.iter().map(of_row).sum::<f64>();
             let now: Vec<Stratum> = std::iter::zip(&strata, &samples)
                 .map(|(places, &samples)| Stratum {
                     rows: places.len(),
@@ -147,13 +234,13 @@ impl ImportanceSampling {
                     relative_variance: variance(places) / places.len() as f64,
                 })
                 .collect();
-            let Some(next) = within.next(&now) else { return Ok(estimates) };
+            let Some(next) = within.next(&now, self.reading.factor()) else { return Ok(split.sums) };
             let planned = strata.iter().zip(&next).map(|(places, &k)| (places.len() * k) as u64).sum();
             for (places, (&from, &to)) in strata.iter().zip(samples.iter().zip(&next)) {
                 draw(&mut split, places, from..to, planned);
             }
             samples = next;
-            estimates = split.estimates()?;
+            split.check()?;
         }
     }
 }
@@ -165,13 +252,13 @@ struct Split<'a, M> {
     rows: Arc<[u64]>,
     key: Key,
     chunk: usize,
-    sums: Vec<WeightSums>,
+    sums: Vec<RowWeights>,
 }
 
 impl<'a, M: LatentVariableModel> Split<'a, M> {
     fn new(model: &'a M, x: Tensor<2>, rows: Arc<[u64]>, key: Key, chunk: usize) -> Self {
         assert_eq!(x.dims()[0], rows.len(), "one number for each row");
-        let sums = vec![WeightSums::default(); rows.len()];
+        let sums = vec![RowWeights::default(); rows.len()];
         Split { model, x, rows, key, chunk: chunk.max(1), sums }
     }
 
@@ -218,26 +305,21 @@ impl<'a, M: LatentVariableModel> Split<'a, M> {
         self.x.clone().select(0, places)
     }
 
-    fn estimates(&self) -> Result<Vec<RowEstimate>, ZeroWeight> {
-        let estimate = |(sums, row): (&WeightSums, &u64)| {
-            let samples = sums.n() as usize;
-            if !sums.log_sum().is_finite() {
-                return Err(ZeroWeight { row: *row, samples, total: sums.log_sum().exp() });
+    /// Refuses a row whose weights sum to nothing or to no number.
+    fn check(&self) -> Result<(), ZeroWeight> {
+        // Roots do not underflow where the weights themselves do not: one sum speaks for both.
+        let sums = self.sums.iter().map(|row| &row.whole);
+        match sums.zip(self.rows.iter()).find(|(sums, _)| !sums.log_sum().is_finite()) {
+            Some((sums, &row)) => {
+                Err(ZeroWeight { row, samples: sums.n() as usize, total: sums.log_sum().exp() })
             }
-            Ok(RowEstimate {
-                log_prob: sums.log_mean(),
-                samples,
-                ess: sums.effective_share(),
-                max_weight: sums.largest_share(),
-                relative_variance: sums.relative_variance(),
-            })
-        };
-        self.sums.iter().zip(self.rows.iter()).map(estimate).collect()
+            None => Ok(()),
+        }
     }
 }
 
 impl<M: LatentVariableModel> Evaluator<M> for ImportanceSampling {
-    /// `log p̂(x)`; NaN for every row of the batch if one of them has no weight.
+    /// The estimate under the reading; NaN for every row of the batch if one of them has no weight.
     fn score(&self, model: &M, x: Tensor<2>, rows: Arc<[u64]>, key: Key) -> Tensor<1> {
         let device = x.device();
         let n = rows.len();

@@ -2,8 +2,9 @@
 //!
 //! | module | evaluator |
 //! | --- | --- |
-//! | [`exact`] | `log p(x)` by enumeration of all latent states |
-//! | [`importance`] | `log p(x)` by importance sampling from the recognition net, in bounded memory |
+//! | [`exact`] | `log p(x)`, `log p̃*(x)` and 2 log Z by enumeration of all states |
+//! | [`importance`] | `log p(x)` and `log p̃*(x)` by importance sampling from the recognition net, in bounded memory |
+//! | [`partition`] | 2 log Z of a bidirectional Helmholtz machine, from draws of it |
 //! | [`allocation`] | how many samples each row gets for an error of their mean |
 //! | [`summary`] | means over rows with their errors |
 //!
@@ -13,10 +14,12 @@
 pub mod allocation;
 pub mod exact;
 pub mod importance;
+pub mod partition;
 pub mod streaming;
 pub mod summary;
 
 pub use allocation::Within;
-pub use exact::{ExactError, ExactLikelihood, MAX_LATENT_BITS};
-pub use importance::{ImportanceSampling, RowEstimate, ZeroWeight};
+pub use exact::{ExactError, ExactLikelihood, MAX_JOINT_BITS, MAX_LATENT_BITS};
+pub use importance::{ImportanceSampling, Reading, RowEstimate, RowWeights, ZeroWeight};
+pub use partition::{LogPartition, PartitionFunction};
 pub use summary::{NllSummary, summarise};

@@ -13,7 +13,8 @@ pub struct NllSummary {
     pub se_rows: f64,
     /// Standard error of the mean that the samples add.
     pub se_mc: f64,
-    /// How much the mean is expected to be too high: half the relative variance of the mean weight.
+    /// How much the mean is expected to be too high: half the relative variance of the mean weight, or in the
+    /// bidirectional reading the whole of that of the mean root.
     pub bias_mc: f64,
     /// 95 % interval over rows.
     pub ci95: [f64; 2],
@@ -45,8 +46,8 @@ pub fn summarise(rows: &[RowEstimate]) -> NllSummary {
         n: rows.len(),
         nll,
         se_rows,
-        se_mc: (mean(&|row| row.relative_variance) / n).sqrt(),
-        bias_mc: mean(&|row| row.relative_variance) / 2.0,
+        se_mc: (mean(&|row| row.variance) / n).sqrt(),
+        bias_mc: mean(&|row| row.bias),
         ci95: [nll - half_width, nll + half_width],
         k_mean: mean(&|row| row.samples as f64),
         k_max: rows.iter().map(|row| row.samples).max().unwrap_or_default(),
@@ -64,7 +65,8 @@ pub fn exact_rows(log_probs: &[f64]) -> Vec<RowEstimate> {
             samples: 0,
             ess: 1.0,
             max_weight: 1.0,
-            relative_variance: 0.0,
+            variance: 0.0,
+            bias: 0.0,
         })
         .collect()
 }

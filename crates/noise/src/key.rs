@@ -42,6 +42,8 @@ pub enum Role {
     Defensive = 12,
     /// The order in which an autoregressive layer visits its units.
     Units = 13,
+    /// Draws for a partition function.
+    Partition = 14,
 }
 
 /// What [`Key::child`] splits by.

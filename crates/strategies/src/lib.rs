@@ -4,13 +4,16 @@
 //! | --- | --- | --- | --- |
 //! | [`wake_sleep`] | [`WakeSleep`] | the ELBO | `E_p log q(h \| x)` on dreams |
 //! | [`rws`] | [`ReweightedWakeSleep`] | the K-sample bound | `E_{p(h \| x)} log q(h \| x)` on the data, on dreams, or both |
+//! | [`bihm`] | [`Bidirectional`] | the K-sample bound on `log p̃*(x)` | `log p̃*(x)`, with a bias of order 1/K |
 //!
 //! Each is a pure function of model, batch and key; each has an inner function that takes its
 //! proposals as an argument, so that exact tests can feed all of them.
 
+pub mod bihm;
 pub mod rws;
 mod wake;
 pub mod wake_sleep;
 
+pub use bihm::{Bidirectional, BidirectionalError};
 pub use rws::{ReweightedWakeSleep, RwsError};
 pub use wake_sleep::WakeSleep;

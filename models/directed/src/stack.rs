@@ -267,4 +267,15 @@ impl<C: Conditional, P: Prior> Enumerable for Stack<C, P> {
             .fold(prior, |sum, (layer, x, y)| sum + layer.score(x, y).log_prob);
         lowest.log_prob_table(x, h[0].clone()) + latents.unsqueeze()
     }
+
+    fn log_posterior_table(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Tensor<2> {
+        let Some(lowest) = self.recognition.first() else {
+            return nothing(&x, x.dims()[0]).log_prob.unsqueeze_dim(1);
+        };
+        let centred = self.centred(x);
+        let table = lowest.log_prob_table(h[0].clone(), centred.clone()).transpose();
+        self.recognition_pairs(&centred, h)
+            .skip(1)
+            .fold(table, |sum, (layer, x, y)| sum + layer.score(x, y).log_prob.unsqueeze())
+    }
 }

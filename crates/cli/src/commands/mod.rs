@@ -6,6 +6,7 @@ pub mod devices;
 pub mod evaluate;
 pub mod export;
 pub mod sample;
+pub(crate) mod score;
 pub mod train;
 pub mod trained;
 

@@ -8,11 +8,11 @@ use std::time::Instant;
 use burn::train::Interrupter;
 use helmholtz_core::Key;
 use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName};
-use helmholtz_eval::{ImportanceSampling, NllSummary, summarise};
+use helmholtz_eval::{ImportanceSampling, NllSummary, PartitionFunction, Reading};
 use helmholtz_train::{Checkpoints, End, Fit, Newest, OnRecord, Outcome, Parts, Record};
 use serde_json::{Value, json};
 
-use super::evaluate::importance_of;
+use super::score::{Sampled, Scores, partition};
 use super::trained::{best_of, of_epoch};
 use super::{sample, use_threads};
 use crate::args::TrainArgs;
@@ -94,7 +94,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         strategy: assemble::strategies(&config, &plan)?,
         average: average(&config),
         rule: assemble::rule(&config),
-        evaluator: ImportanceSampling::new(config.train.valid_samples),
+        evaluator: ImportanceSampling::new(config.train.valid_samples).with_reading(config.model.reading()),
         optimiser: assemble::optimiser(&config),
         schedule: assemble::schedule(&config, &plan),
         train: data.train.tensor(&device),
@@ -280,6 +280,9 @@ fn log_to(folder: &RunFolder) {
     }
 }
 
+/// How well the likelihoods that a finished run reports know 2 log Z of a bidirectional machine.
+const FINAL_PARTITION: PartitionFunction = PartitionFunction { error: 0.02, most: 200_000 };
+
 /// The likelihoods that a finished run reports.
 struct Results {
     valid: NllSummary,
@@ -294,10 +297,15 @@ impl Results {
         config: &Config,
     ) -> anyhow::Result<Self> {
         let k = config.train.final_samples;
+        let log_z2 = match config.model.reading() {
+            Reading::Directed => None,
+            Reading::Bidirectional => Some(partition(model, &FINAL_PARTITION, 0, |_, _| {})),
+        };
         let score = |split: SplitName| -> anyhow::Result<NllSummary> {
             let rows: Vec<usize> = (0..data.split(split).rows()).collect();
-            let evaluator = ImportanceSampling::new(k);
-            Ok(summarise(&importance_of(model, data, split, &rows, &evaluator, 0, |_| {})?))
+            let sampled = Sampled { model, data, split, rows: &rows, seed: 0 };
+            let weights = sampled.weigh(&ImportanceSampling::new(k), |_| {})?;
+            Ok(Scores::of_weights(&weights, log_z2).summary)
         };
         Ok(Results { valid: score(SplitName::Valid)?, test: score(SplitName::Test)?, k })
     }

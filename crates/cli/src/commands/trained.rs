@@ -8,15 +8,15 @@ use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::Key;
 use helmholtz_datasets::DataSet;
 use helmholtz_directed::HelmholtzMachine;
-use helmholtz_eval::ImportanceSampling;
+use helmholtz_eval::{ImportanceSampling, Reading};
 use helmholtz_train::{Average, Checkpoints, History, Rule, Trainee};
 
 use super::train::average;
 use super::use_threads;
 use crate::args::ModelArgs;
 use crate::assemble;
-use crate::config::{ANY, Config, Overlay, count};
-use crate::error::{OrUser, user};
+use crate::config::{ANY, Config, MODELS, Overlay, count};
+use crate::error::{OrUser, known, user};
 use crate::run_folder::RunFolder;
 
 /// A model with its data.
@@ -59,6 +59,32 @@ impl Trained {
             (None, None) => return Err(user("give a run folder, or --weights with --config")),
         };
         Ok(Trained { model, config, data, device, folder })
+    }
+
+    /// How the weights are to be read: as the config says, or as a model of the kind that `--as` names.
+    ///
+    /// # Errors
+    /// If the layers are not of that kind.
+    pub(crate) fn reading(&self, as_model: Option<&str>) -> anyhow::Result<Reading> {
+        let model = &self.config.model;
+        let Some(kind) = as_model else { return Ok(model.reading()) };
+        if !MODELS.contains(&kind) {
+            return Err(user(format!("--as {kind}: unknown model; {}", known(kind, &MODELS))));
+        }
+        let [generative, recognition] = model.layer_kinds();
+        match kind {
+            "bihm" if model.layers.is_empty() => {
+                Err(user("--as bihm: without latents there is no recognition net, and nothing bidirectional"))
+            }
+            "bihm" => Ok(Reading::Bidirectional),
+            _ if kind == model.kind || generative.iter().chain(&recognition).all(|layer| layer == kind) => {
+                Ok(Reading::Directed)
+            }
+            _ => Err(user(format!(
+                "--as {kind}: the layers are {generative:?} below {recognition:?} and cannot be read as others; \
+                 --as takes bihm, or the kind of all layers"
+            ))),
+        }
     }
 }
 

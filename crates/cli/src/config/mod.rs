@@ -15,8 +15,8 @@ pub use overlay::Overlay;
 use overlay::{check_keys, lay_over};
 use schema::{ACTIVATIONS, LOSSES, ORDERS, PHI, SCHEDULES, WEIGHTS};
 pub use schema::{
-    Config, DataConfig, MODELS, ModelConfig, OPTIMIZERS, OptimizerConfig, RunConfig, STRATEGIES, StageConfig,
-    StrategyConfig, TrainConfig,
+    Config, DataConfig, LAYERS, MODELS, ModelConfig, OPTIMIZERS, OptimizerConfig, RunConfig, STRATEGIES,
+    StageConfig, StrategyConfig, TrainConfig,
 };
 
 use crate::error::{OrUser, known, user};
@@ -54,6 +54,7 @@ impl Config {
             lay_over(&mut table, key, value.clone())?;
         }
         check_keys(&table, "the command line")?;
+        follow_the_model(&mut table)?;
         let config: Config = table
             .try_into()
             .map_err(|error: toml::de::Error| user(format!("{place}: {}", error.message().trim())))?;
@@ -82,6 +83,13 @@ impl Config {
         self.check_inside_layers()?;
         let is_ws = self.strategy.kind == "ws";
         let has_latents = !self.model.layers.is_empty();
+        if !has_latents && [&self.model.kind, &self.strategy.kind].into_iter().any(|kind| kind == "bihm") {
+            return Err(user(
+                "model.layers = []: a bidirectional machine is made of p(x, h) and q(h | x); give it latents, \
+                 or choose another model and strategy rws",
+            ));
+        }
+        self.strategy.control_variate.get_or_insert(self.strategy.kind == "bihm");
         let samples = *self.strategy.samples.get_or_insert(if is_ws || !has_latents { 1 } else { 10 });
         let most = self.stage.iter().filter_map(|stage| stage.samples).fold(samples, usize::max);
         if most > 1 && !has_latents {
@@ -202,10 +210,10 @@ impl Config {
                     self.model.layers
                 )));
             }
-            if let Some(kind) = kinds.iter().find(|kind| !MODELS.contains(&kind.as_str())) {
+            if let Some(kind) = kinds.iter().find(|kind| !LAYERS.contains(&kind.as_str())) {
                 return Err(user(format!(
                     "model.{key} = [.. \"{kind}\" ..]: unknown layer; {}",
-                    known(kind, &MODELS)
+                    known(kind, &LAYERS)
                 )));
             }
         }
@@ -215,8 +223,7 @@ impl Config {
     /// Writes out or refuses the keys that only some kinds of layers have.
     fn check_inside_layers(&mut self) -> anyhow::Result<()> {
         let depth = self.model.layers.len();
-        let generative = self.model.p.clone().unwrap_or_else(|| vec![self.model.kind.clone(); depth + 1]);
-        let recognition = self.model.q.clone().unwrap_or_else(|| vec![self.model.kind.clone(); depth]);
+        let [generative, recognition] = self.model.layer_kinds();
         let conditional = || generative[..depth].iter().chain(&recognition);
         let has_dsbn = conditional().any(|kind| kind == "dsbn");
         let has_hidden = has_dsbn || generative[depth] == "nade" || conditional().any(|kind| kind == "nade");
@@ -294,6 +301,15 @@ impl Config {
             .filter(|key| a.get(*key) != b.get(*key) && !may_change(key.as_str()))
             .map(|key| format!("{key} ({} in the run, {} now)", show(a.get(key)), show(b.get(key))))
             .collect()
+    }
+}
+
+/// A bidirectional machine is trained by its own strategy unless another is named.
+fn follow_the_model(table: &mut Table) -> anyhow::Result<()> {
+    let kind = |section: &str| table.get(section)?.get("kind");
+    match (kind("model").and_then(Value::as_str), kind("strategy")) {
+        (Some("bihm"), None) => lay_over(table, "strategy.kind", "bihm".into()),
+        _ => Ok(()),
     }
 }
 

@@ -82,7 +82,11 @@ fn all_keys() -> Vec<String> {
             order_seed: Some(0),
             ..ModelConfig::default()
         },
-        strategy: StrategyConfig { samples: Some(1), ..StrategyConfig::default() },
+        strategy: StrategyConfig {
+            samples: Some(1),
+            control_variate: Some(false),
+            ..StrategyConfig::default()
+        },
         optimizer: OptimizerConfig { lr_q: Some(1.0), ..OptimizerConfig::default() },
         train: TrainConfig { epochs: Some(1), steps: Some(1), ..TrainConfig::default() },
         ..Config::default()

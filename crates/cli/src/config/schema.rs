@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use helmholtz_eval::Reading;
 use serde::{Deserialize, Serialize};
 
 /// A resolved config.
@@ -55,7 +56,7 @@ pub struct DataConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Family.
+    /// Family: the kind of all layers, or `bihm`, a bidirectional machine of sbn layers.
     pub kind: String,
     /// Latent sizes, from the data up.
     pub layers: Vec<usize>,
@@ -95,12 +96,12 @@ pub struct ModelConfig {
 pub struct StrategyConfig {
     /// Name.
     pub kind: String,
-    /// Samples per observation, K; if absent 10 for rws, 1 for ws and for a model without latents.
+    /// Samples per observation, K; if absent 10 for rws and bihm, 1 for ws and for a model without latents.
     pub samples: Option<usize>,
     /// What updates the recognition net in rws: `wake`, `sleep` or `both` (half of each).
     pub phi: String,
-    /// Whether wake phi uses w - 1/K.
-    pub control_variate: bool,
+    /// Whether rws's wake phi and bihm's phi use w - 1/K; if absent no in rws, yes in bihm.
+    pub control_variate: Option<bool>,
     /// Share of the uniform law in the proposals.
     pub defence: f64,
 }
@@ -178,6 +179,22 @@ pub struct TrainConfig {
     pub final_samples: usize,
 }
 
+impl ModelConfig {
+    /// The kinds of the generative layers, the prior last, and of the recognition layers.
+    pub fn layer_kinds(&self) -> [Vec<String>; 2] {
+        let depth = self.layers.len();
+        let of_all = if self.kind == "bihm" { "sbn" } else { self.kind.as_str() };
+        let kinds =
+            |given: &Option<Vec<String>>, n| given.clone().unwrap_or_else(|| vec![of_all.to_owned(); n]);
+        [kinds(&self.p, depth + 1), kinds(&self.q, depth)]
+    }
+
+    /// Whether the stack is read as `p*(x, h)` or as `p(x, h)` with an aid to infer.
+    pub fn reading(&self) -> Reading {
+        if self.kind == "bihm" { Reading::Bidirectional } else { Reading::Directed }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -231,7 +248,7 @@ impl Default for StrategyConfig {
             kind: "rws".into(),
             samples: None,
             phi: "wake".into(),
-            control_variate: false,
+            control_variate: None,
             defence: 0.0,
         }
     }
@@ -269,10 +286,12 @@ impl Default for TrainConfig {
     }
 }
 
-/// Models, strategies and optimisers by name.
-pub const MODELS: [&str; 4] = ["sbn", "dsbn", "darn", "nade"];
+/// The models: stacks of layers of one kind, or those read as a bidirectional machine.
+pub const MODELS: [&str; 5] = ["sbn", "dsbn", "darn", "nade", "bihm"];
+/// The kinds of single layers.
+pub const LAYERS: [&str; 4] = ["sbn", "dsbn", "darn", "nade"];
 /// The strategies.
-pub const STRATEGIES: [&str; 2] = ["ws", "rws"];
+pub const STRATEGIES: [&str; 3] = ["ws", "rws", "bihm"];
 /// The optimisers.
 pub const OPTIMIZERS: [&str; 3] = ["adam", "sgd", "rmsprop"];
 pub(super) const PHI: [&str; 3] = ["wake", "sleep", "both"];

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use helmholtz_datasets::{SplitName, load};
 
 use crate::args::ShowArgs;
-use crate::commands::evaluate::chosen_rows;
 use crate::commands::sample;
+use crate::commands::score::chosen_rows;
 use crate::config::count;
 use crate::error::{OrUser, say, user};
 

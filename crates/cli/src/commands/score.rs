@@ -1,0 +1,174 @@
+//! Likelihoods of a split, for every command that reports one.
+
+use std::sync::Arc;
+
+use helmholtz_core::{Enumerable, Key, LatentVariableModel, Role};
+use helmholtz_datasets::{DataSet, SplitName};
+use helmholtz_directed::HelmholtzMachine;
+use helmholtz_eval::summary::exact_rows;
+use helmholtz_eval::{
+    ExactLikelihood, ImportanceSampling, LogPartition, NllSummary, PartitionFunction, Reading, RowEstimate,
+    RowWeights, Within, summarise,
+};
+use helmholtz_noise::Stream;
+
+use crate::error::user;
+
+/// What a split scores under a reading.
+pub(crate) struct Scores {
+    /// `log p` of each row, or `log p*`.
+    pub(crate) log_probs: Vec<f64>,
+    /// The mean of these with its errors: those that the rows' samples add, and not that of 2 log Z.
+    pub(crate) summary: NllSummary,
+    /// What there is to say of a bidirectional machine besides.
+    pub(crate) bidirectional: Option<Bidirectional>,
+}
+
+/// What there is to say of a bidirectional machine besides the likelihood of p*.
+pub(crate) struct Bidirectional {
+    /// Of the same rows under `p`, the directed half.
+    pub(crate) p: NllSummary,
+    /// 2 log Z.
+    pub(crate) log_z2: LogPartition,
+}
+
+impl Scores {
+    /// Scores from estimates of each row under the directed reading and under the one that counts.
+    fn new(directed: Vec<RowEstimate>, bidirectional: Option<(Vec<RowEstimate>, LogPartition)>) -> Self {
+        let Some((mut star, log_z2)) = bidirectional else {
+            let log_probs = directed.iter().map(|row| row.log_prob).collect();
+            return Scores { log_probs, summary: summarise(&directed), bidirectional: None };
+        };
+        // log p* = log p̃* - 2 log Z.
+        star.iter_mut().for_each(|row| row.log_prob -= log_z2.log_z2);
+        Scores {
+            log_probs: star.iter().map(|row| row.log_prob).collect(),
+            summary: summarise(&star),
+            bidirectional: Some(Bidirectional { p: summarise(&directed), log_z2 }),
+        }
+    }
+
+    /// Scores from the weights of importance samples; `log_z2` where the model is read as bidirectional.
+    pub(crate) fn of_weights(weights: &[RowWeights], log_z2: Option<LogPartition>) -> Self {
+        let read = |reading| weights.iter().map(|row| row.estimate(reading)).collect();
+        Scores::new(read(Reading::Directed), log_z2.map(|z| (read(Reading::Bidirectional), z)))
+    }
+
+    /// Scores by enumeration.
+    ///
+    /// # Errors
+    /// If there are too many states, or a row has no probability.
+    pub(crate) fn exact(
+        model: &HelmholtzMachine,
+        data: &DataSet,
+        split: SplitName,
+        rows: &[usize],
+        reading: Reading,
+    ) -> anyhow::Result<Self> {
+        let exact = ExactLikelihood::default();
+        let x = || data.fixed(split).select(rows).tensor(&model.device());
+        let score = |reading| -> anyhow::Result<Vec<RowEstimate>> {
+            let log_probs = exact.score(model, x(), reading).map_err(user)?;
+            if let Some(i) = log_probs.iter().position(|log_p| !log_p.is_finite()) {
+                anyhow::bail!("row {} of the {split} split has log p = {}", rows[i], log_probs[i]);
+            }
+            Ok(exact_rows(&log_probs))
+        };
+        let bidirectional = match reading {
+            Reading::Directed => None,
+            Reading::Bidirectional => {
+                let log_z2 = LogPartition::exact(exact.log_z2(model).map_err(user)?);
+                Some((score(Reading::Bidirectional)?, log_z2))
+            }
+        };
+        Ok(Scores::new(score(Reading::Directed)?, bidirectional))
+    }
+}
+
+/// All rows, or the subset of `limit` rows that the protocol alone fixes: files may be sorted.
+pub(crate) fn chosen_rows(data: &DataSet, split: SplitName, limit: Option<usize>) -> Vec<usize> {
+    let n = data.split(split).rows();
+    let Some(limit) = limit.filter(|&limit| limit < n) else { return (0..n).collect() };
+    let key =
+        Key::new(0).child(Role::Subset).child(data.protocol().as_str()).child(split.to_string().as_str());
+    let mut rows = Stream::new(key).permutation(n);
+    rows.truncate(limit);
+    rows.sort_unstable();
+    rows
+}
+
+/// Rows of a split that are to be scored by importance samples, whose draws are keyed by protocol, row, sample
+/// and seed.
+#[derive(Clone, Copy)]
+pub(crate) struct Sampled<'a> {
+    pub(crate) model: &'a HelmholtzMachine,
+    pub(crate) data: &'a DataSet,
+    pub(crate) split: SplitName,
+    pub(crate) rows: &'a [usize],
+    pub(crate) seed: u64,
+}
+
+impl Sampled<'_> {
+    fn key(&self) -> Key {
+        Key::new(self.seed).child(Role::Evaluate).child(self.data.protocol().as_str())
+    }
+
+    /// Weights with K samples for each row; `on_rows` hears how many rows are new.
+    pub(crate) fn weigh(
+        &self,
+        evaluator: &ImportanceSampling,
+        mut on_rows: impl FnMut(usize),
+    ) -> anyhow::Result<Vec<RowWeights>> {
+        let mut weights = Vec::with_capacity(self.rows.len());
+        let all = self.data.fixed(self.split);
+        // Parts small enough for a progress bar; the numbers do not depend on them.
+        for part in self.rows.chunks(250) {
+            let x = all.select(part).tensor(&self.model.device());
+            weights.extend(evaluator.weigh(self.model, x, numbers(part), self.key())?);
+            on_rows(part.len());
+        }
+        Ok(weights)
+    }
+
+    /// Weights of as many samples as it takes; `on_pairs` hears how many are done and planned.
+    pub(crate) fn weigh_within(
+        &self,
+        evaluator: &ImportanceSampling,
+        within: Within,
+        on_pairs: impl FnMut(u64, u64),
+    ) -> anyhow::Result<Vec<RowWeights>> {
+        // All rows together: the error is that of the mean over them.
+        let x = self.data.fixed(self.split).select(self.rows).tensor(&self.model.device());
+        Ok(evaluator.weigh_within(self.model, x, numbers(self.rows), self.key(), within, on_pairs)?)
+    }
+}
+
+fn numbers(rows: &[usize]) -> Arc<[u64]> {
+    rows.iter().map(|&row| row as u64).collect()
+}
+
+/// Estimates 2 log Z, under draws of the seed's own.
+pub(crate) fn partition(
+    model: &HelmholtzMachine,
+    asked: &PartitionFunction,
+    seed: u64,
+    on_draws: impl FnMut(u64, u64),
+) -> LogPartition {
+    let found = asked.estimate(model, Key::new(seed).child(Role::Partition), on_draws);
+    if found.se > asked.error {
+        tracing::warn!(
+            "2 log Z = {:.2}: its error is ±{:.2} with {} draws, where {} was asked for, and it is likely too \
+             low, which makes p* look better than it is (--z-error, --z-samples)",
+            found.log_z2,
+            found.se,
+            found.samples,
+            asked.error
+        );
+    }
+    found
+}
+
+/// Whether enumeration would have to do no more than look at each row.
+pub(crate) fn is_closed_form(model: &HelmholtzMachine) -> bool {
+    model.latent_bits() == 0
+}
