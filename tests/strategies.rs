@@ -12,7 +12,7 @@ use helmholtz_core::{
 use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
 use helmholtz_layers::{Layer, Top};
 use helmholtz_ops::log_weights::log_sum_exp;
-use helmholtz_strategies::{ReweightedWakeSleep, WakeSleep};
+use helmholtz_strategies::{Bidirectional, BidirectionalError, ReweightedWakeSleep, WakeSleep};
 use helmholtz_tests::{
     Named, add_scaled, block, device, distance, named, norm, row, sbn, sbn_with_spread, stack, taped, values,
 };
@@ -128,15 +128,19 @@ impl Case {
         taped(&tracked, loss.backward())
     }
 
-    /// `Σ_m P(m) f(m, log Σ_s n_s p(x, h_s) / proposal(h_s))` over multisets, on the tape.
+    /// `Σ_m P(m) log Σ_s n_s p(x, h_s) / proposal(h_s)` over multisets, on the tape.
     fn bound(&self, k: usize, log_p: Tensor<1>) -> Tensor<1> {
+        self.bound_of(k, log_p - self.log_proposal.clone().autodiff())
+    }
+
+    /// `Σ_m P(m) log Σ_s n_s exp(log w_s)` over multisets, on the tape.
+    fn bound_of(&self, k: usize, log_w: Tensor<1>) -> Tensor<1> {
         let law = self.law();
         let s = law.len();
         let all = multisets(s, k);
         let log_n: Vec<f64> = all.iter().flatten().map(|&n| (n as f64).ln()).collect();
         let p: Vec<f64> = all.iter().map(|counts| probability(counts, &law)).collect();
         let log_n = constant(log_n).reshape([all.len(), s]);
-        let log_w = log_p - self.log_proposal.clone().autodiff();
         // log 0 = -inf marks the states that a multiset lacks; their weight is exactly zero.
         let log_sums =
             (log_n.clone().mask_fill(log_n.clone().is_inf(), -1e6) + log_w.unsqueeze()).exp_stable();
@@ -262,6 +266,69 @@ fn the_control_variate_moves_no_expectation() {
         };
         let deviation = distance(&update(&with), &update(&rws(k)));
         assert!(deviation < 1e-12, "K = {k}: {deviation:e}");
+    }
+}
+
+#[test]
+fn bihm_theta_is_the_gradient_of_the_k_sample_bound_on_the_bidirectional_marginal() {
+    for (name, case) in cases() {
+        for k in [1, 2, 4] {
+            let strategy = Bidirectional { samples: k, control_variate: false };
+            let expected = case.expected(k, |model, x, proposals, into| {
+                strategy.update(model, x, proposals, into);
+            });
+            // 2 E log 1/K Σ √(p / q).
+            let q = || case.log_q.clone().autodiff();
+            let reference = case.reference(|log_p, _| case.bound_of(k, (log_p - q()) * 0.5) * -2.0);
+            let deviation = distance(&theta(&expected), &theta(&reference));
+            assert!(deviation < 1e-10, "{name}, K = {k}: {deviation:e}");
+        }
+    }
+}
+
+#[test]
+fn the_bias_of_bihm_falls_as_one_over_k() {
+    for latents in STACKS {
+        let case = Case::of(sbn_with_spread(X.len(), latents, 21, 0.2), 0.0);
+        // The limit: the gradient of log p̃* = 2 log Σ_h √(p q), in theta and in phi.
+        let limit = case.reference(|log_p, log_q| log_sum_exp(((log_p + log_q) * 0.5).unsqueeze()) * -2.0);
+        let bias = |k: usize| {
+            let strategy = Bidirectional { samples: k, control_variate: k > 1 };
+            let mut bias = case.expected(k, |model, x, proposals, into| {
+                strategy.update(model, x, proposals, into);
+            });
+            add_scaled(&mut bias, &limit, -1.0);
+            bias
+        };
+        let biases: [Named; 4] = [1, 2, 4, 8].map(bias);
+        for part in [theta, phi] {
+            let norms = biases.each_ref().map(|bias| norm(&part(bias)));
+            println!("{latents:?}: bias of bihm at K = 1, 2, 4, 8: {norms:.6?}");
+            assert!(norms.is_sorted_by(|a, b| a > b) && norms[3] > 0.0);
+            // 2 bias(2 K) - bias(K) is of the second order, as a vector.
+            let mut rest = Named::new();
+            add_scaled(&mut rest, &biases[3], 2.0);
+            add_scaled(&mut rest, &biases[2], -1.0);
+            let second_order = norm(&part(&rest)) / norms[2];
+            assert!(second_order < 0.1, "{latents:?}: {second_order}");
+        }
+    }
+}
+
+#[test]
+fn the_control_variate_of_bihm_moves_no_expectation() {
+    assert_eq!(Bidirectional::new(0).unwrap_err(), BidirectionalError::NoSamples);
+    assert_eq!(Bidirectional::new(1).unwrap_err(), BidirectionalError::IdleControlVariate);
+    for (name, case) in cases() {
+        for k in [2, 3] {
+            let update = |control_variate: bool| {
+                case.expected(k, |model, x, proposals, into| {
+                    Bidirectional { samples: k, control_variate }.update(model, x, proposals, into);
+                })
+            };
+            let deviation = distance(&update(true), &update(false));
+            assert!(deviation < 1e-12, "{name}, K = {k}: {deviation:e}");
+        }
     }
 }
 

@@ -50,6 +50,14 @@ impl LogPartition {
         LogPartition { log_z2, se: 0.0, se_batches: 0.0, check: 1.0, samples: 0 }
     }
 
+    /// Whether the draws say what 2 log Z is: where its error is beyond half a nat, it is anywhere below.
+    ///
+    /// That is so of machines whose halves hardly overlap. `log p̃*(x)` remains as a bound on `log p*(x)`,
+    /// for Z is at most 1.
+    pub fn is_known(&self) -> bool {
+        self.se <= 0.5
+    }
+
     /// How much 2 log Z is expected to be too low.
     pub fn bias(&self) -> f64 {
         0.5 * self.se * self.se

@@ -172,18 +172,15 @@ fn to_json(data: &DataSet, split: SplitName, method: &str, scores: &Scores) -> s
         "exact_nll": (method == "exact").then_some(s.nll), "log_z2": null, "data_sha256": data.data_sha256,
     });
     if let Some(Bidirectional { p, log_z2: z }) = &scores.bidirectional {
-        for (key, value) in [
-            ("nll_p", p.nll),
-            ("ess_p", p.ess),
-            ("log_z2", z.log_z2),
-            ("log_z2_se", z.se),
-            ("log_z2_se_batches", z.se_batches),
-            ("log_z2_bias", z.bias()),
-            ("log_z2_check", z.check),
-        ] {
-            json[key] = json!(value);
-        }
-        json["log_z2_n"] = json!(z.samples);
+        json["nll_p"] = json!(p.nll);
+        json["ess_p"] = json!(p.ess);
+        json["nll_is_bound"] = json!(z.is_none());
+        json["log_z2"] = json!(z.map(|z| z.log_z2));
+        json["log_z2_se"] = json!(z.map(|z| z.se));
+        json["log_z2_se_batches"] = json!(z.map(|z| z.se_batches));
+        json["log_z2_bias"] = json!(z.map(|z| z.bias()));
+        json["log_z2_check"] = json!(z.map(|z| z.check));
+        json["log_z2_n"] = json!(z.map(|z| z.samples));
     }
     json
 }
@@ -191,12 +188,16 @@ fn to_json(data: &DataSet, split: SplitName, method: &str, scores: &Scores) -> s
 fn print(data: &DataSet, split: SplitName, method: &str, scores: &Scores, seconds: f64) {
     let s = &scores.summary;
     say!("{} {split}: {} rows, {seconds:.1} s", data.protocol(), s.n);
-    let of = if scores.bidirectional.is_some() { " of p*" } else { "" };
+    let of = match &scores.bidirectional {
+        None => "",
+        Some(Bidirectional { log_z2: Some(_), .. }) => " of p*",
+        Some(Bidirectional { log_z2: None, .. }) => " of p* <=",
+    };
     say!("  NLL{of:<10}{:.3} nats, 95 % over rows [{:.3}, {:.3}]", s.nll, s.ci95[0], s.ci95[1]);
     if method == "exact" {
-        if let Some(Bidirectional { p, log_z2 }) = &scores.bidirectional {
+        if let Some(Bidirectional { p, log_z2: Some(z) }) = &scores.bidirectional {
             say!("  NLL of p     {:.3} nats", p.nll);
-            say!("  2 log Z      {:.4} nats", log_z2.log_z2);
+            say!("  2 log Z      {:.4} nats", z.log_z2);
         }
         say!("  by enumeration of all latent states; spread over rows ±{:.3}", s.se_rows);
         return;
@@ -209,23 +210,31 @@ fn print(data: &DataSet, split: SplitName, method: &str, scores: &Scores, second
     };
     say!("  K = {k}: adds ±{:.4}, and is about {:.4} too high{unknown}", s.se_mc, s.bias_mc);
     say!("  ESS          {:.2} % of K; largest weight {:.3} on average", 100.0 * s.ess, s.max_weight);
-    if let Some(Bidirectional { p, log_z2: z }) = &scores.bidirectional {
+    if let Some(Bidirectional { p, log_z2 }) = &scores.bidirectional {
         say!(
-            "  NLL of p     {:.3} nats ±{:.4}, about {:.4} too high; ESS {:.2} % of K",
+            "  NLL of p     {:.3} nats; K adds ±{:.4}, about {:.4} too high; ESS {:.2} % of K",
             p.nll,
             p.se_mc,
             p.bias_mc,
             100.0 * p.ess
         );
-        say!(
-            "  2 log Z      {:.4} nats ±{:.4} (±{:.4} by batches), about {:.4} too low, and the NLL of p* with it; {} draws",
-            z.log_z2,
-            z.se,
-            z.se_batches,
-            z.bias(),
-            z.samples
-        );
-        say!("  check        E exp(2 s) = {:.3}, which is 1 exactly", z.check);
+        match log_z2 {
+            None => say!("  2 log Z      not known: the NLL of p* is given by its upper bound, with Z = 1"),
+            Some(z) => {
+                say!(
+                    "  2 log Z      {:.4} nats ±{:.4} (by batches ±{:.4}), about {:.4} too low, and the NLL of p* with it",
+                    z.log_z2,
+                    z.se,
+                    z.se_batches,
+                    z.bias()
+                );
+                say!(
+                    "  draws        {}; their mean of exp(2 s) is {:.3}, exactly 1 in expectation",
+                    z.samples,
+                    z.check
+                );
+            }
+        }
     }
     say!("  pairs        {:.0} (row, sample) a second", s.n as f64 * s.k_mean / seconds);
 }

@@ -16,7 +16,7 @@ use crate::error::user;
 
 /// What a split scores under a reading.
 pub(crate) struct Scores {
-    /// `log p` of each row, or `log p*`.
+    /// `log p` of each row, or `log p*`, or its lower bound `log p̃*` where 2 log Z is not known.
     pub(crate) log_probs: Vec<f64>,
     /// The mean of these with its errors: those that the rows' samples add, and not that of 2 log Z.
     pub(crate) summary: NllSummary,
@@ -28,8 +28,8 @@ pub(crate) struct Scores {
 pub(crate) struct Bidirectional {
     /// Of the same rows under `p`, the directed half.
     pub(crate) p: NllSummary,
-    /// 2 log Z.
-    pub(crate) log_z2: LogPartition,
+    /// 2 log Z; none if it could not be told, and `log p̃*` stands for its bound `log p*`.
+    pub(crate) log_z2: Option<LogPartition>,
 }
 
 impl Scores {
@@ -39,8 +39,9 @@ impl Scores {
             let log_probs = directed.iter().map(|row| row.log_prob).collect();
             return Scores { log_probs, summary: summarise(&directed), bidirectional: None };
         };
-        // log p* = log p̃* - 2 log Z.
-        star.iter_mut().for_each(|row| row.log_prob -= log_z2.log_z2);
+        // log p* = log p̃* - 2 log Z, or the bound log p̃* where Z is not known.
+        let log_z2 = Some(log_z2).filter(LogPartition::is_known);
+        star.iter_mut().for_each(|row| row.log_prob -= log_z2.map_or(0.0, |z| z.log_z2));
         Scores {
             log_probs: star.iter().map(|row| row.log_prob).collect(),
             summary: summarise(&star),
@@ -155,10 +156,16 @@ pub(crate) fn partition(
     on_draws: impl FnMut(u64, u64),
 ) -> LogPartition {
     let found = asked.estimate(model, Key::new(seed).child(Role::Partition), on_draws);
-    if found.se > asked.error {
+    if !found.is_known() {
         tracing::warn!(
-            "2 log Z = {:.2}: its error is ±{:.2} with {} draws, where {} was asked for, and it is likely too \
-             low, which makes p* look better than it is (--z-error, --z-samples)",
+            "2 log Z is {:.1} or lower: {} draws cannot tell, for p and q hardly overlap; the NLL of p* is \
+             given by its upper bound, with Z = 1 (--z-samples)",
+            found.log_z2,
+            found.samples
+        );
+    } else if found.se > asked.error {
+        tracing::warn!(
+            "2 log Z = {:.3}: its error is ±{:.3} with {} draws, where {} was asked for (--z-error, --z-samples)",
             found.log_z2,
             found.se,
             found.samples,
