@@ -48,15 +48,11 @@ fn tables_hold_the_log_probabilities_of_every_pair() {
     for (name, model) in models() {
         let states = model.states(0, 1 << model.latent_bits());
         let [p, q] = tables(&model);
-        for (table, expected) in [
-            (model.log_joint_table(all(), &states), p),
-            (model.log_posterior_table(all(), &states), q),
-        ] {
-            let worst = values(table)
-                .iter()
-                .zip(expected.concat())
-                .map(|(a, b)| (a - b).abs())
-                .fold(0.0, f64::max);
+        for (table, expected) in
+            [(model.log_joint_table(all(), &states), p), (model.log_posterior_table(all(), &states), q)]
+        {
+            let worst =
+                values(table).iter().zip(expected.concat()).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(worst < 1e-12, "{name}: {worst:e}");
         }
     }

@@ -25,8 +25,10 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Strategies side by side on embedded data, judged by the exact likelihood
     Compare(CompareArgs),
-    /// Ancestral samples of a trained model, as a picture or an array
+    /// Samples of a trained model, as a picture or an array
     Sample(SampleArgs),
+    /// Fill in hidden parts of pictures by a bidirectional machine
+    Inpaint(InpaintArgs),
     /// Write a model's weights to a safetensors file (names: docs/weights.md)
     Export(ExportArgs),
     /// Data sets by protocol
@@ -240,6 +242,70 @@ pub struct SampleArgs {
     pub mean: bool,
     /// A .png contact sheet or a .npy array (default: samples.png in the run's samples folder)
     #[arg(long, value_name = "F.png|F.npy")]
+    pub out: Option<PathBuf>,
+    /// Read the weights as a model of this kind: bihm, or the kind of the layers
+    #[arg(long = "as", value_name = "MODEL")]
+    pub as_model: Option<String>,
+    /// ancestral; of a model read as bihm also one-shot, or gibbs, which is its default
+    #[arg(long)]
+    pub sampler: Option<String>,
+    /// Ancestral draws behind each one-shot sample, which a Gibbs chain begins at
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub oversample: i64,
+    /// The chains.
+    #[command(flatten)]
+    pub chain: ChainArgs,
+    /// Keep the state of the Gibbs chains here; if the file is there, go on from it
+    #[arg(long, value_name = "F.safetensors")]
+    pub keep_chains: Option<PathBuf>,
+}
+
+/// Gibbs chains.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct ChainArgs {
+    /// Sweeps of each Gibbs chain over all layers, in all
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub sweeps: i64,
+    /// Proposals for each layer of a chain
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub proposals: i64,
+    /// Samples of q behind the marginal of each proposal for x
+    #[arg(long, value_name = "K", default_value_t = 10)]
+    pub inner: i64,
+}
+
+/// `helmholtz inpaint`.
+#[derive(Debug, ClapArgs)]
+pub struct InpaintArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// What to hide and fill in: top, bottom, left, right, or a .png of the picture's size, white where hidden
+    #[arg(long, default_value = "bottom")]
+    pub mask: String,
+    /// Pictures, a pseudo-random subset of the split that is fixed by the data set alone
+    #[arg(long, default_value_t = 10)]
+    pub n: i64,
+    /// Split: train, valid or test
+    #[arg(long, default_value = "test")]
+    pub split: String,
+    /// Seed of the chains
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Show sampled pixels instead of E[x | h]
+    #[arg(long)]
+    pub bits: bool,
+    /// Read the weights as a model of this kind: bihm
+    #[arg(long = "as", value_name = "MODEL")]
+    pub as_model: Option<String>,
+    /// The chains.
+    #[command(flatten)]
+    pub chain: ChainArgs,
+    /// Columns of the strip that show the chain
+    #[arg(long, default_value_t = 12)]
+    pub frames: i64,
+    /// A .png strip or an animated .gif (default: both, inpaint.png and inpaint.gif, in the run's samples folder)
+    #[arg(long, value_name = "F.png|F.gif")]
     pub out: Option<PathBuf>,
 }
 

@@ -1,35 +1,165 @@
-//! Contact sheets of grey pictures.
+//! Pictures of grey values: contact sheets, strips and animations.
 
-use std::io::Write;
+use std::io::{BufRead, Seek, Write};
 
 use helmholtz_datasets::ImageShape;
 
-/// Values in [0, 1], one picture a row, as a sheet of tiles, white on black with grey gaps.
-///
-/// Small pictures are enlarged so that a tile has at least 28 pixels a side.
+/// A sheet of tiles, white on black with grey gaps.
+struct Sheet {
+    height: usize,
+    width: usize,
+    pixels: Vec<u8>,
+}
+
+/// Grey of the gaps.
+const GAP: u8 = 96;
+
+impl Sheet {
+    /// Values in [0, 1], one picture a row, in rows of `columns` tiles.
+    ///
+    /// Small pictures are enlarged so that a tile has at least 28 pixels a side.
+    fn new(shape: ImageShape, rows: &[f32], columns: usize) -> Self {
+        let (height, width) = (shape.height, shape.width);
+        let n = rows.len() / (height * width);
+        let scale = (28 / height.max(width)).max(1);
+        let (tile_h, tile_w) = (height * scale + 2, width * scale + 2);
+        let (sheet_h, sheet_w) = (n.div_ceil(columns) * tile_h + 2, columns * tile_w + 2);
+        let mut pixels = vec![GAP; sheet_h * sheet_w];
+        for (i, picture) in rows.chunks_exact(height * width).enumerate() {
+            let (top, left) = (i / columns * tile_h + 2, i % columns * tile_w + 2);
+            for y in 0..height * scale {
+                for x in 0..width * scale {
+                    let value = picture[y / scale * width + x / scale].clamp(0.0, 1.0);
+                    pixels[(top + y) * sheet_w + left + x] = (value * 255.0).round() as u8;
+                }
+            }
+        }
+        Sheet { height: sheet_h, width: sheet_w, pixels }
+    }
+
+    fn write(&self, file: impl Write) -> Result<(), png::EncodingError> {
+        let mut encoder = png::Encoder::new(file, self.width as u32, self.height as u32);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.set_depth(png::BitDepth::Eight);
+        encoder.write_header()?.write_image_data(&self.pixels)
+    }
+}
+
+/// Writes pictures as a sheet that is about square; rows that are no images stand one below the other.
 ///
 /// # Errors
 /// If the picture cannot be written.
 pub fn write_sheet(file: impl Write, shape: ImageShape, rows: &[f32]) -> Result<(), png::EncodingError> {
-    let (height, width) = (shape.height, shape.width);
-    let n = rows.len() / (height * width);
-    // Rows that are no images stand one below the other.
-    let columns = if height == 1 { 1 } else { (n as f64).sqrt().ceil().max(1.0) as usize };
-    let scale = (28 / height.max(width)).max(1);
-    let (tile_h, tile_w) = (height * scale + 2, width * scale + 2);
-    let (sheet_h, sheet_w) = (n.div_ceil(columns) * tile_h + 2, columns * tile_w + 2);
-    let mut sheet = vec![96u8; sheet_h * sheet_w];
-    for (i, picture) in rows.chunks_exact(height * width).enumerate() {
-        let (top, left) = (i / columns * tile_h + 2, i % columns * tile_w + 2);
-        for y in 0..height * scale {
-            for x in 0..width * scale {
-                let value = picture[y / scale * width + x / scale].clamp(0.0, 1.0);
-                sheet[(top + y) * sheet_w + left + x] = (value * 255.0).round() as u8;
-            }
-        }
+    let n = rows.len() / (shape.height * shape.width);
+    let columns = if shape.height == 1 { 1 } else { (n as f64).sqrt().ceil().max(1.0) as usize };
+    Sheet::new(shape, rows, columns).write(file)
+}
+
+/// Writes pictures as a sheet with `columns` of them in a row.
+///
+/// # Errors
+/// If the picture cannot be written.
+pub fn write_strip(
+    file: impl Write,
+    shape: ImageShape,
+    rows: &[f32],
+    columns: usize,
+) -> Result<(), png::EncodingError> {
+    Sheet::new(shape, rows, columns).write(file)
+}
+
+/// Writes frames, each a row of pictures, as an animation that repeats; a frame lasts a tenth of a second, the
+/// first and the last ten times as long.
+///
+/// # Errors
+/// If the animation cannot be written.
+pub fn write_animation(
+    file: impl Write,
+    shape: ImageShape,
+    frames: &[Vec<f32>],
+) -> Result<(), gif::EncodingError> {
+    let columns = |frame: &[f32]| (frame.len() / (shape.height * shape.width)).max(1);
+    let sheets: Vec<Sheet> =
+        frames.iter().map(|frame| Sheet::new(shape, frame, columns(frame).min(10))).collect();
+    let Some(first) = sheets.first() else { return Ok(()) };
+    let greys: Vec<u8> = (0..=255u8).flat_map(|grey| [grey; 3]).collect();
+    let (width, height) = (first.width as u16, first.height as u16);
+    let mut encoder = gif::Encoder::new(file, width, height, &greys)?;
+    encoder.set_repeat(gif::Repeat::Infinite)?;
+    for (i, sheet) in sheets.iter().enumerate() {
+        let mut frame = gif::Frame::from_indexed_pixels(width, height, sheet.pixels.as_slice(), None);
+        // In hundredths of a second.
+        frame.delay = if i == 0 || i + 1 == sheets.len() { 100 } else { 10 };
+        encoder.write_frame(&frame)?;
     }
-    let mut encoder = png::Encoder::new(file, sheet_w as u32, sheet_h as u32);
-    encoder.set_color(png::ColorType::Grayscale);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.write_header()?.write_image_data(&sheet)
+    Ok(())
+}
+
+/// Reads a picture as grey values in [0, 1], with its height and width.
+///
+/// # Errors
+/// If it is no PNG, or has more than 2^24 pixels.
+pub fn read_grey(file: impl BufRead + Seek) -> Result<(ImageShape, Vec<f32>), png::DecodingError> {
+    const LARGEST: u32 = 1 << 24;
+    let mut decoder = png::Decoder::new_with_limits(file, png::Limits { bytes: 1 << 27 });
+    decoder.set_transformations(png::Transformations::normalize_to_color8());
+    let mut reader = decoder.read_info()?;
+    let too_large = || png::DecodingError::LimitsExceeded;
+    let info = reader.info();
+    let (height, width) = (info.height, info.width);
+    if height.checked_mul(width).is_none_or(|pixels| pixels > LARGEST) {
+        return Err(too_large());
+    }
+    let mut bytes = vec![0; reader.output_buffer_size().ok_or_else(too_large)?];
+    let frame = reader.next_frame(&mut bytes)?;
+    let channels = frame.color_type.samples();
+    // An alpha channel is last, and does not count.
+    let colours = if channels % 2 == 0 { channels - 1 } else { channels };
+    let grey = |pixel: &[u8]| {
+        pixel[..colours].iter().map(|&value| f32::from(value)).sum::<f32>() / colours as f32 / 255.0
+    };
+    let values = bytes[..frame.buffer_size()].chunks_exact(channels).map(grey).collect();
+    Ok((ImageShape { height: height as usize, width: width as usize }, values))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    const SHAPE: ImageShape = ImageShape { height: 2, width: 3 };
+
+    #[test]
+    fn a_strip_is_read_back_as_it_was_written() {
+        let rows: Vec<f32> = (0..24).map(|i| i as f32 / 23.0).collect();
+        let mut file = Vec::new();
+        write_strip(&mut file, SHAPE, &rows, 4).unwrap();
+        let (shape, values) = read_grey(Cursor::new(file)).unwrap();
+        // Four tiles of 9 times 2 x 3 pixels with gaps of two.
+        assert_eq!(shape, ImageShape { height: 2 + 18 + 2, width: 2 + 4 * (27 + 2) });
+        let at = |y: usize, x: usize| values[(2 + y) * shape.width + 2 + x];
+        assert!((at(0, 0) - rows[0]).abs() < 0.003 && (at(17, 26) - rows[5]).abs() < 0.003);
+        assert!((at(9, 29) - rows[6 + 3]).abs() < 0.003, "the second picture, second row");
+    }
+
+    #[test]
+    fn an_animation_has_its_frames() {
+        let frames: Vec<Vec<f32>> = (0..3).map(|i| vec![i as f32 / 2.0; 12]).collect();
+        let mut file = Vec::new();
+        write_animation(&mut file, SHAPE, &frames).unwrap();
+        let mut decoder = gif::DecodeOptions::new().read_info(Cursor::new(file)).unwrap();
+        assert_eq!((decoder.width(), decoder.height()), (2 + 2 * 29, 22));
+        let mut greys = Vec::new();
+        while let Some(frame) = decoder.read_next_frame().unwrap() {
+            greys.push(frame.buffer[5 * 60 + 5]);
+        }
+        assert_eq!(greys, [0, 128, 255]);
+    }
+
+    #[test]
+    fn what_is_no_picture_is_refused() {
+        assert!(read_grey(Cursor::new(b"GIF89a".to_vec())).is_err());
+        assert!(read_grey(Cursor::new(Vec::new())).is_err());
+    }
 }

@@ -69,6 +69,11 @@ pub trait Conditional: Model {
         Tensor::cat(rows.collect(), 0)
     }
 
+    /// Whether the units of `x` are independent of each other given `y`.
+    fn is_factorial(&self) -> bool {
+        false
+    }
+
     /// Sizes of `x` and `y`.
     fn dims(&self) -> (usize, usize);
 }

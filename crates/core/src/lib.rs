@@ -3,7 +3,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`layer`] | [`Conditional`] and [`Prior`]: one stochastic layer |
-//! | [`model`] | [`LatentVariableModel`] and [`Enumerable`] |
+//! | [`model`] | [`LatentVariableModel`], [`Layerwise`] and [`Enumerable`] |
 //! | [`strategy`] | [`Strategy`], [`Estimate`] and [`Diagnostics`] |
 //! | [`evaluator`] | [`Evaluator`]: one number per observation |
 //! | [`gradients`] | [`Gradients`]: what a strategy hands to an optimiser |
@@ -32,7 +32,7 @@ pub use evaluator::Evaluator;
 pub use gradients::Gradients;
 pub use helmholtz_noise::{Draws, Key, Role};
 pub use layer::{Conditional, Defence, Drawn, Prior, Scored};
-pub use model::{Enumerable, LatentVariableModel, Proposals, Traced};
+pub use model::{Enumerable, LatentVariableModel, Layerwise, Proposals, Traced};
 pub use strategy::{Diagnostics, Estimate, Strategy};
 
 /// A Burn module that can be a child of another: the bound that a generic field needs.

@@ -112,6 +112,28 @@ pub trait LatentVariableModel: Model {
     fn device(&self) -> Device;
 }
 
+/// A model whose latents are layers, each a matrix of bits with a neighbour below and one above.
+///
+/// Layer 0 is the data, layer `l` >= 1 the l-th of the latents, from the data up. Rows repeat as in
+/// [`layer`](crate::layer).
+pub trait Layerwise: LatentVariableModel<Latents = Vec<Tensor<2>>> {
+    /// `h ~ p(hₗ | hₗ₊₁)`, [`Draws::k`] samples for each row of `above`; of the highest layer, which has nothing
+    /// above, from the prior.
+    fn generate(&self, l: usize, above: Option<Tensor<2>>, draws: &Draws) -> Tensor<2>;
+
+    /// `h ~ q(hₗ | hₗ₋₁)` for `l` >= 1, [`Draws::k`] samples for each row of `below`.
+    fn recognise(&self, l: usize, below: Tensor<2>, draws: &Draws) -> Tensor<2>;
+
+    /// `log p(hₗ | hₗ₊₁)`, a constant: `[n]`, one for each row of the longer side.
+    fn log_generative(&self, l: usize, h: Tensor<2>, above: Option<Tensor<2>>) -> Tensor<1>;
+
+    /// `log q(hₗ | hₗ₋₁)` for `l` >= 1, a constant: `[n]`, one for each row of the longer side.
+    fn log_recognition(&self, l: usize, h: Tensor<2>, below: Tensor<2>) -> Tensor<1>;
+
+    /// Whether the observed units are independent of each other given the lowest latents.
+    fn observed_are_independent(&self) -> bool;
+}
+
 /// A model whose latent states can be counted.
 pub trait Enumerable: LatentVariableModel {
     /// Number of latent bits; there are two to this power joint states.

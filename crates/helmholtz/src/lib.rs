@@ -6,7 +6,8 @@
 //! | --- | --- |
 //! | [`core`] | the contracts between layers, models, strategies and evaluators |
 //! | [`directed`] | sigmoid belief networks and other stacks, with their recognition nets |
-//! | [`strategies`] | wake-sleep, reweighted wake-sleep |
+//! | [`strategies`] | wake-sleep, reweighted wake-sleep, bidirectional Helmholtz machines |
+//! | [`samplers`] | Gibbs chains and independent samples of bidirectional machines |
 //! | [`eval`] | exact and importance-sampled likelihoods with their errors |
 //! | [`train`] | Burn's learner: run folders, metrics, exact resume |
 //! | [`datasets`] | data sets by protocol and hash |
@@ -36,6 +37,7 @@ pub use helmholtz_eval as eval;
 pub use helmholtz_layers as layers;
 pub use helmholtz_noise as noise;
 pub use helmholtz_ops as ops;
+pub use helmholtz_samplers as samplers;
 pub use helmholtz_strategies as strategies;
 pub use helmholtz_train as train;
 
@@ -43,8 +45,9 @@ pub use helmholtz_train as train;
 pub mod prelude {
     pub use helmholtz_core::{Draws, Enumerable, Evaluator, Key, LatentVariableModel, Strategy};
     pub use helmholtz_directed::{HelmholtzMachine, StackConfig};
-    pub use helmholtz_eval::{ExactLikelihood, ImportanceSampling, summarise};
-    pub use helmholtz_strategies::{ReweightedWakeSleep, WakeSleep};
+    pub use helmholtz_eval::{ExactLikelihood, ImportanceSampling, PartitionFunction, Reading, summarise};
+    pub use helmholtz_samplers::{Chains, Gibbs, OneShot};
+    pub use helmholtz_strategies::{Bidirectional, ReweightedWakeSleep, WakeSleep};
 }
 
 /// The README's Rust is compiled with the documentation tests.

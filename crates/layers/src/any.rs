@@ -174,6 +174,10 @@ impl Conditional for Layer {
         each_layer!(self, layer => layer.log_prob_table(x, y))
     }
 
+    fn is_factorial(&self) -> bool {
+        each_layer!(self, layer => layer.is_factorial())
+    }
+
     fn dims(&self) -> (usize, usize) {
         each_layer!(self, layer => layer.dims())
     }

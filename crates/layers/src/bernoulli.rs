@@ -87,6 +87,10 @@ impl Conditional for Bernoulli {
         bernoulli::log_prob_table(x, self.product(y), self.bias.val())
     }
 
+    fn is_factorial(&self) -> bool {
+        true
+    }
+
     fn dims(&self) -> (usize, usize) {
         let [d_y, d_x] = self.weight.val().dims();
         (d_x, d_y)

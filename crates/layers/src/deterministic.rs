@@ -119,6 +119,10 @@ impl Conditional for Deterministic {
         bernoulli::log_prob_table(x, self.product(y), self.bias.val())
     }
 
+    fn is_factorial(&self) -> bool {
+        true
+    }
+
     fn dims(&self) -> (usize, usize) {
         (self.weight.val().dims()[1], self.hidden_weight.val().dims()[0])
     }

@@ -44,6 +44,8 @@ pub enum Role {
     Units = 13,
     /// Draws for a partition function.
     Partition = 14,
+    /// The choice of one among weighted proposals.
+    Choice = 15,
 }
 
 /// What [`Key::child`] splits by.

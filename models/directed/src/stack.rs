@@ -17,8 +17,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::{
-    Conditional, Draws, Enumerable, Gradients, LatentVariableModel, Prior, Proposals, Role, Traced,
-    enumerate_bits,
+    Conditional, Draws, Enumerable, Gradients, LatentVariableModel, Layerwise, Prior, Proposals, Role,
+    Traced, enumerate_bits,
 };
 use helmholtz_layers::{Layer, Top};
 use helmholtz_noise::fill_uniform;
@@ -56,6 +56,11 @@ impl<C: Conditional, P: Prior> Stack<C, P> {
 
     fn centred(&self, x: Tensor<2>) -> Tensor<2> {
         x - self.centre.val().unsqueeze()
+    }
+
+    /// What the recognition layer of layer `l` sees of the one below.
+    fn seen(&self, l: usize, below: Tensor<2>) -> Tensor<2> {
+        if l == 1 { self.centred(below) } else { below }
     }
 
     /// The generative layers with what they model and what they are given, from the data up.
@@ -223,6 +228,34 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
 
     fn device(&self) -> Device {
         self.centre.val().device().inner()
+    }
+}
+
+impl<C: Conditional, P: Prior> Layerwise for Stack<C, P> {
+    fn generate(&self, l: usize, above: Option<Tensor<2>>, draws: &Draws) -> Tensor<2> {
+        match above {
+            Some(above) => self.generative[l].draw(above, draws, None).x,
+            None => self.prior.draw(draws),
+        }
+    }
+
+    fn recognise(&self, l: usize, below: Tensor<2>, draws: &Draws) -> Tensor<2> {
+        self.recognition[l - 1].draw(self.seen(l, below), draws, None).x
+    }
+
+    fn log_generative(&self, l: usize, h: Tensor<2>, above: Option<Tensor<2>>) -> Tensor<1> {
+        match above {
+            Some(above) => self.generative[l].score(h, above).log_prob,
+            None => self.prior.score(h).log_prob,
+        }
+    }
+
+    fn log_recognition(&self, l: usize, h: Tensor<2>, below: Tensor<2>) -> Tensor<1> {
+        self.recognition[l - 1].score(h, self.seen(l, below)).log_prob
+    }
+
+    fn observed_are_independent(&self) -> bool {
+        self.generative.first().is_some_and(Conditional::is_factorial)
     }
 }
 

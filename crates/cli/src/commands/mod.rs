@@ -1,10 +1,12 @@
 //! One file per command.
 
+pub(crate) mod chains;
 pub mod compare;
 pub mod data;
 pub mod devices;
 pub mod evaluate;
 pub mod export;
+pub mod inpaint;
 pub mod sample;
 pub(crate) mod score;
 pub mod train;
@@ -26,6 +28,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Command::Evaluate(args)) => evaluate::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Sample(args)) => sample::run(&args),
+        Some(Command::Inpaint(args)) => inpaint::run(&args),
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Data { command }) => data::run(command),
         Some(Command::Devices { json }) => devices::run(json),

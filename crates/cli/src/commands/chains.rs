@@ -1,0 +1,171 @@
+//! Chains of a bidirectional machine: their settings, and their state in a file.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use helmholtz_core::{Key, Role};
+use helmholtz_samplers::{Chains, Gibbs, GibbsError, Known};
+use indicatif::{ProgressBar, ProgressStyle};
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
+
+use super::trained::Trained;
+use crate::args::ChainArgs;
+use crate::config::count;
+use crate::error::{OrUser, user};
+use crate::run_folder::write_whole;
+
+/// How chains run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// Sweeps in all.
+    pub(crate) sweeps: u64,
+    pub(crate) gibbs: Gibbs,
+}
+
+impl ChainArgs {
+    /// The settings, checked.
+    ///
+    /// # Errors
+    /// If there are too few proposals or samples.
+    pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
+        let gibbs =
+            Gibbs { proposals: count("--proposals", self.proposals)?, inner: count("--inner", self.inner)? };
+        let gibbs = gibbs.checked().map_err(|error| user(format!("--proposals, --inner: {error}")))?;
+        Ok(Settings { sweeps: count("--sweeps", self.sweeps)? as u64, gibbs })
+    }
+}
+
+/// The key of the chains of a seed.
+pub(crate) fn key(seed: u64) -> Key {
+    Key::new(seed).child(Role::Sample)
+}
+
+/// Runs chains from `done` sweeps to as many as are asked for; `on_sweep` sees the chains after each.
+///
+/// # Errors
+/// If units are known below an autoregressive layer, or a chain cannot go on.
+pub(crate) fn run(
+    trained: &Trained,
+    mut chains: Chains,
+    known: Option<&Known>,
+    settings: Settings,
+    (done, key): (u64, Key),
+    mut on_sweep: impl FnMut(u64, &Chains),
+) -> anyhow::Result<Chains> {
+    let bar = ProgressBar::new(settings.sweeps).with_position(done);
+    bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} sweeps, {eta} left")?);
+    for sweep in done..settings.sweeps {
+        chains = match settings.gibbs.sweep(&trained.model, &chains, known, key.child(sweep)) {
+            Err(error @ GibbsError::Autoregressive) => return Err(user(error)),
+            swept => swept?,
+        };
+        on_sweep(sweep + 1, &chains);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(chains)
+}
+
+/// A file that keeps chains.
+pub(crate) struct Kept<'a> {
+    pub(crate) path: &'a Path,
+    /// What must be the same for chains to go on: names and values.
+    pub(crate) setting: Vec<(&'static str, String)>,
+}
+
+const SWEEPS: &str = "sweeps";
+
+impl Kept<'_> {
+    /// The chains and their number of sweeps, if the file is there.
+    ///
+    /// # Errors
+    /// If it is no such file, or of other chains.
+    pub(crate) fn read(
+        &self,
+        sizes: &[usize],
+        n: usize,
+        device: &Device,
+    ) -> anyhow::Result<Option<(u64, Chains)>> {
+        let shown = self.path.display();
+        let bytes = match fs::read(self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(user(format!("{shown}: {error}"))),
+        };
+        let wrong = |what: &dyn std::fmt::Display| {
+            user(format!(
+                "{shown}: not a file of chains of this command: {what}; name another with --keep-chains"
+            ))
+        };
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| wrong(&error))?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        for (name, value) in &self.setting {
+            let found = metadata.get(*name).map_or("nothing", String::as_str);
+            if found != value {
+                return Err(user(format!(
+                    "{shown}: its chains have {name} = {found}, and now it is {value}; leave it as it was, or name \
+                     another file with --keep-chains"
+                )));
+            }
+        }
+        let sweeps: u64 = metadata
+            .get(SWEEPS)
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| wrong(&"no number of sweeps"))?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| wrong(&error))?;
+        let layer = |(l, &d): (usize, &usize)| {
+            let view = tensors.tensor(&format!("layer.{l}")).map_err(|error| wrong(&error))?;
+            if view.dtype() != Dtype::U8 || view.shape() != [n, d] {
+                return Err(wrong(&format!("layer {l} is {:?} {:?}", view.shape(), view.dtype())));
+            }
+            if let Some(byte) = view.data().iter().find(|byte| **byte > 1) {
+                return Err(wrong(&format!("layer {l} has a {byte} among its bits")));
+            }
+            let values: Vec<f32> = view.data().iter().map(|&bit| f32::from(bit)).collect();
+            Ok(Tensor::from_data(TensorData::new(values, [n, d]), (device, DType::F32)))
+        };
+        let layers = sizes.iter().enumerate().map(layer).collect::<anyhow::Result<_>>()?;
+        Ok(Some((sweeps, Chains { layers })))
+    }
+
+    /// Writes the chains after `sweeps` sweeps.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(crate) fn write(&self, sweeps: u64, chains: &Chains) -> anyhow::Result<()> {
+        let bits = |layer: &Tensor<2>| -> Vec<u8> {
+            layer.clone().into_data_as::<f32>().iter::<f32>().map(|value| (value > 0.5) as u8).collect()
+        };
+        let layers: Vec<([usize; 2], Vec<u8>)> =
+            chains.layers.iter().map(|layer| (layer.dims(), bits(layer))).collect();
+        let views = layers
+            .iter()
+            .enumerate()
+            .map(|(l, (shape, bits))| {
+                Ok((format!("layer.{l}"), TensorView::new(Dtype::U8, shape.to_vec(), bits)?))
+            })
+            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
+        let mut metadata: HashMap<String, String> =
+            self.setting.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        metadata.insert(SWEEPS.to_owned(), sweeps.to_string());
+        let bytes = serialize(views, Some(metadata))?;
+        write_whole(self.path, |file| file.write_all(&bytes))
+    }
+}
+
+/// Refuses a folder that is not there before the work is done.
+///
+/// # Errors
+/// If the parent of the path is no folder.
+pub(crate) fn check_folder(flag: &str, path: &Path) -> anyhow::Result<()> {
+    match path.parent() {
+        Some(folder) if !(folder.as_os_str().is_empty() || folder.is_dir()) => {
+            Err(format!("{flag}: {} is not a folder", folder.display())).or_user()
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,230 @@
+//! `helmholtz inpaint`.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use burn::tensor::{DType, Tensor, TensorData};
+use helmholtz_core::{Draws, LatentVariableModel, Role};
+use helmholtz_datasets::{ImageShape, SplitName};
+use helmholtz_eval::Reading;
+use helmholtz_noise::fill_uniform;
+use helmholtz_samplers::{Chains, Known};
+
+use super::score::chosen_rows;
+use super::trained::Trained;
+use super::{chains, sample};
+use crate::args::InpaintArgs;
+use crate::config::count;
+use crate::error::{OrUser, known, say, user};
+use crate::picture;
+use crate::run_folder::write_whole;
+
+const SIDES: [&str; 4] = ["top", "bottom", "left", "right"];
+
+/// Where the pictures go.
+struct Out {
+    strip: Option<PathBuf>,
+    animation: Option<PathBuf>,
+}
+
+/// Hides a part of some pictures and lets Gibbs chains fill it in.
+///
+/// # Errors
+/// If the model, the mask or the data cannot be read, or the files cannot be written.
+pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
+    let split: SplitName = args.split.parse().or_user()?;
+    let (n, frames) = (count("--n", args.n)?, count("--frames", args.frames)?);
+    for (flag, value) in [("--n", n), ("--frames", frames)] {
+        if value == 0 {
+            return Err(user(format!("{flag} 0: must be at least 1")));
+        }
+    }
+    let settings = args.chain.settings()?;
+    let trained = Trained::load(&args.model)?;
+    if trained.reading(args.as_model.as_deref())? == Reading::Directed {
+        return Err(user(format!(
+            "the model is read as {}: known pixels are held in chains of a bidirectional machine; \
+             add --as bihm to read it so",
+            trained.config.model.kind
+        )));
+    }
+    let out = out(args, &trained)?;
+    let shape = trained.data.shape;
+    let hidden = hidden(&args.mask, shape)?;
+    let rows = chosen_rows(&trained.data, split, Some(n));
+    let original = trained.data.fixed(split).select(&rows).tensor(&trained.device);
+    let known =
+        Known { mask: as_row(hidden.iter().map(|hidden| !hidden), &trained), values: original.clone() };
+    let key = chains::key(args.seed);
+    // Hidden pixels begin as noise with the means of the training split, and latents as q has them.
+    let x = known.put_into(noise(&trained, rows.len(), key.child(Role::Data)));
+    let h = trained.model.propose(x.clone(), &Draws::new(key.child(Role::Wake), rows.len(), 1), 0.0).latents;
+    let start = Chains::new(x.clone(), h);
+
+    let show = |chains: &Chains| -> anyhow::Result<Vec<f32>> {
+        let pixels = sample::shown(&trained.model, chains, !args.bits)?;
+        let given = sample::shown(&trained.model, &Chains::new(original.clone(), Vec::new()), false)?;
+        // Known pixels are shown as they are.
+        let hidden = hidden.iter().cycle();
+        Ok(pixels
+            .iter()
+            .zip(given)
+            .zip(hidden)
+            .map(|((&p, g), &hidden)| if hidden { p } else { g })
+            .collect())
+    };
+    let given = sample::shown(&trained.model, &Chains::new(original.clone(), Vec::new()), false)?;
+    let grey = |hidden: &bool, value: &f32| if *hidden { 0.5 } else { *value };
+    let masked: Vec<f32> = given.iter().zip(hidden.iter().cycle()).map(|(value, h)| grey(h, value)).collect();
+    let mut shots: Vec<Vec<f32>> = vec![masked.clone(), show(&start)?];
+    let mut failed = None;
+    chains::run(&trained, start, Some(&known), settings, (0, key), |_, chains| match show(chains) {
+        Ok(shot) => shots.push(shot),
+        Err(error) => failed = Some(error),
+    })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    if let Some(path) = &out.strip {
+        let columns = strip(&given, &shots, frames);
+        let pixels = by_row(&columns, shape);
+        write_whole(path, |file| {
+            picture::write_strip(file, shape, &pixels, columns.len()).map_err(std::io::Error::other)
+        })?;
+        say!("{}", path.display());
+    }
+    if let Some(path) = &out.animation {
+        write_whole(path, |file| {
+            picture::write_animation(file, shape, &shots).map_err(std::io::Error::other)
+        })?;
+        say!("{}", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn out(args: &InpaintArgs, trained: &Trained) -> anyhow::Result<Out> {
+    let Some(path) = &args.out else {
+        let folder = trained.folder.as_ref().map_or_else(PathBuf::new, |folder| folder.join("samples"));
+        return Ok(Out {
+            strip: Some(folder.join("inpaint.png")),
+            animation: Some(folder.join("inpaint.gif")),
+        });
+    };
+    chains::check_folder("--out", path)?;
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("png") => Ok(Out { strip: Some(path.clone()), animation: None }),
+        Some("gif") => Ok(Out { strip: None, animation: Some(path.clone()) }),
+        _ => Err(user(format!("{}: the file must end in .png or .gif", path.display()))),
+    }
+}
+
+/// Which pixels are hidden.
+fn hidden(mask: &str, shape: ImageShape) -> anyhow::Result<Vec<bool>> {
+    let ImageShape { height, width } = shape;
+    if SIDES.contains(&mask) && height == 1 {
+        return Err(user(format!(
+            "--mask {mask}: the rows of this set are no images; give a .png of {width} x 1"
+        )));
+    }
+    let place = |pixel: usize| (pixel / width, pixel % width);
+    let by =
+        |hidden: &dyn Fn((usize, usize)) -> bool| (0..height * width).map(|i| hidden(place(i))).collect();
+    Ok(match mask {
+        "top" => by(&|(y, _)| y < height / 2),
+        "bottom" => by(&|(y, _)| y >= height / 2),
+        "left" => by(&|(_, x)| x < width / 2),
+        "right" => by(&|(_, x)| x >= width / 2),
+        file => {
+            let path = Path::new(file);
+            if path.extension().is_none() {
+                return Err(user(format!(
+                    "--mask {file}: neither a .png nor one of the sides; {}",
+                    known(file, &SIDES)
+                )));
+            }
+            let opened = File::open(path).map_err(|error| user(format!("--mask {file}: {error}")))?;
+            let (found, values) = picture::read_grey(BufReader::new(opened)).map_err(|error| {
+                user(format!("--mask {file}: {error}; a .png of {width} x {height} is wanted"))
+            })?;
+            if found != shape {
+                return Err(user(format!(
+                    "--mask {file}: {} x {} pixels, and the pictures have {width} x {height}",
+                    found.width, found.height
+                )));
+            }
+            values.iter().map(|&value| value > 0.5).collect()
+        }
+    })
+}
+
+fn as_row(bits: impl Iterator<Item = bool>, trained: &Trained) -> Tensor<2> {
+    let values: Vec<f32> = bits.map(|bit| f32::from(u8::from(bit))).collect();
+    let d = values.len();
+    Tensor::from_data(TensorData::new(values, [1, d]), (&trained.device, DType::F32))
+}
+
+/// Independent pixels with the means of the training split: `[n, d]`.
+fn noise(trained: &Trained, n: usize, key: helmholtz_core::Key) -> Tensor<2> {
+    let mean = trained.data.train.mean();
+    let mut bits = Vec::with_capacity(n * mean.len());
+    let mut u = vec![0.0f64; mean.len()];
+    for chain in 0..n {
+        fill_uniform(key, chain as u64, 0, &mut u);
+        bits.extend(u.iter().zip(&mean).map(|(u, mean)| if u < mean { 1.0f32 } else { 0.0 }));
+    }
+    Tensor::from_data(TensorData::new(bits, [n, mean.len()]), (&trained.device, DType::F32))
+}
+
+/// Columns of the strip: the originals, what is left of them, and up to `frames` states of the chains, the later
+/// the farther apart.
+fn strip<'a>(given: &'a Vec<f32>, shots: &'a [Vec<f32>], frames: usize) -> Vec<&'a Vec<f32>> {
+    let last = shots.len() - 1;
+    let mut places: Vec<usize> = (0..frames)
+        .map(|i| {
+            let share = if frames == 1 { 1.0 } else { i as f64 / (frames - 1) as f64 };
+            1 + (share * share * (last - 1) as f64).round() as usize
+        })
+        .collect();
+    places.dedup();
+    [given, &shots[0]].into_iter().chain(places.into_iter().map(|place| &shots[place])).collect()
+}
+
+/// Columns of pictures as rows of them.
+fn by_row(columns: &[&Vec<f32>], shape: ImageShape) -> Vec<f32> {
+    let d = shape.height * shape.width;
+    let n = columns[0].len() / d;
+    (0..n)
+        .flat_map(|row| columns.iter().flat_map(move |column| column[row * d..(row + 1) * d].to_vec()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sides_hide_their_half() {
+        let shape = ImageShape { height: 2, width: 3 };
+        let shown = |mask: &str| -> String {
+            hidden(mask, shape).unwrap().iter().map(|&hidden| if hidden { '#' } else { '.' }).collect()
+        };
+        assert_eq!(["top", "bottom", "left", "right"].map(shown), ["###...", "...###", "#..#..", ".##.##"]);
+        assert!(hidden("botom", shape).unwrap_err().to_string().contains("did you mean `bottom`?"));
+        assert!(hidden("top", ImageShape { height: 1, width: 3 }).is_err());
+    }
+
+    #[test]
+    fn a_strip_ends_with_the_last_state() {
+        let shots: Vec<Vec<f32>> = (0..52).map(|i| vec![i as f32]).collect();
+        let given = vec![-1.0];
+        let columns: Vec<f32> = strip(&given, &shots, 5).iter().map(|column| column[0]).collect();
+        assert_eq!(columns, [-1.0, 0.0, 1.0, 4.0, 14.0, 29.0, 51.0]);
+        assert_eq!(strip(&given, &shots[..2], 12).len(), 3);
+        assert_eq!(
+            by_row(&[&vec![1.0, 2.0], &vec![3.0, 4.0]], ImageShape { height: 1, width: 1 }),
+            [1.0, 3.0, 2.0, 4.0]
+        );
+    }
+}

@@ -1,0 +1,202 @@
+//! Gibbs sampling of a bidirectional Helmholtz machine.
+//!
+//! With `h₀ = x`, given its neighbours a layer of latents has the law
+//!
+//! ```text
+//! p*(hₗ | hₗ₋₁, hₗ₊₁) ∝ √(p(hₗ₋₁ | hₗ) p(hₗ | hₗ₊₁) q(hₗ | hₗ₋₁) q(hₗ₊₁ | hₗ))
+//! ```
+//!
+//! from which one is drawn by importance resampling: N proposals, half of them from `p(hₗ | hₗ₊₁)` and half from
+//! `q(hₗ | hₗ₋₁)`, weighed by that root over the density of the mixture. The observed units have
+//!
+//! ```text
+//! p*(x | h₁) ∝ √(p(x | h₁) q(h₁ | x) p̃*(x))
+//! ```
+//!
+//! and their proposals come from `p(x | h₁)` with the weights `√(p̃*(x) q(h₁ | x) / p(x | h₁))`, for which every
+//! proposal has an unbiased estimate of `√p̃*(x)` with samples of its own; without that factor, of which the
+//! paper's text says nothing, the chain would leave another law invariant. A sweep takes the odd layers and then
+//! the even ones, x among them: those of one parity do not depend on each other.
+//!
+//! p* is invariant in the limit of many proposals, and is missed by an order of 1/N at any number of them.
+//!
+//! # Inpainting
+//! With some observed units [`Known`] the others follow `p*(x_unknown | x_known, h)`: the known ones are put into
+//! every proposal, whose density is that of the others alone. That asks for a lowest layer whose units are
+//! independent given h₁.
+//!
+//! # Reference
+//! Bornschein, Shabanian, Fischer, Bengio, "Bidirectional Helmholtz machines", ICML 2016, arXiv:1506.03877.
+
+use burn::tensor::Tensor;
+use helmholtz_core::{Draws, Key, Layerwise, Role};
+use helmholtz_ops::log_weights::log_sum_exp;
+use thiserror::Error;
+
+use crate::chains::{Chains, select};
+use crate::choose::{NoWeight, choose};
+use crate::marginal::log_root_marginal;
+
+/// Gibbs sampling by importance resampling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gibbs {
+    /// Proposals for a layer, N; half of them from either side.
+    pub proposals: usize,
+    /// Samples of q for the marginal of each proposal for x.
+    pub inner: usize,
+}
+
+/// Settings or models that make no Gibbs sampler, and chains that cannot go on.
+#[derive(Clone, Copy, Debug, Error, PartialEq)]
+pub enum GibbsError {
+    /// Fewer than two proposals, or no inner sample.
+    #[error("{proposals} proposals with {inner} inner samples: at least 2, one from either side, and 1")]
+    TooFew {
+        /// N.
+        proposals: usize,
+        /// Inner samples.
+        inner: usize,
+    },
+    /// Known units below an autoregressive layer.
+    #[error(
+        "the lowest layer is autoregressive: known units change the law of those after them, and proposals for \
+         the rest cannot be weighed; inpaint with a model whose lowest layer is sbn or dsbn"
+    )]
+    Autoregressive,
+    /// No proposal has any weight.
+    #[error(transparent)]
+    NoWeight(#[from] NoWeight),
+}
+
+/// Observed units that are known.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// 1 where a unit is known, 0 elsewhere: `[n, d_x]`, or `[1, d_x]` for all chains.
+    pub mask: Tensor<2>,
+    /// The values, of which those of unknown units do not matter: `[n, d_x]`.
+    pub values: Tensor<2>,
+}
+
+impl Known {
+    /// `x` with the known values in place of its own.
+    pub fn put_into(&self, x: Tensor<2>) -> Tensor<2> {
+        let ([n, d], [rows, _]) = (x.dims(), self.values.dims());
+        let repeat = |t: Tensor<2>| match t.dims() {
+            [1, _] => t,
+            // The rows of x are k proposals for each chain.
+            _ => t.unsqueeze_dim::<3>(1).repeat_dim(1, n / rows).reshape([n, d]),
+        };
+        let (mask, values) = (repeat(self.mask.clone()), repeat(self.values.clone()));
+        x * (mask.clone().neg() + 1.0) + values * mask
+    }
+}
+
+impl Gibbs {
+    /// The same settings, if they make a sampler.
+    ///
+    /// # Errors
+    /// With fewer than two proposals, or without inner samples.
+    pub fn checked(self) -> Result<Self, GibbsError> {
+        match self {
+            Gibbs { proposals: ..2, .. } | Gibbs { inner: 0, .. } => {
+                Err(GibbsError::TooFew { proposals: self.proposals, inner: self.inner })
+            }
+            _ => Ok(self),
+        }
+    }
+
+    /// One sweep over all layers. Give every sweep a key of its own: `key.child(t)` for the t-th.
+    ///
+    /// # Errors
+    /// If the settings make no sampler, units are known below an autoregressive layer, or a chain has
+    /// no proposal with any weight.
+    pub fn sweep<M: Layerwise>(
+        &self,
+        model: &M,
+        chains: &Chains,
+        known: Option<&Known>,
+        key: Key,
+    ) -> Result<Chains, GibbsError> {
+        self.checked()?;
+        let mut layers = chains.layers.clone();
+        for parity in [1, 0] {
+            let below = Chains { layers: layers.clone() };
+            for l in (parity..layers.len()).step_by(2) {
+                layers[l] = match l {
+                    0 => self.observed(model, &below, known, key)?,
+                    _ => self.latents(model, &below, l, key)?,
+                };
+            }
+        }
+        Ok(Chains { layers })
+    }
+
+    /// The latents of layer `l` >= 1 anew, given its neighbours: `[n, d_l]`.
+    ///
+    /// # Errors
+    /// If a chain has no proposal with any weight.
+    pub fn latents<M: Layerwise>(
+        &self,
+        model: &M,
+        chains: &Chains,
+        l: usize,
+        key: Key,
+    ) -> Result<Tensor<2>, GibbsError> {
+        let (n, key) = (chains.n(), key.child(Role::Layer).child(l));
+        let (below, above) = (&chains.layers[l - 1], chains.layers.get(l + 1));
+        let from_q = self.proposals / 2;
+        let from_p = self.proposals - from_q;
+        let share = |k: usize| (k as f64 / self.proposals as f64).ln();
+        let p = model.generate(l, above.cloned(), &Draws::new(key.child(Role::Sleep), n, from_p));
+        let q = model.recognise(l, below.clone(), &Draws::new(key.child(Role::Wake), n, from_q));
+        let weigh = |h: &Tensor<2>, k: usize| {
+            let of_p = model.log_generative(l, h.clone(), above.cloned());
+            let of_q = model.log_recognition(l, h.clone(), below.clone());
+            let mut root = of_p.clone() + of_q.clone();
+            root = root + model.log_generative(l - 1, below.clone(), Some(h.clone()));
+            if let Some(above) = above {
+                root = root + model.log_recognition(l + 1, above.clone(), h.clone());
+            }
+            let mixture = Tensor::stack::<2>(vec![of_p + share(from_p), of_q + share(from_q)], 1);
+            (root * 0.5 - log_sum_exp(mixture)).reshape([n, k])
+        };
+        let log_weights = Tensor::cat(vec![weigh(&p, from_p), weigh(&q, from_q)], 1);
+        let chosen = choose(log_weights, key.child(Role::Choice))?;
+        let place = |(chain, &place): (usize, &usize)| match place.checked_sub(from_p) {
+            None => chain * from_p + place,
+            Some(place) => n * from_p + chain * from_q + place,
+        };
+        let places: Vec<usize> = chosen.iter().enumerate().map(place).collect();
+        Ok(select(Tensor::cat(vec![p, q], 0), &places))
+    }
+
+    /// The observed units anew, given the lowest latents: `[n, d_x]`.
+    ///
+    /// # Errors
+    /// If units are known below an autoregressive layer, or a chain has no proposal with any weight.
+    pub fn observed<M: Layerwise>(
+        &self,
+        model: &M,
+        chains: &Chains,
+        known: Option<&Known>,
+        key: Key,
+    ) -> Result<Tensor<2>, GibbsError> {
+        if known.is_some() && !model.observed_are_independent() {
+            return Err(GibbsError::Autoregressive);
+        }
+        let (n, k, key) = (chains.n(), self.proposals, key.child(Role::Layer).child(0usize));
+        let h = chains.layers[1].clone();
+        let mut x = model.generate(0, Some(h.clone()), &Draws::new(key.child(Role::Sleep), n, k));
+        if let Some(known) = known {
+            x = known.put_into(x);
+        }
+        // Of known units p(x | h₁) is a constant of the chain, whether it is counted or not.
+        let of_p = model.log_generative(0, x.clone(), Some(h.clone()));
+        let of_q = model.log_recognition(1, h, x.clone());
+        let log_root = log_root_marginal(model, x.clone(), self.inner, key.child(Role::Wake));
+        let log_weights: Tensor<1> = log_root + (of_q - of_p) * 0.5;
+        let chosen = choose(log_weights.reshape([n, k]), key.child(Role::Choice))?;
+        let places: Vec<usize> = chosen.iter().enumerate().map(|(chain, place)| chain * k + place).collect();
+        Ok(select(x, &places))
+    }
+}
