@@ -1,0 +1,164 @@
+//! Bidirectional machines on the command line.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{fail, succeed};
+use serde_json::Value;
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("not one JSON object ({error}):\n{text}"))
+}
+
+fn number(value: &Value, key: &str) -> f64 {
+    value[key].as_f64().unwrap_or_else(|| panic!("{key} is {}", value[key]))
+}
+
+fn train(folder: &Path, out: &str, flags: &[&str]) -> Value {
+    let words =
+        ["train", "--dataset", "lines/3x3", "--layers", "5,3", "--epochs", "2", "--out", out, "--json"];
+    json(&succeed(folder, &[&words[..], flags].concat()))
+}
+
+fn refuse(folder: &Path, words: &[&str], parts: &[&str]) {
+    fail(folder, words, 2, parts);
+}
+
+#[test]
+fn a_machine_is_trained_and_scored_by_both_readings() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let trained = train(folder, "run", &["--model", "bihm"]);
+    let config = fs::read_to_string(folder.join("run/run.toml")).unwrap();
+    assert!(
+        config.contains("kind = \"bihm\"\nsamples = 10") && config.contains("control_variate = true"),
+        "{config}"
+    );
+
+    let evaluate = |flags: &[&str]| json(&succeed(folder, &[&["evaluate", "run", "--json"], flags].concat()));
+    let exact = evaluate(&["--exact"]);
+    let sampled = evaluate(&["--samples", "2000"]);
+    assert!(number(&exact, "log_z2") < 0.0 && exact["nll_is_bound"] == false);
+    // p* and p by sampling agree with enumeration.
+    let errors = ["se_mc", "bias_mc", "log_z2_se", "log_z2_bias"].map(|key| number(&sampled, key));
+    let error = errors.iter().sum::<f64>();
+    for key in ["nll", "log_z2", "nll_p"] {
+        let (e, s) = (number(&exact, key), number(&sampled, key));
+        assert!((e - s).abs() < 5.0 * error, "{key}: {e} exactly, {s} by sampling, error {error}");
+    }
+    assert!(number(&sampled, "log_z2_se") <= 0.01 && (number(&sampled, "log_z2_check") - 1.0).abs() < 0.3);
+    assert!(number(&sampled, "ess") > number(&sampled, "ess_p"));
+    // What training reports is p*'s, of its best epoch.
+    let test = number(&trained["test"], "nll");
+    assert!((test - number(&exact, "nll")).abs() < 0.3, "{test}");
+
+    // The same weights and the same samples as a directed model.
+    let directed = evaluate(&["--samples", "2000", "--as", "sbn"]);
+    assert_eq!(directed["nll"], sampled["nll_p"]);
+    assert_eq!((&directed["ess"], &directed["log_z2"]), (&sampled["ess_p"], &Value::Null));
+    // And the other way about.
+    train(folder, "sbn", &[]);
+    let read = json(&succeed(folder, &["evaluate", "sbn", "--exact", "--as", "bihm", "--json"]));
+    let own = json(&succeed(folder, &["evaluate", "sbn", "--exact", "--json"]));
+    assert_eq!(read["nll_p"], own["nll"]);
+    assert!(number(&read, "log_z2") < 0.0);
+
+    // In words, and row by row.
+    let words = succeed(folder, &["evaluate", "run", "--per-example", "rows.npy"]);
+    for part in ["NLL of p*", "NLL of p ", "2 log Z", "exp(2 s)", "ESS"] {
+        assert!(words.contains(part), "`{part}` is not in:\n{words}");
+    }
+    let bytes = fs::read(folder.join("rows.npy")).unwrap();
+    let rows = bytes[128..].as_chunks::<8>().0;
+    let mean = rows.iter().map(|row| f64::from_le_bytes(*row)).sum::<f64>() / rows.len() as f64;
+    assert!((mean + number(&evaluate(&[]), "nll")).abs() < 1e-9);
+    // A bound on the error is kept by p*'s samples.
+    let within = evaluate(&["--samples", "20", "--error", "0.02"]);
+    assert!(number(&within, "se_mc") <= 0.02 && number(&within, "bias_mc") <= 0.02);
+}
+
+#[test]
+fn chains_stop_and_go_on_and_fill_in_what_is_hidden() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    train(folder, "run", &["--model", "bihm"]);
+    let sample = |out: &str, flags: &[&str]| {
+        let words = [
+            "sample",
+            "run",
+            "--n",
+            "7",
+            "--proposals",
+            "6",
+            "--inner",
+            "3",
+            "--oversample",
+            "4",
+            "--out",
+            out,
+        ];
+        succeed(folder, &[&words[..], flags].concat());
+        fs::read(folder.join(out)).unwrap()
+    };
+    let whole = sample("whole.npy", &["--sweeps", "6"]);
+    assert_eq!(whole.len(), 128 + 7 * 9 * 4);
+    sample("part.npy", &["--sweeps", "2", "--keep-chains", "c.safetensors"]);
+    let rest = sample("rest.npy", &["--sweeps", "6", "--keep-chains", "c.safetensors"]);
+    assert!(rest == whole, "chains that were stopped go on as if they had not been");
+    let other: [&[&str]; 3] =
+        [&["--sampler", "one-shot"], &["--sampler", "ancestral"], &["--sweeps", "6", "--mean"]];
+    assert!(other.iter().all(|flags| sample("other.npy", flags) != whole));
+
+    succeed(folder, &["inpaint", "run", "--n", "4", "--sweeps", "9", "--mask", "right", "--frames", "3"]);
+    let png = fs::read(folder.join("run/samples/inpaint.png")).unwrap();
+    let info = png::Decoder::new(std::io::Cursor::new(&png)).read_info().unwrap().info().size();
+    // Four rows of the original, what is left of it, and three states; 3 x 3 pixels enlarged to 27 x 27.
+    assert_eq!(info, (2 + 5 * 29, 2 + 4 * 29));
+    assert!(fs::read(folder.join("run/samples/inpaint.gif")).unwrap().starts_with(b"GIF89a"));
+    // The strip's own first column of the original as a mask is of the wrong size.
+    succeed(folder, &["inpaint", "run", "--n", "2", "--sweeps", "2", "--out", "two.gif", "--bits"]);
+    assert!(!folder.join("two.png").exists());
+
+    let gibbs = ["sample", "run", "--n", "7", "--proposals", "6", "--inner", "3", "--oversample", "4"];
+    let with = |flags: &[&'static str]| [&gibbs[..], &["--out", "x.npy", "--keep-chains"], flags].concat();
+    refuse(folder, &with(&["c.safetensors", "--seed", "3"]), &["c.safetensors", "seed = 0", "now it is 3"]);
+    refuse(folder, &with(&["c.safetensors", "--sweeps", "3"]), &["--sweeps 3", "had 6 already"]);
+    fs::write(folder.join("broken.safetensors"), &fs::read(folder.join("c.safetensors")).unwrap()[..90])
+        .unwrap();
+    refuse(folder, &with(&["broken.safetensors"]), &["broken.safetensors", "not a file of chains"]);
+    refuse(folder, &with(&["there/c.safetensors"]), &["--keep-chains", "there is not a folder"]);
+    refuse(folder, &["inpaint", "run", "--mask", "run/samples/inpaint.png"], &["147 x 118 pixels", "3 x 3"]);
+    refuse(folder, &["inpaint", "run", "--mask", "topp"], &["did you mean `top`?"]);
+    refuse(folder, &["inpaint", "run", "--out", "x.jpg"], &["x.jpg", ".png or .gif"]);
+    refuse(folder, &["sample", "run", "--proposals", "1"], &["--proposals", "at least 2"]);
+    refuse(folder, &["sample", "run", "--out", "x.jpg"], &["x.jpg", ".png or .npy"]);
+    assert!(!folder.join("x.npy").exists());
+}
+
+#[test]
+fn what_is_not_bidirectional_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    train(folder, "sbn", &[]);
+    refuse(folder, &["sample", "sbn", "--sampler", "gibbs"], &["--sampler gibbs", "sbn", "--as bihm"]);
+    refuse(folder, &["sample", "sbn", "--keep-chains", "c"], &["--keep-chains", "ancestral"]);
+    refuse(folder, &["sample", "sbn", "--sampler", "gibs"], &["did you mean `gibbs`?"]);
+    refuse(folder, &["inpaint", "sbn"], &["read as sbn", "--as bihm"]);
+    refuse(folder, &["evaluate", "sbn", "--as", "nade"], &["--as nade", "sbn"]);
+    refuse(folder, &["evaluate", "sbn", "--as", "bimh"], &["did you mean `bihm`?"]);
+    refuse(folder, &["evaluate", "sbn", "--as", "bihm", "--z-error", "0"], &["--z-error 0"]);
+    refuse(folder, &["train", "--model", "bihm", "--layers", ""], &["model.layers = []", "latents"]);
+    refuse(folder, &["train", "--model", "bihm", "--samples", "1"], &["control_variate with samples = 1"]);
+    refuse(folder, &["train", "--model", "bihm", "--set", "strategy.phi=sleep"], &["strategy.phi", "bihm"]);
+    refuse(folder, &["train", "--set", "model.p=[\"sbn\",\"bihm\"]"], &["bihm", "unknown layer"]);
+    // An autoregressive lowest layer can be trained and sampled, but not held in part.
+    let mixed = ["--model", "bihm", "--set", "model.p=[\"nade\",\"sbn\",\"sbn\"]"];
+    train(folder, "mixed", &mixed);
+    succeed(folder, &["sample", "mixed", "--n", "2", "--sweeps", "1", "--oversample", "2"]);
+    refuse(folder, &["inpaint", "mixed", "--n", "2"], &["autoregressive", "sbn or dsbn"]);
+    // Another strategy for the machine, and its strategy for another model.
+    train(folder, "rws", &["--model", "bihm", "--strategy", "rws"]);
+    train(folder, "by-bihm", &["--strategy", "bihm"]);
+}
