@@ -24,6 +24,8 @@ use report::Report;
 /// - step: the whole step as training takes it, through Burn's learner with all metrics on, from
 ///   one batch to the next; the first steps of a session, validation and checkpoints are left out;
 /// - step/bare: estimate and optimiser in a plain loop; what `step` takes beyond it is the learner's;
+/// - step/bihm: the same step of a bidirectional Helmholtz machine on the same stack, in turns with
+///   step/bare, to which its ratio is;
 /// - step/estimate: the estimate alone, inside the learner;
 /// - step/optimiser: the optimiser alone, in the plain loop;
 /// - step/products: the matrix products of a step alone, forward and gradient, the floor of its time.

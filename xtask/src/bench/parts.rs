@@ -8,7 +8,6 @@ use burn::tensor::{Device, Tensor, TensorData};
 use helmholtz_core::{Key, Strategy};
 use helmholtz_directed::HelmholtzMachine;
 use helmholtz_noise::fill_uniform;
-use helmholtz_strategies::ReweightedWakeSleep;
 
 use crate::bench::step::LEARNING_RATE;
 
@@ -32,9 +31,9 @@ pub(crate) fn repeat<T>(steps: usize, mut step: impl FnMut() -> anyhow::Result<T
 }
 
 /// Estimate and optimiser in a plain loop, without the learner.
-pub(crate) struct Bare {
+pub(crate) struct Bare<S> {
     model: HelmholtzMachine,
-    strategy: ReweightedWakeSleep,
+    strategy: S,
     optimiser: ModuleOptimizer,
     x: Tensor<2>,
     device: Device,
@@ -47,9 +46,9 @@ pub(crate) struct BareTimes {
     pub(crate) optimiser: f64,
 }
 
-impl Bare {
+impl<S: Strategy<HelmholtzMachine>> Bare<S> {
     /// Steps on the one batch `x`.
-    pub(crate) fn new(model: &HelmholtzMachine, strategy: &ReweightedWakeSleep, x: Tensor<2>) -> Self {
+    pub(crate) fn new(model: &HelmholtzMachine, strategy: &S, x: Tensor<2>) -> Self {
         let device = x.device();
         let model = model.clone().train(); // on the autodiff device, where optimisers expect parameters
         Bare { model, strategy: strategy.clone(), optimiser: adam(), x, device, step: 0 }

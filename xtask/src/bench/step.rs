@@ -11,7 +11,7 @@ use burn::train::Interrupter;
 use helmholtz_core::{Estimate, Key, LatentVariableModel, Model, Strategy};
 use helmholtz_datasets::Plan;
 use helmholtz_eval::ImportanceSampling;
-use helmholtz_strategies::ReweightedWakeSleep;
+use helmholtz_strategies::{Bidirectional, ReweightedWakeSleep};
 use helmholtz_train::{End, Fit, Parts, Rule};
 
 use crate::bench::Bench;
@@ -143,6 +143,7 @@ pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> any
     let stack = stack(&bench.layers, &device)?;
     let strategy =
         ReweightedWakeSleep::new(samples).map_err(|error| UserError(format!("--samples: {error}")))?;
+    let bihm = Bidirectional { samples, control_variate: samples > 1 };
     let x = stack.x.clone().repeat_dim(0, batch.div_ceil(ROWS)).slice([0..batch, 0..OBSERVED]);
     let products = Products::new(OBSERVED, &bench.layers, batch, samples, &device);
 
@@ -159,14 +160,18 @@ pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> any
 
     let mut whole = Session::default();
     let (mut bare, mut optimiser, mut multiplied) = (Vec::new(), Vec::new(), Vec::new());
+    let mut bidirectional = Vec::new();
     let mut theirs = vec![Vec::new(); peers.len()];
     for round in 1..=rounds {
         progress(&format!("step: round {round} of {rounds}"));
         whole.extend(session(&stack, &strategy, batch, steps)?);
         let mut plain = Bare::new(&stack.model, &strategy, x.clone());
-        for times in repeat(steps, || plain.step())? {
+        let mut other = Bare::new(&stack.model, &bihm, x.clone());
+        // In turns, step by step: whatever else the machine does befalls both.
+        for (times, other) in repeat(steps, || Ok((plain.step()?, other.step()?)))? {
             bare.push(times.step);
             optimiser.push(times.optimiser);
+            bidirectional.push(other.step);
         }
         multiplied.extend(repeat(steps, || products.run())?);
         for (peer, times) in peers.iter_mut().zip(&mut theirs) {
@@ -182,6 +187,7 @@ pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> any
     multiplied.extra.push(("gflops", products.operations() / multiplied.median() / 1e6));
     report.add(step);
     report.add(bare);
+    report.add(Row::ours("step/bihm", "step/bare", bidirectional));
     report.add(ours("step/estimate", whole.estimates));
     report.add(ours("step/optimiser", optimiser));
     report.add(multiplied);

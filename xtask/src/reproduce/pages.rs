@@ -177,6 +177,21 @@ fn describe(text: &mut String, row: &Row, found: &Finished) {
         found.bias_mc(),
         100.0 * found.seeds.iter().map(|seed| seed.ess).sum::<f64>() / found.seeds.len() as f64
     );
+    if let (Some(nll_p), Some(ess_p)) =
+        (found.bidirectional(|b| Some(b.nll_p)), found.bidirectional(|b| Some(b.ess_p)))
+    {
+        let z = found.bidirectional(|b| Some(b.log_z2?[0]));
+        let z = match z {
+            Some(z) => format!("-2 log Z = {:.3}", -z),
+            None => "2 log Z is not known, and -log p* is an upper bound".to_owned(),
+        };
+        let _ = writeln!(
+            text,
+            "- -log p* = {:.3}, -log p = {nll_p:.3}, {z}; effective sample size of q for p {:.2} % of K.",
+            found.mean(),
+            100.0 * ess_p
+        );
+    }
     let _ = writeln!(
         text,
         "- {}, data_sha256 `{}`, commit {}, device {}, {:.0} s of training in all.",

@@ -9,12 +9,18 @@ pub(crate) struct Paper {
     pub(crate) venue: &'static str,
 }
 
-pub(crate) const PAPERS: [Paper; 4] = [
+pub(crate) const PAPERS: [Paper; 5] = [
     Paper {
         key: "bornschein2015",
         authors: "J. Bornschein and Y. Bengio",
         title: "Reweighted wake-sleep",
         venue: "ICLR 2015, arXiv:1406.2751",
+    },
+    Paper {
+        key: "bornschein2016",
+        authors: "J. Bornschein, S. Shabanian, A. Fischer and Y. Bengio",
+        title: "Bidirectional Helmholtz machines",
+        venue: "ICML 2016, arXiv:1506.03877",
     },
     Paper {
         key: "larochelle2011",

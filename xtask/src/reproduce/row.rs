@@ -35,6 +35,13 @@ pub(crate) struct Row {
     pub(crate) minutes: u32,
 }
 
+impl Row {
+    /// Whether the model is a bidirectional machine, whose NLL is that of p*.
+    pub(crate) fn is_bidirectional(&self) -> bool {
+        self.model.starts_with("bihm ")
+    }
+}
+
 /// A published value.
 #[derive(Debug)]
 pub(crate) struct Reported {

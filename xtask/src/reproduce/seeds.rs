@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::Tier;
 use super::row::Row;
 use super::rows::autoregressive::MAXIMUM_LIKELIHOOD;
-use super::store::{Finished, Seed, write};
+use super::store::{Bidirectional, Finished, Seed, write};
 use crate::exit::{UserError, progress};
 use crate::workspace;
 
@@ -194,6 +194,12 @@ impl Seeds<'_> {
             Tier::Smoke => flags.extend(["--samples", "5"]),
             _ => flags.extend(["--samples", &first, "--error", &error, "--max-samples", &most]),
         }
+        if self.row.is_bidirectional() {
+            match self.tier {
+                Tier::Smoke => flags.extend(["--z-samples", "2000"]),
+                _ => flags.extend(["--z-error", &error]),
+            }
+        }
         if let Ok(text) = fs::read_to_string(&kept) {
             let found: Value = serde_json::from_str(&text).with_context(|| kept.display().to_string())?;
             if found["config"] != resolved {
@@ -274,6 +280,18 @@ impl Run {
             value.as_f64().with_context(|| format!("the result of seed {seed} has no {name}: {summed}"))
         };
         let of = |name: &str| number(&evaluated[name], name);
+        let bidirectional = match evaluated.get("nll_p") {
+            None => None,
+            Some(_) => Some(Bidirectional {
+                nll_p: of("nll_p")?,
+                ess_p: of("ess_p")?,
+                log_z2: match evaluated["nll_is_bound"].as_bool() {
+                    Some(true) => None,
+                    _ => Some([of("log_z2")?, of("log_z2_se")?]),
+                },
+            }),
+        };
+        let of_z = bidirectional.as_ref().and_then(|found| found.log_z2).map_or(0.0, |[_, error]| error);
         let word = |value: &Value| value.as_str().unwrap_or("unknown").to_owned();
         Ok(Run {
             seed: Seed {
@@ -281,13 +299,14 @@ impl Run {
                 nll: of("nll")?,
                 valid_nll: number(&valid["nll"], "validation nll")?,
                 se_rows: of("se_rows")?,
-                se_mc: of("se_mc")?,
+                se_mc: of("se_mc")?.hypot(of_z),
                 bias_mc: of("bias_mc")?,
                 ess: of("ess")?,
                 k: of("k")? as u64,
                 k_max: evaluated["k_max"].as_u64(),
                 epochs: number(&trained["epochs"], "epochs")? as u64,
                 train_seconds: seconds_of(out),
+                bidirectional,
             },
             protocol: word(&evaluated["protocol"]),
             data_sha256: word(&evaluated["data_sha256"]),

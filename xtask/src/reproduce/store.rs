@@ -39,11 +39,12 @@ pub(crate) struct Finished {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Seed {
     pub(crate) seed: u64,
-    /// NLL of the test split.
+    /// NLL of the test split: of a bidirectional machine that of p*.
     pub(crate) nll: f64,
     /// NLL of the validation split, which the best epoch was chosen by.
     pub(crate) valid_nll: f64,
     pub(crate) se_rows: f64,
+    /// Monte Carlo error of `nll`: that of the rows' samples, and of 2 log Z where there is one.
     pub(crate) se_mc: f64,
     pub(crate) bias_mc: f64,
     /// Mean effective sample size, as a share of K.
@@ -55,6 +56,20 @@ pub(crate) struct Seed {
     pub(crate) k_max: Option<u64>,
     pub(crate) epochs: u64,
     pub(crate) train_seconds: f64,
+    /// What there is to say of a bidirectional machine besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bidirectional: Option<Bidirectional>,
+}
+
+/// A bidirectional machine, whose `nll` is that of p*.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Bidirectional {
+    /// NLL of the same rows under its directed half p.
+    pub(crate) nll_p: f64,
+    /// Mean effective sample size for p, as a share of K; `ess` is that for p*.
+    pub(crate) ess_p: f64,
+    /// 2 log Z and its error; none if it could not be told, and `nll` is an upper bound.
+    pub(crate) log_z2: Option<[f64; 2]>,
 }
 
 impl Finished {
@@ -98,6 +113,14 @@ impl Finished {
     pub(crate) fn samples(&self) -> (u64, u64) {
         let most = |of: &dyn Fn(&Seed) -> u64| self.seeds.iter().map(of).max().unwrap_or_default();
         (most(&|seed| seed.k), most(&|seed| seed.k_max.unwrap_or(seed.k)))
+    }
+
+    /// The mean over the seeds of something of bidirectional machines; none of other models, or if a seed
+    /// does not have it.
+    pub(crate) fn bidirectional(&self, of: impl Fn(&Bidirectional) -> Option<f64>) -> Option<f64> {
+        let found: Option<Vec<f64>> =
+            self.seeds.iter().map(|seed| of(seed.bidirectional.as_ref()?)).collect();
+        found.map(|found| found.iter().sum::<f64>() / found.len() as f64)
     }
 
     /// Seconds of training, all seeds together.
@@ -211,6 +234,7 @@ pub(crate) mod tests {
             k_max: None,
             epochs: 5,
             train_seconds: 10.0,
+            bidirectional: None,
         };
         Finished {
             tier: "paper".into(),
