@@ -41,6 +41,9 @@ fn a_machine_is_trained_and_scored_by_both_readings() {
     let exact = evaluate(&["--exact"]);
     let sampled = evaluate(&["--samples", "2000"]);
     assert!(number(&exact, "log_z2") < 0.0 && exact["nll_is_bound"] == false);
+    // Of the law behind the set: above its entropy, and near the test rows.
+    let (entropy, cross) = (number(&exact, "entropy"), number(&exact, "cross_entropy"));
+    assert!((entropy - 2.428).abs() < 1e-3 && cross > entropy && (cross - number(&exact, "nll")).abs() < 0.1);
     // p* and p by sampling agree with enumeration.
     let errors = ["se_mc", "bias_mc", "log_z2_se", "log_z2_bias"].map(|key| number(&sampled, key));
     let error = errors.iter().sum::<f64>();

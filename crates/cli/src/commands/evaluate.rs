@@ -7,7 +7,7 @@ use helmholtz_eval::{ImportanceSampling, PartitionFunction, Reading, Within};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::score::{Bidirectional, Sampled, Scores, chosen_rows, is_closed_form, partition};
+use super::score::{Bidirectional, OfLaw, Sampled, Scores, chosen_rows, is_closed_form, partition};
 use super::trained::Trained;
 use crate::args::EvaluateArgs;
 use crate::config::count;
@@ -171,6 +171,10 @@ fn to_json(data: &DataSet, split: SplitName, method: &str, scores: &Scores) -> s
         "ess": s.ess, "max_weight": s.max_weight,
         "exact_nll": (method == "exact").then_some(s.nll), "log_z2": null, "data_sha256": data.data_sha256,
     });
+    if let Some(OfLaw { cross_entropy, entropy }) = &scores.law {
+        json["cross_entropy"] = json!(cross_entropy);
+        json["entropy"] = json!(entropy);
+    }
     if let Some(Bidirectional { p, log_z2: z }) = &scores.bidirectional {
         json["nll_p"] = json!(p.nll);
         json["ess_p"] = json!(p.ess);
@@ -198,6 +202,11 @@ fn print(data: &DataSet, split: SplitName, method: &str, scores: &Scores, second
         if let Some(Bidirectional { p, log_z2: Some(z) }) = &scores.bidirectional {
             say!("  NLL of p     {:.3} nats", p.nll);
             say!("  2 log Z      {:.4} nats", z.log_z2);
+        }
+        if let Some(OfLaw { cross_entropy, entropy }) = &scores.law {
+            say!(
+                "  of the law   {cross_entropy:.4} nats, the cross-entropy; the law's own entropy is {entropy:.4}"
+            );
         }
         say!("  by enumeration of all latent states; spread over rows ±{:.3}", s.se_rows);
         return;

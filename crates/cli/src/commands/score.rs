@@ -22,6 +22,16 @@ pub(crate) struct Scores {
     pub(crate) summary: NllSummary,
     /// What there is to say of a bidirectional machine besides.
     pub(crate) bidirectional: Option<Bidirectional>,
+    /// By enumeration, of a set that is drawn from a known law.
+    pub(crate) law: Option<OfLaw>,
+}
+
+/// The law that a set is drawn from, and what the model makes of it; no row is sampled.
+pub(crate) struct OfLaw {
+    /// `-Σ_x law(x) log p(x)`, or of p*: at least the entropy.
+    pub(crate) cross_entropy: f64,
+    /// `-Σ_x law(x) log law(x)`.
+    pub(crate) entropy: f64,
 }
 
 /// What there is to say of a bidirectional machine besides the likelihood of p*.
@@ -37,7 +47,7 @@ impl Scores {
     fn new(directed: Vec<RowEstimate>, bidirectional: Option<(Vec<RowEstimate>, LogPartition)>) -> Self {
         let Some((mut star, log_z2)) = bidirectional else {
             let log_probs = directed.iter().map(|row| row.log_prob).collect();
-            return Scores { log_probs, summary: summarise(&directed), bidirectional: None };
+            return Scores { log_probs, summary: summarise(&directed), bidirectional: None, law: None };
         };
         // log p* = log p̃* - 2 log Z, or the bound log p̃* where Z is not known.
         let log_z2 = Some(log_z2).filter(LogPartition::is_known);
@@ -46,6 +56,7 @@ impl Scores {
             log_probs: star.iter().map(|row| row.log_prob).collect(),
             summary: summarise(&star),
             bidirectional: Some(Bidirectional { p: summarise(&directed), log_z2 }),
+            law: None,
         }
     }
 
@@ -82,7 +93,15 @@ impl Scores {
                 Some((score(Reading::Bidirectional)?, log_z2))
             }
         };
-        Ok(Scores::new(score(Reading::Directed)?, bidirectional))
+        let log_z2 = bidirectional.as_ref().map_or(0.0, |(_, z)| z.log_z2);
+        let mut scores = Scores::new(score(Reading::Directed)?, bidirectional);
+        if let Some(law) = &data.law {
+            let log_probs =
+                exact.score(model, law.patterns().tensor(&model.device()), reading).map_err(user)?;
+            let terms = log_probs.iter().zip(law.probabilities()).map(|(log_p, p)| p * (log_z2 - log_p));
+            scores.law = Some(OfLaw { cross_entropy: terms.sum(), entropy: law.entropy() });
+        }
+        Ok(scores)
     }
 }
 
