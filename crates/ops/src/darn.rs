@@ -9,16 +9,16 @@
 
 use burn::tensor::{Tensor, activation};
 use helmholtz_core::{Defence, Drawn, Draws};
-use helmholtz_noise::fill_uniform;
 use rayon::prelude::*;
 
-use crate::bernoulli::{self, SEQUENTIAL, decide, score_row};
+use crate::bernoulli::{self, SEQUENTIAL, decide};
 use crate::host::{self, common_dtype, for_real, in_host_memory, repeats};
 use crate::noise;
 use crate::order::{Order, indices};
 use crate::real::{LANES, Real};
 use crate::rows::repeat_rows;
 use crate::simd::vectorised;
+use crate::unitwise::draw_rows;
 
 /// `W` with zeros where the row's unit does not come before the column's: `[d, d]`.
 ///
@@ -179,38 +179,18 @@ fn draw_on_host<T: Real>(
     let (product, bias) = (host::values::<T, 2>(product), host::values::<T, 1>(bias));
     let recurrent = host::values::<T, 2>(recurrent);
     let units = order.units(d);
-    let (mut x, mut error, mut log_prob) = (vec![T::ZERO; n * d], vec![T::ZERO; n * d], vec![T::ZERO; n]);
     let few = n * d * d < SEQUENTIAL;
     let block = if few { LANES } else { n.div_ceil(rayon::current_num_threads()).clamp(1, LANES) };
-    let tasks = x
-        .par_chunks_mut(block * d)
-        .zip(error.par_chunks_mut(block * d))
-        .zip(log_prob.par_chunks_mut(block))
-        .enumerate();
-    tasks.for_each(|(task, ((x, error), log_prob))| {
-        let (first, rows) = (task * block, log_prob.len());
-        for r in 0..rows {
-            let (row, sample) = draws.cell(first + r);
-            fill_uniform(draws.key(), row, sample, &mut x[r * d..][..d]);
-            error[r * d..][..d].copy_from_slice(&product[(first + r) / k * d..][..d]);
-        }
-        let mut marked = [false; LANES];
-        if let Some(defence) = defence {
-            marked[..rows].copy_from_slice(&defence[first..first + rows]);
+    draw_rows([n, d], block, &bias, draws, defence, &device, |first, x, logits, marked: &[bool; LANES]| {
+        let rows = x.len() / d;
+        for (r, logits) in logits.chunks_exact_mut(d).enumerate() {
+            logits.copy_from_slice(&product[(first + r) / k * d..][..d]);
         }
         vectorised(
             #[inline(always)]
-            || walk(x, error, [rows, d], &units, order.is_index(), &bias, &recurrent, &marked),
+            || walk(x, logits, [rows, d], &units, order.is_index(), &bias, &recurrent, marked),
         );
-        for ((x, error), log_prob) in x.chunks_exact(d).zip(error.chunks_exact_mut(d)).zip(log_prob) {
-            *log_prob = score_row(x, error, &bias);
-        }
-    });
-    let scored = helmholtz_core::Scored {
-        log_prob: host::tensor(log_prob, [n], &device),
-        trace: host::tensor(error, [n, d], &device),
-    };
-    Drawn { x: host::tensor(x, [n, d], &device), scored }
+    })
 }
 
 /// Turns the uniforms of a few rows into samples and completes their logits.

@@ -41,6 +41,7 @@ mod real;
 pub mod rows;
 mod sigmoid;
 mod simd;
+mod unitwise;
 
 pub use host::in_host_memory;
 pub use order::Order;

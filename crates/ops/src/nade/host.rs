@@ -5,7 +5,6 @@
 
 use burn::tensor::Tensor;
 use helmholtz_core::{Defence, Drawn, Draws, Scored};
-use helmholtz_noise::fill_uniform;
 use rayon::prelude::*;
 
 use super::Scan;
@@ -14,6 +13,7 @@ use crate::bernoulli::{SEQUENTIAL, decide, score_row, sum_lanes};
 use crate::host::{self, repeats};
 use crate::real::{LANES, Real};
 use crate::simd::vectorised;
+use crate::unitwise::draw_rows;
 
 /// `W` and `V` with their rows padded by zeros to whole vectors, and the units in order.
 pub(super) struct Weights<T> {
@@ -137,39 +137,17 @@ pub(super) fn draw<T: Real>(
     let inputs = Inputs::of(start, product, n, &weights);
     let d = inputs.d;
     let bias = host::values::<T, 1>(bias);
-    let (mut x, mut error, mut log_prob) = (vec![T::ZERO; n * d], vec![T::ZERO; n * d], vec![T::ZERO; n]);
     let block = rows_per_task(n, d * weights.width);
-    let tasks = x
-        .par_chunks_mut(block * d)
-        .zip(error.par_chunks_mut(block * d))
-        .zip(log_prob.par_chunks_mut(block))
-        .enumerate();
-    tasks.for_each(|(task, ((x, error), log_prob))| {
-        let (first, rows) = (task * block, log_prob.len());
-        for (r, x) in x.chunks_exact_mut(d).enumerate() {
-            let (row, sample) = draws.cell(first + r);
-            fill_uniform(draws.key(), row, sample, x);
-        }
-        let mut marked = [false; ROWS];
-        if let Some(defence) = defence {
-            marked[..rows].copy_from_slice(&defence[first..first + rows]);
-        }
+    draw_rows([n, d], block, &bias, draws, defence, &device, |first, x, logits, marked: &[bool; ROWS]| {
+        let rows = x.len() / d;
         let mut walk = Walk::start(first, rows, |row| &x[(row - first) * d..][..d], &inputs, &weights);
         vectorised(
             #[inline(always)]
-            || walk.draw(&bias, &marked),
+            || walk.draw(&bias, marked),
         );
         walk.units_into(x);
-        walk.logits_into(error);
-        for ((x, error), log_prob) in x.chunks_exact(d).zip(error.chunks_exact_mut(d)).zip(log_prob) {
-            *log_prob = score_row(x, error, &bias);
-        }
-    });
-    let scored = Scored {
-        log_prob: host::tensor(log_prob, [n], &device),
-        trace: host::tensor(error, [n, d], &device),
-    };
-    Drawn { x: host::tensor(x, [n, d], &device), scored }
+        walk.logits_into(logits);
+    })
 }
 
 /// Rows of a task forwards; all of them where the threads cost more than they bring.
