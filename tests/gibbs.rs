@@ -4,7 +4,7 @@
 //! probability `n_s w_s / Σ n w`. Since `1 / W = ∫ exp(-t W) dt`, the expectation of that over the counts is one
 //! integral over t, exact at every number of proposals: the transition matrix needs no sampling.
 
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 use helmholtz_core::{Key, Layerwise, enumerate_bits};
 use helmholtz_directed::{HelmholtzMachine, Kind};
 use helmholtz_eval::{ExactLikelihood, Reading};
@@ -216,6 +216,11 @@ fn total_variation(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f64>() / 2.0
 }
 
+/// The first n of some chains.
+fn first(chains: &Chains, n: usize) -> Chains {
+    Chains { layers: chains.layers.iter().map(|layer| layer.clone().slice(0..n)).collect() }
+}
+
 /// n chains in one joint state.
 fn chains(joint: usize, n: usize) -> Chains {
     let layers = split(joint).into_iter().enumerate().map(|(l, s)| bits(l, s).repeat_dim(0, n));
@@ -376,11 +381,20 @@ fn chains_repeat_go_on_and_do_not_depend_on_their_company() {
         let bits = |chains: &Chains| chains.layers.iter().cloned().map(values).collect::<Vec<_>>();
         let whole = bits(&run(&start, 0..6));
         assert_eq!(whole, bits(&run(&run(&start, 0..2), 2..6)), "{kind:?}: stopped and gone on");
-        let first = Tensor::<1, Int>::from_data(TensorData::new(vec![0i64, 1], [2]), &device());
-        let two =
-            Chains { layers: start.layers.iter().map(|h| h.clone().select(0, first.clone())).collect() };
+        let two = first(&start, 2);
         for (two, six) in bits(&run(&two, 0..6)).iter().zip(&whole) {
             assert_eq!(two[..], six[..two.len()], "{kind:?}: two chains of six");
+        }
+        // So many proposals that six chains go in two blocks, and one alone in one.
+        let gibbs = Gibbs { proposals: 3000, inner: 1 };
+        let shot = OneShot { oversample: 3000, inner: 1 };
+        let sweep = |start: &Chains| bits(&gibbs.sweep(&model, start, None, key).unwrap());
+        for (one, six) in sweep(&first(&start, 1)).iter().zip(&sweep(&start)) {
+            assert_eq!(one[..], six[..one.len()], "{kind:?}: one chain of six");
+        }
+        let samples = |n: usize| bits(&shot.sample(&model, n, key).unwrap());
+        for (two, six) in samples(2).iter().zip(&samples(6)) {
+            assert_eq!(two[..], six[..two.len()], "{kind:?}: two samples of six");
         }
     }
 }
@@ -399,4 +413,7 @@ fn what_cannot_be_sampled_is_refused() {
         GibbsError::Autoregressive
     );
     assert!(gibbs.sweep(&nade, &state, None, Key::new(0)).is_ok());
+    let plain = stack_of(Kind::Nade, 3, &[], 1);
+    let state = Chains::new(state.x(), Vec::new());
+    assert_eq!(gibbs.sweep(&plain, &state, None, Key::new(0)).unwrap_err(), GibbsError::NoLatents);
 }

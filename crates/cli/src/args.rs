@@ -176,12 +176,12 @@ pub struct EvaluateArgs {
     /// Most samples of a row with --error
     #[arg(long, value_name = "K", default_value_t = 100_000, requires = "error")]
     pub max_samples: i64,
-    /// Error of 2 log Z that is asked for, of a model read as bihm, nats
-    #[arg(long, value_name = "E", default_value_t = 0.01)]
-    pub z_error: f64,
-    /// Most draws for 2 log Z
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
-    pub z_samples: i64,
+    /// Of a model read as bihm: the error of 2 log Z that is asked for, nats [default: 0.01]
+    #[arg(long, value_name = "E")]
+    pub z_error: Option<f64>,
+    /// Of a model read as bihm: the most draws for 2 log Z [default: 1000000]
+    #[arg(long, value_name = "N")]
+    pub z_samples: Option<i64>,
     /// is (importance sampling) or exact (enumeration)
     #[arg(long, default_value = "is")]
     pub method: String,
@@ -200,7 +200,7 @@ pub struct EvaluateArgs {
     /// Seed of the importance samples
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Write log p of each row
+    /// Write log p of each row; of a model read as bihm log p*
     #[arg(long, value_name = "F.npy")]
     pub per_example: Option<PathBuf>,
     /// No progress
@@ -237,7 +237,7 @@ pub struct SampleArgs {
     /// Seed of the samples
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Show E[x | h] of the sampled latents instead of sampled pixels
+    /// Show E[x | h] under p of the sampled latents instead of sampled pixels
     #[arg(long)]
     pub mean: bool,
     /// A .png contact sheet or a .npy array (default: samples.png in the run's samples folder)
@@ -249,9 +249,9 @@ pub struct SampleArgs {
     /// ancestral; of a model read as bihm also one-shot, or gibbs, which is its default
     #[arg(long)]
     pub sampler: Option<String>,
-    /// Ancestral draws behind each one-shot sample, which a Gibbs chain begins at
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    pub oversample: i64,
+    /// Ancestral draws behind each one-shot sample, which a Gibbs chain begins at [default: 100]
+    #[arg(long, value_name = "N")]
+    pub oversample: Option<i64>,
     /// The chains.
     #[command(flatten)]
     pub chain: ChainArgs,
@@ -263,15 +263,15 @@ pub struct SampleArgs {
 /// Gibbs chains.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub struct ChainArgs {
-    /// Sweeps of each Gibbs chain over all layers, in all
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    pub sweeps: i64,
-    /// Proposals for each layer of a chain
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub proposals: i64,
-    /// Samples of q behind the marginal of each proposal for x
-    #[arg(long, value_name = "K", default_value_t = 10)]
-    pub inner: i64,
+    /// Sweeps of each Gibbs chain over all layers, in all [default: 50]
+    #[arg(long, value_name = "N")]
+    pub sweeps: Option<i64>,
+    /// Proposals for each layer of a chain [default: 20]
+    #[arg(long, value_name = "N")]
+    pub proposals: Option<i64>,
+    /// Samples of q behind the marginal of each proposal for x [default: 10]
+    #[arg(long, value_name = "K")]
+    pub inner: Option<i64>,
 }
 
 /// `helmholtz inpaint`.
@@ -292,7 +292,7 @@ pub struct InpaintArgs {
     /// Seed of the chains
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Show sampled pixels instead of E[x | h]
+    /// Show sampled pixels instead of E[x | h] under p
     #[arg(long)]
     pub bits: bool,
     /// Read the weights as a model of this kind: bihm
@@ -301,7 +301,7 @@ pub struct InpaintArgs {
     /// The chains.
     #[command(flatten)]
     pub chain: ChainArgs,
-    /// Columns of the strip that show the chain
+    /// States of the chains in the strip, besides the one that they begin at
     #[arg(long, default_value_t = 12)]
     pub frames: i64,
     /// A .png strip or an animated .gif (default: both, inpaint.png and inpaint.gif, in the run's samples folder)

@@ -20,10 +20,9 @@ impl Sheet {
     /// Small pictures are enlarged so that a tile has at least 28 pixels a side.
     fn new(shape: ImageShape, rows: &[f32], columns: usize) -> Self {
         let (height, width) = (shape.height, shape.width);
-        let n = rows.len() / (height * width);
-        let scale = (28 / height.max(width)).max(1);
+        let scale = Sheet::scale(shape);
         let (tile_h, tile_w) = (height * scale + 2, width * scale + 2);
-        let (sheet_h, sheet_w) = (n.div_ceil(columns) * tile_h + 2, columns * tile_w + 2);
+        let (sheet_h, sheet_w) = Sheet::size(shape, rows.len() / (height * width), columns);
         let mut pixels = vec![GAP; sheet_h * sheet_w];
         for (i, picture) in rows.chunks_exact(height * width).enumerate() {
             let (top, left) = (i / columns * tile_h + 2, i % columns * tile_w + 2);
@@ -35,6 +34,16 @@ impl Sheet {
             }
         }
         Sheet { height: sheet_h, width: sheet_w, pixels }
+    }
+
+    fn scale(shape: ImageShape) -> usize {
+        (28 / shape.height.max(shape.width)).max(1)
+    }
+
+    /// Height and width of a sheet of `n` pictures.
+    fn size(shape: ImageShape, n: usize, columns: usize) -> (usize, usize) {
+        let tile = |side: usize| side * Sheet::scale(shape) + 2;
+        (n.div_ceil(columns) * tile(shape.height) + 2, columns * tile(shape.width) + 2)
     }
 
     fn write(&self, file: impl Write) -> Result<(), png::EncodingError> {
@@ -68,28 +77,49 @@ pub fn write_strip(
     Sheet::new(shape, rows, columns).write(file)
 }
 
-/// Writes frames, each a row of pictures, as an animation that repeats; a frame lasts a tenth of a second, the
+/// Pictures in a row of an animation.
+const COLUMNS: usize = 10;
+
+/// Refuses an animation of more pictures side by side than its format can hold.
+///
+/// # Errors
+/// With the size that it would have.
+pub fn check_animation(shape: ImageShape, pictures: usize) -> Result<(), String> {
+    let (height, width) = Sheet::size(shape, pictures, pictures.clamp(1, COLUMNS));
+    if [height, width].into_iter().all(|side| side <= usize::from(u16::MAX)) {
+        return Ok(());
+    }
+    Err(format!(
+        "an animation of {width} x {height} pixels: a GIF has at most 65535 a side; ask for fewer pictures (--n), \
+         or for the strip alone (--out F.png)"
+    ))
+}
+
+/// Writes frames, each some pictures side by side, as an animation that repeats; a frame lasts a tenth of a second, the
 /// first and the last ten times as long.
 ///
 /// # Errors
 /// If the animation cannot be written.
+///
+/// # Panics
+/// If [`check_animation`] would refuse it.
 pub fn write_animation(
     file: impl Write,
     shape: ImageShape,
     frames: &[Vec<f32>],
 ) -> Result<(), gif::EncodingError> {
-    let columns = |frame: &[f32]| (frame.len() / (shape.height * shape.width)).max(1);
-    let sheets: Vec<Sheet> =
-        frames.iter().map(|frame| Sheet::new(shape, frame, columns(frame).min(10))).collect();
-    let Some(first) = sheets.first() else { return Ok(()) };
+    let columns = |frame: &[f32]| (frame.len() / (shape.height * shape.width)).clamp(1, COLUMNS);
+    let mut sheets = frames.iter().map(|frame| Sheet::new(shape, frame, columns(frame))).peekable();
+    let Some(first) = sheets.peek() else { return Ok(()) };
     let greys: Vec<u8> = (0..=255u8).flat_map(|grey| [grey; 3]).collect();
-    let (width, height) = (first.width as u16, first.height as u16);
+    let side = |pixels: usize| u16::try_from(pixels).expect("checked before the work was done");
+    let (width, height) = (side(first.width), side(first.height));
     let mut encoder = gif::Encoder::new(file, width, height, &greys)?;
     encoder.set_repeat(gif::Repeat::Infinite)?;
-    for (i, sheet) in sheets.iter().enumerate() {
+    for (i, sheet) in sheets.enumerate() {
         let mut frame = gif::Frame::from_indexed_pixels(width, height, sheet.pixels.as_slice(), None);
         // In hundredths of a second.
-        frame.delay = if i == 0 || i + 1 == sheets.len() { 100 } else { 10 };
+        frame.delay = if i == 0 || i + 1 == frames.len() { 100 } else { 10 };
         encoder.write_frame(&frame)?;
     }
     Ok(())
@@ -155,6 +185,13 @@ mod tests {
             greys.push(frame.buffer[5 * 60 + 5]);
         }
         assert_eq!(greys, [0, 128, 255]);
+    }
+
+    #[test]
+    fn an_animation_larger_than_its_format_is_refused() {
+        let shape = ImageShape { height: 28, width: 28 };
+        assert!(check_animation(shape, 20_000).is_ok());
+        assert!(check_animation(shape, 22_000).unwrap_err().contains("302 x 66002"));
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! `report.html`: one page about a finished run, without scripts or anything from elsewhere.
 
 use helmholtz_datasets::DataSet;
-use helmholtz_eval::NllSummary;
+use helmholtz_eval::{NllSummary, Reading};
 use helmholtz_train::History;
 use maud::{DOCTYPE, PreEscaped, html};
 
 use crate::config::Config;
 
-/// The page.
+/// The page; `of` says what the results are of.
 pub fn render(
     config: &Config,
     data: &DataSet,
     history: &History,
+    of: &str,
     results: &[(&'static str, NllSummary, usize)],
 ) -> String {
     let valid: Vec<(f64, f64)> = history.validation().map(|(_, step, nll)| (step as f64, nll)).collect();
@@ -21,6 +22,10 @@ pub fn render(
         .filter(|record| record.split == "train")
         .filter_map(|record| Some((record.step as f64, -record.values.get("bound")?)))
         .collect();
+    let of_validation = match config.model.reading() {
+        Reading::Directed => "valid NLL",
+        Reading::Bidirectional => "valid, -log p̃*, a bound on the NLL of p*",
+    };
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -32,7 +37,7 @@ pub fn render(
             body {
                 h1 { (config.model.kind) " " (format!("{:?}", config.model.layers)) " by " (config.strategy.kind) " on " (data.protocol()) }
                 table {
-                    tr { th { "split" } th { "NLL, nats" } th { "over rows" } th { "from K samples" } th { "K" } th { "rows" } }
+                    tr { th { "split" } th { (of) ", nats" } th { "over rows" } th { "from K samples" } th { "K" } th { "rows" } }
                     @for (name, s, k) in results {
                         tr {
                             td { (name) }
@@ -45,7 +50,7 @@ pub fn render(
                     }
                 }
                 h2 { "Learning curve" }
-                (PreEscaped(curves(&[("valid NLL", "#0b5394", &valid), ("train bound, negative", "#b45f06", &bound)])))
+                (PreEscaped(curves(&[(of_validation, "#0b5394", &valid), ("train bound, negative", "#b45f06", &bound)])))
                 h2 { "Ancestral samples of the best epoch" }
                 img src="samples/samples.png" alt="a sheet of 100 samples";
                 h2 { "Config" }

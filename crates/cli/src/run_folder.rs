@@ -182,6 +182,19 @@ pub fn write_whole(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()
     })
 }
 
+/// Refuses a file in a folder that is not there, before the work is done.
+///
+/// # Errors
+/// If the parent of the path is no folder.
+pub fn check_folder(flag: &str, path: &Path) -> anyhow::Result<()> {
+    match path.parent() {
+        Some(folder) if !(folder.as_os_str().is_empty() || folder.is_dir()) => {
+            Err(user(format!("{flag}: {} is not a folder", folder.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn next_free(config: &Config) -> PathBuf {
     let data = config
         .data

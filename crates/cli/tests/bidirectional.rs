@@ -37,13 +37,15 @@ fn a_machine_is_trained_and_scored_by_both_readings() {
         "{config}"
     );
 
-    let evaluate = |flags: &[&str]| json(&succeed(folder, &[&["evaluate", "run", "--json"], flags].concat()));
+    let evaluate = |flags: &[&str]| {
+        json(&succeed(folder, &[&["evaluate", "run", "--json", "--limit", "1000"], flags].concat()))
+    };
     let exact = evaluate(&["--exact"]);
     let sampled = evaluate(&["--samples", "2000"]);
     assert!(number(&exact, "log_z2") < 0.0 && exact["nll_is_bound"] == false);
     // Of the law behind the set: above its entropy, and near the test rows.
     let (entropy, cross) = (number(&exact, "entropy"), number(&exact, "cross_entropy"));
-    assert!((entropy - 2.428).abs() < 1e-3 && cross > entropy && (cross - number(&exact, "nll")).abs() < 0.1);
+    assert!((entropy - 2.428).abs() < 1e-3 && cross > entropy && (cross - number(&exact, "nll")).abs() < 0.2);
     // p* and p by sampling agree with enumeration.
     let errors = ["se_mc", "bias_mc", "log_z2_se", "log_z2_bias"].map(|key| number(&sampled, key));
     let error = errors.iter().sum::<f64>();
@@ -63,13 +65,14 @@ fn a_machine_is_trained_and_scored_by_both_readings() {
     assert_eq!((&directed["ess"], &directed["log_z2"]), (&sampled["ess_p"], &Value::Null));
     // And the other way about.
     train(folder, "sbn", &[]);
-    let read = json(&succeed(folder, &["evaluate", "sbn", "--exact", "--as", "bihm", "--json"]));
-    let own = json(&succeed(folder, &["evaluate", "sbn", "--exact", "--json"]));
+    let read =
+        json(&succeed(folder, &["evaluate", "sbn", "--exact", "--as", "bihm", "--json", "--limit", "1000"]));
+    let own = json(&succeed(folder, &["evaluate", "sbn", "--exact", "--json", "--limit", "1000"]));
     assert_eq!(read["nll_p"], own["nll"]);
     assert!(number(&read, "log_z2") < 0.0);
 
     // In words, and row by row.
-    let words = succeed(folder, &["evaluate", "run", "--per-example", "rows.npy"]);
+    let words = succeed(folder, &["evaluate", "run", "--per-example", "rows.npy", "--limit", "1000"]);
     for part in ["NLL of p*", "NLL of p ", "2 log Z", "exp(2 s)", "ESS"] {
         assert!(words.contains(part), "`{part}` is not in:\n{words}");
     }
@@ -110,15 +113,18 @@ fn chains_stop_and_go_on_and_fill_in_what_is_hidden() {
     sample("part.npy", &["--sweeps", "2", "--keep-chains", "c.safetensors"]);
     let rest = sample("rest.npy", &["--sweeps", "6", "--keep-chains", "c.safetensors"]);
     assert!(rest == whole, "chains that were stopped go on as if they had not been");
-    let other: [&[&str]; 3] =
-        [&["--sampler", "one-shot"], &["--sampler", "ancestral"], &["--sweeps", "6", "--mean"]];
-    assert!(other.iter().all(|flags| sample("other.npy", flags) != whole));
+    assert!(sample("mean.npy", &["--sweeps", "6", "--mean"]) != whole);
+    let others: [&[&str]; 2] = [&["--sampler", "one-shot", "--oversample", "4"], &["--sampler", "ancestral"]];
+    for flags in others {
+        succeed(folder, &[&["sample", "run", "--n", "7", "--out", "other.npy"], flags].concat());
+        assert!(fs::read(folder.join("other.npy")).unwrap() != whole, "{flags:?}");
+    }
 
     succeed(folder, &["inpaint", "run", "--n", "4", "--sweeps", "9", "--mask", "right", "--frames", "3"]);
     let png = fs::read(folder.join("run/samples/inpaint.png")).unwrap();
     let info = png::Decoder::new(std::io::Cursor::new(&png)).read_info().unwrap().info().size();
-    // Four rows of the original, what is left of it, and three states; 3 x 3 pixels enlarged to 27 x 27.
-    assert_eq!(info, (2 + 5 * 29, 2 + 4 * 29));
+    // Four rows of the original, what is left of it, the start and three states; 3 x 3 pixels enlarged to 27 x 27.
+    assert_eq!(info, (2 + 6 * 29, 2 + 4 * 29));
     assert!(fs::read(folder.join("run/samples/inpaint.gif")).unwrap().starts_with(b"GIF89a"));
     // The strip's own first column of the original as a mask is of the wrong size.
     succeed(folder, &["inpaint", "run", "--n", "2", "--sweeps", "2", "--out", "two.gif", "--bits"]);
@@ -132,8 +138,28 @@ fn chains_stop_and_go_on_and_fill_in_what_is_hidden() {
         .unwrap();
     refuse(folder, &with(&["broken.safetensors"]), &["broken.safetensors", "not a file of chains"]);
     refuse(folder, &with(&["there/c.safetensors"]), &["--keep-chains", "there is not a folder"]);
-    refuse(folder, &["inpaint", "run", "--mask", "run/samples/inpaint.png"], &["147 x 118 pixels", "3 x 3"]);
+    refuse(folder, &["inpaint", "run", "--mask", "run/samples/inpaint.png"], &["176 x 118 pixels", "3 x 3"]);
     refuse(folder, &["inpaint", "run", "--mask", "topp"], &["did you mean `top`?"]);
+    refuse(folder, &["inpaint", "run", "--frames", "1000000000"], &["--frames 1000000000", "from 1 to 100"]);
+    refuse(
+        folder,
+        &["inpaint", "run", "--inner", "1000000000"],
+        &["--inner 1000000000", "not be above 65536"],
+    );
+    // Other weights under the same path are other chains.
+    let longer = ["train", "--resume", "--out", "run", "--epochs", "4", "--quiet"];
+    succeed(folder, &longer);
+    refuse(folder, &with(&["c.safetensors", "--sweeps", "8"]), &["c.safetensors", "weights ="]);
+    refuse(
+        folder,
+        &["sample", "run", "--n", "2", "--out", "there/x.png"],
+        &["--out", "there is not a folder"],
+    );
+    refuse(
+        folder,
+        &["sample", "run", "--sampler", "one-shot", "--sweeps", "3"],
+        &["--sweeps", "--sampler gibbs"],
+    );
     refuse(folder, &["inpaint", "run", "--out", "x.jpg"], &["x.jpg", ".png or .gif"]);
     refuse(folder, &["sample", "run", "--proposals", "1"], &["--proposals", "at least 2"]);
     refuse(folder, &["sample", "run", "--out", "x.jpg"], &["x.jpg", ".png or .npy"]);
@@ -152,6 +178,14 @@ fn what_is_not_bidirectional_is_refused_by_name() {
     refuse(folder, &["evaluate", "sbn", "--as", "nade"], &["--as nade", "sbn"]);
     refuse(folder, &["evaluate", "sbn", "--as", "bimh"], &["did you mean `bihm`?"]);
     refuse(folder, &["evaluate", "sbn", "--as", "bihm", "--z-error", "0"], &["--z-error 0"]);
+    refuse(
+        folder,
+        &["evaluate", "sbn", "--as", "bihm", "--z-samples", "1"],
+        &["--z-samples 1", "at least 2000"],
+    );
+    refuse(folder, &["evaluate", "sbn", "--z-error", "0.1"], &["read as sbn", "--as bihm"]);
+    refuse(folder, &["evaluate", "sbn", "--as", "bihm", "--exact", "--z-error", "0.1"], &["enumeration"]);
+    refuse(folder, &["sample", "sbn", "--sweeps", "3"], &["--sweeps", "ancestral"]);
     refuse(folder, &["train", "--model", "bihm", "--layers", ""], &["model.layers = []", "latents"]);
     refuse(folder, &["train", "--model", "bihm", "--samples", "1"], &["control_variate with samples = 1"]);
     refuse(folder, &["train", "--model", "bihm", "--set", "strategy.phi=sleep"], &["strategy.phi", "bihm"]);
@@ -161,6 +195,8 @@ fn what_is_not_bidirectional_is_refused_by_name() {
     train(folder, "mixed", &mixed);
     succeed(folder, &["sample", "mixed", "--n", "2", "--sweeps", "1", "--oversample", "2"]);
     refuse(folder, &["inpaint", "mixed", "--n", "2"], &["autoregressive", "sbn or dsbn"]);
+    succeed(folder, &["evaluate", "mixed", "--as", "nade", "--limit", "20"]);
+    refuse(folder, &["evaluate", "mixed", "--as", "sbn"], &["--as sbn", "nade for the directed model"]);
     // Another strategy for the machine, and its strategy for another model.
     train(folder, "rws", &["--model", "bihm", "--strategy", "rws"]);
     train(folder, "by-bihm", &["--strategy", "bihm"]);

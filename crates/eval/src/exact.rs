@@ -101,10 +101,13 @@ impl ExactLikelihood {
     /// `2 log Z = log Σ_x p̃*(x)` of the model as a bidirectional machine over all states of its units.
     ///
     /// # Errors
-    /// If there are more than 2^32 of them.
+    /// If there are more than 2^32 of them, or more than 2^24 latent states.
     pub fn log_z2<M: Enumerable>(&self, model: &M) -> Result<f64, ExactError> {
         let (observed, bits) = (model.observed(), model.latent_bits());
-        if observed + bits > MAX_JOINT_BITS || bits > MAX_LATENT_BITS {
+        if bits > MAX_LATENT_BITS {
+            return Err(ExactError::Latents { bits });
+        }
+        if observed + bits > MAX_JOINT_BITS {
             return Err(ExactError::Joint { observed, bits });
         }
         let (n_rows, n_states) = (1u64 << observed, 1u64 << bits);

@@ -21,5 +21,5 @@ pub mod summary;
 pub use allocation::Within;
 pub use exact::{ExactError, ExactLikelihood, MAX_JOINT_BITS, MAX_LATENT_BITS};
 pub use importance::{ImportanceSampling, Reading, RowEstimate, RowWeights, ZeroWeight};
-pub use partition::{LogPartition, PartitionFunction};
+pub use partition::{FEWEST_DRAWS, LogPartition, PartitionFunction};
 pub use summary::{NllSummary, summarise};

@@ -25,7 +25,7 @@ use crate::streaming::WeightSums;
 pub struct PartitionFunction {
     /// The standard error that is asked for, nats.
     pub error: f64,
-    /// Bound on the number of draws.
+    /// Bound on the number of draws, [`FEWEST_DRAWS`] or more.
     pub most: u64,
 }
 
@@ -34,8 +34,8 @@ pub struct PartitionFunction {
 pub struct LogPartition {
     /// 2 log Z in nats, at most 0 but for its error.
     pub log_z2: f64,
-    /// Its standard error by the formula, `√((Z⁻⁴ - 1) / N)`; 0 where it was enumerated.
-    pub se: f64,
+    /// Its standard error by the formula, `√((Z⁻⁴ - 1) / N)` at the estimated Z; 0 where it was enumerated.
+    pub se_formula: f64,
     /// Its standard error by the spread of the means of batches of a thousand draws.
     pub se_batches: f64,
     /// The mean of exp(2 s), which is 1 in expectation.
@@ -47,23 +47,33 @@ pub struct LogPartition {
 impl LogPartition {
     /// A value that is known.
     pub fn exact(log_z2: f64) -> Self {
-        LogPartition { log_z2, se: 0.0, se_batches: 0.0, check: 1.0, samples: 0 }
+        LogPartition { log_z2, se_formula: 0.0, se_batches: 0.0, check: 1.0, samples: 0 }
     }
 
-    /// Whether the draws say what 2 log Z is: where its error is beyond half a nat, it is anywhere below.
+    /// The larger of the two accounts of the standard error.
+    ///
+    /// The formula rests on the estimate itself, which a single large draw may have put too high; then the
+    /// batches disagree.
+    pub fn se(&self) -> f64 {
+        self.se_formula.max(self.se_batches)
+    }
+
+    /// Whether the draws say what 2 log Z is: where its error is beyond half a nat, they do not.
     ///
     /// That is so of machines whose halves hardly overlap. `log p̃*(x)` remains as a bound on `log p*(x)`,
     /// for Z is at most 1.
     pub fn is_known(&self) -> bool {
-        self.se <= 0.5
+        self.log_z2.is_finite() && self.se() <= 0.5
     }
 
     /// How much 2 log Z is expected to be too low.
     pub fn bias(&self) -> f64 {
-        0.5 * self.se * self.se
+        0.5 * self.se().powi(2)
     }
 }
 
+/// Fewer draws have no spread of batches.
+pub const FEWEST_DRAWS: u64 = 2 * BATCH;
 /// Draws of a batch, whose mean is one of those that the spread is taken of.
 const BATCH: u64 = 1000;
 /// Batches before the first look at the error.
@@ -75,7 +85,7 @@ impl PartitionFunction {
     /// `on_draws` hears how many draws were made, and how many are planned.
     ///
     /// # Panics
-    /// If the error is not positive.
+    /// If the error is not positive, or there are too few draws.
     pub fn estimate<M: LatentVariableModel>(
         &self,
         model: &M,
@@ -83,9 +93,10 @@ impl PartitionFunction {
         mut on_draws: impl FnMut(u64, u64),
     ) -> LogPartition {
         assert!(self.error > 0.0, "the error of draws is never 0");
+        assert!(self.most >= FEWEST_DRAWS, "{} draws have no spread of batches", self.most);
         let mut batches: Vec<f64> = Vec::new();
         let (mut all, mut squares) = (WeightSums::default(), WeightSums::default());
-        let most = (self.most / BATCH).max(2);
+        let most = self.most / BATCH;
         let mut planned = FIRST_BATCHES.min(most);
         while (batches.len() as u64) < planned {
             let mut batch = WeightSums::default();
@@ -106,7 +117,7 @@ impl PartitionFunction {
         let relative = batches.iter().map(|batch| ((batch - all.log_mean()).exp() - 1.0).powi(2));
         LogPartition {
             log_z2: all.log_mean(),
-            se: (variance(all.log_mean()) / all.n() as f64).sqrt(),
+            se_formula: (variance(all.log_mean()) / all.n() as f64).sqrt(),
             se_batches: (relative.sum::<f64>() / (n - 1.0) / n).sqrt(),
             check: squares.log_mean().exp(),
             samples: all.n(),

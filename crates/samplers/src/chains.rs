@@ -1,6 +1,9 @@
 //! Chains that run side by side.
 
+use std::ops::Range;
+
 use burn::tensor::{Int, Tensor, TensorData};
+use helmholtz_core::{Draws, Key};
 
 /// The states of n chains: the observed units and each layer of latents, one chain a row.
 #[derive(Clone, Debug)]
@@ -29,6 +32,31 @@ impl Chains {
     pub fn h(&self) -> &[Tensor<2>] {
         &self.layers[1..]
     }
+
+    /// The chains in `range`.
+    pub(crate) fn part(&self, range: Range<usize>) -> Self {
+        Chains { layers: self.layers.iter().map(|layer| layer.clone().slice(range.clone())).collect() }
+    }
+}
+
+/// Proposals in flight at a time: what bounds the memory, as far as one chain's own go.
+const AT_ONCE: usize = 10_000;
+
+/// `n` chains with `proposals` each, in blocks small enough for memory.
+pub(crate) fn blocks(n: usize, proposals: usize) -> impl Iterator<Item = Range<usize>> {
+    let block = (AT_ONCE / proposals).max(1);
+    (0..n).step_by(block).map(move |first| first..(first + block).min(n))
+}
+
+/// The cells of `k` draws for each of the chains in `range`.
+pub(crate) fn draws(key: Key, range: &Range<usize>, k: usize) -> Draws {
+    Draws::of_rows(key, range.clone().map(|chain| chain as u64).collect::<Vec<_>>(), k)
+}
+
+/// Of `k` rows for each chain side by side the chosen one: `[n k, d]` to `[n, d]`.
+pub(crate) fn pick(rows: Tensor<2>, k: usize, chosen: &[usize]) -> Tensor<2> {
+    let places: Vec<usize> = chosen.iter().enumerate().map(|(chain, place)| chain * k + place).collect();
+    select(rows, &places)
 }
 
 /// The rows of a matrix at the given places.

@@ -19,11 +19,11 @@ pub struct NoWeight {
 }
 
 /// For each row of `[n, proposals]` log weights the place of one, chosen with a probability in proportion to
-/// its weight, under the row's own cell of `key`.
-pub(crate) fn choose(log_weights: Tensor<2>, key: Key) -> Result<Vec<usize>, NoWeight> {
+/// its weight, under the cell of `key` of the row's own number, counted from `first`.
+pub(crate) fn choose(log_weights: Tensor<2>, first: usize, key: Key) -> Result<Vec<usize>, NoWeight> {
     let [n, proposals] = log_weights.dims();
     let values = log_weights.into_data_as::<f64>().try_to_vec::<f64>().expect("converted to f64 just now");
-    (0..n)
+    (first..first + n)
         .zip(values.chunks_exact(proposals))
         .map(|(chain, log_weights)| {
             let max = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -55,7 +55,7 @@ mod tests {
     fn chosen(log_weights: &[[f32; 3]], key: u64) -> Result<Vec<usize>, NoWeight> {
         let rows: Vec<f32> = log_weights.concat();
         let rows = Tensor::<1>::from_floats(rows.as_slice(), &Device::flex());
-        choose(rows.reshape([log_weights.len(), 3]), Key::new(key))
+        choose(rows.reshape([log_weights.len(), 3]), 0, Key::new(key))
     }
 
     #[test]

@@ -28,12 +28,15 @@
 //! # Reference
 //! Bornschein, Shabanian, Fischer, Bengio, "Bidirectional Helmholtz machines", ICML 2016, arXiv:1506.03877.
 
+use std::ops::Range;
+
 use burn::tensor::Tensor;
-use helmholtz_core::{Draws, Key, Layerwise, Role};
+use helmholtz_core::{Key, Layerwise, Role};
 use helmholtz_ops::log_weights::log_sum_exp;
+use helmholtz_ops::rows::repeat_rows;
 use thiserror::Error;
 
-use crate::chains::{Chains, select};
+use crate::chains::{Chains, blocks, draws, pick, select};
 use crate::choose::{NoWeight, choose};
 use crate::marginal::log_root_marginal;
 
@@ -63,6 +66,9 @@ pub enum GibbsError {
          the rest cannot be weighed; inpaint with a model whose lowest layer is sbn or dsbn"
     )]
     Autoregressive,
+    /// A model without latents.
+    #[error("without latents there is no recognition net, and nothing to sample layer by layer")]
+    NoLatents,
     /// No proposal has any weight.
     #[error(transparent)]
     NoWeight(#[from] NoWeight),
@@ -73,18 +79,27 @@ pub enum GibbsError {
 pub struct Known {
     /// 1 where a unit is known, 0 elsewhere: `[n, d_x]`, or `[1, d_x]` for all chains.
     pub mask: Tensor<2>,
-    /// The values, of which those of unknown units do not matter: `[n, d_x]`.
+    /// The values, of which those of unknown units do not matter: `[n, d_x]`, or `[1, d_x]` for all chains.
     pub values: Tensor<2>,
 }
 
 impl Known {
+    /// What is known of the chains in `range`.
+    fn part(&self, range: Range<usize>) -> Self {
+        let part = |t: &Tensor<2>| match t.dims() {
+            [1, _] => t.clone(),
+            _ => t.clone().slice(range.clone()),
+        };
+        Known { mask: part(&self.mask), values: part(&self.values) }
+    }
+
     /// `x` with the known values in place of its own.
     pub fn put_into(&self, x: Tensor<2>) -> Tensor<2> {
-        let ([n, d], [rows, _]) = (x.dims(), self.values.dims());
+        let [n, _] = x.dims();
         let repeat = |t: Tensor<2>| match t.dims() {
             [1, _] => t,
             // The rows of x are k proposals for each chain.
-            _ => t.unsqueeze_dim::<3>(1).repeat_dim(1, n / rows).reshape([n, d]),
+            [rows, _] => repeat_rows(t, n / rows),
         };
         let (mask, values) = (repeat(self.mask.clone()), repeat(self.values.clone()));
         x * (mask.clone().neg() + 1.0) + values * mask
@@ -108,8 +123,8 @@ impl Gibbs {
     /// One sweep over all layers. Give every sweep a key of its own: `key.child(t)` for the t-th.
     ///
     /// # Errors
-    /// If the settings make no sampler, units are known below an autoregressive layer, or a chain has
-    /// no proposal with any weight.
+    /// If the settings make no sampler, the model has no latents, units are known below an autoregressive
+    /// layer, or a chain has no proposal with any weight.
     pub fn sweep<M: Layerwise>(
         &self,
         model: &M,
@@ -118,6 +133,9 @@ impl Gibbs {
         key: Key,
     ) -> Result<Chains, GibbsError> {
         self.checked()?;
+        if chains.h().is_empty() {
+            return Err(GibbsError::NoLatents);
+        }
         let mut layers = chains.layers.clone();
         for parity in [1, 0] {
             let below = Chains { layers: layers.clone() };
@@ -142,13 +160,26 @@ impl Gibbs {
         l: usize,
         key: Key,
     ) -> Result<Tensor<2>, GibbsError> {
+        let parts = blocks(chains.n(), self.proposals)
+            .map(|range| self.latents_of(model, &chains.part(range.clone()), l, (range, key)));
+        Ok(Tensor::cat(parts.collect::<Result<_, _>>()?, 0))
+    }
+
+    /// Those of the chains with the numbers in `range`.
+    fn latents_of<M: Layerwise>(
+        &self,
+        model: &M,
+        chains: &Chains,
+        l: usize,
+        (range, key): (Range<usize>, Key),
+    ) -> Result<Tensor<2>, NoWeight> {
         let (n, key) = (chains.n(), key.child(Role::Layer).child(l));
         let (below, above) = (&chains.layers[l - 1], chains.layers.get(l + 1));
         let from_q = self.proposals / 2;
         let from_p = self.proposals - from_q;
         let share = |k: usize| (k as f64 / self.proposals as f64).ln();
-        let p = model.generate(l, above.cloned(), &Draws::new(key.child(Role::Sleep), n, from_p));
-        let q = model.recognise(l, below.clone(), &Draws::new(key.child(Role::Wake), n, from_q));
+        let p = model.generate(l, above.cloned(), &draws(key.child(Role::Sleep), &range, from_p));
+        let q = model.recognise(l, below.clone(), &draws(key.child(Role::Wake), &range, from_q));
         let weigh = |h: &Tensor<2>, k: usize| {
             let of_p = model.log_generative(l, h.clone(), above.cloned());
             let of_q = model.log_recognition(l, h.clone(), below.clone());
@@ -161,7 +192,7 @@ impl Gibbs {
             (root * 0.5 - log_sum_exp(mixture)).reshape([n, k])
         };
         let log_weights = Tensor::cat(vec![weigh(&p, from_p), weigh(&q, from_q)], 1);
-        let chosen = choose(log_weights, key.child(Role::Choice))?;
+        let chosen = choose(log_weights, range.start, key.child(Role::Choice))?;
         let place = |(chain, &place): (usize, &usize)| match place.checked_sub(from_p) {
             None => chain * from_p + place,
             Some(place) => n * from_p + chain * from_q + place,
@@ -184,19 +215,33 @@ impl Gibbs {
         if known.is_some() && !model.observed_are_independent() {
             return Err(GibbsError::Autoregressive);
         }
-        let (n, k, key) = (chains.n(), self.proposals, key.child(Role::Layer).child(0usize));
-        let h = chains.layers[1].clone();
-        let mut x = model.generate(0, Some(h.clone()), &Draws::new(key.child(Role::Sleep), n, k));
+        let parts = blocks(chains.n(), self.proposals).map(|range| {
+            let known = known.map(|known| known.part(range.clone()));
+            self.observed_of(model, chains.h()[0].clone().slice(range.clone()), known, (range, key))
+        });
+        Ok(Tensor::cat(parts.collect::<Result<_, _>>()?, 0))
+    }
+
+    /// Those of the chains with the numbers in `range`, given their lowest latents.
+    fn observed_of<M: Layerwise>(
+        &self,
+        model: &M,
+        h: Tensor<2>,
+        known: Option<Known>,
+        (range, key): (Range<usize>, Key),
+    ) -> Result<Tensor<2>, NoWeight> {
+        let (n, k, key) = (range.len(), self.proposals, key.child(Role::Layer).child(0usize));
+        let mut x = model.generate(0, Some(h.clone()), &draws(key.child(Role::Sleep), &range, k));
         if let Some(known) = known {
             x = known.put_into(x);
         }
         // Of known units p(x | h₁) is a constant of the chain, whether it is counted or not.
         let of_p = model.log_generative(0, x.clone(), Some(h.clone()));
         let of_q = model.log_recognition(1, h, x.clone());
-        let log_root = log_root_marginal(model, x.clone(), self.inner, key.child(Role::Wake));
+        let log_root =
+            log_root_marginal(model, x.clone(), self.inner, range.start * k, key.child(Role::Wake));
         let log_weights: Tensor<1> = log_root + (of_q - of_p) * 0.5;
-        let chosen = choose(log_weights.reshape([n, k]), key.child(Role::Choice))?;
-        let places: Vec<usize> = chosen.iter().enumerate().map(|(chain, place)| chain * k + place).collect();
-        Ok(select(x, &places))
+        let chosen = choose(log_weights.reshape([n, k]), range.start, key.child(Role::Choice))?;
+        Ok(pick(x, k, &chosen))
     }
 }

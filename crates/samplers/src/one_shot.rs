@@ -16,10 +16,12 @@
 //! Bornschein, Shabanian, Fischer, Bengio, "Bidirectional Helmholtz machines", ICML 2016, arXiv:1506.03877, and
 //! the `sample` of its code.
 
-use burn::tensor::Tensor;
-use helmholtz_core::{Draws, Key, Layerwise, Role};
+use std::ops::Range;
 
-use crate::chains::{Chains, select};
+use burn::tensor::Tensor;
+use helmholtz_core::{Key, Layerwise, Role};
+
+use crate::chains::{Chains, blocks, draws, pick};
 use crate::choose::{NoWeight, choose};
 use crate::marginal::log_root_marginal;
 
@@ -39,18 +41,28 @@ impl OneShot {
     /// If the draws of a sample have no weight.
     ///
     /// # Panics
-    /// If there are no draws or no inner samples.
+    /// If there are no samples, no draws or no inner samples.
     pub fn sample<M: Layerwise>(&self, model: &M, n: usize, key: Key) -> Result<Chains, NoWeight> {
         assert!(self.oversample > 0 && self.inner > 0, "{self:?}: at least one of each");
-        let (x, h) = model.dream(&Draws::new(key.child(Role::Sleep), n, self.oversample));
-        let log_root = log_root_marginal(model, x.clone(), self.inner, key.child(Role::Wake));
+        let mut layers: Vec<Vec<Tensor<2>>> = Vec::new();
+        for range in blocks(n, self.oversample) {
+            let found = self.block(model, range, key)?;
+            layers.resize_with(found.layers.len(), Vec::new);
+            layers.iter_mut().zip(found.layers).for_each(|(parts, part)| parts.push(part));
+        }
+        Ok(Chains { layers: layers.into_iter().map(|parts| Tensor::cat(parts, 0)).collect() })
+    }
+
+    /// The samples with the numbers in `range`.
+    fn block<M: Layerwise>(&self, model: &M, range: Range<usize>, key: Key) -> Result<Chains, NoWeight> {
+        let (n, k) = (range.len(), self.oversample);
+        let (x, h) = model.dream(&draws(key.child(Role::Sleep), &range, k));
+        let log_root =
+            log_root_marginal(model, x.clone(), self.inner, range.start * k, key.child(Role::Wake));
         let p = model.trace_joint(x.clone(), &h).log_prob;
         let q = model.trace_posterior(x.clone(), &h).log_prob;
         let log_weights: Tensor<1> = log_root + (q - p) * 0.5;
-        let chosen = choose(log_weights.reshape([n, self.oversample]), key.child(Role::Choice))?;
-        let places: Vec<usize> =
-            chosen.iter().enumerate().map(|(chain, place)| chain * self.oversample + place).collect();
-        let latents = h.into_iter().map(|h| select(h, &places)).collect();
-        Ok(Chains::new(select(x, &places), latents))
+        let chosen = choose(log_weights.reshape([n, k]), range.start, key.child(Role::Choice))?;
+        Ok(Chains::new(pick(x, k, &chosen), h.into_iter().map(|h| pick(h, k, &chosen)).collect()))
     }
 }

@@ -187,6 +187,8 @@ impl Seeds<'_> {
         let most = if split == "valid" { MOST_SAMPLES_TO_RANK } else { MOST_SAMPLES };
         let [first, most] = [SAMPLES, most].map(|k| k.to_string());
         let error = (SHARE * self.row.tolerance).to_string();
+        // Small beside that of the rows' samples, so that both together may stay within the share.
+        let of_z = (SHARE * self.row.tolerance / 4.0).to_string();
         let seed = seed.to_string();
         // Draws of its own for each seed: the errors of the seeds are independent.
         let mut flags = vec!["--split", split, "--seed", &seed];
@@ -197,7 +199,7 @@ impl Seeds<'_> {
         if self.row.is_bidirectional() {
             match self.tier {
                 Tier::Smoke => flags.extend(["--z-samples", "2000"]),
-                _ => flags.extend(["--z-error", &error]),
+                _ => flags.extend(["--z-error", &of_z]),
             }
         }
         if let Ok(text) = fs::read_to_string(&kept) {

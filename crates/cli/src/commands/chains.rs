@@ -15,7 +15,7 @@ use safetensors::{SafeTensors, serialize};
 use super::trained::Trained;
 use crate::args::ChainArgs;
 use crate::config::count;
-use crate::error::{OrUser, user};
+use crate::error::user;
 use crate::run_folder::write_whole;
 
 /// How chains run.
@@ -26,16 +26,32 @@ pub(crate) struct Settings {
     pub(crate) gibbs: Gibbs,
 }
 
+/// Draws for one step of one chain have to fit into memory together.
+const MOST_DRAWS: usize = 1 << 16;
+
+/// The value of a flag that counts draws, or what it is by default.
+pub(crate) fn draws(flag: &str, value: Option<i64>, default: usize) -> anyhow::Result<usize> {
+    let n = value.map_or(Ok(default), |value| count(flag, value))?;
+    match n {
+        0 => Err(user(format!("{flag} 0: must be at least 1"))),
+        1..=MOST_DRAWS => Ok(n),
+        _ => Err(user(format!("{flag} {n}: must not be above {MOST_DRAWS}"))),
+    }
+}
+
 impl ChainArgs {
     /// The settings, checked.
     ///
     /// # Errors
     /// If there are too few proposals or samples.
     pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
-        let gibbs =
-            Gibbs { proposals: count("--proposals", self.proposals)?, inner: count("--inner", self.inner)? };
+        let gibbs = Gibbs {
+            proposals: draws("--proposals", self.proposals, 20)?,
+            inner: draws("--inner", self.inner, 10)?,
+        };
         let gibbs = gibbs.checked().map_err(|error| user(format!("--proposals, --inner: {error}")))?;
-        Ok(Settings { sweeps: count("--sweeps", self.sweeps)? as u64, gibbs })
+        let sweeps = self.sweeps.map_or(Ok(50), |sweeps| count("--sweeps", sweeps))?;
+        Ok(Settings { sweeps: sweeps as u64, gibbs })
     }
 }
 
@@ -44,7 +60,8 @@ pub(crate) fn key(seed: u64) -> Key {
     Key::new(seed).child(Role::Sample)
 }
 
-/// Runs chains from `done` sweeps to as many as are asked for; `on_sweep` sees the chains after each.
+/// Runs chains from `done` sweeps to as many as are asked for; `on_sweep` sees their number and the chains after
+/// each.
 ///
 /// # Errors
 /// If units are known below an autoregressive layer, or a chain cannot go on.
@@ -54,7 +71,7 @@ pub(crate) fn run(
     known: Option<&Known>,
     settings: Settings,
     (done, key): (u64, Key),
-    mut on_sweep: impl FnMut(u64, &Chains),
+    mut on_sweep: impl FnMut(u64, &Chains) -> anyhow::Result<()>,
 ) -> anyhow::Result<Chains> {
     let bar = ProgressBar::new(settings.sweeps).with_position(done);
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} sweeps, {eta} left")?);
@@ -63,7 +80,7 @@ pub(crate) fn run(
             Err(error @ GibbsError::Autoregressive) => return Err(user(error)),
             swept => swept?,
         };
-        on_sweep(sweep + 1, &chains);
+        on_sweep(sweep + 1, &chains)?;
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -154,18 +171,5 @@ impl Kept<'_> {
         metadata.insert(SWEEPS.to_owned(), sweeps.to_string());
         let bytes = serialize(views, Some(metadata))?;
         write_whole(self.path, |file| file.write_all(&bytes))
-    }
-}
-
-/// Refuses a folder that is not there before the work is done.
-///
-/// # Errors
-/// If the parent of the path is no folder.
-pub(crate) fn check_folder(flag: &str, path: &Path) -> anyhow::Result<()> {
-    match path.parent() {
-        Some(folder) if !(folder.as_os_str().is_empty() || folder.is_dir()) => {
-            Err(format!("{flag}: {} is not a folder", folder.display())).or_user()
-        }
-        _ => Ok(()),
     }
 }

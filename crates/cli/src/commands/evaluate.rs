@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use helmholtz_datasets::{DataSet, SplitName};
-use helmholtz_eval::{ImportanceSampling, PartitionFunction, Reading, Within};
+use helmholtz_eval::{FEWEST_DRAWS, ImportanceSampling, PartitionFunction, Reading, Within};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -13,9 +13,13 @@ use crate::args::EvaluateArgs;
 use crate::config::count;
 use crate::error::{OrUser, known, say, user};
 use crate::npy;
-use crate::run_folder::write_whole;
+use crate::run_folder::{check_folder, write_whole};
 
 const METHODS: [&str; 2] = ["is", "exact"];
+/// Error of 2 log Z that is asked for unless told otherwise, nats.
+const Z_ERROR: f64 = 0.01;
+/// Bound on the draws for it unless told otherwise.
+const Z_SAMPLES: usize = 1_000_000;
 
 /// What the flags ask for, once they are checked.
 struct Asked {
@@ -47,6 +51,17 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         }
         method => method,
     };
+    if args.z_error.or(args.z_samples.map(|n| n as f64)).is_some() {
+        if method == "exact" {
+            return Err(user("--z-error, --z-samples: enumeration takes no draws for Z; leave them out"));
+        }
+        if reading == Reading::Directed {
+            return Err(user(format!(
+                "--z-error, --z-samples: the model is read as {}, which has no Z; leave them out, or add --as bihm",
+                trained.config.model.kind
+            )));
+        }
+    }
     let rows = chosen_rows(&trained.data, asked.split, asked.limit);
     let started = std::time::Instant::now();
     let scores = match method {
@@ -77,29 +92,26 @@ fn asked(args: &EvaluateArgs) -> anyhow::Result<Asked> {
     let chunk = count("--batch-rows", args.batch_rows)?;
     let limit = args.limit.map(|n| count("--limit", n)).transpose()?;
     let within = within(args, samples)?;
-    let most = count("--z-samples", args.z_samples)?;
-    for (flag, value) in [
-        ("--samples", samples),
-        ("--batch-rows", chunk),
-        ("--limit", limit.unwrap_or(1)),
-        ("--z-samples", most),
-    ] {
+    let most = args.z_samples.map_or(Ok(Z_SAMPLES), |n| count("--z-samples", n))?;
+    for (flag, value) in [("--samples", samples), ("--batch-rows", chunk), ("--limit", limit.unwrap_or(1))] {
         if value == 0 {
             return Err(user(format!("{flag} 0: must be at least 1")));
         }
     }
-    positive("--z-error", args.z_error)?;
-    if let Some(folder) = args.per_example.as_ref().and_then(|path| path.parent())
-        && !(folder.as_os_str().is_empty() || folder.is_dir())
-    {
-        return Err(user(format!("--per-example: {} is not a folder", folder.display())));
+    if (most as u64) < FEWEST_DRAWS {
+        return Err(user(format!("--z-samples {most}: must be at least {FEWEST_DRAWS}")));
+    }
+    let z_error = args.z_error.unwrap_or(Z_ERROR);
+    positive("--z-error", z_error)?;
+    if let Some(path) = &args.per_example {
+        check_folder("--per-example", path)?;
     }
     Ok(Asked {
         split,
         evaluator: ImportanceSampling { reading: Reading::Directed, samples, chunk },
         limit,
         within,
-        partition: PartitionFunction { error: args.z_error, most: most as u64 },
+        partition: PartitionFunction { error: z_error, most: most as u64 },
     })
 }
 
@@ -144,7 +156,7 @@ fn sampled(trained: &Trained, rows: &[usize], asked: &Asked, args: &EvaluateArgs
         Reading::Bidirectional => {
             let bar = bar("draws for Z planned so far", quiet)?;
             let show = |done, planned| show(&bar, done, planned);
-            Some(partition(model, &asked.partition, args.seed, show))
+            Some(partition(model, &asked.partition, (args.seed, " (--z-error, --z-samples)"), show))
         }
     };
     Ok(Scores::of_weights(&weights, log_z2))
@@ -178,13 +190,18 @@ fn to_json(data: &DataSet, split: SplitName, method: &str, scores: &Scores) -> s
     if let Some(Bidirectional { p, log_z2: z }) = &scores.bidirectional {
         json["nll_p"] = json!(p.nll);
         json["ess_p"] = json!(p.ess);
-        json["nll_is_bound"] = json!(z.is_none());
-        json["log_z2"] = json!(z.map(|z| z.log_z2));
-        json["log_z2_se"] = json!(z.map(|z| z.se));
-        json["log_z2_se_batches"] = json!(z.map(|z| z.se_batches));
-        json["log_z2_bias"] = json!(z.map(|z| z.bias()));
-        json["log_z2_check"] = json!(z.map(|z| z.check));
-        json["log_z2_n"] = json!(z.map(|z| z.samples));
+        json["nll_is_bound"] = json!(!z.is_known());
+        json["log_z2"] = json!(z.is_known().then_some(z.log_z2));
+        for (key, value) in [
+            ("log_z2_se", z.se()),
+            ("log_z2_se_formula", z.se_formula),
+            ("log_z2_se_batches", z.se_batches),
+            ("log_z2_bias", z.bias()),
+            ("log_z2_check", z.check),
+        ] {
+            json[key] = json!(value);
+        }
+        json["log_z2_n"] = json!(z.samples);
     }
     json
 }
@@ -194,12 +211,12 @@ fn print(data: &DataSet, split: SplitName, method: &str, scores: &Scores, second
     say!("{} {split}: {} rows, {seconds:.1} s", data.protocol(), s.n);
     let of = match &scores.bidirectional {
         None => "",
-        Some(Bidirectional { log_z2: Some(_), .. }) => " of p*",
-        Some(Bidirectional { log_z2: None, .. }) => " of p* <=",
+        Some(found) if found.log_z2.is_known() => " of p*",
+        Some(_) => " of p* <=",
     };
     say!("  NLL{of:<10}{:.3} nats, 95 % over rows [{:.3}, {:.3}]", s.nll, s.ci95[0], s.ci95[1]);
     if method == "exact" {
-        if let Some(Bidirectional { p, log_z2: Some(z) }) = &scores.bidirectional {
+        if let Some(Bidirectional { p, log_z2: z }) = &scores.bidirectional {
             say!("  NLL of p     {:.3} nats", p.nll);
             say!("  2 log Z      {:.4} nats", z.log_z2);
         }
@@ -219,7 +236,7 @@ fn print(data: &DataSet, split: SplitName, method: &str, scores: &Scores, second
     };
     say!("  K = {k}: adds ±{:.4}, and is about {:.4} too high{unknown}", s.se_mc, s.bias_mc);
     say!("  ESS          {:.2} % of K; largest weight {:.3} on average", 100.0 * s.ess, s.max_weight);
-    if let Some(Bidirectional { p, log_z2 }) = &scores.bidirectional {
+    if let Some(Bidirectional { p, log_z2: z }) = &scores.bidirectional {
         say!(
             "  NLL of p     {:.3} nats; K adds ±{:.4}, about {:.4} too high; ESS {:.2} % of K",
             p.nll,
@@ -227,23 +244,22 @@ fn print(data: &DataSet, split: SplitName, method: &str, scores: &Scores, second
             p.bias_mc,
             100.0 * p.ess
         );
-        match log_z2 {
-            None => say!("  2 log Z      not known: the NLL of p* is given by its upper bound, with Z = 1"),
-            Some(z) => {
-                say!(
-                    "  2 log Z      {:.4} nats ±{:.4} (by batches ±{:.4}), about {:.4} too low, and the NLL of p* with it",
-                    z.log_z2,
-                    z.se,
-                    z.se_batches,
-                    z.bias()
-                );
-                say!(
-                    "  draws        {}; their mean of exp(2 s) is {:.3}, exactly 1 in expectation",
-                    z.samples,
-                    z.check
-                );
-            }
+        if z.is_known() {
+            say!(
+                "  2 log Z      {:.4} nats ±{:.4} (±{:.4} by batches), about {:.4} too low, and the NLL of p* with it",
+                z.log_z2,
+                z.se_formula,
+                z.se_batches,
+                z.bias()
+            );
+        } else {
+            say!("  2 log Z      not known: the NLL of p* is given by its upper bound, with Z = 1");
         }
+        say!(
+            "  draws        {}; their mean of exp(2 s) is {:.3}, exactly 1 in expectation",
+            z.samples,
+            z.check
+        );
     }
     say!("  pairs        {:.0} (row, sample) a second", s.n as f64 * s.k_mean / seconds);
 }

@@ -19,7 +19,7 @@ use crate::args::InpaintArgs;
 use crate::config::count;
 use crate::error::{OrUser, known, say, user};
 use crate::picture;
-use crate::run_folder::write_whole;
+use crate::run_folder::{check_folder, write_whole};
 
 const SIDES: [&str; 4] = ["top", "bottom", "left", "right"];
 
@@ -36,10 +36,11 @@ struct Out {
 pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
     let split: SplitName = args.split.parse().or_user()?;
     let (n, frames) = (count("--n", args.n)?, count("--frames", args.frames)?);
-    for (flag, value) in [("--n", n), ("--frames", frames)] {
-        if value == 0 {
-            return Err(user(format!("{flag} 0: must be at least 1")));
-        }
+    if n == 0 {
+        return Err(user("--n 0: must be at least 1"));
+    }
+    if !(1..=MOST_COLUMNS).contains(&frames) {
+        return Err(user(format!("--frames {frames}: must be from 1 to {MOST_COLUMNS}")));
     }
     let settings = args.chain.settings()?;
     let trained = Trained::load(&args.model)?;
@@ -53,7 +54,13 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
     let out = out(args, &trained)?;
     let shape = trained.data.shape;
     let hidden = hidden(&args.mask, shape)?;
+    if !hidden.contains(&true) {
+        return Err(user(format!("--mask {}: hides nothing, so there is nothing to fill in", args.mask)));
+    }
     let rows = chosen_rows(&trained.data, split, Some(n));
+    if out.animation.is_some() {
+        picture::check_animation(shape, rows.len()).or_user()?;
+    }
     let original = trained.data.fixed(split).select(&rows).tensor(&trained.device);
     let known =
         Known { mask: as_row(hidden.iter().map(|hidden| !hidden), &trained), values: original.clone() };
@@ -61,34 +68,40 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
     // Hidden pixels begin as noise with the means of the training split, and latents as q has them.
     let x = known.put_into(noise(&trained, rows.len(), key.child(Role::Data)));
     let h = trained.model.propose(x.clone(), &Draws::new(key.child(Role::Wake), rows.len(), 1), 0.0).latents;
-    let start = Chains::new(x.clone(), h);
+    let start = Chains::new(x, h);
 
+    let given = sample::read(original)?;
+    // Known pixels are shown as they are.
+    let with_given = |pixels: &dyn Fn(usize) -> f32| -> Vec<f32> {
+        given
+            .iter()
+            .zip(hidden.iter().cycle())
+            .enumerate()
+            .map(|(i, (&g, &h))| if h { pixels(i) } else { g })
+            .collect()
+    };
     let show = |chains: &Chains| -> anyhow::Result<Vec<f32>> {
         let pixels = sample::shown(&trained.model, chains, !args.bits)?;
-        let given = sample::shown(&trained.model, &Chains::new(original.clone(), Vec::new()), false)?;
-        // Known pixels are shown as they are.
-        let hidden = hidden.iter().cycle();
-        Ok(pixels
-            .iter()
-            .zip(given)
-            .zip(hidden)
-            .map(|((&p, g), &hidden)| if hidden { p } else { g })
-            .collect())
+        Ok(with_given(&|i| pixels[i]))
     };
-    let given = sample::shown(&trained.model, &Chains::new(original.clone(), Vec::new()), false)?;
-    let grey = |hidden: &bool, value: &f32| if *hidden { 0.5 } else { *value };
-    let masked: Vec<f32> = given.iter().zip(hidden.iter().cycle()).map(|(value, h)| grey(h, value)).collect();
-    let mut shots: Vec<Vec<f32>> = vec![masked.clone(), show(&start)?];
-    let mut failed = None;
-    chains::run(&trained, start, Some(&known), settings, (0, key), |_, chains| match show(chains) {
-        Ok(shot) => shots.push(shot),
-        Err(error) => failed = Some(error),
+    let in_strip = places(settings.sweeps, frames);
+    let in_animation = places(settings.sweeps, MOST_FRAMES);
+    let masked = with_given(&|_| 0.5);
+    let first = show(&start)?;
+    let mut columns = vec![given.clone(), masked.clone(), first.clone()];
+    let mut shots = vec![masked, first];
+    chains::run(&trained, start, Some(&known), settings, (0, key), |sweep, chains| {
+        let (column, shot) = (in_strip.contains(&sweep), in_animation.contains(&sweep));
+        if column || shot {
+            let shown = show(chains)?;
+            if column {
+                columns.push(shown.clone());
+            }
+            shots.extend(shot.then_some(shown));
+        }
+        Ok(())
     })?;
-    if let Some(error) = failed {
-        return Err(error);
-    }
     if let Some(path) = &out.strip {
-        let columns = strip(&given, &shots, frames);
         let pixels = by_row(&columns, shape);
         write_whole(path, |file| {
             picture::write_strip(file, shape, &pixels, columns.len()).map_err(std::io::Error::other)
@@ -104,6 +117,11 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// States of the chains that a strip may show.
+const MOST_COLUMNS: usize = 100;
+/// States of the chains that an animation shows at most.
+const MOST_FRAMES: usize = 150;
+
 fn out(args: &InpaintArgs, trained: &Trained) -> anyhow::Result<Out> {
     let Some(path) = &args.out else {
         let folder = trained.folder.as_ref().map_or_else(PathBuf::new, |folder| folder.join("samples"));
@@ -112,7 +130,7 @@ fn out(args: &InpaintArgs, trained: &Trained) -> anyhow::Result<Out> {
             animation: Some(folder.join("inpaint.gif")),
         });
     };
-    chains::check_folder("--out", path)?;
+    check_folder("--out", path)?;
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("png") => Ok(Out { strip: Some(path.clone()), animation: None }),
         Some("gif") => Ok(Out { strip: None, animation: Some(path.clone()) }),
@@ -177,22 +195,17 @@ fn noise(trained: &Trained, n: usize, key: helmholtz_core::Key) -> Tensor<2> {
     Tensor::from_data(TensorData::new(bits, [n, mean.len()]), (&trained.device, DType::F32))
 }
 
-/// Columns of the strip: the originals, what is left of them, and up to `frames` states of the chains, the later
-/// the farther apart.
-fn strip<'a>(given: &'a Vec<f32>, shots: &'a [Vec<f32>], frames: usize) -> Vec<&'a Vec<f32>> {
-    let last = shots.len() - 1;
-    let mut places: Vec<usize> = (0..frames)
-        .map(|i| {
-            let share = if frames == 1 { 1.0 } else { i as f64 / (frames - 1) as f64 };
-            1 + (share * share * (last - 1) as f64).round() as usize
-        })
-        .collect();
+/// Up to `n` numbers of sweeps to show, the last among them, the later the farther apart; the start, which is
+/// shown besides, is not counted.
+fn places(sweeps: u64, n: usize) -> Vec<u64> {
+    let place = |i: usize| ((i as f64 / n as f64).powi(2) * sweeps as f64).round() as u64;
+    let mut places: Vec<u64> = (1..=n).map(place).filter(|&sweep| sweep > 0).collect();
     places.dedup();
-    [given, &shots[0]].into_iter().chain(places.into_iter().map(|place| &shots[place])).collect()
+    places
 }
 
 /// Columns of pictures as rows of them.
-fn by_row(columns: &[&Vec<f32>], shape: ImageShape) -> Vec<f32> {
+fn by_row(columns: &[Vec<f32>], shape: ImageShape) -> Vec<f32> {
     let d = shape.height * shape.width;
     let n = columns[0].len() / d;
     (0..n)
@@ -216,15 +229,17 @@ mod tests {
     }
 
     #[test]
-    fn a_strip_ends_with_the_last_state() {
-        let shots: Vec<Vec<f32>> = (0..52).map(|i| vec![i as f32]).collect();
-        let given = vec![-1.0];
-        let columns: Vec<f32> = strip(&given, &shots, 5).iter().map(|column| column[0]).collect();
-        assert_eq!(columns, [-1.0, 0.0, 1.0, 4.0, 14.0, 29.0, 51.0]);
-        assert_eq!(strip(&given, &shots[..2], 12).len(), 3);
-        assert_eq!(
-            by_row(&[&vec![1.0, 2.0], &vec![3.0, 4.0]], ImageShape { height: 1, width: 1 }),
-            [1.0, 3.0, 2.0, 4.0]
-        );
+    fn the_states_shown_end_with_the_last_and_lie_farther_apart_towards_it() {
+        assert_eq!(places(50, 5), [2, 8, 18, 32, 50]);
+        assert_eq!(places(3, 12), [1, 2, 3]);
+        assert!(places(0, 12).is_empty());
+        let many = places(100_000, MOST_FRAMES);
+        assert_eq!((many.len(), many.last()), (MOST_FRAMES, Some(&100_000)));
+    }
+
+    #[test]
+    fn columns_become_rows() {
+        let shape = ImageShape { height: 1, width: 1 };
+        assert_eq!(by_row(&[vec![1.0, 2.0], vec![3.0, 4.0]], shape), [1.0, 3.0, 2.0, 4.0]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
 use helmholtz_core::{Draws, LatentVariableModel};
@@ -10,12 +11,12 @@ use helmholtz_directed::HelmholtzMachine;
 use helmholtz_eval::Reading;
 use helmholtz_samplers::{Chains, OneShot};
 
-use super::chains::{self, Kept};
+use super::chains::{self, Kept, Settings};
 use super::trained::Trained;
 use crate::args::SampleArgs;
 use crate::config::count;
 use crate::error::{known, say, user};
-use crate::run_folder::write_whole;
+use crate::run_folder::{check_folder, write_whole};
 use crate::{npy, picture};
 
 const SAMPLERS: [&str; 3] = ["ancestral", "one-shot", "gibbs"];
@@ -29,37 +30,17 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     if n == 0 {
         return Err(user("--n 0: ask for at least one sample"));
     }
-    let one_shot = OneShot {
-        oversample: count("--oversample", args.oversample)?,
-        inner: count("--inner", args.chain.inner)?,
-    };
-    if one_shot.oversample == 0 {
-        return Err(user("--oversample 0: must be at least 1"));
-    }
+    let settings = args.chain.settings()?;
+    let oversample = chains::draws("--oversample", args.oversample, 100)?;
+    let one_shot = OneShot { oversample, inner: settings.gibbs.inner };
     if let Some(name) = args.sampler.as_deref().filter(|name| !SAMPLERS.contains(name)) {
         return Err(user(format!("--sampler {name}: unknown; {}", known(name, &SAMPLERS))));
     }
-    if let Some(path) = &args.keep_chains {
-        chains::check_folder("--keep-chains", path)?;
+    for (flag, path) in [("--keep-chains", &args.keep_chains), ("--out", &args.out)] {
+        path.as_ref().map_or(Ok(()), |path| check_folder(flag, path))?;
     }
-    let settings = args.chain.settings()?;
     let trained = Trained::load(&args.model)?;
-    let reading = trained.reading(args.as_model.as_deref())?;
-    let sampler = match (args.sampler.as_deref(), reading) {
-        (Some(name @ ("one-shot" | "gibbs")), Reading::Directed) => {
-            return Err(user(format!(
-                "--sampler {name}: samples p* of a bidirectional machine, and the model is read as {}; \
-                 add --as bihm to read it so",
-                trained.config.model.kind
-            )));
-        }
-        (Some(name), _) => name,
-        (None, Reading::Directed) => "ancestral",
-        (None, Reading::Bidirectional) => "gibbs",
-    };
-    if args.keep_chains.is_some() && sampler != "gibbs" {
-        return Err(user(format!("--keep-chains: {sampler} samples are not chains; use --sampler gibbs")));
-    }
+    let sampler = sampler(args, &trained)?;
     let out = match (&args.out, &trained.folder) {
         (Some(out), _) => out.clone(),
         (None, Some(folder)) => folder.join("samples").join("samples.png"),
@@ -71,28 +52,34 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
         "ancestral" => ancestral(&trained.model, n, args.seed, args.mean)?,
         "one-shot" => shown(&trained.model, &begin()?, args.mean)?,
         _ => {
-            let kept = args.keep_chains.as_ref().map(|path| kept(path, args, &trained, n));
-            let sizes: Vec<usize> =
-                std::iter::once(trained.model.observed()).chain(trained.model.latent_sizes()).collect();
-            let found = match &kept {
-                Some(kept) => kept.read(&sizes, n, &trained.device)?,
-                None => None,
-            };
-            let (done, state) = match found {
-                Some((done, _)) if done > settings.sweeps => {
-                    return Err(user(format!(
-                        "--sweeps {}: the chains have had {done} already; ask for more",
-                        settings.sweeps
-                    )));
-                }
-                Some(found) => found,
-                None => (0, begin()?),
-            };
-            let state =
-                chains::run(&trained, state, None, settings, (done, chains::key(args.seed)), |_, _| {})?;
-            if let Some(kept) = &kept {
-                kept.write(settings.sweeps, &state)?;
+            let kept =
+                args.keep_chains.as_ref().map(|path| kept(path, args, &trained, (n, settings, one_shot)));
+            let found = kept
+                .as_ref()
+                .map_or(Ok(None), |kept| kept.read(&sizes(&trained.model), n, &trained.device))?;
+            if let Some((done, _)) = found.as_ref().filter(|(done, _)| *done > settings.sweeps) {
+                return Err(user(format!(
+                    "--sweeps {}: the chains have had {done} already; ask for more",
+                    settings.sweeps
+                )));
             }
+            let (done, state) = found.map_or_else(|| Ok((0, begin()?)), anyhow::Ok)?;
+            // Now and then, so that little is lost when the command is stopped.
+            let mut written = Instant::now();
+            let state = chains::run(
+                &trained,
+                state,
+                None,
+                settings,
+                (done, chains::key(args.seed)),
+                |sweeps, state| match &kept {
+                    Some(kept) if sweeps == settings.sweeps || written.elapsed() > Duration::from_secs(5) => {
+                        written = Instant::now();
+                        kept.write(sweeps, state)
+                    }
+                    _ => Ok(()),
+                },
+            )?;
             shown(&trained.model, &state, args.mean)?
         }
     };
@@ -101,21 +88,56 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The file that keeps these chains, with what they must agree in.
-fn kept<'a>(path: &'a Path, args: &SampleArgs, trained: &Trained, n: usize) -> Kept<'a> {
-    let model = match (&args.model.run, &args.model.weights) {
-        (Some(run), _) => run.display().to_string(),
-        (None, Some(weights)) => weights.display().to_string(),
-        (None, None) => String::new(),
+/// Which sampler is asked for, without flags that it has no use for.
+fn sampler<'a>(args: &'a SampleArgs, trained: &Trained) -> anyhow::Result<&'a str> {
+    let sampler = match (args.sampler.as_deref(), trained.reading(args.as_model.as_deref())?) {
+        (Some(name @ ("one-shot" | "gibbs")), Reading::Directed) => {
+            return Err(user(format!(
+                "--sampler {name}: samples p* of a bidirectional machine, and the model is read as {}; \
+                 add --as bihm to read it so",
+                trained.config.model.kind
+            )));
+        }
+        (Some(name), _) => name,
+        (None, Reading::Directed) => "ancestral",
+        (None, Reading::Bidirectional) => "gibbs",
     };
+    for (flag, given, samplers) in [
+        ("--keep-chains", args.keep_chains.is_some(), &["gibbs"][..]),
+        ("--sweeps", args.chain.sweeps.is_some(), &["gibbs"]),
+        ("--proposals", args.chain.proposals.is_some(), &["gibbs"]),
+        ("--inner", args.chain.inner.is_some(), &["gibbs", "one-shot"]),
+        ("--oversample", args.oversample.is_some(), &["gibbs", "one-shot"]),
+    ] {
+        if given && !samplers.contains(&sampler) {
+            return Err(user(format!(
+                "{flag}: of no use to {sampler} samples; leave it out, or use --sampler {}",
+                samplers.join(" or ")
+            )));
+        }
+    }
+    Ok(sampler)
+}
+
+/// Sizes of all layers, from the data up.
+fn sizes(model: &HelmholtzMachine) -> Vec<usize> {
+    std::iter::once(model.observed()).chain(model.latent_sizes()).collect()
+}
+
+/// The file that keeps these chains, with what they must agree in.
+fn kept<'a>(
+    path: &'a Path,
+    args: &SampleArgs,
+    trained: &Trained,
+    (n, settings, one_shot): (usize, Settings, OneShot),
+) -> Kept<'a> {
     let setting = vec![
-        ("model", model),
-        ("data", trained.data.protocol()),
+        ("weights", trained.fingerprint()),
         ("n", n.to_string()),
         ("seed", args.seed.to_string()),
-        ("oversample", args.oversample.to_string()),
-        ("proposals", args.chain.proposals.to_string()),
-        ("inner", args.chain.inner.to_string()),
+        ("oversample", one_shot.oversample.to_string()),
+        ("proposals", settings.gibbs.proposals.to_string()),
+        ("inner", settings.gibbs.inner.to_string()),
     ];
     Kept { path, setting }
 }
@@ -137,7 +159,8 @@ pub(crate) fn ancestral(
     read(if mean { model.decode(x, &h) } else { x })
 }
 
-fn read(values: Tensor<2>) -> anyhow::Result<Vec<f32>> {
+/// Values row by row.
+pub(crate) fn read(values: Tensor<2>) -> anyhow::Result<Vec<f32>> {
     values
         .into_data_as::<f32>()
         .try_to_vec()

@@ -38,8 +38,8 @@ pub(crate) struct OfLaw {
 pub(crate) struct Bidirectional {
     /// Of the same rows under `p`, the directed half.
     pub(crate) p: NllSummary,
-    /// 2 log Z; none if it could not be told, and `log p̃*` stands for its bound `log p*`.
-    pub(crate) log_z2: Option<LogPartition>,
+    /// 2 log Z; where it [is not known](LogPartition::is_known) `log p̃*` stands for `log p*`, its upper bound.
+    pub(crate) log_z2: LogPartition,
 }
 
 impl Scores {
@@ -50,8 +50,8 @@ impl Scores {
             return Scores { log_probs, summary: summarise(&directed), bidirectional: None, law: None };
         };
         // log p* = log p̃* - 2 log Z, or the bound log p̃* where Z is not known.
-        let log_z2 = Some(log_z2).filter(LogPartition::is_known);
-        star.iter_mut().for_each(|row| row.log_prob -= log_z2.map_or(0.0, |z| z.log_z2));
+        let shift = if log_z2.is_known() { log_z2.log_z2 } else { 0.0 };
+        star.iter_mut().for_each(|row| row.log_prob -= shift);
         Scores {
             log_probs: star.iter().map(|row| row.log_prob).collect(),
             summary: summarise(&star),
@@ -167,26 +167,25 @@ fn numbers(rows: &[usize]) -> Arc<[u64]> {
     rows.iter().map(|&row| row as u64).collect()
 }
 
-/// Estimates 2 log Z, under draws of the seed's own.
+/// Estimates 2 log Z, under draws of the seed's own, and warns of what could not be reached; `hint` says how.
 pub(crate) fn partition(
     model: &HelmholtzMachine,
     asked: &PartitionFunction,
-    seed: u64,
+    (seed, hint): (u64, &str),
     on_draws: impl FnMut(u64, u64),
 ) -> LogPartition {
     let found = asked.estimate(model, Key::new(seed).child(Role::Partition), on_draws);
     if !found.is_known() {
         tracing::warn!(
-            "2 log Z is {:.1} or lower: {} draws cannot tell, for p and q hardly overlap; the NLL of p* is \
-             given by its upper bound, with Z = 1 (--z-samples)",
-            found.log_z2,
+            "2 log Z cannot be told from {} draws, for p and q hardly overlap; the NLL of p* is given by its \
+             upper bound, with Z = 1{hint}",
             found.samples
         );
-    } else if found.se > asked.error {
+    } else if found.se_formula > asked.error {
         tracing::warn!(
-            "2 log Z = {:.3}: its error is ±{:.3} with {} draws, where {} was asked for (--z-error, --z-samples)",
+            "2 log Z = {:.3}: its error is ±{:.3} with {} draws, where {} was asked for{hint}",
             found.log_z2,
-            found.se,
+            found.se(),
             found.samples,
             asked.error
         );

@@ -8,7 +8,7 @@ use std::time::Instant;
 use burn::train::Interrupter;
 use helmholtz_core::Key;
 use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName};
-use helmholtz_eval::{ImportanceSampling, NllSummary, PartitionFunction, Reading};
+use helmholtz_eval::{ImportanceSampling, LogPartition, NllSummary, PartitionFunction, Reading};
 use helmholtz_train::{Checkpoints, End, Fit, Newest, OnRecord, Outcome, Parts, Record};
 use serde_json::{Value, json};
 
@@ -130,7 +130,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let pixels = sample::ancestral(&best, 100, config.seed, false)?;
     sample::write(&folder.path().join("samples/samples.png"), data.shape, data.train.width(), &pixels)?;
     folder.write("report.html", |file| {
-        file.write_all(report::render(&config, &data, &outcome.history, &results.rows()).as_bytes())
+        file.write_all(
+            report::render(&config, &data, &outcome.history, results.of(), &results.rows()).as_bytes(),
+        )
     })?;
     finish(args, &folder, &outcome, &results, seconds, (plan, first_step));
     Ok(ExitCode::SUCCESS)
@@ -283,11 +285,15 @@ fn log_to(folder: &RunFolder) {
 /// How well the likelihoods that a finished run reports know 2 log Z of a bidirectional machine.
 const FINAL_PARTITION: PartitionFunction = PartitionFunction { error: 0.02, most: 200_000 };
 
+const HINT: &str = "; `helmholtz evaluate` takes more draws";
+
 /// The likelihoods that a finished run reports.
 struct Results {
     valid: NllSummary,
     test: NllSummary,
     k: usize,
+    /// Of a bidirectional machine.
+    log_z2: Option<LogPartition>,
 }
 
 impl Results {
@@ -299,7 +305,7 @@ impl Results {
         let k = config.train.final_samples;
         let log_z2 = match config.model.reading() {
             Reading::Directed => None,
-            Reading::Bidirectional => Some(partition(model, &FINAL_PARTITION, 0, |_, _| {})),
+            Reading::Bidirectional => Some(partition(model, &FINAL_PARTITION, (0, HINT), |_, _| {})),
         };
         let score = |split: SplitName| -> anyhow::Result<NllSummary> {
             let rows: Vec<usize> = (0..data.split(split).rows()).collect();
@@ -307,7 +313,16 @@ impl Results {
             let weights = sampled.weigh(&ImportanceSampling::new(k), |_| {})?;
             Ok(Scores::of_weights(&weights, log_z2).summary)
         };
-        Ok(Results { valid: score(SplitName::Valid)?, test: score(SplitName::Test)?, k })
+        Ok(Results { valid: score(SplitName::Valid)?, test: score(SplitName::Test)?, k, log_z2 })
+    }
+
+    /// What the likelihoods are: of p, of p*, or an upper bound on the NLL of that.
+    fn of(&self) -> &'static str {
+        match &self.log_z2 {
+            None => "NLL",
+            Some(z) if z.is_known() => "NLL of p*",
+            Some(_) => "NLL of p* <=",
+        }
     }
 
     fn rows(&self) -> [(&'static str, NllSummary, usize); 2] {
@@ -329,15 +344,18 @@ fn finish(
         let split = |s: &NllSummary| -> Value {
             json!({"nll": s.nll, "se_rows": s.se_rows, "se_mc": s.se_mc, "bias_mc": s.bias_mc, "k": results.k, "n": s.n})
         };
-        say!(
-            "{}",
-            json!({
-                "run": folder.path().display().to_string(), "steps": outcome.steps,
-                "epochs": outcome.history.last().map_or(0, |(epoch, _)| epoch), "best_epoch": best,
-                "train_seconds": seconds, "examples_per_second": examples / seconds,
-                "valid": split(&results.valid), "test": split(&results.test),
-            })
-        );
+        let mut json = json!({
+            "run": folder.path().display().to_string(), "steps": outcome.steps,
+            "epochs": outcome.history.last().map_or(0, |(epoch, _)| epoch), "best_epoch": best,
+            "train_seconds": seconds, "examples_per_second": examples / seconds,
+            "valid": split(&results.valid), "test": split(&results.test),
+        });
+        if let Some(z) = &results.log_z2 {
+            json["nll_is_bound"] = json!(!z.is_known());
+            json["log_z2"] = json!(z.is_known().then_some(z.log_z2));
+            json["log_z2_se"] = json!(z.se());
+        }
+        say!("{json}");
         return;
     }
     let why = if outcome.end == End::OutOfPatience { ", out of patience" } else { "" };
@@ -347,7 +365,7 @@ fn finish(
         examples / seconds
     );
     for (name, s, k) in results.rows() {
-        say!("  {name:<5} NLL {:.3} ± {:.3} nats (K = {k}, {} rows)", s.nll, s.se_rows, s.n);
+        say!("  {name:<5} {} {:.3} ± {:.3} nats (K = {k}, {} rows)", results.of(), s.nll, s.se_rows, s.n);
     }
     say!("  {}", folder.path().join("report.html").display());
 }

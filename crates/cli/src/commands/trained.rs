@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::store::{ModuleRecord, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::Key;
@@ -10,6 +10,7 @@ use helmholtz_datasets::DataSet;
 use helmholtz_directed::HelmholtzMachine;
 use helmholtz_eval::{ImportanceSampling, Reading};
 use helmholtz_train::{Average, Checkpoints, History, Rule, Trainee};
+use sha2::{Digest, Sha256};
 
 use super::train::average;
 use super::use_threads;
@@ -61,6 +62,19 @@ impl Trained {
         Ok(Trained { model, config, data, device, folder })
     }
 
+    /// A hash of the weights.
+    pub(crate) fn fingerprint(&self) -> String {
+        struct Hash(Sha256);
+        impl ModuleVisitor for Hash {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                self.0.update(param.val().into_data().as_bytes());
+            }
+        }
+        let mut hash = Hash(Sha256::new());
+        self.model.visit(&mut hash);
+        hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// How the weights are to be read: as the config says, or as a model of the kind that `--as` names.
     ///
     /// # Errors
@@ -77,12 +91,11 @@ impl Trained {
                 Err(user("--as bihm: without latents there is no recognition net, and nothing bidirectional"))
             }
             "bihm" => Ok(Reading::Bidirectional),
-            _ if kind == model.kind || generative.iter().chain(&recognition).all(|layer| layer == kind) => {
-                Ok(Reading::Directed)
-            }
+            _ if kind == model.kind || *kind == generative[0] => Ok(Reading::Directed),
             _ => Err(user(format!(
-                "--as {kind}: the layers are {generative:?} below {recognition:?} and cannot be read as others; \
-                 --as takes bihm, or the kind of all layers"
+                "--as {kind}: the layers are {generative:?} and {recognition:?} and cannot be read as others; \
+                 --as takes bihm, or {} for the directed model",
+                generative[0]
             ))),
         }
     }
