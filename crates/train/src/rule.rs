@@ -152,6 +152,16 @@ mod tests {
     }
 
     #[test]
+    fn a_penalty_beside_a_sum_is_that_much_smaller_beside_the_mean() {
+        // As a paper's 1e-3 beside the sum over 100 rows is 1e-5 beside their mean; here over 7 rows.
+        let of_sum = ruled(Rule { sum: true, l1: 7e-3, ..Rule::default() });
+        let of_mean = ruled(Rule { l1: 1e-3, ..Rule::default() });
+        for ((_, _, sum), (_, _, mean)) in of_sum.into_iter().zip(of_mean) {
+            assert!((sum - 7.0 * mean).abs() < 1e-6, "{sum} for 7 x {mean}");
+        }
+    }
+
+    #[test]
     fn a_gradient_beyond_the_clip_is_scaled_down_to_it_and_a_smaller_one_stays() {
         let norm = |pairs: &[(usize, f64, f64)]| pairs.iter().map(|(_, _, g)| g * g).sum::<f64>().sqrt();
         let free = ruled(Rule::default());

@@ -167,8 +167,17 @@ pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> any
         whole.extend(session(&stack, &strategy, batch, steps)?);
         let mut plain = Bare::new(&stack.model, &strategy, x.clone());
         let mut other = Bare::new(&stack.model, &bihm, x.clone());
-        // In turns, step by step: whatever else the machine does befalls both.
-        for (times, other) in repeat(steps, || Ok((plain.step()?, other.step()?)))? {
+        // In turns, step by step, now the one first and now the other: whatever else the machine does befalls both.
+        let mut other_first = false;
+        let mut pair = || {
+            other_first = !other_first;
+            if other_first {
+                let other = other.step()?;
+                return Ok((plain.step()?, other));
+            }
+            Ok((plain.step()?, other.step()?))
+        };
+        for (times, other) in repeat(steps, &mut pair)? {
             bare.push(times.step);
             optimiser.push(times.optimiser);
             bidirectional.push(other.step);

@@ -15,10 +15,11 @@ use anyhow::{Context, ensure};
 use burn::train::Interrupter;
 use helmholtz_core::Key;
 use helmholtz_datasets::{Binarization, DataSet};
-use helmholtz_eval::{ExactLikelihood, ImportanceSampling};
+use helmholtz_eval::{ImportanceSampling, Reading};
 use helmholtz_train::{End, Fit, Parts};
 use serde_json::{Value, json};
 
+use super::score::cross_entropy;
 use super::train::average;
 use super::use_threads;
 use crate::args::CompareArgs;
@@ -135,8 +136,7 @@ fn cross_entropy_of_a_run(config: &Config, data: &DataSet) -> anyhow::Result<f64
     })?;
     ensure!(outcome.end == End::Finished, "seed {}: the run ended early: {:?}", config.seed, outcome.end);
     let law = data.law.as_ref().context("the data know their law")?;
-    let log_p = ExactLikelihood::default().log_prob(&outcome.model, law.patterns().tensor(&device))?;
-    let nll = -log_p.iter().zip(law.probabilities()).map(|(log_p, p)| p * log_p).sum::<f64>();
+    let nll = cross_entropy(&outcome.model, law, Reading::Directed)?;
     ensure!(nll.is_finite(), "seed {}: the cross-entropy is {nll}", config.seed);
     Ok(nll)
 }

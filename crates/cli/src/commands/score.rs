@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use helmholtz_core::{Enumerable, Key, LatentVariableModel, Role};
-use helmholtz_datasets::{DataSet, SplitName};
+use helmholtz_datasets::{DataSet, Law, SplitName};
 use helmholtz_directed::HelmholtzMachine;
 use helmholtz_eval::summary::exact_rows;
 use helmholtz_eval::{
@@ -96,13 +96,22 @@ impl Scores {
         let log_z2 = bidirectional.as_ref().map_or(0.0, |(_, z)| z.log_z2);
         let mut scores = Scores::new(score(Reading::Directed)?, bidirectional);
         if let Some(law) = &data.law {
-            let log_probs =
-                exact.score(model, law.patterns().tensor(&model.device()), reading).map_err(user)?;
-            let terms = log_probs.iter().zip(law.probabilities()).map(|(log_p, p)| p * (log_z2 - log_p));
-            scores.law = Some(OfLaw { cross_entropy: terms.sum(), entropy: law.entropy() });
+            // log p* = log p̃* - 2 log Z.
+            let cross_entropy = log_z2 + cross_entropy(model, law, reading)?;
+            scores.law = Some(OfLaw { cross_entropy, entropy: law.entropy() });
         }
         Ok(scores)
     }
+}
+
+/// `-Σ_x law(x) log p(x)`, or with `log p̃*(x)`, by enumeration of latent states and patterns.
+///
+/// # Errors
+/// If there are too many latent states.
+pub(crate) fn cross_entropy(model: &HelmholtzMachine, law: &Law, reading: Reading) -> anyhow::Result<f64> {
+    let x = law.patterns().tensor(&model.device());
+    let log_probs = ExactLikelihood::default().score(model, x, reading).map_err(user)?;
+    Ok(-log_probs.iter().zip(law.probabilities()).map(|(log_p, p)| p * log_p).sum::<f64>())
 }
 
 /// All rows, or the subset of `limit` rows that the protocol alone fixes: files may be sorted.
