@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`layer`] | [`Conditional`] and [`Prior`]: one stochastic layer |
 //! | [`model`] | [`LatentVariableModel`], [`Layerwise`] and [`Enumerable`] |
+//! | [`pathwise`] | [`Reparameterized`]: latents as functions of noise, and the weights of their gradients |
 //! | [`strategy`] | [`Strategy`], [`Estimate`] and [`Diagnostics`] |
 //! | [`evaluator`] | [`Evaluator`]: one number per observation |
 //! | [`gradients`] | [`Gradients`]: what a strategy hands to an optimiser |
@@ -15,6 +16,8 @@
 //! times `∇ log p(x, h)` and `∇ log q(h | x)` at sampled `h`. A strategy therefore decides which
 //! samples get which weight, and the layers, whose scores are local and known in closed form, add
 //! the weighted scores to a [`Gradients`]. No tape is recorded.
+//! With continuous latents there is the path from the noise to the latents besides, whose derivative a model adds
+//! in the same way, under two more constants for each sample ([`pathwise`]).
 //! [`LatentVariableModel::log_joint`] and [`LatentVariableModel::log_posterior`] remain
 //! differentiable by Burn's autodiff; the two roads are held against each other in the tests.
 
@@ -23,6 +26,7 @@ pub mod evaluator;
 pub mod gradients;
 pub mod layer;
 pub mod model;
+pub mod pathwise;
 pub mod strategy;
 
 use burn::module::{Module, ModuleDisplay};
@@ -33,6 +37,7 @@ pub use gradients::Gradients;
 pub use helmholtz_noise::{Draws, Key, Role};
 pub use layer::{Conditional, Defence, Drawn, Prior, Scored};
 pub use model::{Enumerable, LatentVariableModel, Layerwise, Proposals, Traced};
+pub use pathwise::{PathWeights, Reparameterized};
 pub use strategy::{Diagnostics, Estimate, Strategy};
 
 /// A Burn module that can be a child of another: the bound that a generic field needs.

@@ -46,6 +46,14 @@ pub enum Role {
     Partition = 14,
     /// The choice of one among weighted proposals.
     Choice = 15,
+    /// The state that a Markov chain starts in.
+    Start = 16,
+    /// The steps of a Markov chain; split further by their index.
+    Chain = 17,
+    /// Momenta of Hamiltonian dynamics.
+    Momentum = 18,
+    /// Whether a proposal is accepted.
+    Accept = 19,
 }
 
 /// What [`Key::child`] splits by.

@@ -9,7 +9,7 @@
 //! | [`rows`] | row weights and their sums, the other half of a local gradient |
 //! | [`sigmoid()`] | the logistic function of every element |
 //! | [`log_weights`] | `log Σ exp`, `log mean exp`, self-normalised weights, effective sample size |
-//! | [`noise`] | keyed uniforms as a tensor |
+//! | [`noise`] | keyed uniforms and normals as a tensor |
 //!
 //! On a CPU device an operation takes the tensors' memory, runs one vectorised loop over the rows
 //! on all threads and gives tensors back; on any other device it is plain tensor operations.

@@ -29,8 +29,13 @@ pub(crate) trait Real:
     fn max0(self) -> Self;
     /// `exp(-a)` for `a >= 0`, to about one unit in the last place; zero where it would be subnormal.
     fn exp_neg(a: Self) -> Self;
-    /// `log(1 + z)` for `z` in [0, 1], to about one unit in the last place.
+    /// `log(1 + z)` for `z` in [-1/2, 1], to about one unit in the last place.
     fn log1p_unit(z: Self) -> Self;
+    /// `log(u)` for a normal number `u` in (0, 1], to about one unit in the last place.
+    fn log_unit(u: Self) -> Self;
+    /// `cos(2 π u)` and `sin(2 π u)` for `u` in [0, 1), to about two units in the last place of one.
+    fn cos_sin_turn(u: Self) -> (Self, Self);
+    fn sqrt(self) -> Self;
     fn mul_add(self, a: Self, b: Self) -> Self;
 }
 
@@ -87,8 +92,47 @@ macro_rules! real {
             }
 
             #[inline(always)]
+            fn sqrt(self) -> Self {
+                <$T>::sqrt(self)
+            }
+
+            #[inline(always)]
+            fn log_unit(u: Self) -> Self {
+                // u = m 2^-e with m in [1, 2): log u = log(1 + (m - 1)) - e ln 2. The exponent becomes a number by
+                // the magic one, as in `exp_neg`.
+                let bits = u.to_bits();
+                let m = <$T>::from_bits((bits & ((1 << $mantissa) - 1)) | <$T>::to_bits(1.0));
+                let below = $bias - (bits >> $mantissa);
+                let e = <$T>::from_bits(<$T>::to_bits($magic) + below) - $magic;
+                // Near one the two terms would cancel.
+                let (e, z) = if u >= 0.5 { (0.0, u - 1.0) } else { (e, m - 1.0) };
+                let log_m = <$T as Real>::log1p_unit(z);
+                Real::mul_add(e, -$ln2_high, Real::mul_add(e, -$ln2_low, log_m))
+            }
+
+            #[inline(always)]
+            fn cos_sin_turn(u: Self) -> (Self, Self) {
+                // u = n / 4 + r with |r| <= 1/8: the series at 2 π r, turned by n quarters.
+                let shifted = Real::mul_add(u, 4.0, $magic);
+                let n = shifted - $magic;
+                let r = Real::mul_add(n, -0.25, u) * (2.0 * std::f64::consts::PI) as $T;
+                let r2 = r * r;
+                let (mut cos, mut sin) = (1.0, 1.0);
+                let mut i = $exp_terms / 2 + 1;
+                while i > 0 {
+                    cos = Real::mul_add(cos, r2 * (-1.0 / ((2 * i - 1) * (2 * i)) as $T), 1.0);
+                    sin = Real::mul_add(sin, r2 * (-1.0 / ((2 * i) * (2 * i + 1)) as $T), 1.0);
+                    i -= 1;
+                }
+                let sin = sin * r;
+                let quarters = shifted.to_bits().wrapping_sub(<$T>::to_bits($magic)) & 3;
+                let (a, b) = if quarters & 1 == 0 { (cos, sin) } else { (-sin, cos) };
+                if quarters & 2 == 0 { (a, b) } else { (-a, -b) }
+            }
+
+            #[inline(always)]
             fn log1p_unit(z: Self) -> Self {
-                // log(1 + z) = 2 artanh(s) = 2 s Σ s²ⁱ / (2 i + 1) with s = z / (2 + z) <= 1/3.
+                // log(1 + z) = 2 artanh(s) = 2 s Σ s²ⁱ / (2 i + 1) with s = z / (2 + z), |s| <= 1/3.
                 let s = z / (2.0 + z);
                 let s2 = s * s;
                 let mut sum = 1.0 / (2 * $log_terms + 1) as $T;
@@ -146,6 +190,39 @@ mod tests {
             let (single, exact) = (f64::from(f32::log1p_unit(z as f32)), f64::from(z as f32).ln_1p());
             assert!((single - exact).abs() <= 3e-7 * exact, "f32 at {z}: {single}");
             assert!((f64::log1p_unit(z) - z.ln_1p()).abs() <= 1e-15 * z.ln_1p(), "f64 at {z}");
+        }
+    }
+
+    #[test]
+    fn the_logarithm_of_a_uniform_is_exact_to_rounding() {
+        for i in 1..=100_000 {
+            for u in [
+                f64::from(i) / 100_000.0,
+                2f64.powi(-24) * f64::from(i),
+                1.0 - 2f64.powi(-24) * f64::from(i - 1),
+            ] {
+                let (single, exact) = (f64::from(f32::log_unit(u as f32)), f64::from(u as f32).ln());
+                assert!((single - exact).abs() <= 3e-7 * exact.abs(), "f32 at {u}: {single} for {exact}");
+                assert!((f64::log_unit(u) - u.ln()).abs() <= 1e-15 * u.ln().abs(), "f64 at {u}");
+            }
+        }
+    }
+
+    #[test]
+    fn sine_and_cosine_of_a_turn_are_exact_to_rounding() {
+        for i in 0..100_000 {
+            let u = f64::from(i) / 100_000.0;
+            let angle = |u: f64| 2.0 * std::f64::consts::PI * u;
+            let ((c, s), (cos, sin)) = (f32::cos_sin_turn(u as f32), f64::cos_sin_turn(u));
+            let exact = angle(f64::from(u as f32));
+            assert!(
+                (f64::from(c) - exact.cos()).abs() < 2.5e-7 && (f64::from(s) - exact.sin()).abs() < 2.5e-7,
+                "f32 at {u}"
+            );
+            assert!(
+                (cos - angle(u).cos()).abs() < 1e-15 && (sin - angle(u).sin()).abs() < 1e-15,
+                "f64 at {u}"
+            );
         }
     }
 }
