@@ -136,7 +136,8 @@ fn cross_entropy_of_a_run(config: &Config, data: &DataSet) -> anyhow::Result<f64
     })?;
     ensure!(outcome.end == End::Finished, "seed {}: the run ended early: {:?}", config.seed, outcome.end);
     let law = data.law.as_ref().context("the data know their law")?;
-    let nll = cross_entropy(&outcome.model, law, Reading::Directed)?;
+    let stack = outcome.model.stack("compare enumerates latent bits")?;
+    let nll = cross_entropy(stack, law, Reading::Directed)?;
     ensure!(nll.is_finite(), "seed {}: the cross-entropy is {nll}", config.seed);
     Ok(nll)
 }
