@@ -29,8 +29,8 @@ pub struct PathWeights {
     pub joint: Tensor<1>,
     /// ρ, the weight of the path as a share of α; one if absent.
     pub path: Option<Tensor<1>>,
-    /// γ, the weight of `∇_φ log q(h | x)` at fixed h; minus α if absent, so that with ρ = 1 the whole derivative
-    /// of `α (log p - log q)` is followed.
+    /// γ, the weight of `∇_φ log q(h | x)` at fixed h; `-α ρ` if absent, so that the whole derivative of
+    /// `α ρ (log p - log q)` in φ is followed.
     pub posterior: Option<Tensor<1>>,
     /// Whether the part of the path that runs through the prior of the highest latents is integrated over their
     /// own noise: the analytic form of `KL(q || p)`.
