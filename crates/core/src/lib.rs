@@ -37,7 +37,7 @@ pub use gradients::Gradients;
 pub use helmholtz_noise::{Draws, Key, Role};
 pub use layer::{Conditional, Defence, Drawn, Prior, Scored};
 pub use model::{Enumerable, LatentVariableModel, Layerwise, Proposals, Traced};
-pub use pathwise::{PathWeights, Reparameterized};
+pub use pathwise::{Parts, PathWeights, Reparameterized};
 pub use strategy::{Diagnostics, Estimate, Strategy};
 
 /// A Burn module that can be a child of another: the bound that a generic field needs.
