@@ -9,14 +9,14 @@ use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::tensor::{Device, Tensor};
 use burn::train::metric::store::EventStoreClient;
 use burn::train::{EarlyStoppingStrategy, ExecutionStrategy, Interrupter, Learner, SupervisedTraining};
-use helmholtz_core::{Evaluator, Key, LatentVariableModel, Model, Strategy};
+use helmholtz_core::{Evaluator, Key, LatentVariableModel, Measure, Model, Strategy};
 use helmholtz_datasets::{Feed, Plan, Rows};
 use thiserror::Error;
 
 use crate::average::Average;
 use crate::checkpoints::{CheckpointError, Checkpoints, KeepLastAndBest, PARTS};
 use crate::history::{Extent, History, HistoryError, Journal, Record, wait_for_records};
-use crate::metrics::{Guard, Mean, NonFinite, Quantity};
+use crate::metrics::{Guard, NonFinite, Quantity, Summary};
 use crate::renderer::NoDashboard;
 use crate::rule::Rule;
 use crate::schedule::Stages;
@@ -188,6 +188,12 @@ impl Fit {
         };
         // The learner optimises parameters that autodiff tracks, though no step here records a tape.
         let average = average.map(|decay| Average::new(&model, decay));
+        let mut measures: Vec<Measure> = Vec::new();
+        for measure in strategy.iter().flat_map(|strategy| strategy.measures()) {
+            if !measures.contains(measure) {
+                measures.push(*measure);
+            }
+        }
         let trainee = Trainee { model, strategy, average, rule, evaluator, key: self.key }.train();
         // A run that has nothing left to do is loaded and ends at once.
         let num_epochs = if done { first_epoch } else { last_epoch };
@@ -200,10 +206,10 @@ impl Fit {
             .with_checkpointing_strategy(keep)
             .early_stopping(Patience { history: history.clone(), epochs: self.patience })
             .with_metric_logger(journal)
-            .metric_valid_numeric(Mean::new(Quantity::Nll, guard.clone()))
+            .metric_valid_numeric(Summary::new(Quantity::Nll, guard.clone()))
             .num_epochs(num_epochs);
-        for quantity in Quantity::TRAIN {
-            training = training.metric_train_numeric(Mean::new(quantity, guard.clone()));
+        for quantity in Quantity::TRAIN.into_iter().chain(measures.into_iter().map(Quantity::Own)) {
+            training = training.metric_train_numeric(Summary::new(quantity, guard.clone()));
         }
         if !self.dashboard {
             training = training.renderer(Box::new(NoDashboard));
