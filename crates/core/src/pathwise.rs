@@ -76,7 +76,7 @@ pub trait Reparameterized: LatentVariableModel {
         &self,
         x: Tensor<2>,
         noise: Tensor<2>,
-        proposals: &Proposals<Self::Latents>,
+        proposals: Proposals<Self::Latents>,
         weights: &PathWeights,
         into: &mut Gradients,
     );
