@@ -175,7 +175,7 @@ impl Coupled {
             analytic_prior: false,
             parts: Parts::Recognition,
         };
-        model.pathwise_gradient(x, noise, &proposals, &weights, into);
+        model.pathwise_gradient(x, noise, proposals, &weights, into);
         diagnose(log_weights)
     }
 
