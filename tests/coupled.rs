@@ -3,17 +3,11 @@
 use std::cell::RefCell;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use helmholtz_core::{Draws, Key};
-use helmholtz_ops::noise;
-use helmholtz_samplers::{Contribution, CoupledChains, CoupledError, Meetings, Mixing, Target};
-
-fn device() -> Device {
-    Device::flex()
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.into_data().try_to_vec().unwrap()
-}
+use helmholtz_core::{Draws, Enumerable, Gradients, Key, LatentVariableModel};
+use helmholtz_ops::log_weights::normalise;
+use helmholtz_ops::{noise, rows::repeat_rows};
+use helmholtz_samplers::{Contribution, CoupledChains, CoupledError, Meetings, Mixing, Posterior, Target};
+use helmholtz_tests::{device, named, row, sbn, values};
 
 fn matrix(values: Vec<f64>, d: usize) -> Tensor<2> {
     let shape = [values.len() / d, d];
@@ -327,6 +321,40 @@ fn the_estimate_under_gaussian_noise_has_no_bias_with_either_kernel() {
         assert_mean(&format!("K = {samples}, β = {beta:?}, L = {lag}, t0 = {burn_in}"), &centred, 0.0);
         let (_, error) = summary(&centred);
         assert!(error < 0.1, "an error of {error} would hide a bias");
+    }
+}
+
+#[test]
+fn the_gradient_of_a_sigmoid_belief_network_has_no_bias() {
+    let model = sbn(4, &[2, 2], 21);
+    let x = row(&[1, 0, 1, 1]);
+    let states = model.states(0, 16);
+    let p = model.trace_joint(x.clone(), &states);
+    let posterior = normalise(p.log_prob.clone().reshape([1, 16])).reshape([16]);
+    let mut exact = Gradients::new();
+    model.joint_gradient(x.clone(), &states, &p.traces, posterior, &mut exact);
+    let exact = named(&model, &exact);
+    // Means over 64 rows; a bias would be the same in each of them.
+    let (groups, batch) = (150u64, 64);
+    let means = (0..groups).map(|group| {
+        let mut sum = Gradients::new();
+        let x = repeat_rows(x.clone(), batch);
+        let chains = CoupledChains { lag: 2, ..CHAINS };
+        let meetings = chains.run(&Posterior::new(&model, x), batch, Key::new(70).child(group), |part| {
+            let [n, k] = part.coefficients.dims();
+            let (weights, found) = (part.coefficients.reshape([n * k]) / batch as f64, &part.kept.proposals);
+            model.joint_gradient(part.kept.x, &found.latents, &found.p.traces, weights, &mut sum);
+        });
+        assert!(meetings.unwrap().times.iter().all(Option::is_some));
+        named(&model, &sum)
+    });
+    let means: Vec<_> = means.collect();
+    assert!(means[0].keys().eq(exact.keys()) && exact.len() == 5, "{:?}", exact.keys());
+    for (path, exact) in &exact {
+        for (i, exact) in exact.iter().enumerate() {
+            let found: Vec<f64> = means.iter().map(|mean| mean[path][i]).collect();
+            assert_mean(&format!("{path} {i}"), &found, *exact);
+        }
     }
 }
 
