@@ -35,6 +35,19 @@ pub struct PathWeights {
     /// Whether the part of the path that runs through the prior of the highest latents is integrated over their
     /// own noise: the analytic form of `KL(q || p)`.
     pub analytic_prior: bool,
+    /// Whose gradient is added.
+    pub parts: Parts,
+}
+
+/// Whose parameters a gradient is added to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parts {
+    /// Those of both nets.
+    #[default]
+    Both,
+    /// Those of the recognition net alone, where another estimator moves the generative one: α then matters through
+    /// the path (α ρ) and an absent γ only.
+    Recognition,
 }
 
 /// A model whose latents are `h = g_φ(ξ, x)` with standard normal noise ξ.
@@ -56,7 +69,7 @@ pub trait Reparameterized: LatentVariableModel {
     }
 
     /// Adds the gradient of the loss `-Σᵢ (αᵢ log p + αᵢ ρᵢ (log p - log q)(path) + γᵢ log q(density))` in the
-    /// parameters of both nets; see the [module](self).
+    /// parameters of both nets, or of those that `weights.parts` names; see the [module](self).
     ///
     /// `proposals` are those of [`propose_at`](Self::propose_at) at the same `x` and `noise`.
     fn pathwise_gradient(
