@@ -14,7 +14,7 @@
 //! density, `t ξₗ/σₗ` in μₗ and `t (ξₗ² - 1)/σₗ` in σₗ.
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Gradients, PathWeights, Proposals, Reparameterized, Traced};
+use helmholtz_core::{Gradients, Parts, PathWeights, Proposals, Reparameterized, Traced};
 
 use crate::gaussian::Moments;
 use crate::vae::Vae;
@@ -28,6 +28,8 @@ struct Walk<'a> {
     /// γ': the weight of `log q` at fixed h, with the sign of the loss; minus that of the path if absent.
     density: Option<Tensor<1>>,
     analytic_prior: bool,
+    /// Whose gradients are added, where `into` is given.
+    parts: Parts,
     /// Where gradients of the parameters go, if they are wanted.
     into: Option<&'a mut Gradients>,
 }
@@ -42,7 +44,7 @@ impl Vae {
         proposals: Proposals<Vec<Tensor<2>>>,
         walk: Walk<'_>,
     ) -> Vec<Tensor<2>> {
-        let Walk { joint, path, density, analytic_prior, mut into } = walk;
+        let Walk { joint, path, density, analytic_prior, parts, mut into } = walk;
         let Proposals { latents: h, p: Traced { traces: mut lowest, .. }, q, .. } = proposals;
         let depth = h.len();
         let upper = lowest.split_off(self.observed.n_traces());
@@ -51,7 +53,8 @@ impl Vae {
 
         // The derivatives in each layer of latents through log p, of weight s.
         let mut through = Vec::with_capacity(depth);
-        through.push(self.observed.backward(h[0].clone(), lowest, joint.clone(), into.as_deref_mut(), true));
+        let mut of_p = into.as_deref_mut().filter(|_| parts == Parts::Both);
+        through.push(self.observed.backward(h[0].clone(), lowest, joint.clone(), of_p.as_deref_mut(), true));
         for (l, moments) in generative.into_iter().enumerate() {
             let column = joint.clone().unsqueeze_dim::<2>(1);
             let r = moments.standardise(h[l].clone());
@@ -60,7 +63,7 @@ impl Vae {
             add(&mut through[l], in_mean.clone().neg());
             let above = h[l + 1].clone();
             let layer = &self.generative[l];
-            through.push(layer.backward(above, moments, in_mean, in_std, into.as_deref_mut(), true));
+            through.push(layer.backward(above, moments, in_mean, in_std, of_p.as_deref_mut(), true));
         }
         if !analytic_prior {
             add(&mut through[depth - 1], (h[depth - 1].clone() * joint.clone().unsqueeze_dim(1)).neg());
@@ -156,6 +159,7 @@ impl Reparameterized for Vae {
             path: weights.path.clone(),
             density: weights.posterior.clone().map(|gamma| gamma.neg()),
             analytic_prior: weights.analytic_prior,
+            parts: weights.parts,
             into: Some(into),
         };
         self.walk_back(x, noise, proposals, walk);
@@ -170,6 +174,7 @@ impl Reparameterized for Vae {
             path: None,
             density: None,
             analytic_prior: false,
+            parts: Parts::Both,
             into: None,
         };
         let in_noise = self.walk_back(x, noise, proposals, walk);
