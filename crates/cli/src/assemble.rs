@@ -12,6 +12,7 @@ use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName, Values};
 use helmholtz_directed::{Kind, StackConfig};
 use helmholtz_layers::{InitialWeights, Order};
 use helmholtz_train::{Rate, Rule, Schedule, Shape, Stages};
+use helmholtz_vae::{Activation, Likelihood, Std, VaeConfig};
 
 use crate::config::{Config, ModelConfig, OptimizerConfig};
 use crate::error::{OrUser, user};
@@ -101,6 +102,9 @@ fn check_grey(config: &Config, data: &DataSet) -> anyhow::Result<()> {
 /// # Errors
 /// If its sizes make no model.
 pub fn model(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result<AnyModel> {
+    if config.model.kind == "vae" {
+        return vae(config, data, device);
+    }
     let ModelConfig { layers, hidden, bias, bias_from_data, centre, .. } = &config.model;
     let weights = match config.model.weights.as_str() {
         "glorot" => InitialWeights::Glorot,
@@ -134,6 +138,31 @@ pub fn model(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result
     stack.init(Some(&data.train.mean()), Key::new(config.seed), device).map(AnyModel::Stack).or_user()
 }
 
+/// The variational autoencoder of a config, whose keys are written out.
+fn vae(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result<AnyModel> {
+    let ModelConfig { layers, bodies, activation, std, likelihood, components, channels, .. } = &config.model;
+    let usual = VaeConfig::new(data.train.width(), layers.clone());
+    let vae = VaeConfig {
+        bodies: bodies.clone().unwrap_or_else(|| usual.bodies.clone()),
+        activation: match activation.as_deref() {
+            Some("tanh") => Activation::Tanh,
+            Some("sigmoid") => Activation::Sigmoid,
+            _ => Activation::Relu,
+        },
+        std: if std.as_deref() == Some("exp") { Std::Exp } else { Std::Softplus },
+        likelihood: match (likelihood.as_deref(), components) {
+            (Some("logistics"), &Some(components)) => Likelihood::Logistics { components },
+            _ => Likelihood::Bernoulli,
+        },
+        channels: channels.clone().unwrap_or_default(),
+        shape: (data.shape.height > 1).then_some([data.shape.height, data.shape.width]),
+        bias_from_data: config.model.bias_from_data,
+        centre: config.model.centre,
+        ..usual
+    };
+    vae.init(Some(&data.train.mean()), Key::new(config.seed), device).map(AnyModel::Vae).or_user()
+}
+
 /// Rows, batch and steps of the run of a config, all its stages together.
 pub fn plan(config: &Config, data: &DataSet) -> Plan {
     let (rows, batch) = (data.train.rows(), config.train.batch);
@@ -159,17 +188,13 @@ fn stage_ends(config: &Config, plan: &Plan) -> Vec<u64> {
         .collect()
 }
 
-/// The strategy of each stage of a config.
+/// The strategy of each stage of a config, with its state, if it has one, on the device.
 ///
 /// # Errors
 /// If its settings make no estimator.
-pub fn strategies(config: &Config, plan: &Plan) -> anyhow::Result<Stages<AnyStrategy>> {
-    let mut samples = config.strategy.samples.unwrap_or_default();
-    let mut stages = vec![strategy(config, samples)?];
-    for stage in &config.stage {
-        samples = stage.samples.unwrap_or(samples);
-        stages.push(strategy(config, samples)?);
-    }
+pub fn strategies(config: &Config, plan: &Plan, device: &Device) -> anyhow::Result<Stages<AnyStrategy>> {
+    let stages = config.samples().into_iter().map(|samples| strategy(config, samples, device));
+    let stages = stages.collect::<anyhow::Result<Vec<_>>>()?;
     Ok(Stages::new(stage_ends(config, plan).into_iter().zip(stages).collect()))
 }
 

@@ -3,6 +3,7 @@
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::{Draws, Gradients, LatentVariableModel, Proposals, Traced, one_of};
 use helmholtz_directed::HelmholtzMachine;
+use helmholtz_vae::Vae;
 
 use crate::error::user;
 
@@ -11,6 +12,8 @@ one_of! {
     AnyModel {
         /// A stack of layers of bits, read as a directed or as a bidirectional machine.
         Stack(HelmholtzMachine),
+        /// Gaussian latents.
+        Vae(Vae),
     }
 }
 
@@ -18,6 +21,7 @@ macro_rules! each {
     ($model:expr, $one:ident => $body:expr) => {
         match $model {
             AnyModel::Stack($one) => $body,
+            AnyModel::Vae($one) => $body,
         }
     };
 }
@@ -30,6 +34,9 @@ impl AnyModel {
     pub fn stack(&self, what: &str) -> anyhow::Result<&HelmholtzMachine> {
         match self {
             AnyModel::Stack(stack) => Ok(stack),
+            AnyModel::Vae(_) => {
+                Err(user(format!("the model is a vae, whose latents are real numbers: {what}")))
+            }
         }
     }
 }

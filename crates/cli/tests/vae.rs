@@ -234,7 +234,9 @@ fn grey_values_are_modelled_by_logistics_and_by_nothing_else() {
     succeed(folder, &["sample", "run", "--n", "3", "--out", "s.npy"]);
     let bytes = fs::read(folder.join("s.npy")).unwrap();
     let levels = bytes[128..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()) * 255.0);
-    assert!(levels.clone().all(|level| (level - level.round()).abs() < 1e-3 && (0.0..=255.0).contains(&level)));
+    assert!(
+        levels.clone().all(|level| (level - level.round()).abs() < 1e-3 && (0.0..=255.0).contains(&level))
+    );
 
     let refuse = |args: &[&str], words: &[&str]| fail(folder, args, 2, words);
     refuse(&small_vae("no", &grey), &["grey.npy", "zeros and ones", "model.likelihood = \"logistics\""]);

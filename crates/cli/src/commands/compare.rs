@@ -124,7 +124,7 @@ fn cross_entropy_of_a_run(config: &Config, data: &DataSet) -> anyhow::Result<f64
     };
     let outcome = fit.run(Parts {
         model: assemble::model(config, data, &device)?,
-        strategy: assemble::strategies(config, &plan)?,
+        strategy: assemble::strategies(config, &plan, &device)?,
         average: average(config),
         rule: assemble::rule(config),
         evaluator: ImportanceSampling::new(config.train.valid_samples),

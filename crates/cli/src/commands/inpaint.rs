@@ -44,9 +44,9 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
     }
     let settings = args.chain.settings()?;
     let trained = Trained::load(&args.model)?;
-    let stack = trained
-        .model
-        .stack("inpaint holds known pixels in chains of a bidirectional machine; train one by --model bihm")?;
+    let stack = trained.model.stack(
+        "inpaint holds known pixels in chains of a bidirectional machine; train one by --model bihm",
+    )?;
     if trained.reading(args.as_model.as_deref())? == Reading::Directed {
         return Err(user(format!(
             "the model is read as {}: known pixels are held in chains of a bidirectional machine; \

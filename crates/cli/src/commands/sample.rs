@@ -101,6 +101,12 @@ fn gibbs(
 /// Which sampler is asked for, without flags that it has no use for.
 fn sampler<'a>(args: &'a SampleArgs, trained: &Trained) -> anyhow::Result<&'a str> {
     let sampler = match (args.sampler.as_deref(), trained.reading(args.as_model.as_deref())?) {
+        (Some(name @ ("one-shot" | "gibbs")), Reading::Directed) if trained.config.model.kind == "vae" => {
+            return Err(user(format!(
+                "--sampler {name}: samples p* of a bidirectional machine, and the model is a vae; leave it out for \
+                 ancestral samples"
+            )));
+        }
         (Some(name @ ("one-shot" | "gibbs")), Reading::Directed) => {
             return Err(user(format!(
                 "--sampler {name}: samples p* of a bidirectional machine, and the model is read as {}; \

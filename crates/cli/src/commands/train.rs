@@ -103,7 +103,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let first_step = resume.map_or(0, |epoch| steps_by(&folder, epoch));
     let outcome = fit.run(Parts {
         model: model.clone(),
-        strategy: assemble::strategies(&config, &plan)?,
+        strategy: assemble::strategies(&config, &plan, &device)?,
         average: average(&config),
         rule: assemble::rule(&config),
         evaluator: ImportanceSampling::new(config.train.valid_samples).with_reading(config.model.reading()),

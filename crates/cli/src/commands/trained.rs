@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::store::{ModuleRecord, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{DType, Device, Tensor};
-use helmholtz_core::Key;
+use helmholtz_core::{Key, LatentVariableModel};
 use helmholtz_datasets::DataSet;
 use helmholtz_eval::{ImportanceSampling, Reading};
 use helmholtz_train::{Average, Checkpoints, History, Rule, Trainee};
@@ -71,6 +71,16 @@ impl Trained {
         let Some(kind) = as_model else { return Ok(model.reading()) };
         if !MODELS.contains(&kind) {
             return Err(user(format!("--as {kind}: unknown model; {}", known(kind, &MODELS))));
+        }
+        if [kind, model.kind.as_str()].contains(&"vae") {
+            if kind == model.kind {
+                return Ok(Reading::Directed);
+            }
+            return Err(user(format!(
+                "--as {kind}: the model is {}, and the latents of a vae and of the others have nothing in common; \
+                 leave --as out",
+                model.kind
+            )));
         }
         let [generative, recognition] = model.layer_kinds();
         match kind {
@@ -148,12 +158,12 @@ pub fn of_epoch(
     let record = ModuleRecord::load(&file).map_err(|error| misfit(&error))?;
     let trainee = Trainee {
         average: average(config).map(|decay| Average::new(&fresh, decay)),
-        model: fresh,
-        // Neither the strategies nor the rule have anything in the record.
-        strategy: assemble::strategies(config, &ANY)?,
+        // The rule has nothing in the record.
+        strategy: assemble::strategies(config, &ANY, &fresh.device())?,
         rule: Rule::default(),
         evaluator: ImportanceSampling::new(1),
         key: Key::new(config.seed),
+        model: fresh,
     };
     Ok(trainee.try_load_record(record).map_err(|error| misfit(&error))?.judged())
 }

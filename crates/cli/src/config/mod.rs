@@ -135,7 +135,9 @@ impl Config {
             }
             _ => {}
         }
-        crate::assemble::strategies(&self, &ANY)?;
+        for samples in self.samples() {
+            crate::strategy::check(&self, samples)?;
+        }
         crate::device::select(&self.run.device)?;
         Ok(self)
     }

@@ -231,6 +231,18 @@ pub struct TrainConfig {
     pub init_from: Option<PathBuf>,
 }
 
+impl Config {
+    /// Samples per observation in each stage.
+    pub(crate) fn samples(&self) -> Vec<usize> {
+        let first = self.strategy.samples.unwrap_or_default();
+        let later = self.stage.iter().scan(first, |samples, stage| {
+            *samples = stage.samples.unwrap_or(*samples);
+            Some(*samples)
+        });
+        std::iter::once(first).chain(later).collect()
+    }
+}
+
 impl ModelConfig {
     /// The kinds of the generative layers, the prior last, and of the recognition layers.
     pub fn layer_kinds(&self) -> [Vec<String>; 2] {
