@@ -45,6 +45,14 @@ impl Vae {
         self.recognition.iter().map(|layer| layer.mean.bias.val().dims()[0]).collect()
     }
 
+    /// `h = g(ξ, x)`, differentiable by autodiff in the recognition net.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, d_x]`, `noise`: `[batch * k, noise_units]`; of each layer `[batch * k, d]`, from the data up
+    pub fn latents_at(&self, x: Tensor<2>, noise: Tensor<2>) -> Vec<Tensor<2>> {
+        self.infer(x, noise).0
+    }
+
     pub(crate) fn centred(&self, x: Tensor<2>) -> Tensor<2> {
         x - self.centre.val().unsqueeze()
     }
@@ -86,7 +94,10 @@ impl Vae {
         &'a self,
         h: &'a [Tensor<2>],
     ) -> impl DoubleEndedIterator<Item = (&'a Gaussian, Tensor<2>, Tensor<2>)> {
-        self.generative.iter().zip(h.windows(2)).map(|(layer, pair)| (layer, pair[0].clone(), pair[1].clone()))
+        self.generative
+            .iter()
+            .zip(h.windows(2))
+            .map(|(layer, pair)| (layer, pair[0].clone(), pair[1].clone()))
     }
 
     /// The recognition layers with what they model and what they are given, from the data up.
