@@ -1,5 +1,7 @@
 //! `cargo xtask bench`.
 
+mod agreement;
+mod descent;
 mod evaluate;
 mod memory;
 mod nade;
@@ -7,6 +9,7 @@ mod parts;
 mod peers;
 mod quiet;
 mod report;
+mod session;
 mod stack;
 mod step;
 
@@ -185,7 +188,7 @@ impl Bench {
                  {MAX_CELLS} numbers; choose a smaller --batch, --samples or --layers"
             ));
         }
-        let rows = (steps as f64 + step::UNTIMED as f64) * batch as f64;
+        let rows = (steps as f64 + session::UNTIMED as f64) * batch as f64;
         if rows > MAX_ROWS {
             return refuse(format!(
                 "{steps} steps of {batch} rows are more than {MAX_ROWS} rows a round; choose fewer --steps"

@@ -2,19 +2,9 @@
 
 use std::time::Instant;
 
-use burn::module::Module;
-use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
-use helmholtz_core::{Key, Strategy};
-use helmholtz_directed::HelmholtzMachine;
+use helmholtz_core::Key;
 use helmholtz_noise::fill_uniform;
-
-use crate::bench::step::LEARNING_RATE;
-
-/// Adam with the moments' usual decay.
-pub(crate) fn adam() -> ModuleOptimizer {
-    AdamConfig::new().with_beta_1(0.9).with_beta_2(0.999).with_epsilon(1e-8).init()
-}
 
 pub(crate) fn ms_since(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1e3
@@ -28,44 +18,6 @@ pub(crate) const WARM_UP: usize = 5;
 pub(crate) fn repeat<T>(steps: usize, mut step: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<Vec<T>> {
     let mut times = (0..WARM_UP + steps).map(|_| step()).collect::<anyhow::Result<Vec<T>>>()?;
     Ok(times.split_off(WARM_UP))
-}
-
-/// Estimate and optimiser in a plain loop, without the learner.
-pub(crate) struct Bare<S> {
-    model: HelmholtzMachine,
-    strategy: S,
-    optimiser: ModuleOptimizer,
-    x: Tensor<2>,
-    device: Device,
-    step: u64,
-}
-
-/// Times of a bare step, in milliseconds.
-pub(crate) struct BareTimes {
-    pub(crate) step: f64,
-    pub(crate) optimiser: f64,
-}
-
-impl<S: Strategy<HelmholtzMachine>> Bare<S> {
-    /// Steps on the one batch `x`.
-    pub(crate) fn new(model: &HelmholtzMachine, strategy: &S, x: Tensor<2>) -> Self {
-        let device = x.device();
-        let model = model.clone().train(); // on the autodiff device, where optimisers expect parameters
-        Bare { model, strategy: strategy.clone(), optimiser: adam(), x, device, step: 0 }
-    }
-
-    /// Takes one step.
-    pub(crate) fn step(&mut self) -> anyhow::Result<BareTimes> {
-        let start = Instant::now();
-        let key = Key::new(0).child(self.step);
-        let estimate = self.strategy.estimate(&self.model.valid(), self.x.clone(), key);
-        let estimated = Instant::now();
-        let model = self.model.clone();
-        self.model = self.optimiser.step(LEARNING_RATE, model, estimate.gradients.into_params());
-        self.device.sync()?;
-        self.step += 1;
-        Ok(BareTimes { step: ms_since(start), optimiser: ms_since(estimated) })
-    }
 }
 
 /// The matrix products of a step: one forward for each layer of either net, one for its gradient.
@@ -107,7 +59,7 @@ impl Factors {
 /// `[n, d_y, d_x]` of every layer: the recognition net from the data up, then the generative net.
 ///
 /// The lowest recognition layer sees each row once, whatever the number of samples.
-fn shapes(observed: usize, layers: &[usize], batch: usize, samples: usize) -> Vec<[usize; 3]> {
+pub(crate) fn shapes(observed: usize, layers: &[usize], batch: usize, samples: usize) -> Vec<[usize; 3]> {
     let sizes: Vec<usize> = std::iter::once(observed).chain(layers.iter().copied()).collect();
     let rows = |layer: usize| if layer == 0 { batch } else { batch * samples };
     let recognition = sizes.windows(2).enumerate().map(|(layer, d)| [rows(layer), d[0], d[1]]);
@@ -116,15 +68,8 @@ fn shapes(observed: usize, layers: &[usize], batch: usize, samples: usize) -> Ve
 }
 
 impl Products {
-    /// The products of a step with these sizes.
-    pub(crate) fn new(
-        observed: usize,
-        layers: &[usize],
-        batch: usize,
-        samples: usize,
-        device: &Device,
-    ) -> Self {
-        let shapes = shapes(observed, layers, batch, samples);
+    /// The products of layers with `[n, d_y, d_x]`.
+    pub(crate) fn new(shapes: Vec<[usize; 3]>, device: &Device) -> Self {
         let factors = shapes.into_iter().map(|shape| Factors::new(shape, device)).collect();
         Products { factors, device: device.clone() }
     }
