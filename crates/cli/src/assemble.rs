@@ -7,7 +7,7 @@ use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamConfig, ModuleOptimizer, RmsPropConfig, SgdConfig};
 use burn::tensor::{Device, Tensor};
-use helmholtz_core::{Estimate, Key, LatentVariableModel, Role, Strategy};
+use helmholtz_core::{Estimate, Key, LatentVariableModel, Measure, Role, Strategy};
 use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName};
 use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
 use helmholtz_layers::{InitialWeights, Order};
@@ -34,6 +34,14 @@ impl<M: LatentVariableModel> Strategy<M> for AnyStrategy {
             AnyStrategy::WakeSleep(strategy) => strategy.estimate(model, x, key),
             AnyStrategy::ReweightedWakeSleep(strategy) => strategy.estimate(model, x, key),
             AnyStrategy::Bidirectional(strategy) => strategy.estimate(model, x, key),
+        }
+    }
+
+    fn measures(&self) -> &[Measure] {
+        match self {
+            AnyStrategy::WakeSleep(strategy) => Strategy::<M>::measures(strategy),
+            AnyStrategy::ReweightedWakeSleep(strategy) => Strategy::<M>::measures(strategy),
+            AnyStrategy::Bidirectional(strategy) => Strategy::<M>::measures(strategy),
         }
     }
 }

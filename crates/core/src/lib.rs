@@ -5,7 +5,7 @@
 //! | [`layer`] | [`Conditional`] and [`Prior`]: one stochastic layer |
 //! | [`model`] | [`LatentVariableModel`], [`Layerwise`] and [`Enumerable`] |
 //! | [`pathwise`] | [`Reparameterized`]: latents as functions of noise, and the weights of their gradients |
-//! | [`strategy`] | [`Strategy`], [`Estimate`] and [`Diagnostics`] |
+//! | [`strategy`] | [`Strategy`], [`Estimate`], [`Diagnostics`] and [`Measure`] |
 //! | [`evaluator`] | [`Evaluator`]: one number per observation |
 //! | [`gradients`] | [`Gradients`]: what a strategy hands to an optimiser |
 //! | [`bits`] | all states of a few bits, for exact sums |
@@ -37,8 +37,8 @@ pub use gradients::Gradients;
 pub use helmholtz_noise::{Draws, Key, Role};
 pub use layer::{Conditional, Defence, Drawn, Prior, Scored};
 pub use model::{Enumerable, LatentVariableModel, Layerwise, Proposals, Traced};
-pub use pathwise::{PathWeights, Reparameterized};
-pub use strategy::{Diagnostics, Estimate, Strategy};
+pub use pathwise::{Parts, PathWeights, Reparameterized};
+pub use strategy::{Diagnostics, Estimate, Measure, Measured, Over, Strategy};
 
 /// A Burn module that can be a child of another: the bound that a generic field needs.
 pub trait Model: Module + ModuleDisplay + 'static {}
