@@ -158,13 +158,25 @@ impl VaeConfig {
         let depth = self.latents.len();
         let generative = (1..depth).map(|l| {
             let widths: Vec<usize> = self.bodies[l].iter().copied().rev().collect();
-            self.gaussian([self.latents[l], self.latents[l - 1]], &widths, None, key.child("p").child(l), device)
+            self.gaussian(
+                [self.latents[l], self.latents[l - 1]],
+                &widths,
+                None,
+                key.child("p").child(l),
+                device,
+            )
         });
         let recognition = (0..depth).map(|l| {
             let key = key.child("q").child(l);
             let d_in = if l == 0 { self.observed } else { self.latents[l - 1] };
             let convolutions = (l == 0 && !self.channels.is_empty()).then(|| {
-                Encoder::init(self.picture(), &self.channels, self.activation, key.child("convolutions"), device)
+                Encoder::init(
+                    self.picture(),
+                    &self.channels,
+                    self.activation,
+                    key.child("convolutions"),
+                    device,
+                )
             });
             self.gaussian([d_in, self.latents[l]], &self.bodies[l], convolutions, key, device)
         });
@@ -173,7 +185,8 @@ impl VaeConfig {
             generative: generative.collect(),
             recognition: recognition.collect(),
             observed: self.observed_layer(mean, key.child("p").child(0usize), device),
-            centre: Param::from_tensor(Tensor::from_floats(centre.as_slice(), device)).set_require_grad(false),
+            centre: Param::from_tensor(Tensor::from_floats(centre.as_slice(), device))
+                .set_require_grad(false),
         })
     }
 

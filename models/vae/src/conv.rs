@@ -82,7 +82,8 @@ impl Kernels {
     fn init([small, large]: [usize; 2], d_out: usize, key: Key, device: &Device) -> Self {
         let area = KERNEL * KERNEL;
         // The law depends on the sum of the fans alone; each row holds the kernels of one channel.
-        let bound = (6.0 / ((small + large) * area) as f64).sqrt() / (6.0 / (small + large * area) as f64).sqrt();
+        let bound =
+            (6.0 / ((small + large) * area) as f64).sqrt() / (6.0 / (small + large * area) as f64).sqrt();
         let weight = InitialWeights::Glorot.draw(small, large * area, key, device) * bound;
         Kernels {
             weight: Param::from_tensor(weight.reshape([small, large, KERNEL, KERNEL])),

@@ -49,8 +49,7 @@ fn log1m_exp(t: Tensor<3>) -> Tensor<3> {
     let small = t.clone().lower_elem(0.5);
     // The first term left out, t⁸ / 9 676 800, is below 1e-9.
     let t2 = t.clone().square();
-    let series = t.clone().log() - t.clone() * 0.5
-        + t2.clone() * (1.0 / 24.0)
+    let series = t.clone().log() - t.clone() * 0.5 + t2.clone() * (1.0 / 24.0)
         - t2.clone().square() * (1.0 / 2880.0)
         + t2.clone() * t2.square() * (1.0 / 181_440.0);
     let plain = (t.neg().exp().neg() + 1.0).log();
@@ -124,8 +123,7 @@ pub(crate) fn score(x: Tensor<2>, outputs: Tensor<2>, components: usize) -> Scor
 fn inverse_expm1(t: Tensor<3>) -> Tensor<3> {
     let small = t.clone().lower_elem(0.5);
     let t2 = t.clone().square();
-    let series = t.clone().recip() - 0.5 + t.clone() * (1.0 / 12.0)
-        - t.clone() * t2.clone() * (1.0 / 720.0)
+    let series = t.clone().recip() - 0.5 + t.clone() * (1.0 / 12.0) - t.clone() * t2.clone() * (1.0 / 720.0)
         + t.clone() * t2.square() * (1.0 / 30_240.0);
     let z = t.neg().exp();
     let plain = z.clone() / (z.neg() + 1.0);

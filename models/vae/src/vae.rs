@@ -86,7 +86,10 @@ impl Vae {
         &'a self,
         h: &'a [Tensor<2>],
     ) -> impl DoubleEndedIterator<Item = (&'a Gaussian, Tensor<2>, Tensor<2>)> {
-        self.generative.iter().zip(h.windows(2)).map(|(layer, pair)| (layer, pair[0].clone(), pair[1].clone()))
+        self.generative
+            .iter()
+            .zip(h.windows(2))
+            .map(|(layer, pair)| (layer, pair[0].clone(), pair[1].clone()))
     }
 
     /// The recognition layers with what they model and what they are given, from the data up.

@@ -29,11 +29,13 @@ pub(crate) const RMSPROP: Descent = Descent {
 
 /// Estimate and optimiser in a plain loop, without the learner.
 pub(crate) struct Bare<M, S> {
-    model: M,
+    /// On the autodiff device, where optimisers expect parameters.
+    pub(crate) model: M,
     strategy: S,
     optimiser: ModuleOptimizer,
     rate: f64,
-    x: Tensor<2>,
+    /// The batch.
+    pub(crate) x: Tensor<2>,
     device: Device,
     step: u64,
 }
@@ -46,10 +48,10 @@ pub(crate) struct BareStep {
 }
 
 impl<M: Model, S: Strategy<M>> Bare<M, S> {
-    /// Steps on the one batch `x`.
+    /// Steps on the batch `x`.
     pub(crate) fn new(model: &M, strategy: &S, descent: &Descent, x: Tensor<2>) -> Self {
         let device = x.device();
-        let model = model.clone().train(); // on the autodiff device, where optimisers expect parameters
+        let model = model.clone().train();
         let (optimiser, strategy) = ((descent.optimiser)(), strategy.clone());
         Bare { model, strategy, optimiser, rate: descent.rate, x, device, step: 0 }
     }

@@ -39,7 +39,7 @@ pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> any
         ReweightedWakeSleep::new(samples).map_err(|error| UserError(format!("--samples: {error}")))?;
     let bihm = Bidirectional { samples, control_variate: samples > 1 };
     let x = stack.x.clone().repeat_dim(0, batch.div_ceil(ROWS)).slice([0..batch, 0..OBSERVED]);
-    let products = Products::new(shapes(OBSERVED, &bench.layers, batch, samples), &device);
+    let products = Products::new(shapes(OBSERVED, &bench.layers, batch, samples), |_| false, &device);
 
     let mut peers = if bench.peers { start_peers(bench, threads)? } else { Vec::new() };
     let mut gemms = Vec::new();
@@ -76,7 +76,7 @@ pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> any
             optimiser.push(times.optimiser);
             bidirectional.push(other.step);
         }
-        multiplied.extend(repeat(steps, || products.run())?);
+        multiplied.extend(repeat(steps, || Ok(products.run()?.iter().sum()))?);
         for (peer, times) in peers.iter_mut().zip(&mut theirs) {
             times.extend(peer.steps(steps)?);
         }
@@ -87,7 +87,8 @@ pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> any
     let (bare, mut multiplied) = (ours("step/bare", bare), ours("step/products", multiplied));
     step.extra.push(("learner_ms", step.median() - bare.median()));
     step.extra.push(("products_share", multiplied.median() / step.median()));
-    multiplied.extra.push(("gflops", products.operations() / multiplied.median() / 1e6));
+    let operations: f64 = products.operations().iter().sum();
+    multiplied.extra.push(("gflops", operations / multiplied.median() / 1e6));
     report.add(step);
     report.add(bare);
     report.add(Row::ours("step/bihm", "step/bare", bidirectional));
