@@ -8,6 +8,7 @@
 //! | [`strategy`] | [`Strategy`], [`Estimate`], [`Diagnostics`] and [`Measure`] |
 //! | [`evaluator`] | [`Evaluator`]: one number per observation |
 //! | [`gradients`] | [`Gradients`]: what a strategy hands to an optimiser |
+//! | [`one_of`](mod@one_of) | [`one_of!`]: an enum of modules that is the module it holds |
 //! | [`bits`] | all states of a few bits, for exact sums |
 //!
 //! # How gradients travel
@@ -26,6 +27,7 @@ pub mod evaluator;
 pub mod gradients;
 pub mod layer;
 pub mod model;
+pub mod one_of;
 pub mod pathwise;
 pub mod strategy;
 

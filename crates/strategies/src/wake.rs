@@ -66,3 +66,8 @@ pub(crate) fn diagnose(log_weights: Tensor<2>) -> Diagnostics {
     let bound = log_mean_exp(log_weights.clone()).mean();
     Diagnostics::new(bound, effective_share(normalise(log_weights)).mean())
 }
+
+/// The same of equal weights: the bound is the mean of `log w`, as of the evidence lower bound.
+pub(crate) fn diagnose_mean(log_weights: Tensor<2>) -> Diagnostics {
+    Diagnostics { bound: log_weights.clone().mean(), ..diagnose(log_weights) }
+}

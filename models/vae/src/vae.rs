@@ -45,6 +45,14 @@ impl Vae {
         self.recognition.iter().map(|layer| layer.mean.bias.val().dims()[0]).collect()
     }
 
+    /// `h = g(ξ, x)`, differentiable by autodiff in the recognition net.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, d_x]`, `noise`: `[batch * k, noise_units]`; of each layer `[batch * k, d]`, from the data up
+    pub fn latents_at(&self, x: Tensor<2>, noise: Tensor<2>) -> Vec<Tensor<2>> {
+        self.infer(x, noise).0
+    }
+
     pub(crate) fn centred(&self, x: Tensor<2>) -> Tensor<2> {
         x - self.centre.val().unsqueeze()
     }
