@@ -235,7 +235,7 @@ impl CoupledChains {
             if t > self.lag {
                 mixing.apply(&[lead.clone(), lag.clone()], fresh)
             } else {
-                mixing.apply(&[lead.clone()], fresh)
+                mixing.apply(std::slice::from_ref(lead), fresh)
             }
         });
         let points: Vec<Tensor<2>> = points.collect();
