@@ -58,8 +58,9 @@ fn every_strategy_of_a_vae_lowers_the_test_nll() {
             [&["--steps", "60", "--lr", "0.02", "--optimizer", "rmsprop", "--strategy", strategy], more]
                 .concat();
         let trained = test_nll(folder, &small_vae(&out, &args));
-        // Sixty steps are worth several nats of the start's 11; the rows and samples of the two are the same.
-        assert!(trained < start - 0.5, "{strategy} {more:?}: from {start} to {trained}");
+        // Single latents that are not used yet leave the start's 9.07 at about 8.75; what is used, far below. An
+        // update that goes astray goes up. The rows and the draws of the two are the same.
+        assert!(trained < start - 0.2, "{strategy} {more:?}: from {start} to {trained}");
     }
 }
 
@@ -203,7 +204,7 @@ fn a_run_begins_with_the_weights_of_another_and_goes_on_without_it() {
     refuse(&["--init-from", "nowhere"], &["nowhere"]);
     refuse(&["--init-from", "gone", "--layers", "3"], &["model.layers", "[4] there, [3] here"]);
     refuse(&["--init-from", "gone", "--set", "model.std=exp"], &["model.std", "softplus", "exp"]);
-    refuse(&["--init-from", "first.safetensors", "--layers", "3"], &["first.safetensors", "does not fit"]);
+    refuse(&["--init-from", "first.safetensors", "--layers", "3"], &["first.safetensors", "docs/weights.md"]);
 }
 
 #[test]
