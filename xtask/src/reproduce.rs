@@ -27,13 +27,15 @@ use store::{Finished, Store};
 ///
 /// `reproduce list` shows every row; `reproduce ID...` runs some, `reproduce all` runs all. Each is
 /// trained by `helmholtz train` from its file in configs/, once for each seed, and evaluated by
-/// `helmholtz evaluate` with as many samples as it takes for their error and their bias to be below
-/// a tenth of the tolerance. The mean over the seeds is judged:
+/// `helmholtz evaluate`: where a verdict depends on it with as many samples as it takes for their error
+/// and their bias to be below a tenth of the tolerance, in rising stages that end when no further sample
+/// can change the verdict; else with at most 4000 a row. The mean over the seeds is judged:
 ///
 /// - PASS: at or below the published value plus twice our Monte Carlo error;
 /// - NEAR: above that, within the tolerance;
-/// - SHORT: beyond the tolerance;
-/// - UNSURE: our Monte Carlo error is more than a tenth of the tolerance;
+/// - SHORT: beyond the tolerance, with errors as small as that or even at the most favourable reading;
+/// - UNSURE: our Monte Carlo error is more than a tenth of the tolerance, or we are beyond the tolerance
+///   and the samples may be the cause;
 /// - a dash: the published value is recalled, second-hand or of another quantity, and only shown.
 ///
 /// Results go to results/: a page and a JSON file for each paper, and README.md with all rows. What
@@ -217,7 +219,7 @@ fn to_json(row: &Row, finished: &Finished) -> serde_json::Value {
     json!({
         "id": row.id, "verdict": judge(row, finished).word(), "confidence": row.reported.source.tag(),
         "ours": finished.mean(), "seed_spread": finished.seed_spread(), "se_rows": finished.se_rows(),
-        "se_mc": finished.se_mc(), "reported": row.reported.nll, "tolerance": row.tolerance,
+        "se_mc": finished.se_mc(), "bias_mc": finished.bias_mc(), "reported": row.reported.nll, "tolerance": row.tolerance,
         "seeds": finished.seeds.len(), "tier": finished.tier, "seconds": finished.seconds(),
     })
 }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`gibbs`] | Gibbs chains of a bidirectional Helmholtz machine, with some of the observed units known or none |
 //! | [`one_shot`] | independent samples of it, by importance resampling of ancestral ones |
+//! | [`hmc`] | Hamiltonian Monte Carlo of any density with a gradient |
 //! | [`isir`] | steps of iterated sampling importance resampling (ISIR) of a [`target`], and its dependent form (DISIR) |
 //! | [`coupling`] | the maximal coupling of two categorical laws |
 //! | [`coupled`] | two chains of such steps that meet: expectations without bias |
@@ -18,6 +19,7 @@ mod choose;
 pub mod coupled;
 pub mod coupling;
 pub mod gibbs;
+pub mod hmc;
 pub mod isir;
 mod marginal;
 pub mod one_shot;
@@ -28,6 +30,7 @@ pub use choose::NoWeight;
 pub use coupled::{Contribution, CoupledChains, CoupledError, Meetings};
 pub use coupling::couple;
 pub use gibbs::{Gibbs, GibbsError, Known};
+pub use hmc::{Adaptation, Hmc, LogDensity, Tempered};
 pub use isir::Mixing;
 pub use one_shot::OneShot;
 pub use target::{NoiseSpace, Placed, Posterior, Target};

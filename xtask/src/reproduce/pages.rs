@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::Tier;
-use super::judge::judge;
+use super::judge::{Verdict, favourable, judge, settled_early};
 use super::papers::{PAPERS, Paper};
 use super::row::{Row, Source};
 use super::rows::ROWS;
@@ -201,21 +201,32 @@ fn describe(text: &mut String, row: &Row, found: &Finished) {
         found.device,
         found.seconds()
     );
-    if matches!(judge(row, found), super::judge::Verdict::Short(_)) {
+    if let Some(lowest) = settled_early(row, found) {
+        let _ = writeln!(
+            text,
+            "- Decided at K = {}: {}, it were {lowest:.2}, still beyond the tolerance; more samples could not change the verdict.",
+            samples_in_words(found),
+            favourable()
+        );
+    }
+    if matches!(judge(row, found), Verdict::Short(_)) {
         let _ = writeln!(text, "- Suspected cause: {}", row.suspect);
     }
 }
 
 fn overview(store: &Store) -> anyhow::Result<String> {
-    let mut text = String::from(
+    let mut text = format!(
         "# Results\n\n\
          Every row is one command, `cargo xtask reproduce ID`, and every number below was written by it.\n\
          NLL of the test split in nats per example; means over seeds.\n\
          PASS: at or below the published value plus twice our Monte Carlo error; NEAR: within the row's tolerance above it; SHORT: beyond; \
-         UNSURE: our Monte Carlo error is more than a tenth of the tolerance; \
+         UNSURE: our Monte Carlo error is more than a tenth of the tolerance, or we are beyond the tolerance and the samples may be the cause; \
          a dash: the published value is recalled, second-hand or of another quantity, and only shown.\n\
          The spread over seeds and the standard error over rows are shown, never judged by.\n\
-         K: importance samples of a test row on average, and the most of one where they differ.\n\n",
+         K: importance samples of a test row on average, and the most of one where they differ.\n\
+         A row that is judged has as many as it takes for their error and their bias to be below a tenth of the tolerance, or fewer if it is SHORT even when read as {}; \
+         the others have at most 4000, and what they add is shown as found.\n\n",
+        favourable()
     );
     let pages: Vec<String> =
         PAPERS.iter().map(|paper| format!("[{}]({}.md)", paper.title, paper.key)).collect();

@@ -40,6 +40,11 @@ impl Row {
     pub(crate) fn is_bidirectional(&self) -> bool {
         self.model.starts_with("bihm ")
     }
+
+    /// The published value that the row is judged by, if it is.
+    pub(crate) fn judged_by(&self) -> Option<f64> {
+        self.reported.nll.filter(|_| self.reported.source.is_judged())
+    }
 }
 
 /// A published value.

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::Tier;
+use super::judge::{error_asked, is_reached, settle};
 use super::row::Row;
 use super::rows::autoregressive::MAXIMUM_LIKELIHOOD;
 use super::store::{Bidirectional, Finished, Seed, write};
@@ -26,12 +27,12 @@ pub(crate) struct Missing(String);
 
 /// Samples that every row of a split begins with.
 const SAMPLES: u64 = 1_000;
-/// The most samples of a test row: what verdicts are made of.
-const MOST_SAMPLES: u64 = 100_000;
-/// The most samples of a validation row, which only ranks candidates for the best rows.
-const MOST_SAMPLES_TO_RANK: u64 = 4_000;
-/// Share of the tolerance that `se_mc` and `bias_mc` may take.
-pub(crate) const SHARE: f64 = 0.1;
+/// The most samples of a row that no verdict is made of: validation rows only rank candidates for the best
+/// rows, and test rows without a verdict are shown with their errors as found.
+const MOST_SAMPLES_UNJUDGED: u64 = 4_000;
+/// The most samples of a judged test row, stage after stage until the verdict is settled. A stage repeats the
+/// draws of those before it, a fifth of the last at most.
+const MOST_SAMPLES_JUDGED: [u64; 4] = [1_000, 4_000, 16_000, 100_000];
 
 /// The seeds of a row.
 pub(crate) struct Seeds<'a> {
@@ -75,25 +76,17 @@ impl Seeds<'_> {
         let on_processor = self.device == "flex" || self.device == "ndarray";
         let jobs = if on_processor { cores.min(self.seeds as usize) } else { 1 };
         let threads = (cores / jobs).max(1);
-        let (next, done) = (AtomicU64::new(0), Mutex::new(Vec::new()));
-        std::thread::scope(|scope| {
-            for _ in 0..jobs {
-                scope.spawn(|| {
-                    loop {
-                        let seed = next.fetch_add(1, Ordering::SeqCst);
-                        if seed >= self.seeds {
-                            return;
-                        }
-                        let result = self.one(seed, threads, &data, resolved);
-                        let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                        done.push((seed, result));
-                    }
-                });
-            }
-        });
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_by_key(|(seed, _)| *seed);
-        let runs = done.into_iter().map(|(_, run)| run).collect::<anyhow::Result<Vec<Run>>>()?;
+        let trained = self.side_by_side(jobs, |seed| self.train(seed, threads, &data, resolved))?;
+        let tests = self.test(jobs, threads, resolved)?;
+        let runs = self.side_by_side(jobs, |seed| {
+            let of_seed = seed as usize;
+            let valid = self.evaluate(seed, "valid", MOST_SAMPLES_UNJUDGED, threads, resolved)?;
+            let summed = json!({"config": resolved, "train": trained[of_seed], "evaluate": tests[of_seed], "valid": valid});
+            let run = Run::of(seed, &summed, &self.out(seed))?;
+            write(&self.summary(seed), &serde_json::to_string_pretty(&summed)?)?;
+            progress(&format!("{} seed {seed}: {:.3}", self.row.id, run.seed.nll));
+            Ok(run)
+        })?;
         let first = runs.first().context("no seed was run")?;
         let of_one_kind =
             |run: &&Run| (&run.protocol, &run.data_sha256) == (&first.protocol, &first.data_sha256);
@@ -114,6 +107,32 @@ impl Seeds<'_> {
         })
     }
 
+    /// What `of` makes of every seed, some at a time.
+    fn side_by_side<T: Send>(
+        &self,
+        jobs: usize,
+        of: impl Fn(u64) -> anyhow::Result<T> + Sync,
+    ) -> anyhow::Result<Vec<T>> {
+        let (next, done) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+        std::thread::scope(|scope| {
+            for _ in 0..jobs {
+                scope.spawn(|| {
+                    loop {
+                        let seed = next.fetch_add(1, Ordering::SeqCst);
+                        if seed >= self.seeds {
+                            return;
+                        }
+                        let result = of(seed);
+                        done.lock().unwrap_or_else(PoisonError::into_inner).push((seed, result));
+                    }
+                });
+            }
+        });
+        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        done.sort_by_key(|(seed, _)| *seed);
+        done.into_iter().map(|(_, result)| result).collect()
+    }
+
     /// Whether every seed has been run.
     pub(crate) fn is_finished(&self) -> bool {
         (0..self.seeds).all(|seed| self.summary(seed).is_file())
@@ -131,8 +150,17 @@ impl Seeds<'_> {
         aside().with_context(|| self.folder.display().to_string())
     }
 
+    fn out(&self, seed: u64) -> PathBuf {
+        self.folder.join(format!("seed-{seed}"))
+    }
+
     fn summary(&self, seed: u64) -> PathBuf {
         self.folder.join(format!("seed-{seed}.json"))
+    }
+
+    /// The summary of a seed that was run to its end.
+    fn summed(&self, seed: u64, resolved: &str) -> anyhow::Result<Option<Value>> {
+        of_config(&self.summary(seed), resolved)
     }
 
     /// The words of `helmholtz train` that make the row's config.
@@ -144,16 +172,12 @@ impl Seeds<'_> {
         words
     }
 
-    /// Trains, or goes on, and evaluates, unless that has been done.
-    fn one(&self, seed: u64, threads: usize, data: &str, resolved: &str) -> anyhow::Result<Run> {
-        let (out, summary) = (self.folder.join(format!("seed-{seed}")), self.summary(seed));
-        if let Ok(text) = fs::read_to_string(&summary) {
-            let summed: Value = serde_json::from_str(&text).with_context(|| summary.display().to_string())?;
-            if summed["config"] != resolved {
-                return Err(of_another_config(&summary));
-            }
-            return Run::of(seed, &summed, &out);
+    /// Trains, or goes on, unless that has been done.
+    fn train(&self, seed: u64, threads: usize, data: &str, resolved: &str) -> anyhow::Result<Value> {
+        if let Some(summed) = self.summed(seed, resolved)? {
+            return Ok(summed["train"].clone());
         }
+        let out = self.out(seed);
         let (threads, seed_word) = (threads.to_string(), seed.to_string());
         let mut words = self.train_words(data);
         words.extend(
@@ -171,27 +195,81 @@ impl Seeds<'_> {
             words.extend(["--data-dir".into(), dir.as_os_str().to_owned()]);
         }
         progress(&format!("{} seed {seed}: training", self.row.id));
-        let trained = object(words)?;
-        let test = self.evaluate(seed, "test", &threads, resolved)?;
-        let valid = self.evaluate(seed, "valid", &threads, resolved)?;
-        let summed = json!({"config": resolved, "train": trained, "evaluate": test, "valid": valid});
-        let run = Run::of(seed, &summed, &out)?;
-        write(&summary, &serde_json::to_string_pretty(&summed)?)?;
-        progress(&format!("{} seed {seed}: {:.3}", self.row.id, run.seed.nll));
-        Ok(run)
+        object(words)
     }
 
-    /// Evaluates a split of a trained seed, unless that has been done in the same way.
-    fn evaluate(&self, seed: u64, split: &str, threads: &str, resolved: &str) -> anyhow::Result<Value> {
-        let kept = self.folder.join(format!("seed-{seed}.{split}.json"));
-        let most = if split == "valid" { MOST_SAMPLES_TO_RANK } else { MOST_SAMPLES };
-        let [first, most] = [SAMPLES, most].map(|k| k.to_string());
-        let error = (SHARE * self.row.tolerance).to_string();
-        // Small beside that of the rows' samples, so that both together may stay within the share.
-        let of_z = (SHARE * self.row.tolerance / 4.0).to_string();
-        let seed = seed.to_string();
+    /// Scores the test rows of all seeds, with more samples as long as the verdict depends on them.
+    fn test(&self, jobs: usize, threads: usize, resolved: &str) -> anyhow::Result<Vec<Value>> {
+        settle(self.row, self.stages(), |most| {
+            self.side_by_side(jobs, |seed| self.evaluate(seed, "test", most, threads, resolved))
+        })
+    }
+
+    /// The most samples of a test row, stage after stage.
+    fn stages(&self) -> &'static [u64] {
+        match self.tier {
+            Tier::Paper if self.row.judged_by().is_some() => &MOST_SAMPLES_JUDGED,
+            _ => &[MOST_SAMPLES_UNJUDGED],
+        }
+    }
+
+    /// Evaluates a split of a trained seed with at most so many samples a row, unless that has been done.
+    fn evaluate(
+        &self,
+        seed: u64,
+        split: &str,
+        most: u64,
+        threads: usize,
+        resolved: &str,
+    ) -> anyhow::Result<Value> {
+        if let Some(found) = self.evaluated(seed, split, resolved)?
+            && (self.tier == Tier::Smoke || is_reached(self.row, &found) || had(&found, most))
+        {
+            return Ok(found);
+        }
+        let flags = self.evaluate_flags(seed, split, most);
+        progress(&format!(
+            "{} seed {seed}: evaluating the {split} rows, at most {most} samples each",
+            self.row.id
+        ));
+        let mut words: Vec<OsString> = vec!["evaluate".into()];
+        words.extend(flags.iter().map(Into::into));
+        words.extend(["--threads", &threads.to_string(), "--quiet", "--json"].map(Into::into));
+        words.push(self.out(seed).into());
+        let result = object(words)?;
+        let text = json!({"config": resolved, "flags": flags, "result": result});
+        write(&self.kept(seed, split), &serde_json::to_string_pretty(&text)?)?;
+        Ok(result)
+    }
+
+    fn kept(&self, seed: u64, split: &str) -> PathBuf {
+        self.folder.join(format!("seed-{seed}.{split}.json"))
+    }
+
+    /// What was found of a split before: by a finished run, or at one of the stages.
+    fn evaluated(&self, seed: u64, split: &str, resolved: &str) -> anyhow::Result<Option<Value>> {
+        let summed = self.summed(seed, resolved)?;
+        let kept = of_config(&self.kept(seed, split), resolved)?;
+        let stages = if split == "test" { self.stages() } else { &[MOST_SAMPLES_UNJUDGED] };
+        let in_this_way = |kept: &Value| {
+            stages.iter().any(|&most| kept["flags"] == json!(self.evaluate_flags(seed, split, most)))
+        };
+        // What was kept is later than a summary, if there are both.
+        Ok(match kept.filter(in_this_way) {
+            Some(kept) => Some(kept["result"].clone()),
+            None => summed.map(|summed| summed[if split == "test" { "evaluate" } else { split }].clone()),
+        })
+    }
+
+    fn evaluate_flags(&self, seed: u64, split: &str, most: u64) -> Vec<String> {
+        let error = error_asked(self.row);
         // Draws of its own for each seed: the errors of the seeds are independent.
+        let seed = seed.to_string();
         let mut flags = vec!["--split", split, "--seed", &seed];
+        // Small beside that of the rows' samples, so that both together may stay within the share.
+        let of_z = (error / 4.0).to_string();
+        let [first, most] = [SAMPLES, most].map(|k| k.to_string());
+        let error = error.to_string();
         match self.tier {
             Tier::Smoke => flags.extend(["--samples", "5"]),
             _ => flags.extend(["--samples", &first, "--error", &error, "--max-samples", &most]),
@@ -202,24 +280,7 @@ impl Seeds<'_> {
                 _ => flags.extend(["--z-error", &of_z]),
             }
         }
-        if let Ok(text) = fs::read_to_string(&kept) {
-            let found: Value = serde_json::from_str(&text).with_context(|| kept.display().to_string())?;
-            if found["config"] != resolved {
-                return Err(of_another_config(&kept));
-            }
-            if found["flags"] == json!(flags) {
-                return Ok(found["result"].clone());
-            }
-        }
-        progress(&format!("{} seed {seed}: evaluating the {split} rows", self.row.id));
-        let mut words: Vec<OsString> = vec!["evaluate".into()];
-        words.extend(flags.iter().map(Into::into));
-        words.extend(["--threads", threads, "--quiet", "--json"].map(Into::into));
-        words.push(self.folder.join(format!("seed-{seed}")).into());
-        let result = object(words)?;
-        let text = json!({"config": resolved, "flags": flags, "result": result});
-        write(&kept, &serde_json::to_string_pretty(&text)?)?;
-        Ok(result)
+        flags.into_iter().map(str::to_owned).collect()
     }
 
     /// Flags that make a smaller run of the row's config.
@@ -262,6 +323,21 @@ impl Seeds<'_> {
         let [train, valid, test] = parts;
         Ok(format!("file:{},{},{}", train?, valid?, test?))
     }
+}
+
+/// A file that was kept, if there is one; refused if it is of another config.
+fn of_config(path: &Path, resolved: &str) -> anyhow::Result<Option<Value>> {
+    let Ok(text) = fs::read_to_string(path) else { return Ok(None) };
+    let kept: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+    if kept["config"] != resolved {
+        return Err(of_another_config(path));
+    }
+    Ok(Some(kept))
+}
+
+/// Whether a row had so many samples in an evaluation.
+fn had(found: &Value, most: u64) -> bool {
+    found["k_max"].as_u64().is_some_and(|k| k >= most)
 }
 
 fn of_another_config(kept: &Path) -> anyhow::Error {
