@@ -109,6 +109,21 @@ fn a_vae_is_evaluated_sampled_and_exported() {
     assert!(means.iter().all(|mean| (0.0..=1.0).contains(mean)) && means.iter().any(|m| m.fract() != 0.0));
     succeed(folder, &["sample", "run"]);
 
+    // There and back: a row of six means for each test row, and a strip of two rows of pictures.
+    succeed(folder, &["encode", "run", "--out", "means.npy"]);
+    let bytes = fs::read(folder.join("means.npy")).unwrap();
+    assert_eq!(bytes.len(), 128 + 5000 * 6 * 4);
+    let means: Vec<f32> =
+        bytes[128..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    let spread = |j: usize| {
+        let column = means.iter().skip(j).step_by(6);
+        column.clone().fold(f32::MIN, |a, &b| a.max(b)) - column.fold(f32::MAX, |a, &b| a.min(b))
+    };
+    assert!((0..6).all(|j| spread(j).is_finite()) && (0..4).any(|j| spread(j) > 0.1), "codes differ");
+    succeed(folder, &["reconstruct", "run", "--n", "5"]);
+    assert!(folder.join("run/samples/reconstruct.png").is_file());
+    fail(folder, &["encode", "run", "--out", "means.txt"], 2, &["means.txt", ".npy"]);
+
     // What only a stack of bits can do.
     let refuse = |args: &[&str], words: &[&str]| fail(folder, args, 2, words);
     refuse(&["evaluate", "run", "--exact"], &["vae", "real numbers", "--method is"]);
