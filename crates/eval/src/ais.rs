@@ -21,8 +21,9 @@
 //! Wu et al. begin at the prior, `f_b(h) = p(h) p(x | h)^b` over the latents of one layer. Here the chain begins at
 //! q, which is nearer to the posterior, and moves in noise, that is in coordinates in which q is the standard normal
 //! law: a posterior that q fits is round and wide as the prior is, and one step size serves all directions. It
-//! asks for a recognition net, and nothing of the model's layers, of which there may be any number. A posterior with
-//! a mode that q never visits is found by neither; the prior's chains may be more likely to.
+//! asks for a recognition net, and nothing of the model's layers, of which there may be any number. A mode of the
+//! posterior that q does not reach may be missed, where chains from the prior would find it; and a q much narrower
+//! than the posterior asks for many temperatures, for the stated error is then too small, as in importance sampling.
 //!
 //! Step sizes are not adapted in the run that counts: that would leave a bias ([`hmc`](helmholtz_samplers::hmc)).
 //! A preliminary run of the row's own, over a tenth of the temperatures and at least a hundred (or all, where there
@@ -34,9 +35,11 @@
 //! than the posterior has the variance of log w largest at b = 0, a narrower one at b = 1.
 //!
 //! # Draws
-//! They are keyed by the row's own number and the chain's own number, and no chain depends on another row: a row has
-//! the same estimate in any batch, as far as matrix products round alike in it. (They do on the CPU; elsewhere a
-//! decision to accept may turn on the last bit, and a chain then goes another way, as good as the first.)
+//! They are keyed by the row's own number and the chain's own number, and no chain depends on another row. That alone
+//! would not give a row the same estimate in any company: matrix products of another size round otherwise, and
+//! over thousands of leapfrog steps the last bit grows until a chain goes another way, as good as the first. So
+//! where tensors lie in host memory rows are annealed one by one, on all threads: the estimate of a row is the same to
+//! the bit whatever the other rows. On other devices they pass in chunks, and are the same in the same chunk.
 //!
 //! # References
 //! R. M. Neal, "Annealed importance sampling", Statistics and Computing 11, 2001, arXiv:physics/9803008.
@@ -45,10 +48,12 @@
 //! Ruiz, Titsias, Cemgil, Doucet, "Unbiased gradient estimation for variational auto-encoders using coupled Markov
 //! chains", UAI 2021 (16 chains, 10 000 temperatures, 10 leapfrog steps, an acceptance of 0.65).
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use burn::tensor::Tensor;
 use helmholtz_core::{Draws, Key, Reparameterized, Role};
+use helmholtz_ops::in_host_memory;
 use helmholtz_ops::noise::normal;
 use helmholtz_ops::rows::repeat_rows;
 use helmholtz_samplers::hmc::{Adaptation, Hmc, LogDensity, Position, Tempered};
@@ -66,7 +71,8 @@ pub struct AnnealedImportanceSampling {
     pub hmc: Hmc,
     /// The share of moves that the preliminary run seeks to accept.
     pub acceptance: f64,
-    /// Matrix rows, that is chains, in flight at a time, but at least those of one row: what bounds the memory.
+    /// Matrix rows, that is chains, in flight at a time, but at least those of one row: what bounds the memory. Where
+    /// tensors lie in host memory a thread has those of one row.
     pub chunk: usize,
 }
 
@@ -139,26 +145,92 @@ impl AnnealedImportanceSampling {
         x: Tensor<2>,
         rows: Arc<[u64]>,
         key: Key,
-        mut on_pairs: impl FnMut(u64, u64),
+        mut on_pairs: impl FnMut(u64, u64) + Send,
     ) -> Result<Vec<AnnealedRow>, ZeroWeight> {
         let [n, _] = x.dims();
         assert_eq!(n, rows.len(), "one number for each row");
         let planned = (n * (self.preliminary() + self.temperatures)) as u64;
         let mut done = 0;
+        let on_rows = move |rows: usize| {
+            done += rows as u64;
+            on_pairs(done, planned);
+        };
+        if in_host_memory(&model.device()) {
+            return self.row_by_row(model, x, &rows, key, on_rows);
+        }
+        let mut on_rows = on_rows;
         let mut found = Vec::with_capacity(n);
         for numbers in rows.chunks((self.chunk / self.chains).max(1)) {
             let part = x.clone().slice(found.len()..found.len() + numbers.len());
-            let draws = Draws::of_rows(key, numbers, self.chains);
-            let start = normal(&draws, model.noise_units(), model.dtype(), &model.device());
-            let annealed = self.anneal(&LogWeight { model, x: part }, start, &draws, || {
-                done += numbers.len() as u64;
-                on_pairs(done, planned);
-            });
-            for (i, &row) in numbers.iter().enumerate() {
-                found.push(annealed.row(i, row, self.chains)?);
-            }
+            found.extend(self.together(model, part, numbers, key, || on_rows(numbers.len()))?);
         }
         Ok(found)
+    }
+
+    /// Rows that pass through the model together.
+    fn together<M: Reparameterized>(
+        &self,
+        model: &M,
+        x: Tensor<2>,
+        numbers: &[u64],
+        key: Key,
+        on_temperature: impl FnMut(),
+    ) -> Result<Vec<AnnealedRow>, ZeroWeight> {
+        let draws = Draws::of_rows(key, numbers, self.chains);
+        let start = normal(&draws, model.noise_units(), model.dtype(), &model.device());
+        let annealed = self.anneal(&LogWeight { model, x }, start, &draws, on_temperature);
+        numbers.iter().enumerate().map(|(i, &row)| annealed.row(i, row, self.chains)).collect()
+    }
+
+    /// Rows one by one, on all threads.
+    ///
+    /// Each has a thread to itself: its matrix products are too small to be shared, and then they round alike
+    /// whatever the number of threads.
+    fn row_by_row<M: Reparameterized>(
+        &self,
+        model: &M,
+        x: Tensor<2>,
+        rows: &[u64],
+        key: Key,
+        on_rows: impl FnMut(usize) + Send,
+    ) -> Result<Vec<AnnealedRow>, ZeroWeight> {
+        let n_threads = rayon::current_num_threads().min(rows.len());
+        let (on_rows, next) = (Mutex::new(on_rows), AtomicUsize::new(0));
+        let work = |model: M| -> Vec<(usize, Result<Vec<AnnealedRow>, ZeroWeight>)> {
+            let mut found = Vec::new();
+            loop {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                if i >= rows.len() {
+                    return found;
+                }
+                let heard = || on_rows.lock().expect("nobody panicked with the lock")(1);
+                let x = x.clone().slice(i..i + 1);
+                let row = self.together(&model, x, &rows[i..i + 1], key, heard);
+                if row.is_err() {
+                    // No other row is begun.
+                    next.store(rows.len(), Ordering::Relaxed);
+                }
+                found.push((i, row));
+            }
+        };
+        let mut found = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..n_threads)
+                .map(|_| {
+                    let (model, work) = (model.clone(), &work);
+                    // A pool of one thread, so that what runs in it does not spread over the others.
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+                    let pool = pool.expect("a thread can be started");
+                    scope.spawn(move || pool.install(|| work(model)))
+                })
+                .collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            threads.into_iter().flat_map(join).collect::<Vec<_>>()
+        });
+        found.sort_unstable_by_key(|&(i, _)| i);
+        let rows: Result<Vec<_>, _> = found.into_iter().map(|(_, row)| row).collect();
+        Ok(rows?.concat())
     }
 
     /// The weights of chains that begin at `start`, whose weights have the logarithm `target`: what
