@@ -37,6 +37,8 @@ pub trait Target {
 pub struct Placed<H> {
     /// The rows: `[rows, d_x]`.
     pub x: Tensor<2>,
+    /// The points that the latents stand for.
+    pub points: Vec<Tensor<2>>,
     /// The latents of each row and their scores.
     pub proposals: Proposals<H>,
 }
@@ -70,8 +72,8 @@ impl<M: Reparameterized> Target for NoiseSpace<'_, M> {
 
     fn weigh(&self, rows: &[usize], points: Vec<Tensor<2>>) -> (Tensor<2>, Self::Kept) {
         let x = rows_of(&self.x, rows);
-        let proposals = self.model.propose_at(x.clone(), only(points));
-        (proposals.log_weights(), Placed { x, proposals })
+        let proposals = self.model.propose_at(x.clone(), only(points.clone()));
+        (proposals.log_weights(), Placed { x, points, proposals })
     }
 
     fn is_gaussian(&self) -> bool {
@@ -115,7 +117,7 @@ impl<M: LatentVariableModel<Latents = Vec<Tensor<2>>>> Target for Posterior<'_, 
         let q = self.model.trace_posterior(x.clone(), &latents);
         let (k, log_proposal) = (q.log_prob.dims()[0] / rows.len(), q.log_prob.clone());
         let proposals = Proposals { latents, p, q, log_proposal, k };
-        (proposals.log_weights(), Placed { x, proposals })
+        (proposals.log_weights(), Placed { x, points: proposals.latents.clone(), proposals })
     }
 
     fn place(&self) -> (DType, Device) {

@@ -29,7 +29,7 @@ use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::{
     Estimate, Gradients, Key, Measure, Measured, Over, Parts, Reparameterized, Role, Strategy,
 };
-use helmholtz_samplers::{CoupledChains, CoupledError, Meetings, NoiseSpace};
+use helmholtz_samplers::{CoupledChains, CoupledError, Meetings, NoiseSpace, Placed};
 
 use crate::dreg::Dreg;
 use crate::path::propose_on_path;
@@ -144,12 +144,20 @@ impl Coupled {
         into: &mut Gradients,
     ) -> Result<Meetings, CoupledError> {
         let [batch, _] = x.dims();
-        chains.run(&NoiseSpace::new(model, x), batch, key, |part| {
+        let mut few = Few::default();
+        let meetings = chains.run(&NoiseSpace::new(model, x), batch, key, |part| {
             let [n, k] = part.coefficients.dims();
-            let weights = part.coefficients.reshape([n * k]) / batch as f64;
-            let proposals = &part.kept.proposals;
-            model.joint_gradient(part.kept.x, &proposals.latents, &proposals.p.traces, weights, into);
-        })
+            let coefficients = part.coefficients / batch as f64;
+            let Placed { x, mut points, proposals } = part.kept;
+            if n * k < FEW {
+                few.keep(model, [x, points.remove(0), coefficients], into);
+            } else {
+                let weights = coefficients.reshape([n * k]);
+                model.joint_gradient(x, &proposals.latents, &proposals.p.traces, weights, into);
+            }
+        })?;
+        few.add(model, into);
+        Ok(meetings)
     }
 
     /// β after a call whose chains had the effective sample sizes `ess`, as shares of K.
@@ -190,6 +198,46 @@ impl<M: Reparameterized> Strategy<M> for Coupled {
             Kernel::Isir => &MEASURES[..5],
             Kernel::Disir => &MEASURES,
         }
+    }
+}
+
+/// States of fewer points than this wait for others: a gradient is as large as the nets, however few they are.
+const FEW: usize = 512;
+/// Points that wait at most.
+const MANY: usize = 2048;
+
+/// States that wait for others to be added with.
+#[derive(Default)]
+struct Few {
+    /// Rows, `[n, d_x]`; noise, `[n * k, units]`; and coefficients, `[n, k]`, of one k.
+    waiting: Vec<[Tensor<2>; 3]>,
+    points: usize,
+}
+
+impl Few {
+    fn keep<M: Reparameterized>(&mut self, model: &M, state: [Tensor<2>; 3], into: &mut Gradients) {
+        let [n, k] = state[2].dims();
+        let other_k = self.waiting.first().is_some_and(|[.., first]| first.dims()[1] != k);
+        if other_k || self.points + n * k > MANY {
+            self.add(model, into);
+        }
+        self.points += n * k;
+        self.waiting.push(state);
+    }
+
+    /// Adds the gradients of all that wait, from a forward pass of their own.
+    fn add<M: Reparameterized>(&mut self, model: &M, into: &mut Gradients) {
+        self.points = 0;
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() {
+            return;
+        }
+        let all = |i: usize| Tensor::cat(waiting.iter().map(|state| state[i].clone()).collect(), 0);
+        let [x, noise, coefficients] = [0, 1, 2].map(all);
+        let [n, k] = coefficients.dims();
+        let proposals = model.propose_at(x.clone(), noise);
+        let weights = coefficients.reshape([n * k]);
+        model.joint_gradient(x, &proposals.latents, &proposals.p.traces, weights, into);
     }
 }
 
