@@ -1,7 +1,7 @@
 //! Any model that a config can name.
 
 use burn::tensor::{DType, Device, Tensor};
-use helmholtz_core::{Draws, Gradients, LatentVariableModel, Proposals, Traced, one_of};
+use helmholtz_core::{Draws, Enumerable, Gradients, LatentVariableModel, Proposals, Traced, one_of};
 use helmholtz_directed::HelmholtzMachine;
 use helmholtz_vae::Vae;
 
@@ -37,6 +37,20 @@ impl AnyModel {
             AnyModel::Vae(_) => {
                 Err(user(format!("the model is a vae, whose latents are real numbers: {what}")))
             }
+        }
+    }
+
+    /// The model of real latents, for what no other can do.
+    ///
+    /// # Errors
+    /// If the model is another; `what` ends the sentence: who asks, and what would fit.
+    pub fn vae(&self, what: &str) -> anyhow::Result<&Vae> {
+        match self {
+            AnyModel::Vae(vae) => Ok(vae),
+            AnyModel::Stack(stack) if stack.latent_bits() == 0 => {
+                Err(user(format!("the model has no latents: {what}")))
+            }
+            AnyModel::Stack(_) => Err(user(format!("the latents of the model are bits: {what}"))),
         }
     }
 }
