@@ -175,7 +175,7 @@ fn estimates<T: Target>(
     (sums, meetings.unwrap())
 }
 
-fn gaussian_f(points: &Vec<f64>) -> Vec<f64> {
+fn gaussian_f(points: &[f64]) -> Vec<f64> {
     points.chunks_exact(2).map(Gaussian::f).collect()
 }
 
@@ -185,9 +185,9 @@ const CHAINS: CoupledChains = CoupledChains { samples: 4, beta: None, lag: 3, bu
 fn a_step_leaves_the_target_invariant() {
     for k in 2..=4 {
         let (p, posterior) = (FINITE.transition(k), FINITE.posterior());
-        for to in 0..4 {
+        for (to, before) in posterior.into_iter().enumerate() {
             let after: f64 = (0..4).map(|from| posterior[from] * p[from][to]).sum();
-            assert!((after - posterior[to]).abs() < 1e-14, "K = {k}, state {to}: {after}");
+            assert!((after - before).abs() < 1e-14, "K = {k}, state {to}: {after} for {before}");
         }
         assert!(p.iter().all(|row| (row.iter().sum::<f64>() - 1.0).abs() < 1e-12));
         assert!(p[3][3] < 0.9, "a chain that stays would leave any law invariant");
@@ -244,7 +244,7 @@ fn both_chains_have_one_law_under_disir() {
             if part.t == t {
                 assert_eq!(part.rows.len(), batch);
                 let [_, points] = part.coefficients.dims();
-                let of_row = |points: &[f64]| gaussian_f(&points[chain * k * 2..][..k * 2].to_vec());
+                let of_row = |points: &[f64]| gaussian_f(&points[chain * k * 2..][..k * 2]);
                 found = part.kept.chunks_exact(points * 2).map(of_row).collect();
             }
         };
@@ -273,7 +273,7 @@ fn the_estimate_of_a_finite_posterior_has_no_bias() {
             .enumerate()
     {
         let chains = CoupledChains { samples, lag, burn_in, ..CHAINS };
-        let (found, meetings) = estimates(&chains, &FINITE, 30_000, Key::new(10 + i as u64), |f| f.clone());
+        let (found, meetings) = estimates(&chains, &FINITE, 30_000, Key::new(10 + i as u64), Vec::clone);
         assert!(meetings.times.iter().all(|time| time.is_some_and(|time| time > lag)));
         assert_mean(&format!("K = {samples}, L = {lag}, t0 = {burn_in}"), &found, exact);
         let (_, error) = summary(&found);
@@ -315,7 +315,8 @@ fn the_estimate_under_gaussian_noise_has_no_bias_with_either_kernel() {
     .enumerate()
     {
         let chains = CoupledChains { samples, beta, lag, burn_in, ..CHAINS };
-        let (found, meetings) = estimates(&chains, &Gaussian, batch, Key::new(30 + i as u64), gaussian_f);
+        let (found, meetings) =
+            estimates(&chains, &Gaussian, batch, Key::new(30 + i as u64), |points| gaussian_f(points));
         assert!(meetings.times.iter().all(Option::is_some));
         let centred: Vec<f64> = found.iter().zip(&exact).map(|(found, exact)| found - exact).collect();
         assert_mean(&format!("K = {samples}, β = {beta:?}, L = {lag}, t0 = {burn_in}"), &centred, 0.0);
@@ -399,12 +400,12 @@ fn chains_meet_when_the_indices_say_so_and_stay_together() {
 fn a_row_does_not_depend_on_the_others() {
     for beta in [None, Some(0.5)] {
         let chains = CoupledChains { beta, ..CHAINS };
-        let (all, of_all) = estimates(&chains, &Gaussian, 60, Key::new(50), gaussian_f);
-        let (few, of_few) = estimates(&chains, &Gaussian, 7, Key::new(50), gaussian_f);
+        let (all, of_all) = estimates(&chains, &Gaussian, 60, Key::new(50), |points| gaussian_f(points));
+        let (few, of_few) = estimates(&chains, &Gaussian, 7, Key::new(50), |points| gaussian_f(points));
         assert_eq!(of_few.times, of_all.times[..7]);
         // Matrix products of other shapes may round otherwise.
         assert!(few.iter().zip(&all).all(|(few, all)| (few - all).abs() < 1e-12), "{few:?} {:?}", &all[..7]);
-        let (other, _) = estimates(&chains, &Gaussian, 7, Key::new(51), gaussian_f);
+        let (other, _) = estimates(&chains, &Gaussian, 7, Key::new(51), |points| gaussian_f(points));
         assert_ne!(few, other);
     }
 }

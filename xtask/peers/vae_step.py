@@ -169,9 +169,8 @@ def chain_loss(f, decoder, x, mean, std, xi, lag):
     log_p = log_likelihood(f, decoder, x, z)
     # A constant of the row is left out: the weights are normalised.
     weights = f.softmax(f.stop(log_p) + 0.5 * (xi * xi - z * z).sum(-1))
-    sums = (weights * log_p).sum((1, 2))
-    signed = sums[0] - sums[1] if len(sums) == 2 else sums[0]
-    return -signed / (x.shape[0] * lag), weights
+    signed = f.stack([weights[0], -weights[1]]) if len(weights) == 2 else weights
+    return -(signed * log_p).sum() / (x.shape[0] * lag), weights
 
 
 def pick(w, u):

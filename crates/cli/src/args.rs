@@ -29,6 +29,10 @@ pub enum Command {
     Sample(SampleArgs),
     /// Fill in hidden parts of pictures by a bidirectional machine
     Inpaint(InpaintArgs),
+    /// Recognition means of a split, as an array
+    Encode(EncodeArgs),
+    /// Pictures above what the model makes of their recognition means
+    Reconstruct(ReconstructArgs),
     /// Write a model's weights to a safetensors file (names: docs/weights.md)
     Export(ExportArgs),
     /// Data sets by protocol
@@ -329,6 +333,37 @@ pub struct InpaintArgs {
     pub frames: i64,
     /// A .png strip or an animated .gif (default: both, inpaint.png and inpaint.gif, in the run's samples folder)
     #[arg(long, value_name = "F.png|F.gif")]
+    pub out: Option<PathBuf>,
+}
+
+/// `helmholtz encode`.
+#[derive(Debug, ClapArgs)]
+pub struct EncodeArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Split: train, valid or test
+    #[arg(long, default_value = "test")]
+    pub split: String,
+    /// A .npy array, a row for each of the split, all layers side by side (default: in the run's samples folder)
+    #[arg(long, value_name = "F.npy")]
+    pub out: Option<PathBuf>,
+}
+
+/// `helmholtz reconstruct`.
+#[derive(Debug, ClapArgs)]
+pub struct ReconstructArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Split: train, valid or test
+    #[arg(long, default_value = "test")]
+    pub split: String,
+    /// Pictures, a pseudo-random subset of the split that is fixed by the data set alone
+    #[arg(long, default_value_t = 10)]
+    pub n: i64,
+    /// A .png strip (default: reconstruct.png in the run's samples folder)
+    #[arg(long, value_name = "F.png")]
     pub out: Option<PathBuf>,
 }
 

@@ -1,7 +1,10 @@
 //! Any model that a config can name.
 
 use burn::tensor::{DType, Device, Tensor};
-use helmholtz_core::{Draws, Enumerable, Gradients, LatentVariableModel, Proposals, Traced, one_of};
+use helmholtz_core::{
+    Conditional, Draws, Enumerable, Gradients, LatentVariableModel, Proposals, Reparameterized, Traced,
+    one_of,
+};
 use helmholtz_directed::HelmholtzMachine;
 use helmholtz_vae::Vae;
 
@@ -51,6 +54,40 @@ impl AnyModel {
                 Err(user(format!("the model has no latents: {what}")))
             }
             AnyModel::Stack(_) => Err(user(format!("the latents of the model are bits: {what}"))),
+        }
+    }
+}
+
+impl AnyModel {
+    /// Recognition means of each row of `x`, layer by layer, each given the means of the one below.
+    ///
+    /// # Errors
+    /// If there are no latents, or none whose mean is known without those before it.
+    pub fn encode(&self, x: Tensor<2>) -> anyhow::Result<Vec<Tensor<2>>> {
+        match self {
+            AnyModel::Stack(stack) => {
+                if stack.depth() == 0 {
+                    return Err(user("the model has no latents, and nothing to encode into"));
+                }
+                if let Some(l) = stack.recognition.iter().position(|layer| !layer.is_factorial()) {
+                    return Err(user(format!(
+                        "recognition layer {l} is autoregressive: the mean of a unit there depends on the bits of those \
+                         before it; encode takes sbn and dsbn layers, and vae"
+                    )));
+                }
+                let mut below = x - stack.centre.val().unsqueeze();
+                let means = stack.recognition.iter().map(|layer| {
+                    // Independent units: their means do not depend on the first argument.
+                    let any = below.clone().slice([0..below.dims()[0], 0..1]).repeat_dim(1, layer.dims().0);
+                    below = layer.mean(any, below.clone());
+                    below.clone()
+                });
+                Ok(means.collect())
+            }
+            AnyModel::Vae(vae) => {
+                let noise = Tensor::zeros([x.dims()[0], vae.noise_units()], (&vae.device(), vae.dtype()));
+                Ok(vae.propose_at(x, noise).latents)
+            }
         }
     }
 }

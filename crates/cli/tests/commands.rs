@@ -69,6 +69,13 @@ fn a_run_is_trained_evaluated_sampled_and_exported() {
     ];
     assert_eq!(json(&succeed(folder, &weights))["nll"], exact["nll"]);
 
+    // Means of ten bits for each of the test rows, each inside of the unit interval.
+    succeed(folder, &["encode", "run", "--out", "means.npy"]);
+    let bytes = fs::read(folder.join("means.npy")).unwrap();
+    assert_eq!(bytes.len(), 128 + 10_000 * 10 * 4);
+    let mut means = bytes[128..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
+    assert!(means.all(|mean| mean > 0.0 && mean < 1.0));
+
     succeed(folder, &["sample", "run", "--n", "9", "--out", "s.png"]);
     assert!(fs::read(folder.join("s.png")).unwrap().starts_with(b"\x89PNG"));
     succeed(folder, &["sample", "run", "--n", "9", "--out", "s.npy"]);

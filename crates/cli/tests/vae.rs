@@ -58,8 +58,9 @@ fn every_strategy_of_a_vae_lowers_the_test_nll() {
             [&["--steps", "60", "--lr", "0.02", "--optimizer", "rmsprop", "--strategy", strategy], more]
                 .concat();
         let trained = test_nll(folder, &small_vae(&out, &args));
-        // Sixty steps are worth several nats of the start's 11; the rows and samples of the two are the same.
-        assert!(trained < start - 0.5, "{strategy} {more:?}: from {start} to {trained}");
+        // Single latents that are not used yet leave the start's 9.07 at about 8.75; what is used, far below. An
+        // update that goes astray goes up. The rows and the draws of the two are the same.
+        assert!(trained < start - 0.2, "{strategy} {more:?}: from {start} to {trained}");
     }
 }
 
@@ -107,6 +108,21 @@ fn a_vae_is_evaluated_sampled_and_exported() {
     assert!(bits.iter().all(|bit| [0.0, 1.0].contains(bit)));
     assert!(means.iter().all(|mean| (0.0..=1.0).contains(mean)) && means.iter().any(|m| m.fract() != 0.0));
     succeed(folder, &["sample", "run"]);
+
+    // There and back: a row of six means for each test row, and a strip of two rows of pictures.
+    succeed(folder, &["encode", "run", "--out", "means.npy"]);
+    let bytes = fs::read(folder.join("means.npy")).unwrap();
+    assert_eq!(bytes.len(), 128 + 5000 * 6 * 4);
+    let means: Vec<f32> =
+        bytes[128..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    let spread = |j: usize| {
+        let column = means.iter().skip(j).step_by(6);
+        column.clone().fold(f32::MIN, |a, &b| a.max(b)) - column.fold(f32::MAX, |a, &b| a.min(b))
+    };
+    assert!((0..6).all(|j| spread(j).is_finite()) && (0..4).any(|j| spread(j) > 0.1), "codes differ");
+    succeed(folder, &["reconstruct", "run", "--n", "5"]);
+    assert!(folder.join("run/samples/reconstruct.png").is_file());
+    fail(folder, &["encode", "run", "--out", "means.txt"], 2, &["means.txt", ".npy"]);
 
     // What only a stack of bits can do.
     let refuse = |args: &[&str], words: &[&str]| fail(folder, args, 2, words);
@@ -203,7 +219,7 @@ fn a_run_begins_with_the_weights_of_another_and_goes_on_without_it() {
     refuse(&["--init-from", "nowhere"], &["nowhere"]);
     refuse(&["--init-from", "gone", "--layers", "3"], &["model.layers", "[4] there, [3] here"]);
     refuse(&["--init-from", "gone", "--set", "model.std=exp"], &["model.std", "softplus", "exp"]);
-    refuse(&["--init-from", "first.safetensors", "--layers", "3"], &["first.safetensors", "does not fit"]);
+    refuse(&["--init-from", "first.safetensors", "--layers", "3"], &["first.safetensors", "docs/weights.md"]);
 }
 
 #[test]

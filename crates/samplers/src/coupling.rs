@@ -48,9 +48,9 @@ mod tests {
             let sd = (n as f64 * p * (1.0 - p)).sqrt();
             assert!((count as f64 - n as f64 * p).abs() <= 5.0 * sd, "{what}: {count} of {n} for {p}");
         };
-        for k in 0..4 {
-            within("first", pairs.iter().filter(|pair| pair.0 == k).count(), w[k]);
-            within("second", pairs.iter().filter(|pair| pair.1 == k).count(), v[k]);
+        for (k, (w, v)) in w.into_iter().zip(v).enumerate() {
+            within("first", pairs.iter().filter(|pair| pair.0 == k).count(), w);
+            within("second", pairs.iter().filter(|pair| pair.1 == k).count(), v);
         }
         within("equal", pairs.iter().filter(|pair| pair.0 == pair.1).count(), 0.1 + 0.2 + 0.25);
     }

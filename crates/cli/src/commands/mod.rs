@@ -4,6 +4,7 @@ pub(crate) mod chains;
 pub mod compare;
 pub mod data;
 pub mod devices;
+pub mod encode;
 pub mod evaluate;
 pub mod export;
 mod initial;
@@ -30,6 +31,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Sample(args)) => sample::run(&args),
         Some(Command::Inpaint(args)) => inpaint::run(&args),
+        Some(Command::Encode(args)) => encode::run(&args),
+        Some(Command::Reconstruct(args)) => encode::reconstruct(&args),
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Data { command }) => data::run(command),
         Some(Command::Devices { json }) => devices::run(json),
