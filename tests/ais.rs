@@ -219,7 +219,7 @@ fn the_evidence_of_principal_components_is_found_within_the_error_that_is_stated
     assert!(found.se_mc < 0.04 && found.ess > 0.6, "{found:?}");
     // With as many samples as the chains have points, importance sampling says less.
     let sampled = ImportanceSampling::new(16).estimate(&model, x, rows.into(), Key::new(6)).unwrap();
-    assert!(summarise(&sampled).ess < 0.5 * found.ess);
+    assert!(summarise(&sampled).ess < 0.8 * found.ess);
 }
 
 #[test]

@@ -177,9 +177,9 @@ pub struct EvaluateArgs {
     /// Split: train, valid or test
     #[arg(long, default_value = "test")]
     pub split: String,
-    /// Importance samples per row, K; with --error those that every row begins with
-    #[arg(long, value_name = "K", default_value_t = 1000)]
-    pub samples: i64,
+    /// Importance samples per row, K; with --error those that every row begins with [default: 1000]
+    #[arg(long, value_name = "K")]
+    pub samples: Option<i64>,
     /// More samples, until the error and the bias of the mean are at most E nats
     #[arg(long, value_name = "E")]
     pub error: Option<f64>,
@@ -192,12 +192,15 @@ pub struct EvaluateArgs {
     /// Of a model read as bihm: the most draws for 2 log Z [default: 1000000]
     #[arg(long, value_name = "N")]
     pub z_samples: Option<i64>,
-    /// is (importance sampling) or exact (enumeration)
+    /// is (importance sampling), exact (enumeration), or of a vae ais (annealed importance sampling)
     #[arg(long, default_value = "is")]
     pub method: String,
     /// Same as --method exact
     #[arg(long, conflicts_with = "method")]
     pub exact: bool,
+    /// Annealing.
+    #[command(flatten)]
+    pub annealing: AnnealingArgs,
     /// Read the weights as a model of this kind: bihm, or the kind of the layers
     #[arg(long = "as", value_name = "MODEL")]
     pub as_model: Option<String>,
@@ -219,6 +222,20 @@ pub struct EvaluateArgs {
     /// One JSON object on standard output
     #[arg(long)]
     pub json: bool,
+}
+
+/// Annealed importance sampling.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct AnnealingArgs {
+    /// With --method ais: chains of each row [default: 16]
+    #[arg(long, value_name = "C")]
+    pub chains: Option<i64>,
+    /// With --method ais: temperatures between q and the posterior [default: 1000]
+    #[arg(long, value_name = "T")]
+    pub temperatures: Option<i64>,
+    /// With --method ais: leapfrog steps of each move [default: 10]
+    #[arg(long, value_name = "N")]
+    pub leapfrog: Option<i64>,
 }
 
 /// `helmholtz compare`.

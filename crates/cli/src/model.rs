@@ -2,7 +2,8 @@
 
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::{
-    Conditional, Draws, Gradients, LatentVariableModel, Proposals, Reparameterized, Traced, one_of,
+    Conditional, Draws, Enumerable, Gradients, LatentVariableModel, Proposals, Reparameterized, Traced,
+    one_of,
 };
 use helmholtz_directed::HelmholtzMachine;
 use helmholtz_vae::Vae;
@@ -39,6 +40,20 @@ impl AnyModel {
             AnyModel::Vae(_) => {
                 Err(user(format!("the model is a vae, whose latents are real numbers: {what}")))
             }
+        }
+    }
+
+    /// The model of real latents, for what no other can do.
+    ///
+    /// # Errors
+    /// If the model is another; `what` ends the sentence: who asks, and what would fit.
+    pub fn vae(&self, what: &str) -> anyhow::Result<&Vae> {
+        match self {
+            AnyModel::Vae(vae) => Ok(vae),
+            AnyModel::Stack(stack) if stack.latent_bits() == 0 => {
+                Err(user(format!("the model has no latents: {what}")))
+            }
+            AnyModel::Stack(_) => Err(user(format!("the latents of the model are bits: {what}"))),
         }
     }
 }

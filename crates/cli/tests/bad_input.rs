@@ -203,6 +203,11 @@ fn evaluation_refuses_what_it_cannot_do() {
     refuse(&["evaluate", "run", "--samples", "0"], &["--samples 0"]);
     refuse(&["evaluate", "run", "--split", "tets"], &["tets"]);
     refuse(&["evaluate", "run", "--method", "iss"], &["did you mean `is`?"]);
+    refuse(&["evaluate", "run", "--method", "ais"], &["latents of the model are bits", "--method is"]);
+    refuse(&["evaluate", "run", "--chains", "4"], &["--chains", "--method ais"]);
+    refuse(&["evaluate", "run", "--method", "ais", "--temperatures", "0"], &["--temperatures 0"]);
+    refuse(&["evaluate", "run", "--method", "ais", "--samples", "5"], &["--samples", "--chains"]);
+    refuse(&["evaluate", "run", "--method", "ais", "--error", "0.1"], &["--error", "--temperatures"]);
     refuse(&["evaluate", "run", "--as", "bihn"], &["bihn"]);
     refuse(&["evaluate"], &["RUN"]);
     refuse(&["evaluate", "--weights", "w.safetensors", "--config", "run/run.toml"], &["w.safetensors"]);

@@ -261,3 +261,41 @@ fn grey_values_are_modelled_by_logistics_and_by_nothing_else() {
         &["row 2", "column 3", "0.3", "no multiple of 1/255"],
     );
 }
+
+#[test]
+fn annealing_agrees_with_importance_sampling_and_units_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(folder, &small_vae("run", &["--strategy", "iwae", "--steps", "200", "--lr", "0.01"]));
+    let evaluate = |more: &[&str]| json(&succeed(folder, &[&["evaluate", "run", "--json"], more].concat()));
+    let annealing = ["--method", "ais", "--chains", "8", "--temperatures", "40", "--leapfrog", "5"];
+    let annealed = evaluate(&[&annealing[..], &["--limit", "24", "--per-example", "few.npy"]].concat());
+    let number = |json: &Value, key: &str| json[key].as_f64().unwrap();
+    for (key, value) in [("k", 8), ("temperatures", 40), ("leapfrog", 5), ("n", 24)] {
+        assert_eq!(annealed[key], value, "{key}");
+    }
+    assert!(annealed["method"] == "ais" && annealed["exact_nll"].is_null());
+    assert!((0.3..0.95).contains(&number(&annealed, "acceptance")));
+    let sampled = evaluate(&["--samples", "3000", "--limit", "24"]);
+    let se = number(&annealed, "se_mc").hypot(number(&sampled, "se_mc"));
+    let bias = number(&annealed, "bias_mc") + number(&sampled, "bias_mc");
+    // 5 standard errors: false alarms below 6e-7.
+    let off = number(&annealed, "nll") - number(&sampled, "nll");
+    assert!(off.abs() < 5.0 * se + bias, "{annealed}, {sampled}");
+
+    // A latent layer of 4: some of its units carry the bars, whatever the method.
+    let active = annealed["active_units"].as_array().unwrap();
+    assert_eq!(annealed["active_units"], sampled["active_units"]);
+    assert!(active.len() == 1 && (1..=4).contains(&active[0].as_u64().unwrap()), "{annealed}");
+
+    // A row has the same estimate whatever the limit: the chosen rows of a smaller limit are among those of a larger.
+    evaluate(&[&annealing[..], &["--limit", "6", "--per-example", "fewer.npy", "--threads", "1"]].concat());
+    let values = |name: &str| -> Vec<[u8; 8]> {
+        fs::read(folder.join(name)).unwrap()[128..].chunks_exact(8).map(|b| b.try_into().unwrap()).collect()
+    };
+    let few = values("few.npy");
+    assert!(values("fewer.npy").iter().all(|value| few.contains(value)));
+
+    let text = succeed(folder, &[&["evaluate", "run", "--limit", "6"], &annealing[..]].concat());
+    assert!(text.contains("40 temperatures") && text.contains("of 4 units"), "{text}");
+}

@@ -3,19 +3,28 @@
 use std::process::ExitCode;
 
 use helmholtz_datasets::{DataSet, SplitName};
-use helmholtz_eval::{FEWEST_DRAWS, ImportanceSampling, PartitionFunction, Reading, Within};
+use helmholtz_eval::{
+    AnnealedImportanceSampling, FEWEST_DRAWS, ImportanceSampling, PartitionFunction, Reading, Within,
+};
+use helmholtz_samplers::Hmc;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::score::{Bidirectional, OfLaw, Sampled, Scores, chosen_rows, is_closed_form, partition};
+use super::score::{
+    Bidirectional, OfLaw, Sampled, Scores, active_units, chosen_rows, is_closed_form, partition,
+};
 use super::trained::Trained;
-use crate::args::EvaluateArgs;
+use crate::args::{AnnealingArgs, EvaluateArgs};
 use crate::config::count;
 use crate::error::{OrUser, known, say, user};
 use crate::npy;
 use crate::run_folder::{check_folder, write_whole};
 
-const METHODS: [&str; 2] = ["is", "exact"];
+const METHODS: [&str; 3] = ["is", "exact", "ais"];
+/// Importance samples of a row unless told otherwise.
+const SAMPLES: i64 = 1000;
+/// Chains, temperatures and leapfrog steps unless told otherwise.
+const ANNEALING: [i64; 3] = [16, 1000, 10];
 /// Error of 2 log Z that is asked for unless told otherwise, nats.
 const Z_ERROR: f64 = 0.01;
 /// Bound on the draws for it unless told otherwise.
@@ -28,6 +37,20 @@ struct Asked {
     limit: Option<usize>,
     within: Option<Within>,
     partition: PartitionFunction,
+    annealing: AnnealedImportanceSampling,
+}
+
+/// What was found, with how.
+struct Found<'a> {
+    data: &'a DataSet,
+    split: SplitName,
+    method: &'a str,
+    annealing: &'a AnnealedImportanceSampling,
+    scores: Scores,
+    /// Active units of each layer, where latents are real numbers.
+    active: Option<Vec<usize>>,
+    /// Sizes of the layers.
+    layers: &'a [usize],
 }
 
 /// Scores a split.
@@ -39,12 +62,18 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     if !METHODS.contains(&method) {
         return Err(user(format!("--method {method}: unknown; {}", known(method, &METHODS))));
     }
-    let mut asked = asked(args)?;
+    let mut asked = asked(args, method)?;
     let trained = Trained::load(&args.model)?;
     let reading = trained.reading(args.as_model.as_deref())?;
     asked.evaluator.reading = reading;
     // Without latents the likelihood is a closed form; sampling would repeat it K times.
     let method = match method {
+        "ais" => {
+            trained.model.vae(
+                "--method ais moves latents along a gradient; use --method is, or --exact where there are few",
+            )?;
+            method
+        }
         _ if is_closed_form(&trained.model) => "exact",
         "exact" if asked.within.is_some() => {
             return Err(user("--error: enumeration has no error of samples; leave one of the two out"));
@@ -69,29 +98,33 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
             let stack = trained.model.stack("--exact counts the states of latent bits; use --method is")?;
             Scores::exact(stack, &trained.data, asked.split, &rows, reading)?
         }
+        "ais" => annealed(&trained, &rows, &asked, args)?,
         _ => sampled(&trained, &rows, &asked, args)?,
     };
+    let active = active_units(&trained.model, &trained.data, asked.split, &rows);
     let seconds = started.elapsed().as_secs_f64();
     if let Some(Within { error, most }) = asked.within
         && (scores.summary.se_mc > error || scores.summary.bias_mc > error)
     {
         tracing::warn!("--error {error}: not reached with at most {most} samples a row (--max-samples)");
     }
+    let (data, annealing, layers) = (&trained.data, &asked.annealing, trained.config.model.layers.as_slice());
+    let found = Found { data, split: asked.split, method, annealing, scores, active, layers };
     if args.json {
-        say!("{}", to_json(&trained.data, asked.split, method, &scores));
+        say!("{}", to_json(&found));
     } else {
-        print(&trained.data, asked.split, method, &scores, seconds);
+        print(&found, seconds);
     }
     if let Some(path) = &args.per_example {
-        let log_probs = &scores.log_probs;
+        let log_probs = &found.scores.log_probs;
         write_whole(path, |file| npy::write_f64(file, &[log_probs.len()], log_probs))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn asked(args: &EvaluateArgs) -> anyhow::Result<Asked> {
+fn asked(args: &EvaluateArgs, method: &str) -> anyhow::Result<Asked> {
     let split: SplitName = args.split.parse().or_user()?;
-    let samples = count("--samples", args.samples)?;
+    let samples = count("--samples", args.samples.unwrap_or(SAMPLES))?;
     let chunk = count("--batch-rows", args.batch_rows)?;
     let limit = args.limit.map(|n| count("--limit", n)).transpose()?;
     let within = within(args, samples)?;
@@ -115,7 +148,35 @@ fn asked(args: &EvaluateArgs) -> anyhow::Result<Asked> {
         limit,
         within,
         partition: PartitionFunction { error: z_error, most: most as u64 },
+        annealing: annealing(args, method, chunk)?,
     })
+}
+
+/// What `--chains`, `--temperatures` and `--leapfrog` ask for.
+fn annealing(args: &EvaluateArgs, method: &str, chunk: usize) -> anyhow::Result<AnnealedImportanceSampling> {
+    let AnnealingArgs { chains, temperatures, leapfrog } = args.annealing;
+    let flags = [("--chains", chains), ("--temperatures", temperatures), ("--leapfrog", leapfrog)];
+    if method != "ais" {
+        if let Some((flag, _)) = flags.iter().find(|(_, value)| value.is_some()) {
+            return Err(user(format!(
+                "{flag}: is for --method ais, and the method is {method}; leave it out"
+            )));
+        }
+    } else if args.samples.is_some() {
+        return Err(user("--samples: the samples of --method ais are its chains; use --chains"));
+    } else if args.error.is_some() {
+        return Err(user("--error: is for --method is; with ais ask for more --temperatures or --chains"));
+    }
+    let mut counts = [0; 3];
+    for ((count_of, default), (flag, value)) in counts.iter_mut().zip(ANNEALING).zip(flags) {
+        *count_of = count(flag, value.unwrap_or(default))?;
+        if *count_of == 0 {
+            return Err(user(format!("{flag} 0: must be at least 1")));
+        }
+    }
+    let [chains, temperatures, leapfrog] = counts;
+    let annealing = AnnealedImportanceSampling::new(chains, temperatures);
+    Ok(AnnealedImportanceSampling { hmc: Hmc::new(leapfrog), chunk, ..annealing })
 }
 
 /// What `--error` and `--max-samples` ask for.
@@ -165,6 +226,15 @@ fn sampled(trained: &Trained, rows: &[usize], asked: &Asked, args: &EvaluateArgs
     Ok(Scores::of_weights(&weights, log_z2))
 }
 
+fn annealed(trained: &Trained, rows: &[usize], asked: &Asked, args: &EvaluateArgs) -> anyhow::Result<Scores> {
+    let Trained { model, data, .. } = trained;
+    let of = Sampled { model, data, split: asked.split, rows, seed: args.seed };
+    let vae = model.vae("--method ais moves latents along a gradient")?;
+    let bar = bar("rows at a temperature", args.quiet || args.json)?;
+    let rows = of.anneal(vae, &asked.annealing, |done, planned| show(&bar, done, planned))?;
+    Ok(Scores::annealed(&rows))
+}
+
 /// A bar that goes away when it is dropped.
 fn bar(unit: &str, quiet: bool) -> anyhow::Result<ProgressBar> {
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(1) };
@@ -177,15 +247,22 @@ fn show(bar: &ProgressBar, done: u64, planned: u64) {
     bar.set_position(done);
 }
 
-fn to_json(data: &DataSet, split: SplitName, method: &str, scores: &Scores) -> serde_json::Value {
+fn to_json(found: &Found<'_>) -> serde_json::Value {
+    let Found { data, split, method, annealing, scores, active, .. } = found;
     let s = &scores.summary;
     let mut json = json!({
         "protocol": data.protocol(), "split": split.to_string(), "n": s.n, "k": s.k_mean.round() as u64,
         "k_max": s.k_max, "method": method,
         "nll": s.nll, "se_rows": s.se_rows, "se_mc": s.se_mc, "bias_mc": s.bias_mc, "ci95": s.ci95,
         "ess": s.ess, "max_weight": s.max_weight,
-        "exact_nll": (method == "exact").then_some(s.nll), "log_z2": null, "data_sha256": data.data_sha256,
+        "exact_nll": (*method == "exact").then_some(s.nll), "log_z2": null, "data_sha256": data.data_sha256,
+        "active_units": active,
     });
+    if *method == "ais" {
+        json["temperatures"] = json!(annealing.temperatures);
+        json["leapfrog"] = json!(annealing.hmc.leapfrog);
+        json["acceptance"] = json!(scores.acceptance);
+    }
     if let Some(OfLaw { cross_entropy, entropy }) = &scores.law {
         json["cross_entropy"] = json!(cross_entropy);
         json["entropy"] = json!(entropy);
@@ -209,7 +286,8 @@ fn to_json(data: &DataSet, split: SplitName, method: &str, scores: &Scores) -> s
     json
 }
 
-fn print(data: &DataSet, split: SplitName, method: &str, scores: &Scores, seconds: f64) {
+fn print(found: &Found<'_>, seconds: f64) {
+    let Found { data, split, method, annealing, scores, active, layers } = found;
     let s = &scores.summary;
     say!("{} {split}: {} rows, {seconds:.1} s", data.protocol(), s.n);
     let of = match &scores.bidirectional {
@@ -218,7 +296,7 @@ fn print(data: &DataSet, split: SplitName, method: &str, scores: &Scores, second
         Some(_) => " of p* <=",
     };
     say!("  NLL{of:<10}{:.3} nats, 95 % over rows [{:.3}, {:.3}]", s.nll, s.ci95[0], s.ci95[1]);
-    if method == "exact" {
+    if *method == "exact" {
         if let Some(Bidirectional { p, log_z2: z }) = &scores.bidirectional {
             say!("  NLL of p     {:.3} nats", p.nll);
             say!("  2 log Z      {:.4} nats", z.log_z2);
@@ -239,6 +317,22 @@ fn print(data: &DataSet, split: SplitName, method: &str, scores: &Scores, second
     };
     say!("  K = {k}: adds ±{:.4}, and is about {:.4} too high{unknown}", s.se_mc, s.bias_mc);
     say!("  ESS          {:.2} % of K; largest weight {:.3} on average", 100.0 * s.ess, s.max_weight);
+    if *method == "ais" {
+        let AnnealedImportanceSampling { temperatures, hmc, .. } = annealing;
+        let accepted = scores.acceptance.map_or("no".into(), |share| format!("{:.0} % of", 100.0 * share));
+        say!(
+            "  annealed     K chains over {temperatures} temperatures, {} leapfrog steps, {accepted} moves accepted",
+            hmc.leapfrog
+        );
+    }
+    if let Some(active) = active {
+        let parts = active.iter().zip(*layers).map(|(active, units)| format!("{active} of {units}"));
+        let parts: Vec<String> = parts.collect();
+        say!(
+            "  active       {} units, from the data up (their means vary by more than 0.01)",
+            parts.join(", ")
+        );
+    }
     if let Some(Bidirectional { p, log_z2: z }) = &scores.bidirectional {
         say!(
             "  NLL of p     {:.3} nats; K adds ±{:.4}, about {:.4} too high; ESS {:.2} % of K",
@@ -264,5 +358,6 @@ fn print(data: &DataSet, split: SplitName, method: &str, scores: &Scores, second
             z.check
         );
     }
-    say!("  pairs        {:.0} (row, sample) a second", s.n as f64 * s.k_mean / seconds);
+    let unit = if *method == "ais" { "chain" } else { "sample" };
+    say!("  pairs        {:.1} (row, {unit}) a second", s.n as f64 * s.k_mean / seconds);
 }

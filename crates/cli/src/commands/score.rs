@@ -7,10 +7,11 @@ use helmholtz_datasets::{DataSet, Law, SplitName};
 use helmholtz_directed::HelmholtzMachine;
 use helmholtz_eval::summary::exact_rows;
 use helmholtz_eval::{
-    ExactLikelihood, ImportanceSampling, LogPartition, NllSummary, PartitionFunction, Reading, RowEstimate,
-    RowWeights, Within, summarise,
+    Activity, AnnealedImportanceSampling, AnnealedRow, ExactLikelihood, ImportanceSampling, LogPartition,
+    NllSummary, PartitionFunction, Reading, RowEstimate, RowWeights, Within, summarise,
 };
 use helmholtz_noise::Stream;
+use helmholtz_vae::Vae;
 
 use crate::error::user;
 use crate::model::AnyModel;
@@ -25,6 +26,8 @@ pub(crate) struct Scores {
     pub(crate) bidirectional: Option<Bidirectional>,
     /// By enumeration, of a set that is drawn from a known law.
     pub(crate) law: Option<OfLaw>,
+    /// By annealing, the mean acceptance of the moves.
+    pub(crate) acceptance: Option<f64>,
 }
 
 /// The law that a set is drawn from, and what the model makes of it; no row is sampled.
@@ -48,7 +51,13 @@ impl Scores {
     fn new(directed: Vec<RowEstimate>, bidirectional: Option<(Vec<RowEstimate>, LogPartition)>) -> Self {
         let Some((mut star, log_z2)) = bidirectional else {
             let log_probs = directed.iter().map(|row| row.log_prob).collect();
-            return Scores { log_probs, summary: summarise(&directed), bidirectional: None, law: None };
+            return Scores {
+                log_probs,
+                summary: summarise(&directed),
+                bidirectional: None,
+                law: None,
+                acceptance: None,
+            };
         };
         // log p* = log p̃* - 2 log Z, or the bound log p̃* where Z is not known.
         let shift = if log_z2.is_known() { log_z2.log_z2 } else { 0.0 };
@@ -58,7 +67,16 @@ impl Scores {
             summary: summarise(&star),
             bidirectional: Some(Bidirectional { p: summarise(&directed), log_z2 }),
             law: None,
+            acceptance: None,
         }
+    }
+
+    /// Scores by annealing.
+    pub(crate) fn annealed(rows: &[AnnealedRow]) -> Self {
+        let accepted: Vec<f64> = rows.iter().filter_map(|row| row.acceptance).collect();
+        let mean = accepted.iter().sum::<f64>() / accepted.len() as f64;
+        let scores = Scores::new(rows.iter().map(|row| row.estimate).collect(), None);
+        Scores { acceptance: (!accepted.is_empty()).then_some(mean), ..scores }
     }
 
     /// Scores from the weights of importance samples; `log_z2` where the model is read as bidirectional.
@@ -171,6 +189,17 @@ impl Sampled<'_> {
         let x = self.data.fixed(self.split).select(self.rows).tensor(&self.model.device());
         Ok(evaluator.weigh_within(self.model, x, numbers(self.rows), self.key(), within, on_pairs)?)
     }
+
+    /// Rows annealed; `on_pairs` hears how many pairs of a row and a temperature are done and planned.
+    pub(crate) fn anneal(
+        &self,
+        vae: &Vae,
+        evaluator: &AnnealedImportanceSampling,
+        on_pairs: impl FnMut(u64, u64) + Send,
+    ) -> anyhow::Result<Vec<AnnealedRow>> {
+        let x = self.data.fixed(self.split).select(self.rows).tensor(&vae.device());
+        Ok(evaluator.estimate(vae, x, numbers(self.rows), self.key(), on_pairs)?)
+    }
 }
 
 fn numbers(rows: &[usize]) -> Arc<[u64]> {
@@ -201,6 +230,20 @@ pub(crate) fn partition(
         );
     }
     found
+}
+
+/// How many units of each layer of latents have means that move over the given rows; none where latents are bits.
+pub(crate) fn active_units(
+    model: &AnyModel,
+    data: &DataSet,
+    split: SplitName,
+    rows: &[usize],
+) -> Option<Vec<usize>> {
+    let AnyModel::Vae(vae) = model else { return None };
+    let mut activity = Activity::default();
+    let all = data.fixed(split);
+    rows.chunks(1000).for_each(|part| activity.add(vae, all.select(part).tensor(&vae.device())));
+    Some(activity.active())
 }
 
 /// Whether enumeration would have to do no more than look at each row.
