@@ -7,6 +7,7 @@ use burn::tensor::{DType, Device, Gradients as TapeGradients, Tensor, TensorData
 use helmholtz_core::{Gradients, Key, Role};
 use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
 use helmholtz_noise::Stream;
+use helmholtz_vae::{Vae, VaeConfig};
 
 /// The device that every contract test runs on.
 pub fn device() -> Device {
@@ -36,6 +37,11 @@ pub fn stack_of(kind: Kind, observed: usize, latents: &[usize], seed: u64) -> He
 pub fn stack(config: &StackConfig, seed: u64) -> HelmholtzMachine {
     let model = config.init(None, Key::new(seed), &device()).expect("the config is whole");
     perturbed(model, seed, 0.8)
+}
+
+/// The variational autoencoder of a config, in double precision, whose weights are large enough that they matter.
+pub fn vae(config: &VaeConfig, seed: u64) -> Vae {
+    perturbed(config.init(None, Key::new(seed), &device()).expect("the config is whole"), seed, 0.5)
 }
 
 /// A module in double precision with its weights scaled by twice `spread` and every parameter moved by up to

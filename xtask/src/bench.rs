@@ -1,5 +1,7 @@
 //! `cargo xtask bench`.
 
+mod agreement;
+mod descent;
 mod evaluate;
 mod memory;
 mod nade;
@@ -7,8 +9,10 @@ mod parts;
 mod peers;
 mod quiet;
 mod report;
+mod session;
 mod stack;
 mod step;
+mod vae;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -104,6 +108,8 @@ enum Name {
     Evaluate,
     /// Autoregressive layers.
     Nade,
+    /// Training steps of a variational autoencoder.
+    Vae,
     /// The gradient of `nade` alone, for a process that measures its memory.
     #[value(hide = true)]
     NadeAlone,
@@ -132,6 +138,9 @@ impl Bench {
         if self.runs(Name::Nade) {
             nade::measure(&self, threads, &mut report)?;
         }
+        if self.runs(Name::Vae) {
+            vae::measure(&self, threads, &mut report)?;
+        }
         print(&if self.json { report.json() } else { report.table() })
     }
 
@@ -139,7 +148,7 @@ impl Bench {
         self.name.is_none_or(|asked| asked == name)
     }
 
-    /// Rows of a batch of `step` and `evaluate`.
+    /// Rows of a batch, but of `nade`.
     fn batch(&self) -> usize {
         self.batch.unwrap_or(100)
     }
@@ -165,6 +174,9 @@ impl Bench {
         if self.runs(Name::Nade) {
             nade::check(self)?;
         }
+        if self.runs(Name::Vae) {
+            vae::check(self)?;
+        }
         if self.runs(Name::Step) || self.runs(Name::Evaluate) {
             self.check_stack()?;
         }
@@ -174,8 +186,7 @@ impl Bench {
     /// Refuses a stack and steps that no machine could hold.
     fn check_stack(&self) -> anyhow::Result<()> {
         let refuse = |message: String| Err(UserError(message).into());
-        let Bench { samples, steps, .. } = *self;
-        let batch = self.batch();
+        let (samples, batch) = (self.samples, self.batch());
         let widest = self.layers.iter().copied().fold(stack::OBSERVED, usize::max);
         let cells = [batch, samples, widest].iter().map(|&n| n as f64).product::<f64>();
         let weights = (widest as f64).powi(2) * self.layers.len() as f64;
@@ -185,11 +196,18 @@ impl Bench {
                  {MAX_CELLS} numbers; choose a smaller --batch, --samples or --layers"
             ));
         }
-        let rows = (steps as f64 + step::UNTIMED as f64) * batch as f64;
+        self.check_session()
+    }
+
+    /// Refuses more steps than a session has rows for.
+    fn check_session(&self) -> anyhow::Result<()> {
+        let (steps, batch) = (self.steps, self.batch());
+        let rows = (steps as f64 + session::UNTIMED as f64) * batch as f64;
         if rows > MAX_ROWS {
-            return refuse(format!(
+            return Err(UserError(format!(
                 "{steps} steps of {batch} rows are more than {MAX_ROWS} rows a round; choose fewer --steps"
-            ));
+            ))
+            .into());
         }
         Ok(())
     }
@@ -222,17 +240,25 @@ mod tests {
 
     #[test]
     fn a_name_runs_itself_alone_and_no_name_runs_everything() {
-        let runs = |line| [Name::Step, Name::Evaluate, Name::Nade].map(|name| parse(line).runs(name));
-        assert_eq!(runs(""), [true; 3]);
-        assert_eq!(runs("step"), [true, false, false]);
-        assert_eq!(runs("nade --peers"), [false, false, true]);
-        assert_eq!(runs("nade-alone"), [false; 3]);
+        let runs =
+            |line| [Name::Step, Name::Evaluate, Name::Nade, Name::Vae].map(|name| parse(line).runs(name));
+        assert_eq!(runs(""), [true; 4]);
+        assert_eq!(runs("step"), [true, false, false, false]);
+        assert_eq!(runs("nade --peers"), [false, false, true, false]);
+        assert_eq!(runs("nade-alone"), [false; 4]);
     }
 
     #[test]
     fn what_no_machine_could_hold_is_refused() {
         let refused = |line: &str| parse(line).check().is_err_and(|error| error.is::<UserError>());
-        for line in ["", "--peers", "nade --hidden 500", "nade --batch 100000", "step --batch 4000"] {
+        for line in [
+            "",
+            "--peers",
+            "nade --hidden 500",
+            "nade --batch 100000",
+            "step --batch 4000",
+            "vae --batch 1000",
+        ] {
             assert!(!refused(line), "{line}");
         }
         for line in [
@@ -243,6 +269,9 @@ mod tests {
             "nade --hidden 1000000",
             "step --batch 100000",
             "evaluate --peers",
+            "vae --samples 1",
+            "vae --batch 100000",
+            "vae --steps 10000",
         ] {
             assert!(refused(line), "{line}");
         }

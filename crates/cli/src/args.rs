@@ -67,18 +67,21 @@ impl std::str::FromStr for Layers {
 pub struct TrainArgs {
     /// Config file; flags override it
     pub config: Option<PathBuf>,
-    /// Model family
+    /// Model family: sbn, dsbn, darn, nade, bihm or vae
     #[arg(long)]
     pub model: Option<String>,
     /// Latent sizes from the data up, as in 200,200; '' for none
     #[arg(long)]
     pub layers: Option<Layers>,
-    /// Training strategy
+    /// Training strategy: ws, rws, bihm; of a vae also elbo, iwae, stl, dreg, coupled
     #[arg(long)]
     pub strategy: Option<String>,
     /// Samples per observation, K
     #[arg(long, value_name = "K")]
     pub samples: Option<i64>,
+    /// Kernel of the chains of strategy coupled: disir or isir
+    #[arg(long)]
+    pub kernel: Option<String>,
     /// Data set
     #[arg(long, value_name = "ID")]
     pub dataset: Option<String>,
@@ -112,6 +115,9 @@ pub struct TrainArgs {
     /// The run folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Begin with the weights of another run's best epoch, or of a weight file
+    #[arg(long, value_name = "RUN|F.safetensors")]
+    pub init_from: Option<PathBuf>,
     /// Go on with the run in --out
     #[arg(long, requires = "out")]
     pub resume: bool,

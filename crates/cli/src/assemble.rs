@@ -2,41 +2,22 @@
 
 use std::path::Path;
 
-use burn::module::{Module, ParamGroup};
+use burn::module::ParamGroup;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamConfig, ModuleOptimizer, RmsPropConfig, SgdConfig};
-use burn::tensor::{Device, Tensor};
-use helmholtz_core::{Estimate, Key, LatentVariableModel, Role, Strategy};
-use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName};
-use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
+use burn::tensor::Device;
+use helmholtz_core::{Key, Role};
+use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName, Values};
+use helmholtz_directed::{Kind, StackConfig};
 use helmholtz_layers::{InitialWeights, Order};
-use helmholtz_strategies::{Bidirectional, ReweightedWakeSleep, WakeSleep};
 use helmholtz_train::{Rate, Rule, Schedule, Shape, Stages};
+use helmholtz_vae::{Activation, Likelihood, Std, VaeConfig};
 
 use crate::config::{Config, ModelConfig, OptimizerConfig};
 use crate::error::{OrUser, user};
-
-/// Any strategy that a config can name.
-#[derive(Module, Debug)]
-pub enum AnyStrategy {
-    /// `ws`
-    WakeSleep(WakeSleep),
-    /// `rws`
-    ReweightedWakeSleep(ReweightedWakeSleep),
-    /// `bihm`
-    Bidirectional(Bidirectional),
-}
-
-impl<M: LatentVariableModel> Strategy<M> for AnyStrategy {
-    fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
-        match self {
-            AnyStrategy::WakeSleep(strategy) => strategy.estimate(model, x, key),
-            AnyStrategy::ReweightedWakeSleep(strategy) => strategy.estimate(model, x, key),
-            AnyStrategy::Bidirectional(strategy) => strategy.estimate(model, x, key),
-        }
-    }
-}
+use crate::model::AnyModel;
+use crate::strategy::{AnyStrategy, strategy};
 
 /// The data set of a config.
 ///
@@ -53,9 +34,21 @@ pub fn data(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet>
             data.protocol()
         );
     }
+    if config.model.likelihood.as_deref() == Some("logistics") {
+        check_grey(config, &data)?;
+    } else {
+        check_bits(config, &data)?;
+    }
+    Ok(data)
+}
+
+/// Refuses values that are neither 0 nor 1.
+fn check_bits(config: &Config, data: &DataSet) -> anyhow::Result<()> {
+    let kind = &config.model.kind;
+    let or = if kind == "vae" { ", or take model.likelihood = \"logistics\" for grey values" } else { "" };
     let advice = format!(
-        "and {} models zeros and ones; choose a binary set (helmholtz data list), or binarize the values first",
-        config.model.kind
+        "and {kind} models zeros and ones; choose a binary set (helmholtz data list), or binarize the values \
+         first{or}"
     );
     if let Some((file, (row, column, value))) =
         data.files.iter().find_map(|file| Some((file, file.intensity?)))
@@ -74,14 +67,44 @@ pub fn data(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet>
             )));
         }
     }
-    Ok(data)
+    Ok(())
+}
+
+/// Refuses values that are none of the 256 levels k / 255 of discretised logistics.
+fn check_grey(config: &Config, data: &DataSet) -> anyhow::Result<()> {
+    let id = &config.data.id;
+    if data.binarization == Binarization::Dynamic {
+        return Err(user(format!(
+            "data.id = {id} with model.likelihood = \"logistics\": bits are drawn from the grey values of this set; \
+             choose a set of grey values (frey/faces, or your own by file:...), or model.likelihood = \"bernoulli\""
+        )));
+    }
+    for name in SplitName::ALL {
+        let split = data.split(name);
+        let Values::Real(values) = split.values() else { continue };
+        // A file of single precision has its levels within 1e-5 of a whole number of 255ths.
+        let is_level = |value: f32| (value * 255.0 - (value * 255.0).round()).abs() < 1e-3;
+        if let Some(place) = values.iter().position(|value| !is_level(*value)) {
+            return Err(user(format!(
+                "data.id = {id}: row {} of its {name} split has {} in column {}, which is no multiple of 1/255; \
+                 model.likelihood = \"logistics\" is a law of 256 grey levels",
+                place / split.width() + 1,
+                values[place],
+                place % split.width() + 1
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The model of a config, freshly initialised.
 ///
 /// # Errors
 /// If its sizes make no model.
-pub fn model(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result<HelmholtzMachine> {
+pub fn model(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result<AnyModel> {
+    if config.model.kind == "vae" {
+        return vae(config, data, device);
+    }
     let ModelConfig { layers, hidden, bias, bias_from_data, centre, .. } = &config.model;
     let weights = match config.model.weights.as_str() {
         "glorot" => InitialWeights::Glorot,
@@ -112,7 +135,32 @@ pub fn model(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result
         centre: *centre,
         ..StackConfig::new(width, layers.clone())
     };
-    stack.init(Some(&data.train.mean()), Key::new(config.seed), device).or_user()
+    stack.init(Some(&data.train.mean()), Key::new(config.seed), device).map(AnyModel::Stack).or_user()
+}
+
+/// The variational autoencoder of a config, whose keys are written out.
+fn vae(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result<AnyModel> {
+    let ModelConfig { layers, bodies, activation, std, likelihood, components, channels, .. } = &config.model;
+    let usual = VaeConfig::new(data.train.width(), layers.clone());
+    let vae = VaeConfig {
+        bodies: bodies.clone().unwrap_or_else(|| usual.bodies.clone()),
+        activation: match activation.as_deref() {
+            Some("tanh") => Activation::Tanh,
+            Some("sigmoid") => Activation::Sigmoid,
+            _ => Activation::Relu,
+        },
+        std: if std.as_deref() == Some("exp") { Std::Exp } else { Std::Softplus },
+        likelihood: match (likelihood.as_deref(), components) {
+            (Some("logistics"), &Some(components)) => Likelihood::Logistics { components },
+            _ => Likelihood::Bernoulli,
+        },
+        channels: channels.clone().unwrap_or_default(),
+        shape: (data.shape.height > 1).then_some([data.shape.height, data.shape.width]),
+        bias_from_data: config.model.bias_from_data,
+        centre: config.model.centre,
+        ..usual
+    };
+    vae.init(Some(&data.train.mean()), Key::new(config.seed), device).map(AnyModel::Vae).or_user()
 }
 
 /// Rows, batch and steps of the run of a config, all its stages together.
@@ -140,68 +188,40 @@ fn stage_ends(config: &Config, plan: &Plan) -> Vec<u64> {
         .collect()
 }
 
-/// The strategy of each stage of a config.
+/// The strategy of each stage of a config, with its state, if it has one, on the device.
 ///
 /// # Errors
 /// If its settings make no estimator.
-pub fn strategies(config: &Config, plan: &Plan) -> anyhow::Result<Stages<AnyStrategy>> {
-    let mut samples = config.strategy.samples.unwrap_or_default();
-    let mut stages = vec![strategy(config, samples)?];
-    for stage in &config.stage {
-        samples = stage.samples.unwrap_or(samples);
-        stages.push(strategy(config, samples)?);
-    }
+pub fn strategies(config: &Config, plan: &Plan, device: &Device) -> anyhow::Result<Stages<AnyStrategy>> {
+    let stages = config.samples().into_iter().map(|samples| strategy(config, samples, device));
+    let stages = stages.collect::<anyhow::Result<Vec<_>>>()?;
     Ok(Stages::new(stage_ends(config, plan).into_iter().zip(stages).collect()))
-}
-
-/// The strategy of a config, with `samples` per observation.
-fn strategy(config: &Config, samples: usize) -> anyhow::Result<AnyStrategy> {
-    let settings = &config.strategy;
-    if samples == 0 {
-        return Err(user("strategy.samples = 0: at least one sample per observation (K >= 1)"));
-    }
-    let control_variate = settings.control_variate.unwrap_or_default();
-    if settings.kind == "ws" {
-        if control_variate || settings.defence != 0.0 {
-            return Err(user(
-                "strategy.control_variate and strategy.defence belong to rws; ws has no weights",
-            ));
-        }
-        return Ok(AnyStrategy::WakeSleep(WakeSleep::new(samples)));
-    }
-    if settings.kind == "bihm" {
-        if settings.phi != "wake" || settings.defence != 0.0 {
-            return Err(user(
-                "strategy.phi and strategy.defence belong to rws; bihm has neither a sleep phase nor a mixture",
-            ));
-        }
-        let strategy = Bidirectional { samples, control_variate }.checked();
-        return Ok(AnyStrategy::Bidirectional(strategy.map_err(|error| user(format!("strategy: {error}")))?));
-    }
-    let (wake_phi, sleep_phi) = match settings.phi.as_str() {
-        "wake" => (1.0, 0.0),
-        "sleep" => (0.0, 1.0),
-        _ => (0.5, 0.5),
-    };
-    let strategy =
-        ReweightedWakeSleep { samples, wake_phi, sleep_phi, control_variate, defence: settings.defence };
-    Ok(AnyStrategy::ReweightedWakeSleep(
-        strategy.checked().map_err(|error| user(format!("strategy: {error}")))?,
-    ))
 }
 
 /// The optimiser of a config. Learning rates come from the [`schedule()`].
 pub fn optimiser(config: &Config) -> ModuleOptimizer {
+    let OptimizerConfig { momentum, beta1, beta2, decay, epsilon, .. } = &config.optimizer;
+    // Burn's default of 1e-5 is not small against the gradients of a batch mean.
+    let epsilon = epsilon.unwrap_or(1e-8) as f32;
     match config.optimizer.kind.as_str() {
-        // Burn's default epsilon of 1e-5 is not small against the gradients of a batch mean.
-        "adam" => AdamConfig::new().with_epsilon(1e-8).init(),
+        "adam" => AdamConfig::new()
+            .with_beta_1(beta1.unwrap_or(0.9) as f32)
+            .with_beta_2(beta2.unwrap_or(0.999) as f32)
+            .with_epsilon(epsilon)
+            .init(),
         "sgd" => {
-            let momentum = config.optimizer.momentum;
-            let momentum =
-                (momentum > 0.0).then_some(MomentumConfig { momentum, dampening: 0.0, nesterov: false });
+            let momentum = (*momentum > 0.0).then_some(MomentumConfig {
+                momentum: *momentum,
+                dampening: 0.0,
+                nesterov: false,
+            });
             SgdConfig::new().with_momentum(momentum).init()
         }
-        _ => RmsPropConfig::new().init(),
+        _ => RmsPropConfig::new()
+            .with_alpha(decay.unwrap_or(0.99) as f32)
+            .with_momentum(*momentum as f32)
+            .with_epsilon(epsilon)
+            .init(),
     }
 }
 

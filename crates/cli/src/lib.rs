@@ -5,6 +5,8 @@
 //! | [`args`] | the commands and their flags |
 //! | [`config`] | the config file, its defaults and its checks |
 //! | [`device`] | the one list of backends |
+//! | [`model`] | any model that a config can name |
+//! | [`strategy`] | any strategy that a config can name |
 //! | [`assemble`] | from a config to data, model, strategy and optimiser |
 //! | [`run_folder`] | the files of a run |
 //! | [`commands`] | one file per command |
@@ -25,10 +27,12 @@ pub mod config;
 pub mod device;
 pub mod error;
 mod log;
+pub mod model;
 pub mod npy;
 pub mod picture;
 pub mod report;
 pub mod run_folder;
+pub mod strategy;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -142,12 +142,17 @@ impl RunFolder {
         }
     }
 
-    /// Writes `provenance.json`.
+    /// Writes `provenance.json`; `init_sha256` is the hash of the weights of `train.init_from`.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn write_provenance(&self, config: &Config, protocol: &str, data_sha256: &str) -> anyhow::Result<()> {
-        let provenance = json!({
+    pub fn write_provenance(
+        &self,
+        config: &Config,
+        [protocol, data_sha256]: [&str; 2],
+        init_sha256: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let mut provenance = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "commit": option_env!("HELMHOLTZ_COMMIT"),
             "device": config.run.device,
@@ -156,6 +161,9 @@ impl RunFolder {
             "seed": config.seed,
             "command": std::env::args().collect::<Vec<_>>(),
         });
+        if let (Some(path), Some(sha256)) = (&config.train.init_from, init_sha256) {
+            provenance["init_from"] = json!({"path": path, "weights_sha256": sha256});
+        }
         self.write("provenance.json", |file| writeln!(file, "{provenance:#}"))
     }
 }

@@ -147,6 +147,28 @@ fn stages_schedules_penalties_clipping_and_averages_survive_a_kill() {
 }
 
 #[test]
+fn a_killed_vae_goes_on_to_the_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let metrics = |run: &str| fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap();
+    // The chains of coupled adapt their kernel as they go: what they have learnt survives too.
+    for strategy in ["iwae", "coupled"] {
+        let (whole, cut) = (format!("{strategy}-whole"), format!("{strategy}-cut"));
+        let vae = ["--model", "vae", "--strategy", strategy, "--layers", "3", "--set", "model.bodies=[[8]]"];
+        let more = [&vae[..], &["--epochs", "5", "--optimizer", "rmsprop"]].concat();
+        let more = match strategy {
+            "coupled" => [&more[..], &["--set", "strategy.lag=2"]].concat(),
+            _ => more,
+        };
+        succeed(folder, &small_run(&whole, &more));
+        start_and_kill(folder, &cut, &small_run(&cut, &more), "5");
+        succeed(folder, &["train", "--resume", "--out", &cut, "--quiet"]);
+        assert_eq!(metrics(&whole), metrics(&cut), "{strategy}");
+        assert_eq!(tensors(&weights(folder, &whole)), tensors(&weights(folder, &cut)), "{strategy}");
+    }
+}
+
+#[test]
 fn the_early_stopping_decision_survives_a_resume() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

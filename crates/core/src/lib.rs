@@ -5,9 +5,10 @@
 //! | [`layer`] | [`Conditional`] and [`Prior`]: one stochastic layer |
 //! | [`model`] | [`LatentVariableModel`], [`Layerwise`] and [`Enumerable`] |
 //! | [`pathwise`] | [`Reparameterized`]: latents as functions of noise, and the weights of their gradients |
-//! | [`strategy`] | [`Strategy`], [`Estimate`] and [`Diagnostics`] |
+//! | [`strategy`] | [`Strategy`], [`Estimate`], [`Diagnostics`] and [`Measure`] |
 //! | [`evaluator`] | [`Evaluator`]: one number per observation |
 //! | [`gradients`] | [`Gradients`]: what a strategy hands to an optimiser |
+//! | [`one_of`](mod@one_of) | [`one_of!`]: an enum of modules that is the module it holds |
 //! | [`bits`] | all states of a few bits, for exact sums |
 //!
 //! # How gradients travel
@@ -26,6 +27,7 @@ pub mod evaluator;
 pub mod gradients;
 pub mod layer;
 pub mod model;
+pub mod one_of;
 pub mod pathwise;
 pub mod strategy;
 
@@ -37,8 +39,8 @@ pub use gradients::Gradients;
 pub use helmholtz_noise::{Draws, Key, Role};
 pub use layer::{Conditional, Defence, Drawn, Prior, Scored};
 pub use model::{Enumerable, LatentVariableModel, Layerwise, Proposals, Traced};
-pub use pathwise::{PathWeights, Reparameterized};
-pub use strategy::{Diagnostics, Estimate, Strategy};
+pub use pathwise::{Parts, PathWeights, Reparameterized};
+pub use strategy::{Diagnostics, Estimate, Measure, Measured, Over, Strategy};
 
 /// A Burn module that can be a child of another: the bound that a generic field needs.
 pub trait Model: Module + ModuleDisplay + 'static {}

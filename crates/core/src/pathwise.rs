@@ -29,12 +29,25 @@ pub struct PathWeights {
     pub joint: Tensor<1>,
     /// ρ, the weight of the path as a share of α; one if absent.
     pub path: Option<Tensor<1>>,
-    /// γ, the weight of `∇_φ log q(h | x)` at fixed h; minus α if absent, so that with ρ = 1 the whole derivative
-    /// of `α (log p - log q)` is followed.
+    /// γ, the weight of `∇_φ log q(h | x)` at fixed h; `-α ρ` if absent, so that the whole derivative of
+    /// `α ρ (log p - log q)` in φ is followed.
     pub posterior: Option<Tensor<1>>,
     /// Whether the part of the path that runs through the prior of the highest latents is integrated over their
     /// own noise: the analytic form of `KL(q || p)`.
     pub analytic_prior: bool,
+    /// Whose gradient is added.
+    pub parts: Parts,
+}
+
+/// Whose parameters a gradient is added to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parts {
+    /// Those of both nets.
+    #[default]
+    Both,
+    /// Those of the recognition net alone, where another estimator moves the generative one: α then matters through
+    /// the path (α ρ) and an absent γ only.
+    Recognition,
 }
 
 /// A model whose latents are `h = g_φ(ξ, x)` with standard normal noise ξ.
@@ -56,14 +69,14 @@ pub trait Reparameterized: LatentVariableModel {
     }
 
     /// Adds the gradient of the loss `-Σᵢ (αᵢ log p + αᵢ ρᵢ (log p - log q)(path) + γᵢ log q(density))` in the
-    /// parameters of both nets; see the [module](self).
+    /// parameters of both nets, or of those that `weights.parts` names; see the [module](self).
     ///
     /// `proposals` are those of [`propose_at`](Self::propose_at) at the same `x` and `noise`.
     fn pathwise_gradient(
         &self,
         x: Tensor<2>,
         noise: Tensor<2>,
-        proposals: &Proposals<Self::Latents>,
+        proposals: Proposals<Self::Latents>,
         weights: &PathWeights,
         into: &mut Gradients,
     );

@@ -14,6 +14,42 @@ pub struct Diagnostics {
     /// Mean over the batch of the effective sample size `(Σ w)² / Σ w²` of the weights of the update, as a
     /// share of K.
     pub ess: Tensor<1>,
+    /// What else the strategy measures: some of its [`measures`](Strategy::measures).
+    pub more: Vec<Measured>,
+}
+
+impl Diagnostics {
+    /// The two that every strategy has.
+    pub fn new(bound: Tensor<1>, ess: Tensor<1>) -> Self {
+        Diagnostics { bound, ess, more: Vec::new() }
+    }
+}
+
+/// A quantity of one strategy's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measure {
+    /// Its name, in snake case.
+    pub name: &'static str,
+    /// What becomes of the steps of an epoch.
+    pub over: Over,
+}
+
+/// How the steps of an epoch are summed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// By their mean, each step counting as often as its batch has rows.
+    Mean,
+    /// By the largest.
+    Maximum,
+}
+
+/// The value of a measure at one step.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// What was measured.
+    pub measure: Measure,
+    /// The value: `[1]`.
+    pub value: Tensor<1>,
 }
 
 /// An update direction with its diagnostics.
@@ -29,4 +65,9 @@ pub struct Estimate {
 pub trait Strategy<M>: Model {
     /// Estimates the direction for the batch `x` of shape `[batch, d]`, all noise keyed by `key`.
     fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate;
+
+    /// What its diagnostics hold besides the bound and the effective sample size.
+    fn measures(&self) -> &[Measure] {
+        &[]
+    }
 }

@@ -86,7 +86,8 @@ pub struct RowWeights {
 }
 
 impl RowWeights {
-    fn push(&mut self, log_weight: f64) {
+    /// Takes in one log weight.
+    pub(crate) fn push(&mut self, log_weight: f64) {
         self.whole.push(log_weight);
         self.root.push(0.5 * log_weight);
     }
@@ -96,6 +97,16 @@ impl RowWeights {
             Reading::Directed => &self.whole,
             Reading::Bidirectional => &self.root,
         }
+    }
+
+    /// The weights, unless those of the row with this number sum to nothing or to no number.
+    pub(crate) fn checked(self, row: u64) -> Result<Self, ZeroWeight> {
+        // Roots do not underflow where the weights themselves do not: one sum speaks for both.
+        let total = self.whole.log_sum();
+        if total.is_finite() {
+            return Ok(self);
+        }
+        Err(ZeroWeight { row, samples: self.whole.n() as usize, total: total.exp() })
     }
 
     /// What the weights say of the row under a reading.
@@ -307,14 +318,7 @@ impl<'a, M: LatentVariableModel> Split<'a, M> {
 
     /// Refuses a row whose weights sum to nothing or to no number.
     fn check(&self) -> Result<(), ZeroWeight> {
-        // Roots do not underflow where the weights themselves do not: one sum speaks for both.
-        let sums = self.sums.iter().map(|row| &row.whole);
-        match sums.zip(self.rows.iter()).find(|(sums, _)| !sums.log_sum().is_finite()) {
-            Some((sums, &row)) => {
-                Err(ZeroWeight { row, samples: sums.n() as usize, total: sums.log_sum().exp() })
-            }
-            None => Ok(()),
-        }
+        self.sums.iter().zip(self.rows.iter()).try_for_each(|(sums, &row)| sums.checked(row).map(|_| ()))
     }
 }
 

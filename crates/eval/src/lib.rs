@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | [`exact`] | `log p(x)`, `log p̃*(x)` and 2 log Z by enumeration of all states |
 //! | [`importance`] | `log p(x)` and `log p̃*(x)` by importance sampling from the recognition net, in bounded memory |
+//! | [`ais`] | `log p(x)` by annealed importance sampling, of models whose latents are functions of noise |
+//! | [`active`] | how many units of such a model carry anything of the data |
 //! | [`partition`] | 2 log Z of a bidirectional Helmholtz machine, from draws of it |
 //! | [`allocation`] | how many samples each row gets for an error of their mean |
 //! | [`summary`] | means over rows with their errors |
@@ -11,6 +13,8 @@
 //! An importance-sampled row is an estimate that is low on average; [`importance::RowEstimate`]
 //! carries what is known of its error, and [`exact`] is there to hold it against.
 
+pub mod active;
+pub mod ais;
 pub mod allocation;
 pub mod exact;
 pub mod importance;
@@ -18,6 +22,8 @@ pub mod partition;
 pub mod streaming;
 pub mod summary;
 
+pub use active::{ACTIVE_ABOVE, Activity};
+pub use ais::{AnnealedImportanceSampling, AnnealedRow};
 pub use allocation::Within;
 pub use exact::{ExactError, ExactLikelihood, MAX_JOINT_BITS, MAX_LATENT_BITS};
 pub use importance::{ImportanceSampling, Reading, RowEstimate, RowWeights, ZeroWeight};

@@ -6,8 +6,9 @@
 //! | --- | --- |
 //! | [`core`] | the contracts between layers, models, strategies and evaluators |
 //! | [`directed`] | sigmoid belief networks and other stacks, with their recognition nets |
-//! | [`strategies`] | wake-sleep, reweighted wake-sleep, bidirectional Helmholtz machines |
-//! | [`samplers`] | Gibbs chains and independent samples of bidirectional machines |
+//! | [`vae`] | variational autoencoders |
+//! | [`strategies`] | wake-sleep, reweighted wake-sleep, bidirectional Helmholtz machines, ELBO, IWAE and kin, coupled chains |
+//! | [`samplers`] | Gibbs chains and independent samples of bidirectional machines, coupled chains of any posterior |
 //! | [`eval`] | exact and importance-sampled likelihoods with their errors |
 //! | [`train`] | Burn's learner: run folders, metrics, exact resume |
 //! | [`datasets`] | data sets by protocol and hash |
@@ -40,14 +41,20 @@ pub use helmholtz_ops as ops;
 pub use helmholtz_samplers as samplers;
 pub use helmholtz_strategies as strategies;
 pub use helmholtz_train as train;
+pub use helmholtz_vae as vae;
 
 /// The names that most programs need.
 pub mod prelude {
-    pub use helmholtz_core::{Draws, Enumerable, Evaluator, Key, LatentVariableModel, Strategy};
+    pub use helmholtz_core::{
+        Draws, Enumerable, Evaluator, Key, LatentVariableModel, Reparameterized, Strategy,
+    };
     pub use helmholtz_directed::{HelmholtzMachine, StackConfig};
     pub use helmholtz_eval::{ExactLikelihood, ImportanceSampling, PartitionFunction, Reading, summarise};
     pub use helmholtz_samplers::{Chains, Gibbs, OneShot};
-    pub use helmholtz_strategies::{Bidirectional, ReweightedWakeSleep, WakeSleep};
+    pub use helmholtz_strategies::{
+        Bidirectional, Coupled, Dreg, Elbo, Iwae, Kernel, ReweightedWakeSleep, Stl, WakeSleep,
+    };
+    pub use helmholtz_vae::{Vae, VaeConfig};
 }
 
 /// The README's Rust is compiled with the documentation tests.

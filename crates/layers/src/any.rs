@@ -1,72 +1,10 @@
 //! Any layer and any prior, so that one stack may mix them.
 
-use burn::module::{
-    Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param,
-};
-use burn::tensor::{Device, Tensor};
-use helmholtz_core::{Conditional, Defence, Drawn, Draws, Gradients, Prior, Scored};
+use burn::module::Param;
+use burn::tensor::Tensor;
+use helmholtz_core::{Conditional, Defence, Drawn, Draws, Gradients, Prior, Scored, one_of};
 
 use crate::{Bernoulli, BernoulliPrior, Darn, DarnPrior, Deterministic, Nade, NadePrior};
-
-/// An enum of modules that is the module it holds.
-///
-/// Burn's derive puts the variant's name into the path of every parameter. Here paths are those of the module
-/// inside, so that weight files and checkpoints do not depend on which stacks a program can build.
-macro_rules! one_of {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident($inner:ty),)+ }) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug)]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant($inner),)+
-        }
-
-        impl Module for $name {
-            fn collect_devices(&self, devices: Devices) -> Devices {
-                match self { $($name::$variant(one) => one.collect_devices(devices),)+ }
-            }
-
-            fn fork(self, device: &Device) -> Self {
-                match self { $($name::$variant(one) => $name::$variant(one.fork(device)),)+ }
-            }
-
-            fn to_device(self, device: &Device) -> Self {
-                match self { $($name::$variant(one) => $name::$variant(one.to_device(device)),)+ }
-            }
-
-            fn train(self) -> Self {
-                match self { $($name::$variant(one) => $name::$variant(one.train()),)+ }
-            }
-
-            fn valid(&self) -> Self {
-                match self { $($name::$variant(one) => $name::$variant(one.valid()),)+ }
-            }
-
-            fn materialize(self) -> Self {
-                match self { $($name::$variant(one) => $name::$variant(one.materialize()),)+ }
-            }
-
-            fn visit<Visitor: ModuleVisitor>(&self, visitor: &mut Visitor) {
-                match self { $($name::$variant(one) => one.visit(visitor),)+ }
-            }
-
-            fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
-                match self { $($name::$variant(one) => $name::$variant(one.map(mapper)),)+ }
-            }
-        }
-
-        impl ModuleDisplayDefault for $name {
-            fn content(&self, content: Content) -> Option<Content> {
-                match self { $($name::$variant(one) => one.content(content),)+ }
-            }
-
-            fn num_params(&self) -> usize {
-                Module::num_params(self)
-            }
-        }
-
-        impl ModuleDisplay for $name {}
-    };
-}
 
 one_of! {
     /// `p(x | y)` of any kind.

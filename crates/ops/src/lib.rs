@@ -7,6 +7,7 @@
 //! | [`darn`] | DARN's masked weights, and sampling unit after unit |
 //! | [`order`] | [`Order`]: in which order an autoregressive layer visits its units |
 //! | [`rows`] | row weights and their sums, the other half of a local gradient |
+//! | [`hidden`] | deterministic hidden units: bias and activation in one pass, and back |
 //! | [`sigmoid()`] | the logistic function of every element |
 //! | [`log_weights`] | `log Σ exp`, `log mean exp`, self-normalised weights, effective sample size |
 //! | [`noise`] | keyed uniforms and normals as a tensor |
@@ -32,6 +33,7 @@
 
 pub mod bernoulli;
 pub mod darn;
+pub mod hidden;
 mod host;
 pub mod log_weights;
 pub mod nade;

@@ -26,24 +26,32 @@ pub(crate) fn choose(log_weights: Tensor<2>, first: usize, key: Key) -> Result<V
     (first..first + n)
         .zip(values.chunks_exact(proposals))
         .map(|(chain, log_weights)| {
-            let max = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let weights: Vec<f64> = log_weights.iter().map(|log_weight| (log_weight - max).exp()).collect();
-            let total: f64 = weights.iter().sum();
-            if !total.is_finite() {
-                return Err(NoWeight { chain, proposals });
-            }
+            let (weights, total) = weights(log_weights).ok_or(NoWeight { chain, proposals })?;
             let mut u = [0.0f64];
             fill_uniform(key, chain as u64, 0, &mut u);
-            let mut left = u[0] * total;
-            let chosen = weights.iter().position(|weight| {
-                left -= weight;
-                left < 0.0
-            });
-            // Rounding may leave a little at the end: it falls to the last that has weight.
-            let last = || weights.iter().rposition(|&weight| weight > 0.0).unwrap_or_default();
-            Ok(chosen.unwrap_or_else(last))
+            Ok(place(&weights, total, u[0]))
         })
         .collect()
+}
+
+/// The weights relative to the largest, and their sum; none if all are zero or one is not a number.
+pub(crate) fn weights(log_weights: &[f64]) -> Option<(Vec<f64>, f64)> {
+    let max = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = log_weights.iter().map(|log_weight| (log_weight - max).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    total.is_finite().then_some((weights, total))
+}
+
+/// The place at which the running sum of the weights passes `u` times their sum, `total`.
+pub(crate) fn place(weights: &[f64], total: f64, u: f64) -> usize {
+    let mut left = u * total;
+    let chosen = weights.iter().position(|weight| {
+        left -= weight;
+        left < 0.0
+    });
+    // Rounding may leave a little at the end: it falls to the last that has weight.
+    let last = || weights.iter().rposition(|&weight| weight > 0.0).unwrap_or_default();
+    chosen.unwrap_or_else(last)
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl Bidirectional {
         wake_theta(model, x.clone(), proposals, w.clone(), into);
         let of_phi = if self.control_variate { w.clone() - 1.0 / proposals.k as f64 } else { w.clone() };
         model.posterior_gradient(x, &proposals.latents, &proposals.q.traces, per_row(of_phi), into);
-        Diagnostics { bound: (log_mean_exp(log_roots) * 2.0).mean(), ess: effective_share(w).mean() }
+        Diagnostics::new((log_mean_exp(log_roots) * 2.0).mean(), effective_share(w).mean())
     }
 }
 

@@ -63,8 +63,11 @@ pub(crate) fn per_row(weights: Tensor<2>) -> Tensor<1> {
 
 /// The bound and the effective sample size of a batch of weights.
 pub(crate) fn diagnose(log_weights: Tensor<2>) -> Diagnostics {
-    Diagnostics {
-        bound: log_mean_exp(log_weights.clone()).mean(),
-        ess: effective_share(normalise(log_weights)).mean(),
-    }
+    let bound = log_mean_exp(log_weights.clone()).mean();
+    Diagnostics::new(bound, effective_share(normalise(log_weights)).mean())
+}
+
+/// The same of equal weights: the bound is the mean of `log w`, as of the evidence lower bound.
+pub(crate) fn diagnose_mean(log_weights: Tensor<2>) -> Diagnostics {
+    Diagnostics { bound: log_weights.clone().mean(), ..diagnose(log_weights) }
 }

@@ -9,14 +9,14 @@ use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::tensor::{Device, Tensor};
 use burn::train::metric::store::EventStoreClient;
 use burn::train::{EarlyStoppingStrategy, ExecutionStrategy, Interrupter, Learner, SupervisedTraining};
-use helmholtz_core::{Evaluator, Key, LatentVariableModel, Model, Strategy};
+use helmholtz_core::{Evaluator, Key, LatentVariableModel, Measure, Model, Strategy};
 use helmholtz_datasets::{Feed, Plan, Rows};
 use thiserror::Error;
 
 use crate::average::Average;
 use crate::checkpoints::{CheckpointError, Checkpoints, KeepLastAndBest, PARTS};
 use crate::history::{Extent, History, HistoryError, Journal, Record, wait_for_records};
-use crate::metrics::{Guard, Mean, NonFinite, Quantity};
+use crate::metrics::{Guard, NonFinite, Quantity, Summary};
 use crate::renderer::NoDashboard;
 use crate::rule::Rule;
 use crate::schedule::Stages;
@@ -188,6 +188,12 @@ impl Fit {
         };
         // The learner optimises parameters that autodiff tracks, though no step here records a tape.
         let average = average.map(|decay| Average::new(&model, decay));
+        let mut measures: Vec<Measure> = Vec::new();
+        for measure in strategy.iter().flat_map(|strategy| strategy.measures()) {
+            if !measures.contains(measure) {
+                measures.push(*measure);
+            }
+        }
         let trainee = Trainee { model, strategy, average, rule, evaluator, key: self.key }.train();
         // A run that has nothing left to do is loaded and ends at once.
         let num_epochs = if done { first_epoch } else { last_epoch };
@@ -200,10 +206,10 @@ impl Fit {
             .with_checkpointing_strategy(keep)
             .early_stopping(Patience { history: history.clone(), epochs: self.patience })
             .with_metric_logger(journal)
-            .metric_valid_numeric(Mean::new(Quantity::Nll, guard.clone()))
+            .metric_valid_numeric(Summary::new(Quantity::Nll, guard.clone()))
             .num_epochs(num_epochs);
-        for quantity in Quantity::TRAIN {
-            training = training.metric_train_numeric(Mean::new(quantity, guard.clone()));
+        for quantity in Quantity::TRAIN.into_iter().chain(measures.into_iter().map(Quantity::Own)) {
+            training = training.metric_train_numeric(Summary::new(quantity, guard.clone()));
         }
         if !self.dashboard {
             training = training.renderer(Box::new(NoDashboard));
@@ -231,3 +237,99 @@ impl Fit {
 
 /// Rows that are scored at a time in validation.
 const VALIDATION_BATCH: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use burn::module::Module;
+    use burn::optim::SgdConfig;
+    use burn::tensor::DType;
+    use helmholtz_core::{Diagnostics, Estimate, Gradients, Measured, Over};
+    use helmholtz_directed::{HelmholtzMachine, StackConfig};
+
+    use super::*;
+    use crate::schedule::{Rate, Schedule, Shape};
+
+    const MEAN: Measure = Measure { name: "own_mean", over: Over::Mean };
+    const MAXIMUM: Measure = Measure { name: "own_maximum", over: Over::Maximum };
+
+    /// Moves nothing, and measures the mean of the batch where it is told to.
+    #[derive(Module, Debug)]
+    struct Watch {
+        measures: bool,
+    }
+
+    impl Strategy<HelmholtzMachine> for Watch {
+        fn estimate(&self, _model: &HelmholtzMachine, x: Tensor<2>, _key: Key) -> Estimate {
+            let mut diagnostics = Diagnostics::new(x.clone().mean(), x.clone().mean());
+            if self.measures {
+                let measured = |measure| Measured { measure, value: x.clone().mean() };
+                diagnostics.more = vec![measured(MEAN), measured(MAXIMUM)];
+            }
+            Estimate { gradients: Gradients::new(), diagnostics }
+        }
+
+        fn measures(&self) -> &[Measure] {
+            if self.measures { &[MEAN, MAXIMUM] } else { &[] }
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    struct Zero;
+
+    impl Evaluator<HelmholtzMachine> for Zero {
+        fn score(&self, _: &HelmholtzMachine, x: Tensor<2>, _: Arc<[u64]>, _: Key) -> Tensor<1> {
+            x.sum_dim(1).squeeze_dim::<1>(1) * 0.0
+        }
+    }
+
+    #[test]
+    fn what_only_one_stage_measures_is_recorded_in_its_epochs_alone() {
+        let (folder, device) = (tempfile::tempdir().unwrap(), Device::flex());
+        // Five rows in batches of two: the last holds one.
+        let rows = Tensor::<1>::from_floats([0.0, 1.0, 2.0, 3.0, 4.0], &device).reshape([5, 1]);
+        let plan = Plan::of_epochs(5, 2, 2);
+        let stages = vec![(3, Watch { measures: false }), (6, Watch { measures: true })];
+        let fit = Fit {
+            folder: folder.path().into(),
+            device: device.clone(),
+            key: Key::new(0),
+            plan,
+            checkpoint_every: 1,
+            patience: None,
+            resume: None,
+            dashboard: false,
+            on_record: Box::new(|_| ()),
+            interrupter: Interrupter::new(),
+        };
+        let rate = Rate { start: 0.1, end: 0.1, shape: Shape::Constant };
+        let outcome = fit
+            .run(Parts {
+                model: StackConfig::new(1, vec![1]).init(None, Key::new(0), &device).unwrap(),
+                strategy: Stages::new(stages),
+                average: None,
+                rule: Rule::default(),
+                evaluator: Zero,
+                optimiser: SgdConfig::new().init(),
+                schedule: ModuleLrScheduler::new(Schedule::new(vec![(6, rate)])),
+                train: rows.clone(),
+                draws_bits: false,
+                valid: rows.clone(),
+            })
+            .unwrap();
+        assert_eq!((outcome.end, outcome.steps), (End::Finished, 6));
+        let of_epoch = |epoch: usize| {
+            let is = |record: &&Record| record.epoch == epoch && record.split == "train";
+            outcome.history.records().iter().find(is).expect("every epoch has a record").values.clone()
+        };
+        let (first, second) = (of_epoch(1), of_epoch(2));
+        assert_eq!((first.get("own_mean"), first.get("own_maximum")), (None, None));
+        // Rows count alike in the mean: it is that of 0 .. 4 in any order.
+        assert_eq!((first["bound"], second["own_mean"]), (2.0, 2.0));
+        let feed = Feed::new(rows, plan, Key::new(0), 3);
+        let means = burn::data::dataloader::DataLoader::iter(&feed).map(|batch| {
+            let mean: Tensor<1> = batch.unwrap().x.cast(DType::F64).mean();
+            mean.into_data().try_to_vec::<f64>().unwrap()[0]
+        });
+        assert_eq!(second["own_maximum"], means.fold(0.0, f64::max));
+    }
+}

@@ -28,7 +28,7 @@ pub struct Record {
     pub split: String,
     /// Training steps taken by the end of the epoch.
     pub step: u64,
-    /// Means over the epoch, by name.
+    /// Means over the epoch, and a few maxima, by name.
     #[serde(flatten)]
     pub values: BTreeMap<String, f64>,
 }
@@ -232,6 +232,8 @@ impl MetricLogger for Journal {
                 (Some(NumericEntry::Final(value)), Some(name)) => {
                     values.insert(name.clone(), value);
                 }
+                // The end of an epoch in which there was nothing to read.
+                (Some(NumericEntry::Aggregated { count: 0, .. }), _) => {}
                 _ => is_batch = true,
             }
         }

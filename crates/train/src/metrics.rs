@@ -10,6 +10,7 @@ use burn::train::metric::{
     Adaptor, Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry,
     SerializedEntry,
 };
+use helmholtz_core::{Measure, Over};
 
 use crate::trainee::{StepOutput, ValidOutput};
 
@@ -26,10 +27,12 @@ pub enum Quantity {
     GradientNormQ,
     /// Negative log-likelihood of the validation split, in nats per example.
     Nll,
+    /// A measure of the strategy's own.
+    Own(Measure),
 }
 
 impl Quantity {
-    /// The quantities of a training step.
+    /// The quantities of every training step.
     pub const TRAIN: [Quantity; 4] =
         [Quantity::Bound, Quantity::Ess, Quantity::GradientNormP, Quantity::GradientNormQ];
 
@@ -41,6 +44,15 @@ impl Quantity {
             Quantity::GradientNormP => "gradient_norm_p",
             Quantity::GradientNormQ => "gradient_norm_q",
             Quantity::Nll => "nll",
+            Quantity::Own(measure) => measure.name,
+        }
+    }
+
+    /// How the steps of an epoch are summed up.
+    fn over(self) -> Over {
+        match self {
+            Quantity::Own(measure) => measure.over,
+            _ => Over::Mean,
         }
     }
 }
@@ -94,20 +106,21 @@ impl Guard {
     }
 }
 
-/// The mean of a quantity over the rows of an epoch.
+/// A quantity, summed up over an epoch: as a rule its mean over the rows.
 #[derive(Clone)]
-pub struct Mean {
+pub struct Summary {
     quantity: Quantity,
     guard: Guard,
     name: MetricName,
     current: f64,
     sum: f64,
+    largest: f64,
     rows: usize,
 }
 
-/// What a metric reads: a quantity's value over some rows.
+/// What a metric reads: a quantity's value over some rows, where it has one.
 pub struct Reading {
-    value: Box<dyn Fn(Quantity) -> Tensor<1>>,
+    value: Box<dyn Fn(Quantity) -> Option<Tensor<1>>>,
     rows: usize,
     step: Option<u64>,
 }
@@ -116,11 +129,15 @@ impl Adaptor<Reading> for StepOutput {
     fn adapt(&self) -> Reading {
         let output = self.clone();
         let value = move |quantity| match quantity {
-            Quantity::Bound => output.bound.clone(),
-            Quantity::Ess => output.ess.clone(),
-            Quantity::GradientNormP => output.square_p.clone().sqrt(),
-            Quantity::GradientNormQ => output.square_q.clone().sqrt(),
+            Quantity::Bound => Some(output.bound.clone()),
+            Quantity::Ess => Some(output.ess.clone()),
+            Quantity::GradientNormP => Some(output.square_p.clone().sqrt()),
+            Quantity::GradientNormQ => Some(output.square_q.clone().sqrt()),
             Quantity::Nll => unreachable!("the likelihood is measured in validation"),
+            // In stages another strategy may have measured something else.
+            Quantity::Own(measure) => {
+                output.more.iter().find(|found| found.measure == measure).map(|found| found.value.clone())
+            }
         };
         Reading { value: Box::new(value), rows: self.rows, step: Some(self.step) }
     }
@@ -130,28 +147,37 @@ impl Adaptor<Reading> for ValidOutput {
     fn adapt(&self) -> Reading {
         let nll = self.log_prob.clone().neg();
         let rows = nll.dims()[0];
-        Reading { value: Box::new(move |_| nll.clone()), rows, step: None }
+        Reading { value: Box::new(move |_| Some(nll.clone())), rows, step: None }
     }
 }
 
-impl Mean {
-    /// The mean of `quantity`.
+impl Summary {
+    /// A summary of `quantity`.
     pub fn new(quantity: Quantity, guard: Guard) -> Self {
         let name = Arc::new(quantity.name().to_string());
-        Mean { quantity, guard, name, current: 0.0, sum: 0.0, rows: 0 }
+        Summary { quantity, guard, name, current: f64::NAN, sum: 0.0, largest: f64::NEG_INFINITY, rows: 0 }
     }
 
-    fn mean(&self) -> f64 {
-        self.sum / self.rows as f64
+    /// What the epoch has come to so far, if there was anything to read.
+    fn so_far(&self) -> Option<f64> {
+        (self.rows > 0).then(|| match self.quantity.over() {
+            Over::Mean => self.sum / self.rows as f64,
+            Over::Maximum => self.largest,
+        })
     }
 
     fn entry(&self) -> SerializedEntry {
-        let mean = self.mean();
-        SerializedEntry::new(format!("epoch {mean:.3} - batch {:.3}", self.current), mean.to_string())
+        match self.so_far() {
+            Some(epoch) => SerializedEntry::new(
+                format!("epoch {epoch:.3} - batch {:.3}", self.current),
+                epoch.to_string(),
+            ),
+            None => SerializedEntry::new("-".to_string(), f64::NAN.to_string()),
+        }
     }
 }
 
-impl Metric for Mean {
+impl Metric for Summary {
     type Input = Reading;
 
     fn update(
@@ -159,13 +185,15 @@ impl Metric for Mean {
         reading: &Reading,
         _metadata: &MetricMetadata,
     ) -> Result<SerializedEntry, TensorReadError> {
-        let values = (reading.value)(self.quantity).try_into_data_as::<f64>()?;
+        let Some(value) = (reading.value)(self.quantity) else { return Ok(self.entry()) };
+        let values = value.try_into_data_as::<f64>()?;
         let values = values.try_to_vec::<f64>()?;
         // One number for the batch, or one for each row, summed in double precision.
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         self.guard.check(self.quantity, mean, reading.step);
         self.current = mean;
         self.sum += mean * reading.rows as f64;
+        self.largest = self.largest.max(mean);
         self.rows += reading.rows;
         Ok(self.entry())
     }
@@ -175,7 +203,7 @@ impl Metric for Mean {
     }
 
     fn clear(&mut self) {
-        (self.sum, self.rows) = (0.0, 0);
+        (self.sum, self.largest, self.rows) = (0.0, f64::NEG_INFINITY, 0);
     }
 
     fn name(&self) -> MetricName {
@@ -189,16 +217,20 @@ impl Metric for Mean {
     }
 }
 
-impl Numeric for Mean {
+impl Numeric for Summary {
     fn value(&self) -> Option<NumericEntry> {
-        Some(NumericEntry::Value(self.current))
+        (self.rows > 0).then_some(NumericEntry::Value(self.current))
     }
 
     fn running_value(&self) -> Option<NumericEntry> {
-        Some(NumericEntry::Value(self.mean()))
+        self.so_far().map(NumericEntry::Value)
     }
 
     fn final_value(&self) -> NumericEntry {
-        NumericEntry::Final(self.mean())
+        match self.so_far() {
+            Some(epoch) => NumericEntry::Final(epoch),
+            // Of an epoch in which there was nothing to read, nothing is recorded.
+            None => NumericEntry::Aggregated { aggregated_value: f64::NAN, count: 0 },
+        }
     }
 }

@@ -118,6 +118,11 @@ impl<S: Model> Stages<S> {
         let stage = self.ends.iter().position(|end| step < *end).unwrap_or(self.ends.len() - 1);
         &self.strategies[stage]
     }
+
+    /// The strategies, stage by stage.
+    pub fn iter(&self) -> impl Iterator<Item = &S> {
+        self.strategies.iter()
+    }
 }
 
 impl<S: Model> From<S> for Stages<S> {

@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{ExecutionError, Tensor};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
-use helmholtz_core::{Evaluator, Gradients, Key, LatentVariableModel, Model, Role, Strategy};
+use helmholtz_core::{Evaluator, Gradients, Key, LatentVariableModel, Measured, Model, Role, Strategy};
 use helmholtz_datasets::Batch;
 
 use crate::average::Average;
@@ -44,6 +44,8 @@ pub struct StepOutput {
     pub square_p: Tensor<1>,
     /// Sum of squares of the gradient of the recognition net: `[1]`.
     pub square_q: Tensor<1>,
+    /// What else the strategy measured.
+    pub more: Vec<Measured>,
     /// Rows of the batch.
     pub rows: usize,
     /// The number of the step.
@@ -93,6 +95,7 @@ where
             ess: estimate.diagnostics.ess,
             square_p,
             square_q,
+            more: estimate.diagnostics.more,
             rows,
             step: batch.step,
         };

@@ -1,6 +1,5 @@
 //! The speed and the memory of autoregressive layers.
 
-mod agreement;
 pub(crate) mod alone;
 mod subject;
 
@@ -10,6 +9,7 @@ use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Draws, Key, Prior};
 use helmholtz_layers::{DarnPriorConfig, InitialWeights, Order};
 
+use crate::bench::agreement::{Exchange, gradient, values};
 use crate::bench::parts::{ms_since, repeat};
 use crate::bench::peers::{self, Peer};
 use crate::bench::report::{Report, Row};
@@ -174,16 +174,36 @@ fn darn<'a>(x: Tensor<2>, device: &Device) -> [Task<'a>; 3] {
     ]
 }
 
+/// Weights and rows of `subject`, and what is to become of them.
+fn exchange(subject: &Subject) -> anyhow::Result<Exchange> {
+    let prior = &subject.prior;
+    let (scored, gradients) = subject.gradient();
+    let ours = [
+        ("log-probability", values(scored.log_prob)?),
+        ("gradient in b", gradient(&gradients, &prior.bias)?),
+        ("gradient in c", gradient(&gradients, &prior.hidden_bias)?),
+        ("gradient in W", gradient(&gradients, &prior.encoder)?),
+        ("gradient in V", gradient(&gradients, &prior.decoder)?),
+    ];
+    let inputs = vec![
+        values(prior.bias.val())?,
+        values(prior.hidden_bias.val())?,
+        values(prior.encoder.val())?,
+        values(prior.decoder.val())?,
+        values(subject.x.clone())?,
+    ];
+    Exchange::new(inputs, ours.map(|(name, values)| (name.to_string(), values)).into())
+}
+
 /// PyTorch with the weights and rows of `subject`, held to give its log-probabilities and gradients.
 fn start_peers(subject: &Subject, threads: usize) -> anyhow::Result<Vec<Peer>> {
-    let exchange = agreement::Exchange::new(subject)?;
-    let arguments = [
-        ("--inputs", exchange.inputs().into()),
-        ("--result", exchange.result().into()),
+    let exchange = exchange(subject)?;
+    let sizes = [
         ("--visible", OBSERVED.to_string().into()),
         ("--hidden", subject.hidden().to_string().into()),
         ("--batch", subject.x.dims()[0].to_string().into()),
     ];
+    let arguments = [exchange.arguments().as_slice(), &sizes].concat();
     let mut peers = peers::start("nade.py", &FRAMEWORKS, &arguments, threads)?;
     for peer in &mut peers {
         exchange.check(peer)?;

@@ -2,19 +2,9 @@
 
 use std::time::Instant;
 
-use burn::module::Module;
-use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
-use helmholtz_core::{Key, Strategy};
-use helmholtz_directed::HelmholtzMachine;
+use helmholtz_core::Key;
 use helmholtz_noise::fill_uniform;
-
-use crate::bench::step::LEARNING_RATE;
-
-/// Adam with the moments' usual decay.
-pub(crate) fn adam() -> ModuleOptimizer {
-    AdamConfig::new().with_beta_1(0.9).with_beta_2(0.999).with_epsilon(1e-8).init()
-}
 
 pub(crate) fn ms_since(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1e3
@@ -30,45 +20,8 @@ pub(crate) fn repeat<T>(steps: usize, mut step: impl FnMut() -> anyhow::Result<T
     Ok(times.split_off(WARM_UP))
 }
 
-/// Estimate and optimiser in a plain loop, without the learner.
-pub(crate) struct Bare<S> {
-    model: HelmholtzMachine,
-    strategy: S,
-    optimiser: ModuleOptimizer,
-    x: Tensor<2>,
-    device: Device,
-    step: u64,
-}
-
-/// Times of a bare step, in milliseconds.
-pub(crate) struct BareTimes {
-    pub(crate) step: f64,
-    pub(crate) optimiser: f64,
-}
-
-impl<S: Strategy<HelmholtzMachine>> Bare<S> {
-    /// Steps on the one batch `x`.
-    pub(crate) fn new(model: &HelmholtzMachine, strategy: &S, x: Tensor<2>) -> Self {
-        let device = x.device();
-        let model = model.clone().train(); // on the autodiff device, where optimisers expect parameters
-        Bare { model, strategy: strategy.clone(), optimiser: adam(), x, device, step: 0 }
-    }
-
-    /// Takes one step.
-    pub(crate) fn step(&mut self) -> anyhow::Result<BareTimes> {
-        let start = Instant::now();
-        let key = Key::new(0).child(self.step);
-        let estimate = self.strategy.estimate(&self.model.valid(), self.x.clone(), key);
-        let estimated = Instant::now();
-        let model = self.model.clone();
-        self.model = self.optimiser.step(LEARNING_RATE, model, estimate.gradients.into_params());
-        self.device.sync()?;
-        self.step += 1;
-        Ok(BareTimes { step: ms_since(start), optimiser: ms_since(estimated) })
-    }
-}
-
-/// The matrix products of a step: one forward for each layer of either net, one for its gradient.
+/// The matrix products of a step: for each layer one forward, one for the gradient of its weights, and one for the
+/// derivative in what it is given, where that is wanted.
 pub(crate) struct Products {
     factors: Vec<Factors>,
     device: Device,
@@ -81,33 +34,46 @@ struct Factors {
     w: Tensor<2>,
     /// Its errors: `[n, d_x]`.
     e: Tensor<2>,
+    /// Whether the derivative in y is wanted.
+    is_on_the_way: bool,
+}
+
+/// Uniforms: `[n, d]`.
+pub(crate) fn random(n: usize, d: usize, device: &Device) -> Tensor<2> {
+    let mut values = vec![0.0f32; n * d];
+    for (row, values) in values.chunks_exact_mut(d).enumerate() {
+        fill_uniform(Key::new(1), row as u64, 0, values);
+    }
+    Tensor::from_data(TensorData::new(values, [n, d]), device)
 }
 
 impl Factors {
-    fn new([n, d_y, d_x]: [usize; 3], device: &Device) -> Self {
-        let random = |rows: usize, columns: usize| {
-            let mut values = vec![0.0f32; rows * columns];
-            for (row, values) in values.chunks_exact_mut(columns).enumerate() {
-                fill_uniform(Key::new(1), row as u64, 0, values);
-            }
-            Tensor::from_data(TensorData::new(values, [rows, columns]), device)
-        };
-        Factors { y: random(n, d_y), w: random(d_y, d_x), e: random(n, d_x) }
+    fn new([n, d_y, d_x]: [usize; 3], is_on_the_way: bool, device: &Device) -> Self {
+        let random = |n, d| random(n, d, device);
+        Factors { y: random(n, d_y), w: random(d_y, d_x), e: random(n, d_x), is_on_the_way }
     }
 
     fn forward(&self) -> Tensor<2> {
         self.y.clone().matmul(self.w.clone())
     }
 
-    fn gradient(&self) -> Tensor<2> {
-        self.y.clone().transpose().matmul(self.e.clone())
+    fn back(&self) -> (Tensor<2>, Option<Tensor<2>>) {
+        let gradient = self.y.clone().transpose().matmul(self.e.clone());
+        let derivative = self.is_on_the_way.then(|| self.e.clone().matmul(self.w.clone().transpose()));
+        (gradient, derivative)
+    }
+
+    /// Additions and multiplications of a product.
+    fn operations(&self) -> f64 {
+        let ([n, d_y], [_, d_x]) = (self.y.dims(), self.w.dims());
+        2.0 * n as f64 * d_y as f64 * d_x as f64
     }
 }
 
 /// `[n, d_y, d_x]` of every layer: the recognition net from the data up, then the generative net.
 ///
 /// The lowest recognition layer sees each row once, whatever the number of samples.
-fn shapes(observed: usize, layers: &[usize], batch: usize, samples: usize) -> Vec<[usize; 3]> {
+pub(crate) fn shapes(observed: usize, layers: &[usize], batch: usize, samples: usize) -> Vec<[usize; 3]> {
     let sizes: Vec<usize> = std::iter::once(observed).chain(layers.iter().copied()).collect();
     let rows = |layer: usize| if layer == 0 { batch } else { batch * samples };
     let recognition = sizes.windows(2).enumerate().map(|(layer, d)| [rows(layer), d[0], d[1]]);
@@ -116,43 +82,34 @@ fn shapes(observed: usize, layers: &[usize], batch: usize, samples: usize) -> Ve
 }
 
 impl Products {
-    /// The products of a step with these sizes.
-    pub(crate) fn new(
-        observed: usize,
-        layers: &[usize],
-        batch: usize,
-        samples: usize,
-        device: &Device,
-    ) -> Self {
-        let shapes = shapes(observed, layers, batch, samples);
-        let factors = shapes.into_iter().map(|shape| Factors::new(shape, device)).collect();
-        Products { factors, device: device.clone() }
+    /// The products of layers with `[n, d_y, d_x]`; the derivative in y is wanted of the layers that `on_the_way` says.
+    pub(crate) fn new(shapes: Vec<[usize; 3]>, on_the_way: fn(usize) -> bool, device: &Device) -> Self {
+        let factors = shapes.into_iter().enumerate();
+        let factors = factors.map(|(layer, shape)| Factors::new(shape, on_the_way(layer), device));
+        Products { factors: factors.collect(), device: device.clone() }
     }
 
-    /// Multiplies all of them; the time in milliseconds.
-    pub(crate) fn run(&self) -> anyhow::Result<f64> {
+    /// Multiplies all of them; the time of those forward and of the others, in milliseconds.
+    pub(crate) fn run(&self) -> anyhow::Result<[f64; 2]> {
         let start = Instant::now();
-        for factors in &self.factors {
-            factors.forward();
-            factors.gradient();
-        }
+        self.factors.iter().for_each(|factors| drop(factors.forward()));
         self.device.sync()?;
-        Ok(ms_since(start))
+        let forward = ms_since(start);
+        self.factors.iter().for_each(|factors| drop(factors.back()));
+        self.device.sync()?;
+        Ok([forward, ms_since(start) - forward])
     }
 
-    /// Additions and multiplications of one run.
-    pub(crate) fn operations(&self) -> f64 {
-        let product = |factors: &Factors| {
-            let ([n, d_y], [_, d_x]) = (factors.y.dims(), factors.w.dims());
-            4.0 * n as f64 * d_y as f64 * d_x as f64
-        };
-        self.factors.iter().map(product).sum()
+    /// Additions and multiplications of those forward and of the others.
+    pub(crate) fn operations(&self) -> [f64; 2] {
+        let back = |factors: &Factors| factors.operations() * if factors.is_on_the_way { 2.0 } else { 1.0 };
+        [self.factors.iter().map(Factors::operations).sum(), self.factors.iter().map(back).sum()]
     }
 }
 
 /// `[m, k]` by `[k, n]`, `repeats` times after three that are not timed.
 pub(crate) fn gemm([m, k, n]: [usize; 3], repeats: usize, device: &Device) -> anyhow::Result<Vec<f64>> {
-    let factors = Factors::new([m, k, n], device);
+    let factors = Factors::new([m, k, n], false, device);
     let mut ms = Vec::new();
     for _ in 0..repeats + 3 {
         let start = Instant::now();

@@ -35,16 +35,25 @@ impl Row {
 
     /// The smallest time that a share `p` of the runs does not exceed.
     pub(crate) fn quantile(&self, p: f64) -> f64 {
-        let mut sorted = self.ms.clone();
-        sorted.sort_by(f64::total_cmp);
-        let rank = (p * sorted.len() as f64).ceil() as usize;
-        sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+        quantile(&self.ms, p)
     }
 
     pub(crate) fn median(&self) -> f64 {
-        let n = self.ms.len() as f64;
-        (self.quantile(0.5) + self.quantile(0.5 + 0.5 / n)) / 2.0
+        median(&self.ms)
     }
+}
+
+/// The smallest of the times that a share `p` of them does not exceed.
+fn quantile(ms: &[f64], p: f64) -> f64 {
+    let mut sorted = ms.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (p * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+}
+
+/// The median of some times.
+pub(crate) fn median(ms: &[f64]) -> f64 {
+    (quantile(ms, 0.5) + quantile(ms, 0.5 + 0.5 / ms.len() as f64)) / 2.0
 }
 
 fn ours() -> String {

@@ -126,8 +126,31 @@ pub(crate) fn error_asked(row: &Row) -> f64 {
     SHARE * row.tolerance
 }
 
+/// Whether an evaluation found its errors to be what is asked for: asked again, it would draw no more.
+pub(crate) fn is_reached(row: &Row, evaluated: &Value) -> bool {
+    let at_most = |name: &str| evaluated[name].as_f64().is_some_and(|error| error <= error_asked(row));
+    at_most("se_mc") && at_most("bias_mc")
+}
+
+/// Evaluates all seeds with more and more samples a row, as long as the verdict may depend on them.
+pub(crate) fn settle(
+    row: &Row,
+    stages: &[u64],
+    mut evaluate: impl FnMut(u64) -> anyhow::Result<Vec<Value>>,
+) -> anyhow::Result<Vec<Value>> {
+    let mut seeds = Vec::new();
+    for &most in stages {
+        seeds = evaluate(most)?;
+        let scores = seeds.iter().map(Score::of).collect::<anyhow::Result<Vec<_>>>()?;
+        if is_settled(row, &scores) || seeds.iter().all(|seed| is_reached(row, seed)) {
+            break;
+        }
+    }
+    Ok(seeds)
+}
+
 /// Whether no further sample can change the verdict on the mean of these seeds.
-pub(crate) fn is_settled(row: &Row, seeds: &[Score]) -> bool {
+fn is_settled(row: &Row, seeds: &[Score]) -> bool {
     match row.judged_by() {
         Some(published) => {
             seeds.iter().all(|seed| seed.is_within(row))
@@ -267,6 +290,36 @@ mod tests {
         assert!(!is_settled(judged, &[score]) && is_settled(row("caltech-rws-sbn"), &[score]));
         // NEAR as it is: what more samples may change of it is for the better.
         assert_eq!(judge(judged, &found), Verdict::Near);
+    }
+
+    #[test]
+    fn samples_rise_until_the_verdict_is_settled_or_the_errors_are_what_is_asked_for() {
+        const STAGES: [u64; 4] = [1_000, 4_000, 16_000, 100_000];
+        let row = row("uci-dna-rws-sbn"); // 90.63, tolerance 0.3
+        // Two seeds at these means, whose bias falls as 1 / K.
+        let asked = |nlls: [f64; 2], bias: f64| {
+            let mut asked = Vec::new();
+            let found = settle(row, &STAGES, |most| {
+                asked.push(most);
+                let bias = bias * 1000.0 / most as f64;
+                Ok(nlls
+                    .iter()
+                    .map(|nll| {
+                        serde_json::json!({"nll": nll + bias, "se_mc": 0.001, "bias_mc": bias, "ess": 0.05,
+                            "k": most, "k_max": most})
+                    })
+                    .collect())
+            });
+            assert_eq!(found.unwrap()[0]["k"], *asked.last().unwrap());
+            asked
+        };
+        assert_eq!(asked([90.0, 90.0], 0.02), STAGES[..1]); // as asked for at once
+        assert_eq!(asked([90.0, 90.0], 0.1), STAGES[..2]); // 0.025 with 4000
+        assert_eq!(asked([99.0, 99.0], 0.5), STAGES[..1]); // 99.5 - 5 is far beyond
+        assert_eq!(asked([92.5, 92.5], 0.5), STAGES[..2]); // 93 - 5 is not, 92.625 - 1.25 is
+        assert_eq!(asked([90.0, 90.0], 100.0), STAGES); // never small enough
+        // One seed alone settles nothing: the mean does.
+        assert_eq!(asked([95.0, 90.0], 0.2), STAGES[..2]); // 92.7 - 2 is not beyond 90.93, 92.55 - 0.5 is
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::Tier;
-use super::judge::{Score, error_asked, is_settled};
+use super::judge::{error_asked, is_reached, settle};
 use super::row::Row;
 use super::rows::ROWS;
 use super::rows::autoregressive::MAXIMUM_LIKELIHOOD;
@@ -216,16 +216,9 @@ impl Seeds<'_> {
 
     /// Scores the test rows of all seeds, with more samples as long as the verdict depends on them.
     fn test(&self, jobs: usize, threads: usize, resolved: &str) -> anyhow::Result<Vec<Value>> {
-        let stages = self.stages();
-        let mut tests = Vec::new();
-        for &most in stages {
-            tests = self.side_by_side(jobs, |seed| self.evaluate(seed, "test", most, threads, resolved))?;
-            let scores = tests.iter().map(Score::of).collect::<anyhow::Result<Vec<_>>>()?;
-            if is_settled(self.row, &scores) || tests.iter().all(|test| is_reached(self.row, test)) {
-                break;
-            }
-        }
-        Ok(tests)
+        settle(self.row, self.stages(), |most| {
+            self.side_by_side(jobs, |seed| self.evaluate(seed, "test", most, threads, resolved))
+        })
     }
 
     /// The most samples of a test row, stage after stage.
@@ -367,12 +360,6 @@ fn of_config(path: &Path, resolved: &str) -> anyhow::Result<Option<Value>> {
         return Err(of_another_config(path));
     }
     Ok(Some(kept))
-}
-
-/// Whether an evaluation found its errors to be what was asked for: no later stage would draw more.
-fn is_reached(row: &Row, found: &Value) -> bool {
-    let at_most = |name: &str| found[name].as_f64().is_some_and(|error| error <= error_asked(row));
-    at_most("se_mc") && at_most("bias_mc")
 }
 
 /// Whether a row had so many samples in an evaluation.

@@ -124,7 +124,7 @@ fn cross_entropy_of_a_run(config: &Config, data: &DataSet) -> anyhow::Result<f64
     };
     let outcome = fit.run(Parts {
         model: assemble::model(config, data, &device)?,
-        strategy: assemble::strategies(config, &plan)?,
+        strategy: assemble::strategies(config, &plan, &device)?,
         average: average(config),
         rule: assemble::rule(config),
         evaluator: ImportanceSampling::new(config.train.valid_samples),
@@ -136,7 +136,8 @@ fn cross_entropy_of_a_run(config: &Config, data: &DataSet) -> anyhow::Result<f64
     })?;
     ensure!(outcome.end == End::Finished, "seed {}: the run ended early: {:?}", config.seed, outcome.end);
     let law = data.law.as_ref().context("the data know their law")?;
-    let nll = cross_entropy(&outcome.model, law, Reading::Directed)?;
+    let stack = outcome.model.stack("compare enumerates latent bits")?;
+    let nll = cross_entropy(stack, law, Reading::Directed)?;
     ensure!(nll.is_finite(), "seed {}: the cross-entropy is {nll}", config.seed);
     Ok(nll)
 }

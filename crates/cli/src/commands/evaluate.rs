@@ -65,7 +65,10 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let rows = chosen_rows(&trained.data, asked.split, asked.limit);
     let started = std::time::Instant::now();
     let scores = match method {
-        "exact" => Scores::exact(&trained.model, &trained.data, asked.split, &rows, reading)?,
+        "exact" => {
+            let stack = trained.model.stack("--exact counts the states of latent bits; use --method is")?;
+            Scores::exact(stack, &trained.data, asked.split, &rows, reading)?
+        }
         _ => sampled(&trained, &rows, &asked, args)?,
     };
     let seconds = started.elapsed().as_secs_f64();

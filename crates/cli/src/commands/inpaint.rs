@@ -44,6 +44,9 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
     }
     let settings = args.chain.settings()?;
     let trained = Trained::load(&args.model)?;
+    let stack = trained.model.stack(
+        "inpaint holds known pixels in chains of a bidirectional machine; train one by --model bihm",
+    )?;
     if trained.reading(args.as_model.as_deref())? == Reading::Directed {
         return Err(user(format!(
             "the model is read as {}: known pixels are held in chains of a bidirectional machine; \
@@ -67,7 +70,7 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
     let key = chains::key(args.seed);
     // Hidden pixels begin as noise with the means of the training split, and latents as q has them.
     let x = known.put_into(noise(&trained, rows.len(), key.child(Role::Data)));
-    let h = trained.model.propose(x.clone(), &Draws::new(key.child(Role::Wake), rows.len(), 1), 0.0).latents;
+    let h = stack.propose(x.clone(), &Draws::new(key.child(Role::Wake), rows.len(), 1), 0.0).latents;
     let start = Chains::new(x, h);
 
     let given = sample::read(original)?;
@@ -81,7 +84,7 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
             .collect()
     };
     let show = |chains: &Chains| -> anyhow::Result<Vec<f32>> {
-        let pixels = sample::shown(&trained.model, chains, !args.bits)?;
+        let pixels = sample::shown(stack, chains, !args.bits)?;
         Ok(with_given(&|i| pixels[i]))
     };
     let in_strip = places(settings.sweeps, frames);
@@ -90,7 +93,7 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
     let first = show(&start)?;
     let mut columns = vec![given.clone(), masked.clone(), first.clone()];
     let mut shots = vec![masked, first];
-    chains::run(&trained, start, Some(&known), settings, (0, key), |sweep, chains| {
+    chains::run(stack, start, Some(&known), settings, (0, key), |sweep, chains| {
         let (column, shot) = (in_strip.contains(&sweep), in_animation.contains(&sweep));
         if column || shot {
             let shown = show(chains)?;

@@ -6,6 +6,7 @@ pub mod data;
 pub mod devices;
 pub mod evaluate;
 pub mod export;
+mod initial;
 pub mod inpaint;
 pub mod sample;
 pub(crate) mod score;

@@ -9,13 +9,14 @@ use helmholtz_core::{Draws, LatentVariableModel};
 use helmholtz_datasets::ImageShape;
 use helmholtz_directed::HelmholtzMachine;
 use helmholtz_eval::Reading;
-use helmholtz_samplers::{Chains, OneShot};
+use helmholtz_samplers::{Chains, NoWeight, OneShot};
 
 use super::chains::{self, Kept, Settings};
-use super::trained::Trained;
+use super::trained::{Trained, fingerprint};
 use crate::args::SampleArgs;
 use crate::config::count;
 use crate::error::{known, say, user};
+use crate::model::AnyModel;
 use crate::run_folder::{check_folder, write_whole};
 use crate::{npy, picture};
 
@@ -47,40 +48,23 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
         (None, None) => PathBuf::from("samples.png"),
     };
     check_ending(&out)?;
-    let begin = || one_shot.sample(&trained.model, n, chains::key(args.seed));
     let values = match sampler {
         "ancestral" => ancestral(&trained.model, n, args.seed, args.mean)?,
-        "one-shot" => shown(&trained.model, &begin()?, args.mean)?,
-        _ => {
-            let kept =
-                args.keep_chains.as_ref().map(|path| kept(path, args, &trained, (n, settings, one_shot)));
-            let found = kept
-                .as_ref()
-                .map_or(Ok(None), |kept| kept.read(&sizes(&trained.model), n, &trained.device))?;
-            if let Some((done, _)) = found.as_ref().filter(|(done, _)| *done > settings.sweeps) {
-                return Err(user(format!(
-                    "--sweeps {}: the chains have had {done} already; ask for more",
-                    settings.sweeps
-                )));
-            }
-            let (done, state) = found.map_or_else(|| Ok((0, begin()?)), anyhow::Ok)?;
-            // Now and then, so that little is lost when the command is stopped.
-            let mut written = Instant::now();
-            let state = chains::run(
-                &trained,
-                state,
-                None,
-                settings,
-                (done, chains::key(args.seed)),
-                |sweeps, state| match &kept {
-                    Some(kept) if sweeps == settings.sweeps || written.elapsed() > Duration::from_secs(5) => {
-                        written = Instant::now();
-                        kept.write(sweeps, state)
-                    }
-                    _ => Ok(()),
-                },
-            )?;
-            shown(&trained.model, &state, args.mean)?
+        name => {
+            let stack =
+                trained.model.stack(&format!("--sampler {name} samples layers of bits; leave it out"))?;
+            let begin = || one_shot.sample(stack, n, chains::key(args.seed));
+            let state = match name {
+                "one-shot" => begin()?,
+                _ => {
+                    let kept = args
+                        .keep_chains
+                        .as_ref()
+                        .map(|path| kept(path, args, &trained, (n, settings, one_shot)));
+                    gibbs(stack, begin, kept, (n, settings, args.seed))?
+                }
+            };
+            shown(stack, &state, args.mean)?
         }
     };
     write(&out, trained.data.shape, trained.data.train.width(), &values)?;
@@ -88,9 +72,41 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Runs Gibbs chains from where `kept` has them, or from where they `begin`.
+fn gibbs(
+    stack: &HelmholtzMachine,
+    begin: impl Fn() -> Result<Chains, NoWeight>,
+    kept: Option<Kept<'_>>,
+    (n, settings, seed): (usize, Settings, u64),
+) -> anyhow::Result<Chains> {
+    let found = kept.as_ref().map_or(Ok(None), |kept| kept.read(&sizes(stack), n, &stack.device()))?;
+    if let Some((done, _)) = found.as_ref().filter(|(done, _)| *done > settings.sweeps) {
+        return Err(user(format!(
+            "--sweeps {}: the chains have had {done} already; ask for more",
+            settings.sweeps
+        )));
+    }
+    let (done, state) = found.map_or_else(|| Ok((0, begin()?)), anyhow::Ok)?;
+    // Now and then, so that little is lost when the command is stopped.
+    let mut written = Instant::now();
+    chains::run(stack, state, None, settings, (done, chains::key(seed)), |sweeps, state| match &kept {
+        Some(kept) if sweeps == settings.sweeps || written.elapsed() > Duration::from_secs(5) => {
+            written = Instant::now();
+            kept.write(sweeps, state)
+        }
+        _ => Ok(()),
+    })
+}
+
 /// Which sampler is asked for, without flags that it has no use for.
 fn sampler<'a>(args: &'a SampleArgs, trained: &Trained) -> anyhow::Result<&'a str> {
     let sampler = match (args.sampler.as_deref(), trained.reading(args.as_model.as_deref())?) {
+        (Some(name @ ("one-shot" | "gibbs")), Reading::Directed) if trained.config.model.kind == "vae" => {
+            return Err(user(format!(
+                "--sampler {name}: samples p* of a bidirectional machine, and the model is a vae; leave it out for \
+                 ancestral samples"
+            )));
+        }
         (Some(name @ ("one-shot" | "gibbs")), Reading::Directed) => {
             return Err(user(format!(
                 "--sampler {name}: samples p* of a bidirectional machine, and the model is read as {}; \
@@ -132,7 +148,7 @@ fn kept<'a>(
     (n, settings, one_shot): (usize, Settings, OneShot),
 ) -> Kept<'a> {
     let setting = vec![
-        ("weights", trained.fingerprint()),
+        ("weights", fingerprint(&trained.model)),
         ("n", n.to_string()),
         ("seed", args.seed.to_string()),
         ("oversample", one_shot.oversample.to_string()),
@@ -149,12 +165,7 @@ pub(crate) fn shown(model: &HelmholtzMachine, chains: &Chains, mean: bool) -> an
 }
 
 /// `n` ancestral samples `x ~ p(x)`, or the means of their units given their latents and the units before, row by row.
-pub(crate) fn ancestral(
-    model: &HelmholtzMachine,
-    n: usize,
-    seed: u64,
-    mean: bool,
-) -> anyhow::Result<Vec<f32>> {
+pub(crate) fn ancestral(model: &AnyModel, n: usize, seed: u64, mean: bool) -> anyhow::Result<Vec<f32>> {
     let (x, h) = model.dream(&Draws::new(chains::key(seed), n, 1));
     read(if mean { model.decode(x, &h) } else { x })
 }

@@ -13,6 +13,7 @@ use helmholtz_eval::{
 use helmholtz_noise::Stream;
 
 use crate::error::user;
+use crate::model::AnyModel;
 
 /// What a split scores under a reading.
 pub(crate) struct Scores {
@@ -130,7 +131,7 @@ pub(crate) fn chosen_rows(data: &DataSet, split: SplitName, limit: Option<usize>
 /// and seed.
 #[derive(Clone, Copy)]
 pub(crate) struct Sampled<'a> {
-    pub(crate) model: &'a HelmholtzMachine,
+    pub(crate) model: &'a AnyModel,
     pub(crate) data: &'a DataSet,
     pub(crate) split: SplitName,
     pub(crate) rows: &'a [usize],
@@ -178,7 +179,7 @@ fn numbers(rows: &[usize]) -> Arc<[u64]> {
 
 /// Estimates 2 log Z, under draws of the seed's own, and warns of what could not be reached; `hint` says how.
 pub(crate) fn partition(
-    model: &HelmholtzMachine,
+    model: &AnyModel,
     asked: &PartitionFunction,
     (seed, hint): (u64, &str),
     on_draws: impl FnMut(u64, u64),
@@ -203,6 +204,6 @@ pub(crate) fn partition(
 }
 
 /// Whether enumeration would have to do no more than look at each row.
-pub(crate) fn is_closed_form(model: &HelmholtzMachine) -> bool {
-    model.latent_bits() == 0
+pub(crate) fn is_closed_form(model: &AnyModel) -> bool {
+    matches!(model, AnyModel::Stack(stack) if stack.latent_bits() == 0)
 }

@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -12,12 +13,14 @@ use helmholtz_eval::{ImportanceSampling, LogPartition, NllSummary, PartitionFunc
 use helmholtz_train::{Checkpoints, End, Fit, Newest, OnRecord, Outcome, Parts, Record};
 use serde_json::{Value, json};
 
+use super::initial::{self, Initial};
 use super::score::{Sampled, Scores, partition};
 use super::trained::{best_of, of_epoch};
 use super::{sample, use_threads};
 use crate::args::TrainArgs;
 use crate::config::{Config, Overlay, count};
 use crate::error::{OrUser, say, user, write_out};
+use crate::model::AnyModel;
 use crate::run_folder::RunFolder;
 use crate::{assemble, log, report};
 
@@ -42,7 +45,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     use_threads(config.run.threads)?;
     let device = crate::device::select(&config.run.device)?;
     let data = assemble::data(&config, None)?;
-    let model = assemble::model(&config, &data, &device)?;
+    let mut model = assemble::model(&config, &data, &device)?;
     let (folder, resume, _lock) = match started_run {
         Some(folder) => {
             let lock = folder.lock()?;
@@ -51,14 +54,23 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             if let Some(epoch) = epoch {
                 // Burn's learner loads it again, and would panic where this refuses.
                 of_epoch(&folder, epoch, model.clone(), &config)?;
+            } else if config.train.init_from.is_some() {
+                model = initial::kept(&folder, model)?;
             }
             folder.write("run.toml", |file| file.write_all(config.to_toml().as_bytes()))?;
             (folder, epoch, lock)
         }
         None => {
+            let source = config.train.init_from.as_deref();
+            let initial = source.map(|source| Initial::find(source, model.clone(), &config)).transpose()?;
             let folder = RunFolder::create(args.out.as_deref(), &config)?;
             let lock = folder.lock()?;
-            folder.write_provenance(&config, &data.protocol(), &data.data_sha256)?;
+            let sha256 = initial.as_ref().map(|initial| initial.sha256.as_str());
+            folder.write_provenance(&config, [&data.protocol(), &data.data_sha256], sha256)?;
+            if let Some(initial) = initial {
+                initial.keep(&folder, &data, &config)?;
+                model = initial.model;
+            }
             (folder, None, lock)
         }
     };
@@ -91,7 +103,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let first_step = resume.map_or(0, |epoch| steps_by(&folder, epoch));
     let outcome = fit.run(Parts {
         model: model.clone(),
-        strategy: assemble::strategies(&config, &plan)?,
+        strategy: assemble::strategies(&config, &plan, &device)?,
         average: average(&config),
         rule: assemble::rule(&config),
         evaluator: ImportanceSampling::new(config.train.valid_samples).with_reading(config.model.reading()),
@@ -163,17 +175,20 @@ fn overlay(args: &TrainArgs) -> anyhow::Result<Overlay> {
     for &size in args.layers.iter().flat_map(|layers| &layers.0) {
         count("--layers", size)?;
     }
-    let data_dir = args.data_dir.as_ref().map(|path| path.display().to_string());
+    let text = |path: &PathBuf| path.display().to_string();
+    let (data_dir, init_from) = (args.data_dir.as_ref().map(text), args.init_from.as_ref().map(text));
     Ok(overlay
         .set_if("model.kind", args.model.clone())
         .set_if("model.layers", args.layers.clone().map(|layers| layers.0))
         .set_if("strategy.kind", args.strategy.clone())
         .set_if("strategy.samples", args.samples)
+        .set_if("strategy.kernel", args.kernel.clone())
         .set_if("data.id", args.dataset.clone())
         .set_if("train.epochs", args.epochs)
         .set_if("train.steps", args.steps)
         .set_if("train.batch", args.batch)
         .set_if("train.checkpoint_every", args.checkpoint_every)
+        .set_if("train.init_from", init_from)
         .set_if("optimizer.lr", args.lr)
         .set_if("optimizer.kind", args.optimizer.clone())
         .set_if("seed", args.seed)
@@ -297,11 +312,7 @@ struct Results {
 }
 
 impl Results {
-    fn new(
-        model: &helmholtz_directed::HelmholtzMachine,
-        data: &DataSet,
-        config: &Config,
-    ) -> anyhow::Result<Self> {
+    fn new(model: &AnyModel, data: &DataSet, config: &Config) -> anyhow::Result<Self> {
         let k = config.train.final_samples;
         let log_z2 = match config.model.reading() {
             Reading::Directed => None,
@@ -333,7 +344,7 @@ impl Results {
 fn finish(
     args: &TrainArgs,
     folder: &RunFolder,
-    outcome: &Outcome<helmholtz_directed::HelmholtzMachine>,
+    outcome: &Outcome<AnyModel>,
     results: &Results,
     seconds: f64,
     (plan, first_step): (Plan, u64),

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::store::{ModuleRecord, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{DType, Device, Tensor};
-use helmholtz_core::Key;
+use helmholtz_core::{Key, LatentVariableModel};
 use helmholtz_datasets::DataSet;
-use helmholtz_directed::HelmholtzMachine;
 use helmholtz_eval::{ImportanceSampling, Reading};
 use helmholtz_train::{Average, Checkpoints, History, Rule, Trainee};
 use sha2::{Digest, Sha256};
@@ -18,12 +17,13 @@ use crate::args::ModelArgs;
 use crate::assemble;
 use crate::config::{ANY, Config, MODELS, Overlay, count};
 use crate::error::{OrUser, known, user};
+use crate::model::AnyModel;
 use crate::run_folder::RunFolder;
 
 /// A model with its data.
 pub struct Trained {
     /// The model, on the device.
-    pub model: HelmholtzMachine,
+    pub model: AnyModel,
     /// The config it was trained by.
     pub config: Config,
     /// Its data.
@@ -62,19 +62,6 @@ impl Trained {
         Ok(Trained { model, config, data, device, folder })
     }
 
-    /// A hash of the weights.
-    pub(crate) fn fingerprint(&self) -> String {
-        struct Hash(Sha256);
-        impl ModuleVisitor for Hash {
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                self.0.update(param.val().into_data().as_bytes());
-            }
-        }
-        let mut hash = Hash(Sha256::new());
-        self.model.visit(&mut hash);
-        hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
     /// How the weights are to be read: as the config says, or as a model of the kind that `--as` names.
     ///
     /// # Errors
@@ -84,6 +71,16 @@ impl Trained {
         let Some(kind) = as_model else { return Ok(model.reading()) };
         if !MODELS.contains(&kind) {
             return Err(user(format!("--as {kind}: unknown model; {}", known(kind, &MODELS))));
+        }
+        if [kind, model.kind.as_str()].contains(&"vae") {
+            if kind == model.kind {
+                return Ok(Reading::Directed);
+            }
+            return Err(user(format!(
+                "--as {kind}: the model is {}, and the latents of a vae and of the others have nothing in common; \
+                 leave --as out",
+                model.kind
+            )));
         }
         let [generative, recognition] = model.layer_kinds();
         match kind {
@@ -101,15 +98,24 @@ impl Trained {
     }
 }
 
+/// A hash of the weights of a model.
+pub(crate) fn fingerprint(model: &AnyModel) -> String {
+    struct Hash(Sha256);
+    impl ModuleVisitor for Hash {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.update(param.val().into_data().as_bytes());
+        }
+    }
+    let mut hash = Hash(Sha256::new());
+    model.visit(&mut hash);
+    hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The model of a run's best epoch by validation likelihood; of its newest if the best is damaged.
 ///
 /// # Errors
 /// If no checkpoint is whole.
-pub fn best_of(
-    folder: &RunFolder,
-    fresh: HelmholtzMachine,
-    config: &Config,
-) -> anyhow::Result<HelmholtzMachine> {
+pub fn best_of(folder: &RunFolder, fresh: AnyModel, config: &Config) -> anyhow::Result<AnyModel> {
     let checkpoints = Checkpoints::new(folder.path().join("checkpoint"));
     let found = checkpoints.examine()?;
     let Some(&newest) = found.whole.last() else {
@@ -138,9 +144,9 @@ pub fn best_of(
 pub fn of_epoch(
     folder: &RunFolder,
     epoch: usize,
-    fresh: HelmholtzMachine,
+    fresh: AnyModel,
     config: &Config,
-) -> anyhow::Result<HelmholtzMachine> {
+) -> anyhow::Result<AnyModel> {
     let file = Checkpoints::new(folder.path().join("checkpoint")).file("model", epoch);
     let misfit = |error: &dyn std::fmt::Display| {
         user(format!(
@@ -152,17 +158,21 @@ pub fn of_epoch(
     let record = ModuleRecord::load(&file).map_err(|error| misfit(&error))?;
     let trainee = Trainee {
         average: average(config).map(|decay| Average::new(&fresh, decay)),
-        model: fresh,
-        // Neither the strategies nor the rule have anything in the record.
-        strategy: assemble::strategies(config, &ANY)?,
+        // The rule has nothing in the record.
+        strategy: assemble::strategies(config, &ANY, &fresh.device())?,
         rule: Rule::default(),
         evaluator: ImportanceSampling::new(1),
         key: Key::new(config.seed),
+        model: fresh,
     };
     Ok(trainee.try_load_record(record).map_err(|error| misfit(&error))?.judged())
 }
 
-fn with_weights(mut fresh: HelmholtzMachine, file: &Path) -> anyhow::Result<HelmholtzMachine> {
+/// The model with the weights of a file.
+///
+/// # Errors
+/// If the file cannot be read or does not fit.
+pub(super) fn with_weights(mut fresh: AnyModel, file: &Path) -> anyhow::Result<AnyModel> {
     if !file.is_file() {
         return Err(user(format!(
             "{}: no such file; `helmholtz export RUN F.safetensors` writes one",

@@ -3,8 +3,11 @@
 //! A config is resolved from a file, then `--set` pairs, then flags; the resolved form, with every
 //! default written out, is what a run saves.
 
+mod optimizer;
 mod overlay;
 mod schema;
+mod strategy;
+mod vae;
 
 use std::path::Path;
 
@@ -63,25 +66,24 @@ impl Config {
 
     /// Writes out what depends on other keys and refuses what makes no sense.
     fn checked(mut self) -> anyhow::Result<Self> {
-        let name = |key: &str, value: &str, names: &[&str]| {
-            if names.contains(&value) {
-                return Ok(());
-            }
-            Err(user(format!("{key} = \"{value}\": unknown; {}", known(value, names))))
-        };
         if self.schema != 1 {
             return Err(user(format!("schema = {}: this version reads schema 1", self.schema)));
         }
-        name("model.kind", &self.model.kind, &MODELS)?;
-        name("model.weights", &self.model.weights, &WEIGHTS)?;
-        name("strategy.kind", &self.strategy.kind, &STRATEGIES)?;
-        name("strategy.phi", &self.strategy.phi, &PHI)?;
-        name("optimizer.kind", &self.optimizer.kind, &OPTIMIZERS)?;
-        name("optimizer.schedule", &self.optimizer.schedule, &SCHEDULES)?;
-        name("optimizer.loss", &self.optimizer.loss, &LOSSES)?;
-        self.check_layers()?;
-        self.check_inside_layers()?;
-        let is_ws = self.strategy.kind == "ws";
+        check_name("model.kind", &self.model.kind, &MODELS)?;
+        check_name("model.weights", &self.model.weights, &WEIGHTS)?;
+        check_name("strategy.kind", &self.strategy.kind, &STRATEGIES)?;
+        check_name("strategy.phi", &self.strategy.phi, &PHI)?;
+        check_name("optimizer.kind", &self.optimizer.kind, &OPTIMIZERS)?;
+        check_name("optimizer.schedule", &self.optimizer.schedule, &SCHEDULES)?;
+        check_name("optimizer.loss", &self.optimizer.loss, &LOSSES)?;
+        if self.model.kind == "vae" {
+            self.check_vae()?;
+            self.check_layers()?;
+        } else {
+            self.check_no_vae()?;
+            self.check_layers()?;
+            self.check_inside_layers()?;
+        }
         let has_latents = !self.model.layers.is_empty();
         if !has_latents && [&self.model.kind, &self.strategy.kind].into_iter().any(|kind| kind == "bihm") {
             return Err(user(
@@ -89,8 +91,8 @@ impl Config {
                  or choose another model and strategy rws",
             ));
         }
-        self.strategy.control_variate.get_or_insert(self.strategy.kind == "bihm");
-        let samples = *self.strategy.samples.get_or_insert(if is_ws || !has_latents { 1 } else { 10 });
+        self.check_strategy()?;
+        let samples = self.strategy.samples.unwrap_or_default();
         let most = self.stage.iter().filter_map(|stage| stage.samples).fold(samples, usize::max);
         if most > 1 && !has_latents {
             return Err(user(format!(
@@ -98,7 +100,7 @@ impl Config {
                  likelihood is exact; leave samples out"
             )));
         }
-        let lr_q = *self.optimizer.lr_q.get_or_insert(self.optimizer.lr);
+        self.check_optimizer()?;
         for (key, value) in [
             ("strategy.samples", samples),
             ("train.batch", self.train.batch),
@@ -111,28 +113,6 @@ impl Config {
             }
             if value > LARGEST {
                 return Err(user(format!("{key} = {value}: must not be above {LARGEST}")));
-            }
-        }
-        for (key, rate) in [("optimizer.lr", self.optimizer.lr), ("optimizer.lr_q", lr_q)] {
-            if !(rate.is_finite() && rate >= 0.0) {
-                return Err(user(format!(
-                    "{key} = {rate}: a learning rate is a finite number, not below zero, such as 0.001"
-                )));
-            }
-        }
-        for (key, value) in [("momentum", self.optimizer.momentum), ("average", self.optimizer.average)] {
-            if !(0.0..1.0).contains(&value) {
-                return Err(user(format!("optimizer.{key} = {value}: must lie in [0, 1)")));
-            }
-        }
-        for (key, value) in [
-            ("lr_end", self.optimizer.lr_end),
-            ("weight_decay", self.optimizer.weight_decay),
-            ("l1", self.optimizer.l1),
-            ("clip_norm", self.optimizer.clip_norm),
-        ] {
-            if !(value.is_finite() && value >= 0.0) {
-                return Err(user(format!("optimizer.{key} = {value}: a finite number, not below zero")));
             }
         }
         self.check_stages()?;
@@ -155,7 +135,9 @@ impl Config {
             }
             _ => {}
         }
-        crate::assemble::strategies(&self, &ANY)?;
+        for samples in self.samples() {
+            crate::strategy::check(&self, samples)?;
+        }
         crate::device::select(&self.run.device)?;
         Ok(self)
     }
@@ -242,20 +224,14 @@ impl Config {
             }
             _ => {}
         }
-        let checked = |key: &str, value: &str, names: &[&str]| {
-            if names.contains(&value) {
-                return Ok(());
-            }
-            Err(user(format!("model.{key} = \"{value}\": unknown; {}", known(value, names))))
-        };
         if has_dsbn {
-            checked("activation", model.activation.get_or_insert("sigmoid".into()), &ACTIVATIONS)?;
+            check_name("model.activation", model.activation.get_or_insert("sigmoid".into()), &ACTIVATIONS)?;
         } else if model.activation.is_some() {
             return in_vain("activation", "dsbn layer");
         }
         if is_ordered {
             let order = model.order.get_or_insert("index".into());
-            checked("order", order, &ORDERS)?;
+            check_name("model.order", order, &ORDERS)?;
             if order == "random" {
                 model.order_seed.get_or_insert(0);
             } else if model.order_seed.is_some() {
@@ -304,13 +280,30 @@ impl Config {
     }
 }
 
-/// A bidirectional machine is trained by its own strategy unless another is named.
-fn follow_the_model(table: &mut Table) -> anyhow::Result<()> {
-    let kind = |section: &str| table.get(section)?.get("kind");
-    match (kind("model").and_then(Value::as_str), kind("strategy")) {
-        (Some("bihm"), None) => lay_over(table, "strategy.kind", "bihm".into()),
-        _ => Ok(()),
+/// Refuses an unknown name, with the nearest known one.
+fn check_name(key: &str, value: &str, names: &[&str]) -> anyhow::Result<()> {
+    if names.contains(&value) {
+        return Ok(());
     }
+    Err(user(format!("{key} = \"{value}\": unknown; {}", known(value, names))))
+}
+
+/// A bidirectional machine is trained by its own strategy unless another is named, and a vae by the ELBO; a vae's
+/// latents are fewer.
+fn follow_the_model(table: &mut Table) -> anyhow::Result<()> {
+    let given = |section: &str, key: &str| table.get(section)?.get(key);
+    let (strategy, layers) = (given("strategy", "kind").is_some(), given("model", "layers").is_some());
+    let usual = match given("model", "kind").and_then(Value::as_str) {
+        Some("bihm") => "bihm",
+        Some("vae") => {
+            if !layers {
+                lay_over(table, "model.layers", vec![20].into())?;
+            }
+            "elbo"
+        }
+        _ => return Ok(()),
+    };
+    if strategy { Ok(()) } else { lay_over(table, "strategy.kind", usual.into()) }
 }
 
 /// A count from a flag: a negative one is refused by name instead of by its type.

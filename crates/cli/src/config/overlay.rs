@@ -78,6 +78,11 @@ fn all_keys() -> Vec<String> {
             q: Some(Vec::new()),
             hidden: Some(1),
             activation: Some(String::new()),
+            bodies: Some(Vec::new()),
+            std: Some(String::new()),
+            likelihood: Some(String::new()),
+            components: Some(1),
+            channels: Some(Vec::new()),
             order: Some(String::new()),
             order_seed: Some(0),
             ..ModelConfig::default()
@@ -85,10 +90,27 @@ fn all_keys() -> Vec<String> {
         strategy: StrategyConfig {
             samples: Some(1),
             control_variate: Some(false),
+            kl: Some(String::new()),
+            kernel: Some(String::new()),
+            lag: Some(1),
+            burn_in: Some(1),
+            cap: Some(1),
             ..StrategyConfig::default()
         },
-        optimizer: OptimizerConfig { lr_q: Some(1.0), ..OptimizerConfig::default() },
-        train: TrainConfig { epochs: Some(1), steps: Some(1), ..TrainConfig::default() },
+        optimizer: OptimizerConfig {
+            lr_q: Some(1.0),
+            beta1: Some(0.0),
+            beta2: Some(0.0),
+            decay: Some(0.0),
+            epsilon: Some(0.0),
+            ..OptimizerConfig::default()
+        },
+        train: TrainConfig {
+            epochs: Some(1),
+            steps: Some(1),
+            init_from: Some(PathBuf::new()),
+            ..TrainConfig::default()
+        },
         ..Config::default()
     };
     let table: Table = full.to_toml().parse().expect("written by ourselves");

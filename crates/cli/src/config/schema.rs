@@ -1,9 +1,11 @@
 //! The keys of a config file and their defaults.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use helmholtz_eval::Reading;
 use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
 
 /// A resolved config.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,9 +58,10 @@ pub struct DataConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Family: the kind of all layers, or `bihm`, a bidirectional machine of sbn layers.
+    /// Family: the kind of all layers, `bihm`, a bidirectional machine of sbn layers, or `vae`, whose latents are
+    /// Gaussian.
     pub kind: String,
-    /// Latent sizes, from the data up.
+    /// Latent sizes, from the data up; if absent 200, of a vae 20.
     pub layers: Vec<usize>,
     /// Kind of each generative layer and of the prior, which comes last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,9 +73,27 @@ pub struct ModelConfig {
     /// layer's two if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hidden: Option<usize>,
-    /// The hidden units of dsbn layers: `sigmoid` (if absent) or `tanh`.
+    /// The hidden units of dsbn layers: `sigmoid` (if absent) or `tanh`; of a vae also `relu` (if absent).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub activation: Option<String>,
+    /// Hidden widths of the net between each two layers of a vae, from the data up, a list for each; 200, 200 if
+    /// absent, `[]` for a linear map. The generative nets mirror those of the recognition net.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bodies: Option<Vec<Vec<usize>>>,
+    /// What makes the standard deviations of a vae's latents positive: `softplus` (if absent) or `exp`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub std: Option<String>,
+    /// The law of a vae's observed units: `bernoulli` (if absent), or `logistics`, a mixture of discretised ones for
+    /// grey values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub likelihood: Option<String>,
+    /// Components of each mixture of logistics; 10 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub components: Option<usize>,
+    /// Channels of the convolutions between the data and the lowest latents of a vae, from the data up; none if
+    /// absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Vec<usize>>,
     /// In which order a darn or nade layer over the data visits them: `index` (if absent), or `random` by
     /// `order_seed`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,14 +117,30 @@ pub struct ModelConfig {
 pub struct StrategyConfig {
     /// Name.
     pub kind: String,
-    /// Samples per observation, K; if absent 10 for rws and bihm, 1 for ws and for a model without latents.
+    /// Samples per observation, K; if absent 1 for ws, elbo and stl and for a model without latents, else 10.
     pub samples: Option<usize>,
     /// What updates the recognition net in rws: `wake`, `sleep` or `both` (half of each).
     pub phi: String,
     /// Whether rws's wake phi and bihm's phi use w - 1/K; if absent no in rws, yes in bihm.
     pub control_variate: Option<bool>,
-    /// Share of the uniform law in the proposals.
+    /// Share of the uniform law in the proposals of rws, where latents are bits.
     pub defence: f64,
+    /// The part of elbo's gradient that runs through the prior of the highest latents: `analytic` (if absent) or
+    /// `sampled`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kl: Option<String>,
+    /// The kernel of coupled's chains: `disir` (if absent) or `isir`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// How many steps one of coupled's two chains is ahead of the other; 10 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag: Option<usize>,
+    /// Steps of coupled's chains before the first that counts; 1 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burn_in: Option<usize>,
+    /// Steps after which coupled gives up on chains that have not met; 1000 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cap: Option<usize>,
 }
 
 /// `[optimizer]`
@@ -116,8 +153,20 @@ pub struct OptimizerConfig {
     pub lr: f64,
     /// Learning rate of the recognition net; that of the generative net if absent.
     pub lr_q: Option<f64>,
-    /// Momentum of sgd.
+    /// Momentum of sgd and of rmsprop.
     pub momentum: f64,
+    /// Decay of adam's mean of gradients, β₁; 0.9 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta1: Option<f64>,
+    /// Decay of adam's mean of squares, β₂; 0.999 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta2: Option<f64>,
+    /// Decay of rmsprop's mean of squares; 0.99 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decay: Option<f64>,
+    /// What adam and rmsprop add to the root of the mean of squares; 1e-8 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epsilon: Option<f64>,
     /// How the rate goes over the epochs of `[train]`: `constant`, or `linear` or `cosine` to `lr_end`.
     pub schedule: String,
     /// Where a linear or cosine schedule ends, as a share of the rate.
@@ -177,6 +226,21 @@ pub struct TrainConfig {
     pub valid_samples: usize,
     /// Importance samples per row of the likelihoods that a finished run reports.
     pub final_samples: usize,
+    /// A run folder or a weight file whose weights the run begins with; the run keeps a copy of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<PathBuf>,
+}
+
+impl Config {
+    /// Samples per observation in each stage.
+    pub(crate) fn samples(&self) -> Vec<usize> {
+        let first = self.strategy.samples.unwrap_or_default();
+        let later = self.stage.iter().scan(first, |samples, stage| {
+            *samples = stage.samples.unwrap_or(*samples);
+            Some(*samples)
+        });
+        std::iter::once(first).chain(later).collect()
+    }
 }
 
 impl ModelConfig {
@@ -187,6 +251,32 @@ impl ModelConfig {
         let kinds =
             |given: &Option<Vec<String>>, n| given.clone().unwrap_or_else(|| vec![of_all.to_owned(); n]);
         [kinds(&self.p, depth + 1), kinds(&self.q, depth)]
+    }
+
+    /// Keys in which the weights of another model would mean something else, or nothing, here; those of how a model
+    /// starts are none of them.
+    pub fn differences_in_structure(&self, other: &ModelConfig) -> Vec<String> {
+        let table = |model: &ModelConfig| {
+            let mut table = Table::try_from(model).expect("a config is made of tables and scalars");
+            for start in ["weights", "bias", "bias_from_data", "centre"] {
+                table.remove(start);
+            }
+            if model.kind != "vae" {
+                // A bidirectional machine is the stack that it is made of.
+                let [p, q] = model.layer_kinds();
+                table.remove("kind");
+                table.insert("p".into(), p.into());
+                table.insert("q".into(), q.into());
+            }
+            table
+        };
+        let (ours, theirs) = (table(self), table(other));
+        let keys: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        let show = |value: Option<&Value>| value.map_or("nothing".to_string(), |value| value.to_string());
+        keys.into_iter()
+            .filter(|key| ours.get(*key) != theirs.get(*key))
+            .map(|key| format!("model.{key} ({} there, {} here)", show(theirs.get(key)), show(ours.get(key))))
+            .collect()
     }
 
     /// Whether the stack is read as `p*(x, h)` or as `p(x, h)` with an aid to infer.
@@ -232,6 +322,11 @@ impl Default for ModelConfig {
             q: None,
             hidden: None,
             activation: None,
+            bodies: None,
+            std: None,
+            likelihood: None,
+            components: None,
+            channels: None,
             order: None,
             order_seed: None,
             weights: "glorot".into(),
@@ -250,6 +345,11 @@ impl Default for StrategyConfig {
             phi: "wake".into(),
             control_variate: None,
             defence: 0.0,
+            kl: None,
+            kernel: None,
+            lag: None,
+            burn_in: None,
+            cap: None,
         }
     }
 }
@@ -261,6 +361,10 @@ impl Default for OptimizerConfig {
             lr: 1e-3,
             lr_q: None,
             momentum: 0.0,
+            beta1: None,
+            beta2: None,
+            decay: None,
+            epsilon: None,
             schedule: "constant".into(),
             lr_end: 0.0,
             loss: "mean".into(),
@@ -282,21 +386,27 @@ impl Default for TrainConfig {
             patience: 0,
             valid_samples: 10,
             final_samples: 100,
+            init_from: None,
         }
     }
 }
 
-/// The models: stacks of layers of one kind, or those read as a bidirectional machine.
-pub const MODELS: [&str; 5] = ["sbn", "dsbn", "darn", "nade", "bihm"];
+/// The models: stacks of layers of one kind, those read as a bidirectional machine, and one of continuous latents.
+pub const MODELS: [&str; 6] = ["sbn", "dsbn", "darn", "nade", "bihm", "vae"];
 /// The kinds of single layers.
 pub const LAYERS: [&str; 4] = ["sbn", "dsbn", "darn", "nade"];
 /// The strategies.
-pub const STRATEGIES: [&str; 3] = ["ws", "rws", "bihm"];
+pub const STRATEGIES: [&str; 8] = ["ws", "rws", "bihm", "elbo", "iwae", "stl", "dreg", "coupled"];
 /// The optimisers.
 pub const OPTIMIZERS: [&str; 3] = ["adam", "sgd", "rmsprop"];
 pub(super) const PHI: [&str; 3] = ["wake", "sleep", "both"];
 pub(super) const SCHEDULES: [&str; 3] = ["constant", "linear", "cosine"];
 pub(super) const LOSSES: [&str; 2] = ["mean", "sum"];
+pub(super) const KL: [&str; 2] = ["analytic", "sampled"];
+pub(super) const KERNELS: [&str; 2] = ["disir", "isir"];
 pub(super) const ACTIVATIONS: [&str; 2] = ["sigmoid", "tanh"];
+pub(super) const VAE_ACTIVATIONS: [&str; 3] = ["relu", "tanh", "sigmoid"];
+pub(super) const STDS: [&str; 2] = ["softplus", "exp"];
+pub(super) const LIKELIHOODS: [&str; 2] = ["bernoulli", "logistics"];
 pub(super) const ORDERS: [&str; 2] = ["index", "random"];
 pub(super) const WEIGHTS: [&str; 2] = ["glorot", "glorot-over-fan-in"];

@@ -1,5 +1,6 @@
 //! Whether the peers compute what we compute.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
@@ -9,53 +10,44 @@ use burn::tensor::Tensor;
 use helmholtz_core::Gradients;
 use tempfile::TempDir;
 
-use crate::bench::nade::subject::Subject;
 use crate::bench::peers::Peer;
 use crate::exit::progress;
 
 /// The largest deviation from our result, relative to its largest entry.
 const TOLERANCE: f64 = 1e-4;
 
+/// A part of a result, with its name.
+pub(crate) type Part = (String, Vec<f32>);
+
 /// Files in which the peers find the weights and rows, and leave what they make of them.
 ///
-/// Either holds arrays in the order that `xtask/peers/nade.py` states, as little-endian f32.
+/// Either holds arrays in the order that the peers' script states, as little-endian f32.
 pub(crate) struct Exchange {
     folder: TempDir,
     /// What is to be found in the result, part after part.
-    ours: Vec<(&'static str, Vec<f32>)>,
+    ours: Vec<Part>,
 }
 
 impl Exchange {
-    pub(crate) fn new(subject: &Subject) -> anyhow::Result<Self> {
-        let prior = &subject.prior;
-        let (scored, gradients) = subject.gradient();
-        let ours = vec![
-            ("log-probability", values(scored.log_prob)?),
-            ("gradient in b", gradient(&gradients, &prior.bias)?),
-            ("gradient in c", gradient(&gradients, &prior.hidden_bias)?),
-            ("gradient in W", gradient(&gradients, &prior.encoder)?),
-            ("gradient in V", gradient(&gradients, &prior.decoder)?),
-        ];
-        let inputs = [
-            values(prior.bias.val())?,
-            values(prior.hidden_bias.val())?,
-            values(prior.encoder.val())?,
-            values(prior.decoder.val())?,
-            values(subject.x.clone())?,
-        ];
+    pub(crate) fn new(inputs: Vec<Vec<f32>>, ours: Vec<Part>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
         let exchange = Exchange { folder, ours };
-        let bytes: Vec<u8> = inputs.concat().into_iter().flat_map(f32::to_le_bytes).collect();
+        let bytes: Vec<u8> = inputs.into_iter().flatten().flat_map(f32::to_le_bytes).collect();
         fs::write(exchange.inputs(), bytes).context("cannot write the inputs of the peers")?;
         Ok(exchange)
     }
 
-    pub(crate) fn inputs(&self) -> PathBuf {
+    fn inputs(&self) -> PathBuf {
         self.folder.path().join("inputs.f32")
     }
 
-    pub(crate) fn result(&self) -> PathBuf {
+    fn result(&self) -> PathBuf {
         self.folder.path().join("result.f32")
+    }
+
+    /// What tells a peer of the files.
+    pub(crate) fn arguments(&self) -> [(&'static str, OsString); 2] {
+        [("--inputs", self.inputs().into()), ("--result", self.result().into())]
     }
 
     /// Fails if the peer's result is not ours.
@@ -69,16 +61,21 @@ impl Exchange {
     }
 }
 
-fn values<const D: usize>(tensor: Tensor<D>) -> anyhow::Result<Vec<f32>> {
+/// The numbers of a tensor.
+pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> anyhow::Result<Vec<f32>> {
     Ok(tensor.into_data().try_into_vec()?)
 }
 
-fn gradient<const D: usize>(gradients: &Gradients, param: &Param<Tensor<D>>) -> anyhow::Result<Vec<f32>> {
+/// What a parameter has received.
+pub(crate) fn gradient<const D: usize>(
+    gradients: &Gradients,
+    param: &Param<Tensor<D>>,
+) -> anyhow::Result<Vec<f32>> {
     values(gradients.get::<D>(param.id).context("a parameter has received no gradient")?)
 }
 
 /// The largest relative deviation of the numbers in `theirs`; an error if it exceeds the tolerance.
-fn compare(ours: &[(&'static str, Vec<f32>)], theirs: &[u8]) -> anyhow::Result<f64> {
+fn compare(ours: &[Part], theirs: &[u8]) -> anyhow::Result<f64> {
     let (theirs, _) = theirs.as_chunks();
     let mut theirs = theirs.iter().map(|&bytes| f32::from_le_bytes(bytes));
     let length: usize = ours.iter().map(|(_, part)| part.len()).sum();
@@ -102,7 +99,8 @@ mod tests {
 
     #[test]
     fn a_deviation_above_the_tolerance_is_an_error() {
-        let ours = [("log-probability", vec![-100.0, -50.0]), ("gradient in b", vec![0.5])];
+        let ours = [("log-probability", vec![-100.0, -50.0]), ("gradient in b", vec![0.5])]
+            .map(|(name, values)| (name.to_string(), values));
         let theirs = |values: [f32; 3]| values.map(f32::to_le_bytes).concat();
         let worst = compare(&ours, &theirs([-100.0, -50.0, 0.50002])).unwrap();
         assert!((worst - 4e-5).abs() < 1e-6);

@@ -1,0 +1,66 @@
+//! The weights that a run begins with, where they are those of another.
+
+use std::path::Path;
+
+use anyhow::Context;
+use helmholtz_datasets::DataSet;
+
+use super::export::write_weights;
+use super::trained::{best_of, fingerprint, with_weights};
+use crate::config::Config;
+use crate::error::user;
+use crate::model::AnyModel;
+use crate::run_folder::RunFolder;
+
+/// Where a run keeps a copy of them, so that it goes on without the run that they come from.
+const KEPT: &str = "initial.safetensors";
+
+/// Weights to begin with.
+pub(super) struct Initial {
+    /// The model that has them.
+    pub(super) model: AnyModel,
+    /// Their hash.
+    pub(super) sha256: String,
+}
+
+impl Initial {
+    /// The weights of `train.init_from`, a run's best epoch or a file, in the model of the config.
+    ///
+    /// # Errors
+    /// If there are none, or they are those of another model.
+    pub(super) fn find(source: &Path, fresh: AnyModel, config: &Config) -> anyhow::Result<Self> {
+        let shown = source.display();
+        let model = if source.is_dir() {
+            let folder = RunFolder::open(source)?;
+            let theirs = folder.config()?;
+            let differences = config.model.differences_in_structure(&theirs.model);
+            if !differences.is_empty() {
+                return Err(user(format!(
+                    "train.init_from = {shown}: the weights of another model: {}",
+                    differences.join(", ")
+                )));
+            }
+            best_of(&folder, fresh, &theirs)
+        } else {
+            with_weights(fresh, source)
+        };
+        let model = model.with_context(|| format!("train.init_from = {shown}"))?;
+        Ok(Initial { sha256: fingerprint(&model), model })
+    }
+
+    /// Keeps a copy in the folder of the run.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn keep(&self, folder: &RunFolder, data: &DataSet, config: &Config) -> anyhow::Result<()> {
+        write_weights(&self.model, data, config, &folder.path().join(KEPT))
+    }
+}
+
+/// The model with the weights that the run in the folder began with.
+///
+/// # Errors
+/// If the copy is damaged.
+pub(super) fn kept(folder: &RunFolder, fresh: AnyModel) -> anyhow::Result<AnyModel> {
+    with_weights(fresh, &folder.path().join(KEPT))
+}

@@ -1,0 +1,158 @@
+//! Any strategy that a config can name.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use helmholtz_core::{Estimate, Key, Measure, Strategy};
+use helmholtz_samplers::CoupledChains;
+use helmholtz_strategies::{
+    Bidirectional, Coupled, Dreg, Elbo, Iwae, Kernel, ReweightedWakeSleep, Stl, WakeSleep,
+};
+use helmholtz_vae::Vae;
+
+use crate::config::Config;
+use crate::error::user;
+use crate::model::AnyModel;
+
+/// Any strategy that a config can name.
+#[derive(Module, Debug)]
+pub enum AnyStrategy {
+    /// `ws`
+    WakeSleep(WakeSleep),
+    /// `rws`
+    ReweightedWakeSleep(ReweightedWakeSleep),
+    /// `bihm`
+    Bidirectional(Bidirectional),
+    /// `elbo`
+    Elbo(Elbo),
+    /// `iwae`
+    Iwae(Iwae),
+    /// `stl`
+    Stl(Stl),
+    /// `dreg`
+    Dreg(Dreg),
+    /// `coupled`
+    Coupled(Coupled),
+}
+
+macro_rules! each {
+    ($strategy:expr, $one:ident => of any model $any:expr, of noise $of_noise:expr) => {
+        match $strategy {
+            AnyStrategy::WakeSleep($one) => $any,
+            AnyStrategy::ReweightedWakeSleep($one) => $any,
+            AnyStrategy::Bidirectional($one) => $any,
+            AnyStrategy::Elbo($one) => $of_noise,
+            AnyStrategy::Iwae($one) => $of_noise,
+            AnyStrategy::Stl($one) => $of_noise,
+            AnyStrategy::Dreg($one) => $of_noise,
+            AnyStrategy::Coupled($one) => $of_noise,
+        }
+    };
+}
+
+impl Strategy<AnyModel> for AnyStrategy {
+    fn estimate(&self, model: &AnyModel, x: Tensor<2>, key: Key) -> Estimate {
+        let of_noise = || match model {
+            AnyModel::Vae(vae) => vae,
+            AnyModel::Stack(_) => unreachable!("a config that asks for this is refused"),
+        };
+        each!(self, strategy =>
+            of any model strategy.estimate(model, x, key),
+            of noise strategy.estimate(of_noise(), x, key)
+        )
+    }
+
+    fn measures(&self) -> &[Measure] {
+        each!(self, strategy =>
+            of any model Strategy::<AnyModel>::measures(strategy),
+            of noise Strategy::<Vae>::measures(strategy)
+        )
+    }
+}
+
+/// Refuses settings that make no estimator.
+///
+/// # Errors
+/// With what is wrong.
+pub(crate) fn check(config: &Config, samples: usize) -> anyhow::Result<()> {
+    match config.strategy.kind.as_str() {
+        "coupled" => chains(config, samples).checked().map(drop).map_err(wrong),
+        _ => without_state(config, samples).map(drop),
+    }
+}
+
+/// The strategy of a config, with `samples` per observation; `device` is that of its state, if it has one.
+///
+/// # Errors
+/// If its settings make no estimator.
+pub(crate) fn strategy(config: &Config, samples: usize, device: &Device) -> anyhow::Result<AnyStrategy> {
+    if config.strategy.kind != "coupled" {
+        return without_state(config, samples);
+    }
+    let CoupledChains { lag, burn_in, cap, .. } = chains(config, samples);
+    let kernel = if config.strategy.kernel.as_deref() == Some("isir") { Kernel::Isir } else { Kernel::Disir };
+    let mut strategy = Coupled::new(samples, kernel, device).map_err(wrong)?;
+    (strategy.lag, strategy.burn_in, strategy.cap) = (lag, burn_in, cap);
+    Ok(AnyStrategy::Coupled(strategy.checked().map_err(wrong)?))
+}
+
+/// The chains of `coupled`, whose keys are written out, but for what they have learnt.
+fn chains(config: &Config, samples: usize) -> CoupledChains {
+    let settings = &config.strategy;
+    let [lag, burn_in, cap] =
+        [settings.lag, settings.burn_in, settings.cap].map(|value| value.unwrap_or_default());
+    CoupledChains { samples, beta: None, lag, burn_in, cap }
+}
+
+fn wrong(error: impl std::fmt::Display) -> anyhow::Error {
+    user(format!("strategy: {error}"))
+}
+
+/// The strategy of a config that remembers nothing.
+fn without_state(config: &Config, samples: usize) -> anyhow::Result<AnyStrategy> {
+    let settings = &config.strategy;
+    if samples == 0 {
+        return Err(user("strategy.samples = 0: at least one sample per observation (K >= 1)"));
+    }
+    let control_variate = settings.control_variate.unwrap_or_default();
+    match settings.kind.as_str() {
+        "ws" => {
+            if control_variate || settings.defence != 0.0 {
+                return Err(user(
+                    "strategy.control_variate and strategy.defence belong to rws; ws has no weights",
+                ));
+            }
+            Ok(AnyStrategy::WakeSleep(WakeSleep::new(samples)))
+        }
+        "bihm" => {
+            if settings.phi != "wake" || settings.defence != 0.0 {
+                return Err(user(
+                    "strategy.phi and strategy.defence belong to rws; bihm has neither a sleep phase nor a mixture",
+                ));
+            }
+            let strategy = Bidirectional { samples, control_variate }.checked();
+            Ok(AnyStrategy::Bidirectional(strategy.map_err(wrong)?))
+        }
+        "elbo" => {
+            let analytic_kl = settings.kl.as_deref() != Some("sampled");
+            Ok(AnyStrategy::Elbo(Elbo { samples, analytic_kl }))
+        }
+        "iwae" => Ok(AnyStrategy::Iwae(Iwae::new(samples))),
+        "stl" => Ok(AnyStrategy::Stl(Stl::new(samples))),
+        "dreg" => Ok(AnyStrategy::Dreg(Dreg::new(samples))),
+        _ => {
+            let (wake_phi, sleep_phi) = match settings.phi.as_str() {
+                "wake" => (1.0, 0.0),
+                "sleep" => (0.0, 1.0),
+                _ => (0.5, 0.5),
+            };
+            let strategy = ReweightedWakeSleep {
+                samples,
+                wake_phi,
+                sleep_phi,
+                control_variate,
+                defence: settings.defence,
+            };
+            Ok(AnyStrategy::ReweightedWakeSleep(strategy.checked().map_err(wrong)?))
+        }
+    }
+}

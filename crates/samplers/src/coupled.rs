@@ -1,0 +1,385 @@
+//! Expectations without bias, by two coupled chains.
+//!
+//! A chain u is run ahead of another, ū, by a lag L, and from then on both take their steps together: they share
+//! the slot and the fresh draws of [ISIR](crate::isir), and their indices are drawn from the
+//! [maximal coupling](crate::coupling). Once they have met they stay together. With
+//! `τ = min{t : u_t = ū_{t-L}}` and a burn-in t₀ the estimate of `E_π h` is
+//!
+//! ```text
+//! H = 1/L [ Σ_{t = t₀}^{t₀ + L - 1} h(u_t)  +  Σ_{t = t₀ + L}^{τ - 1} ( h(u_t) - h(ū_{t-L}) ) ]
+//! ```
+//!
+//! with `h(u) = Σ_k w̃_k f(ξ_k)` over all points of a state. Both chains have one law at equal times, so that the sum
+//! telescopes to the limit: H is unbiased at any L, t₀ and number of points, if the weights are bounded. (A state
+//! whose weight none of its rivals' reaches is rarely left, and the estimate's variance may then be infinite.)
+//!
+//! An iteration is one step of ISIR, followed, if there is a β, by one of DISIR with that β. Indices that are equal
+//! and not the slot of the kept points make the chains continue from one point: with DISIR after it, that very
+//! iteration gives both the same state, without it the next one does, for at the first the two slots still
+//! differ. This is read off the indices; no points are compared.
+//!
+//! # Reference
+//! Ruiz, Titsias, Cemgil, Doucet, "Unbiased gradient estimation for variational auto-encoders using coupled Markov
+//! chains", UAI 2021, arXiv:2010.01845. β is held fixed throughout: were it adapted within a call, ū would take its
+//! steps under another β than u did, and the two would not have one law.
+
+use burn::tensor::{Tensor, TensorData};
+use helmholtz_core::{Draws, Key, Role};
+use helmholtz_noise::fill_uniform;
+use thiserror::Error;
+
+use crate::chains::select;
+use crate::choose::{NoWeight, weights};
+use crate::coupling::couple;
+use crate::isir::Mixing;
+use crate::target::Target;
+
+/// Two coupled chains for each row of a batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CoupledChains {
+    /// Points of a state, K.
+    pub samples: usize,
+    /// The correlation β of the DISIR step of an iteration; none for ISIR alone.
+    pub beta: Option<f64>,
+    /// How far one chain is ahead of the other, L.
+    pub lag: usize,
+    /// The first iteration that counts, t₀; 0 is the state that a chain starts in.
+    pub burn_in: usize,
+    /// Iterations after which chains that have not met are given up, which biases the estimate.
+    pub cap: usize,
+}
+
+/// Settings and targets that make no estimate.
+#[derive(Clone, Copy, Debug, Error, PartialEq)]
+pub enum CoupledError {
+    /// A single point.
+    #[error("samples = {0}: a chain of a single point never moves; take at least 2 (K >= 2)")]
+    TooFewSamples(usize),
+    /// No lag.
+    #[error("lag = 0: the estimate is a sum over `lag` iterations; take at least 1")]
+    NoLag,
+    /// A cap before the chains could meet.
+    #[error(
+        "cap = {cap}: with lag = {lag} and burn_in = {burn_in} the estimate needs {} iterations at least, \
+         lag + burn_in", lag + burn_in
+    )]
+    Cap {
+        /// The cap.
+        cap: usize,
+        /// L.
+        lag: usize,
+        /// t₀.
+        burn_in: usize,
+    },
+    /// A correlation outside of (0, 1).
+    #[error("beta = {0}: the correlation of DISIR must lie in (0, 1)")]
+    Beta(f64),
+    /// Points that cannot be correlated.
+    #[error(
+        "DISIR correlates proposals that are standard normal, and those of this model are not; use ISIR alone"
+    )]
+    NotGaussian,
+    /// No point has any weight.
+    #[error(transparent)]
+    NoWeight(#[from] NoWeight),
+}
+
+/// What one iteration adds to the estimates of some rows.
+#[derive(Debug)]
+pub struct Contribution<'a, K> {
+    /// The iteration t of the chain ahead.
+    pub t: usize,
+    /// The rows of the batch.
+    pub rows: &'a [usize],
+    /// The factor of `f` at each point, `±w̃_k / L` or zero: `[rows, K]`, or `[rows, 2 K]` where the points of the
+    /// chain ahead are followed by those of the other.
+    pub coefficients: Tensor<2>,
+    /// What the target has kept of the points.
+    pub kept: K,
+}
+
+/// How the chains fared; one entry for each row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Meetings {
+    /// The iteration τ of the meeting; none for chains that were given up at the cap.
+    pub times: Vec<Option<usize>>,
+    /// Mean over the iterations of the effective sample size `1 / Σ w̃²` of the chain ahead, after its last step, as
+    /// a share of K.
+    pub ess: Vec<f64>,
+}
+
+impl CoupledChains {
+    /// The same settings, if they make an estimator.
+    ///
+    /// # Errors
+    /// If there are fewer than two points, no lag, a cap below lag and burn-in, or β lies outside of (0, 1).
+    pub fn checked(self) -> Result<Self, CoupledError> {
+        let CoupledChains { samples, beta, lag, burn_in, cap } = self;
+        if samples < 2 {
+            return Err(CoupledError::TooFewSamples(samples));
+        }
+        if lag == 0 {
+            return Err(CoupledError::NoLag);
+        }
+        if cap < lag + burn_in {
+            return Err(CoupledError::Cap { cap, lag, burn_in });
+        }
+        match beta {
+            Some(beta) if !(beta > 0.0 && beta < 1.0) => Err(CoupledError::Beta(beta)),
+            _ => Ok(self),
+        }
+    }
+
+    /// Runs the chains of `batch` rows until the last pair has met, and hands over what each iteration adds.
+    ///
+    /// The draws are keyed by iteration and row: what becomes of a row does not depend on the others. Rows leave as
+    /// they are done, and no state outlives its iteration but the point that a chain is at.
+    ///
+    /// # Errors
+    /// If the settings make no estimator, β is given and the target's proposals are not standard normal, or no point
+    /// of a row has any weight.
+    pub fn run<T: Target>(
+        &self,
+        target: &T,
+        batch: usize,
+        key: Key,
+        mut add: impl FnMut(Contribution<'_, T::Kept>),
+    ) -> Result<Meetings, CoupledError> {
+        self.checked()?;
+        if self.beta.is_some() && !target.is_gaussian() {
+            return Err(CoupledError::NotGaussian);
+        }
+        let mut pairs = self.start(target, batch, key, &mut add)?;
+        let mut ess = vec![(0.0, 0usize); batch];
+        let mut times = vec![None; batch];
+        let betas: Vec<f64> = std::iter::once(0.0).chain(self.beta).collect();
+        for t in 1..=self.cap {
+            for (step, &beta) in betas.iter().enumerate() {
+                if pairs.rows.is_empty() {
+                    break;
+                }
+                let step = Step {
+                    t,
+                    beta,
+                    is_last: step + 1 == betas.len(),
+                    key: key.child(Role::Chain).child(t).child(step),
+                };
+                let moved = self.step(target, &pairs, step, &mut add)?;
+                for (i, place) in moved.places.iter().enumerate() {
+                    if beta == 0.0 && t > self.lag && pairs.meetings[i].is_none() && place.joins {
+                        // After ISIR alone the slots of the kept points still differ.
+                        pairs.meetings[i] = Some(if step.is_last { t + 1 } else { t });
+                        times[pairs.rows[i]] = pairs.meetings[i];
+                    }
+                    if step.is_last {
+                        let (sum, steps) = &mut ess[pairs.rows[i]];
+                        (*sum, *steps) = (*sum + place.ess, *steps + 1);
+                    }
+                }
+                pairs = pairs.moved(moved, self.samples, t > self.lag, |meeting| {
+                    // What is left of this iteration, or from the next one on, adds nothing.
+                    meeting.is_some() && t + usize::from(step.is_last) >= self.burn_in + self.lag
+                });
+            }
+        }
+        let ess = ess.into_iter().map(|(sum, steps)| sum / (steps * self.samples) as f64).collect();
+        Ok(Meetings { times, ess })
+    }
+
+    /// The chains before their first step. Their start counts if there is no burn-in.
+    fn start<T: Target>(
+        &self,
+        target: &T,
+        batch: usize,
+        key: Key,
+        add: &mut impl FnMut(Contribution<'_, T::Kept>),
+    ) -> Result<Pairs, CoupledError> {
+        let (k, key) = (self.samples, key.child(Role::Start));
+        let rows: Vec<usize> = (0..batch).collect();
+        let numbers: Vec<u64> = (0..batch as u64).collect();
+        let [lead, lag] = [0usize, 1]
+            .map(|chain| target.fresh(&rows, &Draws::of_rows(key.child(chain), numbers.clone(), k)));
+        if self.burn_in == 0 && batch > 0 {
+            let both = lead.iter().zip(&lag).map(|(lead, lag)| side_by_side(lead.clone(), lag.clone(), k));
+            let (log_weights, kept) = target.weigh(&rows, both.collect());
+            let laws = laws(log_weights, &rows, k)?;
+            // The start of the second chain is subtracted at t = L, which is before any meeting.
+            let signs = rows.iter().map(|_| [1.0, -1.0]);
+            add(self.contribution(target, (0, &rows), &laws, signs, kept));
+        }
+        let choice = key.child(Role::Choice);
+        let uniforms: Vec<[f64; 2]> = numbers.iter().map(|&row| cell(choice, row)).collect();
+        let chosen = |chain: usize| -> Vec<usize> {
+            uniforms.iter().enumerate().map(|(row, u)| row * k + below(k, u[chain])).collect()
+        };
+        let (lead, lag) = (pick(&lead, &chosen(0)), pick(&lag, &chosen(1)));
+        Ok(Pairs { meetings: vec![None; batch], rows, lead, lag })
+    }
+
+    /// One step of all running chains: of those ahead alone up to the lag, and then of both.
+    fn step<T: Target>(
+        &self,
+        target: &T,
+        pairs: &Pairs,
+        Step { t, beta, is_last, key }: Step,
+        add: &mut impl FnMut(Contribution<'_, T::Kept>),
+    ) -> Result<Moved, CoupledError> {
+        let (k, rows) = (self.samples, &pairs.rows);
+        let numbers: Vec<u64> = rows.iter().map(|&row| row as u64).collect();
+        let uniforms: Vec<[f64; 4]> = numbers.iter().map(|&row| cell(key.child(Role::Choice), row)).collect();
+        let slots: Vec<usize> = uniforms.iter().map(|u| below(k, u[0])).collect();
+        let (dtype, device) = target.place();
+        let mixing = Mixing::new(&slots, k, beta, dtype, &device);
+        let fresh = target.fresh(rows, &Draws::of_rows(key, numbers, k));
+        let points = fresh.into_iter().zip(pairs.lead.iter().zip(&pairs.lag)).map(|(fresh, (lead, lag))| {
+            if t > self.lag {
+                mixing.apply(&[lead.clone(), lag.clone()], fresh)
+            } else {
+                mixing.apply(std::slice::from_ref(lead), fresh)
+            }
+        });
+        let points: Vec<Tensor<2>> = points.collect();
+        let laws = if is_last && t >= self.burn_in {
+            let (log_weights, kept) = target.weigh(rows, points.clone());
+            let laws = laws(log_weights, rows, k)?;
+            let signs = pairs.meetings.iter().map(|&meeting| self.signs(t, meeting));
+            add(self.contribution(target, (t, rows), &laws, signs, kept));
+            laws
+        } else {
+            laws(target.log_weights(rows, points.clone()), rows, k)?
+        };
+        let places = laws.iter().enumerate().map(|(i, laws)| {
+            let lead = &laws[0];
+            // A chain that is alone, or has met the other, draws one index from one law.
+            let lag = if pairs.meetings[i].is_some() { lead } else { &laws[laws.len() - 1] };
+            let [_, u @ ..] = uniforms[i];
+            let (lead_at, lag_at) = couple(lead, lag, u);
+            let ess = 1.0 / lead.iter().map(|w| w * w).sum::<f64>();
+            Place { lead: lead_at, lag: lag_at, joins: lead_at == lag_at && lead_at != slots[i], ess }
+        });
+        Ok(Moved { places: places.collect(), points })
+    }
+
+    /// The signs with which the states of the two chains at t count.
+    fn signs(&self, t: usize, meeting: Option<usize>) -> [f64; 2] {
+        let before_meeting = meeting.is_none_or(|meeting| t < meeting);
+        let is_late = t >= self.burn_in + self.lag;
+        let one_if = |counts: bool| f64::from(u8::from(counts));
+        [one_if(t >= self.burn_in && (!is_late || before_meeting)), -one_if(is_late && before_meeting)]
+    }
+
+    fn contribution<'a, T: Target>(
+        &self,
+        target: &T,
+        (t, rows): (usize, &'a [usize]),
+        laws: &[Laws],
+        signs: impl Iterator<Item = [f64; 2]>,
+        kept: T::Kept,
+    ) -> Contribution<'a, T::Kept> {
+        let of_chain = |(law, sign): (&Vec<f64>, f64)| {
+            law.iter().map(|w| sign * w / self.lag as f64).collect::<Vec<_>>()
+        };
+        let of_row =
+            |(laws, signs): (&Laws, [f64; 2])| laws.iter().zip(signs).flat_map(of_chain).collect::<Vec<_>>();
+        let values: Vec<f64> = laws.iter().zip(signs).flat_map(of_row).collect();
+        let (dtype, device) = target.place();
+        let data = TensorData::new(values, [rows.len(), laws[0].len() * self.samples]).convert_dtype(dtype);
+        Contribution { t, rows, coefficients: Tensor::from_data(data, (&device, dtype)), kept }
+    }
+}
+
+/// The chains that run: a row of the batch each.
+struct Pairs {
+    rows: Vec<usize>,
+    /// When they met, if they have.
+    meetings: Vec<Option<usize>>,
+    /// The points that the chains ahead are at.
+    lead: Vec<Tensor<2>>,
+    /// Those of the others.
+    lag: Vec<Tensor<2>>,
+}
+
+#[derive(Clone, Copy)]
+struct Step {
+    t: usize,
+    beta: f64,
+    is_last: bool,
+    key: Key,
+}
+
+/// Where a step has led to.
+struct Moved {
+    places: Vec<Place>,
+    points: Vec<Tensor<2>>,
+}
+
+/// Of a row's points those that its chains are at next.
+struct Place {
+    lead: usize,
+    lag: usize,
+    /// Whether it is one point, and not the one that each chain had before.
+    joins: bool,
+    ess: f64,
+}
+
+/// The normalised weights of each chain of a row.
+type Laws = Vec<Vec<f64>>;
+
+impl Pairs {
+    /// At their new points, without those that are done.
+    fn moved(self, moved: Moved, k: usize, both: bool, is_done: impl Fn(Option<usize>) -> bool) -> Pairs {
+        let stay: Vec<usize> = (0..self.rows.len()).filter(|&i| !is_done(self.meetings[i])).collect();
+        let points_of_row = if both { 2 * k } else { k };
+        let lead_at = |i: usize| i * points_of_row + moved.places[i].lead;
+        let lag_at = |i: usize| match self.meetings[i] {
+            Some(_) => lead_at(i),
+            None => i * points_of_row + k + moved.places[i].lag,
+        };
+        let at = |place: &dyn Fn(usize) -> usize| stay.iter().map(|&i| place(i)).collect::<Vec<_>>();
+        Pairs {
+            rows: at(&|i| self.rows[i]),
+            meetings: stay.iter().map(|&i| self.meetings[i]).collect(),
+            lead: pick(&moved.points, &at(&lead_at)),
+            // No row leaves before the second chain has taken a step.
+            lag: if both { pick(&moved.points, &at(&lag_at)) } else { self.lag },
+        }
+    }
+}
+
+/// The normalised weights of each row: of K points, or of those of two chains.
+fn laws(log_weights: Tensor<2>, rows: &[usize], k: usize) -> Result<Vec<Laws>, NoWeight> {
+    let [_, points] = log_weights.dims();
+    let values = log_weights.into_data_as::<f64>().try_to_vec::<f64>().expect("converted to f64 just now");
+    let of_row = |(&chain, log_weights): (&usize, &[f64])| {
+        let of_chain = |log_weights: &[f64]| {
+            let (mut law, total) = weights(log_weights).ok_or(NoWeight { chain, proposals: k })?;
+            law.iter_mut().for_each(|weight| *weight /= total);
+            Ok(law)
+        };
+        log_weights.chunks_exact(k).map(of_chain).collect()
+    };
+    rows.iter().zip(values.chunks_exact(points)).map(of_row).collect()
+}
+
+fn pick(points: &[Tensor<2>], at: &[usize]) -> Vec<Tensor<2>> {
+    points.iter().map(|points| select(points.clone(), at)).collect()
+}
+
+/// Of the first chain's K points of each row and of the second's, one after the other.
+fn side_by_side(a: Tensor<2>, b: Tensor<2>, k: usize) -> Tensor<2> {
+    let [n, d] = a.dims();
+    let [a, b] = [a, b].map(|points| points.reshape([n / k, k * d]));
+    Tensor::cat(vec![a, b], 1).reshape([2 * n, d])
+}
+
+/// The first uniforms of a row's cell.
+fn cell<const N: usize>(key: Key, row: u64) -> [f64; N] {
+    let mut u = [0.0; N];
+    fill_uniform(key, row, 0, &mut u);
+    u
+}
+
+/// A uniform integer below `n`, from a uniform number.
+fn below(n: usize, u: f64) -> usize {
+    ((n as f64 * u) as usize).min(n - 1)
+}

@@ -1,0 +1,243 @@
+//! Unbiased gradients of `log p(x)`, by coupled Markov chains.
+//!
+//! Theta ascends `∇ log p(x) = E_{p(h | x)} ∇ log p(x, h)`, the expectation estimated without bias by two chains of
+//! ISIR (C-ISIR), or of ISIR and DISIR in turn (C-ISIR-DISIR), in the space of the noise, with q as the proposal: see
+//! [`helmholtz_samplers::coupled`]. The estimate is a signed sum of scores,
+//! `Σ c_i ∇ log p(x, h_i)` with `c_i = ± w̃_i / L`, over a random number of states.
+//!
+//! Phi ascends the K-sample bound, by its doubly reparameterised gradient from K samples of its own.
+//!
+//! β, the correlation of DISIR's points, is held within a call and adapted after it, so that an estimate stays
+//! unbiased whatever β it is made with:
+//!
+//! ```text
+//! β ← clip(β - 0.01 (ESS - 0.3 K), 1e-6, 1 - 1e-6)
+//! ```
+//!
+//! with the effective sample size ESS of the chains ahead after their DISIR steps, averaged over the iterations of
+//! each row and then over the rows. The paper says "after each step", and may mean it within a call.
+//!
+//! Chains that have not met after `cap` iterations are given up, with a bias; the measure `capped` says how many.
+//! Where no point of a row has any weight, the bound is reported as NaN, which stops a training run.
+//!
+//! # Reference
+//! Ruiz, Titsias, Cemgil, Doucet, "Unbiased gradient estimation for variational auto-encoders using coupled Markov
+//! chains", UAI 2021, arXiv:2010.01845.
+
+use burn::module::{Module, RunningState};
+use burn::tensor::{DType, Device, Tensor};
+use helmholtz_core::{
+    Diagnostics, Draws, Estimate, Gradients, Key, Measure, Measured, Over, Parts, PathWeights,
+    Reparameterized, Role, Strategy,
+};
+use helmholtz_ops::log_weights::normalise;
+use helmholtz_ops::noise;
+use helmholtz_samplers::{CoupledChains, CoupledError, Meetings, NoiseSpace};
+
+use crate::wake::{diagnose, per_row};
+
+/// The steps of a chain's iteration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// ISIR: independent points beside the one that is kept.
+    Isir,
+    /// ISIR, and then DISIR with a correlation β that adapts.
+    Disir,
+}
+
+/// Ascent of `log p(x)` along unbiased gradients.
+#[derive(Module, Debug)]
+pub struct Coupled {
+    /// Points of a chain's state, and samples of the bound that phi ascends, K in the paper; 10 there.
+    pub samples: usize,
+    /// The steps of an iteration.
+    #[module(skip)]
+    pub kernel: Kernel,
+    /// How far one chain is ahead of the other, L in the paper; 10 there.
+    pub lag: usize,
+    /// The first iteration that counts, t₀ in the paper; 1 there.
+    pub burn_in: usize,
+    /// Iterations after which chains are given up; 1000 or so in the paper.
+    pub cap: usize,
+    /// β of DISIR, in single precision whatever the model's type: what a checkpoint holds is what is used.
+    beta: RunningState<Tensor<1>>,
+}
+
+/// Bounds of β.
+const BETA: (f64, f64) = (1e-6, 1.0 - 1e-6);
+/// The β that a run starts with; the paper names none.
+const FIRST_BETA: f64 = 0.5;
+/// Step size of β.
+const RATE: f64 = 0.01;
+/// The effective sample size that β is adapted to, as a share of K.
+const TARGET: f64 = 0.3;
+
+/// Mean iteration of the meeting, τ; the cap for chains that were given up.
+pub const MEETING_TIME: Measure = Measure { name: "meeting_time", over: Over::Mean };
+/// The meeting time that one row in twenty exceeds.
+pub const MEETING_TIME_95: Measure = Measure { name: "meeting_time_95", over: Over::Mean };
+/// The largest meeting time.
+pub const MEETING_TIME_MAX: Measure = Measure { name: "meeting_time_max", over: Over::Maximum };
+/// Share of the rows whose chains were given up.
+pub const CAPPED: Measure = Measure { name: "capped", over: Over::Mean };
+/// Effective sample size of the chains' states, as a share of K.
+pub const CHAIN_ESS: Measure = Measure { name: "chain_ess", over: Over::Mean };
+/// The correlation β that the estimate was made with.
+pub const CORRELATION: Measure = Measure { name: "beta", over: Over::Mean };
+
+const MEASURES: [Measure; 6] =
+    [MEETING_TIME, MEETING_TIME_95, MEETING_TIME_MAX, CAPPED, CHAIN_ESS, CORRELATION];
+
+impl Coupled {
+    /// The paper's settings: a lag of 10, a burn-in of 1 and a cap of 1000.
+    ///
+    /// # Errors
+    /// If `samples` is below 2.
+    pub fn new(samples: usize, kernel: Kernel, device: &Device) -> Result<Self, CoupledError> {
+        let beta = RunningState::new(single(FIRST_BETA, device));
+        Coupled { samples, kernel, lag: 10, burn_in: 1, cap: 1000, beta }.checked()
+    }
+
+    /// The same settings, if they make an estimator.
+    ///
+    /// # Errors
+    /// If there are fewer than two points, no lag, or a cap below lag and burn-in.
+    pub fn checked(self) -> Result<Self, CoupledError> {
+        self.chains().checked().map(|_| self)
+    }
+
+    /// The chains as they are run now.
+    pub fn chains(&self) -> CoupledChains {
+        let beta = match self.kernel {
+            Kernel::Isir => None,
+            Kernel::Disir => Some(self.beta()),
+        };
+        CoupledChains { samples: self.samples, beta, lag: self.lag, burn_in: self.burn_in, cap: self.cap }
+    }
+
+    /// β, as the calls so far have left it.
+    pub fn beta(&self) -> f64 {
+        let beta = self.beta.value_sync().without_autodiff().into_data_as::<f64>();
+        beta.try_to_vec::<f64>().expect("converted to f64 just now")[0].clamp(BETA.0, BETA.1)
+    }
+
+    /// The same strategy with another β, between 0 and 1.
+    pub fn with_beta(self, beta: f64) -> Self {
+        self.set_beta(beta);
+        self
+    }
+
+    fn set_beta(&self, beta: f64) {
+        let device = self.beta.value().without_autodiff().device();
+        self.beta.update(Tensor::from_inner(single(beta.clamp(BETA.0, BETA.1), &device)));
+        // At once, so that a checkpoint holds it and the next step sees it, on whichever thread.
+        let _ = self.beta.value_sync();
+    }
+
+    /// The update of theta by `chains`: adds the gradient of `-1/B Σ_b log p(x_b)`, without bias.
+    ///
+    /// # Errors
+    /// If no point of a row has any weight; what was added until then stays.
+    pub fn theta<M: Reparameterized>(
+        model: &M,
+        x: Tensor<2>,
+        chains: &CoupledChains,
+        key: Key,
+        into: &mut Gradients,
+    ) -> Result<Meetings, CoupledError> {
+        let [batch, _] = x.dims();
+        chains.run(&NoiseSpace::new(model, x), batch, key, |part| {
+            let [n, k] = part.coefficients.dims();
+            let weights = part.coefficients.reshape([n * k]) / batch as f64;
+            let proposals = &part.kept.proposals;
+            model.joint_gradient(part.kept.x, &proposals.latents, &proposals.p.traces, weights, into);
+        })
+    }
+
+    /// The update of phi at given noise, `[batch * K, noise_units]`: adds the doubly reparameterised gradient of the
+    /// K-sample bound in the recognition net alone.
+    pub fn phi<M: Reparameterized>(
+        &self,
+        model: &M,
+        x: Tensor<2>,
+        noise: Tensor<2>,
+        into: &mut Gradients,
+    ) -> Diagnostics {
+        let [batch, _] = x.dims();
+        let proposals = model.propose_at(x.clone(), noise.clone());
+        let log_weights = proposals.log_weights();
+        let w = normalise(log_weights.clone());
+        let joint = per_row(w.clone());
+        let weights = PathWeights {
+            path: Some(w.reshape([batch * self.samples])),
+            posterior: Some(joint.zeros_like()),
+            joint,
+            analytic_prior: false,
+            parts: Parts::Recognition,
+        };
+        model.pathwise_gradient(x, noise, proposals, &weights, into);
+        diagnose(log_weights)
+    }
+
+    /// β after a call whose chains had the effective sample sizes `ess`, as shares of K.
+    fn adapt(&self, ess: &[f64]) {
+        let mean = ess.iter().sum::<f64>() / ess.len() as f64;
+        if mean.is_finite() {
+            self.set_beta(self.beta() - RATE * self.samples as f64 * (mean - TARGET));
+        }
+    }
+}
+
+impl<M: Reparameterized> Strategy<M> for Coupled {
+    fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
+        let [batch, _] = x.dims();
+        let (dtype, device) = (model.dtype(), model.device());
+        let mut gradients = Gradients::new();
+        let draws = Draws::new(key.child(Role::Wake), batch, self.samples);
+        let noise = noise::normal(&draws, model.noise_units(), dtype, &device);
+        let mut diagnostics = self.phi(model, x.clone(), noise, &mut gradients);
+        let chains = self.chains();
+        match Coupled::theta(model, x, &chains, key.child(Role::Chain), &mut gradients) {
+            Ok(meetings) => {
+                let value = |value: f64| Tensor::from_data([value], (&device, dtype));
+                let measured = |(measure, found)| Measured { measure, value: value(found) };
+                diagnostics.more = measures(&chains, &meetings).into_iter().map(measured).collect();
+                if self.kernel == Kernel::Disir {
+                    self.adapt(&meetings.ess);
+                }
+            }
+            Err(CoupledError::NoWeight(_)) => diagnostics.bound = diagnostics.bound * f64::NAN,
+            Err(error) => panic!("{error}"),
+        }
+        Estimate { gradients, diagnostics }
+    }
+
+    fn measures(&self) -> &[Measure] {
+        match self.kernel {
+            Kernel::Isir => &MEASURES[..5],
+            Kernel::Disir => &MEASURES,
+        }
+    }
+}
+
+/// What the chains of one call have to tell.
+fn measures(chains: &CoupledChains, meetings: &Meetings) -> Vec<(Measure, f64)> {
+    let n = meetings.times.len() as f64;
+    let mut times: Vec<usize> = meetings.times.iter().map(|time| time.unwrap_or(chains.cap)).collect();
+    times.sort_unstable();
+    let Some(&longest) = times.last() else { return Vec::new() };
+    let at_95 = times[(times.len() * 95).div_ceil(100) - 1];
+    let capped = meetings.times.iter().filter(|time| time.is_none()).count();
+    let found = [
+        (MEETING_TIME, times.iter().sum::<usize>() as f64 / n),
+        (MEETING_TIME_95, at_95 as f64),
+        (MEETING_TIME_MAX, longest as f64),
+        (CAPPED, capped as f64 / n),
+        (CHAIN_ESS, meetings.ess.iter().sum::<f64>() / n),
+    ];
+    found.into_iter().chain(chains.beta.map(|beta| (CORRELATION, beta))).collect()
+}
+
+fn single(value: f64, device: &Device) -> Tensor<1> {
+    Tensor::from_data([value as f32], (device, DType::F32))
+}

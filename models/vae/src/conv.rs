@@ -1,0 +1,247 @@
+//! Convolutions over pictures: kernels of 4 with a stride of 2, which halve or double the sides.
+//!
+//! A convolution and the transposed one with the same kernels are adjoint, so that each is the other's way back,
+//! and the gradients of the kernels of both are the same product of an input with a derivative.
+
+use burn::module::{Module, Param};
+use burn::tensor::module::{conv_transpose2d, conv2d, conv2d_weight_backward};
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+use burn::tensor::{Device, Tensor};
+use helmholtz_core::{Gradients, Key};
+use helmholtz_layers::InitialWeights;
+use helmholtz_ops::hidden::{self, Activation};
+
+/// Side of the kernels.
+const KERNEL: usize = 4;
+
+fn halving() -> ConvOptions<2> {
+    ConvOptions::new([2, 2], [1, 1], [1, 1], 1)
+}
+
+/// The convolution of `picture` with kernels `[c_out, c_in, 4, 4]`, at half the sides.
+fn halve(picture: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
+    conv2d(picture, weight, None, halving())
+}
+
+/// Its adjoint: the transposed convolution with the same kernels, at twice the sides.
+fn double(picture: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
+    conv_transpose2d(picture, weight, None, ConvTransposeOptions::new([2, 2], [1, 1], [0, 0], [1, 1], 1))
+}
+
+/// Height, width and channels of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) shape: [usize; 2],
+    pub(crate) channels: usize,
+}
+
+impl Extent {
+    pub(crate) fn units(self) -> usize {
+        self.shape[0] * self.shape[1] * self.channels
+    }
+
+    /// A picture at half the sides.
+    pub(crate) fn halved(self, channels: usize) -> Self {
+        Extent { shape: self.shape.map(|side| side / 2), channels }
+    }
+
+    /// A picture at twice the sides.
+    fn doubled(self, channels: usize) -> Self {
+        Extent { shape: self.shape.map(|side| side * 2), channels }
+    }
+
+    fn picture(self, rows: Tensor<2>) -> Tensor<4> {
+        let [n, _] = rows.dims();
+        rows.reshape([n, self.channels, self.shape[0], self.shape[1]])
+    }
+
+    /// One value a channel for all its places: `[units]`.
+    fn spread(self, channels: Tensor<1>) -> Tensor<1> {
+        let places = self.shape[0] * self.shape[1];
+        channels.unsqueeze_dim::<2>(1).repeat_dim(1, places).flatten(0, 1)
+    }
+
+    /// The sum over the places of each channel: `[channels]`.
+    fn gather(self, units: Tensor<1>) -> Tensor<1> {
+        let places = self.shape[0] * self.shape[1];
+        units.reshape([self.channels, places]).sum_dim(1).squeeze_dim::<1>(1)
+    }
+}
+
+/// Kernels and biases of one layer.
+#[derive(Module, Debug)]
+pub struct Kernels {
+    /// `[channels of the smaller picture, channels of the larger, 4, 4]`
+    pub weight: Param<Tensor<4>>,
+    /// One for each channel of the outputs.
+    pub bias: Param<Tensor<1>>,
+}
+
+impl Kernels {
+    /// Glorot's law, the fans counted with the places of a kernel.
+    fn init([small, large]: [usize; 2], d_out: usize, key: Key, device: &Device) -> Self {
+        let area = KERNEL * KERNEL;
+        // The law depends on the sum of the fans alone; each row holds the kernels of one channel.
+        let bound =
+            (6.0 / ((small + large) * area) as f64).sqrt() / (6.0 / (small + large * area) as f64).sqrt();
+        let weight = InitialWeights::Glorot.draw(small, large * area, key, device) * bound;
+        Kernels {
+            weight: Param::from_tensor(weight.reshape([small, large, KERNEL, KERNEL])),
+            bias: Param::from_tensor(Tensor::zeros([d_out], device)),
+        }
+    }
+
+    /// Adds the gradient of the kernels at a larger and a smaller picture, one of them the input and the other the
+    /// derivative in the outputs.
+    fn gradient(&self, large: Tensor<4>, small: Tensor<4>, into: &mut Gradients) {
+        into.add(&self.weight, conv2d_weight_backward(large, self.weight.val(), small, halving()));
+    }
+}
+
+/// Convolutions, each halving the sides, with an activation behind each.
+#[derive(Module, Debug)]
+pub struct Encoder {
+    /// From the data up.
+    pub layers: Vec<Kernels>,
+    #[module(skip)]
+    extents: Vec<Extent>,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl Encoder {
+    pub(crate) fn init(
+        extent: Extent,
+        channels: &[usize],
+        activation: Activation,
+        key: Key,
+        device: &Device,
+    ) -> Self {
+        let mut extents = vec![extent];
+        let layers = channels.iter().enumerate().map(|(l, &c_out)| {
+            let below = extents[l];
+            extents.push(below.halved(c_out));
+            Kernels::init([c_out, below.channels], c_out, key.child(l), device)
+        });
+        Encoder { layers: layers.collect(), extents, activation }
+    }
+
+    /// Size of the outputs.
+    pub(crate) fn width(&self) -> usize {
+        self.extents[self.layers.len()].units()
+    }
+
+    /// The activations of each layer, flat; the outputs are the last.
+    pub(crate) fn forward(&self, input: Tensor<2>) -> Vec<Tensor<2>> {
+        let mut below = input;
+        let layers = self.layers.iter().enumerate().map(|(l, layer)| {
+            let product = halve(self.extents[l].picture(below.clone()), layer.weight.val()).flatten(1, 3);
+            below = hidden::forward(product, self.extents[l + 1].spread(layer.bias.val()), self.activation);
+            below.clone()
+        });
+        layers.collect()
+    }
+
+    /// As [`Perceptron::backward`](crate::net::Perceptron::backward).
+    pub(crate) fn backward(
+        &self,
+        input: Tensor<2>,
+        mut activations: Vec<Tensor<2>>,
+        mut delta: Tensor<2>,
+        mut into: Option<&mut Gradients>,
+        wanted: bool,
+    ) -> Option<Tensor<2>> {
+        for (l, layer) in self.layers.iter().enumerate().rev() {
+            let (below, above) = (self.extents[l], self.extents[l + 1]);
+            let a = activations.pop().expect("one for each layer");
+            let (inner, sums) = hidden::backward(delta, a, self.activation);
+            let inner = above.picture(inner);
+            if let Some(into) = into.as_deref_mut() {
+                let y = if l == 0 { input.clone() } else { activations[l - 1].clone() };
+                layer.gradient(below.picture(y), inner.clone(), into);
+                into.add(&layer.bias, above.gather(sums));
+            }
+            if l == 0 && !wanted {
+                return None;
+            }
+            delta = double(inner, layer.weight.val()).flatten(1, 3);
+        }
+        wanted.then_some(delta)
+    }
+}
+
+/// Transposed convolutions, each doubling the sides, with an activation between one and the next.
+#[derive(Module, Debug)]
+pub struct Decoder {
+    /// From the latents down.
+    pub layers: Vec<Kernels>,
+    #[module(skip)]
+    extents: Vec<Extent>,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl Decoder {
+    /// From pictures of `extent` to those of twice the sides for each of `channels`.
+    pub(crate) fn init(
+        extent: Extent,
+        channels: &[usize],
+        activation: Activation,
+        key: Key,
+        device: &Device,
+    ) -> Self {
+        let mut extents = vec![extent];
+        let layers = channels.iter().enumerate().map(|(l, &c_out)| {
+            let above = extents[l];
+            extents.push(above.doubled(c_out));
+            Kernels::init([above.channels, c_out], c_out, key.child(l), device)
+        });
+        Decoder { layers: layers.collect(), extents, activation }
+    }
+
+    /// The activations of each layer but the last, flat, and then the outputs, without an activation.
+    pub(crate) fn forward(&self, input: Tensor<2>) -> Vec<Tensor<2>> {
+        let mut above = input;
+        let last = self.layers.len() - 1;
+        let layers = self.layers.iter().enumerate().map(|(l, layer)| {
+            let product = double(self.extents[l].picture(above.clone()), layer.weight.val()).flatten(1, 3);
+            let bias = self.extents[l + 1].spread(layer.bias.val());
+            above = match l == last {
+                true => product + bias.unsqueeze(),
+                false => hidden::forward(product, bias, self.activation),
+            };
+            above.clone()
+        });
+        layers.collect()
+    }
+
+    /// The way back from the derivative in the outputs, with the activations of [`forward`](Self::forward) but for
+    /// the outputs.
+    pub(crate) fn backward(
+        &self,
+        input: Tensor<2>,
+        mut activations: Vec<Tensor<2>>,
+        delta: Tensor<2>,
+        mut into: Option<&mut Gradients>,
+    ) -> Tensor<2> {
+        let last = self.layers.len() - 1;
+        let mut delta = delta;
+        for (l, layer) in self.layers.iter().enumerate().rev() {
+            let (above, below) = (self.extents[l], self.extents[l + 1]);
+            let (inner, sums) = if l == last {
+                let sums = delta.clone().sum_dim(0).squeeze_dim::<1>(0);
+                (delta, sums)
+            } else {
+                hidden::backward(delta, activations.pop().expect("one for each layer"), self.activation)
+            };
+            let inner = below.picture(inner);
+            if let Some(into) = into.as_deref_mut() {
+                let y = if l == 0 { input.clone() } else { activations[l - 1].clone() };
+                layer.gradient(inner.clone(), above.picture(y), into);
+                into.add(&layer.bias, below.gather(sums));
+            }
+            delta = halve(inner, layer.weight.val()).flatten(1, 3);
+        }
+        delta
+    }
+}

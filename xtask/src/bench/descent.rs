@@ -1,0 +1,72 @@
+//! Optimisers, and steps without the learner.
+
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::optim::{AdamConfig, ModuleOptimizer, RmsPropConfig};
+use burn::tensor::{Device, Tensor};
+use helmholtz_core::{Diagnostics, Key, Model, Strategy};
+
+use crate::bench::parts::ms_since;
+
+/// An optimiser with its step size.
+pub(crate) struct Descent {
+    pub(crate) optimiser: fn() -> ModuleOptimizer,
+    pub(crate) rate: f64,
+}
+
+/// Adam with the moments' usual decay.
+pub(crate) const ADAM: Descent = Descent {
+    optimiser: || AdamConfig::new().with_beta_1(0.9).with_beta_2(0.999).with_epsilon(1e-8).init(),
+    rate: 1e-3,
+};
+
+/// RMSProp without momentum.
+pub(crate) const RMSPROP: Descent = Descent {
+    optimiser: || RmsPropConfig::new().with_alpha(0.99).with_momentum(0.0).with_epsilon(1e-8).init(),
+    rate: 5e-4,
+};
+
+/// Estimate and optimiser in a plain loop, without the learner.
+pub(crate) struct Bare<M, S> {
+    /// On the autodiff device, where optimisers expect parameters.
+    pub(crate) model: M,
+    strategy: S,
+    optimiser: ModuleOptimizer,
+    rate: f64,
+    /// The batch.
+    pub(crate) x: Tensor<2>,
+    device: Device,
+    step: u64,
+}
+
+/// A bare step: times in milliseconds, and what was measured on the way.
+pub(crate) struct BareStep {
+    pub(crate) step: f64,
+    pub(crate) optimiser: f64,
+    pub(crate) diagnostics: Diagnostics,
+}
+
+impl<M: Model, S: Strategy<M>> Bare<M, S> {
+    /// Steps on the batch `x`.
+    pub(crate) fn new(model: &M, strategy: &S, descent: &Descent, x: Tensor<2>) -> Self {
+        let device = x.device();
+        let model = model.clone().train();
+        let (optimiser, strategy) = ((descent.optimiser)(), strategy.clone());
+        Bare { model, strategy, optimiser, rate: descent.rate, x, device, step: 0 }
+    }
+
+    /// Takes one step.
+    pub(crate) fn step(&mut self) -> anyhow::Result<BareStep> {
+        let start = Instant::now();
+        let key = Key::new(0).child(self.step);
+        let estimate = self.strategy.estimate(&self.model.valid(), self.x.clone(), key);
+        let estimated = Instant::now();
+        let model = self.model.clone();
+        self.model = self.optimiser.step(self.rate, model, estimate.gradients.into_params());
+        self.device.sync()?;
+        self.step += 1;
+        let (step, optimiser) = (ms_since(start), ms_since(estimated));
+        Ok(BareStep { step, optimiser, diagnostics: estimate.diagnostics })
+    }
+}

@@ -1,0 +1,132 @@
+//! Steps through Burn's learner, as training takes them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use burn::module::Module;
+use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::tensor::Tensor;
+use burn::train::Interrupter;
+use helmholtz_core::{Estimate, Key, LatentVariableModel, Model, Strategy};
+use helmholtz_datasets::Plan;
+use helmholtz_eval::ImportanceSampling;
+use helmholtz_train::{End, Fit, Parts, Rule};
+
+use crate::bench::descent::Descent;
+use crate::bench::parts::WARM_UP;
+
+/// Steps of a session beyond the timed ones: validation and the checkpoint follow upon the last.
+pub(crate) const UNTIMED: usize = WARM_UP + 1;
+
+/// When an estimate began and ended.
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    start: Instant,
+    end: Instant,
+}
+
+/// The calls of a session, in order.
+#[derive(Clone, Debug, Default)]
+struct Calls(Arc<Mutex<Vec<Call>>>);
+
+/// A strategy that notes when it is called: from one call's start to the next is a whole step,
+/// with the optimiser, the metrics and the data loader.
+#[derive(Module, Debug)]
+struct Timed<S: Model> {
+    strategy: S,
+    #[module(skip)]
+    calls: Calls,
+}
+
+impl<M: LatentVariableModel, S: Strategy<M>> Strategy<M> for Timed<S> {
+    fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
+        let start = Instant::now();
+        let estimate = self.strategy.estimate(model, x, key);
+        let call = Call { start, end: Instant::now() };
+        self.calls.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        estimate
+    }
+}
+
+/// Times of the steps of a session, in milliseconds.
+#[derive(Default)]
+pub(crate) struct Session {
+    pub(crate) steps: Vec<f64>,
+    pub(crate) estimates: Vec<f64>,
+}
+
+impl Session {
+    /// `steps` timed steps through Burn's learner, on `batch` of the rows `x` at a time.
+    ///
+    /// The rows repeat so that the session is a single epoch, whose end comes after the last timed step.
+    pub(crate) fn run<M: LatentVariableModel, S: Strategy<M>>(
+        model: &M,
+        x: &Tensor<2>,
+        strategy: &S,
+        descent: &Descent,
+        [batch, steps]: [usize; 2],
+    ) -> anyhow::Result<Session> {
+        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let calls = Calls::default();
+        let ([_, d], rows) = (x.dims(), (steps + UNTIMED) * batch);
+        let train = x.clone().repeat_dim(0, rows.div_ceil(x.dims()[0])).slice([0..rows, 0..d]);
+        let fit = Fit {
+            folder: folder.path().to_path_buf(),
+            device: x.device(),
+            key: Key::new(0),
+            plan: Plan::of_epochs(rows, batch, 1),
+            checkpoint_every: 1,
+            patience: None,
+            resume: None,
+            dashboard: false,
+            on_record: Box::new(|_| {}),
+            interrupter: Interrupter::new(),
+        };
+        let outcome = fit.run(Parts {
+            model: model.clone(),
+            strategy: Timed { strategy: strategy.clone(), calls: calls.clone() }.into(),
+            average: None,
+            rule: Rule::default(),
+            evaluator: ImportanceSampling::new(1),
+            optimiser: (descent.optimiser)(),
+            schedule: ModuleLrScheduler::new(descent.rate),
+            train,
+            draws_bits: false,
+            valid: x.clone().slice([0..1, 0..d]),
+        })?;
+        ensure!(outcome.end == End::Finished, "the training of a session ended early: {:?}", outcome.end);
+        let calls = calls.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ms = |from: Instant, to: Instant| (to - from).as_secs_f64() * 1e3;
+        let timed = || calls.windows(2).skip(WARM_UP);
+        Ok(Session {
+            steps: timed().map(|pair| ms(pair[0].start, pair[1].start)).collect(),
+            estimates: timed().map(|pair| ms(pair[0].start, pair[0].end)).collect(),
+        })
+    }
+
+    /// With the steps of another.
+    pub(crate) fn extend(&mut self, other: Session) {
+        self.steps.extend(other.steps);
+        self.estimates.extend(other.estimates);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use helmholtz_strategies::ReweightedWakeSleep;
+
+    use super::*;
+    use crate::bench::descent::ADAM;
+    use crate::bench::stack::stack;
+
+    #[test]
+    fn a_session_times_the_steps_it_is_asked_for() {
+        let stack = stack(&[3, 2], &Device::flex()).unwrap();
+        let strategy = ReweightedWakeSleep::new(2).unwrap();
+        let session = Session::run(&stack.model, &stack.x, &strategy, &ADAM, [4, 7]).unwrap();
+        assert_eq!((session.steps.len(), session.estimates.len()), (7, 7));
+        assert!(session.steps.iter().zip(&session.estimates).all(|(step, estimate)| estimate <= step));
+    }
+}

@@ -1,0 +1,141 @@
+//! The speed of training steps of a variational autoencoder.
+//!
+//! The net and the settings are those of Ruiz et al. (2021) for binarised digits: 784 observed bits, hidden layers of
+//! 200 and 200 ReLU units in either net, 20 latents, K = 10, batches of 100, RMSProp at 5e-4. The rows are the first
+//! of `glyphs/28x28`, and the weights have been trained on them for some steps, so that chains meet as late as they do in
+//! training.
+//!
+//! PyTorch and JAX take the same `iwae` step on the same rows from the same weights, once their bounds and gradients,
+//! at the same noise, have been found to be ours. What their `coupled` step takes is put together from its parts:
+//! see [`chains`].
+//!
+//! # Reference
+//! Ruiz, Titsias, Cemgil, Doucet, "Unbiased gradient estimation for variational auto-encoders using coupled Markov
+//! chains", UAI 2021, arXiv:2010.01845.
+
+mod chains;
+mod exchange;
+mod parts;
+mod subject;
+
+use burn::tensor::Device;
+use helmholtz_strategies::coupled::{Coupled, Kernel};
+use helmholtz_strategies::iwae::Iwae;
+
+use crate::bench::descent::{Bare, RMSPROP};
+use crate::bench::parts::repeat;
+use crate::bench::peers::{self, Peer};
+use crate::bench::report::{Report, Row};
+use crate::bench::session::Session;
+use crate::bench::stack::{OBSERVED, ROWS};
+use crate::bench::{Bench, MAX_CELLS};
+use crate::exit::{UserError, progress};
+use chains::{Meetings, Reckoning};
+use exchange::exchange;
+use parts::Estimate;
+use subject::Subject;
+
+/// Who takes the steps beside us.
+const FRAMEWORKS: [&str; 3] = ["torch-eager", "torch-compile", "jax"];
+
+/// A step of `coupled` takes as long as ten or more of `iwae`, and is timed as many times less often.
+const PER_COUPLED_STEP: usize = 10;
+
+/// Refuses what no machine could hold, and settings that `coupled` refuses.
+pub(crate) fn check(bench: &Bench) -> anyhow::Result<()> {
+    let (batch, samples) = (bench.batch(), bench.samples);
+    let refuse = |message: String| Err(UserError(message).into());
+    // Points of both chains of each row.
+    if 2.0 * batch as f64 * samples as f64 * OBSERVED as f64 > MAX_CELLS {
+        return refuse(format!(
+            "a batch of {batch} with {samples} samples needs matrices of more than {MAX_CELLS} numbers; choose a \
+             smaller --batch or --samples"
+        ));
+    }
+    if let Err(error) = Coupled::new(samples, Kernel::Disir, &Device::flex()) {
+        return refuse(format!("--samples: {error}"));
+    }
+    bench.check_session()
+}
+
+pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> anyhow::Result<()> {
+    let Bench { samples, steps, rounds, .. } = *bench;
+    let (batch, device) = (bench.batch(), Device::flex());
+    let (iwae, coupled) = (Iwae::new(samples), Coupled::new(samples, Kernel::Disir, &device)?);
+    progress(&format!("vae: {} steps of training", subject::TRAINING));
+    let subject = Subject::trained(batch, samples, &device)?;
+    let x = subject.batch(batch);
+    let mut peers = if bench.peers { start_peers(&subject, &coupled, threads, batch)? } else { Vec::new() };
+
+    let mut whole = Session::default();
+    let (mut bare, mut optimiser) = (Vec::new(), Vec::new());
+    let mut estimate = Estimate::new(&subject.model, x.clone(), samples, &device);
+    let (mut of_coupled, mut meetings) = (Vec::new(), Meetings::default());
+    let mut theirs = vec![Vec::new(); peers.len()];
+    let mut reckonings: Vec<Reckoning> = peers.iter().map(|_| Reckoning::default()).collect();
+    let few = steps.div_ceil(PER_COUPLED_STEP);
+    for round in 1..=rounds {
+        progress(&format!("vae: round {round} of {rounds}"));
+        whole.extend(Session::run(&subject.model, &subject.x, &iwae, &RMSPROP, [batch, steps])?);
+        let mut plain = Bare::new(&subject.model, &iwae, &RMSPROP, x.clone());
+        for step in repeat(steps, || plain.step())? {
+            bare.push(step.step);
+            optimiser.push(step.optimiser);
+        }
+        estimate.extend(steps)?;
+        let mut chains = Bare::new(&subject.model, &coupled, &RMSPROP, x.clone());
+        for step in repeat(few, || chains.step())? {
+            of_coupled.push(step.step);
+            meetings.add(&step.diagnostics)?;
+        }
+        for ((peer, times), reckoning) in peers.iter_mut().zip(&mut theirs).zip(&mut reckonings) {
+            times.extend(peer.steps(steps)?);
+            reckoning.measure(peer, few)?;
+        }
+    }
+
+    let ours = |name, ms| Row::ours(name, "iwae", ms);
+    let (mut step, bare) = (ours("iwae", whole.steps), ours("iwae/bare", bare));
+    step.extra.push(("learner_ms", step.median() - bare.median()));
+    report.add(step);
+    report.add(bare);
+    report.add(ours("iwae/estimate", whole.estimates));
+    report.add(ours("iwae/optimiser", optimiser));
+    estimate.rows().into_iter().for_each(|row| report.add(row));
+    for (peer, ms) in peers.iter().zip(theirs) {
+        report.add(peer.row("iwae", "iwae", ms));
+    }
+    report.add(meetings.row(of_coupled));
+    for (peer, reckoning) in peers.iter().zip(reckonings) {
+        report.add(reckoning.row(peer, coupled.lag, &meetings));
+    }
+    Ok(())
+}
+
+/// PyTorch and JAX with the weights and rows of `subject`, held to give our bounds and gradients.
+fn start_peers(
+    subject: &Subject,
+    coupled: &Coupled,
+    threads: usize,
+    batch: usize,
+) -> anyhow::Result<Vec<Peer>> {
+    let exchange = exchange(subject, coupled, batch)?;
+    let hidden = subject::HIDDEN.map(|n| n.to_string()).join(",");
+    let settings = [
+        ("--visible", OBSERVED.to_string()),
+        ("--hidden", hidden),
+        ("--latents", subject::LATENTS.to_string()),
+        ("--rows", ROWS.to_string()),
+        ("--batch", batch.to_string()),
+        ("--samples", coupled.samples.to_string()),
+        ("--lag", coupled.lag.to_string()),
+        ("--beta", coupled.beta().to_string()),
+    ]
+    .map(|(flag, value)| (flag, value.into()));
+    let arguments = [exchange.arguments().as_slice(), &settings].concat();
+    let mut peers = peers::start("vae_step.py", &FRAMEWORKS, &arguments, threads)?;
+    for peer in &mut peers {
+        exchange.check(peer)?;
+    }
+    Ok(peers)
+}

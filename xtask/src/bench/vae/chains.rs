@@ -1,0 +1,127 @@
+//! What a step of `coupled` takes, ours and the peers'.
+//!
+//! Our step is timed as it is: the chains of each row run until they have met, and rows leave as they do. A loop of
+//! random length over a shrinking batch is not what PyTorch's compiler and JAX are made for, so their step is
+//! reckoned from parts of fixed shape, each timed by itself, compiled, and without a look at what it computes:
+//!
+//! ```text
+//! coupled = phi + L alone + (τ̄ - L - 1) pair + meet
+//! ```
+//!
+//! - phi: the encoder's doubly reparameterised gradient from K samples of each row, and RMSProp of all parameters;
+//! - alone: an iteration of the chain ahead, for all rows of the batch: K points by ISIR (the kept one and fresh
+//!   noise), their log weights, a choice; K points by DISIR, the same, and their part in the decoder's gradient;
+//! - pair: an iteration of both chains, which share slot and noise: log weights of 2 K points of each row, twice;
+//!   indices from the maximal coupling; and the signed parts of both in the decoder's gradient;
+//! - meet: the same without a gradient, for at the meeting the two parts are equal;
+//! - L: the lag; τ̄: the mean meeting time of our own steps in this run, over rows and steps.
+//!
+//! This favours the peers: their rows all meet at the mean time, while in a batch of fixed shape all go on until the last
+//! has met, and no time is spent on telling whether they have.
+
+use anyhow::Context;
+use helmholtz_core::Diagnostics;
+use helmholtz_strategies::coupled::{CAPPED, MEETING_TIME, MEETING_TIME_MAX};
+
+use crate::bench::peers::Peer;
+use crate::bench::report::{Row, median};
+
+/// The meeting times of our steps.
+#[derive(Default)]
+pub(crate) struct Meetings {
+    /// Mean over the rows, for each step.
+    means: Vec<f64>,
+    longest: f64,
+    capped: f64,
+}
+
+impl Meetings {
+    /// Notes those of a step.
+    pub(crate) fn add(&mut self, diagnostics: &Diagnostics) -> anyhow::Result<()> {
+        let found = |measure| -> anyhow::Result<f64> {
+            let measured = diagnostics.more.iter().find(|measured| measured.measure == measure);
+            let measured = measured.context("a step of `coupled` has not told when its chains met")?;
+            Ok(measured.value.clone().into_data_as::<f64>().try_into_vec::<f64>()?[0])
+        };
+        self.means.push(found(MEETING_TIME)?);
+        self.longest = self.longest.max(found(MEETING_TIME_MAX)?);
+        self.capped += found(CAPPED)?;
+        Ok(())
+    }
+
+    /// Mean iteration of the meeting.
+    fn mean(&self) -> f64 {
+        self.means.iter().sum::<f64>() / self.means.len() as f64
+    }
+
+    /// The row of our steps.
+    pub(crate) fn row(&self, ms: Vec<f64>) -> Row {
+        let mut row = Row::ours("coupled", "iwae/bare", ms);
+        row.extra.extend([
+            ("iterations", self.mean()),
+            ("ms_per_iteration", row.median() / self.mean()),
+            ("longest", self.longest),
+            ("capped", self.capped / self.means.len() as f64),
+        ]);
+        row
+    }
+}
+
+/// The parts of a peer's step: medians in milliseconds, one for each round.
+#[derive(Default)]
+pub(crate) struct Reckoning {
+    phi: Vec<f64>,
+    alone: Vec<f64>,
+    pair: Vec<f64>,
+    meet: Vec<f64>,
+}
+
+impl Reckoning {
+    /// Has the peer take each part `n` times.
+    pub(crate) fn measure(&mut self, peer: &mut Peer, n: usize) -> anyhow::Result<()> {
+        for (part, medians) in [
+            ("phi", &mut self.phi),
+            ("alone", &mut self.alone),
+            ("pair", &mut self.pair),
+            ("meet", &mut self.meet),
+        ] {
+            medians.push(median(&peer.times(&format!("{part} {n}"))?));
+        }
+        Ok(())
+    }
+
+    /// The row of the reckoned steps, one for each round.
+    pub(crate) fn row(&self, peer: &Peer, lag: usize, meetings: &Meetings) -> Row {
+        let mut row = peer.row("coupled", "coupled", self.steps(lag, meetings.mean()));
+        row.extra.extend([
+            ("iterations", meetings.mean()),
+            ("phi_ms", median(&self.phi)),
+            ("alone_ms", median(&self.alone)),
+            ("pair_ms", median(&self.pair)),
+            ("meet_ms", median(&self.meet)),
+        ]);
+        row
+    }
+
+    fn steps(&self, lag: usize, meeting: f64) -> Vec<f64> {
+        let lag = lag as f64;
+        let parts = self.phi.iter().zip(&self.alone).zip(&self.pair).zip(&self.meet);
+        let step = |(((phi, alone), pair), meet): (((&f64, &f64), &f64), &f64)| {
+            phi + lag * alone + (meeting - lag - 1.0) * pair + meet
+        };
+        parts.map(step).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_has_each_part_as_often_as_a_chain_of_mean_length() {
+        let reckoning =
+            Reckoning { phi: vec![10.0, 20.0], alone: vec![1.0; 2], pair: vec![2.0; 2], meet: vec![1.5; 2] };
+        // Ten iterations of one chain, and 4.5 of two, of which the last leaves no gradient.
+        assert_eq!(reckoning.steps(10, 14.5), [10.0 + 10.0 + 7.0 + 1.5, 20.0 + 10.0 + 7.0 + 1.5]);
+    }
+}
