@@ -16,11 +16,11 @@
 //! the next how its chains fared.
 
 pub mod bihm;
+pub mod coupled;
 pub mod dreg;
 pub mod elbo;
 pub mod iwae;
 mod path;
-pub mod coupled;
 pub mod rws;
 pub mod stl;
 mod wake;

@@ -49,8 +49,7 @@ impl Stl {
         let log_weights = proposals.log_weights();
         let joint = per_row(log_weights.full_like(1.0 / proposals.k as f64));
         let posterior = Some(joint.zeros_like());
-        let weights =
-            PathWeights { joint, path: None, posterior, analytic_prior: false, parts: Parts::Both };
+        let weights = PathWeights { joint, path: None, posterior, analytic_prior: false, parts: Parts::Both };
         model.pathwise_gradient(x, noise, proposals, &weights, into);
         diagnose_mean(log_weights)
     }

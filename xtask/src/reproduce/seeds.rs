@@ -311,7 +311,7 @@ impl Seeds<'_> {
                 });
                 if self.row.is_coupled() {
                     // Chains of an untrained net may take long to meet.
-                    pairs.push("strategy.cap=30");
+                    pairs.extend(["strategy.lag=2", "strategy.cap=8"]);
                 }
                 pairs.into_iter().map(str::to_owned).collect()
             }
