@@ -13,13 +13,13 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor, TensorData};
 use helmholtz_core::{
-    Diagnostics, Draws, Gradients, Key, LatentVariableModel, Measure, Parts, PathWeights, Reparameterized,
-    Role, Strategy,
+    Diagnostics, Draws, Gradients, Key, LatentVariableModel, Measure, Parts, Reparameterized, Role, Strategy,
 };
 use helmholtz_noise::Stream;
 use helmholtz_ops::log_weights::normalise;
 use helmholtz_ops::noise;
 use helmholtz_samplers::{CoupledChains, CoupledError};
+use helmholtz_strategies::Dreg;
 use helmholtz_strategies::coupled::{CHAIN_ESS, CORRELATION, Coupled, Kernel};
 use helmholtz_tests::{Named, add_scaled, block, device, distance, named, norm, values};
 use helmholtz_vae::{Likelihood, Std, Vae, VaeConfig};
@@ -128,6 +128,13 @@ fn wide() -> ([f64; H], [f64; H]) {
     // The largest eigenvalue of S is at most its largest row sum.
     let largest = s.iter().map(|row| row.iter().map(|s| s.abs()).sum::<f64>()).fold(0.0, f64::max);
     ([mean[0] + 0.3, mean[1] - 0.2], [(1.2 * largest).sqrt(); H])
+}
+
+/// The factorised q with the highest ELBO: the posterior's mean, and the inverse of its precisions as variances.
+fn fitted() -> ([f64; H], [f64; H]) {
+    let (mean, s) = posterior();
+    let precision = inverse::<H>(s);
+    (mean, std::array::from_fn(|i| precision[i][i].powf(-0.5)))
 }
 
 fn rows(n: usize) -> Tensor<2> {
@@ -251,6 +258,28 @@ fn a_single_bound_gives_a_bias_that_these_tests_see() {
     assert!(many < 0.5 * few && few < 0.5 * elbo, "{elbo} {few} {many}");
 }
 
+#[test]
+fn disir_narrows_the_spread_of_the_estimates_under_a_fitted_recognition_net() {
+    let (mean, std) = fitted();
+    let model = model(mean, std);
+    let strategy = Coupled::new(10, Kernel::Disir, &device()).unwrap();
+    for step in 0..60u64 {
+        strategy.estimate(&model, rows(5), Key::new(11).child(step)); // β settles.
+    }
+    let spread = |chains: CoupledChains| {
+        let found = groups(GROUPS, |key| theta(&model, &chains, key));
+        let (deviations, error) = deviations(&found, &exact());
+        // This q is narrower than the posterior in some direction, but not by enough to be seen here.
+        assert!(deviations.iter().all(|t| t.abs() < BOUND), "{chains:?}: {deviations:?}");
+        error
+    };
+    let [isir, disir] =
+        [None, Some(strategy.beta())].map(|beta| spread(CoupledChains { beta, ..strategy.chains() }));
+    println!("spread of C-ISIR-DISIR over that of C-ISIR: {:.3}, β = {}", disir / isir, strategy.beta());
+    // Each is known to 5 in a hundred from 200 groups.
+    assert!(disir < 0.85 * isir, "{disir} {isir}");
+}
+
 fn measured(diagnostics: &Diagnostics, measure: Measure) -> f64 {
     let found = diagnostics.more.iter().find(|found| found.measure == measure);
     values(found.expect("it is measured").value.clone())[0]
@@ -268,8 +297,10 @@ fn theta_follows_the_chains_and_phi_the_bound_each_in_its_own_net() {
         let (mut theta, mut phi) = (Gradients::new(), Gradients::new());
         Coupled::theta(&model, rows(ROWS), &chains, key.child(Role::Chain), &mut theta).unwrap();
         let draws = Draws::new(key.child(Role::Wake), ROWS, 10);
-        let diagnostics =
-            strategy.phi(&model, rows(ROWS), noise::normal(&draws, H, DType::F64, &device()), &mut phi);
+        let noise = noise::normal(&draws, H, DType::F64, &device());
+        let proposals = model.propose_at(rows(ROWS), noise.clone());
+        let bound = Dreg::new(10);
+        let diagnostics = bound.update(&model, rows(ROWS), noise, proposals, Parts::Recognition, &mut phi);
         let (theta, phi) = (named(&model, &theta), named(&model, &phi));
         assert!(
             theta.keys().all(|path| path.starts_with("observed")) && theta.len() == 2,
@@ -284,46 +315,6 @@ fn theta_follows_the_chains_and_phi_the_bound_each_in_its_own_net() {
         assert_eq!(names, Strategy::<Vae>::measures(&strategy));
         assert_eq!(names.contains(&CORRELATION), kernel == Kernel::Disir);
     }
-}
-
-#[test]
-fn phi_ascends_the_bound_and_does_so_with_less_noise_than_the_plain_gradient() {
-    let (mean, std) = wide();
-    let (model, k, n) = (model(mean, std), 10, 300u64);
-    let strategy = Coupled::new(k, Kernel::Isir, &device()).unwrap();
-    let (mut doubly, mut plain) = (Vec::new(), Vec::new());
-    for group in 0..n {
-        let draws = Draws::new(Key::new(8).child(group), ROWS, k);
-        let noise = noise::normal(&draws, H, DType::F64, &device());
-        let mut into = Gradients::new();
-        strategy.phi(&model, rows(ROWS), noise.clone(), &mut into);
-        doubly.push(block(&named(&model, &into), "recognition"));
-        // The whole derivative of the bound along the path, and in the density's own parameters.
-        let proposals = model.propose_at(rows(ROWS), noise.clone());
-        let joint = normalise(proposals.log_weights()).reshape([ROWS * k]) / ROWS as f64;
-        let parts = Parts::Recognition;
-        let weights = PathWeights { joint, path: None, posterior: None, analytic_prior: false, parts };
-        let mut into = Gradients::new();
-        model.pathwise_gradient(rows(ROWS), noise, proposals, &weights, &mut into);
-        plain.push(block(&named(&model, &into), "recognition"));
-    }
-    let n = n as f64;
-    let mut spreads = [0.0; 2];
-    for (path, values) in &doubly[0] {
-        for i in 0..values.len() {
-            let statistics = |values: &dyn Fn(usize) -> f64| {
-                let mean = (0..n as usize).map(values).sum::<f64>() / n;
-                let variance = (0..n as usize).map(|g| (values(g) - mean).powi(2)).sum::<f64>() / (n - 1.0);
-                (mean, variance)
-            };
-            let (difference, variance) = statistics(&|g| doubly[g][path][i] - plain[g][path][i]);
-            // 24 parameters at 4.5 standard errors: a false alarm in five thousand.
-            assert!(difference.abs() < 4.5 * (variance / n).sqrt(), "{path} {i}: {difference}");
-            spreads[0] += statistics(&|g| doubly[g][path][i]).1;
-            spreads[1] += statistics(&|g| plain[g][path][i]).1;
-        }
-    }
-    assert!(spreads[0] < spreads[1], "{spreads:?}");
 }
 
 #[test]

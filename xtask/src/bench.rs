@@ -64,6 +64,23 @@ use report::Report;
 /// nade/torch-cumsum has the hidden units of all of them at once, nade/torch-cumsum-compile is that
 /// compiled. Their ratio is to nade/gradient; the fastest counts.
 ///
+/// `vae` is a variational autoencoder with two layers of 200 hidden units in either net and 20 latents, on rows of
+/// `glyphs/28x28`, with RMSProp at 5e-4 and weights from 500 steps of training. Its rows:
+///
+/// - iwae: the whole step of the importance-weighted bound through Burn's learner; iwae/bare,
+///   iwae/estimate and iwae/optimiser as those of `step`;
+/// - iwae/noise, iwae/propose, iwae/gradient: normals, forward pass and way back, which make an estimate;
+/// - iwae/products-forward, iwae/products-back: the matrix products of either, alone;
+/// - iwae/output: the passes over the logits, forward and back; iwae/hidden: those over hidden units;
+/// - coupled: the step of coupled chains (ISIR and DISIR, lag 10, burn-in 1), in the plain loop; a tenth
+///   of the steps are timed; its ratio is to iwae/bare. Iterations is the mean meeting time.
+///
+/// With --peers, PyTorch and JAX take the iwae step, in turns with ours, once their bounds and gradients
+/// have been found to be ours. Their coupled step is reckoned from parts of fixed shape, which they are timed at:
+/// phi (the encoder's gradient and the optimiser) + L alone (an iteration of one chain) + (iterations - L - 1) pair
+/// (one of both chains with the signed gradient) + meet (the same without). L is the lag, and iterations are ours of
+/// the same run. That favours them: in a batch of fixed shape all rows go on until the last has met.
+///
 /// The column `ratio` is the median over that of the first row of its kind, or as said above;
 /// `against` in the JSON names it.
 #[derive(Args, Clone)]
@@ -77,13 +94,13 @@ pub(crate) struct Bench {
     /// Print one JSON object on standard output instead of a table.
     #[arg(long)]
     json: bool,
-    /// Latent sizes, from the data up.
+    /// Latent sizes of the stack of `step` and `evaluate`, from the data up.
     #[arg(long, value_name = "N,N,..", value_delimiter = ',', default_value = "200,200,200")]
     layers: Vec<usize>,
     /// Rows of a batch; 125 for `nade` and 100 otherwise if absent.
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Proposals per row of a step, K.
+    /// Proposals per row of a step, and points of a chain's state, K.
     #[arg(long, value_name = "K", default_value_t = 10)]
     samples: usize,
     /// Hidden units of the NADE.

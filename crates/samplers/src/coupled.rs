@@ -202,7 +202,7 @@ impl CoupledChains {
         if self.burn_in == 0 && batch > 0 {
             let both = lead.iter().zip(&lag).map(|(lead, lag)| side_by_side(lead.clone(), lag.clone(), k));
             let (log_weights, kept) = target.weigh(&rows, both.collect());
-            let laws = laws(log_weights, &rows, k)?;
+            let laws = laws(nats(log_weights), &rows, k, 2 * k)?;
             // The start of the second chain is subtracted at t = L, which is before any meeting.
             let signs = rows.iter().map(|_| [1.0, -1.0]);
             add(self.contribution(target, (0, &rows), &laws, signs, kept));
@@ -231,8 +231,9 @@ impl CoupledChains {
         let (dtype, device) = target.place();
         let mixing = Mixing::new(&slots, k, beta, dtype, &device);
         let fresh = target.fresh(rows, &Draws::of_rows(key, numbers, k));
+        let both = t > self.lag;
         let points = fresh.into_iter().zip(pairs.lead.iter().zip(&pairs.lag)).map(|(fresh, (lead, lag))| {
-            if t > self.lag {
+            if both {
                 mixing.apply(&[lead.clone(), lag.clone()], fresh)
             } else {
                 mixing.apply(std::slice::from_ref(lead), fresh)
@@ -241,12 +242,16 @@ impl CoupledChains {
         let points: Vec<Tensor<2>> = points.collect();
         let laws = if is_last && t >= self.burn_in {
             let (log_weights, kept) = target.weigh(rows, points.clone());
-            let laws = laws(log_weights, rows, k)?;
+            let laws = laws(nats(log_weights), rows, k, points_of_row(both, k))?;
             let signs = pairs.meetings.iter().map(|&meeting| self.signs(t, meeting));
             add(self.contribution(target, (t, rows), &laws, signs, kept));
             laws
+        } else if both && beta == 0.0 {
+            let apart = points.iter().zip(&pairs.lag).map(|(points, lag)| without_copies(points, lag, k));
+            let log_weights = nats(target.log_weights(rows, apart.collect()));
+            laws(with_copies(&log_weights, &slots, k), rows, k, 2 * k)?
         } else {
-            laws(target.log_weights(rows, points.clone()), rows, k)?
+            laws(nats(target.log_weights(rows, points.clone())), rows, k, points_of_row(both, k))?
         };
         let places = laws.iter().enumerate().map(|(i, laws)| {
             let lead = &laws[0];
@@ -329,7 +334,7 @@ impl Pairs {
     /// At their new points, without those that are done.
     fn moved(self, moved: Moved, k: usize, both: bool, is_done: impl Fn(Option<usize>) -> bool) -> Pairs {
         let stay: Vec<usize> = (0..self.rows.len()).filter(|&i| !is_done(self.meetings[i])).collect();
-        let points_of_row = if both { 2 * k } else { k };
+        let points_of_row = points_of_row(both, k);
         let lead_at = |i: usize| i * points_of_row + moved.places[i].lead;
         let lag_at = |i: usize| match self.meetings[i] {
             Some(_) => lead_at(i),
@@ -346,10 +351,17 @@ impl Pairs {
     }
 }
 
-/// The normalised weights of each row: of K points, or of those of two chains.
-fn laws(log_weights: Tensor<2>, rows: &[usize], k: usize) -> Result<Vec<Laws>, NoWeight> {
-    let [_, points] = log_weights.dims();
-    let values = log_weights.into_data_as::<f64>().try_to_vec::<f64>().expect("converted to f64 just now");
+fn nats(log_weights: Tensor<2>) -> Vec<f64> {
+    log_weights.into_data_as::<f64>().try_to_vec().expect("converted to f64 just now")
+}
+
+/// Points of a row: those of the chain ahead, or of both.
+fn points_of_row(both: bool, k: usize) -> usize {
+    if both { 2 * k } else { k }
+}
+
+/// The normalised weights of each row, of whose points `log_weights` has the given number: K, or those of two chains.
+fn laws(log_weights: Vec<f64>, rows: &[usize], k: usize, points: usize) -> Result<Vec<Laws>, NoWeight> {
     let of_row = |(&chain, log_weights): (&usize, &[f64])| {
         let of_chain = |log_weights: &[f64]| {
             let (mut law, total) = weights(log_weights).ok_or(NoWeight { chain, proposals: k })?;
@@ -358,7 +370,25 @@ fn laws(log_weights: Tensor<2>, rows: &[usize], k: usize) -> Result<Vec<Laws>, N
         };
         log_weights.chunks_exact(k).map(of_chain).collect()
     };
-    rows.iter().zip(values.chunks_exact(points)).map(of_row).collect()
+    rows.iter().zip(log_weights.chunks_exact(points)).map(of_row).collect()
+}
+
+/// Of both chains' points after a step of ISIR, which differ in the slot of the kept ones alone, the first chain's K
+/// and the second's kept one: `[n * 2 K, d]` to `[n * (K + 1), d]`.
+fn without_copies(points: &Tensor<2>, kept: &Tensor<2>, k: usize) -> Tensor<2> {
+    let [n, d] = kept.dims();
+    let first = points.clone().reshape([n, 2 * k, d]).slice([0..n, 0..k]);
+    Tensor::cat(vec![first, kept.clone().unsqueeze_dim(1)], 1).reshape([n * (k + 1), d])
+}
+
+/// The log weights of both chains' points from those that [`without_copies`] left.
+fn with_copies(log_weights: &[f64], slots: &[usize], k: usize) -> Vec<f64> {
+    let of_row = |(log_weights, &slot): (&[f64], &usize)| {
+        let mut both = [&log_weights[..k], &log_weights[..k]].concat();
+        both[k + slot] = log_weights[k];
+        both
+    };
+    log_weights.chunks_exact(k + 1).zip(slots).flat_map(of_row).collect()
 }
 
 fn pick(points: &[Tensor<2>], at: &[usize]) -> Vec<Tensor<2>> {

@@ -5,7 +5,7 @@
 //! [`helmholtz_samplers::coupled`]. The estimate is a signed sum of scores,
 //! `Σ c_i ∇ log p(x, h_i)` with `c_i = ± w̃_i / L`, over a random number of states.
 //!
-//! Phi ascends the K-sample bound, by its doubly reparameterised gradient from K samples of its own.
+//! Phi ascends the K-sample bound, by its doubly reparameterised gradient ([`Dreg`]) from K samples of its own.
 //!
 //! β, the correlation of DISIR's points, is held within a call and adapted after it, so that an estimate stays
 //! unbiased whatever β it is made with:
@@ -27,14 +27,12 @@
 use burn::module::{Module, RunningState};
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::{
-    Diagnostics, Draws, Estimate, Gradients, Key, Measure, Measured, Over, Parts, PathWeights,
-    Reparameterized, Role, Strategy,
+    Estimate, Gradients, Key, Measure, Measured, Over, Parts, Reparameterized, Role, Strategy,
 };
-use helmholtz_ops::log_weights::normalise;
-use helmholtz_ops::noise;
 use helmholtz_samplers::{CoupledChains, CoupledError, Meetings, NoiseSpace};
 
-use crate::wake::{diagnose, per_row};
+use crate::dreg::Dreg;
+use crate::path::propose_on_path;
 
 /// The steps of a chain's iteration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,31 +152,6 @@ impl Coupled {
         })
     }
 
-    /// The update of phi at given noise, `[batch * K, noise_units]`: adds the doubly reparameterised gradient of the
-    /// K-sample bound in the recognition net alone.
-    pub fn phi<M: Reparameterized>(
-        &self,
-        model: &M,
-        x: Tensor<2>,
-        noise: Tensor<2>,
-        into: &mut Gradients,
-    ) -> Diagnostics {
-        let [batch, _] = x.dims();
-        let proposals = model.propose_at(x.clone(), noise.clone());
-        let log_weights = proposals.log_weights();
-        let w = normalise(log_weights.clone());
-        let joint = per_row(w.clone());
-        let weights = PathWeights {
-            path: Some(w.reshape([batch * self.samples])),
-            posterior: Some(joint.zeros_like()),
-            joint,
-            analytic_prior: false,
-            parts: Parts::Recognition,
-        };
-        model.pathwise_gradient(x, noise, proposals, &weights, into);
-        diagnose(log_weights)
-    }
-
     /// β after a call whose chains had the effective sample sizes `ess`, as shares of K.
     fn adapt(&self, ess: &[f64]) {
         let mean = ess.iter().sum::<f64>() / ess.len() as f64;
@@ -190,16 +163,16 @@ impl Coupled {
 
 impl<M: Reparameterized> Strategy<M> for Coupled {
     fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
-        let [batch, _] = x.dims();
-        let (dtype, device) = (model.dtype(), model.device());
         let mut gradients = Gradients::new();
-        let draws = Draws::new(key.child(Role::Wake), batch, self.samples);
-        let noise = noise::normal(&draws, model.noise_units(), dtype, &device);
-        let mut diagnostics = self.phi(model, x.clone(), noise, &mut gradients);
+        let bound = Dreg::new(self.samples);
+        let (noise, proposals) = propose_on_path(model, x.clone(), self.samples, key);
+        let mut diagnostics =
+            bound.update(model, x.clone(), noise, proposals, Parts::Recognition, &mut gradients);
         let chains = self.chains();
         match Coupled::theta(model, x, &chains, key.child(Role::Chain), &mut gradients) {
             Ok(meetings) => {
-                let value = |value: f64| Tensor::from_data([value], (&device, dtype));
+                let place = (&model.device(), model.dtype());
+                let value = |value: f64| Tensor::from_data([value], place);
                 let measured = |(measure, found)| Measured { measure, value: value(found) };
                 diagnostics.more = measures(&chains, &meetings).into_iter().map(measured).collect();
                 if self.kernel == Kernel::Disir {

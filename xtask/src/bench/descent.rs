@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::optim::{AdamConfig, ModuleOptimizer, RmsPropConfig};
 use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Diagnostics, Key, Model, Strategy};

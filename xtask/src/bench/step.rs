@@ -76,7 +76,7 @@ pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> any
             optimiser.push(times.optimiser);
             bidirectional.push(other.step);
         }
-        multiplied.extend(repeat(steps, || Ok(products.run()?.iter().sum()))?);
+        multiplied.extend(repeat(steps, || Ok(products.run()?.iter().sum::<f64>()))?);
         for (peer, times) in peers.iter_mut().zip(&mut theirs) {
             times.extend(peer.steps(steps)?);
         }
