@@ -248,6 +248,9 @@ mod tests {
             let entry = helmholtz_datasets::catalogue().iter().find(|entry| entry.id == row.data);
             assert!(entry.is_some(), "{}: {}", row.id, row.data);
             assert!(papers::PAPERS.iter().any(|paper| paper.key == row.paper), "{}: {}", row.id, row.paper);
+            // It stands before it, so that `all` runs it first.
+            let is_before = |id| ROWS[..i].iter().any(|other| other.id == id && other.begins_from.is_none());
+            assert!(row.begins_from.is_none_or(is_before), "{}", row.id);
         }
         for best in &rows::best::SETS {
             assert!(ROWS.iter().any(|row| row.data == best.data), "{}: no candidate", best.data);

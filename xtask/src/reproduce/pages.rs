@@ -130,6 +130,9 @@ fn page(paper: &Paper, store: &Store) -> anyhow::Result<String> {
         for (row, finished) in &table.rows {
             let _ = write!(text, "\n### `{}`\n\n- {}: {}.\n", row.id, row.table, reported_in_words(row));
             let _ = writeln!(text, "- Config: [{0}](../{0}) {1}", row.config, row.flags.join(" "));
+            if let Some(before) = row.begins_from {
+                let _ = writeln!(text, "- It begins from the weights of `{before}`, the same seed.");
+            }
             let _ = writeln!(text, "- {}", row.choices);
             let _ = writeln!(text, "- Tolerance {} nats: {}.", row.tolerance, row.why);
             if let Some(found) = finished {

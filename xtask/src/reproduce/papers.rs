@@ -9,7 +9,7 @@ pub(crate) struct Paper {
     pub(crate) venue: &'static str,
 }
 
-pub(crate) const PAPERS: [Paper; 5] = [
+pub(crate) const PAPERS: [Paper; 7] = [
     Paper {
         key: "bornschein2015",
         authors: "J. Bornschein and Y. Bengio",
@@ -39,5 +39,17 @@ pub(crate) const PAPERS: [Paper; 5] = [
         authors: "A. Mnih and K. Gregor",
         title: "Neural variational inference and learning in belief networks",
         venue: "ICML 2014, arXiv:1402.0030",
+    },
+    Paper {
+        key: "ruiz2021",
+        authors: "F. J. R. Ruiz, M. K. Titsias, T. Cemgil and A. Doucet",
+        title: "Unbiased gradient estimation for variational auto-encoders using coupled Markov chains",
+        venue: "UAI 2021, PMLR 161",
+    },
+    Paper {
+        key: "burda2016",
+        authors: "Y. Burda, R. Grosse and R. Salakhutdinov",
+        title: "Importance weighted autoencoders",
+        venue: "ICLR 2016, arXiv:1509.00519",
     },
 ];

@@ -19,6 +19,8 @@ pub(crate) struct Row {
     pub(crate) config: &'static str,
     /// Flags beside the config.
     pub(crate) flags: &'static [&'static str],
+    /// The row whose weights, of the same seed, it begins with, if it does.
+    pub(crate) begins_from: Option<&'static str>,
     /// What was published.
     pub(crate) reported: Reported,
     /// Nats above the published value within which a row is NEAR.
@@ -39,6 +41,11 @@ impl Row {
     /// Whether the model is a bidirectional machine, whose NLL is that of p*.
     pub(crate) fn is_bidirectional(&self) -> bool {
         self.model.starts_with("bihm ")
+    }
+
+    /// Whether coupled chains train it.
+    pub(crate) fn is_coupled(&self) -> bool {
+        self.strategy.contains("coupled")
     }
 
     /// The published value that the row is judged by, if it is.

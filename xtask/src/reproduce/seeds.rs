@@ -15,6 +15,7 @@ use thiserror::Error;
 use super::Tier;
 use super::judge::{error_asked, is_reached, settle};
 use super::row::Row;
+use super::rows::ROWS;
 use super::rows::autoregressive::MAXIMUM_LIKELIHOOD;
 use super::store::{Bidirectional, Finished, Seed, write};
 use crate::exit::{UserError, progress};
@@ -46,10 +47,25 @@ pub(crate) struct Seeds<'a> {
 
 impl Seeds<'_> {
     /// The config that the row's file and flags make now, every default written out.
+    ///
+    /// That of a row which begins from another's weights has the other's below it, as a comment.
     pub(crate) fn resolved(&self) -> anyhow::Result<String> {
         let mut words = self.train_words(self.row.data);
         words.push("--print-config".into());
-        helmholtz(words)
+        let mut resolved = helmholtz(words)?;
+        if let Some(before) = self.before() {
+            resolved +=
+                &format!("\n# It begins from the weights of {}, which are trained so:\n", before.row.id);
+            before.resolved()?.lines().for_each(|line| resolved += &format!("# {line}\n"));
+        }
+        Ok(resolved)
+    }
+
+    /// The row whose weights this one begins with, run in the same way.
+    fn before(&self) -> Option<Self> {
+        let id = self.row.begins_from?;
+        let row = ROWS.iter().find(|row| row.id == id).expect("a test looks for it");
+        Some(Seeds { row, folder: self.folder.with_file_name(format!("{id}-{}", self.tier.name())), ..*self })
     }
 
     /// Whether the data are here and right.
@@ -66,11 +82,7 @@ impl Seeds<'_> {
 
     /// Runs what has not been run yet, side by side on the processor's cores.
     pub(crate) fn run(&self, resolved: &str) -> anyhow::Result<Finished> {
-        fs::create_dir_all(&self.folder).with_context(|| self.folder.display().to_string())?;
-        let data = match self.tier {
-            Tier::Smoke => self.random_rows()?,
-            _ => self.row.data.to_owned(),
-        };
+        let data = self.data()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // A GPU is one device for one run; the processor's cores are shared out.
         let on_processor = self.device == "flex" || self.device == "ndarray";
@@ -178,8 +190,12 @@ impl Seeds<'_> {
             return Ok(summed["train"].clone());
         }
         let out = self.out(seed);
-        let (threads, seed_word) = (threads.to_string(), seed.to_string());
         let mut words = self.train_words(data);
+        if let Some(before) = self.before() {
+            before.train(seed, threads, &before.data()?, &before.resolved()?)?;
+            words.extend(["--init-from".into(), before.out(seed).into()]);
+        }
+        let (threads, seed_word) = (threads.to_string(), seed.to_string());
         words.extend(
             ["--seed", &seed_word, "--threads", &threads, "--quiet", "--no-tui", "--json"].map(Into::into),
         );
@@ -285,21 +301,32 @@ impl Seeds<'_> {
 
     /// Flags that make a smaller run of the row's config.
     fn tier_flags(&self) -> Vec<String> {
-        let set =
-            |pairs: &[&str]| pairs.iter().flat_map(|pair| ["--set".to_owned(), (*pair).to_owned()]).collect();
-        match self.tier {
-            Tier::Smoke => set(&[
-                "train.epochs=2",
+        let pairs = match self.tier {
+            Tier::Smoke => {
+                let mut pairs = vec!["train.epochs=2", "train.valid_samples=2", "train.final_samples=2"];
                 // Without latents there is nothing to sample.
-                match self.row.strategy {
+                pairs.push(match self.row.strategy {
                     MAXIMUM_LIKELIHOOD => "stage=[{epochs=1,lr=3e-4}]",
                     _ => "stage=[{epochs=1,samples=20,lr=3e-4}]",
-                },
-                "train.valid_samples=2",
-                "train.final_samples=2",
-            ]),
-            Tier::Small => set(&[&format!("train.epochs={}", self.row.small_epochs), "stage=[]"]),
+                });
+                if self.row.is_coupled() {
+                    // Chains of an untrained net may take long to meet.
+                    pairs.extend(["strategy.lag=2", "strategy.cap=8"]);
+                }
+                pairs.into_iter().map(str::to_owned).collect()
+            }
+            Tier::Small => vec![format!("train.epochs={}", self.row.small_epochs), "stage=[]".to_owned()],
             Tier::Paper => Vec::new(),
+        };
+        pairs.into_iter().flat_map(|pair| ["--set".to_owned(), pair]).collect()
+    }
+
+    /// What it trains on, and a folder for it.
+    fn data(&self) -> anyhow::Result<String> {
+        fs::create_dir_all(&self.folder).with_context(|| self.folder.display().to_string())?;
+        match self.tier {
+            Tier::Smoke => self.random_rows(),
+            _ => Ok(self.row.data.to_owned()),
         }
     }
 

@@ -31,6 +31,7 @@ macro_rules! rws_nade {
             data: concat!("uci/", $set),
             config: concat!("configs/reproduce/uci-", $set, "-rws-nade.toml"),
             flags: &[],
+            begins_from: None,
             reported: Reported {
                 nll: Some($nll),
                 measured: "1000 importance samples",
@@ -58,6 +59,7 @@ macro_rules! plain {
             data: concat!("uci/", $set),
             config: concat!("configs/reproduce/uci-", $set, "-", $kind, ".toml"),
             flags: &[],
+            begins_from: None,
             reported: Reported { nll: Some($nll), measured: "exactly", source: $source },
             tolerance: $tolerance,
             why: autoregressive::WHY,

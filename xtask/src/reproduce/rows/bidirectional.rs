@@ -22,6 +22,7 @@ macro_rules! bihm {
             data: concat!("uci/", $set),
             config: concat!("configs/reproduce/uci-", $set, "-bihm.toml"),
             flags: &[],
+            begins_from: None,
             reported: Reported { nll: Some($star), measured: $measured, source: Source::Read },
             tolerance: $tolerance,
             why: $why,
