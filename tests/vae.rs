@@ -246,7 +246,7 @@ fn proposals_repeat_by_their_draws_and_their_latents_follow_the_recognition_net(
     assert_eq!(values(proposals.log_weights()), values(model.log_weights(x.clone(), &draws)));
     let scored = model.trace_posterior(x.clone(), &proposals.latents).log_prob;
     assert!(values((scored - proposals.q.log_prob).abs().max())[0] < 1e-11);
-    let part = model.log_weights(x.slice([2..3]), &Draws::of_rows(Key::new(3), vec![2], 5).samples(1..4));
+    let part = model.log_weights(x.slice(2..3), &Draws::of_rows(Key::new(3), vec![2], 5).samples(1..4));
     let whole = values(proposals.p.log_prob - proposals.log_proposal);
     assert!(values(part).iter().zip(&whole[11..14]).all(|(a, b)| (a - b).abs() < 1e-12));
 }

@@ -167,7 +167,7 @@ mod tests {
 
     /// Outputs of `n` rows of one unit, `K = 2`, of moderate and of extreme scales, in f64.
     fn outputs() -> Tensor<2> {
-        let values = vec![
+        let values = [
             [0.3, -0.2, -0.1, 0.4, -2.0, -3.0],
             [0.0, 1.0, 0.5, -0.5, -9.0, 0.5],
             [2.0, -2.0, 0.7, -0.9, -4.0, -5.0],
