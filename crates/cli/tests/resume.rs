@@ -88,7 +88,7 @@ fn start_and_kill(folder: &Path, out: &str, args: &[&str], last_epoch: &str) {
         .unwrap();
     let journal = folder.join(out).join("metrics.jsonl");
     let started = Instant::now();
-    while fs::read_to_string(&journal).unwrap_or_default().lines().count() < 4 {
+    while !can_go_on(&journal) {
         assert!(started.elapsed() < Duration::from_secs(60), "the run makes no progress");
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -97,6 +97,13 @@ fn start_and_kill(folder: &Path, out: &str, args: &[&str], last_epoch: &str) {
     let records = fs::read_to_string(&journal).unwrap();
     let last = format!("\"epoch\":{last_epoch},\"split\":\"valid\"");
     assert!(!records.contains(&last), "killed too late to show anything");
+}
+
+/// Whether two epochs are on record, and a checkpoint is there to go on from: its writer may lag behind.
+fn can_go_on(journal: &Path) -> bool {
+    let files = fs::read_dir(journal.with_file_name("checkpoint")).into_iter().flatten().flatten();
+    let sealed = files.filter(|file| file.path().extension().is_some_and(|end| end == "sha256")).count();
+    fs::read_to_string(journal).unwrap_or_default().lines().count() >= 4 && sealed >= 3
 }
 
 #[test]
@@ -251,7 +258,7 @@ fn ctrl_c_leaves_a_run_that_goes_on() {
         .spawn()
         .unwrap();
     let journal = folder.join("cut/metrics.jsonl");
-    while fs::read_to_string(&journal).unwrap_or_default().lines().count() < 4 {
+    while !can_go_on(&journal) {
         std::thread::sleep(Duration::from_millis(1));
     }
     let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
