@@ -29,11 +29,11 @@ The formulas are written once, for the operations of either framework.
 
 import math
 import os
-import types
 
 import serve
 from nade import read_inputs
-from rws_step import jax_softplus, torch_softplus, torch_softplus_function
+from operations import jax_operations, torch_operations
+from rws_step import torch_softplus, torch_softplus_function
 
 WARM_UP = 20
 LEARNING_RATE, DECAY, EPSILON = 5e-4, 0.99, 1e-8
@@ -48,47 +48,6 @@ def shapes(visible, hidden, latents):
     sizes = [(visible, below), (below, above), (above, latents), (above, latents)]
     sizes += [(latents, above), (above, below), (below, visible)]
     return [shape for m, n in sizes for shape in [(m, n), (n,)]]
-
-
-def torch_operations(softplus):
-    import torch
-
-    return types.SimpleNamespace(
-        linear=lambda x, w, b: torch.addmm(b, x, w),
-        relu=torch.relu,
-        softplus=softplus,
-        log=torch.log,
-        logsumexp=lambda x: torch.logsumexp(x, -1),
-        softmax=lambda x: torch.softmax(x, -1),
-        stop=lambda x: x.detach(),
-        arange=torch.arange,
-        where=torch.where,
-        minimum=torch.minimum,
-        stack=torch.stack,
-        einsum=torch.einsum,
-        take=torch.take_along_dim,
-    )
-
-
-def jax_operations():
-    import jax
-    import jax.numpy as jnp
-
-    return types.SimpleNamespace(
-        linear=lambda x, w, b: x @ w + b,
-        relu=jax.nn.relu,
-        softplus=jax_softplus,
-        log=jnp.log,
-        logsumexp=lambda x: jax.nn.logsumexp(x, -1),
-        softmax=lambda x: jax.nn.softmax(x, -1),
-        stop=jax.lax.stop_gradient,
-        arange=jnp.arange,
-        where=jnp.where,
-        minimum=jnp.minimum,
-        stack=jnp.stack,
-        einsum=jnp.einsum,
-        take=jnp.take_along_axis,
-    )
 
 
 # ------------------------------------------------------------------- the formulas

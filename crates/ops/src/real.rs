@@ -118,7 +118,8 @@ macro_rules! real {
                 let r = Real::mul_add(n, -0.25, u) * (2.0 * std::f64::consts::PI) as $T;
                 let r2 = r * r;
                 let (mut cos, mut sin) = (1.0, 1.0);
-                let mut i = $exp_terms / 2 + 1;
+                // The first terms left out are below one unit in the last place of one: r¹⁰/10! in f32, r¹⁸/18! in f64.
+                let mut i = $exp_terms * 5 / 8;
                 while i > 0 {
                     cos = Real::mul_add(cos, r2 * (-1.0 / ((2 * i - 1) * (2 * i)) as $T), 1.0);
                     sin = Real::mul_add(sin, r2 * (-1.0 / ((2 * i) * (2 * i + 1)) as $T), 1.0);

@@ -30,7 +30,7 @@ use crate::bench::session::Session;
 use crate::bench::stack::{OBSERVED, ROWS};
 use crate::bench::{Bench, MAX_CELLS};
 use crate::exit::{UserError, progress};
-use chains::{Meetings, Reckoning};
+use chains::{Meetings, Reckoning, settled};
 use exchange::exchange;
 use parts::Estimate;
 use subject::Subject;
@@ -61,10 +61,11 @@ pub(crate) fn check(bench: &Bench) -> anyhow::Result<()> {
 pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> anyhow::Result<()> {
     let Bench { samples, steps, rounds, .. } = *bench;
     let (batch, device) = (bench.batch(), Device::flex());
-    let (iwae, coupled) = (Iwae::new(samples), Coupled::new(samples, Kernel::Disir, &device)?);
+    let iwae = Iwae::new(samples);
     progress(&format!("vae: {} steps of training", subject::TRAINING));
     let subject = Subject::trained(batch, samples, &device)?;
     let x = subject.batch(batch);
+    let coupled = settled(Coupled::new(samples, Kernel::Disir, &device)?, &subject.model, &x)?;
     let mut peers = if bench.peers { start_peers(&subject, &coupled, threads, batch)? } else { Vec::new() };
 
     let mut whole = Session::default();
@@ -84,7 +85,9 @@ pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> any
         }
         estimate.extend(steps)?;
         let mut chains = Bare::new(&subject.model, &coupled, &RMSPROP, x.clone());
-        for step in repeat(few, || chains.step())? {
+        chains.step()?; // not timed, as the first ones of `repeat`
+        for _ in 0..few {
+            let step = chains.step()?;
             of_coupled.push(step.step);
             meetings.add(&step.diagnostics)?;
         }

@@ -20,11 +20,37 @@
 //! has met, and no time is spent on telling whether they have.
 
 use anyhow::Context;
-use helmholtz_core::Diagnostics;
-use helmholtz_strategies::coupled::{CAPPED, MEETING_TIME, MEETING_TIME_MAX};
+use burn::tensor::Tensor;
+use helmholtz_core::{Diagnostics, Gradients, Key};
+use helmholtz_samplers::CoupledChains;
+use helmholtz_strategies::coupled::{CAPPED, CORRELATION, Coupled, MEETING_TIME, MEETING_TIME_MAX};
+use helmholtz_vae::Vae;
 
 use crate::bench::peers::Peer;
 use crate::bench::report::{Row, median};
+
+/// Halvings in search of a correlation; the strategy itself moves it by a few hundredths a step.
+const HALVINGS: usize = 7;
+
+/// The effective sample size that the strategy adapts the correlation to, as a share of K.
+const ESS: f64 = 0.3;
+
+/// The strategy with the correlation that training would have led to: at which the effective sample size of the chains'
+/// states, which grows with it, is the one asked for.
+pub(crate) fn settled(coupled: Coupled, model: &Vae, x: &Tensor<2>) -> anyhow::Result<Coupled> {
+    let (mut low, mut high) = (0.0, 1.0);
+    let key = Key::new(0).child("bench correlation");
+    for _ in 0..HALVINGS {
+        let beta = 0.5 * (low + high);
+        // A look at the first iterations is enough, met or not.
+        let cap = coupled.lag + coupled.burn_in;
+        let chains = CoupledChains { beta: Some(beta), cap, ..coupled.chains() };
+        let found = Coupled::theta(model, x.clone(), &chains, key, &mut Gradients::new())?;
+        let ess = found.ess.iter().sum::<f64>() / found.ess.len() as f64;
+        if ess < ESS { low = beta } else { high = beta }
+    }
+    Ok(coupled.with_beta(0.5 * (low + high)))
+}
 
 /// The meeting times of our steps.
 #[derive(Default)]
@@ -33,6 +59,7 @@ pub(crate) struct Meetings {
     means: Vec<f64>,
     longest: f64,
     capped: f64,
+    beta: f64,
 }
 
 impl Meetings {
@@ -46,6 +73,7 @@ impl Meetings {
         self.means.push(found(MEETING_TIME)?);
         self.longest = self.longest.max(found(MEETING_TIME_MAX)?);
         self.capped += found(CAPPED)?;
+        self.beta = found(CORRELATION)?;
         Ok(())
     }
 
@@ -62,6 +90,7 @@ impl Meetings {
             ("ms_per_iteration", row.median() / self.mean()),
             ("longest", self.longest),
             ("capped", self.capped / self.means.len() as f64),
+            ("beta", self.beta),
         ]);
         row
     }
