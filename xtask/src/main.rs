@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod exit;
+mod figure;
 mod reproduce;
 mod tidy;
 mod workspace;
@@ -31,6 +32,7 @@ struct Cli {
 enum Command {
     Bench(bench::Bench),
     Reproduce(reproduce::Reproduce),
+    Figure(figure::Figure),
     Ci(ci::Ci),
     Tidy(tidy::Tidy),
     /// The program itself, so that a row can be run without a second build.
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(bench) => bench.run(),
         Command::Reproduce(reproduce) => reproduce.run(),
+        Command::Figure(figure) => figure.run(),
         Command::Ci(ci) => ci.run(),
         Command::Tidy(tidy) => tidy.run(),
         Command::Helmholtz { args } => {

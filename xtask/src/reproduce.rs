@@ -21,6 +21,7 @@ use judge::{Verdict, judge};
 use row::Row;
 use rows::ROWS;
 use seeds::{Missing, Seeds};
+pub(crate) use store::write;
 use store::{Finished, Store};
 
 /// Reproduce published rows: train, evaluate, judge.
