@@ -9,6 +9,7 @@ after three steps of RMSProp. Prints the largest deviations; fails above a toler
 
 import os
 import sys
+import types
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 
 import vae_step as peers
+from operations import jax_operations, torch_operations
 
 VISIBLE, HIDDEN, LATENTS, BATCH, SAMPLES, LAG, BETA, STEPS = 6, [4, 3], 2, 5, 3, 10, 0.7, 3
 TOLERANCE = 2e-6  # sums of some ten float32 terms; the central differences are off by 1e-9
@@ -130,7 +132,7 @@ def expected_chains(kept, draws):
 def peer_of(cls, params, x, noise):
     """A peer's `result` alone, without what it would be timed by."""
     peer = object.__new__(cls)
-    peer.inputs = peers.types.SimpleNamespace(params=params, x=x, noise=noise)
+    peer.inputs = types.SimpleNamespace(params=params, x=x, noise=noise)
     peer.lag, peer.torch = LAG, torch
     return peer
 
@@ -138,7 +140,7 @@ def peer_of(cls, params, x, noise):
 def torch_results(params, x, noise, compiled):
     softplus = peers.torch_softplus if compiled else peers.torch_softplus_function()
     peer = peer_of(peers.Torch, params, x, noise)
-    peer.f = f = peers.torch_operations(softplus)
+    peer.f = f = torch_operations(softplus)
     p = [torch.from_numpy(a.copy()).requires_grad_() for a in params]
     squares = [torch.zeros_like(a) for a in p]
     x, noise = torch.from_numpy(x), torch.from_numpy(noise)
@@ -156,7 +158,7 @@ def torch_results(params, x, noise, compiled):
 
 def jax_results(params, x, noise):
     peer = peer_of(peers.Jax, params, x, noise)
-    peer.f = f = peers.jax_operations()
+    peer.f = f = jax_operations()
     p, squares = [jnp.asarray(a) for a in params], [jnp.zeros_like(a) for a in params]
     grads = jax.jit(jax.grad(lambda p: peers.iwae_loss(f, p, x, noise)))
     for _ in range(STEPS):
@@ -219,8 +221,8 @@ def main():
             % (deviations[0], STEPS, deviations[1])
         )
     softplus = peers.torch_softplus_function()
-    worst = max(worst, check_chains("torch", peers.torch_operations(softplus), torch.from_numpy, rng))
-    worst = max(worst, check_chains("jax", peers.jax_operations(), jnp.asarray, rng))
+    worst = max(worst, check_chains("torch", torch_operations(softplus), torch.from_numpy, rng))
+    worst = max(worst, check_chains("jax", jax_operations(), jnp.asarray, rng))
 
     print(f"max deviation {worst:.1e} (tolerance {TOLERANCE:.0e})")
     if worst > TOLERANCE:
