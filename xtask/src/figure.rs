@@ -16,8 +16,9 @@ use components::Components;
 ///
 /// `components`: errors of gradients on probabilistic principal components, where the gradient of log p(x) is known
 /// (Ruiz et al. 2021): the ELBO's, IWAE's, and those by coupled chains of ISIR, and of ISIR and DISIR, under a
-/// recognition net trained by IWAE. Each box holds the estimates' deviation along the exact gradient, as a share of
-/// its norm: where a box lies is the bias, how wide it is the spread.
+/// recognition net trained by IWAE. Each box holds the deviations of the estimates from the exact gradient, along the
+/// direction in which the ELBO is off, as shares of the gradient's norm: where a box lies is the bias, how wide it is
+/// the spread.
 ///
 /// Writes an SVG and the numbers behind it as JSON.
 #[derive(Args)]
@@ -60,8 +61,8 @@ impl Figure {
         }
         let boxes = Boxes {
             title: format!(
-                "Error along the exact gradient of log p(x), as a share of its norm; K = {samples}, {estimates} \
-                 estimates, each the mean of {} runs",
+                "Error of the gradient of log p(x) where the ELBO is off, as a share of its norm; K = {samples}, \
+                 {estimates} estimates, each the mean of {} runs",
                 components::ROWS
             ),
             boxes: rows.iter().map(|(name, quantiles, _)| (*name, *quantiles)).collect(),
