@@ -17,7 +17,7 @@ use crate::logistics;
 pub enum Likelihood {
     /// `Bernoulli(xⱼ; σ(oⱼ))`
     Bernoulli,
-    /// A mixture of logistic laws over the 256 grey values: [`logistics`](crate::logistics).
+    /// A mixture of logistic laws over the 256 grey values: [`logistics`].
     Logistics {
         /// Components of the mixture.
         components: usize,
