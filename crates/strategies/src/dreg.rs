@@ -23,7 +23,7 @@ use helmholtz_core::{
 };
 use helmholtz_ops::log_weights::normalise;
 
-use crate::path::propose_on_path;
+use crate::path::estimate_on_path;
 use crate::wake::{diagnose, per_row};
 
 /// The ascent of the importance-weighted bound, doubly reparameterised.
@@ -70,9 +70,8 @@ impl Dreg {
 
 impl<M: Reparameterized> Strategy<M> for Dreg {
     fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
-        let mut gradients = Gradients::new();
-        let (noise, proposals) = propose_on_path(model, x.clone(), self.samples, key);
-        let diagnostics = self.update(model, x, noise, proposals, Parts::Both, &mut gradients);
-        Estimate { gradients, diagnostics }
+        estimate_on_path(model, x.clone(), self.samples, key, |noise, proposals, into| {
+            self.update(model, x, noise, proposals, Parts::Both, into)
+        })
     }
 }

@@ -16,7 +16,7 @@ use helmholtz_core::{
     Diagnostics, Estimate, Gradients, Key, Parts, PathWeights, Proposals, Reparameterized, Strategy,
 };
 
-use crate::path::propose_on_path;
+use crate::path::estimate_on_path;
 use crate::wake::{diagnose_mean, per_row};
 
 /// The ascent of the evidence lower bound.
@@ -63,9 +63,8 @@ impl Elbo {
 
 impl<M: Reparameterized> Strategy<M> for Elbo {
     fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
-        let mut gradients = Gradients::new();
-        let (noise, proposals) = propose_on_path(model, x.clone(), self.samples, key);
-        let diagnostics = self.update(model, x, noise, proposals, &mut gradients);
-        Estimate { gradients, diagnostics }
+        estimate_on_path(model, x.clone(), self.samples, key, |noise, proposals, into| {
+            self.update(model, x, noise, proposals, into)
+        })
     }
 }

@@ -20,7 +20,7 @@ use helmholtz_core::{
 };
 use helmholtz_ops::log_weights::normalise;
 
-use crate::path::propose_on_path;
+use crate::path::estimate_on_path;
 use crate::wake::{diagnose, per_row};
 
 /// The ascent of the importance-weighted bound.
@@ -65,9 +65,8 @@ impl Iwae {
 
 impl<M: Reparameterized> Strategy<M> for Iwae {
     fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
-        let mut gradients = Gradients::new();
-        let (noise, proposals) = propose_on_path(model, x.clone(), self.samples, key);
-        let diagnostics = self.update(model, x, noise, proposals, &mut gradients);
-        Estimate { gradients, diagnostics }
+        estimate_on_path(model, x.clone(), self.samples, key, |noise, proposals, into| {
+            self.update(model, x, noise, proposals, into)
+        })
     }
 }
