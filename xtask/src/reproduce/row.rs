@@ -48,6 +48,11 @@ impl Row {
         self.strategy.contains("coupled")
     }
 
+    /// Whether the published value is by annealed importance sampling, and ours is therefore as well.
+    pub(crate) fn is_annealed(&self) -> bool {
+        self.reported.measured.contains("annealed")
+    }
+
     /// The published value that the row is judged by, if it is.
     pub(crate) fn judged_by(&self) -> Option<f64> {
         self.reported.nll.filter(|_| self.reported.source.is_judged())

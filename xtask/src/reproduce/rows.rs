@@ -125,7 +125,7 @@ const K: [&[&str]; 4] =
     [&["--samples", "2"], &["--samples", "5"], &["--samples", "10"], &["--samples", "50"]];
 
 /// Every row, in the order of the list.
-pub(crate) static ROWS: [Row; 87] = [
+pub(crate) static ROWS: [Row; 90] = [
     uci(
         ["uci-adult-rws-sbn", "uci/adult", "configs/reproduce/uci-adult-rws-sbn.toml"],
         "sbn 123-100-20-5",
@@ -441,8 +441,11 @@ pub(crate) static ROWS: [Row; 87] = [
     coupled!("coupled", "100", "coupled, isir then disir, K = 10", 86.75, "0.10", 1, 1300),
     coupled!("coupled", "300", "coupled, isir then disir, K = 10", 88.1, "0.08", 1, 1500),
     continued!("20", 87.29, 100),
+    continued!("20"),
     continued!("100", 86.75, 130),
+    continued!("100"),
     continued!("300", 88.1, 160),
+    continued!("300"),
     iwae!("mnist-dynamic", "mnist/dynamic", one, "1", vae::recalled(86.76), 40),
     iwae!("mnist-dynamic", "mnist/dynamic", one, "5", vae::recalled(85.54), 60),
     iwae!("mnist-dynamic", "mnist/dynamic", one, "50", vae::recalled(84.78), 300),

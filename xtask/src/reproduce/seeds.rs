@@ -1,5 +1,9 @@
 //! Trains and evaluates a row, once for each seed, as a user would.
 
+mod annealed;
+mod paired;
+mod scores;
+
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,11 +13,12 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 use helmholtz_datasets::DataError;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::Tier;
-use super::judge::{error_asked, is_reached, settle};
 use super::row::Row;
 use super::rows::ROWS;
 use super::rows::autoregressive::MAXIMUM_LIKELIHOOD;
@@ -25,15 +30,6 @@ use crate::workspace;
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub(crate) struct Missing(String);
-
-/// Samples that every row of a split begins with.
-const SAMPLES: u64 = 1_000;
-/// The most samples of a row that no verdict is made of: validation rows only rank candidates for the best
-/// rows, and test rows without a verdict are shown with their errors as found.
-const MOST_SAMPLES_UNJUDGED: u64 = 4_000;
-/// The most samples of a judged test row, stage after stage until the verdict is settled. A stage repeats the
-/// draws of those before it, a fifth of the last at most.
-const MOST_SAMPLES_JUDGED: [u64; 4] = [1_000, 4_000, 16_000, 100_000];
 
 /// The seeds of a row.
 pub(crate) struct Seeds<'a> {
@@ -92,8 +88,12 @@ impl Seeds<'_> {
         let tests = self.test(jobs, threads, resolved)?;
         let runs = self.side_by_side(jobs, |seed| {
             let of_seed = seed as usize;
-            let valid = self.evaluate(seed, "valid", MOST_SAMPLES_UNJUDGED, threads, resolved)?;
-            let summed = json!({"config": resolved, "train": trained[of_seed], "evaluate": tests[of_seed], "valid": valid});
+            let valid = self.valid(seed, threads, resolved)?;
+            let continued = self.continued(seed, threads, resolved)?;
+            let summed = json!({
+                "config": resolved, "train": trained[of_seed], "evaluate": tests[of_seed], "valid": valid,
+                "continued": continued,
+            });
             let run = Run::of(seed, &summed, &self.out(seed))?;
             write(&self.summary(seed), &serde_json::to_string_pretty(&summed)?)?;
             progress(&format!("{} seed {seed}: {:.3}", self.row.id, run.seed.nll));
@@ -214,91 +214,6 @@ impl Seeds<'_> {
         object(words)
     }
 
-    /// Scores the test rows of all seeds, with more samples as long as the verdict depends on them.
-    fn test(&self, jobs: usize, threads: usize, resolved: &str) -> anyhow::Result<Vec<Value>> {
-        settle(self.row, self.stages(), |most| {
-            self.side_by_side(jobs, |seed| self.evaluate(seed, "test", most, threads, resolved))
-        })
-    }
-
-    /// The most samples of a test row, stage after stage.
-    fn stages(&self) -> &'static [u64] {
-        match self.tier {
-            Tier::Paper if self.row.judged_by().is_some() => &MOST_SAMPLES_JUDGED,
-            _ => &[MOST_SAMPLES_UNJUDGED],
-        }
-    }
-
-    /// Evaluates a split of a trained seed with at most so many samples a row, unless that has been done.
-    fn evaluate(
-        &self,
-        seed: u64,
-        split: &str,
-        most: u64,
-        threads: usize,
-        resolved: &str,
-    ) -> anyhow::Result<Value> {
-        if let Some(found) = self.evaluated(seed, split, resolved)?
-            && (self.tier == Tier::Smoke || is_reached(self.row, &found) || had(&found, most))
-        {
-            return Ok(found);
-        }
-        let flags = self.evaluate_flags(seed, split, most);
-        progress(&format!(
-            "{} seed {seed}: evaluating the {split} rows, at most {most} samples each",
-            self.row.id
-        ));
-        let mut words: Vec<OsString> = vec!["evaluate".into()];
-        words.extend(flags.iter().map(Into::into));
-        words.extend(["--threads", &threads.to_string(), "--quiet", "--json"].map(Into::into));
-        words.push(self.out(seed).into());
-        let result = object(words)?;
-        let text = json!({"config": resolved, "flags": flags, "result": result});
-        write(&self.kept(seed, split), &serde_json::to_string_pretty(&text)?)?;
-        Ok(result)
-    }
-
-    fn kept(&self, seed: u64, split: &str) -> PathBuf {
-        self.folder.join(format!("seed-{seed}.{split}.json"))
-    }
-
-    /// What was found of a split before: by a finished run, or at one of the stages.
-    fn evaluated(&self, seed: u64, split: &str, resolved: &str) -> anyhow::Result<Option<Value>> {
-        let summed = self.summed(seed, resolved)?;
-        let kept = of_config(&self.kept(seed, split), resolved)?;
-        let stages = if split == "test" { self.stages() } else { &[MOST_SAMPLES_UNJUDGED] };
-        let in_this_way = |kept: &Value| {
-            stages.iter().any(|&most| kept["flags"] == json!(self.evaluate_flags(seed, split, most)))
-        };
-        // What was kept is later than a summary, if there are both.
-        Ok(match kept.filter(in_this_way) {
-            Some(kept) => Some(kept["result"].clone()),
-            None => summed.map(|summed| summed[if split == "test" { "evaluate" } else { split }].clone()),
-        })
-    }
-
-    fn evaluate_flags(&self, seed: u64, split: &str, most: u64) -> Vec<String> {
-        let error = error_asked(self.row);
-        // Draws of its own for each seed: the errors of the seeds are independent.
-        let seed = seed.to_string();
-        let mut flags = vec!["--split", split, "--seed", &seed];
-        // Small beside that of the rows' samples, so that both together may stay within the share.
-        let of_z = (error / 4.0).to_string();
-        let [first, most] = [SAMPLES, most].map(|k| k.to_string());
-        let error = error.to_string();
-        match self.tier {
-            Tier::Smoke => flags.extend(["--samples", "5"]),
-            _ => flags.extend(["--samples", &first, "--error", &error, "--max-samples", &most]),
-        }
-        if self.row.is_bidirectional() {
-            match self.tier {
-                Tier::Smoke => flags.extend(["--z-samples", "2000"]),
-                _ => flags.extend(["--z-error", &of_z]),
-            }
-        }
-        flags.into_iter().map(str::to_owned).collect()
-    }
-
     /// Flags that make a smaller run of the row's config.
     fn tier_flags(&self) -> Vec<String> {
         let pairs = match self.tier {
@@ -362,11 +277,6 @@ fn of_config(path: &Path, resolved: &str) -> anyhow::Result<Option<Value>> {
     Ok(Some(kept))
 }
 
-/// Whether a row had so many samples in an evaluation.
-fn had(found: &Value, most: u64) -> bool {
-    found["k_max"].as_u64().is_some_and(|k| k >= most)
-}
-
 fn of_another_config(kept: &Path) -> anyhow::Error {
     UserError(format!("{}: run with another config or device; use --again", kept.display())).into()
 }
@@ -412,11 +322,18 @@ impl Run {
                 epochs: number(&trained["epochs"], "epochs")? as u64,
                 train_seconds: seconds_of(out),
                 bidirectional,
+                annealed: optional(&evaluated["annealed"])?,
+                continued: optional(&summed["continued"])?,
             },
             protocol: word(&evaluated["protocol"]),
             data_sha256: word(&evaluated["data_sha256"]),
         })
     }
+}
+
+/// A part of a summary that not every row has.
+fn optional<T: DeserializeOwned>(value: &Value) -> anyhow::Result<Option<T>> {
+    Option::deserialize(value).with_context(|| format!("not what was written there: {value}"))
 }
 
 /// Seconds of all sessions of a run: `timing.jsonl` is added to in each.

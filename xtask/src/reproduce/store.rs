@@ -59,6 +59,62 @@ pub(crate) struct Seed {
     /// What there is to say of a bidirectional machine besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) bidirectional: Option<Bidirectional>,
+    /// What annealing found besides, of a row that is judged by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) annealed: Option<Annealed>,
+    /// What became of the weights that it began with, of a row that begins with another's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) continued: Option<Continued>,
+}
+
+/// An NLL by importance samples of all rows and annealing of some.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Annealed {
+    /// NLL of all rows by K importance samples.
+    pub(crate) importance_nll: f64,
+    /// How much lower it is by annealing, on average over the rows that were annealed.
+    pub(crate) lower_by: Difference,
+    /// Chains of a row.
+    pub(crate) chains: u64,
+    /// Temperatures of a chain.
+    pub(crate) temperatures: u64,
+    /// Mean acceptance of the moves; none of a single temperature.
+    pub(crate) acceptance: Option<f64>,
+}
+
+/// Test rows before and after they were trained on from another row's weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Continued {
+    /// How much lower the NLL is, on average over some test rows.
+    pub(crate) lower_by: Difference,
+    /// Importance samples of each.
+    pub(crate) k: u64,
+}
+
+/// The mean of a difference of two scores of the same rows.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Difference {
+    /// Rows scored twice, which the protocol fixes.
+    pub(crate) rows: u64,
+    pub(crate) mean: f64,
+    /// Standard error of the mean.
+    pub(crate) se: f64,
+}
+
+impl Difference {
+    /// That of `scores` of some rows less `others` of the same rows.
+    pub(crate) fn of(scores: &[f64], others: &[f64]) -> Self {
+        let n = scores.len() as f64;
+        let differences = || scores.iter().zip(others).map(|(score, other)| score - other);
+        let mean = differences().sum::<f64>() / n;
+        let squares: f64 = differences().map(|difference| (difference - mean).powi(2)).sum();
+        Difference { rows: scores.len() as u64, mean, se: (squares / (n - 1.0) / n).sqrt() }
+    }
+
+    /// The interval that holds the mean of all rows with 95 %.
+    pub(crate) fn ci95(&self) -> [f64; 2] {
+        [self.mean - 1.96 * self.se, self.mean + 1.96 * self.se]
+    }
 }
 
 /// A bidirectional machine, whose `nll` is that of p*.
@@ -235,6 +291,8 @@ pub(crate) mod tests {
             epochs: 5,
             train_seconds: 10.0,
             bidirectional: None,
+            annealed: None,
+            continued: None,
         };
         Finished {
             tier: "paper".into(),

@@ -1,0 +1,81 @@
+//! Scores of the same test rows twice, row by row.
+
+use std::fs;
+
+use anyhow::Context;
+use serde_json::Value;
+
+use super::super::Tier;
+use super::super::store::{Continued, Difference};
+use super::{Seeds, of_config};
+use crate::exit::progress;
+
+/// Test rows that are scored before and after a row was trained on, and samples of each.
+const CONTINUED: (u64, u64) = (1_000, 10_000);
+
+impl Seeds<'_> {
+    /// What training has changed since the weights that the row began with, if those are another row's.
+    ///
+    /// Both are scored on the same rows with the same noise, so that the spread over rows and part of the samples'
+    /// errors drop out of the difference.
+    pub(super) fn continued(
+        &self,
+        seed: u64,
+        threads: usize,
+        resolved: &str,
+    ) -> anyhow::Result<Option<Continued>> {
+        let Some(before) = self.before() else { return Ok(None) };
+        let (rows, k) = if self.tier == Tier::Smoke { (10, 5) } else { CONTINUED };
+        let flags = || {
+            let flags = format!("--split test --seed {seed} --samples {k} --limit {rows}");
+            flags.split(' ').map(str::to_owned).collect::<Vec<_>>()
+        };
+        progress(&format!(
+            "{} seed {seed}: {rows} test rows with {k} samples, beside {}",
+            self.row.id, before.row.id
+        ));
+        let score =
+            |of: &Seeds<'_>, resolved: &str| of.per_row(seed, "continued", flags(), threads, resolved);
+        let (of_now, now) = score(self, resolved)?;
+        let (of_then, then) = score(&before, &before.resolved()?)?;
+        // In tier smoke each row has random rows of its own, and the difference means nothing.
+        let are_same = of_now["data_sha256"] == of_then["data_sha256"] || self.tier == Tier::Smoke;
+        anyhow::ensure!(are_same, "{} was trained on other data", before.row.id);
+        Ok(Some(Continued { lower_by: Difference::of(&now, &then), k }))
+    }
+
+    /// An evaluation with these flags and `log p` of each row, unless that has been done.
+    pub(super) fn per_row(
+        &self,
+        seed: u64,
+        name: &str,
+        mut flags: Vec<String>,
+        threads: usize,
+        resolved: &str,
+    ) -> anyhow::Result<(Value, Vec<f64>)> {
+        let path = self.folder.join(format!("seed-{seed}.{name}.npy"));
+        flags.extend(["--per-example".to_owned(), path.display().to_string()]);
+        let result = self.scored_once(seed, name, flags, threads, resolved)?;
+        let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
+        let log_probs = helmholtz_cli::npy::read_f64(&bytes)
+            .with_context(|| format!("{}: not what was written there; remove it", path.display()))?;
+        let n = result["n"].as_u64().unwrap_or_default();
+        anyhow::ensure!(log_probs.len() as u64 == n, "{}: {} rows, not {n}", path.display(), log_probs.len());
+        Ok((result, log_probs))
+    }
+
+    /// An evaluation with these flags, unless that has been done.
+    pub(super) fn scored_once(
+        &self,
+        seed: u64,
+        name: &str,
+        flags: Vec<String>,
+        threads: usize,
+        resolved: &str,
+    ) -> anyhow::Result<Value> {
+        match of_config(&self.kept(seed, name), resolved)? {
+            Some(kept) if kept["flags"] == serde_json::json!(flags) => Ok(kept["result"].clone()),
+            _ => self.scored(seed, name, &flags, threads, resolved),
+        }
+    }
+}

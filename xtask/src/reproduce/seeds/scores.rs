@@ -1,0 +1,141 @@
+//! Scores of trained seeds.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::super::Tier;
+use super::super::judge::{error_asked, is_reached, settle};
+use super::super::store::write;
+use super::{Seeds, object, of_config};
+use crate::exit::progress;
+
+/// Samples that every row of a split begins with.
+pub(super) const SAMPLES: u64 = 1_000;
+/// The most samples of a row that no verdict is made of: validation rows only rank candidates for the best
+/// rows, and test rows without a verdict are shown with their errors as found.
+const MOST_SAMPLES_UNJUDGED: u64 = 4_000;
+/// The most samples of a judged test row, stage after stage until the verdict is settled. A stage repeats the
+/// draws of those before it, a fifth of the last at most.
+const MOST_SAMPLES_JUDGED: [u64; 4] = [1_000, 4_000, 16_000, 100_000];
+
+impl Seeds<'_> {
+    /// Scores the test rows of all seeds, with more samples as long as the verdict depends on them.
+    pub(super) fn test(&self, jobs: usize, threads: usize, resolved: &str) -> anyhow::Result<Vec<Value>> {
+        if self.row.is_annealed() && self.tier != Tier::Small {
+            return self.side_by_side(jobs, |seed| self.annealed(seed, threads, resolved));
+        }
+        settle(self.row, self.stages(), |most| {
+            self.side_by_side(jobs, |seed| self.evaluate(seed, "test", most, threads, resolved))
+        })
+    }
+
+    /// Scores the validation rows of a seed.
+    pub(super) fn valid(&self, seed: u64, threads: usize, resolved: &str) -> anyhow::Result<Value> {
+        self.evaluate(seed, "valid", self.most_of_valid(), threads, resolved)
+    }
+
+    /// The most samples of a validation row; of models whose importance samples are not what they are judged by
+    /// no more than every row has.
+    fn most_of_valid(&self) -> u64 {
+        if self.row.is_annealed() { SAMPLES } else { MOST_SAMPLES_UNJUDGED }
+    }
+
+    /// The most samples of a test row, stage after stage.
+    fn stages(&self) -> &'static [u64] {
+        match self.tier {
+            Tier::Paper if self.row.judged_by().is_some() => &MOST_SAMPLES_JUDGED,
+            _ => &[MOST_SAMPLES_UNJUDGED],
+        }
+    }
+
+    /// Evaluates a split of a trained seed with at most so many samples a row, unless that has been done.
+    fn evaluate(
+        &self,
+        seed: u64,
+        split: &str,
+        most: u64,
+        threads: usize,
+        resolved: &str,
+    ) -> anyhow::Result<Value> {
+        if let Some(found) = self.evaluated(seed, split, resolved)?
+            && (self.tier == Tier::Smoke || is_reached(self.row, &found) || had(&found, most))
+        {
+            return Ok(found);
+        }
+        let flags = self.evaluate_flags(seed, split, most);
+        progress(&format!(
+            "{} seed {seed}: evaluating the {split} rows, at most {most} samples each",
+            self.row.id
+        ));
+        self.scored(seed, split, &flags, threads, resolved)
+    }
+
+    /// Runs `helmholtz evaluate` with these flags on a trained seed, and keeps what it prints under a name.
+    pub(super) fn scored(
+        &self,
+        seed: u64,
+        name: &str,
+        flags: &[String],
+        threads: usize,
+        resolved: &str,
+    ) -> anyhow::Result<Value> {
+        let mut words: Vec<OsString> = vec!["evaluate".into()];
+        words.extend(flags.iter().map(Into::into));
+        words.extend(["--threads", &threads.to_string(), "--quiet", "--json"].map(Into::into));
+        words.push(self.out(seed).into());
+        let result = object(words)?;
+        let text = json!({"config": resolved, "flags": flags, "result": result});
+        write(&self.kept(seed, name), &serde_json::to_string_pretty(&text)?)?;
+        Ok(result)
+    }
+
+    /// Where an evaluation is kept.
+    pub(super) fn kept(&self, seed: u64, name: &str) -> PathBuf {
+        self.folder.join(format!("seed-{seed}.{name}.json"))
+    }
+
+    /// What was found of a split before: by a finished run, or at one of the stages.
+    fn evaluated(&self, seed: u64, split: &str, resolved: &str) -> anyhow::Result<Option<Value>> {
+        let summed = self.summed(seed, resolved)?;
+        let kept = of_config(&self.kept(seed, split), resolved)?;
+        let of_valid = [self.most_of_valid()];
+        let stages = if split == "test" { self.stages() } else { &of_valid };
+        let in_this_way = |kept: &Value| {
+            stages.iter().any(|&most| kept["flags"] == json!(self.evaluate_flags(seed, split, most)))
+        };
+        // What was kept is later than a summary, if there are both.
+        Ok(match kept.filter(in_this_way) {
+            Some(kept) => Some(kept["result"].clone()),
+            None => summed.map(|summed| summed[if split == "test" { "evaluate" } else { split }].clone()),
+        })
+    }
+
+    fn evaluate_flags(&self, seed: u64, split: &str, most: u64) -> Vec<String> {
+        let error = error_asked(self.row);
+        // Draws of its own for each seed: the errors of the seeds are independent.
+        let seed = seed.to_string();
+        let mut flags = vec!["--split", split, "--seed", &seed];
+        // Small beside that of the rows' samples, so that both together may stay within the share.
+        let of_z = (error / 4.0).to_string();
+        let [first, most] = [SAMPLES, most].map(|k| k.to_string());
+        let error = error.to_string();
+        match self.tier {
+            Tier::Smoke => flags.extend(["--samples", "5"]),
+            _ => flags.extend(["--samples", &first, "--error", &error, "--max-samples", &most]),
+        }
+        if self.row.is_bidirectional() {
+            match self.tier {
+                Tier::Smoke => flags.extend(["--z-samples", "2000"]),
+                _ => flags.extend(["--z-error", &of_z]),
+            }
+        }
+        flags.into_iter().map(str::to_owned).collect()
+    }
+}
+
+/// Whether a row had so many samples in an evaluation.
+fn had(found: &Value, most: u64) -> bool {
+    found["k_max"].as_u64().is_some_and(|k| k >= most)
+}
