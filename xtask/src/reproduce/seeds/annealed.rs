@@ -37,6 +37,9 @@ const ROUNDS: usize = 3;
 impl Seeds<'_> {
     /// Scores the test rows of a seed, with as many of them annealed as it takes.
     pub(super) fn annealed(&self, seed: u64, threads: usize, resolved: &str) -> anyhow::Result<Value> {
+        if let Some(summed) = self.summed(seed, resolved)? {
+            return Ok(summed["evaluate"].clone());
+        }
         let (samples, chains, temperatures, first) = match self.tier {
             Tier::Smoke => (5, 2, 3, 5),
             _ => (SAMPLES, CHAINS, TEMPERATURES, FIRST),
@@ -52,12 +55,13 @@ impl Seeds<'_> {
         let (annealed, difference) = loop {
             progress(&format!("{} seed {seed}: annealing {rows} of the test rows", self.row.id));
             let by_importance = words(format!("{importance} --limit {rows}"));
-            let (_, drawn) = self.per_row(seed, "importance-some", by_importance, threads, resolved)?;
+            let (_, drawn) =
+                self.per_row(seed, &format!("importance-{rows}"), by_importance, threads, resolved)?;
             let by_annealing = format!(
                 "--split test --seed {seed} --method ais --chains {chains} --temperatures {temperatures} --limit {rows}"
             );
             let (annealed, log_probs) =
-                self.per_row(seed, "annealed-some", words(by_annealing), threads, resolved)?;
+                self.per_row(seed, &format!("annealed-{rows}"), words(by_annealing), threads, resolved)?;
             let difference = Difference::of(&log_probs, &drawn);
             match asked.filter(|_| rounds.next().is_some()).and_then(|asked| more(&difference, asked, n)) {
                 Some(more) => rows = more,
@@ -115,10 +119,10 @@ mod tests {
     #[test]
     fn more_rows_are_annealed_where_their_spread_asks_for_them() {
         let found = |rows, se| Difference { rows, mean: 1.0, se };
-        assert_eq!(more(&found(100, 0.07), 0.07, 10_000), None);
-        assert_eq!(more(&found(100, 0.14), 0.07, 10_000), Some(440));
-        assert_eq!(more(&found(100, 0.14), 0.07, 300), Some(300)); // all there are
-        assert_eq!(more(&found(300, 0.14), 0.07, 300), None);
-        assert_eq!(more(&found(5, f64::NAN), 0.07, 300), None);
+        assert_eq!(more(&found(100, 0.25), 0.25, 10_000), None);
+        assert_eq!(more(&found(30, 0.5), 0.25, 10_000), Some(132));
+        assert_eq!(more(&found(100, 0.5), 0.25, 300), Some(300)); // all there are
+        assert_eq!(more(&found(300, 0.5), 0.25, 300), None);
+        assert_eq!(more(&found(5, f64::NAN), 0.25, 300), None);
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::Tier;
 use super::super::store::{Continued, Difference};
-use super::{Seeds, of_config};
+use super::{Seeds, of_config, optional};
 use crate::exit::progress;
 
 /// Test rows that are scored before and after a row was trained on, and samples of each.
@@ -25,6 +25,9 @@ impl Seeds<'_> {
         resolved: &str,
     ) -> anyhow::Result<Option<Continued>> {
         let Some(before) = self.before() else { return Ok(None) };
+        if let Some(summed) = self.summed(seed, resolved)? {
+            return optional(&summed["continued"]);
+        }
         let (rows, k) = if self.tier == Tier::Smoke { (10, 5) } else { CONTINUED };
         let flags = || {
             let flags = format!("--split test --seed {seed} --samples {k} --limit {rows}");
