@@ -1,181 +1,18 @@
-//! What each update estimates, without noise.
-//!
-//! The expectation of an update over K proposals from S states is a sum over the multisets of size
-//! K, `C(S + K - 1, K)` of them. Each is fed to the strategy as its proposals; the weighted sum of
-//! the updates is compared with the gradient of the objective, taken by the tape.
+//! What each update estimates, without noise: see [`helmholtz_tests::case`].
 
 use burn::module::Module;
-use burn::tensor::{DType, Int, Tensor, TensorData};
-use helmholtz_core::{
-    Enumerable, Gradients, Key, LatentVariableModel, Proposals, Strategy, Traced, enumerate_bits,
-};
-use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
+use burn::tensor::DType;
+use helmholtz_core::{Enumerable, Gradients, Key, LatentVariableModel, Strategy, enumerate_bits};
 use helmholtz_layers::{Layer, Top};
 use helmholtz_ops::log_weights::log_sum_exp;
 use helmholtz_strategies::{Bidirectional, BidirectionalError, ReweightedWakeSleep, WakeSleep};
+use helmholtz_tests::case::{Case, STACKS, X, cases, phi, theta};
 use helmholtz_tests::{
-    Named, add_scaled, block, device, distance, named, norm, row, sbn, sbn_with_spread, stack, taped, values,
+    Named, add_scaled, device, distance, named, norm, row, sbn, sbn_with_spread, taped, values,
 };
-
-/// Stacks of one, two and three layers with 8 latent states each.
-const STACKS: [&[usize]; 3] = [&[3], &[2, 1], &[1, 1, 1]];
-const X: [u8; 4] = [1, 0, 1, 1];
-
-/// All multisets of size `k` from `s` states, as counts.
-fn multisets(s: usize, k: usize) -> Vec<Vec<usize>> {
-    if s == 1 {
-        return vec![vec![k]];
-    }
-    (0..=k)
-        .flat_map(|first| {
-            multisets(s - 1, k - first).into_iter().map(move |mut rest| {
-                rest.insert(0, first);
-                rest
-            })
-        })
-        .collect()
-}
-
-/// The probability of counts under independent draws from `law`.
-fn probability(counts: &[usize], law: &[f64]) -> f64 {
-    let factorial = |n: usize| (1..=n).map(|i| i as f64).product::<f64>();
-    let k = counts.iter().sum();
-    counts.iter().zip(law).fold(factorial(k), |p, (&n, q)| p * q.powi(n as i32) / factorial(n))
-}
-
-/// A model with one observation, all its latent states and the law they are proposed from.
-struct Case {
-    model: HelmholtzMachine,
-    x: Tensor<2>,
-    states: Vec<Tensor<2>>,
-    log_p: Tensor<1>,
-    log_q: Tensor<1>,
-    log_proposal: Tensor<1>,
-}
-
-/// Stacks of SBN layers, and stacks with deeper ones in every place.
-fn cases() -> Vec<(String, Case)> {
-    let sbns = STACKS.iter().map(|latents| (format!("sbn {latents:?}"), Case::new(latents, 0.0)));
-    let mixed = |generative: [Kind; 3], recognition: [Kind; 2]| {
-        let config = StackConfig {
-            generative: generative.to_vec(),
-            recognition: recognition.to_vec(),
-            ..StackConfig::new(X.len(), vec![2, 1])
-        };
-        (format!("{generative:?} {recognition:?}"), Case::of(stack(&config, 21), 0.0))
-    };
-    sbns.chain([
-        mixed([Kind::Nade, Kind::Darn, Kind::Nade], [Kind::Nade, Kind::Dsbn]),
-        mixed([Kind::Darn, Kind::Dsbn, Kind::Darn], [Kind::Darn, Kind::Nade]),
-        mixed([Kind::Dsbn, Kind::Nade, Kind::Sbn], [Kind::Dsbn, Kind::Darn]),
-    ])
-    .collect()
-}
-
-impl Case {
-    fn new(latents: &[usize], defence: f64) -> Self {
-        Case::of(sbn(X.len(), latents, 21), defence)
-    }
-
-    fn of(model: HelmholtzMachine, defence: f64) -> Self {
-        let x = row(&X);
-        let n = 1 << model.latent_bits();
-        let states = model.states(0, n);
-        let log_p = model.trace_joint(x.clone(), &states).log_prob;
-        let log_q = model.trace_posterior(x.clone(), &states).log_prob;
-        let log_proposal = (log_q.clone().exp() * (1.0 - defence) + defence / n as f64).log();
-        Case { model, x, states, log_p, log_q, log_proposal }
-    }
-
-    fn law(&self) -> Vec<f64> {
-        values(self.log_proposal.clone().exp())
-    }
-
-    /// The proposals that hold each state as often as `counts` says.
-    fn proposals(&self, counts: &[usize]) -> Proposals<Vec<Tensor<2>>> {
-        let chosen: Vec<i64> =
-            counts.iter().enumerate().flat_map(|(s, &n)| std::iter::repeat_n(s as i64, n)).collect();
-        let k = chosen.len();
-        let chosen = Tensor::<1, Int>::from_data(TensorData::new(chosen, [k]), &device());
-        let latents: Vec<_> = self.states.iter().map(|h| h.clone().select(0, chosen.clone())).collect();
-        let p: Traced = self.model.trace_joint(self.x.clone(), &latents);
-        let q: Traced = self.model.trace_posterior(self.x.clone(), &latents);
-        Proposals { latents, p, q, log_proposal: self.log_proposal.clone().select(0, chosen), k }
-    }
-
-    /// The exact expectation of a wake update with K proposals.
-    fn expected(
-        &self,
-        k: usize,
-        wake: impl Fn(&HelmholtzMachine, Tensor<2>, &Proposals<Vec<Tensor<2>>>, &mut Gradients),
-    ) -> Named {
-        let law = self.law();
-        let mut sum = Named::new();
-        for counts in multisets(law.len(), k) {
-            let mut gradients = Gradients::new();
-            wake(&self.model, self.x.clone(), &self.proposals(&counts), &mut gradients);
-            add_scaled(&mut sum, &named(&self.model, &gradients), probability(&counts, &law));
-        }
-        sum
-    }
-
-    /// The gradient of a loss of the tracked log-probabilities of all states.
-    fn reference(&self, loss: impl Fn(Tensor<1>, Tensor<1>) -> Tensor<1>) -> Named {
-        let tracked = self.model.clone().train();
-        let x = self.x.clone().autodiff();
-        let states: Vec<_> = self.states.iter().map(|h| h.clone().autodiff()).collect();
-        let loss = loss(tracked.log_joint(x.clone(), &states), tracked.log_posterior(x, &states));
-        taped(&tracked, loss.backward())
-    }
-
-    /// `Σ_m P(m) log Σ_s n_s p(x, h_s) / proposal(h_s)` over multisets, on the tape.
-    fn bound(&self, k: usize, log_p: Tensor<1>) -> Tensor<1> {
-        self.bound_of(k, log_p - self.log_proposal.clone().autodiff())
-    }
-
-    /// `Σ_m P(m) log Σ_s n_s exp(log w_s)` over multisets, on the tape.
-    fn bound_of(&self, k: usize, log_w: Tensor<1>) -> Tensor<1> {
-        let law = self.law();
-        let s = law.len();
-        let all = multisets(s, k);
-        let log_n: Vec<f64> = all.iter().flatten().map(|&n| (n as f64).ln()).collect();
-        let p: Vec<f64> = all.iter().map(|counts| probability(counts, &law)).collect();
-        let log_n = constant(log_n).reshape([all.len(), s]);
-        // log 0 = -inf marks the states that a multiset lacks; their weight is exactly zero.
-        let log_sums =
-            (log_n.clone().mask_fill(log_n.clone().is_inf(), -1e6) + log_w.unsqueeze()).exp_stable();
-        (constant(p) * log_sums).sum()
-    }
-}
-
-/// `log Σ exp` along the rows of a tracked matrix.
-trait ExpStable {
-    fn exp_stable(self) -> Tensor<1>;
-}
-
-impl ExpStable for Tensor<2> {
-    fn exp_stable(self) -> Tensor<1> {
-        log_sum_exp(self)
-    }
-}
-
-fn constant(values: Vec<f64>) -> Tensor<1> {
-    let n = values.len();
-    Tensor::<1>::from_data(TensorData::new(values, [n]), (&device(), DType::F64)).autodiff()
-}
 
 fn rws(k: usize) -> ReweightedWakeSleep {
     ReweightedWakeSleep::new(k).unwrap()
-}
-
-const GENERATIVE: [&str; 2] = ["generative", "prior"];
-
-fn theta(gradients: &Named) -> Named {
-    GENERATIVE.iter().flat_map(|name| block(gradients, name)).collect()
-}
-
-fn phi(gradients: &Named) -> Named {
-    block(gradients, "recognition")
 }
 
 #[test]

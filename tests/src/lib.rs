@@ -1,5 +1,7 @@
 //! What the contract tests share: small models in double precision, and gradients as plain numbers.
 
+pub mod case;
+
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};

@@ -77,7 +77,7 @@ pub struct TrainArgs {
     /// Latent sizes from the data up, as in 200,200; '' for none
     #[arg(long)]
     pub layers: Option<Layers>,
-    /// Training strategy: ws, rws, bihm; of a vae also elbo, iwae, stl, dreg, coupled
+    /// Training strategy: ws, rws, vimco, reinforce, nvil, bihm; of a vae also elbo, iwae, stl, dreg, coupled
     #[arg(long)]
     pub strategy: Option<String>,
     /// Samples per observation, K
@@ -239,11 +239,26 @@ pub struct AnnealingArgs {
 }
 
 /// `helmholtz compare`.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Default, ClapArgs)]
 pub struct CompareArgs {
-    /// Number of seeds, from 0
-    #[arg(long, default_value_t = 5)]
-    pub seeds: u64,
+    /// A plan of courts and races (default: one that needs no files)
+    #[arg(value_name = "CONFIG.toml")]
+    pub config: Option<PathBuf>,
+    /// Number of seeds of each race (default: the plan's)
+    #[arg(long)]
+    pub seeds: Option<u64>,
+    /// The first seed (default: the plan's)
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Folder of report.html, compare.json and figures
+    #[arg(long, value_name = "DIR", default_value = "runs/compare")]
+    pub out: Option<PathBuf>,
+    /// The device: see `helmholtz devices` (default: the plan's)
+    #[arg(long)]
+    pub device: Option<String>,
+    /// Where data files lie
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
     /// Threads of the processor
     #[arg(long)]
     pub threads: Option<i64>,

@@ -192,8 +192,13 @@ fn stage_ends(config: &Config, plan: &Plan) -> Vec<u64> {
 ///
 /// # Errors
 /// If its settings make no estimator.
-pub fn strategies(config: &Config, plan: &Plan, device: &Device) -> anyhow::Result<Stages<AnyStrategy>> {
-    let stages = config.samples().into_iter().map(|samples| strategy(config, samples, device));
+pub fn strategies(
+    config: &Config,
+    plan: &Plan,
+    observed: usize,
+    device: &Device,
+) -> anyhow::Result<Stages<AnyStrategy>> {
+    let stages = config.samples().into_iter().map(|samples| strategy(config, samples, observed, device));
     let stages = stages.collect::<anyhow::Result<Vec<_>>>()?;
     Ok(Stages::new(stage_ends(config, plan).into_iter().zip(stages).collect()))
 }

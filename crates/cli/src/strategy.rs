@@ -2,10 +2,12 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use helmholtz_core::{Estimate, Key, Measure, Strategy};
+use helmholtz_core::{Estimate, Follows, Key, Measure, Strategy};
+use helmholtz_directed::HelmholtzMachine;
 use helmholtz_samplers::CoupledChains;
 use helmholtz_strategies::{
-    Bidirectional, Coupled, Dreg, Elbo, Iwae, Kernel, ReweightedWakeSleep, Stl, WakeSleep,
+    Bidirectional, Coupled, Dreg, Elbo, Iwae, Kernel, Nvil, Reinforce, ReweightedWakeSleep, Stl, Vimco,
+    WakeSleep,
 };
 use helmholtz_vae::Vae;
 
@@ -22,6 +24,12 @@ pub enum AnyStrategy {
     ReweightedWakeSleep(ReweightedWakeSleep),
     /// `bihm`
     Bidirectional(Bidirectional),
+    /// `vimco`
+    Vimco(Vimco),
+    /// `reinforce`
+    Reinforce(Reinforce),
+    /// `nvil`
+    Nvil(Nvil),
     /// `elbo`
     Elbo(Elbo),
     /// `iwae`
@@ -35,11 +43,14 @@ pub enum AnyStrategy {
 }
 
 macro_rules! each {
-    ($strategy:expr, $one:ident => of any model $any:expr, of noise $of_noise:expr) => {
+    ($strategy:expr, $one:ident => of any model $any:expr, of layers $of_layers:expr, of noise $of_noise:expr) => {
         match $strategy {
             AnyStrategy::WakeSleep($one) => $any,
             AnyStrategy::ReweightedWakeSleep($one) => $any,
             AnyStrategy::Bidirectional($one) => $any,
+            AnyStrategy::Vimco($one) => $any,
+            AnyStrategy::Reinforce($one) => $any,
+            AnyStrategy::Nvil($one) => $of_layers,
             AnyStrategy::Elbo($one) => $of_noise,
             AnyStrategy::Iwae($one) => $of_noise,
             AnyStrategy::Stl($one) => $of_noise,
@@ -49,21 +60,52 @@ macro_rules! each {
     };
 }
 
+impl AnyStrategy {
+    /// Whether it has parameters of its own, which an optimiser fits beside the model's.
+    pub(crate) fn learns(&self) -> bool {
+        matches!(self, AnyStrategy::Nvil(_))
+    }
+
+    /// The same strategy, whose running state stays as it is: its estimates are of one law.
+    ///
+    /// `coupled` goes on adapting, which moves no expectation.
+    pub(crate) fn held(self) -> Self {
+        match self {
+            AnyStrategy::Nvil(nvil) => AnyStrategy::Nvil(nvil.held()),
+            other => other,
+        }
+    }
+}
+
 impl Strategy<AnyModel> for AnyStrategy {
     fn estimate(&self, model: &AnyModel, x: Tensor<2>, key: Key) -> Estimate {
         let of_noise = || match model {
             AnyModel::Vae(vae) => vae,
             AnyModel::Stack(_) => unreachable!("a config that asks for this is refused"),
         };
+        let of_layers = || match model {
+            AnyModel::Stack(stack) => stack,
+            AnyModel::Vae(_) => unreachable!("a config that asks for this is refused"),
+        };
         each!(self, strategy =>
             of any model strategy.estimate(model, x, key),
+            of layers strategy.estimate(of_layers(), x, key),
             of noise strategy.estimate(of_noise(), x, key)
+        )
+    }
+
+    fn follows(&self) -> Follows {
+        each!(self, strategy =>
+            of any model Strategy::<AnyModel>::follows(strategy),
+            of layers Strategy::<HelmholtzMachine>::follows(strategy),
+            of noise Strategy::<Vae>::follows(strategy)
         )
     }
 
     fn measures(&self) -> &[Measure] {
         each!(self, strategy =>
             of any model Strategy::<AnyModel>::measures(strategy),
+            of layers Strategy::<HelmholtzMachine>::measures(strategy),
             of noise Strategy::<Vae>::measures(strategy)
         )
     }
@@ -76,17 +118,31 @@ impl Strategy<AnyModel> for AnyStrategy {
 pub(crate) fn check(config: &Config, samples: usize) -> anyhow::Result<()> {
     match config.strategy.kind.as_str() {
         "coupled" => chains(config, samples).checked().map(drop).map_err(wrong),
+        "nvil" if samples == 0 => Err(no_samples()),
+        "nvil" => Ok(()),
         _ => without_state(config, samples).map(drop),
     }
 }
 
-/// The strategy of a config, with `samples` per observation; `device` is that of its state, if it has one.
+/// The strategy of a config, with `samples` per observation, for a model of `observed` units; `device` is that of its
+/// state, if it has one.
 ///
 /// # Errors
 /// If its settings make no estimator.
-pub(crate) fn strategy(config: &Config, samples: usize, device: &Device) -> anyhow::Result<AnyStrategy> {
-    if config.strategy.kind != "coupled" {
-        return without_state(config, samples);
+pub(crate) fn strategy(
+    config: &Config,
+    samples: usize,
+    observed: usize,
+    device: &Device,
+) -> anyhow::Result<AnyStrategy> {
+    match config.strategy.kind.as_str() {
+        "coupled" => {}
+        "nvil" => {
+            check(config, samples)?;
+            let sizes = [&[observed], config.model.layers.as_slice()].concat();
+            return Ok(AnyStrategy::Nvil(Nvil::new(samples, &sizes, Key::new(config.seed), device)));
+        }
+        _ => return without_state(config, samples),
     }
     let CoupledChains { lag, burn_in, cap, .. } = chains(config, samples);
     let kernel = if config.strategy.kernel.as_deref() == Some("isir") { Kernel::Isir } else { Kernel::Disir };
@@ -103,6 +159,10 @@ fn chains(config: &Config, samples: usize) -> CoupledChains {
     CoupledChains { samples, beta: None, lag, burn_in, cap }
 }
 
+fn no_samples() -> anyhow::Error {
+    user("strategy.samples = 0: at least one sample per observation (K >= 1)")
+}
+
 fn wrong(error: impl std::fmt::Display) -> anyhow::Error {
     user(format!("strategy: {error}"))
 }
@@ -111,7 +171,7 @@ fn wrong(error: impl std::fmt::Display) -> anyhow::Error {
 fn without_state(config: &Config, samples: usize) -> anyhow::Result<AnyStrategy> {
     let settings = &config.strategy;
     if samples == 0 {
-        return Err(user("strategy.samples = 0: at least one sample per observation (K >= 1)"));
+        return Err(no_samples());
     }
     let control_variate = settings.control_variate.unwrap_or_default();
     match settings.kind.as_str() {
@@ -136,6 +196,8 @@ fn without_state(config: &Config, samples: usize) -> anyhow::Result<AnyStrategy>
             let analytic_kl = settings.kl.as_deref() != Some("sampled");
             Ok(AnyStrategy::Elbo(Elbo { samples, analytic_kl }))
         }
+        "vimco" => Ok(AnyStrategy::Vimco(Vimco::new(samples).map_err(wrong)?)),
+        "reinforce" => Ok(AnyStrategy::Reinforce(Reinforce::new(samples).map_err(wrong)?)),
         "iwae" => Ok(AnyStrategy::Iwae(Iwae::new(samples))),
         "stl" => Ok(AnyStrategy::Stl(Stl::new(samples))),
         "dreg" => Ok(AnyStrategy::Dreg(Dreg::new(samples))),

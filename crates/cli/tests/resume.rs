@@ -176,6 +176,20 @@ fn a_killed_vae_goes_on_to_the_bit() {
 }
 
 #[test]
+fn what_nvil_has_learnt_of_its_signals_survives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // A penalty, so that the baselines' own gradients go by a rule that is about the model.
+    let more = ["--strategy", "nvil", "--epochs", EPOCHS, "--set", "optimizer.l1=1e-5"];
+    succeed(folder, &small_run("whole", &more));
+    start_and_kill(folder, "cut", &small_run("cut", &more), EPOCHS);
+    succeed(folder, &["train", "--resume", "--out", "cut", "--quiet"]);
+    let metrics = |run: &str| fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap();
+    assert_eq!(metrics("whole"), metrics("cut"));
+    assert_eq!(tensors(&weights(folder, "whole")), tensors(&weights(folder, "cut")));
+}
+
+#[test]
 fn the_early_stopping_decision_survives_a_resume() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -138,7 +138,10 @@ fn strategies_and_keys_that_do_not_fit_the_model_are_refused_by_name() {
     let folder = folder.path();
     let refuse = |args: &[&str], words: &[&str]| fail(folder, &[&["train"], args].concat(), 2, words);
     for strategy in ["elbo", "iwae", "stl", "dreg", "coupled"] {
-        refuse(&["--strategy", strategy], &[strategy, "sbn", "bits", "ws, rws or bihm", "--model vae"]);
+        refuse(
+            &["--strategy", strategy],
+            &[strategy, "sbn", "bits", "ws, rws, vimco, reinforce, nvil or bihm", "--model vae"],
+        );
     }
     let vae = |more: &[&str], words: &[&str]| {
         fail(folder, &[&["train", "--model", "vae"], more].concat(), 2, words);

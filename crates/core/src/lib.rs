@@ -6,6 +6,7 @@
 //! | [`model`] | [`LatentVariableModel`], [`Layerwise`] and [`Enumerable`] |
 //! | [`pathwise`] | [`Reparameterized`]: latents as functions of noise, and the weights of their gradients |
 //! | [`strategy`] | [`Strategy`], [`Estimate`], [`Diagnostics`] and [`Measure`] |
+//! | [`objective`] | [`Follows`] and [`Direction`]: what a strategy claims to estimate |
 //! | [`evaluator`] | [`Evaluator`]: one number per observation |
 //! | [`gradients`] | [`Gradients`]: what a strategy hands to an optimiser |
 //! | [`one_of`](mod@one_of) | [`one_of!`]: an enum of modules that is the module it holds |
@@ -27,6 +28,7 @@ pub mod evaluator;
 pub mod gradients;
 pub mod layer;
 pub mod model;
+pub mod objective;
 pub mod one_of;
 pub mod pathwise;
 pub mod strategy;
@@ -39,6 +41,7 @@ pub use gradients::Gradients;
 pub use helmholtz_noise::{Draws, Key, Role};
 pub use layer::{Conditional, Defence, Drawn, Prior, Scored};
 pub use model::{Enumerable, LatentVariableModel, Layerwise, Proposals, Traced};
+pub use objective::{Direction, Follows, Term, Weights};
 pub use pathwise::{Parts, PathWeights, Reparameterized};
 pub use strategy::{Diagnostics, Estimate, Measure, Measured, Over, Strategy};
 

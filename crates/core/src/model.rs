@@ -14,6 +14,8 @@ pub struct Traced {
     pub log_prob: Tensor<1>,
     /// What each layer keeps, from the data up.
     pub traces: Vec<Tensor<2>>,
+    /// The log-probability layer by layer, from the data up, of a model that is [`Layerwise`]; else empty.
+    pub by_layer: Vec<Tensor<1>>,
 }
 
 /// Latents proposed for a batch, scored under both nets.
@@ -129,6 +131,20 @@ pub trait Layerwise: LatentVariableModel<Latents = Vec<Tensor<2>>> {
 
     /// `log q(hₗ | hₗ₋₁)` for `l` >= 1, a constant: `[n]`, one for each row of the longer side.
     fn log_recognition(&self, l: usize, h: Tensor<2>, below: Tensor<2>) -> Tensor<1>;
+
+    /// Adds the gradient of `-Σᵢ wᵢ log q(hₗ | hₗ₋₁)` of the one layer `l` >= 1.
+    ///
+    /// `trace` is the layer's of [`trace_posterior`](LatentVariableModel::trace_posterior) or
+    /// [`propose`](LatentVariableModel::propose).
+    fn recognition_gradient(
+        &self,
+        l: usize,
+        h: Tensor<2>,
+        below: Tensor<2>,
+        trace: Tensor<2>,
+        weights: Tensor<1>,
+        into: &mut Gradients,
+    );
 
     /// Whether the observed units are independent of each other given the lowest latents.
     fn observed_are_independent(&self) -> bool;

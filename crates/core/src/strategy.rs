@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use helmholtz_noise::Key;
 
-use crate::{Gradients, Model};
+use crate::{Follows, Gradients, Model};
 
 /// What a strategy measured on the way; scalars as `[1]` tensors, read when somebody looks.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ pub enum Over {
     Mean,
     /// By the largest.
     Maximum,
+    /// By their sum.
+    Sum,
 }
 
 /// The value of a measure at one step.
@@ -59,12 +61,17 @@ pub struct Estimate {
     pub gradients: Gradients,
     /// What was measured on the way.
     pub diagnostics: Diagnostics,
+    /// Model evaluations that it took: pairs (x, h) scored by p or by q.
+    pub evaluations: u64,
 }
 
 /// Maps a model and a batch to an update direction.
 pub trait Strategy<M>: Model {
     /// Estimates the direction for the batch `x` of shape `[batch, d]`, all noise keyed by `key`.
     fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate;
+
+    /// What the update is in expectation, with the state that the strategy is in now.
+    fn follows(&self) -> Follows;
 
     /// What its diagnostics hold besides the bound and the effective sample size.
     fn measures(&self) -> &[Measure] {

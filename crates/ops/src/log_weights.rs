@@ -4,7 +4,7 @@
 //! a row whose every weight is zero has `log Σ exp = -inf` and NaN as normalised weights, which a
 //! training run reports as a non-finite loss, and so has a row with an infinite weight.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 /// `log Σ_k exp(log w_k)` along the rows: `[batch, k]` to `[batch]`.
 ///
@@ -32,6 +32,36 @@ pub fn normalise(log_weights: Tensor<2>) -> Tensor<2> {
 pub fn effective_share(weights: Tensor<2>) -> Tensor<1> {
     let [_, k] = weights.dims();
     (weights.square().sum_dim(1) * k as f64).recip().squeeze_dim::<1>(1)
+}
+
+/// The mean of the others, `1/(K-1) Σ_{j≠k} log w_j`: `[batch, k]`.
+///
+/// # Panics
+/// If there is but one sample.
+pub fn mean_of_others(log_weights: Tensor<2>) -> Tensor<2> {
+    let [_, k] = log_weights.dims();
+    assert!(k > 1, "a single sample has no others");
+    (log_weights.clone().sum_dim(1) - log_weights) / (k - 1) as f64
+}
+
+/// `log Σ_{j≠k} exp(log w_j)`, the sum over the others: `[batch, k]`.
+///
+/// Taking a weight from the sum of all is exact to rounding but for the largest, whose others are summed by
+/// themselves.
+///
+/// # Panics
+/// If there is but one sample.
+pub fn log_sum_of_others(log_weights: Tensor<2>) -> Tensor<2> {
+    let [batch, k] = log_weights.dims();
+    assert!(k > 1, "a single sample has no others");
+    let largest = log_weights.clone().argmax(1);
+    let place = Tensor::<1, Int>::arange(0..k as i64, &log_weights.device()).unsqueeze::<2>();
+    let is_largest = place.repeat_dim(0, batch).equal(largest.repeat_dim(1, k));
+    let rest = log_sum_exp(log_weights.clone().mask_fill(is_largest.clone(), f64::NEG_INFINITY));
+    let max = log_weights.clone().max_dim(1);
+    let terms = (log_weights - max.clone()).exp();
+    let others = (terms.clone().sum_dim(1) - terms).log() + max;
+    others.mask_where(is_largest, rest.unsqueeze_dim::<2>(1).repeat_dim(1, k))
 }
 
 #[cfg(test)]
@@ -74,6 +104,21 @@ mod tests {
         for log_w in [-1e30, -745.25, -0.1, 0.0, 3.7, 1e30] {
             assert_eq!(values(normalise(rows([[log_w]]))), [1.0]);
             assert_eq!(values(log_mean_exp(rows([[log_w]]))), [log_w]);
+        }
+    }
+
+    #[test]
+    fn others_are_all_but_one() {
+        let log_w = [[0.0, 1.0, -2.0], [90.0, -90.0, -91.0], [-800.0, -801.0, -799.5]];
+        let (mean, sum) = (values(mean_of_others(rows(log_w))), values(log_sum_of_others(rows(log_w))));
+        for (row, log_w) in log_w.iter().enumerate() {
+            for k in 0..3 {
+                let others = || log_w.iter().enumerate().filter(move |(j, _)| *j != k).map(|(_, w)| *w);
+                let max = others().fold(f32::NEG_INFINITY, f32::max);
+                let expected = others().map(|w| (w - max).exp()).sum::<f32>().ln() + max;
+                assert!((sum[3 * row + k] - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{row}, {k}");
+                assert!((mean[3 * row + k] - others().sum::<f32>() / 2.0).abs() < 1e-4, "{row}, {k}");
+            }
         }
     }
 

@@ -106,6 +106,8 @@ pub struct Meetings {
     /// Mean over the iterations of the effective sample size `1 / Σ w̃²` of the chain ahead, after its last step, as
     /// a share of K.
     pub ess: Vec<f64>,
+    /// Points that were weighed, of all rows and both chains.
+    pub points: usize,
 }
 
 impl CoupledChains {
@@ -150,6 +152,7 @@ impl CoupledChains {
             return Err(CoupledError::NotGaussian);
         }
         let mut pairs = self.start(target, batch, key, &mut add)?;
+        let mut weighed = if self.burn_in == 0 { 2 * self.samples * batch } else { 0 };
         let mut ess = vec![(0.0, 0usize); batch];
         let mut times = vec![None; batch];
         let betas: Vec<f64> = std::iter::once(0.0).chain(self.beta).collect();
@@ -165,6 +168,7 @@ impl CoupledChains {
                     key: key.child(Role::Chain).child(t).child(step),
                 };
                 let moved = self.step(target, &pairs, step, &mut add)?;
+                weighed += moved.weighed;
                 for (i, place) in moved.places.iter().enumerate() {
                     if beta == 0.0 && t > self.lag && pairs.meetings[i].is_none() && place.joins {
                         // After ISIR alone the slots of the kept points still differ.
@@ -183,7 +187,7 @@ impl CoupledChains {
             }
         }
         let ess = ess.into_iter().map(|(sum, steps)| sum / (steps * self.samples) as f64).collect();
-        Ok(Meetings { times, ess })
+        Ok(Meetings { times, ess, points: weighed })
     }
 
     /// The chains before their first step. Their start counts if there is no burn-in.
@@ -240,6 +244,7 @@ impl CoupledChains {
             }
         });
         let points: Vec<Tensor<2>> = points.collect();
+        let mut weighed = rows.len() * points_of_row(both, k);
         let laws = if is_last && t >= self.burn_in {
             let (log_weights, kept) = target.weigh(rows, points.clone());
             let laws = laws(nats(log_weights), rows, k, points_of_row(both, k))?;
@@ -249,6 +254,7 @@ impl CoupledChains {
         } else if both && beta == 0.0 {
             let apart = points.iter().zip(&pairs.lag).map(|(points, lag)| without_copies(points, lag, k));
             let log_weights = nats(target.log_weights(rows, apart.collect()));
+            weighed = rows.len() * (k + 1);
             laws(with_copies(&log_weights, &slots, k), rows, k, 2 * k)?
         } else {
             laws(nats(target.log_weights(rows, points.clone())), rows, k, points_of_row(both, k))?
@@ -262,7 +268,7 @@ impl CoupledChains {
             let ess = 1.0 / lead.iter().map(|w| w * w).sum::<f64>();
             Place { lead: lead_at, lag: lag_at, joins: lead_at == lag_at && lead_at != slots[i], ess }
         });
-        Ok(Moved { places: places.collect(), points })
+        Ok(Moved { places: places.collect(), points, weighed })
     }
 
     /// The signs with which the states of the two chains at t count.
@@ -316,6 +322,8 @@ struct Step {
 struct Moved {
     places: Vec<Place>,
     points: Vec<Tensor<2>>,
+    /// Points of all rows whose weights were asked for.
+    weighed: usize,
 }
 
 /// Of a row's points those that its chains are at next.

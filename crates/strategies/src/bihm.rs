@@ -26,11 +26,14 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use helmholtz_core::{Diagnostics, Estimate, Gradients, Key, LatentVariableModel, Proposals, Strategy};
+use helmholtz_core::{
+    Diagnostics, Direction, Estimate, Follows, Gradients, Key, LatentVariableModel, Proposals, Strategy,
+    Weights,
+};
 use helmholtz_ops::log_weights::{effective_share, log_mean_exp, normalise};
 use thiserror::Error;
 
-use crate::wake::{per_row, propose, wake_theta};
+use crate::wake::{per_row, propose, scored, wake_theta};
 
 /// The ascent of `log p̃*`.
 #[derive(Module, Debug)]
@@ -104,7 +107,14 @@ impl<M: LatentVariableModel> Strategy<M> for Bidirectional {
     fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
         let mut gradients = Gradients::new();
         let proposals = propose(model, x.clone(), self.samples, 0.0, key);
-        let diagnostics = self.update(model, x, &proposals, &mut gradients);
-        Estimate { gradients, diagnostics }
+        let diagnostics = self.update(model, x.clone(), &proposals, &mut gradients);
+        let [batch, _] = x.dims();
+        Estimate { gradients, diagnostics, evaluations: scored(batch * self.samples) }
+    }
+
+    fn follows(&self) -> Follows {
+        let roots = Direction::SelfNormalised(Weights { power: 0.5, ..Weights::of(self.samples) });
+        let limit = Some(Direction::Posterior { power: 0.5 });
+        Follows { limit_theta: limit, limit_phi: limit, ..Follows::new(roots, roots) }
     }
 }

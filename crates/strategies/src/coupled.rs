@@ -27,12 +27,14 @@
 use burn::module::{Module, RunningState};
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::{
-    Estimate, Gradients, Key, Measure, Measured, Over, Parts, Reparameterized, Role, Strategy,
+    Direction, Estimate, Follows, Gradients, Key, Measure, Measured, Over, Parts, Reparameterized, Role,
+    Strategy,
 };
 use helmholtz_samplers::{CoupledChains, CoupledError, Meetings, NoiseSpace, Placed};
 
 use crate::dreg::Dreg;
 use crate::path::propose_on_path;
+use crate::wake::scored;
 
 /// The steps of a chain's iteration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,6 +174,8 @@ impl Coupled {
 impl<M: Reparameterized> Strategy<M> for Coupled {
     fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
         let mut gradients = Gradients::new();
+        let [batch, _] = x.dims();
+        let mut evaluations = scored(batch * self.samples);
         let bound = Dreg::new(self.samples);
         let (noise, proposals) = propose_on_path(model, x.clone(), self.samples, key);
         let mut diagnostics =
@@ -179,6 +183,7 @@ impl<M: Reparameterized> Strategy<M> for Coupled {
         let chains = self.chains();
         match Coupled::theta(model, x, &chains, key.child(Role::Chain), &mut gradients) {
             Ok(meetings) => {
+                evaluations += scored(meetings.points);
                 let place = (&model.device(), model.dtype());
                 let value = |value: f64| Tensor::from_data([value], place);
                 let measured = |(measure, found)| Measured { measure, value: value(found) };
@@ -190,7 +195,11 @@ impl<M: Reparameterized> Strategy<M> for Coupled {
             Err(CoupledError::NoWeight(_)) => diagnostics.bound = diagnostics.bound * f64::NAN,
             Err(error) => panic!("{error}"),
         }
-        Estimate { gradients, diagnostics }
+        Estimate { gradients, diagnostics, evaluations }
+    }
+
+    fn follows(&self) -> Follows {
+        Follows::new(Direction::Posterior { power: 1.0 }, Direction::Bound { samples: self.samples })
     }
 
     fn measures(&self) -> &[Measure] {

@@ -13,7 +13,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use helmholtz_core::{
-    Diagnostics, Estimate, Gradients, Key, Parts, PathWeights, Proposals, Reparameterized, Strategy,
+    Diagnostics, Direction, Estimate, Follows, Gradients, Key, Parts, PathWeights, Proposals,
+    Reparameterized, Strategy,
 };
 
 use crate::path::estimate_on_path;
@@ -66,5 +67,9 @@ impl<M: Reparameterized> Strategy<M> for Elbo {
         estimate_on_path(model, x.clone(), self.samples, key, |noise, proposals, into| {
             self.update(model, x, noise, proposals, into)
         })
+    }
+
+    fn follows(&self) -> Follows {
+        Follows::new(Direction::Elbo, Direction::Elbo)
     }
 }

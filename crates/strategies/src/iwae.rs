@@ -16,7 +16,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use helmholtz_core::{
-    Diagnostics, Estimate, Gradients, Key, Parts, PathWeights, Proposals, Reparameterized, Strategy,
+    Diagnostics, Direction, Estimate, Follows, Gradients, Key, Parts, PathWeights, Proposals,
+    Reparameterized, Strategy,
 };
 use helmholtz_ops::log_weights::normalise;
 
@@ -68,5 +69,10 @@ impl<M: Reparameterized> Strategy<M> for Iwae {
         estimate_on_path(model, x.clone(), self.samples, key, |noise, proposals, into| {
             self.update(model, x, noise, proposals, into)
         })
+    }
+
+    fn follows(&self) -> Follows {
+        let bound = Direction::Bound { samples: self.samples };
+        Follows::new(bound, bound)
     }
 }

@@ -5,6 +5,9 @@
 //! | [`wake_sleep`] | [`WakeSleep`] | the ELBO | `E_p log q(h \| x)` on dreams |
 //! | [`rws`] | [`ReweightedWakeSleep`] | the K-sample bound | `E_{p(h \| x)} log q(h \| x)` on the data, on dreams, or both |
 //! | [`bihm`] | [`Bidirectional`] | the K-sample bound on `log p̃*(x)` | `log p̃*(x)`, with a bias of order 1/K |
+//! | [`reinforce`] | [`Reinforce`] | the ELBO | the ELBO, by scores, each sample less the mean of the others |
+//! | [`nvil`] | [`Nvil`] | the ELBO | the ELBO, by scores, layer by layer, less learned baselines |
+//! | [`vimco`] | [`Vimco`] | the K-sample bound | the K-sample bound, by scores, with a baseline for each sample |
 //! | [`coupled`] | [`Coupled`] | `log p(x)` itself, by coupled chains | the K-sample bound |
 //! | [`elbo`] | [`Elbo`] | the ELBO | the ELBO, along the path from the noise |
 //! | [`stl`] | [`Stl`] | the ELBO | the ELBO, without the score of q |
@@ -12,17 +15,21 @@
 //! | [`dreg`] | [`Dreg`] | the K-sample bound | the K-sample bound, doubly reparameterised |
 //!
 //! Each is a pure function of model, batch and key; each has an inner function that takes its
-//! proposals as an argument, so that exact tests can feed all of them. [`Coupled`] besides remembers from one call to
-//! the next how its chains fared.
+//! proposals as an argument, so that exact tests can feed all of them. [`Coupled`] and [`Nvil`] besides remember from one
+//! call to the next how their chains and signals fared.
 
+mod baseline;
 pub mod bihm;
 pub mod coupled;
 pub mod dreg;
 pub mod elbo;
 pub mod iwae;
+pub mod nvil;
 mod path;
+pub mod reinforce;
 pub mod rws;
 pub mod stl;
+pub mod vimco;
 mod wake;
 pub mod wake_sleep;
 
@@ -31,6 +38,10 @@ pub use coupled::{Coupled, Kernel};
 pub use dreg::Dreg;
 pub use elbo::Elbo;
 pub use iwae::Iwae;
+pub use nvil::Nvil;
+pub use reinforce::Reinforce;
 pub use rws::{ReweightedWakeSleep, RwsError};
 pub use stl::Stl;
+pub use vimco::Vimco;
+pub use wake::TooFewSamples;
 pub use wake_sleep::WakeSleep;

@@ -4,6 +4,8 @@ use burn::tensor::Tensor;
 use helmholtz_core::{Diagnostics, Draws, Estimate, Gradients, Key, Proposals, Reparameterized, Role};
 use helmholtz_ops::noise;
 
+use crate::wake::scored;
+
 /// Noise for `k` samples of each row of `x`, and the latents that it stands for.
 pub(crate) fn propose_on_path<M: Reparameterized>(
     model: &M,
@@ -27,7 +29,8 @@ pub(crate) fn estimate_on_path<M: Reparameterized>(
     update: impl FnOnce(Tensor<2>, Proposals<M::Latents>, &mut Gradients) -> Diagnostics,
 ) -> Estimate {
     let mut gradients = Gradients::new();
-    let (noise, proposals) = propose_on_path(model, x, k, key);
+    let (noise, proposals) = propose_on_path(model, x.clone(), k, key);
     let diagnostics = update(noise, proposals, &mut gradients);
-    Estimate { gradients, diagnostics }
+    let [batch, _] = x.dims();
+    Estimate { gradients, diagnostics, evaluations: scored(batch * k) }
 }

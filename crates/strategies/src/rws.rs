@@ -21,11 +21,14 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use helmholtz_core::{Diagnostics, Estimate, Gradients, Key, LatentVariableModel, Proposals, Strategy};
+use helmholtz_core::{
+    Diagnostics, Direction, Estimate, Follows, Gradients, Key, LatentVariableModel, Proposals, Strategy,
+    Term, Weights,
+};
 use helmholtz_ops::log_weights::normalise;
 use thiserror::Error;
 
-use crate::wake::{diagnose, per_row, propose, sleep_phi, sleep_phi_at, wake_theta};
+use crate::wake::{diagnose, per_row, propose, scored, sleep_phi, sleep_phi_at, wake_theta};
 
 /// Reweighted wake-sleep.
 #[derive(Module, Debug)]
@@ -140,6 +143,20 @@ impl<M: LatentVariableModel> Strategy<M> for ReweightedWakeSleep {
         let proposals = propose(model, x.clone(), self.samples, self.defence, key);
         let diagnostics = self.wake(model, x, &proposals, &mut gradients);
         self.sleep(model, batch, key, &mut gradients);
-        Estimate { gradients, diagnostics }
+        let dreams = if self.sleep_phi > 0.0 { batch as u64 } else { 0 };
+        Estimate { gradients, diagnostics, evaluations: scored(batch * self.samples) + dreams }
+    }
+
+    fn follows(&self) -> Follows {
+        let wake = Direction::SelfNormalised(Weights { defence: self.defence, ..Weights::of(self.samples) });
+        let terms = [(self.wake_phi, wake), (self.sleep_phi, Direction::Dreams)];
+        let terms = terms.into_iter().filter(|(share, _)| *share > 0.0);
+        let limit =
+            (self.wake_phi == 1.0 && self.sleep_phi == 0.0).then_some(Direction::Posterior { power: 1.0 });
+        Follows {
+            phi: terms.map(|(share, direction)| Term { share, direction }).collect(),
+            limit_phi: limit,
+            ..Follows::new(wake, wake)
+        }
     }
 }

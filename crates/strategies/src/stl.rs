@@ -14,7 +14,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use helmholtz_core::{
-    Diagnostics, Estimate, Gradients, Key, Parts, PathWeights, Proposals, Reparameterized, Strategy,
+    Diagnostics, Direction, Estimate, Follows, Gradients, Key, Parts, PathWeights, Proposals,
+    Reparameterized, Strategy,
 };
 
 use crate::path::estimate_on_path;
@@ -60,5 +61,9 @@ impl<M: Reparameterized> Strategy<M> for Stl {
         estimate_on_path(model, x.clone(), self.samples, key, |noise, proposals, into| {
             self.update(model, x, noise, proposals, into)
         })
+    }
+
+    fn follows(&self) -> Follows {
+        Follows::new(Direction::Elbo, Direction::Elbo)
     }
 }

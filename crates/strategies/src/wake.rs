@@ -3,6 +3,24 @@
 use burn::tensor::Tensor;
 use helmholtz_core::{Diagnostics, Draws, Gradients, Key, LatentVariableModel, Proposals, Role};
 use helmholtz_ops::log_weights::{effective_share, log_mean_exp, normalise};
+use thiserror::Error;
+
+/// One sample where an estimator asks for several.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error(
+    "samples = {samples}: {strategy} takes a sample's baseline from the others; take at least 2 (K >= 2)"
+)]
+pub struct TooFewSamples {
+    /// The strategy.
+    pub strategy: &'static str,
+    /// What it was given.
+    pub samples: usize,
+}
+
+/// `samples`, if there are two or more.
+pub(crate) fn at_least_two(strategy: &'static str, samples: usize) -> Result<usize, TooFewSamples> {
+    if samples < 2 { Err(TooFewSamples { strategy, samples }) } else { Ok(samples) }
+}
 
 /// The wake phase's proposals: `k` for each row of `x`.
 pub(crate) fn propose<M: LatentVariableModel>(
@@ -14,6 +32,11 @@ pub(crate) fn propose<M: LatentVariableModel>(
 ) -> Proposals<M::Latents> {
     let [batch, _] = x.dims();
     model.propose(x, &Draws::new(key.child(Role::Wake), batch, k), defence)
+}
+
+/// Model evaluations of `proposals` in all: each is scored by p and by q.
+pub(crate) fn scored(proposals: usize) -> u64 {
+    2 * proposals as u64
 }
 
 /// Adds the wake gradient of the generative net: the loss `-1/B Σ_b Σ_k w_bk log p(x_b, h_bk)`.
@@ -55,7 +78,7 @@ pub(crate) fn sleep_phi_at<M: LatentVariableModel>(
     model.posterior_gradient(x, h, &q.traces, weights, into);
 }
 
-/// `[B, K]` weights that sum to one along K, as one weight per matrix row of a mean over the batch.
+/// `[B, K]` weights or signals, as one weight per matrix row of a mean over the batch.
 pub(crate) fn per_row(weights: Tensor<2>) -> Tensor<1> {
     let [batch, k] = weights.dims();
     weights.reshape([batch * k]) / batch as f64

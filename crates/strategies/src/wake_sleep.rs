@@ -11,9 +11,11 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use helmholtz_core::{Diagnostics, Estimate, Gradients, Key, LatentVariableModel, Proposals, Strategy};
+use helmholtz_core::{
+    Diagnostics, Direction, Estimate, Follows, Gradients, Key, LatentVariableModel, Proposals, Strategy,
+};
 
-use crate::wake::{diagnose, propose, sleep_phi, sleep_phi_at, wake_theta};
+use crate::wake::{diagnose, propose, scored, sleep_phi, sleep_phi_at, wake_theta};
 
 /// Wake-sleep with as many dreams as rows in the batch.
 #[derive(Module, Debug)]
@@ -70,6 +72,12 @@ impl<M: LatentVariableModel> Strategy<M> for WakeSleep {
         let proposals = propose(model, x.clone(), self.samples, 0.0, key);
         let diagnostics = self.wake(model, x, &proposals, &mut gradients);
         self.sleep(model, batch, key, &mut gradients);
-        Estimate { gradients, diagnostics }
+        // Dreams are drawn by p and scored by q.
+        let evaluations = scored(batch * self.samples) + batch as u64;
+        Estimate { gradients, diagnostics, evaluations }
+    }
+
+    fn follows(&self) -> Follows {
+        Follows::new(Direction::Elbo, Direction::Dreams)
     }
 }

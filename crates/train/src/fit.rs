@@ -243,7 +243,7 @@ mod tests {
     use burn::module::Module;
     use burn::optim::SgdConfig;
     use burn::tensor::DType;
-    use helmholtz_core::{Diagnostics, Estimate, Gradients, Measured, Over};
+    use helmholtz_core::{Diagnostics, Estimate, Follows, Gradients, Measured, Over};
     use helmholtz_directed::{HelmholtzMachine, StackConfig};
 
     use super::*;
@@ -265,7 +265,11 @@ mod tests {
                 let measured = |measure| Measured { measure, value: x.clone().mean() };
                 diagnostics.more = vec![measured(MEAN), measured(MAXIMUM)];
             }
-            Estimate { gradients: Gradients::new(), diagnostics }
+            Estimate { gradients: Gradients::new(), diagnostics, evaluations: 0 }
+        }
+
+        fn follows(&self) -> Follows {
+            Follows::default()
         }
 
         fn measures(&self) -> &[Measure] {

@@ -35,4 +35,4 @@ pub use history::{History, HistoryError, Record};
 pub use metrics::NonFinite;
 pub use rule::Rule;
 pub use schedule::{Rate, Schedule, Shape, Stages};
-pub use trainee::Trainee;
+pub use trainee::{StepOutput, Trainee};

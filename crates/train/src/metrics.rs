@@ -25,6 +25,8 @@ pub enum Quantity {
     GradientNormP,
     /// Norm of the gradient of the recognition net.
     GradientNormQ,
+    /// Model evaluations: pairs (x, h) scored by p or by q, summed over the epoch.
+    Evaluations,
     /// Negative log-likelihood of the validation split, in nats per example.
     Nll,
     /// A measure of the strategy's own.
@@ -33,8 +35,13 @@ pub enum Quantity {
 
 impl Quantity {
     /// The quantities of every training step.
-    pub const TRAIN: [Quantity; 4] =
-        [Quantity::Bound, Quantity::Ess, Quantity::GradientNormP, Quantity::GradientNormQ];
+    pub const TRAIN: [Quantity; 5] = [
+        Quantity::Bound,
+        Quantity::Ess,
+        Quantity::GradientNormP,
+        Quantity::GradientNormQ,
+        Quantity::Evaluations,
+    ];
 
     /// The name in `metrics.jsonl` and on the dashboard.
     pub fn name(self) -> &'static str {
@@ -43,6 +50,7 @@ impl Quantity {
             Quantity::Ess => "ess",
             Quantity::GradientNormP => "gradient_norm_p",
             Quantity::GradientNormQ => "gradient_norm_q",
+            Quantity::Evaluations => "evaluations",
             Quantity::Nll => "nll",
             Quantity::Own(measure) => measure.name,
         }
@@ -52,6 +60,7 @@ impl Quantity {
     fn over(self) -> Over {
         match self {
             Quantity::Own(measure) => measure.over,
+            Quantity::Evaluations => Over::Sum,
             _ => Over::Mean,
         }
     }
@@ -114,29 +123,42 @@ pub struct Summary {
     name: MetricName,
     current: f64,
     sum: f64,
+    total: f64,
     largest: f64,
     rows: usize,
 }
 
 /// What a metric reads: a quantity's value over some rows, where it has one.
 pub struct Reading {
-    value: Box<dyn Fn(Quantity) -> Option<Tensor<1>>>,
+    value: Box<dyn Fn(Quantity) -> Option<Found>>,
     rows: usize,
     step: Option<u64>,
+}
+
+/// A value as it was measured: on the device, to be read, or a count.
+enum Found {
+    Measured(Box<Tensor<1>>),
+    Counted(u64),
+}
+
+fn measured(value: Tensor<1>) -> Option<Found> {
+    Some(Found::Measured(Box::new(value)))
 }
 
 impl Adaptor<Reading> for StepOutput {
     fn adapt(&self) -> Reading {
         let output = self.clone();
         let value = move |quantity| match quantity {
-            Quantity::Bound => Some(output.bound.clone()),
-            Quantity::Ess => Some(output.ess.clone()),
-            Quantity::GradientNormP => Some(output.square_p.clone().sqrt()),
-            Quantity::GradientNormQ => Some(output.square_q.clone().sqrt()),
+            Quantity::Bound => measured(output.bound.clone()),
+            Quantity::Ess => measured(output.ess.clone()),
+            Quantity::GradientNormP => measured(output.square_p.clone().sqrt()),
+            Quantity::GradientNormQ => measured(output.square_q.clone().sqrt()),
+            Quantity::Evaluations => Some(Found::Counted(output.evaluations)),
             Quantity::Nll => unreachable!("the likelihood is measured in validation"),
             // In stages another strategy may have measured something else.
             Quantity::Own(measure) => {
-                output.more.iter().find(|found| found.measure == measure).map(|found| found.value.clone())
+                let found = output.more.iter().find(|found| found.measure == measure);
+                found.and_then(|found| measured(found.value.clone()))
             }
         };
         Reading { value: Box::new(value), rows: self.rows, step: Some(self.step) }
@@ -147,7 +169,7 @@ impl Adaptor<Reading> for ValidOutput {
     fn adapt(&self) -> Reading {
         let nll = self.log_prob.clone().neg();
         let rows = nll.dims()[0];
-        Reading { value: Box::new(move |_| Some(nll.clone())), rows, step: None }
+        Reading { value: Box::new(move |_| measured(nll.clone())), rows, step: None }
     }
 }
 
@@ -155,7 +177,16 @@ impl Summary {
     /// A summary of `quantity`.
     pub fn new(quantity: Quantity, guard: Guard) -> Self {
         let name = Arc::new(quantity.name().to_string());
-        Summary { quantity, guard, name, current: f64::NAN, sum: 0.0, largest: f64::NEG_INFINITY, rows: 0 }
+        Summary {
+            quantity,
+            guard,
+            name,
+            current: f64::NAN,
+            sum: 0.0,
+            total: 0.0,
+            largest: f64::NEG_INFINITY,
+            rows: 0,
+        }
     }
 
     /// What the epoch has come to so far, if there was anything to read.
@@ -163,6 +194,7 @@ impl Summary {
         (self.rows > 0).then(|| match self.quantity.over() {
             Over::Mean => self.sum / self.rows as f64,
             Over::Maximum => self.largest,
+            Over::Sum => self.total,
         })
     }
 
@@ -186,13 +218,19 @@ impl Metric for Summary {
         _metadata: &MetricMetadata,
     ) -> Result<SerializedEntry, TensorReadError> {
         let Some(value) = (reading.value)(self.quantity) else { return Ok(self.entry()) };
-        let values = value.try_into_data_as::<f64>()?;
-        let values = values.try_to_vec::<f64>()?;
-        // One number for the batch, or one for each row, summed in double precision.
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let mean = match value {
+            Found::Measured(value) => {
+                let values = value.try_into_data_as::<f64>()?;
+                let values = values.try_to_vec::<f64>()?;
+                // One number for the batch, or one for each row, summed in double precision.
+                values.iter().sum::<f64>() / values.len() as f64
+            }
+            Found::Counted(count) => count as f64,
+        };
         self.guard.check(self.quantity, mean, reading.step);
         self.current = mean;
         self.sum += mean * reading.rows as f64;
+        self.total += mean;
         self.largest = self.largest.max(mean);
         self.rows += reading.rows;
         Ok(self.entry())
@@ -203,7 +241,7 @@ impl Metric for Summary {
     }
 
     fn clear(&mut self) {
-        (self.sum, self.largest, self.rows) = (0.0, f64::NEG_INFINITY, 0);
+        (self.sum, self.total, self.largest, self.rows) = (0.0, 0.0, f64::NEG_INFINITY, 0);
     }
 
     fn name(&self) -> MetricName {

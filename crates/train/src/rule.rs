@@ -2,7 +2,7 @@
 
 use burn::module::{ModuleVisitor, Param};
 use burn::tensor::Tensor;
-use helmholtz_core::{Gradients, LatentVariableModel};
+use helmholtz_core::{Gradients, LatentVariableModel, Model};
 
 /// What happens to a gradient before the optimiser sees it, in this order. By default nothing.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,7 +28,15 @@ impl Default for Rule {
 
 impl Rule {
     /// The gradients of a batch of `rows` rows, as the rule has them.
-    pub fn apply<M: LatentVariableModel>(&self, model: &M, gradients: Gradients, rows: usize) -> Gradients {
+    ///
+    /// It is about the parameters of the model; what `strategy` learns for itself is left as it is.
+    pub fn apply<M: LatentVariableModel, S: Model>(
+        &self,
+        model: &M,
+        strategy: &S,
+        gradients: Gradients,
+        rows: usize,
+    ) -> Gradients {
         if *self == Rule::default() {
             return gradients;
         }
@@ -37,13 +45,19 @@ impl Rule {
         let mut pass =
             Pass { rule: self, scale, gradients: &gradients, adjusted: Gradients::new(), square: zero() };
         model.visit(&mut pass);
-        let Pass { adjusted, square, .. } = pass;
-        let Some(clip) = self.clip_norm else { return adjusted };
+        let Pass { mut adjusted, square, .. } = pass;
+        let keep = |into: &mut Gradients| strategy.visit(&mut Keep { gradients: &gradients, into });
+        let Some(clip) = self.clip_norm else {
+            keep(&mut adjusted);
+            return adjusted;
+        };
         // min(1, clip / norm); a norm of zero has nothing to scale.
         let factor = (square.sqrt() + f64::MIN_POSITIVE).recip().mul_scalar(clip).clamp_max(1.0);
         let mut pass = Scale { factor, gradients: &adjusted, scaled: Gradients::new() };
         model.visit(&mut pass);
-        pass.scaled
+        let mut scaled = pass.scaled;
+        keep(&mut scaled);
+        scaled
     }
 }
 
@@ -89,6 +103,20 @@ impl ModuleVisitor for Scale<'_> {
     }
 }
 
+/// Gradients that are none of the model's.
+struct Keep<'a> {
+    gradients: &'a Gradients,
+    into: &'a mut Gradients,
+}
+
+impl ModuleVisitor for Keep<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            self.into.add(param, gradient);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use burn::module::Module;
@@ -130,8 +158,13 @@ mod tests {
         let model = model();
         let mut halves = Halves(Gradients::new());
         model.visit(&mut halves);
-        let gradients = rule.apply(&model, halves.0, 7);
-        let mut pairs = Pairs { gradients, pairs: Vec::new() };
+        // Anything with parameters will do for a strategy that learns.
+        let strategy = StackConfig::new(1, vec![1]).init(None, Key::new(2), &Device::flex()).unwrap();
+        strategy.visit(&mut halves);
+        let mut own = Pairs { gradients: rule.apply(&model, &strategy, halves.0, 7), pairs: Vec::new() };
+        strategy.visit(&mut own);
+        assert!(own.pairs.iter().all(|(_, _, gradient)| *gradient == 0.5), "a rule is about the model");
+        let mut pairs = Pairs { gradients: own.gradients, pairs: Vec::new() };
         model.visit(&mut pairs);
         pairs.pairs
     }

@@ -44,6 +44,8 @@ pub struct StepOutput {
     pub square_p: Tensor<1>,
     /// Sum of squares of the gradient of the recognition net: `[1]`.
     pub square_q: Tensor<1>,
+    /// Model evaluations that the step took.
+    pub evaluations: u64,
     /// What else the strategy measured.
     pub more: Vec<Measured>,
     /// Rows of the batch.
@@ -95,11 +97,12 @@ where
             ess: estimate.diagnostics.ess,
             square_p,
             square_q,
+            evaluations: estimate.evaluations,
             more: estimate.diagnostics.more,
             rows,
             step: batch.step,
         };
-        let gradients = self.rule.apply(&model, estimate.gradients, rows);
+        let gradients = self.rule.apply(&model, strategy, estimate.gradients, rows);
         TrainOutput { grads: gradients.into_params(), item }
     }
 }

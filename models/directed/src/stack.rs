@@ -95,19 +95,15 @@ fn layer_draws(draws: &Draws, l: usize) -> Draws {
 
 /// Sums log-probabilities and collects traces, layer by layer; `None` without layers.
 fn collect(scored: impl Iterator<Item = helmholtz_core::Scored>) -> Option<Traced> {
-    let mut traces = Vec::new();
-    let log_prob = scored
-        .map(|scored| {
-            traces.push(scored.trace);
-            scored.log_prob
-        })
-        .reduce(|sum, log_prob| sum + log_prob)?;
-    Some(Traced { log_prob, traces })
+    let (traces, by_layer): (Vec<_>, Vec<_>) = scored.map(|scored| (scored.trace, scored.log_prob)).unzip();
+    let log_prob = by_layer.iter().cloned().reduce(|sum, log_prob| sum + log_prob)?;
+    Some(Traced { log_prob, traces, by_layer })
 }
 
 /// The score of no latents: zero nats for each of `n` rows.
 fn nothing(x: &Tensor<2>, n: usize) -> Traced {
-    Traced { log_prob: Tensor::zeros([n], (&x.device(), x.dtype())), traces: Vec::new() }
+    let log_prob = Tensor::zeros([n], (&x.device(), x.dtype()));
+    Traced { log_prob, traces: Vec::new(), by_layer: Vec::new() }
 }
 
 impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
@@ -252,6 +248,18 @@ impl<C: Conditional, P: Prior> Layerwise for Stack<C, P> {
 
     fn log_recognition(&self, l: usize, h: Tensor<2>, below: Tensor<2>) -> Tensor<1> {
         self.recognition[l - 1].score(h, self.seen(l, below)).log_prob
+    }
+
+    fn recognition_gradient(
+        &self,
+        l: usize,
+        h: Tensor<2>,
+        below: Tensor<2>,
+        trace: Tensor<2>,
+        weights: Tensor<1>,
+        into: &mut Gradients,
+    ) {
+        self.recognition[l - 1].gradient(h, self.seen(l, below), trace, weights, into);
     }
 
     fn observed_are_independent(&self) -> bool {

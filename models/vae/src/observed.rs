@@ -66,7 +66,7 @@ impl Observed {
         let (mut traces, product) = self.outputs(h);
         let scored = self.likelihood.score(x, product, self.bias.val());
         traces.push(scored.trace);
-        Traced { log_prob: scored.log_prob, traces }
+        Traced { log_prob: scored.log_prob, traces, by_layer: Vec::new() }
     }
 
     pub(crate) fn mean(&self, h: Tensor<2>) -> Tensor<2> {

@@ -141,7 +141,7 @@ impl Vae {
         let (latents, kept, log_q) = self.infer(x.clone(), noise);
         let p = self.trace_joint(x, &latents);
         let traces = kept.into_iter().flat_map(Moments::into_traces).collect();
-        let q = Traced { log_prob: log_q.clone(), traces };
+        let q = Traced { log_prob: log_q.clone(), traces, by_layer: Vec::new() };
         Proposals { latents, p, q, log_proposal: log_q, k: n / batch }
     }
 }
@@ -172,9 +172,9 @@ impl LatentVariableModel for Vae {
 
     fn trace_joint(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Traced {
         let (of_latents, kept) = self.trace_latents(h);
-        let Traced { log_prob, mut traces } = self.observed.trace(x, h[0].clone());
+        let Traced { log_prob, mut traces, .. } = self.observed.trace(x, h[0].clone());
         traces.extend(kept.into_iter().flat_map(Moments::into_traces));
-        Traced { log_prob: log_prob + of_latents, traces }
+        Traced { log_prob: log_prob + of_latents, traces, by_layer: Vec::new() }
     }
 
     fn trace_posterior(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Traced {
@@ -189,7 +189,7 @@ impl LatentVariableModel for Vae {
             })
             .reduce(|sum, log_prob| sum + log_prob)
             .expect("there is a latent layer");
-        Traced { log_prob, traces }
+        Traced { log_prob, traces, by_layer: Vec::new() }
     }
 
     /// # Panics

@@ -8,7 +8,7 @@ use burn::module::Module;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::tensor::Tensor;
 use burn::train::Interrupter;
-use helmholtz_core::{Estimate, Key, LatentVariableModel, Measure, Model, Strategy};
+use helmholtz_core::{Estimate, Follows, Key, LatentVariableModel, Measure, Model, Strategy};
 use helmholtz_datasets::Plan;
 use helmholtz_eval::ImportanceSampling;
 use helmholtz_train::{End, Fit, Parts, Rule};
@@ -46,6 +46,10 @@ impl<M: LatentVariableModel, S: Strategy<M>> Strategy<M> for Timed<S> {
         let call = Call { start, end: Instant::now() };
         self.calls.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
         estimate
+    }
+
+    fn follows(&self) -> Follows {
+        self.strategy.follows()
     }
 
     fn measures(&self) -> &[Measure] {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use burn::train::Interrupter;
-use helmholtz_core::Key;
+use helmholtz_core::{Key, LatentVariableModel};
 use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName};
 use helmholtz_eval::{ImportanceSampling, LogPartition, NllSummary, PartitionFunction, Reading};
 use helmholtz_train::{Checkpoints, End, Fit, Newest, OnRecord, Outcome, Parts, Record};
@@ -103,7 +103,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let first_step = resume.map_or(0, |epoch| steps_by(&folder, epoch));
     let outcome = fit.run(Parts {
         model: model.clone(),
-        strategy: assemble::strategies(&config, &plan, &device)?,
+        strategy: assemble::strategies(&config, &plan, model.observed(), &device)?,
         average: average(&config),
         rule: assemble::rule(&config),
         evaluator: ImportanceSampling::new(config.train.valid_samples).with_reading(config.model.reading()),

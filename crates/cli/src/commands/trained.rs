@@ -159,7 +159,7 @@ pub fn of_epoch(
     let trainee = Trainee {
         average: average(config).map(|decay| Average::new(&fresh, decay)),
         // The rule has nothing in the record.
-        strategy: assemble::strategies(config, &ANY, &fresh.device())?,
+        strategy: assemble::strategies(config, &ANY, fresh.observed(), &fresh.device())?,
         rule: Rule::default(),
         evaluator: ImportanceSampling::new(1),
         key: Key::new(config.seed),

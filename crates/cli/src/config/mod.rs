@@ -38,7 +38,7 @@ impl Config {
     /// # Errors
     /// If the file cannot be read or a key, type or value is wrong.
     pub fn resolve(file: Option<&Path>, overlay: &Overlay) -> anyhow::Result<Self> {
-        let (place, mut table) = match file {
+        let (place, table) = match file {
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
                     user(format!(
@@ -52,7 +52,15 @@ impl Config {
             }
             None => ("the command line".to_string(), Table::new()),
         };
-        check_keys(&table, &place)?;
+        Config::of_table(table, &place, overlay)
+    }
+
+    /// The config of a table that was found at `place`, with `overlay` on top, checked, with defaults written out.
+    ///
+    /// # Errors
+    /// If a key, type or value is wrong.
+    pub(crate) fn of_table(mut table: Table, place: &str, overlay: &Overlay) -> anyhow::Result<Self> {
+        check_keys(&table, place)?;
         for (key, value) in &overlay.0 {
             lay_over(&mut table, key, value.clone())?;
         }

@@ -26,6 +26,11 @@ impl Overlay {
         }
     }
 
+    /// Whether a value is laid over a key.
+    pub(crate) fn sets(&self, key: &str) -> bool {
+        self.0.iter().any(|(other, _)| other == key)
+    }
+
     /// Lays `key=value` over, the value being TOML or, failing that, a bare word.
     ///
     /// # Errors

@@ -117,7 +117,7 @@ pub struct ModelConfig {
 pub struct StrategyConfig {
     /// Name.
     pub kind: String,
-    /// Samples per observation, K; if absent 1 for ws, elbo and stl and for a model without latents, else 10.
+    /// Samples per observation, K; if absent 1 for ws, nvil, elbo and stl and for a model without latents, else 10.
     pub samples: Option<usize>,
     /// What updates the recognition net in rws: `wake`, `sleep` or `both` (half of each).
     pub phi: String,
@@ -396,7 +396,8 @@ pub const MODELS: [&str; 6] = ["sbn", "dsbn", "darn", "nade", "bihm", "vae"];
 /// The kinds of single layers.
 pub const LAYERS: [&str; 4] = ["sbn", "dsbn", "darn", "nade"];
 /// The strategies.
-pub const STRATEGIES: [&str; 8] = ["ws", "rws", "bihm", "elbo", "iwae", "stl", "dreg", "coupled"];
+pub const STRATEGIES: [&str; 11] =
+    ["ws", "rws", "vimco", "reinforce", "nvil", "bihm", "elbo", "iwae", "stl", "dreg", "coupled"];
 /// The optimisers.
 pub const OPTIMIZERS: [&str; 3] = ["adam", "sgd", "rmsprop"];
 pub(super) const PHI: [&str; 3] = ["wake", "sleep", "both"];

@@ -7,6 +7,9 @@ use crate::error::user;
 /// Strategies that follow the path from noise to latents, or move in the noise.
 const OF_NOISE: [&str; 5] = ["elbo", "iwae", "stl", "dreg", "coupled"];
 
+/// Strategies that move the recognition net by scores, weighed by how well each sample does.
+const OF_SCORES: [&str; 3] = ["vimco", "reinforce", "nvil"];
+
 impl Config {
     /// Writes out the keys of the strategy, and refuses a strategy that the model does not fit, or keys of others.
     pub(super) fn check_strategy(&mut self) -> anyhow::Result<()> {
@@ -15,7 +18,7 @@ impl Config {
         if OF_NOISE.contains(&kind) && !is_vae {
             return Err(user(format!(
                 "strategy.kind = \"{kind}\" on model.kind = \"{model}\": {kind} needs latents that are smooth functions \
-                 of noise, and those of {model} are bits; use ws, rws or bihm, or --model vae"
+                 of noise, and those of {model} are bits; use ws, rws, vimco, reinforce, nvil or bihm, or --model vae"
             )));
         }
         if kind == "bihm" && is_vae {
@@ -25,6 +28,26 @@ impl Config {
                 OF_NOISE.join(", ")
             )));
         }
+        if kind == "nvil" && is_vae {
+            return Err(user(format!(
+                "strategy.kind = \"nvil\" on model.kind = \"vae\": its signals are those of layers of bits; use vimco, \
+                 reinforce, {}, or another model",
+                OF_NOISE.join(", ")
+            )));
+        }
+        if kind == "nvil" && !self.stage.is_empty() {
+            return Err(user(
+                "[[stage]] with strategy.kind = \"nvil\": its baselines would begin anew in every stage; give one stage \
+                 of train.epochs, with optimizer.schedule for a falling rate",
+            ));
+        }
+        let has_latents = !self.model.layers.is_empty();
+        if OF_SCORES.contains(&kind) && !has_latents {
+            return Err(user(format!(
+                "strategy.kind = \"{kind}\" with model.layers = []: it trains the recognition net, and without latents \
+                 there is none; use rws"
+            )));
+        }
         if is_vae && self.strategy.defence != 0.0 {
             return Err(user(
                 "strategy.defence: the uniform law on the states of bits; the latents of a vae are real numbers, which \
@@ -32,9 +55,11 @@ impl Config {
             ));
         }
         self.strategy.check_keys()?;
-        let has_latents = !self.model.layers.is_empty();
-        let usual =
-            if ["ws", "elbo", "stl"].contains(&self.strategy.kind.as_str()) || !has_latents { 1 } else { 10 };
+        let usual = if ["ws", "nvil", "elbo", "stl"].contains(&self.strategy.kind.as_str()) || !has_latents {
+            1
+        } else {
+            10
+        };
         self.strategy.samples.get_or_insert(usual);
         self.strategy.control_variate.get_or_insert(self.strategy.kind == "bihm");
         Ok(())
@@ -44,7 +69,7 @@ impl Config {
 impl StrategyConfig {
     fn check_keys(&mut self) -> anyhow::Result<()> {
         let kind = self.kind.as_str();
-        if OF_NOISE.contains(&kind)
+        if (OF_NOISE.contains(&kind) || OF_SCORES.contains(&kind))
             && (self.phi != "wake" || self.control_variate == Some(true) || self.defence != 0.0)
         {
             return Err(user(format!(

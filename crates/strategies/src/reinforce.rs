@@ -1,0 +1,73 @@
+//! The evidence lower bound by scores, each sample's signal less the mean of the others'.
+//!
+//! With `h_k ~ q(h | x)` and `l_k = log p(x, h_k) - log q(h_k | x)`:
+//!
+//! - theta ascends `1/K Σ_k log p(x, h_k)`;
+//! - phi ascends `1/K Σ_k (l_k - 1/(K-1) Σ_{j≠k} l_j) log q(h_k | x)`: the baseline of a sample depends on the others
+//!   alone, so that it moves no expectation.
+//!
+//! Both are in expectation the gradient of the ELBO at every K >= 2.
+//!
+//! Gradients are means over the batch.
+//!
+//! # References
+//! Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement learning", Machine
+//! Learning 8, 1992.
+//! Kool, van Hoof, Welling, "Buy 4 REINFORCE samples, get a baseline for free!", ICLR workshop 2019.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use helmholtz_core::{
+    Diagnostics, Direction, Estimate, Follows, Gradients, Key, LatentVariableModel, Proposals, Strategy,
+};
+use helmholtz_ops::log_weights::mean_of_others;
+
+use crate::wake::{TooFewSamples, at_least_two, diagnose_mean, per_row, propose, scored, wake_theta};
+
+/// Scores with the leave-one-out baseline.
+#[derive(Module, Debug)]
+pub struct Reinforce {
+    /// Samples per observation, K.
+    pub samples: usize,
+}
+
+impl Reinforce {
+    /// With `samples` per observation.
+    ///
+    /// # Errors
+    /// If there are fewer than two: one has no others to take a baseline from.
+    pub fn new(samples: usize) -> Result<Self, TooFewSamples> {
+        at_least_two("reinforce", samples).map(|samples| Reinforce { samples })
+    }
+
+    /// The update at given proposals.
+    pub fn update<M: LatentVariableModel>(
+        &self,
+        model: &M,
+        x: Tensor<2>,
+        proposals: &Proposals<M::Latents>,
+        into: &mut Gradients,
+    ) -> Diagnostics {
+        let signals = proposals.log_weights();
+        let share = 1.0 / proposals.k as f64;
+        wake_theta(model, x.clone(), proposals, signals.full_like(share), into);
+        let centred = signals.clone() - mean_of_others(signals.clone());
+        let weights = per_row(centred * share);
+        model.posterior_gradient(x, &proposals.latents, &proposals.q.traces, weights, into);
+        diagnose_mean(signals)
+    }
+}
+
+impl<M: LatentVariableModel> Strategy<M> for Reinforce {
+    fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
+        let [batch, _] = x.dims();
+        let mut gradients = Gradients::new();
+        let proposals = propose(model, x.clone(), self.samples, 0.0, key);
+        let diagnostics = self.update(model, x, &proposals, &mut gradients);
+        Estimate { gradients, diagnostics, evaluations: scored(batch * self.samples) }
+    }
+
+    fn follows(&self) -> Follows {
+        Follows::new(Direction::Elbo, Direction::Elbo)
+    }
+}
