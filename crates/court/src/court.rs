@@ -1,0 +1,417 @@
+//! Estimates against what they should be on average.
+
+use std::fmt;
+use std::time::Instant;
+
+use burn::tensor::Tensor;
+use helmholtz_core::{Estimate, Key, LatentVariableModel, Strategy};
+use helmholtz_noise::Stream;
+use thiserror::Error;
+
+use crate::blocks::{Block, Blocks, Net};
+use crate::moments::{Moments, VectorMoments, critical};
+use crate::reference::{ReferenceError, References};
+use crate::states::{States, nats};
+
+/// How a strategy is tried.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trial {
+    /// Estimates, each of the whole batch.
+    pub estimates: u64,
+    /// Root of the keys of the estimates and of the random directions.
+    pub key: Key,
+    /// The probability with which a strategy that is right is called wrong, over all tests of the trial together.
+    pub false_alarm: f64,
+}
+
+impl Trial {
+    /// So many estimates, at a family-wise error rate of 1 %.
+    pub fn new(estimates: u64, key: Key) -> Self {
+        Trial { estimates, key, false_alarm: 0.01 }
+    }
+}
+
+/// Fixed random directions in each block, besides that of the reference.
+pub const DIRECTIONS: usize = 8;
+/// A bias that is found with 90 % lies so many standard errors beyond the critical value.
+const POWER_90: f64 = 1.2816;
+/// The share of the variance that a single estimate may make; of fewer estimates more.
+const TAIL: (f64, f64) = (0.05, 20.0);
+/// Differences that rounding makes, as a share of the gradient's size.
+const ROUNDING: f64 = 1e-9;
+
+/// A trial that cannot be held.
+#[derive(Clone, Copy, Debug, Error, PartialEq)]
+pub enum CourtError {
+    /// There is no reference.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// Too few estimates.
+    #[error("{0} estimates: a standard error takes at least 2, and its normal law some hundreds")]
+    TooFewEstimates(u64),
+    /// A gradient that is no number.
+    #[error("estimate {estimate} is not finite in {net:?}")]
+    NotFinite {
+        /// Number of the estimate.
+        estimate: u64,
+        /// The net.
+        net: Net,
+    },
+}
+
+/// What an estimate is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reference {
+    /// The expectation that the strategy claims: is the implementation right?
+    Own,
+    /// What it is meant to follow: what does a finite number of samples cost?
+    Limit,
+}
+
+/// What was found of a block against a reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// No direction is off by more than chance allows.
+    Right,
+    /// A direction is off: the implementation does not estimate what it claims.
+    Wrong,
+    /// No direction is off from the limit by more than chance allows.
+    Unbiased,
+    /// A direction is off from the limit.
+    Biased,
+    /// A direction is off by more than chance allows where a mean of this many estimates is about normal, and here a
+    /// single estimate makes up a good part of the variance: tails too heavy for a standard error. More estimates may
+    /// tell.
+    Unsure,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::Right => "right",
+            Verdict::Wrong => "wrong",
+            Verdict::Unbiased => "unbiased",
+            Verdict::Biased => "biased",
+            Verdict::Unsure => "unsure",
+        })
+    }
+}
+
+/// One block held against one reference. Gradients are those of losses, means over the batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// The block.
+    pub block: String,
+    /// The net that it belongs to.
+    pub net: Net,
+    /// What it is held against.
+    pub reference: Reference,
+    /// Norm of the reference.
+    pub norm: f64,
+    /// Mean of the estimates less the reference, along the reference.
+    pub bias: f64,
+    /// Its standard error.
+    pub bias_se: f64,
+    /// Bias over standard error, in the direction of those tried in which it is the largest.
+    pub z: f64,
+    /// The smallest bias along the reference that would be found with 90 %.
+    pub visible: f64,
+    /// Along the line from the limit to the strategy's own expectation, how far the mean lies from the limit, and its
+    /// standard error; of the limit alone, and where the two differ.
+    pub gap: Option<(f64, f64)>,
+    /// Trace of the covariance of the estimates.
+    pub variance: f64,
+    /// Norm of their mean over the root of that trace.
+    pub snr: f64,
+    /// Mean cosine between an estimate and the reference; none where the reference is zero.
+    pub cosine: Option<f64>,
+    /// What it comes to.
+    pub verdict: Verdict,
+}
+
+/// What was found of a strategy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Block by block, the own objective first.
+    pub findings: Vec<Finding>,
+    /// Estimates.
+    pub estimates: u64,
+    /// The z beyond which a direction is off.
+    pub critical: f64,
+    /// Mean effective sample size, as a share of K.
+    pub ess: f64,
+    /// Mean of the bound that the strategy reports, in nats.
+    pub bound: f64,
+    /// Seconds of one estimate.
+    pub seconds_per_estimate: f64,
+    /// Seconds of one estimate that went into taking it in.
+    pub bookkeeping_per_estimate: f64,
+    /// Mean model evaluations of one estimate.
+    pub evaluations: f64,
+}
+
+impl Report {
+    /// Whether every block is right about the strategy's own objective.
+    pub fn is_right(&self) -> bool {
+        self.verdict() == Verdict::Right
+    }
+
+    /// The verdict on the strategy's own objective over all blocks: wrong if one of them is, else unsure if one is.
+    pub fn verdict(&self) -> Verdict {
+        let own = self.findings.iter().filter(|finding| finding.reference == Reference::Own);
+        let verdicts: Vec<Verdict> = own.map(|finding| finding.verdict).collect();
+        let first = [Verdict::Wrong, Verdict::Unsure].into_iter().find(|verdict| verdicts.contains(verdict));
+        first.unwrap_or(Verdict::Right)
+    }
+
+    /// The smallest bias that would be found with 90 % where its standard error is `se`.
+    pub fn visible(&self, se: f64) -> f64 {
+        (self.critical + POWER_90) * se
+    }
+
+    /// The finding of a block.
+    pub fn finding(&self, block: &str, reference: Reference) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.block == block && finding.reference == reference)
+    }
+}
+
+impl fmt::Display for Report {
+    /// A table of the strategy's own objective, and what to make of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<16} {:>11} {:>11} {:>9} {:>8} {:>8}", "block", "reference", "bias", "± se", "z", "")?;
+        for found in self.findings.iter().filter(|found| found.reference == Reference::Own) {
+            let Finding { block, norm, bias, bias_se, z, verdict, .. } = found;
+            writeln!(f, "{block:<16} {norm:>11.3e} {bias:>11.2e} {bias_se:>9.1e} {z:>8.2} {verdict:>8}")?;
+        }
+        write!(f, "{} estimates; wrong beyond |z| = {:.2}", self.estimates, self.critical)
+    }
+}
+
+/// Puts a strategy before the exact answer.
+///
+/// Each of `trial.estimates` estimates is made for the same batch `x`, `[batch, d_x]`, and the same weights, under a
+/// key of its own; along the reference and along [`DIRECTIONS`] random directions of every block its mean is held
+/// against what the strategy [claims](Strategy::follows). The tests are corrected for their number (Bonferroni).
+/// Memory does not grow with the estimates. The model is best in double precision.
+///
+/// A strategy's running state goes on from estimate to estimate. Its claim is read once, before the first.
+///
+/// # Errors
+/// If the states cannot be summed over, or an estimate is not finite.
+pub fn gradient_report<M, S, W>(
+    model: &M,
+    strategy: &S,
+    states: &W,
+    x: Tensor<2>,
+    trial: Trial,
+) -> Result<Report, CourtError>
+where
+    M: LatentVariableModel,
+    S: Strategy<M>,
+    W: States<M>,
+{
+    if trial.estimates < 2 {
+        return Err(CourtError::TooFewEstimates(trial.estimates));
+    }
+    let blocks = Blocks::of(model);
+    let references = References::of(model, states, &x, &strategy.follows(), &blocks)?;
+    let mut tried: Vec<Tried<'_>> =
+        blocks.blocks.iter().map(|block| Tried::new(block, &references, trial.key)).collect();
+    let (mut ess, mut bound, mut evaluations) = (Moments::default(), Moments::default(), Moments::default());
+    let (mut seconds, mut bookkeeping) = (0.0, 0.0);
+    let key = trial.key.child("estimate");
+    for estimate in 0..trial.estimates {
+        let clock = Instant::now();
+        let Estimate { gradients, diagnostics, evaluations: taken } =
+            strategy.estimate(model, x.clone(), key.child(estimate));
+        // Reading a number waits for a device that works behind our back.
+        bound.push(nats(diagnostics.bound)[0]);
+        ess.push(nats(diagnostics.ess)[0]);
+        let made = clock.elapsed().as_secs_f64();
+        let values = blocks.flatten(model, &gradients);
+        for tried in &mut tried {
+            tried.take_in(&values);
+        }
+        evaluations.push(taken as f64);
+        (seconds, bookkeeping) = (seconds + made, bookkeeping + clock.elapsed().as_secs_f64() - made);
+        if let Some(net) = tried.iter().find(|tried| !tried.is_finite()).map(|tried| tried.block.net) {
+            return Err(CourtError::NotFinite { estimate, net });
+        }
+    }
+    // Blocks that nothing moves, and nothing should, are none.
+    tried.retain(|tried| !tried.is_idle());
+    // Along the reference, the line to it if it is a limit, and at random.
+    let tests = tried.len() * (2 + DIRECTIONS);
+    let critical = critical(trial.false_alarm, tests);
+    let own = tried.iter().map(|tried| tried.finding(Reference::Own, critical));
+    let limit =
+        tried.iter().filter(|tried| tried.has_limit).map(|tried| tried.finding(Reference::Limit, critical));
+    let n = trial.estimates as f64;
+    Ok(Report {
+        findings: own.chain(limit).collect(),
+        estimates: trial.estimates,
+        critical,
+        ess: ess.mean(),
+        bound: bound.mean(),
+        seconds_per_estimate: seconds / n,
+        bookkeeping_per_estimate: bookkeeping / n,
+        evaluations: evaluations.mean(),
+    })
+}
+
+/// [`gradient_report`] as a test.
+///
+/// # Panics
+/// With the table of what was found, if a block is wrong, or off with tails too heavy to tell, or if the trial cannot be
+/// held.
+pub fn assert_right<M, S, W>(model: &M, strategy: &S, states: &W, x: Tensor<2>, trial: Trial) -> Report
+where
+    M: LatentVariableModel,
+    S: Strategy<M>,
+    W: States<M>,
+{
+    let report = gradient_report(model, strategy, states, x, trial).unwrap_or_else(|error| panic!("{error}"));
+    match report.verdict() {
+        Verdict::Wrong => panic!("the strategy does not estimate what it claims:\n{report}"),
+        Verdict::Unsure => {
+            panic!("the strategy is off, and its tails too heavy to tell; try more estimates:\n{report}")
+        }
+        _ => report,
+    }
+}
+
+/// A block and what has been seen of it.
+struct Tried<'a> {
+    block: &'a Block,
+    has_limit: bool,
+    own: Vec<f64>,
+    limit: Vec<f64>,
+    /// Unit vectors: along the reference, the limit, the line between them (zero where there is none), and at random.
+    directions: Vec<Vec<f64>>,
+    /// The same, parameter by parameter.
+    by_parameter: Vec<[f64; AT_RANDOM + DIRECTIONS]>,
+    along: Vec<Moments>,
+    all: VectorMoments,
+    /// Cosines with reference and limit.
+    cosines: [Moments; 2],
+    /// The block's part of the estimate at hand.
+    part: Vec<f64>,
+}
+
+const ALONG_OWN: usize = 0;
+const ALONG_LIMIT: usize = 1;
+const ALONG_GAP: usize = 2;
+const AT_RANDOM: usize = 3;
+
+impl<'a> Tried<'a> {
+    fn new(block: &'a Block, references: &References, key: Key) -> Self {
+        let [mut own, mut limit] = [Vec::new(), Vec::new()];
+        block.select(&references.own, &mut own);
+        block.select(&references.limit, &mut limit);
+        let has_limit = references.has_limit[if block.net == Net::Theta { 0 } else { 1 }];
+        let gap = own.iter().zip(&limit).map(|(own, limit)| own - limit).collect();
+        let mut stream = Stream::new(key.child("directions").child(block.name.as_str()));
+        let mut random = || unit((0..own.len()).map(|_| stream.uniform_in(-1.0, 1.0)).collect());
+        let mut directions = vec![unit(own.clone()), unit(limit.clone()), unit(gap)];
+        directions.extend((0..DIRECTIONS).map(|_| random()));
+        let of_parameter = |i: usize| std::array::from_fn(|j| directions[j][i]);
+        Tried {
+            block,
+            has_limit,
+            by_parameter: (0..own.len()).map(of_parameter).collect(),
+            along: vec![Moments::default(); directions.len()],
+            all: VectorMoments::new(own.len()),
+            cosines: [Moments::default(); 2],
+            part: Vec::new(),
+            own,
+            limit,
+            directions,
+        }
+    }
+
+    fn take_in(&mut self, values: &[f64]) {
+        let mut along = [0.0; AT_RANDOM + DIRECTIONS];
+        let mut square = 0.0;
+        self.block.select(values, &mut self.part);
+        for (value, directions) in self.part.iter().zip(&self.by_parameter) {
+            square += value * value;
+            for (along, direction) in along.iter_mut().zip(directions) {
+                *along += value * direction;
+            }
+        }
+        self.along.iter_mut().zip(along).for_each(|(moments, along)| moments.push(along));
+        self.all.push(&self.part);
+        if square > 0.0 {
+            let norm = square.sqrt();
+            self.cosines[0].push(along[ALONG_OWN] / norm);
+            self.cosines[1].push(along[ALONG_LIMIT] / norm);
+        }
+    }
+
+    fn is_finite(&self) -> bool {
+        self.along[AT_RANDOM].mean().is_finite()
+    }
+
+    fn is_idle(&self) -> bool {
+        let is_zero = |vector: &[f64]| vector.iter().all(|value| *value == 0.0);
+        is_zero(&self.own) && is_zero(self.all.mean()) && self.all.variance() == 0.0
+    }
+
+    fn finding(&self, reference: Reference, critical: f64) -> Finding {
+        let (vector, ahead, cosine) = match reference {
+            Reference::Own => (&self.own, ALONG_OWN, &self.cosines[0]),
+            Reference::Limit => (&self.limit, ALONG_LIMIT, &self.cosines[1]),
+        };
+        let size = norm(self.all.mean()).max(norm(vector));
+        // An estimate without noise is off by rounding, which is no bias.
+        let measure = |i: usize| {
+            let (moments, direction) = (&self.along[i], &self.directions[i]);
+            let expected: f64 = vector.iter().zip(direction).map(|(a, b)| a * b).sum();
+            (moments.mean() - expected, moments.se().max(ROUNDING * size).max(f64::MIN_POSITIVE))
+        };
+        let z = |i: usize| {
+            let (bias, se) = measure(i);
+            bias / se
+        };
+        let differ = norm(&self.directions[ALONG_GAP]) > 0.0;
+        let gap = (reference == Reference::Limit && differ).then_some(ALONG_GAP);
+        let tests = std::iter::once(ahead).chain(gap).chain(AT_RANDOM..AT_RANDOM + DIRECTIONS);
+        let worst = tests.max_by(|&a, &b| z(a).abs().total_cmp(&z(b).abs())).unwrap_or(ahead);
+        let (z, moments) = (z(worst), &self.along[worst]);
+        let (bias, bias_se) = measure(ahead);
+        let is_off = z.abs() > critical;
+        let is_heavy = moments.largest_share() > TAIL.0.max(TAIL.1 / moments.n() as f64);
+        let variance = self.all.variance();
+        Finding {
+            block: self.block.name.clone(),
+            net: self.block.net,
+            reference,
+            norm: norm(vector),
+            bias,
+            bias_se,
+            z,
+            visible: (critical + POWER_90) * bias_se,
+            gap: gap.map(measure),
+            variance,
+            snr: norm(self.all.mean()) / variance.sqrt(),
+            cosine: (cosine.n() > 0 && norm(vector) > 0.0).then(|| cosine.mean()),
+            verdict: match (reference, is_off) {
+                (_, true) if is_heavy => Verdict::Unsure,
+                (Reference::Own, false) => Verdict::Right,
+                (Reference::Own, true) => Verdict::Wrong,
+                (Reference::Limit, false) => Verdict::Unbiased,
+                (Reference::Limit, true) => Verdict::Biased,
+            },
+        }
+    }
+}
+
+fn norm(vector: &[f64]) -> f64 {
+    vector.iter().map(|value| value * value).sum::<f64>().sqrt()
+}
+
+/// The vector at a length of one; zero if it is.
+fn unit(vector: Vec<f64>) -> Vec<f64> {
+    let length = norm(&vector);
+    if length == 0.0 { vector } else { vector.into_iter().map(|value| value / length).collect() }
+}

@@ -1,0 +1,64 @@
+//! Gradient estimators before the exact answer.
+//!
+//! A model small enough to enumerate (bits) or to integrate over (one or two Gaussian latents) has an exact gradient
+//! for everything that a strategy may [claim](helmholtz_core::Follows) to estimate. The court makes many estimates,
+//! holds their mean against it block by block, and says whether the implementation is right, how small a bias it would
+//! have seen, and what a finite number of samples costs.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`court`] | [`assert_right`], [`gradient_report`] and what they find |
+//! | [`states`] | [`States`]: [`Enumeration`] and [`Quadrature`] |
+//! | [`reference`](mod@reference) | the expected update of a strategy |
+//! | [`expectation`] | expectations over K samples as integrals |
+//! | [`blocks`] | the parameters of a model as one vector |
+//! | [`moments`] | means, variances and critical values |
+//! | [`order`] | [`Order`]: how a bias falls with K |
+//!
+//! # A strategy of your own as a test
+//!
+//! ```
+//! use burn::module::Module;
+//! use burn::tensor::{DType, Device, Tensor};
+//! use helmholtz_core::{Direction, Estimate, Follows, Key, LatentVariableModel, Strategy};
+//! use helmholtz_court::{Enumeration, Trial, assert_right};
+//! use helmholtz_directed::{HelmholtzMachine, StackConfig};
+//! use helmholtz_strategies::ReweightedWakeSleep;
+//!
+//! /// Half of the samples of reweighted wake-sleep.
+//! #[derive(Module, Debug)]
+//! struct Mine {
+//!     samples: usize,
+//! }
+//!
+//! impl<M: LatentVariableModel> Strategy<M> for Mine {
+//!     fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
+//!         ReweightedWakeSleep::new(self.samples / 2).unwrap().estimate(model, x, key)
+//!     }
+//!
+//!     fn follows(&self) -> Follows {
+//!         let samples = self.samples / 2;
+//!         let weights = helmholtz_core::Weights::of(samples);
+//!         Follows::new(Direction::Bound { samples }, Direction::SelfNormalised(weights))
+//!     }
+//! }
+//!
+//! let device = Device::flex();
+//! let model: HelmholtzMachine = StackConfig::new(4, vec![3]).init(None, Key::new(0), &device).unwrap();
+//! let x = Tensor::from_data([[1.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.0]], (&device, DType::F32));
+//! assert_right(&model, &Mine { samples: 8 }, &Enumeration, x, Trial::new(500, Key::new(1)));
+//! ```
+
+pub mod blocks;
+pub mod court;
+pub mod expectation;
+pub mod moments;
+pub mod order;
+pub mod reference;
+pub mod states;
+
+pub use blocks::{Block, Blocks, Net};
+pub use court::{CourtError, Finding, Reference, Report, Trial, Verdict, assert_right, gradient_report};
+pub use order::Order;
+pub use reference::{ReferenceError, References};
+pub use states::{Enumeration, Quadrature, States, StatesError, Supported};

@@ -1,0 +1,201 @@
+//! The expected update of a strategy, summed exactly.
+
+use burn::tensor::Tensor;
+use helmholtz_core::{Direction, Follows, Gradients, LatentVariableModel, Term, Weights, enumerate_bits};
+use thiserror::Error;
+
+use crate::blocks::{Blocks, Net};
+use crate::expectation::WeightedStates;
+use crate::states::{States, StatesError, Supported, nats, tensor};
+
+/// A reference that cannot be summed.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum ReferenceError {
+    /// Too many latent states.
+    #[error(transparent)]
+    States(#[from] StatesError),
+    /// Too many dreams.
+    #[error(
+        "{observed} observed bits: the expected sleep update is a sum over all 2^{observed} of their states, and the \
+         court enumerates up to 2^{MOST_OBSERVED}: take fewer, or a strategy without a sleep phase"
+    )]
+    Dreams {
+        /// Observed bits.
+        observed: usize,
+    },
+    /// A direction of the recognition net in the generative one.
+    #[error("the strategy claims that theta follows dreams, which move the recognition net alone")]
+    DreamsOfTheta,
+}
+
+/// The most observed bits whose states dreams are summed over.
+pub const MOST_OBSERVED: usize = 12;
+
+/// Gradients of losses (so that they point away from what is ascended), means over the batch.
+#[derive(Clone, Debug)]
+pub struct References {
+    /// What the strategy claims to estimate.
+    pub own: Vec<f64>,
+    /// What it is meant to follow; zero where there is no such thing.
+    pub limit: Vec<f64>,
+    /// Whether the generative and the recognition net have a limit.
+    pub has_limit: [bool; 2],
+}
+
+impl References {
+    /// Sums over the states of each row of `x`, `[batch, d_x]`.
+    ///
+    /// # Errors
+    /// If there are too many states, or the claim makes no sense.
+    pub fn of<M, W>(
+        model: &M,
+        states: &W,
+        x: &Tensor<2>,
+        follows: &Follows,
+        blocks: &Blocks,
+    ) -> Result<Self, ReferenceError>
+    where
+        M: LatentVariableModel,
+        W: States<M>,
+    {
+        let [batch, d] = x.dims();
+        let rows = (0..batch).map(|row| x.clone().slice([row..row + 1, 0..d]));
+        let rows = rows.map(|x| Ok(Row { supported: states.of(model, x.clone())?, x }));
+        let rows = rows.collect::<Result<Vec<_>, StatesError>>()?;
+        let limit_of = |direction: Option<Direction>| {
+            direction.map(|direction| Term { share: 1.0, direction }).into_iter().collect::<Vec<_>>()
+        };
+        let (theta, phi) = (limit_of(follows.limit_theta), limit_of(follows.limit_phi));
+        let sum = Sum { model, states, rows };
+        let own = sum.gradients(&follows.theta, &follows.phi)?;
+        let limit = sum.gradients(&theta, &phi)?;
+        Ok(References {
+            own: blocks.flatten(model, &own),
+            limit: blocks.flatten(model, &limit),
+            has_limit: [!theta.is_empty(), !phi.is_empty()],
+        })
+    }
+}
+
+struct Row<H> {
+    x: Tensor<2>,
+    supported: Supported<H>,
+}
+
+struct Sum<'a, M: LatentVariableModel, W> {
+    model: &'a M,
+    states: &'a W,
+    rows: Vec<Row<M::Latents>>,
+}
+
+impl<M: LatentVariableModel, W: States<M>> Sum<'_, M, W> {
+    fn gradients(&self, theta: &[Term], phi: &[Term]) -> Result<Gradients, ReferenceError> {
+        let mut gradients = Gradients::new();
+        for term in theta {
+            if term.direction == Direction::Dreams {
+                return Err(ReferenceError::DreamsOfTheta);
+            }
+            self.add(term, Net::Theta, &mut gradients);
+        }
+        for term in phi {
+            match term.direction {
+                Direction::Dreams => self.add_dreams(term.share, &mut gradients)?,
+                _ => self.add(term, Net::Phi, &mut gradients),
+            }
+        }
+        Ok(gradients)
+    }
+
+    fn add(&self, term: &Term, net: Net, into: &mut Gradients) {
+        let share = term.share / self.rows.len() as f64;
+        for Row { x, supported } in &self.rows {
+            let coefficients = coefficients(term.direction, net, supported);
+            self.score(x, supported, net, coefficients.into_iter().map(|c| c * share).collect(), into);
+        }
+    }
+
+    fn score(
+        &self,
+        x: &Tensor<2>,
+        supported: &Supported<M::Latents>,
+        net: Net,
+        coefficients: Vec<f64>,
+        into: &mut Gradients,
+    ) {
+        let n = coefficients.len();
+        let weights = tensor(coefficients, [n], self.model.dtype(), &self.model.device());
+        let (x, Supported { proposals, .. }) = (x.clone(), supported);
+        match net {
+            Net::Theta => {
+                self.model.joint_gradient(x, &proposals.latents, &proposals.p.traces, weights, into)
+            }
+            Net::Phi => {
+                self.model.posterior_gradient(x, &proposals.latents, &proposals.q.traces, weights, into)
+            }
+        }
+    }
+
+    /// `Σ_x Σ_h p(x, h) ∇ log q(h | x)` over all x.
+    fn add_dreams(&self, share: f64, into: &mut Gradients) -> Result<(), ReferenceError> {
+        let observed = self.model.observed();
+        if observed > MOST_OBSERVED {
+            return Err(ReferenceError::Dreams { observed });
+        }
+        for first in 0..1u64 << observed {
+            let x = enumerate_bits(observed, first, 1, self.model.dtype(), &self.model.device());
+            let supported = self.states.of(self.model, x.clone())?;
+            let masses = supported.log_mass.iter().zip(log_weights(&supported));
+            let masses = masses.map(|(log_mass, log_w)| share * (log_mass + log_w).exp()).collect();
+            self.score(&x, &supported, Net::Phi, masses, into);
+        }
+        Ok(())
+    }
+}
+
+/// `log p(x, h) - log q(h | x)` of each state.
+fn log_weights<H>(supported: &Supported<H>) -> Vec<f64> {
+    nats(supported.proposals.p.log_prob.clone() - supported.proposals.q.log_prob.clone())
+}
+
+/// A(h) of each state: see [`helmholtz_core::objective`].
+fn coefficients<H>(direction: Direction, net: Net, supported: &Supported<H>) -> Vec<f64> {
+    let log_mass = &supported.log_mass;
+    let log_w = log_weights(supported);
+    match direction {
+        Direction::Elbo => {
+            let of_phi = |(log_mass, log_w): (&f64, &f64)| match net {
+                Net::Theta => log_mass.exp(),
+                Net::Phi => log_mass.exp() * log_w,
+            };
+            log_mass.iter().zip(&log_w).map(of_phi).collect()
+        }
+        Direction::Bound { samples } => {
+            let states = WeightedStates { log_mass: log_mass.clone(), log_weight: log_w };
+            let found = states.of_samples(samples);
+            match net {
+                Net::Theta => found.share,
+                Net::Phi => {
+                    let of_bound = found.bound.iter().zip(log_mass);
+                    let of_bound = of_bound.map(|(bound, log_mass)| samples as f64 * log_mass.exp() * bound);
+                    of_bound.zip(found.share).map(|(of_bound, share)| of_bound - share).collect()
+                }
+            }
+        }
+        Direction::SelfNormalised(Weights { samples, defence, power }) => {
+            let uniform = defence / log_mass.len() as f64;
+            let mixed = |log_mass: f64| ((1.0 - defence) * log_mass.exp() + uniform).ln();
+            let proposal =
+                if defence > 0.0 { log_mass.iter().map(|&m| mixed(m)).collect() } else { log_mass.clone() };
+            let log_weight = log_w.iter().zip(log_mass).zip(&proposal);
+            let log_weight = log_weight.map(|((w, q), proposal)| power * (w + q - proposal)).collect();
+            WeightedStates { log_mass: proposal, log_weight }.of_samples(samples).share
+        }
+        Direction::Posterior { power } => {
+            let terms: Vec<f64> = log_mass.iter().zip(&log_w).map(|(m, w)| m + power * w).collect();
+            let max = terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let total: f64 = terms.iter().map(|term| (term - max).exp()).sum();
+            terms.into_iter().map(|term| (term - max).exp() / total).collect()
+        }
+        Direction::Dreams => unreachable!("dreams are summed over their own data"),
+    }
+}

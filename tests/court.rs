@@ -1,0 +1,249 @@
+//! Every strategy before the court, and errors planted in some.
+
+use burn::module::Module;
+use burn::tensor::{DType, Tensor};
+use helmholtz_core::{
+    Draws, Estimate, Follows, Gradients, Key, LatentVariableModel, Role, Strategy, enumerate_bits,
+};
+use helmholtz_court::{
+    Enumeration, Net, Order, Quadrature, Reference, Report, States, Trial, Verdict, assert_right,
+    gradient_report,
+};
+use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
+use helmholtz_ops::log_weights::normalise;
+use helmholtz_strategies::{
+    Bidirectional, Coupled, Dreg, Elbo, Iwae, Kernel, Nvil, Reinforce, ReweightedWakeSleep, Stl, Vimco,
+    WakeSleep,
+};
+use helmholtz_tests::{device, sbn, stack, vae};
+use helmholtz_vae::{Activation, Vae, VaeConfig};
+
+/// Observed units of all models here.
+const OBSERVED: usize = 4;
+
+/// Three rows.
+fn x() -> Tensor<2> {
+    enumerate_bits(OBSERVED, 5, 3, DType::F64, &device())
+}
+
+/// Trials have a false alarm in a hundred, under keys that are fixed.
+fn trial(estimates: u64) -> Trial {
+    Trial::new(estimates, Key::new(2026))
+}
+
+fn right<M, S, W>(name: &str, model: &M, strategy: S, states: &W) -> Report
+where
+    M: LatentVariableModel,
+    S: Strategy<M>,
+    W: States<M>,
+{
+    let report = assert_right(model, &strategy, states, x(), trial(4000));
+    println!("{name}:\n{report}");
+    report
+}
+
+#[test]
+fn strategies_of_bits_are_right() {
+    let mixed = StackConfig {
+        generative: vec![Kind::Nade, Kind::Dsbn, Kind::Darn],
+        recognition: vec![Kind::Sbn, Kind::Nade],
+        ..StackConfig::new(OBSERVED, vec![2, 2])
+    };
+    for (name, model) in [("sbn 2-1", sbn(OBSERVED, &[2, 1], 21)), ("mixed", stack(&mixed, 5))] {
+        let rws = || ReweightedWakeSleep::new(3).unwrap();
+        let name = |strategy: &str| format!("{name}, {strategy}");
+        right(&name("ws"), &model, WakeSleep::new(2), &Enumeration);
+        right(&name("rws"), &model, rws(), &Enumeration);
+        let both = ReweightedWakeSleep { wake_phi: 0.5, sleep_phi: 0.5, control_variate: true, ..rws() };
+        right(&name("rws, both phases"), &model, both, &Enumeration);
+        let defended = ReweightedWakeSleep { defence: 0.2, ..rws() };
+        right(&name("rws, defended"), &model, defended, &Enumeration);
+        right(&name("bihm"), &model, Bidirectional::new(3).unwrap(), &Enumeration);
+        right(&name("vimco"), &model, Vimco::new(3).unwrap(), &Enumeration);
+        right(&name("reinforce"), &model, Reinforce::new(3).unwrap(), &Enumeration);
+        let sizes = [&[OBSERVED], model.latent_sizes().as_slice()].concat();
+        let nvil = Nvil::new(2, &sizes, Key::new(1), &device());
+        // Running signals would change what it follows; here they stay, with a spread that matters.
+        let centres = vec![-2.0; sizes.len() - 1];
+        let nvil = nvil.with_state(&centres, 4.0).held();
+        right(&name("nvil"), &model, nvil, &Enumeration);
+    }
+}
+
+/// An autoencoder of smooth nets with that many latents.
+fn autoencoder(latents: Vec<usize>) -> Vae {
+    let bodies = vec![vec![3]; latents.len()];
+    let config = VaeConfig { activation: Activation::Tanh, bodies, ..VaeConfig::new(OBSERVED, latents) };
+    vae(&config, 4)
+}
+
+/// The same under a recognition net that is wider than the prior, so that the weights of its samples are bounded.
+fn widened(mut model: Vae) -> Vae {
+    for layer in &mut model.recognition {
+        layer.std.weight = layer.std.weight.clone().map(|weight| weight * 0.1);
+        layer.std.bias = layer.std.bias.clone().map(|bias| bias.full_like(2.0));
+    }
+    model
+}
+
+/// Chains with a short lag.
+fn coupled(samples: usize, kernel: Kernel) -> Coupled {
+    let mut strategy = Coupled::new(samples, kernel, &device()).unwrap();
+    strategy.lag = 2;
+    strategy.checked().unwrap()
+}
+
+#[test]
+fn strategies_of_gaussian_latents_are_right() {
+    for latents in [vec![1], vec![2], vec![1, 1]] {
+        let model = autoencoder(latents.clone());
+        let grid = Quadrature::default();
+        let name = |strategy: &str| format!("vae {latents:?}, {strategy}");
+        right(&name("elbo"), &model, Elbo::new(1), &grid);
+        right(&name("elbo, sampled"), &model, Elbo { samples: 2, analytic_kl: false }, &grid);
+        right(&name("stl"), &model, Stl::new(1), &grid);
+        right(&name("iwae"), &model, Iwae::new(3), &grid);
+        right(&name("dreg"), &model, Dreg::new(3), &grid);
+        right(&name("rws"), &model, ReweightedWakeSleep::new(3).unwrap(), &grid);
+        right(&name("vimco"), &model, Vimco::new(3).unwrap(), &grid);
+        right(&name("coupled"), &widened(model), coupled(3, Kernel::Disir), &grid);
+    }
+}
+
+#[test]
+fn coupled_is_unbiased_at_two_samples_and_the_bound_is_not() {
+    let model = widened(autoencoder(vec![1]));
+    let theta = |report: &Report| report.finding("theta", Reference::Limit).unwrap().clone();
+    let report = assert_right(&model, &coupled(2, Kernel::Isir), &Quadrature::default(), x(), trial(20_000));
+    let found = theta(&report);
+    assert_eq!(found.verdict, Verdict::Unbiased);
+    let report = assert_right(&model, &Iwae::new(2), &Quadrature::default(), x(), trial(20_000));
+    let bound = theta(&report);
+    assert_eq!(bound.verdict, Verdict::Biased);
+    println!("coupled would be seen to be off by {:.4}; iwae is off by {:.4}", found.visible, bound.bias);
+    assert!(found.visible < bound.bias.abs(), "a bias like that of the bound would be seen");
+}
+
+#[test]
+fn the_bias_of_rws_falls_as_one_over_k() {
+    let model = sbn(OBSERVED, &[2, 1], 21);
+    for block in ["theta", "phi"] {
+        let measured = [4, 8, 16, 32, 64].map(|k| {
+            let strategy = ReweightedWakeSleep::new(k).unwrap();
+            let report = assert_right(&model, &strategy, &Enumeration, x(), trial(10_000));
+            let (bias, se) = report.finding(block, Reference::Limit).unwrap().gap.unwrap();
+            (k, bias, se)
+        });
+        let order = Order::fit(&measured).expect("the bias is there to be seen");
+        println!("{block}: {measured:.4?}: {order:?}");
+        assert!(order.holds(1.0) && !order.holds(0.5) && !order.holds(2.0), "{block}: {order:?}");
+    }
+}
+
+/// What is wrong with a strategy.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// Weights are differentiated as if they were no constants.
+    WeightsNotDetached,
+    /// The sleep update descends.
+    SleepOfWrongSign,
+    /// Weights are normalised over the batch.
+    NormalisedOverTheBatch,
+    /// The highest recognition layer is left out.
+    LastLayerDropped,
+    /// Nothing.
+    None,
+}
+
+/// Reweighted wake-sleep with both phases, done wrong.
+#[derive(Module, Debug)]
+struct Planted {
+    #[module(skip)]
+    fault: Fault,
+}
+
+const K: usize = 4;
+
+impl Strategy<HelmholtzMachine> for Planted {
+    fn estimate(&self, model: &HelmholtzMachine, x: Tensor<2>, key: Key) -> Estimate {
+        let [batch, _] = x.dims();
+        let mut gradients = Gradients::new();
+        let proposals = model.propose(x.clone(), &Draws::new(key.child(Role::Wake), batch, K), 0.0);
+        let log_w = proposals.log_weights();
+        let w = match self.fault {
+            Fault::NormalisedOverTheBatch => normalise(log_w.clone().transpose()).transpose(),
+            _ => normalise(log_w.clone()),
+        };
+        let per_row = |w: Tensor<2>| w.reshape([batch * K]) / batch as f64;
+        let [of_theta, of_phi] = match self.fault {
+            Fault::WeightsNotDetached => {
+                // The loss is -sum_k w_k s_k with s = log p + log q / 2, and w_k the normalised p / q, so that
+                // dw_k = w_k (dlog p_k - dlog q_k) less its mean under w.
+                let of = |log_prob: &Tensor<1>| log_prob.clone().reshape([batch, K]);
+                let s = of(&proposals.p.log_prob) + of(&proposals.q.log_prob) * 0.5;
+                let mean = (w.clone() * s.clone()).sum_dim(1);
+                let signal = w.clone() * (s - mean);
+                // Phi is halved below, with the part that is as it should be.
+                [w.clone() + signal.clone(), w.clone() - signal * 2.0]
+            }
+            _ => [w.clone(), w.clone()],
+        };
+        let (h, p, q) = (&proposals.latents, &proposals.p.traces, &proposals.q.traces);
+        model.joint_gradient(x.clone(), h, p, per_row(of_theta), &mut gradients);
+        let of_phi = per_row(of_phi) * 0.5;
+        match self.fault {
+            Fault::LastLayerDropped => {
+                let depth = h.len();
+                let mut all = Gradients::new();
+                model.posterior_gradient(x.clone(), h, q, of_phi, &mut all);
+                let kept = &model.recognition[..depth - 1];
+                struct Keep<'a>(&'a Gradients, &'a mut Gradients);
+                impl burn::module::ModuleVisitor for Keep<'_> {
+                    fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
+                        if let Some(found) = self.0.get::<D>(param.id) {
+                            self.1.add(param, found);
+                        }
+                    }
+                }
+                kept.iter().for_each(|layer| layer.visit(&mut Keep(&all, &mut gradients)));
+            }
+            _ => model.posterior_gradient(x.clone(), h, q, of_phi, &mut gradients),
+        }
+        let sign = if matches!(self.fault, Fault::SleepOfWrongSign) { -1.0 } else { 1.0 };
+        let (dreams, h) = model.dream(&Draws::new(key.child(Role::Sleep), batch, 1));
+        let q = model.trace_posterior(dreams.clone(), &h);
+        let weights = q.log_prob.full_like(0.5 * sign / batch as f64);
+        model.posterior_gradient(dreams, &h, &q.traces, weights, &mut gradients);
+        let diagnostics = helmholtz_core::Diagnostics::new(log_w.clone().mean(), log_w.full_like(1.0).mean());
+        Estimate { gradients, diagnostics, evaluations: 0 }
+    }
+
+    fn follows(&self) -> Follows {
+        let right =
+            ReweightedWakeSleep { wake_phi: 0.5, sleep_phi: 0.5, ..ReweightedWakeSleep::new(K).unwrap() };
+        Strategy::<HelmholtzMachine>::follows(&right)
+    }
+}
+
+#[test]
+fn planted_errors_are_found() {
+    let model = sbn(OBSERVED, &[2, 1], 21);
+    let report = |fault| gradient_report(&model, &Planted { fault }, &Enumeration, x(), trial(4000)).unwrap();
+    assert!(report(Fault::None).is_right(), "without a fault the planted strategy is as it should be");
+    for (fault, nets) in [
+        (Fault::WeightsNotDetached, &[Net::Theta, Net::Phi][..]),
+        (Fault::SleepOfWrongSign, &[Net::Phi]),
+        (Fault::NormalisedOverTheBatch, &[Net::Theta, Net::Phi]),
+        (Fault::LastLayerDropped, &[Net::Phi]),
+    ] {
+        let report = report(fault);
+        for net in [Net::Theta, Net::Phi] {
+            let own =
+                report.findings.iter().filter(|found| found.reference == Reference::Own && found.net == net);
+            let z = own.map(|found| found.z.abs()).fold(0.0, f64::max);
+            println!("{fault:?}, {net:?}: |z| = {z:.1}");
+            assert_eq!(z > 6.0, nets.contains(&net), "{fault:?}, {net:?}: {z}");
+        }
+        assert!(!report.is_right());
+    }
+}
