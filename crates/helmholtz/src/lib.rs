@@ -7,7 +7,8 @@
 //! | [`core`] | the contracts between layers, models, strategies and evaluators |
 //! | [`directed`] | sigmoid belief networks and other stacks, with their recognition nets |
 //! | [`vae`] | variational autoencoders |
-//! | [`strategies`] | wake-sleep, reweighted wake-sleep, bidirectional Helmholtz machines, ELBO, IWAE and kin, coupled chains |
+//! | [`strategies`] | wake-sleep, reweighted wake-sleep, VIMCO, REINFORCE, NVIL, bidirectional Helmholtz machines, ELBO, IWAE and kin, coupled chains |
+//! | [`court`] | any of them, or yours, before the exact gradient |
 //! | [`samplers`] | Gibbs chains and independent samples of bidirectional machines, coupled chains of any posterior |
 //! | [`eval`] | exact and importance-sampled likelihoods with their errors |
 //! | [`train`] | Burn's learner: run folders, metrics, exact resume |
@@ -32,6 +33,7 @@
 //! ```
 
 pub use helmholtz_core as core;
+pub use helmholtz_court as court;
 pub use helmholtz_datasets as datasets;
 pub use helmholtz_directed as directed;
 pub use helmholtz_eval as eval;
@@ -52,7 +54,8 @@ pub mod prelude {
     pub use helmholtz_eval::{ExactLikelihood, ImportanceSampling, PartitionFunction, Reading, summarise};
     pub use helmholtz_samplers::{Chains, Gibbs, OneShot};
     pub use helmholtz_strategies::{
-        Bidirectional, Coupled, Dreg, Elbo, Iwae, Kernel, ReweightedWakeSleep, Stl, WakeSleep,
+        Bidirectional, Coupled, Dreg, Elbo, Iwae, Kernel, Nvil, Reinforce, ReweightedWakeSleep, Stl, Vimco,
+        WakeSleep,
     };
     pub use helmholtz_vae::{Vae, VaeConfig};
 }

@@ -1,166 +1,142 @@
 //! `helmholtz compare`, and what `helmholtz` does without a command.
 //!
-//! Wake-sleep against reweighted wake-sleep on `bars/5x5`, each with its usual number of samples: both
-//! see the same rows in the same order for the same number of epochs from the same initial weights.
-//! What that costs in model evaluations is in the JSON.
-//!
-//! The judge is the exact cross-entropy of the law that generates the data under each model,
-//! `-Σ_x p(x) log p_model(x)`, with all latent states and all patterns enumerated; it can fall no
-//! lower than the law's entropy.
+//! A plan names courts and races. In a court strategies are held against exact gradients (`helmholtz-court`); in a
+//! race they train the same model from the same weights, on the same rows in the same order, at the same cost, and are
+//! judged by the likelihood. What came out ends in a table in the terminal, in `report.html`, in SVG files and in
+//! `compare.json`.
 
+mod chart;
+mod court;
+mod descent;
+mod figures;
+mod plan;
+mod race;
+mod report;
+mod table;
+
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
-use burn::train::Interrupter;
-use helmholtz_core::Key;
-use helmholtz_datasets::{Binarization, DataSet};
-use helmholtz_eval::{ImportanceSampling, Reading};
-use helmholtz_train::{End, Fit, Parts};
 use serde_json::{Value, json};
 
-use super::score::cross_entropy;
-use super::train::average;
 use super::use_threads;
 use crate::args::CompareArgs;
-use crate::assemble;
-use crate::config::{Config, Overlay, count};
-use crate::error::{say, user, write_out};
+use crate::config::count;
+use crate::error::{say, user};
+use crate::run_folder::write_whole;
+use plan::{Flags, Plan};
+use report::{Provenance, Section};
 
-/// A strategy in the comparison.
-struct Entrant {
-    name: &'static str,
-    samples: i64,
-    batch: i64,
-}
-
-const ENTRANTS: [Entrant; 2] =
-    [Entrant { name: "ws", samples: 1, batch: 100 }, Entrant { name: "rws", samples: 10, batch: 100 }];
-const EPOCHS: i64 = 80;
-const LAYERS: [i64; 1] = [15];
-const LR: f64 = 2e-2;
-
-/// Compares the strategies.
+/// Compares strategies by a plan.
 ///
 /// # Errors
-/// If a run fails.
+/// If the plan makes no sense, a run fails or a file cannot be written.
 pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
-    if args.seeds == 0 {
-        return Err(user("--seeds 0: compare at least one seed"));
+    if let Some(seeds) = args.seeds.filter(|seeds| !(1..=1000).contains(seeds)) {
+        return Err(user(format!("--seeds {seeds}: from 1 to 1000")));
+    }
+    if let Some(seed) = args.seed.filter(|&seed| i64::try_from(seed).is_err()) {
+        return Err(user(format!("--seed {seed}: must be below 2^63")));
     }
     use_threads(args.threads.map(|n| count("--threads", n)).transpose()?)?;
     let started = Instant::now();
-    let config = |entrant: &Entrant, seed: u64| {
-        let overlay = Overlay::default()
-            .set("seed", seed as i64)
-            .set("model.layers", LAYERS.to_vec())
-            .set("strategy.kind", entrant.name)
-            .set("strategy.samples", entrant.samples)
-            .set("optimizer.lr", LR)
-            .set("train.batch", entrant.batch)
-            .set("train.epochs", EPOCHS);
-        Config::resolve(None, &overlay)
-    };
-    let data = assemble::data(&config(&ENTRANTS[0], 0)?, None)?;
-    let entropy = data.law.as_ref().context("bars/5x5 knows its law")?.entropy();
-    eprintln!(
-        "{}: sbn 25-{}, {EPOCHS} epochs, Adam {LR}; exact cross-entropy in nats, entropy of the data {entropy:.4}",
-        data.protocol(),
-        LAYERS[0]
-    );
-    let mut race = Vec::new();
-    let mut table = Vec::new();
-    for entrant in &ENTRANTS {
-        let mut column = Vec::new();
-        for seed in 0..args.seeds {
-            let config = config(entrant, seed)?;
-            let clock = Instant::now();
-            let nll = cross_entropy_of_a_run(&config, &data)?;
-            eprintln!(
-                "  {:<4} K = {:<3} seed {seed}: {nll:.4}   ({:.1} s)",
-                entrant.name,
-                entrant.samples,
-                clock.elapsed().as_secs_f64()
-            );
-            race.push(row(entrant, seed, nll, &data));
-            column.push(nll);
-        }
-        table.push((entrant, column));
+    let (plan, text) = Plan::read(args.config.as_deref())?;
+    let place = args.config.as_ref().map_or("the default plan".to_owned(), |path| path.display().to_string());
+    let flags = Flags { place, device: args.device.clone(), seed: args.seed };
+    let (data_dir, tell) = (args.data_dir.as_deref(), |line: &str| eprintln!("{line}"));
+    let courts = plan.court.iter().map(|court| court::prepare(court, &flags, data_dir, tell));
+    let courts = courts.collect::<anyhow::Result<Vec<_>>>()?;
+    let races = plan.race.iter().map(|race| race::prepare(race, &flags, args.seeds, data_dir));
+    let races = races.collect::<anyhow::Result<Vec<_>>>()?;
+    let out = Out::create(args.out.clone().unwrap_or_else(|| PathBuf::from("runs/compare")))?;
+
+    let (mut sections, mut of_court, mut of_race) = (Vec::new(), Vec::new(), Vec::new());
+    let mut data: Vec<(String, String)> = Vec::new();
+    let (mut is_right, mut is_broken) = (true, false);
+    for (i, (court, plan)) in courts.iter().zip(&plan.court).enumerate() {
+        tell(&format!("court {}: {} estimates for each strategy, K and weights", i + 1, plan.estimates));
+        let found = court.hold(tell)?;
+        is_right &= found.is_right();
+        of_court.extend(found.json());
+        data.push((found.protocol.clone(), found.data_sha256.clone()));
+        let (table, figures) = (table::of_court(&found), figures::of_court(i + 1, &found)?);
+        sections.push(Section { table, figures, samples: Vec::new() });
+        out.write(&sections, &json!({"court": of_court, "race": of_race}))?;
     }
+    for (i, (race, plan)) in races.iter().zip(&plan.race).enumerate() {
+        let (budget, unit) = plan.budget.amount();
+        tell(&format!("race {}: {budget} {} for each strategy and seed", i + 1, unit.replace('_', " ")));
+        let found = race.run(tell)?;
+        is_broken |= found.is_broken();
+        of_race.extend(found.json());
+        data.push((found.protocol.clone(), found.data_sha256.clone()));
+        let (table, figures) = (table::of_race(&found), figures::of_race(i + 1, &found)?);
+        sections.push(Section { table, figures, samples: report::samples(&found)? });
+        out.write(&sections, &json!({"court": of_court, "race": of_race}))?;
+    }
+    data.dedup();
+    let provenance = Provenance {
+        plan: text,
+        data,
+        device: args.device.clone().unwrap_or_else(|| "as in the plan, flex by default".to_owned()),
+        seconds: started.elapsed().as_secs_f64(),
+    };
+    let page = out.folder.join("report.html");
+    write_whole(&page, |file| file.write_all(report::render(&sections, &provenance).as_bytes()))?;
+
     if args.json {
-        say!("{}", json!({"court": [], "race": race}));
-        return Ok(ExitCode::SUCCESS);
+        say!("{}", json!({"court": of_court, "race": of_race}));
+    } else {
+        for section in &sections {
+            say!("\n{}", section.table.text().trim_end());
+            section.table.notes.iter().for_each(|note| say!("{note}"));
+        }
+        say!("\n{:.0} s; report: {}", started.elapsed().as_secs_f64(), page.display());
     }
-    print(&table, entropy, started.elapsed().as_secs_f64());
-    Ok(ExitCode::SUCCESS)
-}
-
-fn row(entrant: &Entrant, seed: u64, nll: f64, data: &DataSet) -> Value {
-    // One wake sample is scored by p and by q; ws dreams once a row and scores that by q.
-    let per_row = 2 * entrant.samples + if entrant.name == "ws" { 1 } else { 0 };
-    let evaluations = per_row * EPOCHS * data.train.rows() as i64;
-    json!({
-        "strategy": entrant.name, "seed": seed, "budget": {"model_evaluations": evaluations},
-        "nll": nll, "se": 0.0, "curve": [[evaluations, nll]],
-    })
-}
-
-/// Trains by `config` through the learner and enumerates what came of it.
-fn cross_entropy_of_a_run(config: &Config, data: &DataSet) -> anyhow::Result<f64> {
-    let folder = tempfile::tempdir().context("a scratch folder could not be made")?;
-    let device = crate::device::select(&config.run.device)?;
-    let plan = assemble::plan(config, data);
-    let fit = Fit {
-        folder: folder.path().to_path_buf(),
-        device: device.clone(),
-        key: Key::new(config.seed),
-        plan,
-        checkpoint_every: usize::MAX,
-        patience: None,
-        resume: None,
-        dashboard: false,
-        on_record: Box::new(|_| {}),
-        interrupter: Interrupter::new(),
-    };
-    let outcome = fit.run(Parts {
-        model: assemble::model(config, data, &device)?,
-        strategy: assemble::strategies(config, &plan, &device)?,
-        average: average(config),
-        rule: assemble::rule(config),
-        evaluator: ImportanceSampling::new(config.train.valid_samples),
-        optimiser: assemble::optimiser(config),
-        schedule: assemble::schedule(config, &plan),
-        train: data.train.tensor(&device),
-        draws_bits: data.binarization == Binarization::Dynamic,
-        valid: data.valid.tensor(&device),
-    })?;
-    ensure!(outcome.end == End::Finished, "seed {}: the run ended early: {:?}", config.seed, outcome.end);
-    let law = data.law.as_ref().context("the data know their law")?;
-    let stack = outcome.model.stack("compare enumerates latent bits")?;
-    let nll = cross_entropy(stack, law, Reading::Directed)?;
-    ensure!(nll.is_finite(), "seed {}: the cross-entropy is {nll}", config.seed);
-    Ok(nll)
-}
-
-fn print(table: &[(&Entrant, Vec<f64>)], entropy: f64, seconds: f64) {
-    let seeds = table[0].1.len();
-    say!("");
-    write_out(format_args!("{:<24}", "exact cross-entropy"));
-    (0..seeds).for_each(|seed| write_out(format_args!(" {:>8}", format!("seed {seed}"))));
-    say!(" {:>8} {:>9}", "median", "- entropy");
-    for (entrant, column) in table {
-        write_out(format_args!("{:<24}", format!("{}, K = {}", entrant.name, entrant.samples)));
-        column.iter().for_each(|nll| write_out(format_args!(" {nll:>8.4}")));
-        let median = median(column);
-        say!(" {median:>8.4} {:>9.4}", median - entropy);
+    if !is_right {
+        eprintln!("error: a strategy does not estimate what it claims; see the rows marked WRONG");
     }
-    say!("{:<24} {entropy:>8.4}", "entropy of the data");
-    say!("\n{seconds:.0} s; exact: every latent state and every pattern enumerated, no test sample");
+    if is_broken {
+        eprintln!(
+            "error: a run of a race ended on a likelihood that is no number; see the notes below its table"
+        );
+    }
+    Ok(if is_right && !is_broken { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
+/// The folder that a comparison is written to.
+struct Out {
+    folder: PathBuf,
+}
+
+impl Out {
+    /// The folder, without the figures of an earlier comparison.
+    fn create(folder: PathBuf) -> anyhow::Result<Self> {
+        let figures = folder.join("figures");
+        let clear = || -> std::io::Result<()> {
+            std::fs::create_dir_all(&figures)?;
+            for entry in std::fs::read_dir(&figures)? {
+                let path = entry?.path();
+                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let is_ours = ["court-", "race-"].iter().any(|start| name.starts_with(start));
+                if is_ours && name.ends_with(".svg") {
+                    std::fs::remove_file(path)?;
+                }
+            }
+            Ok(())
+        };
+        clear().map_err(|error| user(format!("{}: {error}", figures.display())))?;
+        Ok(Out { folder })
+    }
+
+    /// What there is so far: an interruption loses the section at hand alone.
+    fn write(&self, sections: &[Section], result: &Value) -> anyhow::Result<()> {
+        for figure in sections.last().into_iter().flat_map(|section| &section.figures) {
+            let path = self.folder.join("figures").join(format!("{}.svg", figure.name));
+            write_whole(&path, |file| file.write_all(figure.svg.as_bytes()))?;
+        }
+        write_whole(&self.folder.join("compare.json"), |file| writeln!(file, "{result:#}"))
+    }
 }

@@ -25,7 +25,7 @@ use crate::error::user;
 /// Whatever the command meets; [`crate::error::report`] turns it into a sentence and an exit code.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
-        None => compare::run(&CompareArgs { seeds: 5, threads: None, json: false }),
+        None => compare::run(&CompareArgs::default()),
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Evaluate(args)) => evaluate::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),

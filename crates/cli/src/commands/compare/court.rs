@@ -1,0 +1,339 @@
+//! Strategies before the exact gradient.
+
+use std::path::Path;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{DType, Device, Tensor};
+use helmholtz_core::{Direction, Enumerable, Key, LatentVariableModel, Reparameterized, Strategy};
+use helmholtz_court::reference::MOST_OBSERVED;
+use helmholtz_court::states::MOST_BITS;
+use helmholtz_court::{
+    CourtError, Enumeration, Order, Quadrature, Reference, ReferenceError, Report, States, StatesError,
+    Supported, Trial, Verdict, gradient_report,
+};
+use helmholtz_datasets::{DataSet, Plan, SplitName};
+use serde_json::{Value, json};
+
+use super::descent::Descent;
+use super::plan::{Court, Flags, Weights, check_shared};
+use crate::assemble;
+use crate::config::Config;
+use crate::error::user;
+use crate::model::AnyModel;
+use crate::strategy::AnyStrategy;
+
+/// What a court has found.
+pub(super) struct Found {
+    /// Data, model and how the weights were trained, in words.
+    pub(super) what: String,
+    pub(super) protocol: String,
+    pub(super) data_sha256: String,
+    pub(super) rows: usize,
+    pub(super) tried: Vec<Tried>,
+}
+
+/// A strategy with a number of samples at some weights.
+pub(super) struct Tried {
+    pub(super) strategy: String,
+    pub(super) k: usize,
+    pub(super) weights: &'static str,
+    pub(super) seed: u64,
+    pub(super) report: Report,
+}
+
+/// The latent states of any model: those of bits are enumerated, and one or two real ones integrated over.
+#[derive(Debug)]
+struct Sums;
+
+impl States<AnyModel> for Sums {
+    fn of(&self, model: &AnyModel, x: Tensor<2>) -> Result<Supported<Vec<Tensor<2>>>, StatesError> {
+        match model {
+            AnyModel::Stack(stack) => Enumeration.of(stack, x),
+            AnyModel::Vae(vae) => Quadrature::default().of(vae, x),
+        }
+    }
+}
+
+/// The probability that a court in which every strategy is right calls any of them wrong.
+const FALSE_ALARM: f64 = 0.01;
+
+/// A court whose plan makes sense, and whose data are there.
+pub(super) struct Prepared<'a> {
+    court: &'a Court,
+    place: &'a str,
+    base: Config,
+    entrants: Vec<(&'a str, Config)>,
+    data: DataSet,
+    device: Device,
+}
+
+/// Resolves and checks everything, so that nothing is refused after hours.
+///
+/// # Errors
+/// If a config makes no sense, the data are not there, or the model is too large.
+pub(super) fn prepare<'a>(
+    court: &'a Court,
+    flags: &'a Flags,
+    data_dir: Option<&Path>,
+    mut say: impl FnMut(&str),
+) -> anyhow::Result<Prepared<'a>> {
+    let base = court.base(flags)?;
+    let mut entrants = Vec::new();
+    for strategy in &court.strategies {
+        for &samples in &court.samples {
+            // Where one sample is too few for a strategy, the others are still tried.
+            match court.of(strategy, samples, flags) {
+                Ok(config) => {
+                    check_shared(&flags.place, strategy, &config, &base)?;
+                    entrants.push((strategy.as_str(), config));
+                }
+                Err(error) if court.samples.len() > 1 && samples == 1 => say(&format!("left out: {error}")),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    check_device(&base.run.device)?;
+    let data = assemble::data(&base, data_dir)?;
+    let device = crate::device::select(&base.run.device)?;
+    check_model(&base, &data, &entrants, &device)?;
+    Ok(Prepared { court, place: &flags.place, base, entrants, data, device })
+}
+
+impl Prepared<'_> {
+    /// Puts the strategies before the court.
+    ///
+    /// # Errors
+    /// If training fails or an estimate is not finite.
+    pub(super) fn hold(&self, mut say: impl FnMut(&str)) -> anyhow::Result<Found> {
+        let Prepared { court, place, base, entrants, data, device } = self;
+        let rows: Vec<usize> = (0..court.rows.min(data.train.rows())).collect();
+        let x = data.fixed(SplitName::Train).select(&rows).tensor(device).cast(DType::F64);
+        let cells = court.weights.len() * entrants.len();
+        let mut tried = Vec::new();
+        for (weights, model) in trained(court, base, data)? {
+            let model = model.map(&mut Double);
+            for (strategy, config) in entrants {
+                let k = config.strategy.samples.unwrap_or_default();
+                let key = Key::new(base.seed).child("court").child(*strategy).child(k).child(weights.name());
+                let entrant = crate::strategy::strategy(config, k, model.observed(), device)?;
+                let entrant = settled(entrant, &model, &x, config, key.child("settle"));
+                let trial =
+                    Trial { false_alarm: FALSE_ALARM / cells as f64, ..Trial::new(court.estimates, key) };
+                let report = gradient_report(&model, &entrant, &Sums, x.clone(), trial).map_err(|error| {
+                    let text = format!("{place}: [[court]], {strategy} with K = {k}: {error}");
+                    // A number that is none is not the plan's fault.
+                    if matches!(error, CourtError::NotFinite { .. }) {
+                        anyhow::anyhow!(text)
+                    } else {
+                        user(text)
+                    }
+                })?;
+                say(&format!(
+                    "  {:<12} {strategy:<9} K = {k:<3} {}   ({:.1} s)",
+                    weights.name(),
+                    report.verdict(),
+                    report.estimates as f64 * (report.seconds_per_estimate + report.bookkeeping_per_estimate),
+                ));
+                let (strategy, weights) = (strategy.to_string(), weights.name());
+                tried.push(Tried { strategy, k, weights, seed: base.seed, report });
+            }
+        }
+        let epochs = base.train.epochs.map_or("some steps".to_owned(), |epochs| format!("{epochs} epochs"));
+        Ok(Found {
+            what: format!(
+                "{} {:?} on {}, weights trained by {} for {epochs}",
+                base.model.kind,
+                base.model.layers,
+                data.protocol(),
+                base.strategy.kind
+            ),
+            protocol: data.protocol(),
+            data_sha256: data.data_sha256.clone(),
+            rows: rows.len(),
+            tried,
+        })
+    }
+}
+
+/// Steps that a strategy with baselines of its own takes before it is tried.
+pub(super) const SETTLING: u64 = 300;
+
+/// The strategy as it would be after some training at these weights, held as it is then: what it has learnt for itself
+/// is fitted, by the config's optimiser, while the model stays.
+fn settled(strategy: AnyStrategy, model: &AnyModel, x: &Tensor<2>, config: &Config, key: Key) -> AnyStrategy {
+    if !strategy.learns() {
+        return strategy;
+    }
+    let (mut strategy, mut optimiser) = (strategy.train(), assemble::optimiser(config));
+    for step in 0..SETTLING {
+        let gradients = strategy.estimate(model, x.clone(), key.child(step)).gradients;
+        strategy = optimiser.step(config.optimizer.lr, strategy, gradients.into_params());
+    }
+    strategy.valid().held()
+}
+
+fn check_device(device: &str) -> anyhow::Result<()> {
+    if ["wgpu", "vulkan"].iter().any(|name| device.starts_with(name)) {
+        return Err(user(format!(
+            "--device {device}: the court counts in double precision, which {device} has not; use flex, ndarray or cuda, \
+             or a plan with a race alone"
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses what no sum runs over.
+fn check_model(
+    config: &Config,
+    data: &DataSet,
+    entrants: &[(&str, Config)],
+    device: &Device,
+) -> anyhow::Result<()> {
+    let wrong = |error: &dyn std::fmt::Display| Err(user(format!("[[court]] {error}")));
+    let model = assemble::model(config, data, device)?;
+    let observed = model.observed();
+    match &model {
+        AnyModel::Stack(stack) => {
+            let bits = stack.latent_bits();
+            if bits > MOST_BITS {
+                return wrong(&StatesError::Bits { bits });
+            }
+        }
+        AnyModel::Vae(vae) => {
+            let units = vae.noise_units();
+            if units > 2 {
+                return wrong(&StatesError::Units { units });
+            }
+            let has_hidden = config.model.bodies.iter().flatten().any(|body| !body.is_empty());
+            if config.model.activation.as_deref() == Some("relu") && has_hidden {
+                return wrong(
+                    &"model.activation = \"relu\": expectations are integrals over a grid, exact for smooth nets alone; \
+                      use tanh or sigmoid",
+                );
+            }
+        }
+    }
+    for (strategy, config) in entrants {
+        let samples = config.strategy.samples.unwrap_or_default();
+        let follows = crate::strategy::strategy(config, samples, observed, device)?.follows();
+        if follows.phi.iter().any(|term| term.direction == Direction::Dreams) {
+            if observed > MOST_OBSERVED {
+                return wrong(&format!("{strategy}: {}", ReferenceError::Dreams { observed }));
+            }
+            if config.model.likelihood.as_deref() == Some("logistics") {
+                return wrong(&format!(
+                    "{strategy} on grey values: its sleep update is summed over pictures of bits; leave it out"
+                ));
+            }
+        }
+    }
+    if entrants.is_empty() {
+        return wrong(&"samples: no strategy can be tried with so few; add a larger K");
+    }
+    Ok(())
+}
+
+/// The model at each of the weights that are asked for.
+fn trained(court: &Court, base: &Config, data: &DataSet) -> anyhow::Result<Vec<(Weights, AnyModel)>> {
+    let plan = assemble::plan(base, data);
+    let last = court.weights.iter().map(|&weights| steps(weights, &plan)).max().unwrap_or(0);
+    let mut descent = Descent::new(base, data, plan)?;
+    let mut models = Vec::new();
+    let mut taken = 0;
+    loop {
+        let here = court.weights.iter().filter(|&&weights| steps(weights, &plan) == taken);
+        models.extend(here.map(|&weights| (weights, descent.model())));
+        if taken == last {
+            break;
+        }
+        let stops: Vec<u64> = court.weights.iter().map(|&weights| steps(weights, &plan)).collect();
+        taken = descent.run(|done| stops.contains(&done) && done > taken)?;
+    }
+    models.sort_by_key(|(weights, _)| court.weights.iter().position(|other| other == weights));
+    Ok(models)
+}
+
+fn steps(weights: Weights, plan: &Plan) -> u64 {
+    match weights {
+        Weights::Fresh => 0,
+        Weights::HalfTrained => plan.steps / 2,
+        Weights::Trained => plan.steps,
+    }
+}
+
+/// Parameters in double precision.
+struct Double;
+
+impl ModuleMapper for Double {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| tensor.cast(DType::F64))
+    }
+}
+
+impl Found {
+    /// The entries of the JSON object.
+    pub(super) fn json(&self) -> Vec<Value> {
+        self.tried.iter().flat_map(Tried::json).collect()
+    }
+
+    /// Whether no strategy is wrong about its own objective.
+    pub(super) fn is_right(&self) -> bool {
+        self.tried.iter().all(|tried| tried.report.verdict() != Verdict::Wrong)
+    }
+
+    /// Names of the weights, in the order of the plan.
+    pub(super) fn weights(&self) -> Vec<&'static str> {
+        in_order(self.tried.iter().map(|tried| tried.weights))
+    }
+
+    /// Names of the strategies, in the order of the plan.
+    pub(super) fn strategies(&self) -> Vec<&str> {
+        in_order(self.tried.iter().map(|tried| tried.strategy.as_str()))
+    }
+
+    /// The trials of a strategy at some weights, by K.
+    pub(super) fn of<'a>(&'a self, strategy: &'a str, weights: &'a str) -> impl Iterator<Item = &'a Tried> {
+        self.tried.iter().filter(move |tried| tried.strategy == strategy && tried.weights == weights)
+    }
+
+    /// How the bias of a strategy's net against its limit falls with K.
+    pub(super) fn order(&self, strategy: &str, weights: &str, block: &str) -> Option<Order> {
+        let measured: Vec<(usize, f64, f64)> = self
+            .of(strategy, weights)
+            .filter_map(|tried| {
+                let (bias, se) = tried.report.finding(block, Reference::Limit)?.gap?;
+                Some((tried.k, bias, se))
+            })
+            .collect();
+        Order::fit(&measured)
+    }
+}
+
+fn in_order<T: PartialEq>(names: impl Iterator<Item = T>) -> Vec<T> {
+    names.fold(Vec::new(), |mut found, name| {
+        if !found.contains(&name) {
+            found.push(name);
+        }
+        found
+    })
+}
+
+impl Tried {
+    fn json(&self) -> Vec<Value> {
+        let Tried { strategy, k, weights, seed, report } = self;
+        let of_finding = |found: &helmholtz_court::Finding| {
+            json!({
+                "strategy": strategy, "k": k, "weights": weights, "seed": seed, "block": found.block,
+                "reference": if found.reference == Reference::Own { "own" } else { "limit" },
+                "reference_norm": found.norm, "n": report.estimates, "bias": found.bias, "bias_se": found.bias_se,
+                "z": found.z, "z_critical": report.critical, "bias_visible": found.visible,
+                "gap": found.gap.map(|(bias, _)| bias), "gap_se": found.gap.map(|(_, se)| se),
+                "variance": found.variance, "snr": found.snr, "cosine": found.cosine, "ess": report.ess,
+                "verdict": found.verdict.to_string(), "seconds_per_estimate": report.seconds_per_estimate,
+                "bookkeeping_seconds": report.bookkeeping_per_estimate,
+                "model_evaluations": report.evaluations,
+            })
+        };
+        report.findings.iter().map(of_finding).collect()
+    }
+}

@@ -1,0 +1,97 @@
+//! Training in the open: a loop that can be paused, timed and judged at any step.
+
+use burn::data::dataloader::DataLoader;
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::tensor::Device;
+use burn::train::TrainStep;
+use helmholtz_core::{Key, LatentVariableModel};
+use helmholtz_datasets::{Batch, Binarization, DataSet, Feed, Plan};
+use helmholtz_eval::ImportanceSampling;
+use helmholtz_train::{Average, NonFinite, StepOutput, Trainee};
+
+use crate::assemble;
+use crate::commands::train::average;
+use crate::config::Config;
+use crate::model::AnyModel;
+use crate::strategy::AnyStrategy;
+
+/// A run of the learner's own steps, one at a time: the same weights as `helmholtz train` comes to.
+pub(super) struct Descent {
+    trainee: Trainee<AnyModel, AnyStrategy, ImportanceSampling>,
+    optimiser: ModuleOptimizer,
+    schedule: ModuleLrScheduler,
+    device: Device,
+    pub(super) feed: Feed,
+}
+
+impl Descent {
+    /// The run of a config.
+    ///
+    /// # Errors
+    /// If the model or the strategy cannot be built.
+    pub(super) fn new(config: &Config, data: &DataSet, plan: Plan) -> anyhow::Result<Self> {
+        let device = crate::device::select(&config.run.device)?;
+        let model = assemble::model(config, data, &device)?;
+        let key = Key::new(config.seed);
+        let feed = Feed::new(data.train.tensor(&device), plan, key, 0);
+        let dynamic = data.binarization == Binarization::Dynamic;
+        let trainee = Trainee {
+            strategy: assemble::strategies(config, &plan, model.observed(), &device)?,
+            average: average(config).map(|decay| Average::new(&model, decay)),
+            rule: assemble::rule(config),
+            evaluator: ImportanceSampling::new(1),
+            key,
+            model,
+        };
+        Ok(Descent {
+            trainee: trainee.train(),
+            optimiser: assemble::optimiser(config),
+            schedule: assemble::schedule(config, &plan),
+            feed: if dynamic { feed.drawing_bits(key) } else { feed },
+            device,
+        })
+    }
+
+    /// One step on a batch.
+    pub(super) fn step(&mut self, batch: Batch) -> anyhow::Result<StepOutput> {
+        let output = TrainStep::step(&self.trainee, batch);
+        let rate = self.schedule.step();
+        self.trainee = self.optimiser.step(rate, self.trainee.clone(), output.grads);
+        self.device.sync()?;
+        Ok(output.item)
+    }
+
+    /// Steps until `stop` says so of the number taken, or the plan is at its end; gives that number.
+    pub(super) fn run(&mut self, stop: impl Fn(u64) -> bool) -> anyhow::Result<u64> {
+        loop {
+            let feed = self.feed.clone();
+            let mut taken = None;
+            for batch in DataLoader::iter(&feed) {
+                let batch = batch.map_err(|error| anyhow::anyhow!("{error}"))?;
+                let done = batch.step + 1;
+                let output = self.step(batch)?;
+                let bound = output.bound.into_data().convert::<f64>();
+                if !bound.iter::<f64>().all(f64::is_finite) {
+                    return Err(NonFinite { quantity: "bound", value: f64::NAN, step: Some(done - 1) })
+                        .map_err(|found| {
+                            anyhow::anyhow!("training of the weights: {found}; take a lower rate")
+                        });
+                }
+                taken = Some(done);
+                if stop(done) {
+                    return Ok(done);
+                }
+            }
+            if taken.is_none() {
+                anyhow::bail!("the plan is at its end");
+            }
+        }
+    }
+
+    /// The model as the last step left it, or the average of its weights, without autodiff.
+    pub(super) fn model(&self) -> AnyModel {
+        self.trainee.valid().judged()
+    }
+}

@@ -1,0 +1,98 @@
+//! The figures of a comparison.
+
+use helmholtz_court::Reference;
+
+use super::chart::{Chart, Line, Point, Scale};
+use super::court::{Found, Tried};
+use super::race::Run;
+
+/// A figure and the name of its file.
+pub(super) struct Figure {
+    pub(super) name: String,
+    pub(super) svg: String,
+}
+
+/// What a figure shows of a trial.
+type PointOf<'a> = &'a dyn Fn(&Tried) -> Option<Point>;
+
+/// Bias from the limit and variance, by net, against K, at each of the weights.
+///
+/// # Errors
+/// If one cannot be drawn.
+pub(super) fn of_court(number: usize, found: &Found) -> anyhow::Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for weights in found.weights() {
+        for (net, parameters) in [("theta", "θ"), ("phi", "φ")] {
+            let bias = |tried: &Tried| {
+                let found = tried.report.finding(net, Reference::Limit)?;
+                // Of what claims to follow the limit itself there is no line from one to the other.
+                let (bias, se) = found.gap.unwrap_or((found.bias, found.bias_se));
+                let size = bias.abs();
+                Some(Point { x: tried.k as f64, y: size, low: size - 2.0 * se, high: size + 2.0 * se })
+            };
+            let variance = |tried: &Tried| {
+                let found = tried.report.finding(net, Reference::Own)?;
+                Some(Point::exact(tried.k as f64, found.variance))
+            };
+            let charts: [(&str, &str, &str, PointOf<'_>); 2] = [
+                ("bias", "Bias", "distance of the mean from the limit", &bias),
+                ("variance", "Variance", "trace of the covariance", &variance),
+            ];
+            for (what, title, label, point) in charts {
+                let line = |(colour, strategy): (usize, &str)| Line {
+                    name: Some(strategy.to_owned()),
+                    colour,
+                    points: found.of(strategy, weights).filter_map(point).collect(),
+                };
+                let lines = found.strategies().into_iter().enumerate().map(line);
+                let chart = Chart {
+                    title: format!("{title} of the estimates of {parameters}, {weights} weights"),
+                    x: ("samples per observation, K".into(), Scale::Log2),
+                    y: (label.to_owned(), Scale::Log10),
+                    lines: lines.filter(|line| !line.points.is_empty()).collect(),
+                };
+                let name = format!("court-{number}-{what}-{net}-{weights}");
+                figures.extend(chart.svg()?.map(|svg| Figure { name, svg }));
+            }
+        }
+    }
+    Ok(figures)
+}
+
+/// Likelihood against cost: a line for each seed, and one for their mean.
+///
+/// # Errors
+/// If it cannot be drawn.
+pub(super) fn of_race(number: usize, run: &Run) -> anyhow::Result<Vec<Figure>> {
+    let mut lines = Vec::new();
+    for (colour, runner) in run.runners.iter().enumerate() {
+        let points = |curve: &[(f64, f64)]| {
+            // What a model is before its first step would squeeze everything else.
+            curve.iter().skip(1).map(|&(cost, nll)| Point::exact(cost, nll)).collect::<Vec<_>>()
+        };
+        let seeds: Vec<Vec<Point>> = runner.seeds.iter().map(|course| points(&course.curve)).collect();
+        let shortest = seeds.iter().map(Vec::len).min().unwrap_or(0);
+        let mean = |i: usize| {
+            let at = |of: fn(&Point) -> f64| {
+                seeds.iter().map(|seed| of(&seed[i])).sum::<f64>() / seeds.len() as f64
+            };
+            Point::exact(at(|point| point.x), at(|point| point.y))
+        };
+        lines.push(Line {
+            name: Some(format!("{}, K = {}", runner.strategy, runner.samples)),
+            colour,
+            points: (0..shortest).map(mean).collect(),
+        });
+        if seeds.len() > 1 {
+            lines.extend(seeds.into_iter().map(|points| Line { name: None, colour, points }));
+        }
+    }
+    let unit = run.budget.1.replace('_', " ");
+    let chart = Chart {
+        title: format!("{}: likelihood against cost", run.protocol),
+        x: (format!("{unit} of training"), Scale::Linear),
+        y: ("nats per row, lower is better".into(), Scale::Linear),
+        lines,
+    };
+    Ok(chart.svg()?.map(|svg| Figure { name: format!("race-{number}"), svg }).into_iter().collect())
+}

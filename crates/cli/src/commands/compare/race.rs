@@ -1,0 +1,327 @@
+//! Strategies against each other, from the same weights, on the same rows, at the same cost.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use helmholtz_core::{Draws, Key, LatentVariableModel, Role};
+use helmholtz_datasets::{DataSet, ImageShape, Plan, SplitName};
+use helmholtz_eval::{ExactLikelihood, ImportanceSampling, Reading, ZeroWeight, summarise};
+use serde_json::{Value, json};
+
+use super::descent::Descent;
+use super::plan::{Flags, Race, check_shared};
+use crate::assemble;
+use crate::commands::score::{chosen_rows, cross_entropy};
+use crate::config::Config;
+use crate::error::user;
+use crate::model::AnyModel;
+
+/// What a race came to.
+pub(super) struct Run {
+    /// Data and model, in words.
+    pub(super) what: String,
+    pub(super) protocol: String,
+    pub(super) data_sha256: String,
+    /// What is judged, in words.
+    pub(super) judged_by: String,
+    /// The lowest that the judge's number can be, if that is known.
+    pub(super) entropy: Option<f64>,
+    pub(super) budget: (f64, &'static str),
+    pub(super) shape: ImageShape,
+    pub(super) runners: Vec<Runner>,
+}
+
+/// A strategy with its seeds.
+pub(super) struct Runner {
+    pub(super) strategy: String,
+    pub(super) samples: usize,
+    pub(super) seeds: Vec<Course>,
+}
+
+/// One seed of a strategy.
+pub(super) struct Course {
+    pub(super) seed: u64,
+    /// Cost in the unit of the budget, and what the model was judged to be then.
+    pub(super) curve: Vec<(f64, f64)>,
+    /// Monte Carlo error of the last judgement; zero of an exact one.
+    pub(super) se: f64,
+    pub(super) steps: u64,
+    pub(super) seconds: f64,
+    pub(super) evaluations: u64,
+    /// The step at which the bound or the likelihood of a test row was no number, if there was one.
+    pub(super) broken: Option<u64>,
+    /// Ancestral samples, or their means, `[n, d]`.
+    pub(super) samples: Vec<f32>,
+}
+
+/// Samples of each model that are shown.
+pub(super) const SHOWN: usize = 25;
+/// Latent bits up to which the law of the data is, where it is known.
+const LAW_BITS: usize = 16;
+/// Latent bits up to which test rows are judged by enumeration.
+const EXACT_BITS: usize = 12;
+
+enum Judge {
+    /// The cross-entropy of the law that the data are drawn from.
+    Law,
+    /// Test rows, by enumeration.
+    Exact(Vec<usize>),
+    /// Test rows, by importance samples.
+    Samples(Vec<usize>, ImportanceSampling),
+}
+
+impl Judge {
+    fn new(race: &Race, data: &DataSet, model: &AnyModel) -> Self {
+        let bits = match model {
+            AnyModel::Stack(stack) => helmholtz_core::Enumerable::latent_bits(stack),
+            AnyModel::Vae(_) => usize::MAX,
+        };
+        let rows = chosen_rows(data, SplitName::Test, Some(race.rows as usize));
+        match (&data.law, bits) {
+            (Some(_), bits) if bits <= LAW_BITS => Judge::Law,
+            (_, bits) if bits <= EXACT_BITS => Judge::Exact(rows),
+            _ => Judge::Samples(rows, ImportanceSampling::new(race.samples as usize)),
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Judge::Law => "exact cross-entropy of the law of the data, every state enumerated".into(),
+            Judge::Exact(rows) => {
+                format!("exact -log p of {} test rows, every latent state enumerated", rows.len())
+            }
+            Judge::Samples(rows, sampling) => {
+                format!("-log p of {} test rows, {} importance samples each", rows.len(), sampling.samples)
+            }
+        }
+    }
+
+    /// Nats per row, and their Monte Carlo error.
+    fn score(&self, model: &AnyModel, data: &DataSet) -> anyhow::Result<(f64, f64)> {
+        let x = |rows: &[usize]| data.fixed(SplitName::Test).select(rows).tensor(&model.device());
+        let stack = || model.stack("the race enumerates latent bits");
+        match self {
+            Judge::Law => {
+                let law = data.law.as_ref().expect("the judge was chosen by it");
+                Ok((cross_entropy(stack()?, law, Reading::Directed)?, 0.0))
+            }
+            Judge::Exact(rows) => {
+                let log_probs = ExactLikelihood::default().log_prob(stack()?, x(rows)).map_err(user)?;
+                Ok((-log_probs.iter().sum::<f64>() / log_probs.len() as f64, 0.0))
+            }
+            Judge::Samples(rows, sampling) => {
+                let numbers: Arc<[u64]> = rows.iter().map(|&row| row as u64).collect();
+                let key = Key::new(0).child(Role::Evaluate).child(data.protocol().as_str());
+                let found = summarise(&sampling.estimate(model, x(rows), numbers, key)?);
+                Ok((found.nll, found.se_mc))
+            }
+        }
+    }
+}
+
+/// A race whose plan makes sense, and whose data are there.
+pub(super) struct Prepared<'a> {
+    race: &'a Race,
+    /// Each strategy with the configs of its seeds.
+    entrants: Vec<(&'a str, Vec<Config>)>,
+    data: DataSet,
+    judge: Judge,
+}
+
+/// Resolves and checks everything, so that nothing is refused after hours.
+///
+/// # Errors
+/// If a config makes no sense, or the data are not there.
+pub(super) fn prepare<'a>(
+    race: &'a Race,
+    flags: &Flags,
+    seeds: Option<u64>,
+    data_dir: Option<&Path>,
+) -> anyhow::Result<Prepared<'a>> {
+    let first_seed = race.first_seed(flags)?;
+    let seeds: Vec<u64> = (0..seeds.unwrap_or(race.seeds)).map(|i| first_seed.saturating_add(i)).collect();
+    let mut entrants: Vec<(&str, Vec<Config>)> = Vec::new();
+    for strategy in &race.strategies {
+        let mut configs = Vec::new();
+        for &seed in &seeds {
+            let config = race.of(strategy, seed, flags)?;
+            check(&config, strategy)?;
+            let first = entrants.first().map_or(&config, |(_, first)| &first[0]);
+            check_shared(&flags.place, strategy, &config, first)?;
+            configs.push(config);
+        }
+        entrants.push((strategy, configs));
+    }
+    let first = &entrants[0].1[0];
+    let data = assemble::data(first, data_dir)?;
+    let device = crate::device::select(&first.run.device)?;
+    let judge = Judge::new(race, &data, &assemble::model(first, &data, &device)?);
+    Ok(Prepared { race, entrants, data, judge })
+}
+
+impl Prepared<'_> {
+    /// Runs every strategy with every seed.
+    ///
+    /// # Errors
+    /// If a model cannot be judged.
+    pub(super) fn run(&self, mut say: impl FnMut(&str)) -> anyhow::Result<Run> {
+        let Prepared { race, entrants, data, judge } = self;
+        let budget = race.budget.amount();
+        let mut runners = Vec::new();
+        for (strategy, configs) in entrants {
+            let samples = configs[0].strategy.samples.unwrap_or_default();
+            let mut runner = Runner { strategy: strategy.to_string(), samples, seeds: Vec::new() };
+            for config in configs {
+                let course = course(config, data, judge, (budget, race.judged))?;
+                let nll = course.nll();
+                let how = course.broken.map_or(String::new(), |step| format!(", no number at step {step}"));
+                say(&format!(
+                    "  {strategy:<9} K = {samples:<3} seed {}: {nll:.4}   ({} steps, {:.1} s{how})",
+                    config.seed, course.steps, course.seconds
+                ));
+                runner.seeds.push(course);
+            }
+            runners.push(runner);
+        }
+        let first = &entrants[0].1[0];
+        Ok(Run {
+            what: format!("{} {:?} on {}", first.model.kind, first.model.layers, data.protocol()),
+            protocol: data.protocol(),
+            data_sha256: data.data_sha256.clone(),
+            judged_by: judge.words(),
+            entropy: data.law.as_ref().filter(|_| matches!(judge, Judge::Law)).map(|law| law.entropy()),
+            budget,
+            shape: data.shape,
+            runners,
+        })
+    }
+}
+
+fn check(config: &Config, strategy: &str) -> anyhow::Result<()> {
+    if config.optimizer.schedule != "constant" || !config.stage.is_empty() {
+        return Err(user(format!(
+            "[[race]], {strategy}: a run ends where its budget does, at no step that is known before; leave out [[stage]], \
+             and optimizer.schedule at constant"
+        )));
+    }
+    Ok(())
+}
+
+/// Trains until the budget is spent. Judging, and what surrounds the steps, is not charged.
+fn course(
+    config: &Config,
+    data: &DataSet,
+    judge: &Judge,
+    ((budget, unit), judged): ((f64, &'static str), usize),
+) -> anyhow::Result<Course> {
+    let rows = data.train.rows();
+    let plan = Plan::of_epochs(rows, config.train.batch.min(rows), 1 << 32);
+    let mut descent = Descent::new(config, data, plan)?;
+    let (mut seconds, mut evaluations, mut steps) = (0.0, 0u64, 0u64);
+    let (nll, mut se) = judge.score(&descent.model(), data)?;
+    let mut curve = vec![(0.0, nll)];
+    // Denser at the beginning, where curves are steep.
+    let at = |i: usize| budget * (i as f64 / judged as f64).powi(2);
+    let mut next = 1;
+    let mut broken = None;
+    while next <= judged && broken.is_none() {
+        let feed = descent.feed.clone();
+        for batch in burn::data::dataloader::DataLoader::iter(&feed) {
+            let batch = batch.map_err(|error| anyhow::anyhow!("{error}"))?;
+            let clock = Instant::now();
+            let output = descent.step(batch)?;
+            seconds += clock.elapsed().as_secs_f64();
+            evaluations += output.evaluations;
+            steps += 1;
+            let cost = if unit == "seconds" { seconds } else { evaluations as f64 };
+            if cost < at(next) {
+                continue;
+            }
+            let bound = output.bound.into_data().convert::<f64>();
+            let is_finite = bound.iter::<f64>().all(f64::is_finite);
+            let judgement = match is_finite.then(|| judge.score(&descent.model(), data)).transpose() {
+                // A test row without probability, or parameters that are no numbers any more.
+                Err(error) if error.is::<ZeroWeight>() => None,
+                judgement => judgement?,
+            };
+            let Some((nll, of_samples)) = judgement.filter(|(nll, _)| nll.is_finite()) else {
+                broken = Some(steps);
+                curve.push((cost, f64::NAN));
+                break;
+            };
+            curve.push((cost, nll));
+            se = of_samples;
+            while next <= judged && cost >= at(next) {
+                next += 1;
+            }
+            if next > judged {
+                break;
+            }
+        }
+    }
+    let model = descent.model();
+    let draws = Draws::new(Key::new(config.seed).child("shown"), SHOWN, 1);
+    let (x, h) = model.dream(&draws);
+    let samples = match &model {
+        // Grey values are what they are; of bits the means say more.
+        AnyModel::Stack(stack) if helmholtz_core::Layerwise::observed_are_independent(stack) => {
+            model.decode(x, &h)
+        }
+        _ => x,
+    };
+    let samples = samples.into_data().convert::<f32>().iter::<f32>().collect();
+    Ok(Course { seed: config.seed, curve, se, steps, seconds, evaluations, broken, samples })
+}
+
+impl Run {
+    /// Whether some run ended on what is no number.
+    pub(super) fn is_broken(&self) -> bool {
+        self.runners.iter().flat_map(|runner| &runner.seeds).any(|course| course.broken.is_some())
+    }
+
+    /// The entries of the JSON object.
+    pub(super) fn json(&self) -> Vec<Value> {
+        let (budget, unit) = self.budget;
+        let of_course = |runner: &Runner, course: &Course| {
+            json!({
+                "strategy": runner.strategy, "k": runner.samples, "seed": course.seed, "data": self.protocol,
+                "budget": {(unit): budget}, "nll": course.nll(), "se": course.se, "curve": course.curve,
+                "steps": course.steps, "seconds": course.seconds, "model_evaluations": course.evaluations,
+                "no_number_at_step": course.broken,
+            })
+        };
+        let of_runner =
+            |runner: &Runner| runner.seeds.iter().map(|c| of_course(runner, c)).collect::<Vec<_>>();
+        self.runners.iter().flat_map(of_runner).collect()
+    }
+}
+
+impl Course {
+    /// What it came to; NaN if that is no number.
+    pub(super) fn nll(&self) -> f64 {
+        self.curve.last().map_or(f64::NAN, |point| point.1)
+    }
+}
+
+impl Runner {
+    /// Mean over the seeds, and half the width of its 95 % interval, which takes two seeds.
+    pub(super) fn mean(&self) -> (f64, Option<f64>) {
+        let n = self.seeds.len();
+        let mean = self.seeds.iter().map(Course::nll).sum::<f64>() / n as f64;
+        let squares: f64 = self.seeds.iter().map(|course| (course.nll() - mean).powi(2)).sum();
+        let half = (n > 1).then(|| student(n - 1) * (squares / (n - 1) as f64 / n as f64).sqrt());
+        (mean, half.filter(|half| half.is_finite()))
+    }
+}
+
+/// The two-sided 95 % point of Student's t law, by degrees of freedom (tables; beyond them within 1 %).
+fn student(degrees: usize) -> f64 {
+    const POINTS: [f64; 12] =
+        [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179];
+    match POINTS.get(degrees - 1) {
+        Some(point) => *point,
+        // Cornish and Fisher's expansion about the normal point.
+        None => 1.96 + 2.372 / degrees as f64,
+    }
+}

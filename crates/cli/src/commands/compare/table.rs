@@ -1,0 +1,211 @@
+//! The tables of a comparison: in the terminal and in the report they are the same.
+
+use helmholtz_court::{Reference, Verdict};
+
+use super::court::{Found, SETTLING, Tried};
+use super::race::Run;
+
+/// A table with its heading.
+pub(super) struct Table {
+    pub(super) title: String,
+    pub(super) head: Vec<&'static str>,
+    pub(super) rows: Vec<Vec<String>>,
+    /// What there is to say below it.
+    pub(super) notes: Vec<String>,
+}
+
+/// What a court found, a row for each strategy, K and weights.
+pub(super) fn of_court(found: &Found) -> Table {
+    let row = |tried: &Tried| {
+        let report = &tried.report;
+        let own = || report.findings.iter().filter(|finding| finding.reference == Reference::Own);
+        let worst = own().map(|finding| finding.z).max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(0.0);
+        let of = |block: &str, reference| report.finding(block, reference);
+        let snr = |block| of(block, Reference::Own).map_or("-".to_owned(), |found| short(found.snr));
+        let limit = |block| match of(block, Reference::Limit) {
+            None => "-".to_owned(),
+            // What is known to differ, and is not seen to, lies below what would be seen.
+            Some(found) => match (found.gap, found.verdict) {
+                (Some((bias, _)), Verdict::Biased) => format!("{:.1} %", 100.0 * bias.abs() / found.norm),
+                (Some((_, se)), Verdict::Unbiased) => {
+                    format!("< {:.1} %", 100.0 * report.visible(se) / found.norm)
+                }
+                (_, verdict) => verdict.to_string(),
+            },
+        };
+        vec![
+            tried.weights.to_owned(),
+            tried.strategy.clone(),
+            tried.k.to_string(),
+            match report.verdict() {
+                Verdict::Wrong => "WRONG".to_owned(),
+                verdict => verdict.to_string(),
+            },
+            format!("{worst:.2}"),
+            limit("theta"),
+            limit("phi"),
+            snr("theta"),
+            snr("phi"),
+            format!("{:.0} %", 100.0 * report.ess),
+            format!("{:.0}", report.evaluations),
+            format!("{:.2}", 1e3 * report.seconds_per_estimate),
+        ]
+    };
+    let critical = found.tried.iter().map(|tried| tried.report.critical).fold(0.0, f64::max);
+    let estimates = found.tried.iter().map(|tried| tried.report.estimates).max().unwrap_or(0);
+    let visible = found.tried.iter().filter_map(|tried| {
+        let theta = tried.report.finding("theta", Reference::Own)?;
+        (theta.norm > 0.0).then(|| theta.visible / theta.norm)
+    });
+    let visible = visible.fold(0.0, f64::max);
+    let mut notes = vec![
+        format!(
+            "Each row: {estimates} estimates for {} rows of data against exact sums over the latent states, in double \
+             precision, along the reference and 8 random directions of every parameter block. Wrong beyond |z| = \
+             {critical:.2}, which happens in one of a hundred such courts if every strategy is right. The smallest \
+             bias along theta's reference that would be seen nine times in ten is at most {:.1} % of the reference.",
+            found.rows,
+            100.0 * visible
+        ),
+        "Off its limit: the distance of the mean from the gradient of log p(x) (theta), and from that of the forward KL \
+         (phi, of strategies that mean to follow it), of bihm from that of log p~*(x), as a share of it."
+            .to_owned(),
+    ];
+    if found.strategies().contains(&"nvil") {
+        notes.push(format!(
+            "nvil is tried with baselines and running signals that {SETTLING} batches have fitted at these weights, and \
+             that are then held."
+        ));
+    }
+    if found.tried.iter().any(|tried| tried.report.verdict() == Verdict::Unsure) {
+        notes.push(
+            "Unsure: off by more than that, but a single estimate makes up a good part of the variance, so that a standard \
+             error means little; weights that are not bounded do so to coupled chains. More estimates may tell."
+                .to_owned(),
+        );
+    }
+    for weights in found.weights() {
+        for strategy in found.strategies() {
+            for (block, net) in [("theta", "theta"), ("phi", "phi")] {
+                if let Some(order) = found.order(strategy, weights, block) {
+                    let [low, high] = order.interval;
+                    let falls = if order.holds(0.0) { "does not fall with K:" } else { "is" };
+                    notes.push(format!(
+                        "{weights} weights, {strategy}: the bias of {net} {falls} of order {:.2} [{low:.2}, {high:.2}] in \
+                         1/K.",
+                        order.order
+                    ));
+                }
+            }
+        }
+    }
+    Table {
+        title: format!("The court: {}", found.what),
+        head: vec![
+            "weights",
+            "strategy",
+            "K",
+            "verdict",
+            "worst z",
+            "theta off its limit",
+            "phi off its limit",
+            "SNR theta",
+            "SNR phi",
+            "ESS",
+            "evaluations",
+            "ms",
+        ],
+        rows: found.tried.iter().map(row).collect(),
+        notes,
+    }
+}
+
+/// What a race came to, a row for each strategy.
+pub(super) fn of_race(run: &Run) -> Table {
+    let rows = run.runners.iter().map(|runner| {
+        let (mean, half) = runner.mean();
+        let seeds: Vec<String> = runner.seeds.iter().map(|course| nats(course.nll())).collect();
+        let n = runner.seeds.len() as f64;
+        let of = |f: &dyn Fn(&super::race::Course) -> f64| runner.seeds.iter().map(f).sum::<f64>() / n;
+        vec![
+            runner.strategy.clone(),
+            runner.samples.to_string(),
+            nats(mean),
+            half.map_or("-".to_owned(), |half| format!("± {half:.4}")),
+            seeds.join(", "),
+            format!("{:.0}", of(&|course| course.steps as f64)),
+            format!("{:.2e}", of(&|course| course.evaluations as f64)),
+            format!("{:.1}", of(&|course| course.seconds)),
+        ]
+    });
+    let (budget, unit) = run.budget;
+    let mut notes = vec![format!(
+        "The same initial weights and order of rows for every strategy; {budget} {} of training each, judging not charged. \
+         Judged by: {}.",
+        unit.replace('_', " "),
+        run.judged_by
+    )];
+    notes.extend(
+        run.entropy.map(|entropy| format!("No model can be below {entropy:.4}, the entropy of the data.")),
+    );
+    if run.runners.iter().any(|runner| runner.strategy == "bihm") {
+        notes.push("A model trained by bihm is judged as its directed half p, as all others.".to_owned());
+    }
+    for runner in &run.runners {
+        let broken = runner.seeds.iter().filter_map(|course| Some((course.seed, course.broken?)));
+        notes.extend(broken.map(|(seed, step)| {
+            format!(
+                "{}, seed {seed}: no number at step {step}: it has diverged, which a lower rate may help, or gives a test row \
+                 no probability.",
+                runner.strategy
+            )
+        }));
+    }
+    Table {
+        title: format!("The race: {}", run.what),
+        head: vec![
+            "strategy",
+            "K",
+            "nats per row",
+            "95 % over seeds",
+            "each seed",
+            "steps",
+            "evaluations",
+            "seconds",
+        ],
+        rows: rows.collect(),
+        notes,
+    }
+}
+
+fn short(value: f64) -> String {
+    if value.is_finite() { format!("{value:.2}") } else { "-".to_owned() }
+}
+
+fn nats(value: f64) -> String {
+    if value.is_finite() { format!("{value:.4}") } else { "none".to_owned() }
+}
+
+impl Table {
+    /// The table as text, columns flush.
+    pub(super) fn text(&self) -> String {
+        let widths: Vec<usize> = (0..self.head.len())
+            .map(|i| {
+                let cells = self.rows.iter().map(|row| row[i].chars().count());
+                cells.chain([self.head[i].chars().count()]).max().unwrap_or(0)
+            })
+            .collect();
+        let line = |cells: &mut dyn Iterator<Item = &str>| {
+            let padded = cells.zip(&widths).enumerate().map(|(i, (cell, &width))| {
+                if i < 2 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+            });
+            padded.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+        };
+        let mut text = format!("{}\n", self.title);
+        text += &line(&mut self.head.iter().copied());
+        for row in &self.rows {
+            text += &line(&mut row.iter().map(String::as_str));
+        }
+        text
+    }
+}

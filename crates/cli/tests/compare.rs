@@ -1,0 +1,142 @@
+//! `helmholtz compare` as a user runs it.
+
+mod common;
+
+use std::fs;
+
+use common::{fail, succeed};
+use serde_json::Value;
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).expect("one JSON object")
+}
+
+/// A court and a race that take seconds.
+const PLAN: &str = r#"
+schema = 1
+
+[[court]]
+strategies = ["ws", "rws", "vimco", "nvil"]
+samples = [2, 4]
+weights = ["fresh", "half-trained", "trained"]
+rows = 2
+estimates = 200
+[court.config]
+data = { id = "lines/3x3" }
+model = { layers = [3] }
+strategy = { kind = "rws", samples = 5 }
+train = { epochs = 2 }
+
+[[race]]
+strategies = ["ws", "rws", "vimco", "reinforce", "nvil"]
+seeds = 2
+budget = { model_evaluations = 400000 }
+judged = 4
+[race.config]
+data = { id = "bars/4x4" }
+model = { layers = [6] }
+optimizer = { lr = 1e-2 }
+[race.with.rws]
+strategy = { samples = 4 }
+[race.with.vimco]
+strategy = { samples = 4 }
+[race.with.reinforce]
+strategy = { samples = 4 }
+"#;
+
+#[test]
+fn a_plan_ends_in_a_report_figures_and_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("plan.toml"), PLAN).unwrap();
+    let run = |out: &str| json(&succeed(folder, &["compare", "plan.toml", "--out", out, "--json"]));
+    let found = run("first");
+    let court = found["court"].as_array().unwrap();
+    // Weights, strategies and K, each with both nets and their layers.
+    for weights in ["fresh", "half-trained", "trained"] {
+        for strategy in ["ws", "rws", "vimco", "nvil"] {
+            for k in [2, 4] {
+                let of =
+                    |row: &&Value| row["weights"] == weights && row["strategy"] == strategy && row["k"] == k;
+                let rows: Vec<_> = court.iter().filter(of).collect();
+                for block in ["theta", "phi", "generative.0", "prior", "recognition.0"] {
+                    let own = rows.iter().find(|row| row["block"] == block && row["reference"] == "own");
+                    let own = own.unwrap_or_else(|| panic!("{weights} {strategy} {k} {block}"));
+                    assert_eq!((own["verdict"].as_str(), own["n"].as_u64()), (Some("right"), Some(200)));
+                    for key in
+                        ["bias", "bias_se", "z", "variance", "snr", "cosine", "ess", "seconds_per_estimate"]
+                    {
+                        assert!(own[key].as_f64().is_some_and(f64::is_finite), "{key} of {own}");
+                    }
+                    let per_row = if strategy == "ws" { 2 * k + 1 } else { 2 * k };
+                    assert_eq!(own["model_evaluations"].as_f64(), Some(2.0 * f64::from(per_row)));
+                }
+            }
+        }
+    }
+    let race = found["race"].as_array().unwrap();
+    assert_eq!(race.len(), 10);
+    for row in race {
+        assert_eq!(row["budget"]["model_evaluations"], 400_000.0);
+        let curve = row["curve"].as_array().unwrap();
+        assert_eq!(curve.len(), 5, "once before the first step, and four times on the way");
+        assert_eq!(curve.last().unwrap()[1], row["nll"]);
+        let (begin, end) = (curve[0][1].as_f64().unwrap(), row["nll"].as_f64().unwrap());
+        assert!(end < begin - 1.0, "{} learns: {begin} {end}", row["strategy"]);
+        let spent = row["model_evaluations"].as_f64().unwrap();
+        assert!((400_000.0..402_000.0).contains(&spent), "{spent}");
+    }
+    let begin = |i: usize| race[i]["curve"][0][1].as_f64().unwrap();
+    assert_eq!((begin(0), begin(1)), (begin(2), begin(3)), "both begin with the same weights");
+
+    let page = fs::read_to_string(folder.join("first/report.html")).unwrap();
+    for word in ["half-trained", "vimco", "The race", "<svg", "data:image/png;base64,", "schema = 1"] {
+        assert!(page.contains(word), "{word}");
+    }
+    for word in ["http-equiv", "<script", "src=\"http", "href=\"http"] {
+        assert!(!page.contains(word), "{word}: the page is to need nothing from elsewhere");
+    }
+    assert!(fs::read_dir(folder.join("first/figures")).unwrap().count() >= 13);
+
+    // Everything but the clock comes out the same.
+    let again = run("again");
+    let without_clock = |found: &Value| {
+        let mut found = found.clone();
+        for row in found["court"].as_array_mut().unwrap() {
+            for key in ["seconds_per_estimate", "bookkeeping_seconds"] {
+                row[key].take();
+            }
+        }
+        found["race"].as_array_mut().unwrap().iter_mut().for_each(|row| drop(row["seconds"].take()));
+        found
+    };
+    assert_eq!(without_clock(&found), without_clock(&again));
+}
+
+#[test]
+fn what_makes_no_comparison_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let refuse = |plan: &str, words: &[&str]| {
+        fs::write(folder.join("plan.toml"), plan).unwrap();
+        fail(folder, &["compare", "plan.toml"], 2, words);
+    };
+    fail(folder, &["compare", "nowhere.toml"], 2, &["nowhere.toml", "the path of a plan"]);
+    fail(folder, &["compare", "--seeds", "0"], 2, &["--seeds 0"]);
+    refuse("schema = 1", &["plan.toml", "[[court]]", "[[race]]"]);
+    refuse(&PLAN.replacen("\"vimco\"", "\"vinco\"", 1), &["vinco", "did you mean `vimco`?"]);
+    refuse(&PLAN.replace("estimates = 200", "estimates = 2"), &["estimates = 2", "100"]);
+    refuse(&PLAN.replacen("\"vimco\"", "\"iwae\"", 1), &["iwae", "bits"]);
+    refuse(&PLAN.replace("samples = [2, 4]", "samples = []"), &["samples = []"]);
+    refuse(&PLAN.replace("layers = [3]", "layers = [30]"), &["30 latent bits", "smaller model"]);
+    refuse(&PLAN.replace("lines/3x3", "lines/9x9"), &["lines/9x9"]);
+    refuse(&PLAN.replace("model_evaluations = 400000", "steps = 3"), &["steps"]);
+    refuse(&PLAN.replace("samples = [2, 4]", "samples = [2, 2]"), &["2 stands there twice"]);
+    refuse(&PLAN.replace("strategy = { samples = 4 }", "model = { layers = [5] }"), &["[model] of rws"]);
+    refuse(&PLAN.replace("train = { epochs = 2 }", "train = { init_from = \"a\" }"), &["train.init_from"]);
+    // What is wrong with a race is said before the court is held.
+    refuse(&PLAN.replace("bars/4x4", "bars/9x9"), &["bars/9x9"]);
+    fail(folder, &["compare", "--seeds", "18446744073709551615"], 2, &["--seeds", "1000"]);
+    fail(folder, &["compare", "--seed", "18446744073709551615"], 2, &["--seed", "2^63"]);
+    assert!(!folder.join("runs").exists(), "nothing is written");
+}
