@@ -215,7 +215,7 @@ impl Strategy<HelmholtzMachine> for Planted {
         let weights = q.log_prob.full_like(0.5 * sign / batch as f64);
         model.posterior_gradient(dreams, &h, &q.traces, weights, &mut gradients);
         let diagnostics = helmholtz_core::Diagnostics::new(log_w.clone().mean(), log_w.full_like(1.0).mean());
-        Estimate { gradients, diagnostics, evaluations: 0 }
+        Estimate { gradients, diagnostics, evaluations: (2 * K + 1) as u64 * batch as u64 }
     }
 
     fn follows(&self) -> Follows {

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::blocks::{Block, Blocks, Net};
 use crate::moments::{Moments, VectorMoments, critical};
-use crate::reference::{ReferenceError, References};
+use crate::reference::{Expected, ReferenceError, References};
 use crate::states::{States, nats};
 
 /// How a strategy is tried.
@@ -37,6 +37,8 @@ pub const DIRECTIONS: usize = 8;
 const POWER_90: f64 = 1.2816;
 /// The share of the variance that a single estimate may make; of fewer estimates more.
 const TAIL: (f64, f64) = (0.05, 20.0);
+/// How often states are drawn in a whole trial, all together, that count as rare.
+const RARE: f64 = 5.0;
 /// Differences that rounding makes, as a share of the gradient's size.
 const ROUNDING: f64 = 1e-9;
 
@@ -112,7 +114,9 @@ pub struct Finding {
     pub bias: f64,
     /// Its standard error.
     pub bias_se: f64,
-    /// Bias over standard error, in the direction of those tried in which it is the largest.
+    /// Bias over standard error, in the direction of those tried in which it is the largest. What the reference has of
+    /// states that were to be drawn five times at most in the whole trial is no bias: it is missing, most likely, from
+    /// the estimates and from their spread.
     pub z: f64,
     /// The smallest bias along the reference that would be found with 90 %.
     pub visible: f64,
@@ -214,7 +218,9 @@ where
         return Err(CourtError::TooFewEstimates(trial.estimates));
     }
     let blocks = Blocks::of(model);
-    let references = References::of(model, states, &x, &strategy.follows(), &blocks)?;
+    let follows = strategy.follows();
+    let expected = Expected::new(model, states, &x, &follows, &blocks)?;
+    let references = expected.references()?;
     let mut tried: Vec<Tried<'_>> =
         blocks.blocks.iter().map(|block| Tried::new(block, &references, trial.key)).collect();
     let (mut ess, mut bound, mut evaluations) = (Moments::default(), Moments::default(), Moments::default());
@@ -238,6 +244,11 @@ where
             return Err(CourtError::NotFinite { estimate, net });
         }
     }
+    // Pairs are scored by both nets; whoever does not count them draws once for each row at least.
+    let [batch, _] = x.dims();
+    let draws = trial.estimates as f64 * (evaluations.mean() / (2 * batch) as f64).max(1.0);
+    let rare = expected.rare(RARE / draws)?;
+    tried.iter_mut().for_each(|tried| tried.expect_without(&rare));
     // Blocks that nothing moves, and nothing should, are none.
     tried.retain(|tried| !tried.is_idle());
     // Along the reference, the line to it if it is a limit, and at random.
@@ -292,6 +303,8 @@ struct Tried<'a> {
     by_parameter: Vec<[f64; AT_RANDOM + DIRECTIONS]>,
     along: Vec<Moments>,
     all: VectorMoments,
+    /// Along each direction, what the reference has of states that are too rare for the trial to have drawn.
+    rare: [f64; AT_RANDOM + DIRECTIONS],
     /// Cosines with reference and limit.
     cosines: [Moments; 2],
     /// The block's part of the estimate at hand.
@@ -321,6 +334,7 @@ impl<'a> Tried<'a> {
             by_parameter: (0..own.len()).map(of_parameter).collect(),
             along: vec![Moments::default(); directions.len()],
             all: VectorMoments::new(own.len()),
+            rare: [0.0; AT_RANDOM + DIRECTIONS],
             cosines: [Moments::default(); 2],
             part: Vec::new(),
             own,
@@ -348,6 +362,16 @@ impl<'a> Tried<'a> {
         }
     }
 
+    /// What the mean may lack without a fault, and without its standard error knowing.
+    fn expect_without(&mut self, rare: &[f64]) {
+        self.block.select(rare, &mut self.part);
+        for (value, directions) in self.part.iter().zip(&self.by_parameter) {
+            for (along, direction) in self.rare.iter_mut().zip(directions) {
+                *along += value * direction;
+            }
+        }
+    }
+
     fn is_finite(&self) -> bool {
         self.along[AT_RANDOM].mean().is_finite()
     }
@@ -371,7 +395,7 @@ impl<'a> Tried<'a> {
         };
         let z = |i: usize| {
             let (bias, se) = measure(i);
-            bias / se
+            (bias.abs() - self.rare[i].abs()).max(0.0).copysign(bias) / se
         };
         let differ = norm(&self.directions[ALONG_GAP]) > 0.0;
         let gap = (reference == Reference::Limit && differ).then_some(ALONG_GAP);
@@ -396,7 +420,7 @@ impl<'a> Tried<'a> {
             snr: norm(self.all.mean()) / variance.sqrt(),
             cosine: (cosine.n() > 0 && norm(vector) > 0.0).then(|| cosine.mean()),
             verdict: match (reference, is_off) {
-                (_, true) if is_heavy => Verdict::Unsure,
+                (Reference::Own, true) if is_heavy => Verdict::Unsure,
                 (Reference::Own, false) => Verdict::Right,
                 (Reference::Own, true) => Verdict::Wrong,
                 (Reference::Limit, false) => Verdict::Unbiased,

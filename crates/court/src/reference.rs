@@ -42,6 +42,53 @@ pub struct References {
     pub has_limit: [bool; 2],
 }
 
+/// The expected update of a strategy, summed over all states or over those that it hardly ever draws.
+pub(crate) struct Expected<'a, M: LatentVariableModel, W> {
+    sum: Sum<'a, M, W>,
+    follows: &'a Follows,
+    blocks: &'a Blocks,
+}
+
+impl<'a, M: LatentVariableModel, W: States<M>> Expected<'a, M, W> {
+    /// Over the states of each row of `x`, `[batch, d_x]`.
+    pub(crate) fn new(
+        model: &'a M,
+        states: &'a W,
+        x: &Tensor<2>,
+        follows: &'a Follows,
+        blocks: &'a Blocks,
+    ) -> Result<Self, ReferenceError> {
+        let [batch, d] = x.dims();
+        let rows = (0..batch).map(|row| x.clone().slice([row..row + 1, 0..d]));
+        let rows = rows.map(|x| Ok(Row { supported: states.of(model, x.clone())?, x }));
+        let rows = rows.collect::<Result<Vec<_>, StatesError>>()?;
+        Ok(Expected { sum: Sum { model, states, rows }, follows, blocks })
+    }
+
+    /// What the strategy claims to estimate, and what it is meant to follow.
+    pub(crate) fn references(&self) -> Result<References, ReferenceError> {
+        let Expected { sum, follows, blocks } = self;
+        let limit_of = |direction: Option<Direction>| {
+            direction.map(|direction| Term { share: 1.0, direction }).into_iter().collect::<Vec<_>>()
+        };
+        let (theta, phi) = (limit_of(follows.limit_theta), limit_of(follows.limit_phi));
+        let own = sum.gradients(&follows.theta, &follows.phi, f64::INFINITY)?;
+        let limit = sum.gradients(&theta, &phi, f64::INFINITY)?;
+        Ok(References {
+            own: blocks.flatten(sum.model, &own),
+            limit: blocks.flatten(sum.model, &limit),
+            has_limit: [!theta.is_empty(), !phi.is_empty()],
+        })
+    }
+
+    /// The part of the strategy's own expectation that comes of the least likely states, whose masses sum to at most
+    /// `mass` for each row.
+    pub(crate) fn rare(&self, mass: f64) -> Result<Vec<f64>, ReferenceError> {
+        let Expected { sum, follows, blocks } = self;
+        Ok(blocks.flatten(sum.model, &sum.gradients(&follows.theta, &follows.phi, mass)?))
+    }
+}
+
 impl References {
     /// Sums over the states of each row of `x`, `[batch, d_x]`.
     ///
@@ -58,22 +105,7 @@ impl References {
         M: LatentVariableModel,
         W: States<M>,
     {
-        let [batch, d] = x.dims();
-        let rows = (0..batch).map(|row| x.clone().slice([row..row + 1, 0..d]));
-        let rows = rows.map(|x| Ok(Row { supported: states.of(model, x.clone())?, x }));
-        let rows = rows.collect::<Result<Vec<_>, StatesError>>()?;
-        let limit_of = |direction: Option<Direction>| {
-            direction.map(|direction| Term { share: 1.0, direction }).into_iter().collect::<Vec<_>>()
-        };
-        let (theta, phi) = (limit_of(follows.limit_theta), limit_of(follows.limit_phi));
-        let sum = Sum { model, states, rows };
-        let own = sum.gradients(&follows.theta, &follows.phi)?;
-        let limit = sum.gradients(&theta, &phi)?;
-        Ok(References {
-            own: blocks.flatten(model, &own),
-            limit: blocks.flatten(model, &limit),
-            has_limit: [!theta.is_empty(), !phi.is_empty()],
-        })
+        Expected::new(model, states, x, follows, blocks)?.references()
     }
 }
 
@@ -89,28 +121,32 @@ struct Sum<'a, M: LatentVariableModel, W> {
 }
 
 impl<M: LatentVariableModel, W: States<M>> Sum<'_, M, W> {
-    fn gradients(&self, theta: &[Term], phi: &[Term]) -> Result<Gradients, ReferenceError> {
+    /// Over the least likely states alone, as many of them as have a mass of at most `mass` together.
+    fn gradients(&self, theta: &[Term], phi: &[Term], mass: f64) -> Result<Gradients, ReferenceError> {
         let mut gradients = Gradients::new();
         for term in theta {
             if term.direction == Direction::Dreams {
                 return Err(ReferenceError::DreamsOfTheta);
             }
-            self.add(term, Net::Theta, &mut gradients);
+            self.add(term, Net::Theta, mass, &mut gradients);
         }
         for term in phi {
             match term.direction {
-                Direction::Dreams => self.add_dreams(term.share, &mut gradients)?,
-                _ => self.add(term, Net::Phi, &mut gradients),
+                Direction::Dreams => self.add_dreams(term.share, mass, &mut gradients)?,
+                _ => self.add(term, Net::Phi, mass, &mut gradients),
             }
         }
         Ok(gradients)
     }
 
-    fn add(&self, term: &Term, net: Net, into: &mut Gradients) {
+    fn add(&self, term: &Term, net: Net, mass: f64, into: &mut Gradients) {
         let share = term.share / self.rows.len() as f64;
         for Row { x, supported } in &self.rows {
-            let coefficients = coefficients(term.direction, net, supported);
-            self.score(x, supported, net, coefficients.into_iter().map(|c| c * share).collect(), into);
+            let mut coefficients = coefficients(term.direction, net, supported);
+            coefficients.iter_mut().for_each(|coefficient| *coefficient *= share);
+            let masses = supported.log_mass.iter().map(|log_mass| log_mass.exp()).collect();
+            keep_least_likely(&mut coefficients, masses, mass);
+            self.score(x, supported, net, coefficients, into);
         }
     }
 
@@ -136,19 +172,46 @@ impl<M: LatentVariableModel, W: States<M>> Sum<'_, M, W> {
     }
 
     /// `Σ_x Σ_h p(x, h) ∇ log q(h | x)` over all x.
-    fn add_dreams(&self, share: f64, into: &mut Gradients) -> Result<(), ReferenceError> {
+    fn add_dreams(&self, share: f64, mass: f64, into: &mut Gradients) -> Result<(), ReferenceError> {
         let observed = self.model.observed();
         if observed > MOST_OBSERVED {
             return Err(ReferenceError::Dreams { observed });
         }
+        let mut drawn = Vec::new();
         for first in 0..1u64 << observed {
             let x = enumerate_bits(observed, first, 1, self.model.dtype(), &self.model.device());
             let supported = self.states.of(self.model, x.clone())?;
             let masses = supported.log_mass.iter().zip(log_weights(&supported));
-            let masses = masses.map(|(log_mass, log_w)| share * (log_mass + log_w).exp()).collect();
-            self.score(&x, &supported, Net::Phi, masses, into);
+            let masses: Vec<f64> = masses.map(|(log_mass, log_w)| (log_mass + log_w).exp()).collect();
+            drawn.push((x, supported, masses));
+        }
+        let all: Vec<f64> = drawn.iter().flat_map(|(.., masses)| masses.clone()).collect();
+        let mut coefficients: Vec<f64> = all.iter().map(|mass| share * mass).collect();
+        keep_least_likely(&mut coefficients, all, mass);
+        let mut rest = coefficients.as_slice();
+        for (x, supported, masses) in &drawn {
+            let (of_x, others) = rest.split_at(masses.len());
+            rest = others;
+            self.score(x, supported, Net::Phi, of_x.to_vec(), into);
         }
         Ok(())
+    }
+}
+
+/// Sets coefficients to zero but for those of the least likely states, as many as have a mass of at most `most`
+/// together.
+fn keep_least_likely(coefficients: &mut [f64], masses: Vec<f64>, most: f64) {
+    if most == f64::INFINITY {
+        return;
+    }
+    let mut order: Vec<usize> = (0..masses.len()).collect();
+    order.sort_by(|&a, &b| masses[a].total_cmp(&masses[b]));
+    let mut sum = 0.0;
+    for state in order {
+        sum += masses[state];
+        if sum > most {
+            coefficients[state] = 0.0;
+        }
     }
 }
 
