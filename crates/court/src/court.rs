@@ -37,8 +37,9 @@ pub const DIRECTIONS: usize = 8;
 const POWER_90: f64 = 1.2816;
 /// The share of the variance that a single estimate may make; of fewer estimates more.
 const TAIL: (f64, f64) = (0.05, 20.0);
-/// How often states are drawn in a whole trial, all together, that count as rare.
-const RARE: f64 = 5.0;
+/// How often states are drawn in a whole trial, all together, that count as rare: where they happen to be drawn half as
+/// often, the estimates' own spread tells of half of them.
+const RARE: f64 = 50.0;
 /// Differences that rounding makes, as a share of the gradient's size.
 const ROUNDING: f64 = 1e-9;
 
@@ -115,8 +116,8 @@ pub struct Finding {
     /// Its standard error.
     pub bias_se: f64,
     /// Bias over standard error, in the direction of those tried in which it is the largest. What the reference has of
-    /// states that were to be drawn five times at most in the whole trial is no bias: it is missing, most likely, from
-    /// the estimates and from their spread.
+    /// states that were to be drawn fifty times at most in the whole trial is no bias: chance may keep it from the
+    /// estimates and from their spread alike.
     pub z: f64,
     /// The smallest bias along the reference that would be found with 90 %.
     pub visible: f64,

@@ -9,7 +9,7 @@ use crate::expectation::WeightedStates;
 use crate::states::{States, StatesError, Supported, nats, tensor};
 
 /// A reference that cannot be summed.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Error, PartialEq)]
 pub enum ReferenceError {
     /// Too many latent states.
     #[error(transparent)]

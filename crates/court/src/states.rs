@@ -16,7 +16,7 @@ pub struct Supported<H> {
 }
 
 /// A model that no sum runs over.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Error, PartialEq)]
 pub enum StatesError {
     /// Too many bits.
     #[error(
@@ -27,6 +27,15 @@ pub enum StatesError {
         /// Latent bits.
         bits: usize,
     },
+    /// A grid that is too coarse.
+    #[error(
+        "half of the grid's points give p(x) off by {off:.0e} of it: the nets are too steep for integrals over a grid; \
+         take smaller weights, or smoother nets"
+    )]
+    Unresolved {
+        /// The relative difference.
+        off: f64,
+    },
     /// Too many real latents.
     #[error("{units} real latents: the court integrates over one or two; take a smaller model")]
     Units {
@@ -35,6 +44,8 @@ pub enum StatesError {
     },
 }
 
+/// How far half of a grid may be off; the error of the whole is about the square of that.
+const RESOLVED: f64 = 1e-4;
 /// The most latent bits.
 pub const MOST_BITS: usize = 14;
 
@@ -73,16 +84,16 @@ impl<M: Enumerable> States<M> for Enumeration {
 /// latents that are smooth functions of noise and nets without kinks.
 #[derive(Clone, Copy, Debug)]
 pub struct Quadrature {
-    /// Points along each axis.
-    pub points: usize,
+    /// Points along each axis, of one latent and of two; odd numbers.
+    pub points: [usize; 2],
     /// Half the width of the grid, in standard deviations.
     pub reach: f64,
 }
 
 impl Default for Quadrature {
-    /// 101 points an axis to 10 standard deviations, a spacing of one fifth.
+    /// To 10 standard deviations: 1001 points for one latent, a spacing of 1/50, and 161 an axis for two, of 1/8.
     fn default() -> Self {
-        Quadrature { points: 101, reach: 10.0 }
+        Quadrature { points: [1001, 161], reach: 10.0 }
     }
 }
 
@@ -92,19 +103,36 @@ impl<M: Reparameterized> States<M> for Quadrature {
         if !(1..=2).contains(&units) {
             return Err(StatesError::Units { units });
         }
-        let spacing = 2.0 * self.reach / (self.points - 1) as f64;
+        let points = self.points[units - 1];
+        let spacing = 2.0 * self.reach / (points - 1) as f64;
         let axis = |i: usize| -self.reach + spacing * i as f64;
         let of_axis = |e: f64| spacing.ln() - 0.5 * (e * e + (2.0 * std::f64::consts::PI).ln());
-        let n = self.points.pow(units as u32);
+        let n = points.pow(units as u32);
         let (mut noise, mut log_mass) = (Vec::with_capacity(n * units), Vec::with_capacity(n));
+        let mut coarse = Vec::with_capacity(n);
         for point in 0..n {
-            let places = [point / self.points, point % self.points];
+            let places = [point / points, point % points];
             let of_point = places[2 - units..].iter().map(|&i| axis(i));
+            let is_coarse = places[2 - units..].iter().all(|i| i % 2 == 0);
+            coarse.push(is_coarse);
             log_mass.push(of_point.clone().map(of_axis).sum());
             noise.extend(of_point);
         }
         let noise = tensor(noise, [n, units], model.dtype(), &model.device());
-        Ok(Supported { proposals: model.propose_at(x, noise), log_mass })
+        let proposals = model.propose_at(x, noise);
+        // p(x) on every second point of each axis against all: by as much as these agree, all are far better.
+        let log_w = nats(proposals.log_weights());
+        let max = log_w.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let terms = || {
+            log_mass.iter().zip(&log_w).map(|(log_mass, log_w): (&f64, &f64)| (log_mass + log_w - max).exp())
+        };
+        let all: f64 = terms().sum();
+        let half: f64 = terms().zip(&coarse).filter(|(_, is_coarse)| **is_coarse).map(|(term, _)| term).sum();
+        let off = (half * f64::from(1 << units) / all - 1.0).abs();
+        if off.is_nan() || off > RESOLVED {
+            return Err(StatesError::Unresolved { off });
+        }
+        Ok(Supported { proposals, log_mass })
     }
 }
 
