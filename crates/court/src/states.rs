@@ -45,7 +45,7 @@ pub enum StatesError {
 }
 
 /// How far half of a grid may be off; the error of the whole is about the square of that.
-const RESOLVED: f64 = 1e-4;
+const RESOLVED: f64 = 1e-3;
 /// The most latent bits.
 pub const MOST_BITS: usize = 14;
 
