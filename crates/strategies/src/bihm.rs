@@ -33,7 +33,7 @@ use helmholtz_core::{
 use helmholtz_ops::log_weights::{effective_share, log_mean_exp, normalise};
 use thiserror::Error;
 
-use crate::wake::{per_row, propose, scored, wake_theta};
+use crate::wake::{estimate_of_proposals, wake_phi, wake_theta};
 
 /// The ascent of `log p̃*`.
 #[derive(Module, Debug)]
@@ -98,18 +98,16 @@ impl Bidirectional {
         let w = normalise(log_roots.clone()); // self-normalised over k, a constant
         wake_theta(model, x.clone(), proposals, w.clone(), into);
         let of_phi = if self.control_variate { w.clone() - 1.0 / proposals.k as f64 } else { w.clone() };
-        model.posterior_gradient(x, &proposals.latents, &proposals.q.traces, per_row(of_phi), into);
+        wake_phi(model, x, proposals, of_phi, into);
         Diagnostics::new((log_mean_exp(log_roots) * 2.0).mean(), effective_share(w).mean())
     }
 }
 
 impl<M: LatentVariableModel> Strategy<M> for Bidirectional {
     fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
-        let mut gradients = Gradients::new();
-        let proposals = propose(model, x.clone(), self.samples, 0.0, key);
-        let diagnostics = self.update(model, x.clone(), &proposals, &mut gradients);
-        let [batch, _] = x.dims();
-        Estimate { gradients, diagnostics, evaluations: scored(batch * self.samples) }
+        estimate_of_proposals(model, x.clone(), self.samples, key, |proposals, into| {
+            self.update(model, x, proposals, into)
+        })
     }
 
     fn follows(&self) -> Follows {

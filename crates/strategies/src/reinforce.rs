@@ -22,7 +22,7 @@ use helmholtz_core::{
 };
 use helmholtz_ops::log_weights::mean_of_others;
 
-use crate::wake::{TooFewSamples, at_least_two, diagnose_mean, per_row, propose, scored, wake_theta};
+use crate::wake::{TooFewSamples, at_least_two, diagnose_mean, estimate_of_proposals, wake_phi, wake_theta};
 
 /// Scores with the leave-one-out baseline.
 #[derive(Module, Debug)]
@@ -52,19 +52,16 @@ impl Reinforce {
         let share = 1.0 / proposals.k as f64;
         wake_theta(model, x.clone(), proposals, signals.full_like(share), into);
         let centred = signals.clone() - mean_of_others(signals.clone());
-        let weights = per_row(centred * share);
-        model.posterior_gradient(x, &proposals.latents, &proposals.q.traces, weights, into);
+        wake_phi(model, x, proposals, centred * share, into);
         diagnose_mean(signals)
     }
 }
 
 impl<M: LatentVariableModel> Strategy<M> for Reinforce {
     fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
-        let [batch, _] = x.dims();
-        let mut gradients = Gradients::new();
-        let proposals = propose(model, x.clone(), self.samples, 0.0, key);
-        let diagnostics = self.update(model, x, &proposals, &mut gradients);
-        Estimate { gradients, diagnostics, evaluations: scored(batch * self.samples) }
+        estimate_of_proposals(model, x.clone(), self.samples, key, |proposals, into| {
+            self.update(model, x, proposals, into)
+        })
     }
 
     fn follows(&self) -> Follows {

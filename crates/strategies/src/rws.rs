@@ -28,7 +28,7 @@ use helmholtz_core::{
 use helmholtz_ops::log_weights::normalise;
 use thiserror::Error;
 
-use crate::wake::{diagnose, per_row, propose, scored, sleep_phi, sleep_phi_at, wake_theta};
+use crate::wake::{diagnose, propose, scored, sleep_phi, sleep_phi_at, wake_phi, wake_theta};
 
 /// Reweighted wake-sleep.
 #[derive(Module, Debug)]
@@ -111,8 +111,7 @@ impl ReweightedWakeSleep {
         wake_theta(model, x.clone(), proposals, w.clone(), into);
         if self.wake_phi > 0.0 {
             let w = if self.control_variate { w - 1.0 / proposals.k as f64 } else { w };
-            let weights = per_row(w * self.wake_phi);
-            model.posterior_gradient(x, &proposals.latents, &proposals.q.traces, weights, into);
+            wake_phi(model, x, proposals, w * self.wake_phi, into);
         }
         diagnose(log_weights)
     }

@@ -24,7 +24,7 @@ use helmholtz_core::{
 };
 use helmholtz_ops::log_weights::{log_sum_exp, log_sum_of_others, mean_of_others, normalise};
 
-use crate::wake::{TooFewSamples, at_least_two, diagnose, per_row, propose, scored, wake_theta};
+use crate::wake::{TooFewSamples, at_least_two, diagnose, estimate_of_proposals, wake_phi, wake_theta};
 
 /// The ascent of the K-sample bound by scores.
 #[derive(Module, Debug)]
@@ -53,8 +53,7 @@ impl Vimco {
         let log_weights = proposals.log_weights();
         let w = normalise(log_weights.clone()); // self-normalised over k, a constant
         wake_theta(model, x.clone(), proposals, w.clone(), into);
-        let weights = per_row(signals(log_weights.clone()) - w);
-        model.posterior_gradient(x, &proposals.latents, &proposals.q.traces, weights, into);
+        wake_phi(model, x, proposals, signals(log_weights.clone()) - w, into);
         diagnose(log_weights)
     }
 }
@@ -72,11 +71,9 @@ fn signals(log_weights: Tensor<2>) -> Tensor<2> {
 
 impl<M: LatentVariableModel> Strategy<M> for Vimco {
     fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
-        let [batch, _] = x.dims();
-        let mut gradients = Gradients::new();
-        let proposals = propose(model, x.clone(), self.samples, 0.0, key);
-        let diagnostics = self.update(model, x, &proposals, &mut gradients);
-        Estimate { gradients, diagnostics, evaluations: scored(batch * self.samples) }
+        estimate_of_proposals(model, x.clone(), self.samples, key, |proposals, into| {
+            self.update(model, x, proposals, into)
+        })
     }
 
     fn follows(&self) -> Follows {

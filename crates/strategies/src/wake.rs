@@ -1,7 +1,7 @@
 //! What wake-sleep and its reweighted form share.
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Diagnostics, Draws, Gradients, Key, LatentVariableModel, Proposals, Role};
+use helmholtz_core::{Diagnostics, Draws, Estimate, Gradients, Key, LatentVariableModel, Proposals, Role};
 use helmholtz_ops::log_weights::{effective_share, log_mean_exp, normalise};
 use thiserror::Error;
 
@@ -49,6 +49,32 @@ pub(crate) fn wake_theta<M: LatentVariableModel>(
 ) {
     let weights = per_row(weights);
     model.joint_gradient(x, &proposals.latents, &proposals.p.traces, weights, into);
+}
+
+/// Adds the gradient of the recognition net on the data: the loss `-1/B Σ_b Σ_k c_bk log q(h_bk | x_b)`.
+pub(crate) fn wake_phi<M: LatentVariableModel>(
+    model: &M,
+    x: Tensor<2>,
+    proposals: &Proposals<M::Latents>,
+    weights: Tensor<2>,
+    into: &mut Gradients,
+) {
+    model.posterior_gradient(x, &proposals.latents, &proposals.q.traces, per_row(weights), into);
+}
+
+/// The estimate that `update` makes of `k` proposals from q for each row of `x`.
+pub(crate) fn estimate_of_proposals<M: LatentVariableModel>(
+    model: &M,
+    x: Tensor<2>,
+    k: usize,
+    key: Key,
+    update: impl FnOnce(&Proposals<M::Latents>, &mut Gradients) -> Diagnostics,
+) -> Estimate {
+    let [batch, _] = x.dims();
+    let mut gradients = Gradients::new();
+    let proposals = propose(model, x, k, 0.0, key);
+    let diagnostics = update(&proposals, &mut gradients);
+    Estimate { gradients, diagnostics, evaluations: scored(batch * k) }
 }
 
 /// Adds the gradient of the recognition net on dreams: the loss `-share/B Σ_b log q(h_b | x_b)`
