@@ -10,7 +10,7 @@ use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Conditional, Defence, Drawn, Draws, Gradients, Key, Prior, Scored};
-use helmholtz_ops::{bernoulli, rows, sigmoid};
+use helmholtz_ops::{bernoulli, product, rows, sigmoid};
 
 use crate::InitialWeights;
 
@@ -47,7 +47,7 @@ impl BernoulliConfig {
 
 impl Bernoulli {
     fn product(&self, y: Tensor<2>) -> Tensor<2> {
-        y.matmul(self.weight.val())
+        product::ab(y, self.weight.val())
     }
 }
 
@@ -76,10 +76,17 @@ impl Conditional for Bernoulli {
         weights: Tensor<1>,
         into: &mut Gradients,
     ) {
-        let ([n, _], [n_y, _]) = (trace.dims(), y.dims());
+        let ([n, d_x], [n_y, d_y], weights) = (trace.dims(), y.dims(), weights.neg());
+        if n == n_y && d_y < d_x {
+            // (diag(w) Y)ᵀ E is Yᵀ diag(w) E, with fewer numbers to weigh.
+            let (weighed, _) = rows::weigh(y, weights.clone(), 1);
+            into.add(&self.bias, product::ab(weights.unsqueeze(), trace.clone()).squeeze_dim(0));
+            into.add(&self.weight, product::atb(weighed, trace));
+            return;
+        }
         // Where one row of y serves k errors, the errors are summed first: n / k rows to multiply.
-        let (errors, sums) = rows::weigh(trace, weights.neg(), n / n_y);
-        into.add(&self.weight, y.transpose().matmul(errors));
+        let (errors, sums) = rows::weigh(trace, weights, n / n_y);
+        into.add(&self.weight, product::atb(y, errors));
         into.add(&self.bias, sums);
     }
 

@@ -13,7 +13,7 @@ use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Conditional, Defence, Drawn, Draws, Gradients, Key, Prior, Scored};
-use helmholtz_ops::{Order, bernoulli, darn, rows};
+use helmholtz_ops::{Order, bernoulli, darn, product, rows};
 
 use crate::InitialWeights;
 
@@ -73,13 +73,13 @@ fn within(x: &Tensor<2>, recurrent: &Param<Tensor<2>>, order: &Order) -> Tensor<
 /// The gradient in the recurrent weights, of errors for every row of x or for k rows each.
 fn recurrent_gradient(x: Tensor<2>, errors: Tensor<2>, order: &Order) -> Tensor<2> {
     let k = errors.dims()[0] / x.dims()[0];
-    darn::masked(x.transpose().matmul(rows::sum_groups(errors, k)), order)
+    darn::masked(product::atb(x, rows::sum_groups(errors, k)), order)
 }
 
 impl Darn {
     /// The logits but for the bias: `[n, d_x]`.
     fn product(&self, x: &Tensor<2>, y: Tensor<2>) -> Tensor<2> {
-        let (given, within) = (y.matmul(self.weight.val()), within(x, &self.recurrent, &self.order));
+        let (given, within) = (product::ab(y, self.weight.val()), within(x, &self.recurrent, &self.order));
         let (given, within) = rows::repeat_shorter(given, within);
         given + within
     }
@@ -102,7 +102,7 @@ impl Conditional for Darn {
 
     fn draw(&self, y: Tensor<2>, draws: &Draws, defence: Defence<'_>) -> Drawn {
         let recurrent = darn::masked(self.recurrent.val(), &self.order);
-        darn::draw(y.matmul(self.weight.val()), self.bias.val(), recurrent, &self.order, draws, defence)
+        darn::draw(product::ab(y, self.weight.val()), self.bias.val(), recurrent, &self.order, draws, defence)
     }
 
     fn gradient(
@@ -116,7 +116,7 @@ impl Conditional for Darn {
         let ([n, _], [n_y, _]) = (trace.dims(), y.dims());
         let (errors, sums) = rows::weigh(trace, weights.neg(), 1);
         into.add(&self.bias, sums);
-        into.add(&self.weight, y.transpose().matmul(rows::sum_groups(errors.clone(), n / n_y)));
+        into.add(&self.weight, product::atb(y, rows::sum_groups(errors.clone(), n / n_y)));
         into.add(&self.recurrent, recurrent_gradient(x, errors, &self.order));
     }
 

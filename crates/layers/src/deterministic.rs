@@ -11,7 +11,7 @@ use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Conditional, Defence, Drawn, Draws, Gradients, Key, Scored};
-use helmholtz_ops::{bernoulli, rows, sigmoid};
+use helmholtz_ops::{bernoulli, product, rows, sigmoid};
 
 use crate::InitialWeights;
 
@@ -66,12 +66,12 @@ impl DeterministicConfig {
 impl Deterministic {
     /// `d`: `[n, hidden]`.
     fn hidden(&self, y: Tensor<2>) -> Tensor<2> {
-        let sums = y.matmul(self.hidden_weight.val()) + self.hidden_bias.val().unsqueeze();
+        let sums = product::ab(y, self.hidden_weight.val()) + self.hidden_bias.val().unsqueeze();
         if self.tanh { sums.tanh() } else { sigmoid(sums) }
     }
 
     fn product(&self, y: Tensor<2>) -> Tensor<2> {
-        self.hidden(y).matmul(self.weight.val())
+        product::ab(self.hidden(y), self.weight.val())
     }
 }
 
@@ -104,15 +104,15 @@ impl Conditional for Deterministic {
         let hidden = self.hidden(y.clone());
         // Where one row of y serves k errors, the errors are summed first: n / k rows to multiply.
         let (errors, sums) = rows::weigh(trace, weights.neg(), n / n_y);
-        into.add(&self.weight, hidden.clone().transpose().matmul(errors.clone()));
+        into.add(&self.weight, product::atb(hidden.clone(), errors.clone()));
         into.add(&self.bias, sums);
         let slope = match self.tanh {
             true => hidden.square().neg() + 1.0,
             false => hidden.clone() * (hidden.neg() + 1.0),
         };
-        let through = errors.matmul(self.weight.val().transpose()) * slope;
+        let through = product::abt(errors, self.weight.val()) * slope;
         into.add(&self.hidden_bias, through.clone().sum_dim(0).squeeze_dim(0));
-        into.add(&self.hidden_weight, y.transpose().matmul(through));
+        into.add(&self.hidden_weight, product::atb(y, through));
     }
 
     fn log_prob_table(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {

@@ -18,7 +18,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Conditional, Defence, Drawn, Draws, Gradients, Key, Prior, Scored};
 use helmholtz_ops::nade::{self, Scan, ScanGradient};
-use helmholtz_ops::{Order, rows};
+use helmholtz_ops::{Order, product, rows};
 
 use crate::InitialWeights;
 
@@ -95,12 +95,12 @@ impl Nade {
 
     /// `c + y R`: `[n, hidden]`.
     fn start(&self, y: Tensor<2>) -> Tensor<2> {
-        y.matmul(self.hidden_weight.val()) + self.hidden_bias.val().unsqueeze()
+        product::ab(y, self.hidden_weight.val()) + self.hidden_bias.val().unsqueeze()
     }
 
     /// `y U`: `[n, d_x]`.
     fn product(&self, y: Tensor<2>) -> Tensor<2> {
-        y.matmul(self.weight.val())
+        product::ab(y, self.weight.val())
     }
 }
 
@@ -135,12 +135,12 @@ impl Conditional for Nade {
         let ([n, _], [n_y, _]) = (trace.dims(), y.dims());
         let (errors, sums) = rows::weigh(trace, weights.neg(), 1);
         into.add(&self.bias, sums);
-        let to_y = y.clone().transpose();
-        into.add(&self.weight, to_y.clone().matmul(rows::sum_groups(errors.clone(), n / n_y)));
-        let ScanGradient { encoder, decoder, start } = nade::gradient(x, self.start(y), errors, &self.scan());
+        into.add(&self.weight, product::atb(y.clone(), rows::sum_groups(errors.clone(), n / n_y)));
+        let ScanGradient { encoder, decoder, start } =
+            nade::gradient(x, self.start(y.clone()), errors, &self.scan());
         into.add(&self.encoder, encoder);
         into.add(&self.decoder, decoder);
-        into.add(&self.hidden_weight, to_y.matmul(start.clone()));
+        into.add(&self.hidden_weight, product::atb(y, start.clone()));
         into.add(&self.hidden_bias, start.sum_dim(0).squeeze_dim(0));
     }
 

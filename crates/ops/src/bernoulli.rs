@@ -15,6 +15,7 @@ use rayon::prelude::*;
 
 use crate::host::{self, common_dtype, for_real, in_host_memory, repeats};
 use crate::noise;
+use crate::product::abt;
 use crate::real::{LANES, Real, sigmoid};
 use crate::rows::{repeat_rows, repeat_shorter};
 use crate::simd::vectorised;
@@ -76,7 +77,7 @@ pub fn log_prob_table(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> Tens
     // log p(x | l) = x · l + log p(0 | l).
     let all_off = score(product.zeros_like(), product.clone(), bias.clone()).log_prob;
     let logits = product + bias.unsqueeze();
-    x.matmul(logits.transpose()) + all_off.unsqueeze()
+    abt(x, logits) + all_off.unsqueeze()
 }
 
 /// Samples `x ~ p(x | product + bias)` with their log-probability and error.
@@ -139,23 +140,24 @@ fn score_on_host<T: Real>(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> 
         "x has {d} columns, the logits {d_l}, the bias {:?}",
         bias.dims()
     );
-    let (x, bias) = (host::values::<T, 2>(x), host::values::<T, 1>(bias));
+    let (x, bias) = (host::read::<T, 2>(x), host::read::<T, 1>(bias));
     let n = n_x.max(n_l);
     // The error overwrites the logits where they are as many.
     let (mut error, logits) = if n_l == n {
         (host::values::<T, 2>(product), None)
     } else {
-        (vec![T::ZERO; n * d], Some(host::values::<T, 2>(product)))
+        (vec![T::ZERO; n * d], Some(host::read::<T, 2>(product)))
     };
     let (k_x, k_l) = (repeats(n, n_x), repeats(n, n_l));
     let mut log_prob = vec![T::ZERO; n];
+    let (x, bias, logits): (&[T], &[T], Option<&[T]>) = (&x, &bias, logits.as_deref());
     for_row_blocks(n, d, &mut error, &mut log_prob, |first, error, log_prob| {
         for (i, (error, log_prob)) in error.chunks_exact_mut(d).zip(log_prob).enumerate() {
             let row = first + i;
-            if let Some(logits) = &logits {
+            if let Some(logits) = logits {
                 error.copy_from_slice(&logits[row / k_l * d..][..d]);
             }
-            *log_prob = score_row(&x[row / k_x * d..][..d], error, &bias);
+            *log_prob = score_row(&x[row / k_x * d..][..d], error, bias);
         }
     });
     Scored { log_prob: host::tensor(log_prob, [n], &device), trace: host::tensor(error, [n, d], &device) }
@@ -167,25 +169,26 @@ fn draw_on_host<T: Real>(product: Tensor<2>, bias: Tensor<1>, draws: &Draws, def
     assert_eq!(bias.dims(), [d], "one bias for each unit");
     let n = draws.len();
     let k = repeats(n, n_l);
-    let bias = host::values::<T, 1>(bias);
+    let bias = host::read::<T, 1>(bias);
     let (mut error, logits) = if k == 1 {
         (host::values::<T, 2>(product), None)
     } else {
-        (vec![T::ZERO; n * d], Some(host::values::<T, 2>(product)))
+        (vec![T::ZERO; n * d], Some(host::read::<T, 2>(product)))
     };
     let (mut x, mut log_prob) = (vec![T::ZERO; n * d], vec![T::ZERO; n]);
     let mut pairs: Vec<(&mut [T], &mut [T])> = Vec::with_capacity(n);
     pairs.extend(x.chunks_exact_mut(d).zip(error.chunks_exact_mut(d)));
+    let (bias, logits): (&[T], Option<&[T]>) = (&bias, logits.as_deref());
     let task = |first: usize, pairs: &mut [(&mut [T], &mut [T])], log_prob: &mut [T]| {
         for (i, ((x, error), log_prob)) in pairs.iter_mut().zip(log_prob).enumerate() {
             let (row, sample) = draws.cell(first + i);
             fill_uniform(draws.key(), row, sample, x);
-            if let Some(logits) = &logits {
+            if let Some(logits) = logits {
                 error.copy_from_slice(&logits[(first + i) / k * d..][..d]);
             }
             *log_prob = match defence {
-                Some(marked) if marked[first + i] => draw_row::<T, true>(x, error, &bias),
-                _ => draw_row::<T, false>(x, error, &bias),
+                Some(marked) if marked[first + i] => draw_row::<T, true>(x, error, bias),
+                _ => draw_row::<T, false>(x, error, bias),
             };
         }
     };

@@ -15,6 +15,7 @@ use crate::bernoulli::{self, SEQUENTIAL, decide};
 use crate::host::{self, common_dtype, for_real, in_host_memory, repeats};
 use crate::noise;
 use crate::order::{Order, indices};
+use crate::product::ab;
 use crate::real::{LANES, Real};
 use crate::rows::repeat_rows;
 use crate::simd::vectorised;
@@ -41,7 +42,7 @@ pub fn masked(weight: Tensor<2>, order: &Order) -> Tensor<2> {
 pub fn product(x: Tensor<2>, weight: Tensor<2>, order: &Order) -> Tensor<2> {
     let device = weight.device();
     if device.is_autodiff() || !in_host_memory(&device) || !order.is_index() {
-        return x.matmul(masked(weight, order));
+        return ab(x, masked(weight, order));
     }
     let dtype = common_dtype(x.dtype(), weight.dtype());
     for_real!(dtype, T => product_on_host::<T>(x, weight))
@@ -54,14 +55,15 @@ const TILE: usize = 128;
 fn product_on_host<T: Real>(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
     let (device, [n, d]) = (weight.device(), x.dims());
     assert_eq!(weight.dims(), [d, d], "a row of recurrent weights for each unit");
-    let (x, weight) = (host::values::<T, 2>(x), host::values::<T, 2>(weight));
+    let (x, weight) = (host::read::<T, 2>(x), host::read::<T, 2>(weight));
+    let weight: &[T] = &weight;
     let mut sums = vec![T::ZERO; n * d];
     let few = n * d * d < SEQUENTIAL;
     let block = if few { ROWS } else { n.div_ceil(rayon::current_num_threads()).clamp(1, ROWS) };
     sums.par_chunks_mut(block * d).zip(x.par_chunks(block * d)).for_each(|(sums, x)| {
         vectorised(
             #[inline(always)]
-            || add_up(sums, x, &weight, d),
+            || add_up(sums, x, weight, d),
         );
     });
     host::tensor(sums, [n, d], &device)
@@ -176,19 +178,20 @@ fn draw_on_host<T: Real>(
     assert_eq!((bias.dims(), recurrent.dims()), ([d], [d, d]), "a bias and a row of weights for each unit");
     let n = draws.len();
     let k = repeats(n, n_product);
-    let (product, bias) = (host::values::<T, 2>(product), host::values::<T, 1>(bias));
-    let recurrent = host::values::<T, 2>(recurrent);
+    let (product, bias) = (host::read::<T, 2>(product), host::read::<T, 1>(bias));
+    let recurrent = host::read::<T, 2>(recurrent);
+    let (product, bias, recurrent): (&[T], &[T], &[T]) = (&product, &bias, &recurrent);
     let units = order.units(d);
     let few = n * d * d < SEQUENTIAL;
     let block = if few { LANES } else { n.div_ceil(rayon::current_num_threads()).clamp(1, LANES) };
-    draw_rows([n, d], block, &bias, draws, defence, &device, |first, x, logits, marked: &[bool; LANES]| {
+    draw_rows([n, d], block, bias, draws, defence, &device, |first, x, logits, marked: &[bool; LANES]| {
         let rows = x.len() / d;
         for (r, logits) in logits.chunks_exact_mut(d).enumerate() {
             logits.copy_from_slice(&product[(first + r) / k * d..][..d]);
         }
         vectorised(
             #[inline(always)]
-            || walk(x, logits, [rows, d], &units, order.is_index(), &bias, &recurrent, marked),
+            || walk(x, logits, [rows, d], &units, order.is_index(), bias, recurrent, marked),
         );
     })
 }

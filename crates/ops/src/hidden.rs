@@ -105,14 +105,14 @@ fn slope<T: Real>(a: T, f: Activation) -> T {
 fn forward_on_host<T: Real>(product: Tensor<2>, bias: Tensor<1>, f: Activation) -> Tensor<2> {
     let ([n, d], device) = (product.dims(), product.device());
     assert_eq!(bias.dims(), [d], "one bias for each unit");
-    let (mut values, bias) = (host::values::<T, 2>(product), host::values::<T, 1>(bias));
+    let (mut values, bias) = (host::values::<T, 2>(product), host::read::<T, 1>(bias));
     let rows = if n * d < SEQUENTIAL { n.max(1) } else { BLOCK };
     values.par_chunks_mut(rows * d.max(1)).for_each(|part| {
         vectorised(
             #[inline(always)]
             || {
                 for row in part.chunks_exact_mut(d) {
-                    for (s, b) in row.iter_mut().zip(&bias) {
+                    for (s, b) in row.iter_mut().zip(&*bias) {
                         *s = value(*s + *b, f);
                     }
                 }
@@ -124,7 +124,7 @@ fn forward_on_host<T: Real>(product: Tensor<2>, bias: Tensor<1>, f: Activation) 
 
 fn backward_on_host<T: Real>(delta: Tensor<2>, a: Tensor<2>, f: Activation) -> (Tensor<2>, Tensor<1>) {
     let ([n, d], device) = (delta.dims(), delta.device());
-    let (mut values, a) = (host::values::<T, 2>(delta), host::values::<T, 2>(a));
+    let (mut values, a) = (host::values::<T, 2>(delta), host::read::<T, 2>(a));
     let mut sums = vec![T::ZERO; n.div_ceil(BLOCK) * d];
     let blocks = values
         .par_chunks_mut(BLOCK * d.max(1))

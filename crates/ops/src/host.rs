@@ -1,6 +1,15 @@
 //! Reaching host memory.
+//!
+//! On Burn's `flex` a tensor's memory can be read where it lies. Its `into_data` copies what is shared, and
+//! `TensorData` copies it twice more on the way to a `Vec`, for alignment; and a matrix product's result is copied
+//! once inside. A training step would spend a fifth of its time so. With the feature `flex` of this crate values are
+//! therefore read by Burn's extension interface, and what is computed here goes back as the vector that it is.
 
-use burn::tensor::{DType, Device, Element, Tensor, TensorData};
+use std::ops::Deref;
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+use crate::real::Real;
 
 /// True if tensors on `device` lie in host memory, where a loop of our own can reach them.
 pub fn in_host_memory(device: &Device) -> bool {
@@ -9,18 +18,93 @@ pub fn in_host_memory(device: &Device) -> bool {
     name.contains("Flex") || name.contains("NdArray")
 }
 
-/// The tensor's values; free of copies if nothing else holds the tensor.
-pub(crate) fn values<T: Element, const D: usize>(tensor: Tensor<D>) -> Vec<T> {
+/// Values of a tensor that are only read: the tensor's own memory where it can be reached, else a copy.
+pub(crate) enum Values<T> {
+    Copied(Vec<T>),
+    #[cfg(feature = "flex")]
+    Shared(flex::Shared),
+}
+
+impl<T: Real> Deref for Values<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Values::Copied(values) => values,
+            #[cfg(feature = "flex")]
+            Values::Shared(shared) => shared.values(),
+        }
+    }
+}
+
+/// The tensor's values, to be read.
+pub(crate) fn read<T: Real, const D: usize>(tensor: Tensor<D>) -> Values<T> {
+    #[cfg(feature = "flex")]
+    if let Some(shared) = flex::Shared::of(&tensor) {
+        return Values::Shared(shared);
+    }
+    Values::Copied(values(tensor))
+}
+
+/// The tensor's values; free of copies if nothing else holds the tensor and its memory is a vector of ours.
+pub(crate) fn values<T: Real, const D: usize>(tensor: Tensor<D>) -> Vec<T> {
+    #[cfg(feature = "flex")]
+    if let Some(shared) = flex::Shared::of(&tensor) {
+        drop(tensor);
+        return shared.into_vec();
+    }
     tensor.into_data().try_into_vec().expect("the caller has matched the element type")
 }
 
 /// A tensor of its own element type, without copying.
-pub(crate) fn tensor<T: Element, const D: usize>(
+pub(crate) fn tensor<T: Real, const D: usize>(
     values: Vec<T>,
     shape: [usize; D],
     device: &Device,
 ) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values, shape), (device, T::dtype()))
+}
+
+/// Burn's `flex`, whose tensors are memory of this process.
+#[cfg(feature = "flex")]
+pub(crate) mod flex {
+    use burn::backend::{BackendTypes, Flex};
+    use burn::tensor::{Device, Tensor};
+
+    use crate::real::Real;
+
+    type Primitive = <Flex as BackendTypes>::FloatTensorPrimitive;
+
+    /// True if tensors on `device` are plain tensors of `flex`, which no tape records.
+    pub(crate) fn is_plain(device: &Device) -> bool {
+        !device.is_autodiff() && format!("{device:?}").contains("Flex")
+    }
+
+    /// A tensor whose values lie side by side, held for as long as they are read.
+    pub(crate) struct Shared(Primitive);
+
+    impl Shared {
+        /// The tensor's memory, if it is of this kind.
+        pub(crate) fn of<const D: usize>(tensor: &Tensor<D>) -> Option<Self> {
+            if !is_plain(&tensor.device()) {
+                return None;
+            }
+            let primitive = tensor.clone().try_into_primitive::<Flex>().ok()?;
+            primitive.is_contiguous().then_some(Shared(primitive))
+        }
+
+        pub(crate) fn values<T: Real>(&self) -> &[T] {
+            self.0.as_slice().expect("contiguous, of the element type that the caller has matched")
+        }
+
+        /// The values, taken if nothing else holds them.
+        pub(crate) fn into_vec<T: Real>(self) -> Vec<T> {
+            if !self.0.is_unique() {
+                return self.values().to_vec();
+            }
+            self.0.into_data().try_into_vec().expect("the caller has matched the element type")
+        }
+    }
 }
 
 /// Runs `$body` with `$T` bound to the element type of `$dtype`.
@@ -54,4 +138,53 @@ pub(crate) fn repeats(longer: usize, shorter: usize) -> usize {
         "{longer} rows are not a whole number of times {shorter} rows"
     );
     longer / shorter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(shape: [usize; 2]) -> Tensor<2> {
+        let values: Vec<f32> = (0..shape[0] * shape[1]).map(|i| i as f32).collect();
+        tensor(values, shape, &Device::flex())
+    }
+
+    #[test]
+    fn values_are_those_of_the_tensor_however_it_lies_in_memory() {
+        let x = numbers([6, 4]);
+        let plain: Vec<f32> = (0..24).map(|i| i as f32).collect();
+        assert_eq!(&*read::<f32, 2>(x.clone()), plain);
+        assert_eq!(values::<f32, 2>(x.clone()), plain);
+        // A part in the middle, and one whose rows are apart.
+        assert_eq!(&*read::<f32, 2>(x.clone().slice([2..4, 0..4])), &plain[8..16]);
+        assert_eq!(values::<f32, 2>(x.clone().slice([2..4, 0..4])), &plain[8..16]);
+        assert_eq!(&*read::<f32, 2>(x.clone().slice([0..2, 1..3])), [1.0, 2.0, 5.0, 6.0]);
+        let transposed = x.clone().slice([0..2, 0..2]).transpose();
+        assert_eq!(&*read::<f32, 2>(transposed.clone()), [0.0, 4.0, 1.0, 5.0]);
+        assert_eq!(values::<f32, 2>(transposed), [0.0, 4.0, 1.0, 5.0]);
+        // Results of Burn's own, and tensors that a tape follows.
+        let product = x.clone().matmul(numbers([4, 1]));
+        assert_eq!(read::<f32, 2>(product.clone())[..2], [14.0, 38.0]);
+        assert_eq!(values::<f32, 2>(product)[..2], [14.0, 38.0]);
+        assert_eq!(&*read::<f32, 2>(x.autodiff()), plain);
+    }
+
+    #[test]
+    fn what_is_taken_from_a_shared_tensor_leaves_the_other_as_it_was() {
+        let x = numbers([2, 3]);
+        let mut taken = values::<f32, 2>(x.clone());
+        taken[0] = 9.0;
+        assert_eq!(x.into_data().try_to_vec::<f32>().unwrap()[0], 0.0);
+    }
+
+    #[test]
+    #[cfg(feature = "flex")]
+    fn what_nobody_shares_is_taken_and_what_is_read_is_not_copied() {
+        let values_of = vec![1.0f32; 1000];
+        let place = values_of.as_ptr();
+        let x = tensor(values_of, [10, 100], &Device::flex());
+        assert_eq!(read::<f32, 2>(x.clone()).as_ptr(), place);
+        let taken = values::<f32, 2>(x);
+        assert_eq!(taken.as_ptr(), place);
+    }
 }

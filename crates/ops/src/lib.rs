@@ -10,6 +10,8 @@
 //! | [`hidden`] | deterministic hidden units: bias and activation in one pass, and back |
 //! | [`sigmoid()`] | the logistic function of every element |
 //! | [`log_weights`] | `log Σ exp`, `log mean exp`, self-normalised weights, effective sample size |
+//! | [`product`] | matrix products of constants |
+//! | [`adam`] | a step of Adam in one pass over each parameter |
 //! | [`noise`] | keyed uniforms and normals as a tensor |
 //!
 //! On a CPU device an operation takes the tensors' memory, runs one vectorised loop over the rows
@@ -31,6 +33,7 @@
 //! assert!((log_prob - 2.0 * 0.5f32.ln()).abs() < 1e-6); // two fair coins
 //! ```
 
+pub mod adam;
 pub mod bernoulli;
 pub mod darn;
 pub mod hidden;
@@ -39,6 +42,7 @@ pub mod log_weights;
 pub mod nade;
 pub mod noise;
 pub mod order;
+pub mod product;
 mod real;
 pub mod rows;
 mod sigmoid;

@@ -12,6 +12,7 @@ pub(crate) const LANES: usize = 16;
 /// f32 or f64.
 pub(crate) trait Real:
     Element
+    + bytemuck::Pod
     + Uniform
     + Copy
     + PartialOrd

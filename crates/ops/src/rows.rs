@@ -6,9 +6,9 @@
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use crate::bernoulli::SEQUENTIAL;
+use crate::bernoulli::{SEQUENTIAL, sum_lanes};
 use crate::host::{self, common_dtype, for_real, in_host_memory, repeats};
-use crate::real::Real;
+use crate::real::{LANES, Real};
 use crate::simd::vectorised;
 
 /// Rows that are summed before the sums of blocks are: fixed, so that the result is.
@@ -68,62 +68,74 @@ pub fn repeat_shorter(a: Tensor<2>, b: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
     }
 }
 
-/// The sum of the squares of all elements: `[1]`.
+/// The sum of the squares of all elements, a constant: `[1]`.
 pub fn sum_of_squares<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
-    tensor.square().sum()
+    let device = tensor.device();
+    if device.is_autodiff() || !in_host_memory(&device) {
+        return tensor.square().sum();
+    }
+    for_real!(tensor.dtype(), T => {
+        let values = host::read::<T, D>(tensor);
+        let parts = values.chunks(PART).map(|part| vectorised(#[inline(always)] || squares(part)));
+        host::tensor(vec![parts.fold(T::ZERO, |sum, part| sum + part)], [1], &device)
+    })
+}
+
+/// Values whose squares are summed before the sums are.
+const PART: usize = 1 << 12;
+
+#[inline(always)]
+fn squares<T: Real>(values: &[T]) -> T {
+    let mut sums = [T::ZERO; LANES];
+    let (vectors, rest) = values.as_chunks::<LANES>();
+    for vector in vectors {
+        for (sum, value) in sums.iter_mut().zip(vector) {
+            *sum = value.mul_add(*value, *sum);
+        }
+    }
+    for (sum, value) in sums.iter_mut().zip(rest) {
+        *sum = value.mul_add(*value, *sum);
+    }
+    sum_lanes(sums)
 }
 
 fn weigh_on_host<T: Real>(errors: Tensor<2>, weights: Tensor<1>, n_out: usize) -> (Tensor<2>, Tensor<1>) {
     let device = errors.device();
     let [n, d] = errors.dims();
     let k = n / n_out;
-    let (mut errors, weights) = (host::values::<T, 2>(errors), host::values::<T, 1>(weights));
-    let mut summed = if k == 1 { Vec::new() } else { vec![T::ZERO; n_out * d] };
+    let (errors, weights) = (host::read::<T, 2>(errors), host::read::<T, 1>(weights));
+    // What was not weighed yet stays as it is: the errors are somebody's trace.
+    let mut weighed = vec![T::ZERO; n_out * d];
     let n_blocks = n_out.div_ceil(BLOCK);
     let mut sums = vec![T::ZERO; n_blocks * d];
-    let task = |errors: &mut [T], summed: &mut [T], sums: &mut [T], weights: &[T]| {
+    let task = |errors: &[T], weighed: &mut [T], sums: &mut [T], weights: &[T]| {
         vectorised(
             #[inline(always)]
             || {
-                for (i, (error, weight)) in errors.chunks_exact_mut(d).zip(weights).enumerate() {
-                    if k == 1 {
-                        for (e, sum) in error.iter_mut().zip(sums.iter_mut()) {
-                            *e = *e * *weight;
-                            *sum += *e;
-                        }
-                    } else {
-                        let group = &mut summed[i / k * d..][..d];
-                        for ((e, sum), g) in error.iter().zip(sums.iter_mut()).zip(group) {
-                            let weighed = *e * *weight;
-                            *g += weighed;
-                            *sum += weighed;
-                        }
+                for (i, (error, weight)) in errors.chunks_exact(d).zip(weights).enumerate() {
+                    let group = &mut weighed[i / k * d..][..d];
+                    for ((e, sum), g) in error.iter().zip(sums.iter_mut()).zip(group) {
+                        let weighed = *e * *weight;
+                        *g += weighed;
+                        *sum += weighed;
                     }
                 }
             },
         );
     };
-    if k == 1 {
-        let blocks =
-            errors.par_chunks_mut(BLOCK * d).zip(sums.par_chunks_mut(d)).zip(weights.par_chunks(BLOCK));
-        let blocks = blocks.with_min_len(if n * d < SEQUENTIAL { n_blocks } else { 1 });
-        blocks.for_each(|((errors, sums), weights)| task(errors, &mut [], sums, weights));
-    } else {
-        let blocks = errors
-            .par_chunks_mut(BLOCK * k * d)
-            .zip(summed.par_chunks_mut(BLOCK * d))
-            .zip(sums.par_chunks_mut(d))
-            .zip(weights.par_chunks(BLOCK * k));
-        let blocks = blocks.with_min_len(if n * d < SEQUENTIAL { n_blocks } else { 1 });
-        blocks.for_each(|(((errors, summed), sums), weights)| task(errors, summed, sums, weights));
-    }
+    let blocks = errors
+        .par_chunks(BLOCK * k * d)
+        .zip(weighed.par_chunks_mut(BLOCK * d))
+        .zip(sums.par_chunks_mut(d))
+        .zip(weights.par_chunks(BLOCK * k));
+    let blocks = blocks.with_min_len(if n * d < SEQUENTIAL { n_blocks } else { 1 });
+    blocks.for_each(|(((errors, weighed), sums), weights)| task(errors, weighed, sums, weights));
     let mut total = vec![T::ZERO; d];
     for block in sums.chunks_exact(d) {
         for (total, sum) in total.iter_mut().zip(block) {
             *total += *sum;
         }
     }
-    let weighed = if k == 1 { errors } else { summed };
     (host::tensor(weighed, [n_out, d], &device), host::tensor(total, [d], &device))
 }
 
@@ -151,6 +163,21 @@ mod tests {
                 let data = |t: Tensor<2>| t.into_data().convert_dtype(DType::F64);
                 data(fused).assert_approx_eq::<f64>(&data(plain), tolerance);
                 data(sums.unsqueeze()).assert_approx_eq::<f64>(&data(plain_sums.unsqueeze()), tolerance);
+            }
+        }
+    }
+
+    #[test]
+    fn squares_of_all_elements_are_summed() {
+        for n in [0, 1, 15, 16, 17, 5000, 9001] {
+            for dtype in [DType::F32, DType::F64] {
+                let values: Vec<f64> = (0..n).map(|i| ((i * 7) % 17) as f64 / 8.0 - 1.0).collect();
+                let sum: f64 = values.iter().map(|value| value * value).sum();
+                let values = TensorData::new(values, [n]).convert_dtype(dtype);
+                let tensor = Tensor::<1>::from_data(values, (&Device::flex(), dtype));
+                let found = sum_of_squares(tensor).into_data_as::<f64>().try_to_vec::<f64>().unwrap()[0];
+                let rounding = if dtype == DType::F64 { 1e-13 } else { 1e-5 };
+                assert!((found - sum).abs() <= rounding * sum, "{n}: {found} for {sum}");
             }
         }
     }

@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Gradients, Key};
 use helmholtz_layers::InitialWeights;
 use helmholtz_ops::hidden::{self, Activation};
+use helmholtz_ops::product;
 
 /// `y W + b`.
 #[derive(Module, Debug)]
@@ -29,7 +30,7 @@ impl Linear {
 
     /// `y W`, to which whoever comes next adds the bias.
     pub(crate) fn product(&self, y: Tensor<2>) -> Tensor<2> {
-        y.matmul(self.weight.val())
+        product::ab(y, self.weight.val())
     }
 
     pub(crate) fn forward(&self, y: Tensor<2>) -> Tensor<2> {
@@ -39,13 +40,13 @@ impl Linear {
     /// Adds the gradients at input `y` of a loss with derivative `delta` in the outputs, whose column sums are
     /// `sums`.
     pub(crate) fn gradient(&self, y: Tensor<2>, delta: Tensor<2>, sums: Tensor<1>, into: &mut Gradients) {
-        into.add(&self.weight, y.transpose().matmul(delta));
+        into.add(&self.weight, product::atb(y, delta));
         into.add(&self.bias, sums);
     }
 
     /// The derivative in the inputs.
     pub(crate) fn back(&self, delta: Tensor<2>) -> Tensor<2> {
-        delta.matmul(self.weight.val().transpose())
+        product::abt(delta, self.weight.val())
     }
 }
 

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use helmholtz_core::{Draws, Gradients, Traced};
-use helmholtz_ops::rows;
+use helmholtz_ops::{product, rows};
 
 use crate::conv::Decoder;
 use crate::likelihood::Likelihood;
@@ -39,7 +39,7 @@ impl Observed {
                 activations.extend(convolutions.forward(hidden));
                 activations.pop().expect("there is a convolution")
             }
-            (None, Some(weight)) => hidden.matmul(weight.val()),
+            (None, Some(weight)) => product::ab(hidden, weight.val()),
             (None, None) => unreachable!("a layer is made with one of the two"),
         };
         (activations, product)
@@ -95,7 +95,7 @@ impl Observed {
         if let Some(into) = into.as_deref_mut() {
             into.add(&self.bias, sums);
             if let Some(weight) = &self.weight {
-                into.add(weight, hidden.clone().transpose().matmul(delta.clone()));
+                into.add(weight, product::atb(hidden.clone(), delta.clone()));
             }
         }
         if self.perceptron.layers.is_empty() && self.convolutions.is_none() && !wanted {
@@ -103,7 +103,7 @@ impl Observed {
         }
         let delta = match (&self.convolutions, &self.weight) {
             (Some(convolutions), _) => convolutions.backward(hidden, below, delta, into.as_deref_mut()),
-            (None, Some(weight)) => delta.matmul(weight.val().transpose()),
+            (None, Some(weight)) => product::abt(delta, weight.val()),
             (None, None) => unreachable!("a layer is made with one of the two"),
         };
         self.perceptron.backward(h, traces, delta, into, wanted)

@@ -32,7 +32,7 @@ pub(super) fn gradient<T: Real>(
     let back = Back {
         x: host::values(x),
         k_x: repeats(n, n_x),
-        start: padded(host::values(start), h, width),
+        start: padded(&host::read(start), h, width),
         k_start: repeats(n, n_start),
         errors: host::values(errors),
         n,

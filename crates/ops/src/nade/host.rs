@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::Scan;
 use super::vectors::{ROWS, advance, multiply, rows_that_are_on, squash};
 use crate::bernoulli::{SEQUENTIAL, decide, score_row, sum_lanes};
-use crate::host::{self, repeats};
+use crate::host::{self, Values, repeats};
 use crate::real::{LANES, Real};
 use crate::simd::vectorised;
 use crate::unitwise::draw_rows;
@@ -29,7 +29,7 @@ impl<T: Real> Weights<T> {
         let [d, h] = scan.encoder.dims();
         assert_eq!(scan.decoder.dims(), [d, h], "W and V differ in their shape");
         let width = h.next_multiple_of(LANES);
-        let padded = |matrix: &Tensor<2>| padded(host::values::<T, 2>(matrix.clone()), h, width);
+        let padded = |matrix: &Tensor<2>| padded(&host::read::<T, 2>(matrix.clone()), h, width);
         let (encoder, decoder) = (padded(&scan.encoder), padded(&scan.decoder));
         Weights { encoder, decoder, units: scan.order.units(d), width, h }
     }
@@ -44,9 +44,9 @@ impl<T: Real> Weights<T> {
 }
 
 /// Rows of `h` values as rows of `width`.
-pub(super) fn padded<T: Real>(values: Vec<T>, h: usize, width: usize) -> Vec<T> {
+pub(super) fn padded<T: Real>(values: &[T], h: usize, width: usize) -> Vec<T> {
     if h == width {
-        return values;
+        return values.to_vec();
     }
     let mut rows = vec![T::ZERO; values.len() / h * width];
     for (to, from) in rows.chunks_exact_mut(width).zip(values.chunks_exact(h)) {
@@ -58,7 +58,7 @@ pub(super) fn padded<T: Real>(values: Vec<T>, h: usize, width: usize) -> Vec<T> 
 /// The scan's inputs for n rows, each with fewer rows where they repeat.
 struct Inputs<T> {
     start: Vec<T>,
-    product: Vec<T>,
+    product: Values<T>,
     k_start: usize,
     k_product: usize,
     d: usize,
@@ -74,8 +74,8 @@ impl<T: Real> Inputs<T> {
             weights.h
         );
         Inputs {
-            start: padded(host::values(start), h, weights.width),
-            product: host::values(product),
+            start: padded(&host::read(start), h, weights.width),
+            product: host::read(product),
             k_start: repeats(n, n_start),
             k_product: repeats(n, n_product),
             d,
@@ -103,9 +103,10 @@ pub(super) fn score<T: Real>(
     let n = n_x.max(start.dims()[0]).max(product.dims()[0]);
     let weights = Weights::of(scan);
     let inputs = Inputs::of(start, product, n, &weights);
-    let (x, bias, k_x) = (host::values::<T, 2>(x), host::values::<T, 1>(bias), repeats(n, n_x));
+    let (x, bias, k_x) = (host::read::<T, 2>(x), host::read::<T, 1>(bias), repeats(n, n_x));
     let (mut error, mut log_prob) = (vec![T::ZERO; n * d], vec![T::ZERO; n]);
     let block = rows_per_task(n, d * weights.width);
+    let x: &[T] = &x;
     let row_of = |row: usize| &x[row / k_x * d..][..d];
     let tasks = error.par_chunks_mut(block * d).zip(log_prob.par_chunks_mut(block)).enumerate();
     tasks.for_each(|(task, (error, log_prob))| {
@@ -136,7 +137,7 @@ pub(super) fn draw<T: Real>(
     let weights = Weights::of(scan);
     let inputs = Inputs::of(start, product, n, &weights);
     let d = inputs.d;
-    let bias = host::values::<T, 1>(bias);
+    let bias = host::read::<T, 1>(bias);
     let block = rows_per_task(n, d * weights.width);
     draw_rows([n, d], block, &bias, draws, defence, &device, |first, x, logits, marked: &[bool; ROWS]| {
         let rows = x.len() / d;
