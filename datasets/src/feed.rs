@@ -22,6 +22,7 @@
 //! # Ok::<(), helmholtz_datasets::DataError>(())
 //! ```
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -39,6 +40,18 @@ pub struct Batch {
     pub rows: Arc<[u64]>,
     /// The number of the training step, from zero; zero in validation.
     pub step: u64,
+    /// Where the rows lie in the step's whole batch: from 0 on, unless they are a part of it.
+    pub first: usize,
+    /// Rows of the step's whole batch.
+    pub whole: usize,
+}
+
+/// What part of a batch of `rows` rows the slice `from..to` of a whole of `of` stands for.
+///
+/// Slices that follow upon each other stand for parts that do.
+fn share([from, to]: [usize; 2], of: usize, rows: usize) -> Range<usize> {
+    let place = |at: usize| (at as u128 * rows as u128 / of.max(1) as u128) as usize;
+    place(from)..place(to)
 }
 
 /// How many steps a run takes, and how many rows each.
@@ -77,6 +90,14 @@ impl Plan {
             .clamp(from, self.steps.max(from))
     }
 
+    /// Rows of the smallest batch.
+    pub fn fewest(&self) -> usize {
+        match self.rows % self.batch {
+            0 => self.batch,
+            rest => rest,
+        }
+    }
+
     /// Rows seen in the first `steps` steps.
     pub fn rows_by(&self, steps: u64) -> u64 {
         let (epochs, rest) = (steps / self.steps_per_epoch(), steps % self.steps_per_epoch());
@@ -101,8 +122,8 @@ pub struct Feed {
     key: Key,
     /// The key of the draws, if the rows are intensities that bits are drawn from.
     bits: Option<Key>,
-    /// The number in the whole of the first row that is fed.
-    first_row: u64,
+    /// The share of every batch that is fed, as a range of the rows.
+    part: [usize; 2],
     step: Arc<AtomicU64>,
 }
 
@@ -111,7 +132,7 @@ impl Feed {
     pub fn new(x: Tensor<2>, plan: Plan, key: Key, first: u64) -> Self {
         assert_eq!(x.dims()[0], plan.rows, "the plan counts the rows of the split");
         let step = Arc::new(AtomicU64::new(first));
-        Feed { x, plan, key: key.child(Role::Order), bits: None, first_row: 0, step }
+        Feed { x, plan, key: key.child(Role::Order), bits: None, part: [0, plan.rows], step }
     }
 
     /// Draws bits from rows that are intensities: in epoch e, value j of row i is 1 if the uniform at
@@ -136,19 +157,22 @@ impl DataLoader<Batch> for Feed {
     }
 
     fn num_items(&self) -> usize {
-        self.plan.rows
+        self.part[1] - self.part[0]
     }
 
     fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<Batch>> {
         Arc::new(Feed { x: self.x.clone().to_device(&device.clone().inner()), ..self.clone() })
     }
 
-    /// A feed of some of the rows, with an order and a count of steps of its own.
+    /// A feed of a share of every batch, the way in which a learner divides the work among devices: together the
+    /// slices feed, step by step, what the whole does. A part without rows is passed over.
+    ///
+    /// Steps are counted on their own, but for the first slice, which counts for the whole.
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch>> {
-        let plan = Plan { rows: end - start, ..self.plan };
-        let x = self.x.clone().slice([start..end, 0..self.x.dims()[1]]);
-        let step = Arc::new(AtomicU64::new(self.step.load(Ordering::SeqCst)));
-        Arc::new(Feed { x, plan, step, first_row: self.first_row + start as u64, ..self.clone() })
+        let part = [self.part[0] + start, self.part[0] + end];
+        let taken = self.step.load(Ordering::SeqCst);
+        let step = if start == 0 { self.step.clone() } else { Arc::new(AtomicU64::new(taken)) };
+        Arc::new(Feed { part, step, ..self.clone() })
     }
 }
 
@@ -163,24 +187,31 @@ impl Iterator for FeedIterator<'_> {
     type Item = Result<Batch, DatasetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let step = self.feed.step.load(Ordering::SeqCst);
-        if step >= self.end {
-            return None;
-        }
-        self.feed.step.store(step + 1, Ordering::SeqCst);
         let Plan { batch, rows, .. } = self.feed.plan;
-        let start = (step % self.feed.plan.steps_per_epoch()) as usize * batch;
-        let chosen = &self.order[start..(start + batch).min(rows)];
+        let (step, whole, place) = loop {
+            let step = self.feed.step.load(Ordering::SeqCst);
+            if step >= self.end {
+                return None;
+            }
+            self.feed.step.store(step + 1, Ordering::SeqCst);
+            let start = (step % self.feed.plan.steps_per_epoch()) as usize * batch;
+            let whole = &self.order[start..(start + batch).min(rows)];
+            let place = share(self.feed.part, rows, whole.len());
+            if !place.is_empty() {
+                break (step, whole, place);
+            }
+        };
+        let (first, whole, chosen) = (place.start, whole.len(), &whole[place]);
         let indices: Vec<i64> = chosen.iter().map(|&row| row as i64).collect();
         let device = self.feed.x.device();
         let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [chosen.len()]), &device);
-        let rows: Arc<[u64]> = chosen.iter().map(|&row| self.feed.first_row + row as u64).collect();
+        let rows: Arc<[u64]> = chosen.iter().map(|&row| row as u64).collect();
         let x = self.feed.x.clone().select(0, indices);
         let x = match self.feed.bits {
             Some(key) => drawn(x, &rows, key.child(step / self.feed.plan.steps_per_epoch())),
             None => x,
         };
-        Some(Ok(Batch { x, rows, step }))
+        Some(Ok(Batch { x, rows, step, first, whole }))
     }
 }
 
@@ -199,7 +230,8 @@ impl DataLoaderIterator<Batch> for FeedIterator<'_> {
     fn progress(&self) -> Progress {
         let taken = self.feed.step.load(Ordering::SeqCst) - self.first;
         let items = (taken as usize * self.feed.plan.batch).min(self.feed.plan.rows);
-        Progress::new(items, self.feed.plan.rows, Some("rows".to_string()))
+        let share = share(self.feed.part, self.feed.plan.rows, items);
+        Progress::new(share.len(), self.feed.num_items(), Some("rows".to_string()))
     }
 }
 
@@ -259,7 +291,9 @@ impl Iterator for RowsIterator<'_> {
         let range = self.next..(self.next + self.rows.batch).min(n);
         self.next = range.end;
         let x = self.rows.x.clone().slice([range.clone(), 0..d]);
-        Some(Ok(Batch { x, rows: range.map(|row| self.rows.first_row + row as u64).collect(), step: 0 }))
+        let whole = range.len();
+        let rows = range.map(|row| self.rows.first_row + row as u64).collect();
+        Some(Ok(Batch { x, rows, step: 0, first: 0, whole }))
     }
 }
 
@@ -374,21 +408,47 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_feeds_its_rows_under_their_numbers_in_the_whole() {
-        let feed = Feed::new(numbers(10), Plan::of_epochs(10, 3, 1), Key::new(0), 0);
-        let loaders = [feed.slice(4, 9), Rows::new(numbers(10), 3).slice(4, 9)];
-        for loader in loaders {
-            assert_eq!(loader.num_items(), 5);
-            let mut rows = vec![];
-            for batch in loader.iter() {
+    fn slices_of_a_feed_together_feed_every_batch_of_the_whole() {
+        let plan = Plan::of_epochs(23, 10, 2);
+        let whole = Feed::new(numbers(23), plan, Key::new(0), 0);
+        let batches: Vec<Batch> =
+            (0..2).flat_map(|_| whole.iter().collect::<Vec<_>>()).map(|b| b.unwrap()).collect();
+        let shared = Feed::new(numbers(23), plan, Key::new(0), 0);
+        // As Burn cuts for three devices: 23 = 7 + 7 + 9.
+        let slices = [shared.slice(0, 7), shared.slice(7, 14), shared.slice(14, 23)];
+        assert_eq!(slices.each_ref().map(|slice| slice.num_items()), [7, 7, 9]);
+        let mut parts: Vec<Vec<Batch>> = vec![Vec::new(); batches.len()];
+        for slice in slices {
+            for batch in (0..2).flat_map(|_| slice.iter().collect::<Vec<_>>()) {
                 let batch = batch.unwrap();
-                let values = batch.x.into_data().try_to_vec::<f32>().unwrap();
-                assert!(values.iter().zip(batch.rows.iter()).all(|(v, row)| *v == *row as f32));
-                rows.extend(batch.rows.iter().copied());
+                parts[batch.step as usize].push(batch);
             }
-            rows.sort_unstable();
-            assert!(rows.into_iter().eq(4..9));
         }
-        assert_eq!(epoch(&feed).len(), 4, "the whole feed counts its own steps");
+        for (whole, parts) in batches.iter().zip(parts) {
+            let mut rows = Vec::new();
+            for part in parts {
+                assert_eq!((part.first, part.whole), (rows.len(), whole.rows.len()), "step {}", whole.step);
+                let values = part.x.into_data().try_to_vec::<f32>().unwrap();
+                assert!(values.iter().zip(part.rows.iter()).all(|(v, row)| *v == *row as f32));
+                rows.extend(part.rows.iter().copied());
+            }
+            assert_eq!(rows, whole.rows.to_vec());
+        }
+        assert_eq!(shared.steps_taken().load(Ordering::SeqCst), 6, "the first slice counts for the whole");
+        assert_eq!((plan.fewest(), Plan::of_epochs(20, 10, 1).fewest()), (3, 10));
+    }
+
+    #[test]
+    fn a_slice_of_rows_has_them_under_their_numbers_in_the_whole() {
+        let loader = Rows::new(numbers(10), 3).slice(4, 9);
+        assert_eq!(loader.num_items(), 5);
+        let mut rows = vec![];
+        for batch in loader.iter() {
+            let batch = batch.unwrap();
+            let values = batch.x.into_data().try_to_vec::<f32>().unwrap();
+            assert!(values.iter().zip(batch.rows.iter()).all(|(v, row)| *v == *row as f32));
+            rows.extend(batch.rows.iter().copied());
+        }
+        assert!(rows.into_iter().eq(4..9));
     }
 }

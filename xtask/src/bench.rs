@@ -9,6 +9,8 @@ mod parts;
 mod peers;
 mod quiet;
 mod report;
+mod runs;
+mod scaling;
 mod session;
 mod stack;
 mod step;
@@ -81,6 +83,10 @@ use report::Report;
 /// (one of both chains with the signed gradient) + meet (the same without). L is the lag, and iterations are ours of
 /// the same run. That favours them: in a batch of fixed shape all rows go on until the last has met.
 ///
+/// `scaling`, which is run only when it is asked for, is a step in the plain loop against batch, K, depth and width,
+/// one at a time, each point in a process of its own that tells what memory it took. It writes a table and a figure
+/// into results/.
+///
 /// The column `ratio` is the median over that of the first row of its kind, or as said above;
 /// `against` in the JSON names it.
 #[derive(Args, Clone)]
@@ -94,6 +100,9 @@ pub(crate) struct Bench {
     /// Print one JSON object on standard output instead of a table.
     #[arg(long)]
     json: bool,
+    /// Keep what was measured in results/, beside the runs before it.
+    #[arg(long)]
+    save: bool,
     /// Latent sizes of the stack of `step` and `evaluate`, from the data up.
     #[arg(long, value_name = "N,N,..", value_delimiter = ',', default_value = "200,200,200")]
     layers: Vec<usize>,
@@ -127,9 +136,14 @@ enum Name {
     Nade,
     /// Training steps of a variational autoencoder.
     Vae,
+    /// Cost and memory of a step against its sizes.
+    Scaling,
     /// The gradient of `nade` alone, for a process that measures its memory.
     #[value(hide = true)]
     NadeAlone,
+    /// Steps alone, likewise.
+    #[value(hide = true)]
+    StepAlone,
 }
 
 impl Bench {
@@ -143,7 +157,13 @@ impl Bench {
         if self.name == Some(Name::NadeAlone) {
             return nade::alone::run(&self, threads);
         }
+        if self.name == Some(Name::StepAlone) {
+            return scaling::alone(&self);
+        }
         quiet::warn_of_others();
+        if self.name == Some(Name::Scaling) {
+            return scaling::run(&self, threads);
+        }
         let mut report = Report::new(threads, cores());
         // Evaluation goes first: the peak of the process's memory is to be its own.
         if self.runs(Name::Evaluate) {
@@ -157,6 +177,9 @@ impl Bench {
         }
         if self.runs(Name::Vae) {
             vae::measure(&self, threads, &mut report)?;
+        }
+        if self.save {
+            runs::save(&report)?;
         }
         print(&if self.json { report.json() } else { report.table() })
     }
@@ -185,8 +208,11 @@ impl Bench {
         if let Some(threads @ (0 | 1025..)) = self.threads {
             return refuse(format!("--threads {threads}: must lie between 1 and 1024"));
         }
-        if self.peers && self.name == Some(Name::Evaluate) {
-            return refuse("--peers: the peers take training steps; leave `evaluate` out".to_string());
+        if self.peers && matches!(self.name, Some(Name::Evaluate | Name::Scaling)) {
+            return refuse("--peers: the peers take training steps of `step`, `nade` and `vae`".to_string());
+        }
+        if self.save && self.name == Some(Name::Scaling) {
+            return refuse("--save: `scaling` writes its results anyway".to_string());
         }
         if self.runs(Name::Nade) {
             nade::check(self)?;
@@ -194,7 +220,7 @@ impl Bench {
         if self.runs(Name::Vae) {
             vae::check(self)?;
         }
-        if self.runs(Name::Step) || self.runs(Name::Evaluate) {
+        if self.runs(Name::Step) || self.runs(Name::Evaluate) || self.name == Some(Name::StepAlone) {
             self.check_stack()?;
         }
         Ok(())
@@ -286,6 +312,8 @@ mod tests {
             "nade --hidden 1000000",
             "step --batch 100000",
             "evaluate --peers",
+            "scaling --peers",
+            "scaling --save",
             "vae --samples 1",
             "vae --batch 100000",
             "vae --steps 10000",

@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod exit;
 mod figure;
+mod gpu;
 mod reproduce;
 mod tidy;
 mod workspace;
@@ -33,6 +34,7 @@ enum Command {
     Bench(bench::Bench),
     Reproduce(reproduce::Reproduce),
     Figure(figure::Figure),
+    Gpu(gpu::Gpu),
     Ci(ci::Ci),
     Tidy(tidy::Tidy),
     /// The program itself, so that a row can be run without a second build.
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Bench(bench) => bench.run(),
         Command::Reproduce(reproduce) => reproduce.run(),
         Command::Figure(figure) => figure.run(),
+        Command::Gpu(gpu) => gpu.run(),
         Command::Ci(ci) => ci.run(),
         Command::Tidy(tidy) => tidy.run(),
         Command::Helmholtz { args } => {

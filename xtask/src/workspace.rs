@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use anyhow::Context;
+
 /// The folder of the workspace's `Cargo.toml`.
 pub(crate) fn root() -> PathBuf {
     // Cargo tells where the sources lie now; the path at build time serves a binary run without it.
@@ -10,6 +12,13 @@ pub(crate) fn root() -> PathBuf {
     let mut root = PathBuf::from(xtask);
     root.pop();
     root
+}
+
+/// This program, to be started again.
+pub(crate) fn program() -> anyhow::Result<PathBuf> {
+    // The file that this process runs, even where a build has put another in its place since.
+    let itself = PathBuf::from("/proc/self/exe");
+    if itself.exists() { Ok(itself) } else { std::env::current_exe().context("this program cannot be found") }
 }
 
 /// The version of a dependency in `Cargo.lock`, if it can be read.

@@ -1,8 +1,13 @@
 //! The commands and their flags.
 
+mod pictures;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+
+use crate::commands::shard::Shard;
+pub use pictures::{ChainArgs, EncodeArgs, InpaintArgs, ReconstructArgs, SampleArgs};
 
 /// Train and compare deep generative models with latent variables.
 ///
@@ -23,6 +28,8 @@ pub enum Command {
     Train(Box<TrainArgs>),
     /// Likelihood of a trained model
     Evaluate(EvaluateArgs),
+    /// Put the parts of an evaluation together that `evaluate --shard` wrote
+    Merge(MergeArgs),
     /// Strategies side by side on embedded data, judged by the exact likelihood
     Compare(CompareArgs),
     /// Samples of a trained model, as a picture or an array
@@ -47,6 +54,22 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Every layer, strategy, sampler and evaluator on a device against the processor; exit 1 past tolerance
+    Doctor(DoctorArgs),
+}
+
+/// `helmholtz doctor`.
+#[derive(Debug, ClapArgs)]
+pub struct DoctorArgs {
+    /// The device: see `helmholtz devices` [default: flex]
+    #[arg(long)]
+    pub device: Option<String>,
+    /// Threads of the processor
+    #[arg(long)]
+    pub threads: Option<i64>,
+    /// One JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Sizes as one flag's value, so that a flag given twice is an error and not a longer list.
@@ -213,6 +236,12 @@ pub struct EvaluateArgs {
     /// Seed of the importance samples
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Only part I of N of the samples, or with --method ais of the rows, into the file of --out
+    #[arg(long, value_name = "I/N", requires = "out", conflicts_with_all = ["error", "per_example", "exact"])]
+    pub shard: Option<Shard>,
+    /// With --shard: the file of the part, which `helmholtz merge` reads
+    #[arg(long, value_name = "F.safetensors", requires = "shard")]
+    pub out: Option<PathBuf>,
     /// Write log p of each row; of a model read as bihm log p*
     #[arg(long, value_name = "F.npy")]
     pub per_example: Option<PathBuf>,
@@ -220,6 +249,20 @@ pub struct EvaluateArgs {
     #[arg(long)]
     pub quiet: bool,
     /// One JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `helmholtz merge`.
+#[derive(Debug, ClapArgs)]
+pub struct MergeArgs {
+    /// The files of all parts, in any order
+    #[arg(required = true, value_name = "F.safetensors")]
+    pub files: Vec<PathBuf>,
+    /// Write log p of each row; of a model read as bihm log p*
+    #[arg(long, value_name = "F.npy")]
+    pub per_example: Option<PathBuf>,
+    /// One JSON object on standard output, as of `evaluate`
     #[arg(long)]
     pub json: bool,
 }
@@ -265,121 +308,6 @@ pub struct CompareArgs {
     /// One JSON object on standard output
     #[arg(long)]
     pub json: bool,
-}
-
-/// `helmholtz sample`.
-#[derive(Debug, ClapArgs)]
-pub struct SampleArgs {
-    /// The model.
-    #[command(flatten)]
-    pub model: ModelArgs,
-    /// Number of samples
-    #[arg(long, default_value_t = 100)]
-    pub n: i64,
-    /// Seed of the samples
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    /// Show E[x | h] under p of the sampled latents instead of sampled pixels
-    #[arg(long)]
-    pub mean: bool,
-    /// A .png contact sheet or a .npy array (default: samples.png in the run's samples folder)
-    #[arg(long, value_name = "F.png|F.npy")]
-    pub out: Option<PathBuf>,
-    /// Read the weights as a model of this kind: bihm, or the kind of the layers
-    #[arg(long = "as", value_name = "MODEL")]
-    pub as_model: Option<String>,
-    /// ancestral; of a model read as bihm also one-shot, or gibbs, which is its default
-    #[arg(long)]
-    pub sampler: Option<String>,
-    /// Ancestral draws behind each one-shot sample, which a Gibbs chain begins at [default: 100]
-    #[arg(long, value_name = "N")]
-    pub oversample: Option<i64>,
-    /// The chains.
-    #[command(flatten)]
-    pub chain: ChainArgs,
-    /// Keep the state of the Gibbs chains here; if the file is there, go on from it
-    #[arg(long, value_name = "F.safetensors")]
-    pub keep_chains: Option<PathBuf>,
-}
-
-/// Gibbs chains.
-#[derive(Clone, Copy, Debug, ClapArgs)]
-pub struct ChainArgs {
-    /// Sweeps of each Gibbs chain over all layers, in all [default: 50]
-    #[arg(long, value_name = "N")]
-    pub sweeps: Option<i64>,
-    /// Proposals for each layer of a chain [default: 20]
-    #[arg(long, value_name = "N")]
-    pub proposals: Option<i64>,
-    /// Samples of q behind the marginal of each proposal for x [default: 10]
-    #[arg(long, value_name = "K")]
-    pub inner: Option<i64>,
-}
-
-/// `helmholtz inpaint`.
-#[derive(Debug, ClapArgs)]
-pub struct InpaintArgs {
-    /// The model.
-    #[command(flatten)]
-    pub model: ModelArgs,
-    /// What to hide and fill in: top, bottom, left, right, or a .png of the picture's size, white where hidden
-    #[arg(long, default_value = "bottom")]
-    pub mask: String,
-    /// Pictures, a pseudo-random subset of the split that is fixed by the data set alone
-    #[arg(long, default_value_t = 10)]
-    pub n: i64,
-    /// Split: train, valid or test
-    #[arg(long, default_value = "test")]
-    pub split: String,
-    /// Seed of the chains
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    /// Show sampled pixels instead of E[x | h] under p
-    #[arg(long)]
-    pub bits: bool,
-    /// Read the weights as a model of this kind: bihm
-    #[arg(long = "as", value_name = "MODEL")]
-    pub as_model: Option<String>,
-    /// The chains.
-    #[command(flatten)]
-    pub chain: ChainArgs,
-    /// States of the chains in the strip, besides the one that they begin at
-    #[arg(long, default_value_t = 12)]
-    pub frames: i64,
-    /// A .png strip or an animated .gif (default: both, inpaint.png and inpaint.gif, in the run's samples folder)
-    #[arg(long, value_name = "F.png|F.gif")]
-    pub out: Option<PathBuf>,
-}
-
-/// `helmholtz encode`.
-#[derive(Debug, ClapArgs)]
-pub struct EncodeArgs {
-    /// The model.
-    #[command(flatten)]
-    pub model: ModelArgs,
-    /// Split: train, valid or test
-    #[arg(long, default_value = "test")]
-    pub split: String,
-    /// A .npy array, a row for each of the split, all layers side by side (default: in the run's samples folder)
-    #[arg(long, value_name = "F.npy")]
-    pub out: Option<PathBuf>,
-}
-
-/// `helmholtz reconstruct`.
-#[derive(Debug, ClapArgs)]
-pub struct ReconstructArgs {
-    /// The model.
-    #[command(flatten)]
-    pub model: ModelArgs,
-    /// Split: train, valid or test
-    #[arg(long, default_value = "test")]
-    pub split: String,
-    /// Pictures, a pseudo-random subset of the split that is fixed by the data set alone
-    #[arg(long, default_value_t = 10)]
-    pub n: i64,
-    /// A .png strip (default: reconstruct.png in the run's samples folder)
-    #[arg(long, value_name = "F.png")]
-    pub out: Option<PathBuf>,
 }
 
 /// `helmholtz export`.

@@ -5,13 +5,13 @@ use std::path::Path;
 use burn::module::ParamGroup;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdamConfig, ModuleOptimizer, RmsPropConfig, SgdConfig};
+use burn::optim::{ModuleOptimizer, RmsPropConfig, SgdConfig};
 use burn::tensor::Device;
 use helmholtz_core::{Key, Role};
 use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName, Values};
 use helmholtz_directed::{Kind, StackConfig};
 use helmholtz_layers::{InitialWeights, Order};
-use helmholtz_train::{Rate, Rule, Schedule, Shape, Stages};
+use helmholtz_train::{Adam, Rate, Rule, Schedule, Shape, Stages};
 use helmholtz_vae::{Activation, Likelihood, Std, VaeConfig};
 
 use crate::config::{Config, ModelConfig, OptimizerConfig};
@@ -209,11 +209,7 @@ pub fn optimiser(config: &Config) -> ModuleOptimizer {
     // Burn's default of 1e-5 is not small against the gradients of a batch mean.
     let epsilon = epsilon.unwrap_or(1e-8) as f32;
     match config.optimizer.kind.as_str() {
-        "adam" => AdamConfig::new()
-            .with_beta_1(beta1.unwrap_or(0.9) as f32)
-            .with_beta_2(beta2.unwrap_or(0.999) as f32)
-            .with_epsilon(epsilon)
-            .init(),
+        "adam" => Adam::new(beta1.unwrap_or(0.9) as f32, beta2.unwrap_or(0.999) as f32, epsilon).init(),
         "sgd" => {
             let momentum = (*momentum > 0.0).then_some(MomentumConfig {
                 momentum: *momentum,

@@ -5,7 +5,8 @@ use plotters::prelude::*;
 
 /// A scale of an axis.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scale {
+pub enum Scale {
+    /// As it is.
     Linear,
     /// Powers of two at the ticks.
     Log2,
@@ -14,36 +15,44 @@ pub(super) enum Scale {
 }
 
 /// A chart of some lines.
-pub(super) struct Chart {
-    pub(super) title: String,
-    pub(super) x: (String, Scale),
-    pub(super) y: (String, Scale),
-    pub(super) lines: Vec<Line>,
+pub struct Chart {
+    /// What stands above it.
+    pub title: String,
+    /// The name and the scale of the horizontal axis.
+    pub x: (String, Scale),
+    /// The name and the scale of the vertical axis.
+    pub y: (String, Scale),
+    /// The lines, in the order of the legend.
+    pub lines: Vec<Line>,
 }
 
 /// One line.
 #[derive(Clone)]
-pub(super) struct Line {
+pub struct Line {
     /// Its name in the legend; none for one that belongs to another.
-    pub(super) name: Option<String>,
+    pub name: Option<String>,
     /// Its number among the colours.
-    pub(super) colour: usize,
+    pub colour: usize,
     /// Points, with an interval in y each.
-    pub(super) points: Vec<Point>,
+    pub points: Vec<Point>,
 }
 
 /// A point with an interval, which may be the point itself.
 #[derive(Clone, Copy)]
-pub(super) struct Point {
-    pub(super) x: f64,
-    pub(super) y: f64,
-    pub(super) low: f64,
-    pub(super) high: f64,
+pub struct Point {
+    /// Its place.
+    pub x: f64,
+    /// Its value.
+    pub y: f64,
+    /// The lower end of the interval.
+    pub low: f64,
+    /// The upper end of the interval.
+    pub high: f64,
 }
 
 impl Point {
     /// A point without an interval.
-    pub(super) fn exact(x: f64, y: f64) -> Self {
+    pub fn exact(x: f64, y: f64) -> Self {
         Point { x, y, low: y, high: y }
     }
 }
@@ -91,7 +100,7 @@ impl Chart {
     ///
     /// # Errors
     /// If it cannot be drawn.
-    pub(super) fn svg(&self) -> anyhow::Result<Option<String>> {
+    pub fn svg(&self) -> anyhow::Result<Option<String>> {
         let (x_scale, y_scale) = (self.x.1, self.y.1);
         let is_shown = |point: &Point| {
             let [x, y] = [x_scale.to(point.x), y_scale.to(point.y)];

@@ -19,11 +19,27 @@ pub fn built_with() -> Vec<&'static str> {
     NAMES.into_iter().zip(built).filter_map(|(name, built)| built.then_some(name)).collect()
 }
 
+/// The devices of a list such as `cuda:0,cuda:1`.
+///
+/// # Errors
+/// If one of them is none.
+pub fn select_all(names: &str) -> anyhow::Result<Vec<Device>> {
+    names.split(',').map(|name| select(name.trim())).collect()
+}
+
+/// The first of a list of devices.
+pub(crate) fn first(names: &str) -> &str {
+    names.split(',').next().unwrap_or(names).trim()
+}
+
 /// The device of a name such as `flex` or `cuda:1`.
 ///
 /// # Errors
 /// If the name is unknown, the index is no number, or the binary was built without the backend.
 pub fn select(name: &str) -> anyhow::Result<Device> {
+    if name.contains(',') {
+        return Err(user(format!("device `{name}`: only training takes several; name one")));
+    }
     let (backend, index) = match name.split_once(':') {
         Some((backend, index)) => {
             let index: usize = index.parse().map_err(|_| {

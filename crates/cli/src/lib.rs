@@ -10,7 +10,7 @@
 //! | [`assemble`] | from a config to data, model, strategy and optimiser |
 //! | [`run_folder`] | the files of a run |
 //! | [`commands`] | one file per command |
-//! | [`picture`], [`npy`], [`report`] | what comes out besides text |
+//! | [`picture`], [`npy`], [`report`], [`chart`] | what comes out besides text |
 //! | [`error`] | exit codes |
 //!
 //! ```
@@ -22,6 +22,7 @@
 
 pub mod args;
 pub mod assemble;
+pub mod chart;
 pub mod commands;
 pub mod config;
 pub mod device;

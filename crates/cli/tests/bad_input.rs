@@ -50,6 +50,7 @@ fn configs_that_make_no_run_are_refused() {
     let refuse = |args: &[&str], words: &[&str]| fail(folder.path(), args, 2, words);
     refuse(&["train", "--samples", "0"], &["strategy.samples = 0"]);
     refuse(&["train", "--samples=-3"], &["--samples -3", "must not be negative"]);
+    refuse(&["train", "--set", "optimizer.momentum=0.9"], &["optimizer.momentum belongs to sgd and rmsprop"]);
     refuse(&["train", "--lr", "NaN"], &["optimizer.lr = NaN", "finite"]);
     refuse(&["train", "--lr=-1"], &["optimizer.lr = -1"]);
     refuse(&["train", "--batch", "0"], &["train.batch = 0"]);

@@ -99,8 +99,34 @@ impl RowWeights {
         }
     }
 
+    /// Takes in the weights of other samples of the same row.
+    pub fn merge(&mut self, other: &RowWeights) {
+        self.whole.merge(&other.whole);
+        self.root.merge(&other.root);
+    }
+
+    /// The sums of weights and of their roots, as [`from_parts`](Self::from_parts) takes them.
+    pub fn parts(&self) -> [[f64; 6]; 2] {
+        [self.whole.parts(), self.root.parts()]
+    }
+
+    /// The weights that have these [`parts`](Self::parts); `None` if they are not of one number of samples.
+    pub fn from_parts([whole, root]: [[f64; 6]; 2]) -> Option<Self> {
+        let weights =
+            RowWeights { whole: WeightSums::from_parts(whole)?, root: WeightSums::from_parts(root)? };
+        (weights.whole.n() == weights.root.n()).then_some(weights)
+    }
+
+    /// Number of samples.
+    pub fn samples(&self) -> u64 {
+        self.whole.n()
+    }
+
     /// The weights, unless those of the row with this number sum to nothing or to no number.
-    pub(crate) fn checked(self, row: u64) -> Result<Self, ZeroWeight> {
+    ///
+    /// # Errors
+    /// If they do.
+    pub fn checked(self, row: u64) -> Result<Self, ZeroWeight> {
         // Roots do not underflow where the weights themselves do not: one sum speaks for both.
         let total = self.whole.log_sum();
         if total.is_finite() {
@@ -184,6 +210,24 @@ impl ImportanceSampling {
         split.draw(&split.all(), 0..self.samples, |_| {});
         split.check()?;
         Ok(split.sums)
+    }
+
+    /// The weights of some of the K samples alone: those in `samples`.
+    ///
+    /// [Merged](RowWeights::merge) with those of the others they are what [`weigh`](Self::weigh) gives, to rounding. A
+    /// part whose weights are all zero is none yet that makes the row impossible, so nothing is checked here.
+    pub fn weigh_part<M: LatentVariableModel>(
+        &self,
+        model: &M,
+        x: Tensor<2>,
+        rows: Arc<[u64]>,
+        key: Key,
+        samples: Range<usize>,
+    ) -> Vec<RowWeights> {
+        assert!(samples.end <= self.samples, "{samples:?} are not among {} samples", self.samples);
+        let mut split = Split::new(model, x, rows, key, self.chunk);
+        split.draw(&split.all(), samples, |_| {});
+        split.sums
     }
 
     /// Weighs samples of each row of `x`, as many as it takes for the mean of the estimates over all of

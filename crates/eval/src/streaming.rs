@@ -14,6 +14,9 @@ pub struct WeightSums {
     n: u64,
 }
 
+/// 2^53, up to which counts are exact as floating-point numbers.
+const MOST_COUNTED: f64 = (1u64 << 53) as f64;
+
 impl Default for WeightSums {
     fn default() -> Self {
         WeightSums {
@@ -48,6 +51,40 @@ impl WeightSums {
             self.sum += w;
             self.sum_of_squares += w * w;
         }
+    }
+
+    /// Takes in the weights of another, as if they had come after its own.
+    ///
+    /// `log Σ w` is `log(exp a + exp b)`, the spread follows from the distance of the two means of `log w`; counts
+    /// are exact, sums equal those of one pass to rounding.
+    pub fn merge(&mut self, other: &WeightSums) {
+        if other.n == 0 {
+            return;
+        }
+        let max = self.max.max(other.max);
+        // Equal maxima, two of minus infinity among them, have a ratio of one.
+        let scale = |of: f64| if of == max { 1.0 } else { (of - max).exp() };
+        let (mine, its) = (scale(self.max), scale(other.max));
+        self.sum = self.sum * mine + other.sum * its;
+        self.sum_of_squares = self.sum_of_squares * mine * mine + other.sum_of_squares * its * its;
+        self.max = max;
+        let (n_mine, n_its) = (self.n as f64, other.n as f64);
+        let apart = other.mean_log - self.mean_log;
+        self.n += other.n;
+        self.mean_log += apart * (n_its / self.n as f64);
+        self.squares_log += other.squares_log + apart * apart * (n_mine * n_its / self.n as f64);
+    }
+
+    /// The sums as numbers that [`from_parts`](Self::from_parts) takes: n, the logarithm of the largest weight, sum
+    /// and sum of squares relative to it, mean and summed squared deviations of `log w`.
+    pub fn parts(&self) -> [f64; 6] {
+        [self.n as f64, self.max, self.sum, self.sum_of_squares, self.mean_log, self.squares_log]
+    }
+
+    /// The sums that have these [`parts`](Self::parts); `None` if the first is not a count.
+    pub fn from_parts([n, max, sum, sum_of_squares, mean_log, squares_log]: [f64; 6]) -> Option<Self> {
+        let counts = n >= 0.0 && n.fract() == 0.0 && n <= MOST_COUNTED;
+        counts.then_some(WeightSums { max, sum, sum_of_squares, mean_log, squares_log, n: n as u64 })
     }
 
     /// Number of weights taken in.
@@ -121,6 +158,52 @@ mod tests {
         let mut sums = WeightSums::default();
         [-5000.0, -5001.0].into_iter().for_each(|log_w| sums.push(log_w));
         assert!((sums.log_sum() - (-5000.0 + (1.0 + (-1f64).exp()).ln())).abs() < 1e-12);
+    }
+
+    #[test]
+    fn merged_sums_are_those_of_one_pass_wherever_the_cut_is() {
+        let log_weights = [-3.0, -1.5, f64::NEG_INFINITY, 2.0, -4000.0, 0.5, 2.0];
+        let of = |part: &[f64]| {
+            let mut sums = WeightSums::default();
+            part.iter().for_each(|&log_w| sums.push(log_w));
+            sums
+        };
+        let whole = of(&log_weights);
+        for cut in 0..=log_weights.len() {
+            let mut merged = of(&log_weights[..cut]);
+            merged.merge(&of(&log_weights[cut..]));
+            assert_eq!(merged.n(), whole.n());
+            assert!((merged.log_sum() - whole.log_sum()).abs() < 1e-14, "cut at {cut}");
+            assert!((merged.relative_variance() - whole.relative_variance()).abs() < 1e-14);
+            assert!((merged.largest_share() - whole.largest_share()).abs() < 1e-14);
+        }
+        let finite = [-3.0, -1.5, 2.0, -40.0, 0.5];
+        let mut merged = of(&finite[..2]);
+        merged.merge(&of(&finite[2..]));
+        assert!((merged.log_spread() - of(&finite).log_spread()).abs() < 1e-13);
+    }
+
+    #[test]
+    fn an_undefined_weight_poisons_what_it_is_merged_into() {
+        let (mut sums, mut undefined) = (WeightSums::default(), WeightSums::default());
+        sums.push(1.0);
+        undefined.push(f64::NAN);
+        let mut after = undefined;
+        after.merge(&sums);
+        sums.merge(&undefined);
+        assert!(sums.log_sum().is_nan() && after.log_sum().is_nan());
+    }
+
+    #[test]
+    fn parts_are_the_sums_to_the_bit_and_half_a_count_is_none() {
+        let mut sums = WeightSums::default();
+        [-5000.0, 0.1, f64::NEG_INFINITY].into_iter().for_each(|log_w| sums.push(log_w));
+        let back = WeightSums::from_parts(sums.parts()).unwrap();
+        assert_eq!(back.parts().map(f64::to_bits), sums.parts().map(f64::to_bits));
+        for n in [0.5, -1.0, f64::NAN, f64::INFINITY] {
+            let [_, rest @ ..] = sums.parts();
+            assert!(WeightSums::from_parts([n, rest[0], rest[1], rest[2], rest[3], rest[4]]).is_none());
+        }
     }
 
     #[test]

@@ -28,14 +28,14 @@ pub struct Draws {
 
 #[derive(Clone, Debug)]
 enum Rows {
-    /// Rows `0..n`.
+    /// Rows `0..n`, or from the key's first row on.
     First(usize),
     /// Rows by their numbers.
     Numbered(Arc<[u64]>),
 }
 
 impl Draws {
-    /// Samples `0..k` of rows `0..n`.
+    /// Samples `0..k` of rows `0..n`, or of `n` rows from the key's [first](Key::from_row) on.
     pub fn new(key: Key, n: usize, k: usize) -> Self {
         Draws { key, rows: Rows::First(n), first_sample: 0, k }
     }
@@ -87,7 +87,7 @@ impl Draws {
     pub fn cell(&self, matrix_row: usize) -> (u64, u32) {
         let (row, sample) = (matrix_row / self.k, matrix_row % self.k);
         let row = match &self.rows {
-            Rows::First(_) => row as u64,
+            Rows::First(_) => self.key.first_row() + row as u64,
             Rows::Numbered(rows) => rows[row],
         };
         (row, self.first_sample + sample as u32)
@@ -106,5 +106,18 @@ mod tests {
         assert_eq!(row.cell(0), whole.cell(6));
         assert_eq!(row.cell(1), whole.cell(7));
         assert_eq!((whole.len(), row.len()), (12, 2));
+    }
+
+    #[test]
+    fn a_part_of_a_batch_draws_what_the_whole_draws_for_its_rows() {
+        let key = Key::new(0).child(3u64);
+        let whole = Draws::new(key, 7, 2).child("layer");
+        let part = Draws::new(key.from_row(4), 3, 2).child("layer");
+        for i in 0..part.len() {
+            assert_eq!(part.cell(i), whole.cell(8 + i));
+        }
+        assert_eq!(part.key().words(), whole.key().words());
+        // Rows that have numbers keep them.
+        assert_eq!(Draws::of_rows(key.from_row(4), vec![1], 1).cell(0), (1, 0));
     }
 }

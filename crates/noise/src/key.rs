@@ -7,8 +7,13 @@ use crate::philox::philox4x32;
 /// Made from the run's seed by [`Key::new`] and split by [`Key::child`]: by a [`Role`] (what the
 /// numbers are for) or by an index (the step, the layer, the epoch) or by a name. Children of different labels
 /// are independent for all practical purposes: a child is 64 bits of Philox4x32-10 output.
+///
+/// A key also says which row comes first where rows go by their places in a batch: see [`Key::from_row`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key([u32; 2]);
+pub struct Key {
+    words: [u32; 2],
+    first_row: u64,
+}
 
 /// What a stream of numbers is for.
 ///
@@ -92,7 +97,7 @@ impl From<&str> for Label {
 impl Key {
     /// The root key of a seed.
     pub const fn new(seed: u64) -> Self {
-        Key([seed as u32, (seed >> 32) as u32])
+        Key { words: [seed as u32, (seed >> 32) as u32], first_row: 0 }
     }
 
     /// The key of a role or an index below this one.
@@ -101,13 +106,27 @@ impl Key {
         // Word 3 has its top bit set here and never in a draw (see `uniform`), so that splitting
         // a key and drawing from it read disjoint counters.
         let counter = [label as u32, (label >> 32) as u32, 0, 1 << 31];
-        let [a, b, ..] = philox4x32(counter, self.0);
-        Key([a, b])
+        let [a, b, ..] = philox4x32(counter, self.words);
+        Key { words: [a, b], ..self }
+    }
+
+    /// The same key for a part of a batch that begins at the batch's row `first`: what is drawn for the part's row i
+    /// is what the whole batch would draw for row `first + i`. Children inherit it.
+    ///
+    /// It concerns [`Draws::new`](crate::Draws::new), where rows go by their places, and not rows that have
+    /// numbers of their own.
+    pub const fn from_row(self, first: u64) -> Self {
+        Key { first_row: first, ..self }
+    }
+
+    /// The row that comes first.
+    pub const fn first_row(self) -> u64 {
+        self.first_row
     }
 
     /// The two words that key the Philox block function.
     pub const fn words(self) -> [u32; 2] {
-        self.0
+        self.words
     }
 }
 

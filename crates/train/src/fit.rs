@@ -8,7 +8,9 @@ use burn::optim::ModuleOptimizer;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::tensor::{Device, Tensor};
 use burn::train::metric::store::EventStoreClient;
-use burn::train::{EarlyStoppingStrategy, ExecutionStrategy, Interrupter, Learner, SupervisedTraining};
+use burn::train::{
+    EarlyStoppingStrategy, ExecutionStrategy, Interrupter, Learner, MultiDeviceOptim, SupervisedTraining,
+};
 use helmholtz_core::{Evaluator, Key, LatentVariableModel, Measure, Model, Strategy};
 use helmholtz_datasets::{Feed, Plan, Rows};
 use thiserror::Error;
@@ -29,8 +31,9 @@ pub type OnRecord = Box<dyn FnMut(&Record) + Send>;
 pub struct Fit {
     /// Holds `metrics.jsonl` and `checkpoint/`; must exist.
     pub folder: PathBuf,
-    /// The device to train on, without autodiff.
-    pub device: Device,
+    /// The devices to train on, without autodiff. Where there are several, each takes a share of every batch, and the
+    /// optimiser and validation have the first.
+    pub devices: Vec<Device>,
     /// The run's root key.
     pub key: Key,
     /// Rows, batch and steps.
@@ -102,6 +105,9 @@ pub struct Outcome<M> {
 /// A run that could not be carried out.
 #[derive(Debug, Error)]
 pub enum FitError {
+    /// What couples the rows of a batch, or remembers, on several devices.
+    #[error("several devices: {0}")]
+    Devices(String),
     /// A checkpoint is damaged or cannot be written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -149,6 +155,8 @@ impl Fit {
             draws_bits,
             valid,
         } = parts;
+        check_devices(self.devices.len(), &self.plan, average.is_some(), &rule)?;
+        let parts = self.devices.len() as u64;
         let journal_path = self.folder.join("metrics.jsonl");
         let checkpoints = Checkpoints::new(self.folder.join("checkpoint"));
         let mut saved = std::collections::BTreeSet::new();
@@ -175,8 +183,12 @@ impl Fit {
         let steps = feed.steps_taken();
         let rows = Rows::new(valid, VALIDATION_BATCH);
         let guard = Guard::new(self.interrupter.clone());
-        let extent =
-            Extent { plan: self.plan, first: (first_epoch, first_step), valid_batches: rows.batches() };
+        let extent = Extent {
+            plan: self.plan,
+            first: (first_epoch, first_step),
+            valid_batches: rows.batches(),
+            parts,
+        };
         let journal =
             Journal::new(journal_path, history.clone(), extent, self.interrupter.clone(), self.on_record);
         let keep = KeepLastAndBest {
@@ -199,7 +211,7 @@ impl Fit {
         let num_epochs = if done { first_epoch } else { last_epoch };
         let [model_files, optim_files, schedule_files] = PARTS.map(|part| checkpoints.checkpointer(part));
         let mut training = SupervisedTraining::new(&self.folder, Arc::new(feed), Arc::new(rows))
-            .with_training_strategy(ExecutionStrategy::single(self.device).into())
+            .with_training_strategy(execution(self.devices).into())
             .with_application_logger(None)
             .with_interrupter(self.interrupter.clone())
             .with_custom_checkpointers(model_files, optim_files, schedule_files)
@@ -232,6 +244,48 @@ impl Fit {
         };
         let steps = steps.load(std::sync::atomic::Ordering::SeqCst);
         Ok(Outcome { model: result.model.judged(), end, history, steps })
+    }
+}
+
+/// Refuses what several devices cannot share.
+///
+/// # Errors
+/// If there is no device, or a batch with fewer rows than devices, or something that the rows of a batch or the steps
+/// of a run have in common.
+pub fn check_devices(n: usize, plan: &Plan, averages: bool, rule: &Rule) -> Result<(), FitError> {
+    let refuse = |what: String| Err(FitError::Devices(what));
+    match n {
+        0 => return refuse("none was given".to_string()),
+        1 => return Ok(()),
+        n if plan.fewest() < n => {
+            let fewest = plan.fewest();
+            return refuse(format!(
+                "the last batch of an epoch has {fewest} rows for {n} of them; choose another batch"
+            ));
+        }
+        _ => {}
+    }
+    if averages {
+        return refuse(
+            "the average of the weights would be each one's own; train without it, or on one".into(),
+        );
+    }
+    if rule.clip_norm.is_some() {
+        return refuse(
+            "none of them knows the norm of the whole gradient; train without clipping, or on one".into(),
+        );
+    }
+    Ok(())
+}
+
+/// How the learner uses the devices.
+///
+/// Burn's distributed data parallelism reduces gradients while a tape is walked back, and no step here records one;
+/// so the main device adds up the gradients that the others have computed.
+fn execution(mut devices: Vec<Device>) -> ExecutionStrategy {
+    match devices.len() {
+        1 => ExecutionStrategy::single(devices.remove(0)),
+        _ => ExecutionStrategy::multi(devices, MultiDeviceOptim::OptimMainDevice),
     }
 }
 
@@ -295,7 +349,7 @@ mod tests {
         let stages = vec![(3, Watch { measures: false }), (6, Watch { measures: true })];
         let fit = Fit {
             folder: folder.path().into(),
-            device: device.clone(),
+            devices: vec![device.clone()],
             key: Key::new(0),
             plan,
             checkpoint_every: 1,

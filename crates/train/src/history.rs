@@ -164,6 +164,8 @@ pub(crate) struct Extent {
     pub(crate) first: (usize, u64),
     /// Batches of the validation split.
     pub(crate) valid_batches: u64,
+    /// Parts of a training batch, one for each device.
+    pub(crate) parts: u64,
 }
 
 impl Extent {
@@ -174,7 +176,7 @@ impl Extent {
     /// Batches of a split in a whole epoch.
     fn batches(&self, epoch: usize, split: &Split) -> u64 {
         match split {
-            Split::Train => self.step_after(epoch) - self.step_after(epoch - 1),
+            Split::Train => self.parts * (self.step_after(epoch) - self.step_after(epoch - 1)),
             _ => self.valid_batches,
         }
     }

@@ -5,6 +5,7 @@
 //! | [`trainee`] | [`Trainee`]: model, strategy and evaluator as a Burn learner model |
 //! | [`schedule`] | stages: learning rates and strategies as functions of the step |
 //! | [`rule`] | sums or means, penalties on weights, clipping |
+//! | [`adam`] | [`Adam`]: Burn's, in one pass over each parameter |
 //! | [`average`] | averages of the weights |
 //! | [`metrics`] | what is measured at every step, and what stops a run |
 //! | [`history`] | [`History`]: `metrics.jsonl`, the best epoch, the patience |
@@ -18,6 +19,7 @@
 //! optimiser, learning-rate schedule), or a pure function of the seed and the step (data order,
 //! noise), or a function of `metrics.jsonl` up to the checkpoint (best epoch, patience).
 
+pub mod adam;
 pub mod average;
 pub mod checkpoints;
 pub mod fit;
@@ -28,9 +30,10 @@ pub mod rule;
 pub mod schedule;
 pub mod trainee;
 
+pub use adam::Adam;
 pub use average::Average;
 pub use checkpoints::{CheckpointError, Checkpoints, Newest};
-pub use fit::{End, Fit, FitError, OnRecord, Outcome, Parts};
+pub use fit::{End, Fit, FitError, OnRecord, Outcome, Parts, check_devices};
 pub use history::{History, HistoryError, Record};
 pub use metrics::NonFinite;
 pub use rule::Rule;

@@ -29,6 +29,10 @@ impl Default for Rule {
 impl Rule {
     /// The gradients of a batch of `rows` rows, as the rule has them.
     ///
+    /// Gradients are means over the batch. Those of a part of it become those of the whole when they are multiplied
+    /// by the part's share of the rows and added up, penalties included; but not where they are
+    /// [clipped](Rule::clip_norm).
+    ///
     /// It is about the parameters of the model; what `strategy` learns for itself is left as it is.
     pub fn apply<M: LatentVariableModel, S: Model>(
         &self,
@@ -101,6 +105,14 @@ impl ModuleVisitor for Scale<'_> {
         let factor = self.factor.clone().reshape([1; D]);
         self.scaled.add(param, gradient * factor);
     }
+}
+
+/// The gradients of a model times a number.
+pub(crate) fn scaled<M: LatentVariableModel>(model: &M, gradients: Gradients, factor: f64) -> Gradients {
+    let factor = Tensor::full([1], factor, (&model.device(), model.dtype()));
+    let mut pass = Scale { factor, gradients: &gradients, scaled: Gradients::new() };
+    model.visit(&mut pass);
+    pass.scaled
 }
 
 /// Gradients that are none of the model's.

@@ -5,9 +5,10 @@ use burn::tensor::{ExecutionError, Tensor};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use helmholtz_core::{Evaluator, Gradients, Key, LatentVariableModel, Measured, Model, Role, Strategy};
 use helmholtz_datasets::Batch;
+use helmholtz_ops::rows::sum_of_squares;
 
 use crate::average::Average;
-use crate::rule::Rule;
+use crate::rule::{Rule, scaled};
 use crate::schedule::Stages;
 
 /// What Burn's learner trains: a model with the strategy that estimates its gradients and the
@@ -90,7 +91,9 @@ where
             average.take_in(&model, batch.step);
         }
         let strategy = self.strategy.at(batch.step);
-        let estimate = strategy.estimate(&model, batch.x, self.key.child(batch.step));
+        // Where the rows are a part of a batch, they see the noise that the whole batch would give them.
+        let key = self.key.child(batch.step).from_row(batch.first as u64);
+        let estimate = strategy.estimate(&model, batch.x, key);
         let (square_p, square_q) = gradient_squares(&model, &estimate.gradients);
         let item = StepOutput {
             bound: estimate.diagnostics.bound,
@@ -102,7 +105,13 @@ where
             rows,
             step: batch.step,
         };
-        let gradients = self.rule.apply(&model, strategy, estimate.gradients, rows);
+        let gradients = self.rule.apply(&model, strategy, estimate.gradients, batch.whole);
+        // The learner adds the gradients of the parts, each a mean over its rows.
+        let gradients = if rows == batch.whole {
+            gradients
+        } else {
+            scaled(&model, gradients, rows as f64 / batch.whole as f64)
+        };
         TrainOutput { grads: gradients.into_params(), item }
     }
 }
@@ -152,7 +161,7 @@ fn gradient_squares<M: LatentVariableModel>(model: &M, gradients: &Gradients) ->
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(gradient) = self.gradients.get::<D>(param.id) {
-                let square = gradient.square().sum();
+                let square = sum_of_squares(gradient);
                 let part = if self.path.iter().any(|name| name == "recognition") {
                     &mut self.q
                 } else {
@@ -166,4 +175,75 @@ fn gradient_squares<M: LatentVariableModel>(model: &M, gradients: &Gradients) ->
     let mut squares = Squares { gradients, path: Vec::new(), p: zero.clone(), q: zero };
     model.visit(&mut squares);
     (squares.p, squares.q)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use helmholtz_directed::{HelmholtzMachine, StackConfig};
+    use helmholtz_eval::ImportanceSampling;
+    use helmholtz_strategies::ReweightedWakeSleep;
+
+    use super::*;
+
+    /// All gradients, one after the other.
+    fn flat(model: &HelmholtzMachine, gradients: &Gradients) -> Vec<f64> {
+        struct Collect<'a>(&'a Gradients, Vec<f64>);
+        impl ModuleVisitor for Collect<'_> {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                let gradient = self.0.get::<D>(param.id);
+                let values = gradient.map(|g| g.into_data_as::<f64>().try_to_vec::<f64>().unwrap());
+                self.1.extend(values.unwrap_or_default());
+            }
+        }
+        let mut collect = Collect(gradients, Vec::new());
+        model.visit(&mut collect);
+        collect.1
+    }
+
+    #[test]
+    fn the_gradients_of_the_parts_of_a_batch_add_up_to_that_of_the_batch() {
+        let device = Device::flex();
+        let model = StackConfig::new(9, vec![5, 3]).init(None, Key::new(0), &device).unwrap();
+        // A strategy with noise of both phases, and penalties that must not be counted twice.
+        let strategy = ReweightedWakeSleep {
+            samples: 3,
+            wake_phi: 0.5,
+            sleep_phi: 0.5,
+            control_variate: false,
+            defence: 0.1,
+        };
+        for sum in [false, true] {
+            let rule = Rule { sum, weight_decay: 0.3, l1: 0.1, clip_norm: None };
+            let trainee = Trainee {
+                model: model.clone(),
+                strategy: Stages::from(strategy.clone()),
+                average: None,
+                rule,
+                evaluator: ImportanceSampling::new(1),
+                key: Key::new(7),
+            }
+            .train();
+            let x = Tensor::<2>::from_floats([[1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0]; 7], &device);
+            let step = |range: std::ops::Range<usize>| {
+                let batch = Batch {
+                    x: x.clone().slice([range.clone(), 0..9]),
+                    rows: range.clone().map(|row| row as u64).collect(),
+                    step: 4,
+                    first: range.start,
+                    whole: 7,
+                };
+                flat(&model, &Gradients::from(TrainStep::step(&trainee, batch).grads))
+            };
+            let whole = step(0..7);
+            let parts = [step(0..2), step(2..3), step(3..7)];
+            assert_eq!(whole.len(), 9 * 5 * 2 + 5 * 3 * 2 + 9 + 5 * 2 + 3 * 2);
+            let scale = whole.iter().fold(0.0f64, |max, g| max.max(g.abs()));
+            for (i, whole) in whole.iter().enumerate() {
+                let added: f64 = parts.iter().map(|part| part[i]).sum();
+                // Single precision: seven rows, added in another order.
+                assert!((added - whole).abs() < 1e-6 * scale, "{added} for {whole}");
+            }
+        }
+    }
 }

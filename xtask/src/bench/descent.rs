@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use burn::optim::{AdamConfig, ModuleOptimizer, RmsPropConfig};
+use burn::optim::{ModuleOptimizer, RmsPropConfig};
 use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Diagnostics, Key, Model, Strategy};
+use helmholtz_train::Adam;
 
 use crate::bench::parts::ms_since;
 
@@ -15,10 +16,7 @@ pub(crate) struct Descent {
 }
 
 /// Adam with the moments' usual decay.
-pub(crate) const ADAM: Descent = Descent {
-    optimiser: || AdamConfig::new().with_beta_1(0.9).with_beta_2(0.999).with_epsilon(1e-8).init(),
-    rate: 1e-3,
-};
+pub(crate) const ADAM: Descent = Descent { optimiser: || Adam::new(0.9, 0.999, 1e-8).init(), rate: 1e-3 };
 
 /// RMSProp without momentum.
 pub(crate) const RMSPROP: Descent = Descent {

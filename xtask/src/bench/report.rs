@@ -77,8 +77,12 @@ impl Report {
 
     /// One JSON object.
     pub(crate) fn json(&self) -> String {
-        let rows: Vec<Value> = self
-            .rows
+        format!("{}\n", json!({ "rows": self.values() }))
+    }
+
+    /// The rows as JSON.
+    pub(crate) fn values(&self) -> Vec<Value> {
+        self.rows
             .iter()
             .map(|row| {
                 let mut fields = Map::new();
@@ -100,8 +104,7 @@ impl Report {
                 }
                 Value::Object(fields)
             })
-            .collect();
-        format!("{}\n", json!({ "rows": rows }))
+            .collect()
     }
 
     /// Aligned columns, and under them what else was measured.

@@ -81,7 +81,7 @@ impl Session {
         let train = x.clone().repeat_dim(0, rows.div_ceil(x.dims()[0])).slice([0..rows, 0..d]);
         let fit = Fit {
             folder: folder.path().to_path_buf(),
-            device: x.device(),
+            devices: vec![x.device()],
             key: Key::new(0),
             plan: Plan::of_epochs(rows, batch, 1),
             checkpoint_every: 1,

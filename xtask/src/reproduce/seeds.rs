@@ -350,13 +350,7 @@ fn object(words: Vec<OsString>) -> anyhow::Result<Value> {
 
 /// Runs `helmholtz` with these words and gives what it prints. Its warnings are passed on.
 fn helmholtz(words: Vec<OsString>) -> anyhow::Result<String> {
-    // The file that this process runs, even where a build has put another in its place since.
-    let itself = Path::new("/proc/self/exe");
-    let program = match itself.exists() {
-        true => itself.to_owned(),
-        false => std::env::current_exe().context("this program cannot be found")?,
-    };
-    let mut command = Command::new(program);
+    let mut command = Command::new(workspace::program()?);
     // The other end of its standard input closes with this process, however that ends, and so does it.
     command.arg("helmholtz").args(&words).stdin(Stdio::piped());
     let mut child = command

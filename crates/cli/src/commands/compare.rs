@@ -5,7 +5,6 @@
 //! judged by the likelihood. What came out ends in a table in the terminal, in `report.html`, in SVG files and in
 //! `compare.json`.
 
-mod chart;
 mod court;
 mod descent;
 mod figures;

@@ -2,18 +2,19 @@
 
 use std::process::ExitCode;
 
-use helmholtz_datasets::{DataSet, SplitName};
+use helmholtz_datasets::SplitName;
 use helmholtz_eval::{
-    AnnealedImportanceSampling, FEWEST_DRAWS, ImportanceSampling, PartitionFunction, Reading, Within,
+    AnnealedImportanceSampling, AnnealedRow, FEWEST_DRAWS, ImportanceSampling, LogPartition,
+    PartitionFunction, Reading, Within,
 };
 use helmholtz_samplers::Hmc;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::score::{
-    Bidirectional, OfLaw, Sampled, Scores, active_units, chosen_rows, is_closed_form, partition,
-};
-use super::trained::Trained;
+use super::found::Found;
+use super::score::{Sampled, Scores, active_units, chosen_rows, is_closed_form, partition};
+use super::shard::{Content, Part, Setting, Shard};
+use super::trained::{Trained, fingerprint};
 use crate::args::{AnnealingArgs, EvaluateArgs};
 use crate::config::count;
 use crate::error::{OrUser, known, say, user};
@@ -38,19 +39,7 @@ struct Asked {
     within: Option<Within>,
     partition: PartitionFunction,
     annealing: AnnealedImportanceSampling,
-}
-
-/// What was found, with how.
-struct Found<'a> {
-    data: &'a DataSet,
-    split: SplitName,
-    method: &'a str,
-    annealing: &'a AnnealedImportanceSampling,
-    scores: Scores,
-    /// Active units of each layer, where latents are real numbers.
-    active: Option<Vec<usize>>,
-    /// Sizes of the layers.
-    layers: &'a [usize],
+    shard: Option<Shard>,
 }
 
 /// Scores a split.
@@ -92,13 +81,16 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         }
     }
     let rows = chosen_rows(&trained.data, asked.split, asked.limit);
+    if let Some(shard) = asked.shard {
+        return score_part(shard, &trained, (&rows, method), &asked, args);
+    }
     let started = std::time::Instant::now();
     let scores = match method {
         "exact" => {
             let stack = trained.model.stack("--exact counts the states of latent bits; use --method is")?;
             Scores::exact(stack, &trained.data, asked.split, &rows, reading)?
         }
-        "ais" => annealed(&trained, &rows, &asked, args)?,
+        "ais" => Scores::annealed(&anneal(&trained, &rows, &asked, args)?),
         _ => sampled(&trained, &rows, &asked, args)?,
     };
     let active = active_units(&trained.model, &trained.data, asked.split, &rows);
@@ -108,16 +100,84 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     {
         tracing::warn!("--error {error}: not reached with at most {most} samples a row (--max-samples)");
     }
-    let (data, annealing, layers) = (&trained.data, &asked.annealing, trained.config.model.layers.as_slice());
-    let found = Found { data, split: asked.split, method, annealing, scores, active, layers };
+    let Trained { data, config, .. } = &trained;
+    let hmc = &asked.annealing.hmc;
+    let found = Found {
+        protocol: data.protocol().to_string(),
+        data_sha256: data.data_sha256.clone(),
+        split: asked.split,
+        method: method.to_string(),
+        annealing: (method == "ais").then_some([asked.annealing.temperatures, hmc.leapfrog]),
+        scores,
+        active,
+        layers: config.model.layers.clone(),
+    };
     if args.json {
-        say!("{}", to_json(&found));
+        say!("{}", found.json());
     } else {
-        print(&found, seconds);
+        found.print(seconds);
     }
     if let Some(path) = &args.per_example {
         let log_probs = &found.scores.log_probs;
         write_whole(path, |file| npy::write_f64(file, &[log_probs.len()], log_probs))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Scores one part of the samples, or by annealing of the rows, into a file that `merge` reads.
+fn score_part(
+    shard: Shard,
+    trained: &Trained,
+    (rows, method): (&[usize], &str),
+    asked: &Asked,
+    args: &EvaluateArgs,
+) -> anyhow::Result<ExitCode> {
+    let Trained { model, data, .. } = trained;
+    if method == "exact" {
+        return Err(user(format!("--shard {shard}: there are no samples to share out; leave it out")));
+    }
+    let (shared, of) =
+        if method == "ais" { ("rows", rows.len()) } else { ("samples", asked.evaluator.samples) };
+    if of < shard.of {
+        return Err(user(format!("--shard {shard}: there are only {of} {shared} to share out")));
+    }
+    let started = std::time::Instant::now();
+    let content = if method == "ais" {
+        Content::Rows(anneal(trained, &shard.of_rows(rows), asked, args)?)
+    } else {
+        let samples = shard.of_samples(asked.evaluator.samples);
+        let of = Sampled { model, data, split: asked.split, rows, seed: args.seed };
+        let bar = bar("rows", args.quiet || args.json)?;
+        bar.set_length(rows.len() as u64);
+        Content::Samples(of.weigh_part(&asked.evaluator, samples, |n| bar.inc(n as u64)))
+    };
+    // What concerns all parts alike is done with the first of them.
+    let active = if shard.is_first() { active_units(model, data, asked.split, rows) } else { None };
+    let log_z2 = if shard.is_first() { log_partition(trained, asked, args)? } else { None };
+    let setting = Setting {
+        protocol: data.protocol().to_string(),
+        data_sha256: data.data_sha256.clone(),
+        split: asked.split.to_string(),
+        method: method.to_string(),
+        bidirectional: asked.evaluator.reading == Reading::Bidirectional,
+        samples: if method == "ais" { asked.annealing.chains } else { asked.evaluator.samples },
+        annealing: (method == "ais").then_some([asked.annealing.temperatures, asked.annealing.hmc.leapfrog]),
+        seed: args.seed,
+        weights_sha256: fingerprint(model),
+        layers: trained.config.model.layers.clone(),
+        rows: rows.iter().map(|&row| row as u64).collect(),
+    };
+    let seconds = started.elapsed().as_secs_f64();
+    let part = Part { shard, setting, content, active, log_z2, seconds };
+    let path = args.out.as_deref().expect("clap asks for --out with --shard");
+    part.write(path)?;
+    if args.json {
+        say!(
+            "{}",
+            json!({"shard": shard.to_string(), "file": path, "n": part.content.rows(), "seconds": seconds})
+        );
+    } else {
+        say!("{}: part {shard}, {seconds:.1} s; `helmholtz merge` puts the parts together", path.display());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -142,6 +202,12 @@ fn asked(args: &EvaluateArgs, method: &str) -> anyhow::Result<Asked> {
     if let Some(path) = &args.per_example {
         check_folder("--per-example", path)?;
     }
+    if let (Some(path), Some(_)) = (&args.out, args.shard) {
+        if path.extension().is_none_or(|extension| extension != "safetensors") {
+            return Err(user(format!("--out {}: the file must end in .safetensors", path.display())));
+        }
+        check_folder("--out", path)?;
+    }
     Ok(Asked {
         split,
         evaluator: ImportanceSampling { reading: Reading::Directed, samples, chunk },
@@ -149,6 +215,7 @@ fn asked(args: &EvaluateArgs, method: &str) -> anyhow::Result<Asked> {
         within,
         partition: PartitionFunction { error: z_error, most: most as u64 },
         annealing: annealing(args, method, chunk)?,
+        shard: args.shard,
     })
 }
 
@@ -215,24 +282,35 @@ fn sampled(trained: &Trained, rows: &[usize], asked: &Asked, args: &EvaluateArgs
             of.weigh_within(&asked.evaluator, within, |done, planned| show(&bar, done, planned))?
         }
     };
-    let log_z2 = match asked.evaluator.reading {
-        Reading::Directed => None,
-        Reading::Bidirectional => {
-            let bar = bar("draws for Z planned so far", quiet)?;
-            let show = |done, planned| show(&bar, done, planned);
-            Some(partition(model, &asked.partition, (args.seed, " (--z-error, --z-samples)"), show))
-        }
-    };
-    Ok(Scores::of_weights(&weights, log_z2))
+    Ok(Scores::of_weights(&weights, log_partition(trained, asked, args)?))
 }
 
-fn annealed(trained: &Trained, rows: &[usize], asked: &Asked, args: &EvaluateArgs) -> anyhow::Result<Scores> {
+/// 2 log Z, where the model is read as bidirectional.
+fn log_partition(
+    trained: &Trained,
+    asked: &Asked,
+    args: &EvaluateArgs,
+) -> anyhow::Result<Option<LogPartition>> {
+    if asked.evaluator.reading == Reading::Directed {
+        return Ok(None);
+    }
+    let bar = bar("draws for Z planned so far", args.quiet || args.json)?;
+    let show = |done, planned| show(&bar, done, planned);
+    let of_seed = (args.seed, " (--z-error, --z-samples)");
+    Ok(Some(partition(&trained.model, &asked.partition, of_seed, show)))
+}
+
+fn anneal(
+    trained: &Trained,
+    rows: &[usize],
+    asked: &Asked,
+    args: &EvaluateArgs,
+) -> anyhow::Result<Vec<AnnealedRow>> {
     let Trained { model, data, .. } = trained;
     let of = Sampled { model, data, split: asked.split, rows, seed: args.seed };
     let vae = model.vae("--method ais moves latents along a gradient")?;
     let bar = bar("rows at a temperature", args.quiet || args.json)?;
-    let rows = of.anneal(vae, &asked.annealing, |done, planned| show(&bar, done, planned))?;
-    Ok(Scores::annealed(&rows))
+    of.anneal(vae, &asked.annealing, |done, planned| show(&bar, done, planned))
 }
 
 /// A bar that goes away when it is dropped.
@@ -245,119 +323,4 @@ fn bar(unit: &str, quiet: bool) -> anyhow::Result<ProgressBar> {
 fn show(bar: &ProgressBar, done: u64, planned: u64) {
     bar.set_length(planned);
     bar.set_position(done);
-}
-
-fn to_json(found: &Found<'_>) -> serde_json::Value {
-    let Found { data, split, method, annealing, scores, active, .. } = found;
-    let s = &scores.summary;
-    let mut json = json!({
-        "protocol": data.protocol(), "split": split.to_string(), "n": s.n, "k": s.k_mean.round() as u64,
-        "k_max": s.k_max, "method": method,
-        "nll": s.nll, "se_rows": s.se_rows, "se_mc": s.se_mc, "bias_mc": s.bias_mc, "ci95": s.ci95,
-        "ess": s.ess, "max_weight": s.max_weight,
-        "exact_nll": (*method == "exact").then_some(s.nll), "log_z2": null, "data_sha256": data.data_sha256,
-        "active_units": active,
-    });
-    if *method == "ais" {
-        json["temperatures"] = json!(annealing.temperatures);
-        json["leapfrog"] = json!(annealing.hmc.leapfrog);
-        json["acceptance"] = json!(scores.acceptance);
-    }
-    if let Some(OfLaw { cross_entropy, entropy }) = &scores.law {
-        json["cross_entropy"] = json!(cross_entropy);
-        json["entropy"] = json!(entropy);
-    }
-    if let Some(Bidirectional { p, log_z2: z }) = &scores.bidirectional {
-        json["nll_p"] = json!(p.nll);
-        json["ess_p"] = json!(p.ess);
-        json["nll_is_bound"] = json!(!z.is_known());
-        json["log_z2"] = json!(z.is_known().then_some(z.log_z2));
-        for (key, value) in [
-            ("log_z2_se", z.se()),
-            ("log_z2_se_formula", z.se_formula),
-            ("log_z2_se_batches", z.se_batches),
-            ("log_z2_bias", z.bias()),
-            ("log_z2_check", z.check),
-        ] {
-            json[key] = json!(value);
-        }
-        json["log_z2_n"] = json!(z.samples);
-    }
-    json
-}
-
-fn print(found: &Found<'_>, seconds: f64) {
-    let Found { data, split, method, annealing, scores, active, layers } = found;
-    let s = &scores.summary;
-    say!("{} {split}: {} rows, {seconds:.1} s", data.protocol(), s.n);
-    let of = match &scores.bidirectional {
-        None => "",
-        Some(found) if found.log_z2.is_known() => " of p*",
-        Some(_) => " of p* <=",
-    };
-    say!("  NLL{of:<10}{:.3} nats, 95 % over rows [{:.3}, {:.3}]", s.nll, s.ci95[0], s.ci95[1]);
-    if *method == "exact" {
-        if let Some(Bidirectional { p, log_z2: z }) = &scores.bidirectional {
-            say!("  NLL of p     {:.3} nats", p.nll);
-            say!("  2 log Z      {:.4} nats", z.log_z2);
-        }
-        if let Some(OfLaw { cross_entropy, entropy }) = &scores.law {
-            say!(
-                "  of the law   {cross_entropy:.4} nats, the cross-entropy; the law's own entropy is {entropy:.4}"
-            );
-        }
-        say!("  by enumeration of all latent states; spread over rows ±{:.3}", s.se_rows);
-        return;
-    }
-    let unknown = if s.k_max == 1 { " (what one sample adds is not known)" } else { "" };
-    let k = if s.k_mean == s.k_max as f64 {
-        s.k_max.to_string()
-    } else {
-        format!("{:.0} on average, {} at most", s.k_mean, s.k_max)
-    };
-    say!("  K = {k}: adds ±{:.4}, and is about {:.4} too high{unknown}", s.se_mc, s.bias_mc);
-    say!("  ESS          {:.2} % of K; largest weight {:.3} on average", 100.0 * s.ess, s.max_weight);
-    if *method == "ais" {
-        let AnnealedImportanceSampling { temperatures, hmc, .. } = annealing;
-        let accepted = scores.acceptance.map_or("no".into(), |share| format!("{:.0} % of", 100.0 * share));
-        say!(
-            "  annealed     K chains over {temperatures} temperatures, {} leapfrog steps, {accepted} moves accepted",
-            hmc.leapfrog
-        );
-    }
-    if let Some(active) = active {
-        let parts = active.iter().zip(*layers).map(|(active, units)| format!("{active} of {units}"));
-        let parts: Vec<String> = parts.collect();
-        say!(
-            "  active       {} units, from the data up (their means vary by more than 0.01)",
-            parts.join(", ")
-        );
-    }
-    if let Some(Bidirectional { p, log_z2: z }) = &scores.bidirectional {
-        say!(
-            "  NLL of p     {:.3} nats; K adds ±{:.4}, about {:.4} too high; ESS {:.2} % of K",
-            p.nll,
-            p.se_mc,
-            p.bias_mc,
-            100.0 * p.ess
-        );
-        if z.is_known() {
-            say!(
-                "  2 log Z      {:.4} nats ±{:.4} (±{:.4} by batches), about {:.4} too low, and the NLL of p* with it",
-                z.log_z2,
-                z.se_formula,
-                z.se_batches,
-                z.bias()
-            );
-        } else {
-            say!("  2 log Z      not known: the NLL of p* is given by its upper bound, with Z = 1");
-        }
-        say!(
-            "  draws        {}; their mean of exp(2 s) is {:.3}, exactly 1 in expectation",
-            z.samples,
-            z.check
-        );
-    }
-    let unit = if *method == "ais" { "chain" } else { "sample" };
-    say!("  pairs        {:.1} (row, {unit}) a second", s.n as f64 * s.k_mean / seconds);
 }

@@ -4,13 +4,17 @@ pub(crate) mod chains;
 pub mod compare;
 pub mod data;
 pub mod devices;
+pub mod doctor;
 pub mod encode;
 pub mod evaluate;
 pub mod export;
+pub(crate) mod found;
 mod initial;
 pub mod inpaint;
+pub mod merge;
 pub mod sample;
 pub(crate) mod score;
+pub mod shard;
 pub mod train;
 pub mod trained;
 
@@ -28,6 +32,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => compare::run(&CompareArgs::default()),
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Evaluate(args)) => evaluate::run(&args),
+        Some(Command::Merge(args)) => merge::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Sample(args)) => sample::run(&args),
         Some(Command::Inpaint(args)) => inpaint::run(&args),
@@ -36,6 +41,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Data { command }) => data::run(command),
         Some(Command::Devices { json }) => devices::run(json),
+        Some(Command::Doctor(args)) => doctor::run(&args),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Likelihoods of a split, for every command that reports one.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use helmholtz_core::{Enumerable, Key, LatentVariableModel, Role};
@@ -145,6 +146,9 @@ pub(crate) fn chosen_rows(data: &DataSet, split: SplitName, limit: Option<usize>
     rows
 }
 
+/// Rows small enough in number for a progress bar; the estimates do not depend on it.
+const PART: usize = 250;
+
 /// Rows of a split that are to be scored by importance samples, whose draws are keyed by protocol, row, sample
 /// and seed.
 #[derive(Clone, Copy)]
@@ -169,13 +173,29 @@ impl Sampled<'_> {
     ) -> anyhow::Result<Vec<RowWeights>> {
         let mut weights = Vec::with_capacity(self.rows.len());
         let all = self.data.fixed(self.split);
-        // Parts small enough for a progress bar; the numbers do not depend on them.
-        for part in self.rows.chunks(250) {
+        for part in self.rows.chunks(PART) {
             let x = all.select(part).tensor(&self.model.device());
             weights.extend(evaluator.weigh(self.model, x, numbers(part), self.key())?);
             on_rows(part.len());
         }
         Ok(weights)
+    }
+
+    /// Weights of some of the K samples of each row; `on_rows` hears how many rows are new.
+    pub(crate) fn weigh_part(
+        &self,
+        evaluator: &ImportanceSampling,
+        samples: Range<usize>,
+        mut on_rows: impl FnMut(usize),
+    ) -> Vec<RowWeights> {
+        let all = self.data.fixed(self.split);
+        let weigh = |part: &[usize]| {
+            let x = all.select(part).tensor(&self.model.device());
+            let weights = evaluator.weigh_part(self.model, x, numbers(part), self.key(), samples.clone());
+            on_rows(part.len());
+            weights
+        };
+        self.rows.chunks(PART).flat_map(weigh).collect()
     }
 
     /// Weights of as many samples as it takes; `on_pairs` hears how many are done and planned.

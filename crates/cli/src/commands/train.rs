@@ -10,7 +10,7 @@ use burn::train::Interrupter;
 use helmholtz_core::{Key, LatentVariableModel};
 use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName};
 use helmholtz_eval::{ImportanceSampling, LogPartition, NllSummary, PartitionFunction, Reading};
-use helmholtz_train::{Checkpoints, End, Fit, Newest, OnRecord, Outcome, Parts, Record};
+use helmholtz_train::{Checkpoints, End, Fit, Newest, OnRecord, Outcome, Parts, Record, check_devices};
 use serde_json::{Value, json};
 
 use super::initial::{self, Initial};
@@ -43,8 +43,18 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     use_threads(config.run.threads)?;
-    let device = crate::device::select(&config.run.device)?;
+    let devices = crate::device::select_all(&config.run.device)?;
+    let device = devices[0].clone();
+    if devices.len() > 1 && ["coupled", "nvil"].contains(&config.strategy.kind.as_str()) {
+        return Err(user(format!(
+            "run.device = \"{}\": {} learns from batch to batch, and each device would learn for itself; train on one \
+             device",
+            config.run.device, config.strategy.kind
+        )));
+    }
     let data = assemble::data(&config, None)?;
+    let plan = assemble::plan(&config, &data);
+    check_devices(devices.len(), &plan, average(&config).is_some(), &assemble::rule(&config)).or_user()?;
     let mut model = assemble::model(&config, &data, &device)?;
     let (folder, resume, _lock) = match started_run {
         Some(folder) => {
@@ -83,14 +93,13 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         folder.path().display()
     );
 
-    let plan = assemble::plan(&config, &data);
     let dashboard = !(args.no_tui || args.quiet || args.json) && std::io::stdout().is_terminal();
     let interrupter = Interrupter::new();
     stop_on_ctrl_c(interrupter.clone())?;
     let started = Instant::now();
     let fit = Fit {
         folder: folder.path().to_path_buf(),
-        device: device.clone(),
+        devices,
         key: Key::new(config.seed),
         plan,
         checkpoint_every: config.train.checkpoint_every,

@@ -48,7 +48,8 @@ impl Trained {
             }
             (None, config) => (Config::resolve(config.as_deref(), &Overlay::default())?, None),
         };
-        let device = crate::device::select(args.device.as_deref().unwrap_or(&config.run.device))?;
+        let trained_on = crate::device::first(&config.run.device);
+        let device = crate::device::select(args.device.as_deref().unwrap_or(trained_on))?;
         let data = assemble::data(&config, args.data_dir.as_deref())?;
         if let Some(folder) = &run {
             folder.check_data(&data.data_sha256)?;

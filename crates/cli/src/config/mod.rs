@@ -146,7 +146,7 @@ impl Config {
         for samples in self.samples() {
             crate::strategy::check(&self, samples)?;
         }
-        crate::device::select(&self.run.device)?;
+        crate::device::select_all(&self.run.device)?;
         Ok(self)
     }
 

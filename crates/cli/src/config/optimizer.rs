@@ -16,7 +16,9 @@ impl Config {
             }
         }
         for (key, value, kinds) in [
-            ("beta1", optimizer.beta1, &["adam"][..]),
+            // Zero is the default, and none at all.
+            ("momentum", Some(optimizer.momentum).filter(|m| *m != 0.0), &["sgd", "rmsprop"][..]),
+            ("beta1", optimizer.beta1, &["adam"]),
             ("beta2", optimizer.beta2, &["adam"]),
             ("decay", optimizer.decay, &["rmsprop"]),
             ("epsilon", optimizer.epsilon, &["adam", "rmsprop"]),

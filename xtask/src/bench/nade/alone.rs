@@ -14,6 +14,7 @@ use crate::bench::nade::subject::Subject;
 use crate::bench::parts::ms_since;
 use crate::bench::stack::OBSERVED;
 use crate::exit::print;
+use crate::workspace;
 
 /// Timed calls.
 const RUNS: usize = 5;
@@ -35,7 +36,7 @@ impl Alone {
     /// Runs this program again, for this alone.
     pub(crate) fn spawn(rows: usize, hidden: usize, threads: usize) -> anyhow::Result<Self> {
         let [rows, hidden, threads] = [rows, hidden, threads].map(|n| n.to_string());
-        let output = Command::new(std::env::current_exe().context("this program cannot be found")?)
+        let output = Command::new(workspace::program()?)
             .args(["bench", "nade-alone", "--batch", &rows, "--hidden", &hidden, "--threads", &threads])
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())

@@ -56,12 +56,17 @@ impl Seeds<'_> {
             progress(&format!("{} seed {seed}: annealing {rows} of the test rows", self.row.id));
             let by_importance = words(format!("{importance} --limit {rows}"));
             let (_, drawn) =
-                self.per_row(seed, &format!("importance-{rows}"), by_importance, threads, resolved)?;
+                self.per_row((seed, &format!("importance-{rows}")), by_importance, 1, threads, resolved)?;
             let by_annealing = format!(
                 "--split test --seed {seed} --method ais --chains {chains} --temperatures {temperatures} --limit {rows}"
             );
-            let (annealed, log_probs) =
-                self.per_row(seed, &format!("annealed-{rows}"), words(by_annealing), threads, resolved)?;
+            let (annealed, log_probs) = self.per_row(
+                (seed, &format!("annealed-{rows}")),
+                words(by_annealing),
+                self.parts(),
+                threads,
+                resolved,
+            )?;
             let difference = Difference::of(&log_probs, &drawn);
             match asked.filter(|_| rounds.next().is_some()).and_then(|asked| more(&difference, asked, n)) {
                 Some(more) => rows = more,

@@ -1,13 +1,15 @@
 //! Scores of the same test rows twice, row by row.
 
+use std::ffi::OsString;
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::Context;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::Tier;
 use super::super::store::{Continued, Difference};
-use super::{Seeds, of_config, optional};
+use super::{Seeds, object, of_config, optional};
 use crate::exit::progress;
 
 /// Test rows that are scored before and after a row was trained on, and samples of each.
@@ -37,8 +39,10 @@ impl Seeds<'_> {
             "{} seed {seed}: {rows} test rows with {k} samples, beside {}",
             self.row.id, before.row.id
         ));
-        let score =
-            |of: &Seeds<'_>, resolved: &str| of.per_row(seed, "continued", flags(), threads, resolved);
+        let parts = self.parts();
+        let score = |of: &Seeds<'_>, resolved: &str| {
+            of.per_row((seed, "continued"), flags(), parts, threads, resolved)
+        };
         let (of_now, now) = score(self, resolved)?;
         let (of_then, then) = score(&before, &before.resolved()?)?;
         // In tier smoke each row has random rows of its own, and the difference means nothing.
@@ -47,24 +51,71 @@ impl Seeds<'_> {
         Ok(Some(Continued { lower_by: Difference::of(&now, &then), k }))
     }
 
-    /// An evaluation with these flags and `log p` of each row, unless that has been done.
+    /// Parts of an evaluation that takes long: each is kept, so that one that is cut short goes on at the last.
+    pub(super) fn parts(&self) -> u64 {
+        if self.tier == Tier::Smoke { 2 } else { 10 }
+    }
+
+    /// An evaluation with these flags and `log p` of each row, unless that has been done; in so many parts.
     pub(super) fn per_row(
         &self,
-        seed: u64,
-        name: &str,
-        mut flags: Vec<String>,
+        (seed, name): (u64, &str),
+        flags: Vec<String>,
+        parts: u64,
         threads: usize,
         resolved: &str,
     ) -> anyhow::Result<(Value, Vec<f64>)> {
         let path = self.folder.join(format!("seed-{seed}.{name}.npy"));
-        flags.extend(["--per-example".to_owned(), path.display().to_string()]);
-        let result = self.scored_once(seed, name, flags, threads, resolved)?;
+        let of_rows = ["--per-example".to_owned(), path.display().to_string()];
+        let all = [&flags[..], &of_rows].concat();
+        let result = match of_config(&self.kept(seed, name), resolved)? {
+            Some(kept) if kept["flags"] == json!(all) => kept["result"].clone(),
+            _ if parts == 1 => self.scored(seed, name, &all, threads, resolved)?,
+            _ => {
+                let files = self.scored_parts((seed, name), &flags, parts, threads)?;
+                let mut words: Vec<OsString> = vec!["merge".into(), "--json".into()];
+                words.extend(of_rows.iter().map(Into::into));
+                words.extend(files.iter().map(Into::into));
+                let result = self.keep(seed, name, (&all, resolved), object(words)?)?;
+                for file in files {
+                    fs::remove_file(&file).with_context(|| file.display().to_string())?;
+                }
+                result
+            }
+        };
         let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
         let log_probs = helmholtz_cli::npy::read_f64(&bytes)
             .with_context(|| format!("{}: not what was written there; remove it", path.display()))?;
         let n = result["n"].as_u64().unwrap_or_default();
         anyhow::ensure!(log_probs.len() as u64 == n, "{}: {} rows, not {n}", path.display(), log_probs.len());
         Ok((result, log_probs))
+    }
+
+    /// The files of the parts of an evaluation, those that are there already left as they are.
+    fn scored_parts(
+        &self,
+        (seed, name): (u64, &str),
+        flags: &[String],
+        parts: u64,
+        threads: usize,
+    ) -> anyhow::Result<Vec<PathBuf>> {
+        let part = |i: u64| -> anyhow::Result<PathBuf> {
+            let file = self.folder.join(format!("seed-{seed}.{name}.{i}-of-{parts}.safetensors"));
+            if file.is_file() {
+                return Ok(file);
+            }
+            progress(&format!("{} seed {seed}: {name}, part {i} of {parts}", self.row.id));
+            let mut words: Vec<OsString> = vec!["evaluate".into()];
+            words.extend(flags.iter().map(Into::into));
+            words.extend(
+                ["--shard", &format!("{i}/{parts}"), "--threads", &threads.to_string()].map(Into::into),
+            );
+            words.extend(["--quiet", "--json", "--out"].map(Into::into));
+            words.extend([file.clone().into(), self.out(seed).into()]);
+            object(words)?;
+            Ok(file)
+        };
+        (1..=parts).map(part).collect()
     }
 
     /// An evaluation with these flags, unless that has been done.
@@ -77,7 +128,7 @@ impl Seeds<'_> {
         resolved: &str,
     ) -> anyhow::Result<Value> {
         match of_config(&self.kept(seed, name), resolved)? {
-            Some(kept) if kept["flags"] == serde_json::json!(flags) => Ok(kept["result"].clone()),
+            Some(kept) if kept["flags"] == json!(flags) => Ok(kept["result"].clone()),
             _ => self.scored(seed, name, &flags, threads, resolved),
         }
     }

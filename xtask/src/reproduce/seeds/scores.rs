@@ -85,7 +85,17 @@ impl Seeds<'_> {
         words.extend(flags.iter().map(Into::into));
         words.extend(["--threads", &threads.to_string(), "--quiet", "--json"].map(Into::into));
         words.push(self.out(seed).into());
-        let result = object(words)?;
+        self.keep(seed, name, (flags, resolved), object(words)?)
+    }
+
+    /// Keeps what an evaluation with these flags has found under a name.
+    pub(super) fn keep(
+        &self,
+        seed: u64,
+        name: &str,
+        (flags, resolved): (&[String], &str),
+        result: Value,
+    ) -> anyhow::Result<Value> {
         let text = json!({"config": resolved, "flags": flags, "result": result});
         write(&self.kept(seed, name), &serde_json::to_string_pretty(&text)?)?;
         Ok(result)

@@ -2,9 +2,9 @@
 
 use helmholtz_court::Reference;
 
-use super::chart::{Chart, Line, Point, Scale};
 use super::court::{Found, Tried};
 use super::race::Run;
+use crate::chart::{Chart, Line, Point, Scale};
 
 /// A figure and the name of its file.
 pub(super) struct Figure {

@@ -1,0 +1,122 @@
+//! Flags of the commands that draw from a model, or show what it makes of rows.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::ModelArgs;
+
+/// `helmholtz sample`.
+#[derive(Debug, ClapArgs)]
+pub struct SampleArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Number of samples
+    #[arg(long, default_value_t = 100)]
+    pub n: i64,
+    /// Seed of the samples
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Show E[x | h] under p of the sampled latents instead of sampled pixels
+    #[arg(long)]
+    pub mean: bool,
+    /// A .png contact sheet or a .npy array (default: samples.png in the run's samples folder)
+    #[arg(long, value_name = "F.png|F.npy")]
+    pub out: Option<PathBuf>,
+    /// Read the weights as a model of this kind: bihm, or the kind of the layers
+    #[arg(long = "as", value_name = "MODEL")]
+    pub as_model: Option<String>,
+    /// ancestral; of a model read as bihm also one-shot, or gibbs, which is its default
+    #[arg(long)]
+    pub sampler: Option<String>,
+    /// Ancestral draws behind each one-shot sample, which a Gibbs chain begins at [default: 100]
+    #[arg(long, value_name = "N")]
+    pub oversample: Option<i64>,
+    /// The chains.
+    #[command(flatten)]
+    pub chain: ChainArgs,
+    /// Keep the state of the Gibbs chains here; if the file is there, go on from it
+    #[arg(long, value_name = "F.safetensors")]
+    pub keep_chains: Option<PathBuf>,
+}
+
+/// Gibbs chains.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct ChainArgs {
+    /// Sweeps of each Gibbs chain over all layers, in all [default: 50]
+    #[arg(long, value_name = "N")]
+    pub sweeps: Option<i64>,
+    /// Proposals for each layer of a chain [default: 20]
+    #[arg(long, value_name = "N")]
+    pub proposals: Option<i64>,
+    /// Samples of q behind the marginal of each proposal for x [default: 10]
+    #[arg(long, value_name = "K")]
+    pub inner: Option<i64>,
+}
+
+/// `helmholtz inpaint`.
+#[derive(Debug, ClapArgs)]
+pub struct InpaintArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// What to hide and fill in: top, bottom, left, right, or a .png of the picture's size, white where hidden
+    #[arg(long, default_value = "bottom")]
+    pub mask: String,
+    /// Pictures, a pseudo-random subset of the split that is fixed by the data set alone
+    #[arg(long, default_value_t = 10)]
+    pub n: i64,
+    /// Split: train, valid or test
+    #[arg(long, default_value = "test")]
+    pub split: String,
+    /// Seed of the chains
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Show sampled pixels instead of E[x | h] under p
+    #[arg(long)]
+    pub bits: bool,
+    /// Read the weights as a model of this kind: bihm
+    #[arg(long = "as", value_name = "MODEL")]
+    pub as_model: Option<String>,
+    /// The chains.
+    #[command(flatten)]
+    pub chain: ChainArgs,
+    /// States of the chains in the strip, besides the one that they begin at
+    #[arg(long, default_value_t = 12)]
+    pub frames: i64,
+    /// A .png strip or an animated .gif (default: both, inpaint.png and inpaint.gif, in the run's samples folder)
+    #[arg(long, value_name = "F.png|F.gif")]
+    pub out: Option<PathBuf>,
+}
+
+/// `helmholtz encode`.
+#[derive(Debug, ClapArgs)]
+pub struct EncodeArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Split: train, valid or test
+    #[arg(long, default_value = "test")]
+    pub split: String,
+    /// A .npy array, a row for each of the split, all layers side by side (default: in the run's samples folder)
+    #[arg(long, value_name = "F.npy")]
+    pub out: Option<PathBuf>,
+}
+
+/// `helmholtz reconstruct`.
+#[derive(Debug, ClapArgs)]
+pub struct ReconstructArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Split: train, valid or test
+    #[arg(long, default_value = "test")]
+    pub split: String,
+    /// Pictures, a pseudo-random subset of the split that is fixed by the data set alone
+    #[arg(long, default_value_t = 10)]
+    pub n: i64,
+    /// A .png strip (default: reconstruct.png in the run's samples folder)
+    #[arg(long, value_name = "F.png")]
+    pub out: Option<PathBuf>,
+}

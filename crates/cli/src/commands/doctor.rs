@@ -1,0 +1,93 @@
+//! `helmholtz doctor`.
+//!
+//! Every operation, layer, model, strategy, sampler and evaluator computes the same thing twice, from the same numbers
+//! and the same noise: on the device in single precision, and on `flex` in double precision. What is left between them
+//! is rounding, or a kernel that is wrong.
+
+mod check;
+mod layers;
+mod models;
+mod operations;
+mod samplers;
+
+use std::process::ExitCode;
+
+use burn::tensor::DType;
+use serde_json::json;
+
+use self::check::{Check, On, Row};
+use super::use_threads;
+use crate::args::DoctorArgs;
+use crate::config::count;
+use crate::device;
+use crate::error::{say, user};
+
+/// Holds a device against the reference.
+///
+/// # Errors
+/// If there is no such device, or nothing to compare it with.
+pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
+    use_threads(args.threads.map(|n| count("--threads", n)).transpose()?)?;
+    let name = args.device.as_deref().unwrap_or("flex");
+    let on = On { device: device::select(name)?, dtype: DType::F32 };
+    let reference = device::select("flex")
+        .map_err(|error| user(format!("doctor compares with flex in double precision: {error}")))?;
+    let reference = On { device: reference, dtype: DType::F64 };
+    let checks = checks();
+    let rows = quietly(|| {
+        let judge = |check: &Check| {
+            let row = check.judge(&on, &reference);
+            if !args.json {
+                print(&row);
+            }
+            row
+        };
+        checks.iter().map(judge).collect::<Vec<_>>()
+    });
+    let missed = rows.iter().filter(|row| !row.holds()).count();
+    if args.json {
+        say!("{}", to_json(name, &rows, missed));
+    } else if missed == 0 {
+        say!("{name}: all {} within their tolerances of flex in double precision", rows.len());
+    } else {
+        say!("{name}: {missed} of {} beyond their tolerances of flex in double precision", rows.len());
+    }
+    Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn checks() -> Vec<Check> {
+    [operations::checks(), layers::checks(), models::checks(), samplers::checks()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Runs `f` while what panics says so in its row alone.
+fn quietly<T>(f: impl FnOnce() -> T) -> T {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let found = f();
+    std::panic::set_hook(hook);
+    found
+}
+
+fn print(row: &Row) {
+    let Row { group, name, tolerance, deviation, output, error } = row;
+    let verdict = if row.holds() { "ok" } else { "MISS" };
+    let what = error.as_ref().map_or_else(|| format!("in {output}"), |error| error.clone());
+    say!("{verdict:<4}  {group:<9}  {name:<30}  {deviation:>8.1e} of {tolerance:.0e}  {what}");
+}
+
+fn to_json(device: &str, rows: &[Row], missed: usize) -> serde_json::Value {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            json!({
+                "group": row.group, "name": row.name, "tolerance": row.tolerance, "output": row.output,
+                "deviation": row.deviation.is_finite().then_some(row.deviation), "holds": row.holds(),
+                "error": row.error,
+            })
+        })
+        .collect();
+    json!({"device": device, "reference": "flex, f64", "rows": rows, "missed": missed})
+}

@@ -1,0 +1,257 @@
+//! One computation on two devices, and how far they are apart.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use helmholtz_core::{Gradients, Key};
+use helmholtz_noise::fill_uniform;
+
+/// Where, and in what precision, a check computes.
+pub(super) struct On {
+    pub(super) device: Device,
+    pub(super) dtype: DType,
+}
+
+impl On {
+    /// Numbers between -1 and 1, the same on every device: `[n, d]`.
+    pub(super) fn matrix(&self, label: &str, [n, d]: [usize; 2]) -> Tensor<2> {
+        self.tensor(uniforms(label, [n, d]).into_iter().map(|u| 2.0 * u - 1.0).collect(), [n, d])
+    }
+
+    /// Bits, the same on every device: `[n, d]`.
+    pub(super) fn bits(&self, label: &str, [n, d]: [usize; 2]) -> Tensor<2> {
+        let bits = uniforms(label, [n, d]).into_iter().map(|u| f32::from(u8::from(u < 0.4)));
+        self.tensor(bits.collect(), [n, d])
+    }
+
+    /// Numbers between -1 and 1: `[n]`.
+    pub(super) fn vector(&self, label: &str, n: usize) -> Tensor<1> {
+        self.matrix(label, [1, n]).squeeze_dim(0)
+    }
+
+    fn tensor(&self, values: Vec<f32>, shape: [usize; 2]) -> Tensor<2> {
+        let values = TensorData::new(values, shape).convert_dtype(self.dtype);
+        Tensor::from_data(values, (&self.device, self.dtype))
+    }
+
+    /// The module in this precision; it was built in single precision, on this device.
+    pub(super) fn cast<M: Module>(&self, module: M) -> M {
+        struct Cast(DType);
+        impl ModuleMapper for Cast {
+            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                param.map(|tensor| tensor.cast(self.0))
+            }
+        }
+        module.map(&mut Cast(self.dtype))
+    }
+}
+
+fn uniforms(label: &str, [n, d]: [usize; 2]) -> Vec<f32> {
+    let key = Key::new(0).child("doctor").child(label);
+    let mut values = vec![0.0f32; n * d];
+    for (row, values) in values.chunks_exact_mut(d).enumerate() {
+        fill_uniform(key, row as u64, 0, values);
+    }
+    values
+}
+
+/// What a check computed, by name.
+#[derive(Default)]
+pub(super) struct Outputs(Vec<(String, Vec<f64>)>);
+
+impl Outputs {
+    pub(super) fn put<const D: usize>(&mut self, name: impl Into<String>, tensor: Tensor<D>) {
+        let values = tensor.into_data_as::<f64>();
+        self.numbers(name, values.try_to_vec().expect("converted to f64 just now"));
+    }
+
+    pub(super) fn numbers(&mut self, name: impl Into<String>, values: Vec<f64>) {
+        self.0.push((name.into(), values));
+    }
+
+    /// The gradients of the parameters of a module, by their paths.
+    pub(super) fn gradients<M: Module>(&mut self, name: &str, module: &M, gradients: &Gradients) {
+        struct Collect<'a> {
+            outputs: &'a mut Outputs,
+            path: Vec<String>,
+            gradients: &'a Gradients,
+        }
+        impl ModuleVisitor for Collect<'_> {
+            fn enter_module(&mut self, name: &str, _container_type: &str) {
+                self.path.push(name.to_string());
+            }
+            fn exit_module(&mut self, _name: &str, _container_type: &str) {
+                self.path.pop();
+            }
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                if let Some(gradient) = self.gradients.get::<D>(param.id) {
+                    self.outputs.put(self.path.join("."), gradient);
+                }
+            }
+        }
+        module.visit(&mut Collect { outputs: self, path: vec![name.to_string()], gradients });
+    }
+}
+
+/// What a check computes.
+type Compute = Box<dyn Fn(&On, &mut Outputs)>;
+
+/// A computation, and how far two devices may be apart in it.
+pub(super) struct Check {
+    pub(super) group: &'static str,
+    pub(super) name: String,
+    /// Largest deviation of an output, as a share of the output's largest number.
+    pub(super) tolerance: f64,
+    pub(super) compute: Compute,
+}
+
+impl Check {
+    pub(super) fn new(
+        group: &'static str,
+        name: impl Into<String>,
+        tolerance: f64,
+        compute: impl Fn(&On, &mut Outputs) + 'static,
+    ) -> Self {
+        Check { group, name: name.into(), tolerance, compute: Box::new(compute) }
+    }
+
+    /// Holds the device against the reference.
+    pub(super) fn judge(&self, device: &On, reference: &On) -> Row {
+        let compute = |on: &On| {
+            let mut outputs = Outputs::default();
+            catch_unwind(AssertUnwindSafe(|| (self.compute)(on, &mut outputs)))
+                .map(|()| outputs)
+                .map_err(|panic| words_of(&*panic))
+        };
+        let found = compute(reference)
+            .map_err(|words| format!("the reference failed: {words}"))
+            .and_then(|expected| Ok((compute(device)?, expected)))
+            .and_then(|(found, expected)| largest(&found, &expected));
+        let (deviation, output, error) = match found {
+            Ok((deviation, output)) => (deviation, output, None),
+            Err(words) => (f64::INFINITY, String::new(), Some(words)),
+        };
+        let Check { group, name, tolerance, .. } = self;
+        Row { group, name: name.clone(), tolerance: *tolerance, deviation, output, error }
+    }
+}
+
+/// What became of a check.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) group: &'static str,
+    pub(super) name: String,
+    pub(super) tolerance: f64,
+    /// The largest of all outputs; infinite where there is none.
+    pub(super) deviation: f64,
+    /// The output that it was found in.
+    pub(super) output: String,
+    /// Why there is no number to compare.
+    pub(super) error: Option<String>,
+}
+
+impl Row {
+    pub(super) fn holds(&self) -> bool {
+        self.deviation <= self.tolerance
+    }
+}
+
+/// The largest deviation of an output, and its name.
+fn largest(found: &Outputs, expected: &Outputs) -> Result<(f64, String), String> {
+    if found.0.len() != expected.0.len() {
+        return Err(format!("{} outputs, where the reference has {}", found.0.len(), expected.0.len()));
+    }
+    let mut worst = (0.0, String::new());
+    for ((name, found), (of, expected)) in found.0.iter().zip(&expected.0) {
+        if name != of || found.len() != expected.len() {
+            return Err(format!(
+                "{name} has {} numbers, where the reference has {} in {of}",
+                found.len(),
+                expected.len()
+            ));
+        }
+        let deviation = deviation(found, expected);
+        if deviation > worst.0 || worst.1.is_empty() {
+            worst = (deviation, name.clone());
+        }
+    }
+    if worst.1.is_empty() { Err("nothing was computed".to_string()) } else { Ok(worst) }
+}
+
+/// The largest difference as a share of the largest finite number expected; numbers that are none must be none in
+/// the same places.
+fn deviation(found: &[f64], expected: &[f64]) -> f64 {
+    let scale = expected.iter().filter(|x| x.is_finite()).fold(0.0f64, |max, x| max.max(x.abs()));
+    let difference = |(a, b): (&f64, &f64)| {
+        if a == b || (a.is_nan() && b.is_nan()) {
+            0.0
+        } else if a.is_finite() && b.is_finite() {
+            (a - b).abs() / if scale > 0.0 { scale } else { 1.0 }
+        } else {
+            f64::INFINITY
+        }
+    };
+    found.iter().zip(expected).map(difference).fold(0.0, f64::max)
+}
+
+fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    words.unwrap_or("it panicked without a word").lines().next().unwrap_or_default().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on(dtype: DType) -> On {
+        On { device: Device::flex(), dtype }
+    }
+
+    /// A product whose last element is off by `fault` in single precision alone: a fault of the device.
+    fn product(fault: f32) -> Check {
+        Check::new("operation", "product", 1e-5, move |on, out| {
+            let mut product = on.matrix("a", [7, 13]).matmul(on.matrix("b", [13, 10]));
+            if on.dtype == DType::F32 {
+                let last = product.clone().slice([6..7, 9..10]) + fault;
+                product = product.slice_assign([6..7, 9..10], last);
+            }
+            out.put("product [7, 10]", product);
+        })
+    }
+
+    #[test]
+    fn rounding_passes_and_a_fault_in_a_single_element_does_not() {
+        let judge = |fault| product(fault).judge(&on(DType::F32), &on(DType::F64));
+        let sound = judge(0.0);
+        assert!(sound.holds() && sound.deviation > 0.0, "{sound:?}");
+        let faulty = judge(1e-3);
+        assert!(!faulty.holds() && faulty.output == "product [7, 10]", "{faulty:?}");
+        for fault in [f32::NAN, f32::INFINITY] {
+            assert_eq!(judge(fault).deviation, f64::INFINITY);
+        }
+    }
+
+    #[test]
+    fn what_panics_or_computes_nothing_is_a_row_that_misses() {
+        let judge = |compute: fn(&On, &mut Outputs)| {
+            Check::new("operation", "none", 1.0, compute).judge(&on(DType::F32), &on(DType::F64))
+        };
+        let panicked = judge(|on, _| assert!(on.dtype == DType::F64, "no such kernel"));
+        assert!(!panicked.holds() && panicked.error.as_deref() == Some("no such kernel"), "{panicked:?}");
+        assert!(!judge(|_, _| ()).holds());
+        let shorter = judge(|on, out| {
+            out.put("x", on.vector("x", if on.dtype == DType::F64 { 3 } else { 2 }));
+        });
+        assert!(!shorter.holds() && shorter.error.is_some());
+    }
+
+    #[test]
+    fn infinities_in_the_same_places_are_no_deviation() {
+        let inf = f64::INFINITY;
+        assert_eq!(deviation(&[inf, -inf, f64::NAN, 1.0], &[inf, -inf, f64::NAN, 1.0]), 0.0);
+        assert_eq!(deviation(&[inf], &[-inf]), inf);
+        assert_eq!(deviation(&[0.0, 2.0], &[0.0, 4.0]), 0.5);
+        assert_eq!(deviation(&[1e-3], &[0.0]), 1e-3);
+    }
+}

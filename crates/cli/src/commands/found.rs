@@ -1,0 +1,149 @@
+//! What an evaluation found, in words and as JSON.
+
+use helmholtz_datasets::SplitName;
+use serde_json::json;
+
+use super::score::{Bidirectional, OfLaw, Scores};
+use crate::error::say;
+
+/// What was found, with how.
+pub(crate) struct Found {
+    pub(crate) protocol: String,
+    pub(crate) data_sha256: String,
+    pub(crate) split: SplitName,
+    /// `is`, `exact` or `ais`.
+    pub(crate) method: String,
+    /// Temperatures and leapfrog steps, by annealing.
+    pub(crate) annealing: Option<[usize; 2]>,
+    pub(crate) scores: Scores,
+    /// Active units of each layer, where latents are real numbers.
+    pub(crate) active: Option<Vec<usize>>,
+    /// Sizes of the layers.
+    pub(crate) layers: Vec<usize>,
+}
+
+impl Found {
+    /// One object, as `--json` prints it.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let Found { protocol, data_sha256, split, method, annealing, scores, active, .. } = self;
+        let s = &scores.summary;
+        let mut json = json!({
+            "protocol": protocol, "split": split.to_string(), "n": s.n, "k": s.k_mean.round() as u64,
+            "k_max": s.k_max, "method": method,
+            "nll": s.nll, "se_rows": s.se_rows, "se_mc": s.se_mc, "bias_mc": s.bias_mc, "ci95": s.ci95,
+            "ess": s.ess, "max_weight": s.max_weight,
+            "exact_nll": (method == "exact").then_some(s.nll), "log_z2": null, "data_sha256": data_sha256,
+            "active_units": active,
+        });
+        if let Some([temperatures, leapfrog]) = annealing {
+            json["temperatures"] = json!(temperatures);
+            json["leapfrog"] = json!(leapfrog);
+            json["acceptance"] = json!(scores.acceptance);
+        }
+        if let Some(OfLaw { cross_entropy, entropy }) = &scores.law {
+            json["cross_entropy"] = json!(cross_entropy);
+            json["entropy"] = json!(entropy);
+        }
+        if let Some(Bidirectional { p, log_z2: z }) = &scores.bidirectional {
+            json["nll_p"] = json!(p.nll);
+            json["ess_p"] = json!(p.ess);
+            json["nll_is_bound"] = json!(!z.is_known());
+            json["log_z2"] = json!(z.is_known().then_some(z.log_z2));
+            for (key, value) in [
+                ("log_z2_se", z.se()),
+                ("log_z2_se_formula", z.se_formula),
+                ("log_z2_se_batches", z.se_batches),
+                ("log_z2_bias", z.bias()),
+                ("log_z2_check", z.check),
+            ] {
+                json[key] = json!(value);
+            }
+            json["log_z2_n"] = json!(z.samples);
+        }
+        json
+    }
+
+    /// The same in words; `seconds` is what the scoring took.
+    pub(crate) fn print(&self, seconds: f64) {
+        let Found { protocol, split, method, annealing, scores, active, layers, .. } = self;
+        let s = &scores.summary;
+        say!("{protocol} {split}: {} rows, {seconds:.1} s", s.n);
+        let of = match &scores.bidirectional {
+            None => "",
+            Some(found) if found.log_z2.is_known() => " of p*",
+            Some(_) => " of p* <=",
+        };
+        say!("  NLL{of:<10}{:.3} nats, 95 % over rows [{:.3}, {:.3}]", s.nll, s.ci95[0], s.ci95[1]);
+        if method == "exact" {
+            self.print_exact();
+            return;
+        }
+        let unknown = if s.k_max == 1 { " (what one sample adds is not known)" } else { "" };
+        let k = if s.k_mean == s.k_max as f64 {
+            s.k_max.to_string()
+        } else {
+            format!("{:.0} on average, {} at most", s.k_mean, s.k_max)
+        };
+        say!("  K = {k}: adds ±{:.4}, and is about {:.4} too high{unknown}", s.se_mc, s.bias_mc);
+        say!("  ESS          {:.2} % of K; largest weight {:.3} on average", 100.0 * s.ess, s.max_weight);
+        if let Some([temperatures, leapfrog]) = annealing {
+            let accepted =
+                scores.acceptance.map_or("no".into(), |share| format!("{:.0} % of", 100.0 * share));
+            say!(
+                "  annealed     K chains over {temperatures} temperatures, {leapfrog} leapfrog steps, \
+                 {accepted} moves accepted"
+            );
+        }
+        if let Some(active) = active {
+            let parts = active.iter().zip(layers).map(|(active, units)| format!("{active} of {units}"));
+            let parts: Vec<String> = parts.collect();
+            say!(
+                "  active       {} units, from the data up (their means vary by more than 0.01)",
+                parts.join(", ")
+            );
+        }
+        self.print_bidirectional();
+        let unit = if method == "ais" { "chain" } else { "sample" };
+        say!("  pairs        {:.1} (row, {unit}) a second", s.n as f64 * s.k_mean / seconds);
+    }
+
+    fn print_exact(&self) {
+        if let Some(Bidirectional { p, log_z2: z }) = &self.scores.bidirectional {
+            say!("  NLL of p     {:.3} nats", p.nll);
+            say!("  2 log Z      {:.4} nats", z.log_z2);
+        }
+        if let Some(OfLaw { cross_entropy, entropy }) = &self.scores.law {
+            say!(
+                "  of the law   {cross_entropy:.4} nats, the cross-entropy; the law's own entropy is {entropy:.4}"
+            );
+        }
+        say!("  by enumeration of all latent states; spread over rows ±{:.3}", self.scores.summary.se_rows);
+    }
+
+    fn print_bidirectional(&self) {
+        let Some(Bidirectional { p, log_z2: z }) = &self.scores.bidirectional else { return };
+        say!(
+            "  NLL of p     {:.3} nats; K adds ±{:.4}, about {:.4} too high; ESS {:.2} % of K",
+            p.nll,
+            p.se_mc,
+            p.bias_mc,
+            100.0 * p.ess
+        );
+        if z.is_known() {
+            say!(
+                "  2 log Z      {:.4} nats ±{:.4} (±{:.4} by batches), about {:.4} too low, and the NLL of p* with it",
+                z.log_z2,
+                z.se_formula,
+                z.se_batches,
+                z.bias()
+            );
+        } else {
+            say!("  2 log Z      not known: the NLL of p* is given by its upper bound, with Z = 1");
+        }
+        say!(
+            "  draws        {}; their mean of exp(2 s) is {:.3}, exactly 1 in expectation",
+            z.samples,
+            z.check
+        );
+    }
+}

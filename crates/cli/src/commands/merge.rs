@@ -1,0 +1,123 @@
+//! `helmholtz merge`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use helmholtz_datasets::SplitName;
+use helmholtz_eval::{AnnealedRow, RowWeights};
+
+use super::found::Found;
+use super::score::Scores;
+use super::shard::{Content, Part};
+use crate::args::MergeArgs;
+use crate::error::{OrUser, say, user};
+use crate::npy;
+use crate::run_folder::{check_folder, write_whole};
+
+/// Puts the parts of an evaluation together: the result is that of the whole, to rounding.
+///
+/// # Errors
+/// If the files are not all the parts of one evaluation, or a row has no probability.
+pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
+    if let Some(path) = &args.per_example {
+        check_folder("--per-example", path)?;
+    }
+    let parts =
+        args.files.iter().map(|file| Ok((file, Part::read(file)?))).collect::<anyhow::Result<Vec<_>>>()?;
+    let parts = in_order(parts)?;
+    let seconds = parts.iter().map(|part| part.seconds).sum();
+    let found = merged(parts)?;
+    if args.json {
+        say!("{}", found.json());
+    } else {
+        found.print(seconds);
+    }
+    if let Some(path) = &args.per_example {
+        let log_probs = &found.scores.log_probs;
+        write_whole(path, |file| npy::write_f64(file, &[log_probs.len()], log_probs))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The parts 1 to N, if they are all there, each once, and of one evaluation.
+fn in_order(mut parts: Vec<(&PathBuf, Part)>) -> anyhow::Result<Vec<Part>> {
+    parts.sort_by_key(|(_, part)| part.shard.index);
+    let Some((first_file, first)) = parts.first() else {
+        return Err(user("merge: give the files of all parts"));
+    };
+    for (file, part) in &parts[1..] {
+        if part.shard.of != first.shard.of {
+            return Err(user(format!(
+                "{} is part {}, and {} part {}: these are not parts of one evaluation",
+                first_file.display(),
+                first.shard,
+                file.display(),
+                part.shard
+            )));
+        }
+        if let Some((name, here, there)) = first.setting.difference(&part.setting) {
+            return Err(user(format!(
+                "the parts are not of one evaluation: {name} is {here} in {}, and {there} in {}",
+                first_file.display(),
+                file.display()
+            )));
+        }
+    }
+    if let Some(pair) = parts.windows(2).find(|pair| pair[0].1.shard == pair[1].1.shard) {
+        let [(one, part), (other, _)] = [&pair[0], &pair[1]];
+        return Err(user(format!(
+            "part {} is there twice: {} and {}; leave one of them out",
+            part.shard,
+            one.display(),
+            other.display()
+        )));
+    }
+    let of = first.shard.of;
+    let there = |index: &usize| !parts.iter().any(|(_, part)| part.shard.index == *index);
+    let missing: Vec<String> = (1..=of).filter(there).map(|index| format!("{index}/{of}")).collect();
+    if !missing.is_empty() {
+        return Err(user(format!(
+            "parts are missing: {}; score them with `helmholtz evaluate --shard`",
+            missing.join(", ")
+        )));
+    }
+    Ok(parts.into_iter().map(|(_, part)| part).collect())
+}
+
+/// What the parts found together.
+fn merged(mut parts: Vec<Part>) -> anyhow::Result<Found> {
+    let setting = parts[0].setting.clone();
+    let (active, log_z2) = (parts[0].active.take(), parts[0].log_z2);
+    let n = setting.rows.len();
+    let mut weights = vec![RowWeights::default(); n];
+    let mut annealed: Vec<Option<AnnealedRow>> = vec![None; n];
+    for part in parts {
+        match part.content {
+            Content::Samples(of_part) => {
+                weights.iter_mut().zip(&of_part).for_each(|(row, more)| row.merge(more));
+            }
+            Content::Rows(rows) => {
+                let places: Vec<usize> = part.shard.of_rows(&(0..n).collect::<Vec<_>>());
+                places.into_iter().zip(rows).for_each(|(place, row)| annealed[place] = Some(row));
+            }
+        }
+    }
+    let scores = if setting.method == "ais" {
+        let rows: Option<Vec<AnnealedRow>> = annealed.into_iter().collect();
+        Scores::annealed(&rows.expect("all parts together have every row"))
+    } else {
+        let checked = weights.into_iter().zip(&setting.rows).map(|(weights, &row)| weights.checked(row));
+        Scores::of_weights(&checked.collect::<Result<Vec<_>, _>>()?, log_z2)
+    };
+    let split: SplitName = setting.split.parse().or_user()?;
+    Ok(Found {
+        protocol: setting.protocol,
+        data_sha256: setting.data_sha256,
+        split,
+        method: setting.method,
+        annealing: setting.annealing,
+        scores,
+        active,
+        layers: setting.layers,
+    })
+}

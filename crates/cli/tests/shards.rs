@@ -1,0 +1,153 @@
+//! An evaluation in parts is the evaluation.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{fail, small_run, succeed};
+use serde_json::Value;
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("not one JSON object ({error}):\n{text}"))
+}
+
+/// Scores in parts 1/N to N/N, as processes of their own; their files.
+fn in_parts(folder: &Path, evaluate: &[&str], of: usize) -> Vec<String> {
+    let file = |i: usize| format!("part-{i}-of-{of}.safetensors");
+    let parts = (1..=of).map(|i| {
+        let shard = format!("{i}/{of}");
+        succeed(folder, &[evaluate, &["--shard", &shard, "--out", &file(i)]].concat());
+        file(i)
+    });
+    parts.collect()
+}
+
+fn merge<'a>(files: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
+    let files = files.iter().map(String::as_str);
+    std::iter::once("merge").chain(files).chain(more.iter().copied()).collect()
+}
+
+/// Counts and words agree exactly, numbers within `tolerance` of themselves.
+fn assert_same(merged: &Value, whole: &Value, tolerance: f64) {
+    let (merged, whole) = (merged.as_object().unwrap(), whole.as_object().unwrap());
+    assert!(merged.keys().eq(whole.keys()), "{merged:?}\n{whole:?}");
+    for (key, value) in whole {
+        let numbers = |value: &Value| -> Option<Vec<f64>> {
+            match value {
+                Value::Array(of) => of.iter().map(Value::as_f64).collect(),
+                other => other.as_f64().map(|x| vec![x]),
+            }
+        };
+        let exact = ["n", "k", "k_max", "log_z2_n", "active_units"].contains(&key.as_str());
+        match (numbers(&merged[key]), numbers(value)) {
+            (Some(found), Some(expected)) if !exact => {
+                for (a, b) in found.iter().zip(&expected) {
+                    assert!((a - b).abs() <= tolerance * b.abs().max(1e-3), "{key}: {a} for {b}");
+                }
+            }
+            _ => assert_eq!(&merged[key], value, "{key}"),
+        }
+    }
+}
+
+#[test]
+fn the_parts_of_a_sampled_evaluation_make_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(folder, &small_run("run", &["--steps", "60"]));
+    // More samples than parts, a number that they do not divide, and another chunking.
+    for (flags, of) in [(["--samples", "402"], 4), (["--samples", "7"], 3)] {
+        let evaluate = [&["evaluate", "run", "--limit", "40", "--json"], &flags[..]].concat();
+        let whole = json(&succeed(folder, &[&evaluate[..], &["--per-example", "whole.npy"]].concat()));
+        let mut files = in_parts(folder, &[&evaluate[..], &["--batch-rows", "64"]].concat(), of);
+        files.reverse();
+        let merged = json(&succeed(folder, &merge(&files, &["--json", "--per-example", "merged.npy"])));
+        assert_same(&merged, &whole, 1e-6);
+        let rows = |name: &str| fs::read(folder.join(name)).unwrap()[128..].as_chunks::<8>().0.to_vec();
+        let (a, b) = (rows("merged.npy"), rows("whole.npy"));
+        assert_eq!((a.len(), b.len()), (40, 40));
+        for (a, b) in a.into_iter().zip(b) {
+            let (a, b) = (f64::from_le_bytes(a), f64::from_le_bytes(b));
+            assert!((a - b).abs() < 1e-5, "{a} for {b}");
+        }
+    }
+    // In words too, and of a machine read as bidirectional, whose Z is found with the first part.
+    let evaluate = ["evaluate", "run", "--limit", "40", "--samples", "50", "--as", "bihm", "--json"];
+    let whole = json(&succeed(folder, &evaluate));
+    let files = in_parts(folder, &evaluate, 2);
+    assert_same(&json(&succeed(folder, &merge(&files, &["--json"]))), &whole, 1e-6);
+    let words = succeed(folder, &merge(&files, &[]));
+    assert!(words.contains("lines/3x3@1 test: 40 rows") && words.contains("2 log Z"), "{words}");
+}
+
+#[test]
+fn the_parts_of_an_annealed_evaluation_are_its_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let vae = ["--model", "vae", "--dataset", "bars/4x4", "--layers", "3", "--set", "model.bodies=[[8]]"];
+    let train = [&["train", "--steps", "30", "--quiet", "--out", "run"], &vae[..]].concat();
+    succeed(folder, &train);
+    let ais = ["--method", "ais", "--chains", "3", "--temperatures", "20", "--leapfrog", "2"];
+    let evaluate = [&["evaluate", "run", "--limit", "7", "--json"], &ais[..]].concat();
+    let whole = json(&succeed(folder, &evaluate));
+    let files = in_parts(folder, &evaluate, 3);
+    // Rows are annealed one by one, so that their company makes no difference at all.
+    assert_same(&json(&succeed(folder, &merge(&files, &["--json"]))), &whole, 1e-14);
+}
+
+#[test]
+fn parts_that_do_not_belong_together_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(folder, &small_run("run", &["--steps", "20"]));
+    succeed(folder, &small_run("other", &["--steps", "20", "--seed", "1"]));
+    let evaluate = |run: &'static str, more: &[&'static str]| {
+        [&["evaluate", run, "--limit", "10", "--samples", "8"], more].concat()
+    };
+    let files = in_parts(folder, &evaluate("run", &[]), 3);
+    let refuse = |files: &[&str], words: &[&str]| {
+        fail(folder, &[&["merge"], files].concat(), 2, words);
+    };
+    let [a, b, c] = [0, 1, 2].map(|i| files[i].as_str());
+    refuse(&[a, c], &["parts are missing: 2/3"]);
+    refuse(&[a, b, c, b], &["part 2/3 is there twice"]);
+    let part = |name: &str, run, more: &[&'static str], shard| {
+        succeed(folder, &[&evaluate(run, more)[..], &["--shard", shard, "--out", name]].concat());
+    };
+    part("weights.safetensors", "other", &[], "2/3");
+    refuse(&[a, "weights.safetensors", c], &["weights_sha256", "weights.safetensors"]);
+    part("seed.safetensors", "run", &["--seed", "4"], "2/3");
+    refuse(&[a, "seed.safetensors", c], &["seed is 0", "4 in seed.safetensors"]);
+    part("half.safetensors", "run", &[], "1/2");
+    refuse(&[a, "half.safetensors", c], &["part 1/2"]);
+
+    // Whatever else is no part.
+    refuse(&["nowhere.safetensors"], &["nowhere.safetensors"]);
+    succeed(folder, &["export", "run", "w.safetensors"]);
+    refuse(&["w.safetensors"], &["w.safetensors", "not a part of an evaluation"]);
+    let whole = fs::read(folder.join(a)).unwrap();
+    for length in [0, 7, 8, 60, whole.len() - 1] {
+        fs::write(folder.join("short.safetensors"), &whole[..length]).unwrap();
+        refuse(&["short.safetensors", b, c], &["short.safetensors", "not a part of an evaluation"]);
+    }
+    let mut damaged = whole.clone();
+    // The count of the last row's weights is no longer one.
+    let at = damaged.len() - 12 * 8;
+    damaged[at..at + 8].copy_from_slice(&0.5f64.to_le_bytes());
+    fs::write(folder.join("damaged.safetensors"), &damaged).unwrap();
+    refuse(&["damaged.safetensors", b, c], &["a row's weights are not of 2 samples"]);
+
+    // What cannot be shared out, before any work is done.
+    let out = ["--out", "p.safetensors"];
+    let refuse = |flags: &[&str], words: &[&str]| {
+        fail(folder, &[&evaluate("run", &[])[..], flags].concat(), 2, words);
+    };
+    refuse(&["--shard", "1/2"], &["--out"]);
+    refuse(&[&out[..], &["--shard", "3/2"]].concat(), &["1/4"]);
+    refuse(&[&out[..], &["--shard", "1/9"]].concat(), &["only 8 samples"]);
+    refuse(&[&out[..], &["--shard", "1/2", "--method", "exact"]].concat(), &["no samples to share out"]);
+    refuse(&["--shard", "1/2", "--out", "p.npy"], &["must end in .safetensors"]);
+    refuse(&["--shard", "1/2", "--out", "no/p.safetensors"], &["--out", "is not a folder"]);
+    assert!(!folder.join("p.safetensors").exists());
+}

@@ -1,0 +1,92 @@
+//! Adam, with Burn's state and numbers, in one pass over each parameter where it lies in host memory.
+
+use burn::optim::{AdamConfig, AdamState, AdaptiveMomentumState, LearningRate, ModuleOptimizer, Optimizer};
+use burn::tensor::{Device, Tensor};
+use helmholtz_ops::adam;
+
+/// Adam; elsewhere than in host memory it is Burn's.
+///
+/// Its state is Burn's, in checkpoints too, and so are its numbers, to the bit.
+#[derive(Clone)]
+pub struct Adam {
+    settings: adam::Adam,
+    burn: burn::optim::Adam,
+}
+
+impl Adam {
+    /// An optimiser with these decays and with ε beside the root of the mean of squares.
+    pub fn new(beta_1: f32, beta_2: f32, epsilon: f32) -> Self {
+        let config = AdamConfig::new().with_beta_1(beta_1).with_beta_2(beta_2).with_epsilon(epsilon);
+        Adam { settings: adam::Adam { beta_1, beta_2, epsilon }, burn: config.build() }
+    }
+
+    /// The optimiser of all parameters of a module.
+    pub fn init(self) -> ModuleOptimizer {
+        ModuleOptimizer::from(self)
+    }
+}
+
+impl Optimizer for Adam {
+    type State<const D: usize> = AdamState<D>;
+
+    fn step<const D: usize>(
+        &self,
+        rate: LearningRate,
+        parameter: Tensor<D>,
+        gradient: Tensor<D>,
+        state: Option<AdamState<D>>,
+    ) -> (Tensor<D>, Option<AdamState<D>>) {
+        if !adam::Adam::applies(&parameter.device()) {
+            return self.burn.step(rate, parameter, gradient, state);
+        }
+        let (time, moments) = match state.map(|state| state.momentum) {
+            None => (1, None),
+            Some(before) => (before.time + 1, Some([before.moment_1, before.moment_2])),
+        };
+        let [parameter, m, v] = self.settings.step(rate, time as i32, parameter, gradient, moments);
+        (parameter, Some(AdamState::new(AdaptiveMomentumState::new(time, m, v))))
+    }
+
+    fn to_device<const D: usize>(state: AdamState<D>, device: &Device) -> AdamState<D> {
+        <burn::optim::Adam as Optimizer>::to_device(state, device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::{Module, ModuleVisitor, Param};
+    use burn::tensor::Device;
+    use helmholtz_core::{Gradients, Key, Strategy};
+    use helmholtz_directed::StackConfig;
+    use helmholtz_strategies::ReweightedWakeSleep;
+
+    use super::*;
+
+    #[test]
+    fn steps_are_those_of_burns_adam_to_the_bit() {
+        struct Weights(Vec<f32>);
+        impl ModuleVisitor for Weights {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                self.0.extend(param.val().into_data().try_to_vec::<f32>().unwrap());
+            }
+        }
+        let device = Device::flex();
+        let x = Tensor::<2>::from_floats([[1.0, 0.0, 1.0, 0.0, 0.0]; 4], &device);
+        let trained = |mut optimiser: ModuleOptimizer| {
+            let mut model = StackConfig::new(5, vec![4, 3]).init(None, Key::new(1), &device).unwrap().train();
+            for step in 0..20u64 {
+                let estimate =
+                    ReweightedWakeSleep::new(3).unwrap().estimate(&model.valid(), x.clone(), Key::new(step));
+                let gradients: Gradients = estimate.gradients;
+                model = optimiser.step(3e-3, model, gradients.into_params());
+            }
+            let mut weights = Weights(Vec::new());
+            model.visit(&mut weights);
+            weights.0
+        };
+        let config = AdamConfig::new().with_beta_1(0.8).with_beta_2(0.99).with_epsilon(1e-6);
+        let (ours, burns) = (trained(Adam::new(0.8, 0.99, 1e-6).init()), trained(config.init()));
+        assert!(ours.len() > 5 * 4 * 2 + 4 * 3 * 2 && ours.len() == burns.len());
+        assert!(ours.iter().zip(&burns).all(|(a, b)| a.to_bits() == b.to_bits()));
+    }
+}

@@ -1,0 +1,251 @@
+//! Cost and memory of a step against batch, K, depth and width.
+
+use std::fmt::Write;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+use burn::tensor::Device;
+use helmholtz_cli::chart::{Chart, Line, Point, Scale};
+use helmholtz_strategies::ReweightedWakeSleep;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::bench::Bench;
+use crate::bench::descent::{ADAM, Bare};
+use crate::bench::memory::{peak_resident_mib, resident_mib};
+use crate::bench::parts::{Products, repeat, shapes};
+use crate::bench::report::median;
+use crate::bench::runs::processor;
+use crate::bench::stack::{OBSERVED, ROWS, stack};
+use crate::exit::{print, progress};
+use crate::reproduce::write;
+use crate::workspace;
+
+/// Sizes of a step.
+#[derive(Clone, Debug, PartialEq)]
+struct Sizes {
+    batch: usize,
+    samples: usize,
+    layers: Vec<usize>,
+}
+
+/// A size that varies, while the others stay.
+struct Sweep {
+    name: &'static str,
+    values: &'static [usize],
+    of: fn(usize) -> Sizes,
+}
+
+const BASE: [usize; 4] = [100, 10, 3, 200];
+
+const SWEEPS: [Sweep; 4] = [
+    Sweep {
+        name: "batch",
+        values: &[25, 50, 100, 200, 400, 800],
+        of: |n| Sizes { batch: n, samples: BASE[1], layers: vec![BASE[3]; BASE[2]] },
+    },
+    Sweep {
+        name: "K",
+        values: &[1, 2, 5, 10, 20, 50, 100],
+        of: |n| Sizes { batch: BASE[0], samples: n, layers: vec![BASE[3]; BASE[2]] },
+    },
+    Sweep {
+        name: "depth",
+        values: &[1, 2, 3, 6, 12, 24],
+        of: |n| Sizes { batch: BASE[0], samples: BASE[1], layers: vec![BASE[3]; n] },
+    },
+    Sweep {
+        name: "width",
+        values: &[25, 50, 100, 200, 400, 800, 1600],
+        of: |n| Sizes { batch: BASE[0], samples: BASE[1], layers: vec![n; BASE[2]] },
+    },
+];
+
+/// A sweep with what was found at each of its values.
+type Swept = (&'static Sweep, Vec<(usize, Found)>);
+
+/// What a process of its own finds of some sizes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Found {
+    /// The median of a step, in milliseconds.
+    ms: f64,
+    /// Additions and multiplications of its matrix products.
+    operations: f64,
+    /// What model, batch and steps add to the resident memory, where the system tells.
+    mib: Option<f64>,
+}
+
+impl Sizes {
+    /// Measures these sizes in a process of its own.
+    fn spawn(&self, bench: &Bench, threads: usize) -> anyhow::Result<Found> {
+        let layers: Vec<String> = self.layers.iter().map(usize::to_string).collect();
+        let output = Command::new(workspace::program()?)
+            .args(["bench", "step-alone", "--layers", &layers.join(",")])
+            .args(["--batch", &self.batch.to_string(), "--samples", &self.samples.to_string()])
+            .args(["--steps", &bench.steps.to_string(), "--threads", &threads.to_string()])
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .context("this program cannot be started again")?;
+        ensure!(output.status.success(), "measuring {self:?} failed: {}", output.status);
+        serde_json::from_slice(&output.stdout).context("what the process that takes the steps printed")
+    }
+}
+
+/// The other end of [`Sizes::spawn`].
+pub(crate) fn alone(bench: &Bench) -> anyhow::Result<()> {
+    let Bench { samples, steps, .. } = *bench;
+    let (batch, device) = (bench.batch(), Device::flex());
+    let strategy = ReweightedWakeSleep::new(samples).context("--samples")?;
+    // The program's own pages and the threads' stacks, with next to no data.
+    let small = stack(&[2], &device)?;
+    let rows = small.x.clone().slice([0..2, 0..OBSERVED]);
+    Bare::new(&small.model, &strategy, &ADAM, rows).step()?;
+    drop(small);
+    let before = resident_mib();
+    let stack = stack(&bench.layers, &device)?;
+    let x = stack.x.clone().repeat_dim(0, batch.div_ceil(ROWS)).slice([0..batch, 0..OBSERVED]);
+    let mut bare = Bare::new(&stack.model, &strategy, &ADAM, x);
+    let times = repeat(steps, || Ok(bare.step()?.step))?;
+    let after = peak_resident_mib();
+    let products = Products::new(shapes(OBSERVED, &bench.layers, 1, 1), |_| false, &device);
+    // Of one row and one sample; the lowest recognition layer sees a row once.
+    let lowest = 2.0 * 2.0 * (OBSERVED * bench.layers[0]) as f64;
+    let all: f64 = products.operations().iter().sum();
+    let operations = batch as f64 * (lowest + samples as f64 * (all - lowest));
+    let mib = before.zip(after).map(|(before, after)| after - before);
+    print(&serde_json::to_string(&Found { ms: median(&times), operations, mib })?)
+}
+
+/// Measures all sizes and writes `results/scaling.*`.
+pub(crate) fn run(bench: &Bench, threads: usize) -> anyhow::Result<()> {
+    let mut found: Vec<Swept> = Vec::new();
+    for sweep in &SWEEPS {
+        let mut points = Vec::new();
+        for &value in sweep.values {
+            progress(&format!("scaling: {} {value}", sweep.name));
+            points.push((value, (sweep.of)(value).spawn(bench, threads)?));
+        }
+        found.push((sweep, points));
+    }
+    let folder = workspace::root().join("results");
+    let [time, memory] = charts(&found)?;
+    write(&folder.join("scaling-time.svg"), &time)?;
+    write(&folder.join("scaling-memory.svg"), &memory)?;
+    let page = page(&found, threads);
+    write(&folder.join("scaling.md"), &page)?;
+    let rows: Vec<_> = found
+        .iter()
+        .flat_map(|(sweep, points)| {
+            points.iter().map(|(value, found)| {
+                json!({
+                    "sweep": sweep.name, "value": value, "median_ms": found.ms, "operations": found.operations,
+                    "mib": found.mib, "runs": bench.steps,
+                })
+            })
+        })
+        .collect();
+    let json = json!({
+        "commit": workspace::commit(), "processor": processor(), "threads": threads, "rows": rows,
+    });
+    write(&folder.join("scaling.json"), &(serde_json::to_string_pretty(&json)? + "\n"))?;
+    print(&if bench.json { format!("{json}\n") } else { page })
+}
+
+/// The exponent of the cost in the work, over the points from the base setting on: 1 where it is linear.
+fn exponent(points: &[(usize, Found)], base: f64, cost: impl Fn(&Found) -> Option<f64>) -> Option<f64> {
+    let logs: Vec<[f64; 2]> = points
+        .iter()
+        .filter(|(_, found)| found.operations >= 0.999 * base)
+        .filter_map(|(_, found)| Some([found.operations.ln(), cost(found)?.ln()]))
+        .collect();
+    let n = logs.len() as f64;
+    let mean = |i: usize| logs.iter().map(|log| log[i]).sum::<f64>() / n;
+    let means = [mean(0), mean(1)];
+    let product =
+        |i: usize, j: usize| logs.iter().map(|l| (l[i] - means[i]) * (l[j] - means[j])).sum::<f64>();
+    (logs.len() > 1).then(|| product(0, 1) / product(0, 0))
+}
+
+fn page(found: &[Swept], threads: usize) -> String {
+    let [batch, samples, depth, width] = BASE;
+    let mut out = format!(
+        "# Scaling\n\n\
+         Written by `cargo xtask bench scaling`: commit {}, {threads} threads, {}.\n\n\
+         One reweighted wake-sleep step of a sigmoid belief network over {OBSERVED} units, with Adam, in a plain loop: \
+         batch {batch}, K = {samples}, {depth} layers of {width} units, one of the four varied at a time.\n\
+         GFLOP are those of the matrix products; what model, optimiser, batch and step add to the memory of a process \
+         is its peak less what the bare program holds.\n\
+         The exponent is that of the time in these operations from the setting named above on: below 1 where the \
+         products grow faster than what surrounds them, 1 where the cost is linear in the work.\n\n\
+         ![time](scaling-time.svg)\n![memory](scaling-memory.svg)\n",
+        workspace::commit(),
+        processor()
+    );
+    for (sweep, points) in found {
+        let at_base = points.iter().find(|(value, _)| (sweep.of)(*value) == (SWEEPS[0].of)(batch));
+        let base = at_base.map_or(f64::NAN, |(_, found)| found.operations);
+        let shown = |exponent: Option<f64>| exponent.map_or("unknown".to_string(), |e| format!("{e:.2}"));
+        let _ = write!(
+            out,
+            "\n## {}\n\nExponent {}.\n\n| {0} | ms | GFLOP | GFLOP/s | MiB |\n|---:|---:|---:|---:|---:|\n",
+            sweep.name,
+            shown(exponent(points, base, |found| Some(found.ms)))
+        );
+        for (value, Found { ms, operations, mib }) in points {
+            let mib = mib.map_or("".to_string(), |mib| format!("{mib:.0}"));
+            let _ = writeln!(
+                out,
+                "| {value} | {ms:.2} | {:.3} | {:.0} | {mib} |",
+                operations / 1e9,
+                operations / ms / 1e6
+            );
+        }
+    }
+    out
+}
+
+/// Time and memory against multiples of the base setting.
+fn charts(found: &[Swept]) -> anyhow::Result<[String; 2]> {
+    let line = |(i, (sweep, points)): (usize, &Swept), y: fn(&Found) -> Option<f64>| {
+        let base = BASE[i] as f64;
+        let points =
+            points.iter().filter_map(|(value, found)| Some(Point::exact(*value as f64 / base, y(found)?)));
+        Line { name: Some(format!("{} ({base} at 1)", sweep.name)), colour: i, points: points.collect() }
+    };
+    let chart = |title: &str, y_name: &str, y: fn(&Found) -> Option<f64>| -> anyhow::Result<String> {
+        let chart = Chart {
+            title: title.to_string(),
+            x: ("multiple of the base setting".to_string(), Scale::Log2),
+            y: (y_name.to_string(), Scale::Log2),
+            lines: found.iter().enumerate().map(|of| line(of, y)).collect(),
+        };
+        chart.svg()?.context("nothing was measured")
+    };
+    Ok([
+        chart("Time of a step", "ms", |found| Some(found.ms))?,
+        chart("Memory of a step", "MiB", |found| found.mib)?,
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sweep_passes_through_the_same_setting() {
+        let base = (SWEEPS[0].of)(BASE[0]);
+        for (sweep, value) in SWEEPS.iter().zip(BASE) {
+            assert!(sweep.values.contains(&value) && (sweep.of)(value) == base, "{}", sweep.name);
+        }
+    }
+
+    #[test]
+    fn the_exponent_is_that_of_a_power() {
+        let point = |operations: f64, ms: f64| (0, Found { ms, operations, mib: None });
+        let points: Vec<_> = [1.0, 2.0, 4.0, 8.0f64].map(|x| point(x, 3.0 * x.powf(0.7))).to_vec();
+        assert!((exponent(&points, 2.0, |found| Some(found.ms)).unwrap() - 0.7).abs() < 1e-12);
+        assert_eq!(exponent(&points[..1], 1.0, |found| Some(found.ms)), None);
+        assert_eq!(exponent(&points, 1.0, |found| found.mib), None);
+    }
+}
