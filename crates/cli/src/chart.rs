@@ -172,14 +172,9 @@ impl Chart {
                 });
                 chart.draw_series(intervals).map_err(drawing)?;
             }
-            // Where lines that fall leave room: curves of learning do so early, lines on two logarithmic scales late.
             chart
                 .configure_series_labels()
-                .position(if x_scale == Scale::Linear {
-                    SeriesLabelPosition::UpperRight
-                } else {
-                    SeriesLabelPosition::LowerLeft
-                })
+                .position(self.legend())
                 .background_style(WHITE.mix(0.6))
                 .label_font(("sans-serif", 14))
                 .draw()
@@ -187,6 +182,24 @@ impl Chart {
             area.present().map_err(drawing)?;
         }
         Ok(Some(svg))
+    }
+}
+
+impl Chart {
+    /// Where lines leave room: curves of learning, which fall early, at the upper right; on two logarithmic scales lines
+    /// that fall at the lower left, and lines that rise at the upper left.
+    fn legend(&self) -> SeriesLabelPosition {
+        let rises = |line: &&Line| match (line.points.first(), line.points.last()) {
+            (Some(first), Some(last)) => last.y > first.y,
+            _ => false,
+        };
+        if self.x.1 == Scale::Linear {
+            SeriesLabelPosition::UpperRight
+        } else if 2 * self.lines.iter().filter(rises).count() > self.lines.len() {
+            SeriesLabelPosition::UpperLeft
+        } else {
+            SeriesLabelPosition::LowerLeft
+        }
     }
 }
 
