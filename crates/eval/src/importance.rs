@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use helmholtz_core::{Draws, Evaluator, Key, LatentVariableModel};
+use helmholtz_ops::on_workers;
 use thiserror::Error;
 
 use crate::allocation::{Stratum, Within, strata};
@@ -337,7 +338,9 @@ impl<'a, M: LatentVariableModel> Split<'a, M> {
             for first in range.clone().step_by(samples_at_once) {
                 let samples = first..(first + samples_at_once).min(range.end);
                 let k = samples.len();
-                let log_weights = self.model.log_weights(x.clone(), &draws.samples(samples));
+                let (model, x, draws) = (self.model.clone(), x.clone(), draws.samples(samples));
+                let device = model.device();
+                let log_weights = on_workers(&device, move || model.log_weights(x, &draws));
                 let log_weights = log_weights.into_data_as::<f64>();
                 let log_weights = log_weights.try_to_vec::<f64>().expect("converted to f64 just now");
                 for (&i, log_weights) in part.iter().zip(log_weights.chunks_exact(k)) {

@@ -80,7 +80,7 @@ impl Adam {
         let mut values = host::values::<T, D>(parameter);
         let gradient = host::read::<T, D>(gradient);
         assert_eq!(values.len(), gradient.len(), "a gradient for each number of the parameter");
-        let is_first = moments.is_none();
+        let (is_first, is_small) = (moments.is_none(), values.len() <= PART);
         let [mut m, mut v] = match moments {
             Some(moments) => moments.map(host::values::<T, D>),
             None => [(); 2].map(|()| vec![T::ZERO; values.len()]),
@@ -89,7 +89,8 @@ impl Adam {
             .par_chunks_mut(PART)
             .zip(gradient.par_chunks(PART))
             .zip(m.par_chunks_mut(PART).zip(v.par_chunks_mut(PART)));
-        parts.for_each(|((w, g), (m, v))| {
+        // A parameter of one part is not worth waking anybody for.
+        parts.with_min_len(if is_small { usize::MAX } else { 1 }).for_each(|((w, g), (m, v))| {
             vectorised(
                 #[inline(always)]
                 || {

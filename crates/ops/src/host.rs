@@ -18,6 +18,15 @@ pub fn in_host_memory(device: &Device) -> bool {
     name.contains("Flex") || name.contains("NdArray")
 }
 
+/// Runs `f` on a thread of the pool that shares out loops and matrix products, if tensors on `device` lie in host
+/// memory.
+///
+/// A thread from outside waits for the pool at each of them, asleep; a step has dozens. On other devices a thread has
+/// a queue of its own, and `f` stays where it is.
+pub fn on_workers<T: Send>(device: &Device, f: impl FnOnce() -> T + Send) -> T {
+    if in_host_memory(device) { rayon::scope(|_| f()) } else { f() }
+}
+
 /// Values of a tensor that are only read: the tensor's own memory where it can be reached, else a copy.
 pub(crate) enum Values<T> {
     Copied(Vec<T>),

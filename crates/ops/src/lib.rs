@@ -49,6 +49,6 @@ mod sigmoid;
 mod simd;
 mod unitwise;
 
-pub use host::in_host_memory;
+pub use host::{in_host_memory, on_workers};
 pub use order::Order;
 pub use sigmoid::sigmoid;

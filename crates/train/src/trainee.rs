@@ -1,10 +1,13 @@
 //! Model, strategy and evaluator as a Burn learner model.
 
 use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{ExecutionError, Tensor};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use helmholtz_core::{Evaluator, Gradients, Key, LatentVariableModel, Measured, Model, Role, Strategy};
 use helmholtz_datasets::Batch;
+use helmholtz_ops::on_workers;
 use helmholtz_ops::rows::sum_of_squares;
 
 use crate::average::Average;
@@ -93,8 +96,15 @@ where
         let strategy = self.strategy.at(batch.step);
         // Where the rows are a part of a batch, they see the noise that the whole batch would give them.
         let key = self.key.child(batch.step).from_row(batch.first as u64);
-        let estimate = strategy.estimate(&model, batch.x, key);
-        let (square_p, square_q) = gradient_squares(&model, &estimate.gradients);
+        let x = batch.x;
+        let (model, estimate, [square_p, square_q]) = {
+            let strategy = strategy.clone();
+            on_workers(&model.device(), move || {
+                let estimate = strategy.estimate(&model, x, key);
+                let squares = gradient_squares(&model, &estimate.gradients);
+                (model, estimate, squares)
+            })
+        };
         let item = StepOutput {
             bound: estimate.diagnostics.bound,
             ess: estimate.diagnostics.ess,
@@ -113,6 +123,16 @@ where
             scaled(&model, gradients, rows as f64 / batch.whole as f64)
         };
         TrainOutput { grads: gradients.into_params(), item }
+    }
+
+    fn optimize(
+        self,
+        optim: &mut ModuleOptimizer,
+        rates: ModuleLearningRate,
+        grads: GradientsParams,
+    ) -> Self {
+        let device = self.model.device();
+        on_workers(&device, move || optim.step(rates, self, grads))
     }
 }
 
@@ -145,7 +165,7 @@ impl<M: Model, S: Model, E: std::fmt::Debug + Clone + Send> Trainee<M, S, E> {
 }
 
 /// Sums of squares of the gradients outside and inside the recognition net.
-fn gradient_squares<M: LatentVariableModel>(model: &M, gradients: &Gradients) -> (Tensor<1>, Tensor<1>) {
+fn gradient_squares<M: LatentVariableModel>(model: &M, gradients: &Gradients) -> [Tensor<1>; 2] {
     struct Squares<'a> {
         gradients: &'a Gradients,
         path: Vec<String>,
@@ -174,7 +194,7 @@ fn gradient_squares<M: LatentVariableModel>(model: &M, gradients: &Gradients) ->
     let zero = Tensor::zeros([1], (&model.device(), model.dtype()));
     let mut squares = Squares { gradients, path: Vec::new(), p: zero.clone(), q: zero };
     model.visit(&mut squares);
-    (squares.p, squares.q)
+    [squares.p, squares.q]
 }
 
 #[cfg(test)]
