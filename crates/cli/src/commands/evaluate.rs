@@ -18,8 +18,7 @@ use super::trained::{Trained, fingerprint};
 use crate::args::{AnnealingArgs, EvaluateArgs};
 use crate::config::count;
 use crate::error::{OrUser, known, say, user};
-use crate::npy;
-use crate::run_folder::{check_folder, write_whole};
+use crate::run_folder::check_folder;
 
 const METHODS: [&str; 3] = ["is", "exact", "ais"];
 /// Importance samples of a row unless told otherwise.
@@ -112,16 +111,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         active,
         layers: config.model.layers.clone(),
     };
-    if args.json {
-        say!("{}", found.json());
-    } else {
-        found.print(seconds);
-    }
-    if let Some(path) = &args.per_example {
-        let log_probs = &found.scores.log_probs;
-        write_whole(path, |file| npy::write_f64(file, &[log_probs.len()], log_probs))?;
-    }
-    Ok(ExitCode::SUCCESS)
+    found.report(seconds, args.json, args.per_example.as_deref())
 }
 
 /// Scores one part of the samples, or by annealing of the rows, into a file that `merge` reads.

@@ -1,10 +1,15 @@
 //! What an evaluation found, in words and as JSON.
 
+use std::path::Path;
+use std::process::ExitCode;
+
 use helmholtz_datasets::SplitName;
 use serde_json::json;
 
 use super::score::{Bidirectional, OfLaw, Scores};
 use crate::error::say;
+use crate::npy;
+use crate::run_folder::write_whole;
 
 /// What was found, with how.
 pub(crate) struct Found {
@@ -23,8 +28,30 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// Prints what was found, and writes log p of each row if a file for it was named.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(crate) fn report(
+        &self,
+        seconds: f64,
+        as_json: bool,
+        per_example: Option<&Path>,
+    ) -> anyhow::Result<ExitCode> {
+        if as_json {
+            say!("{}", self.json());
+        } else {
+            self.print(seconds);
+        }
+        if let Some(path) = per_example {
+            let log_probs = &self.scores.log_probs;
+            write_whole(path, |file| npy::write_f64(file, &[log_probs.len()], log_probs))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
     /// One object, as `--json` prints it.
-    pub(crate) fn json(&self) -> serde_json::Value {
+    fn json(&self) -> serde_json::Value {
         let Found { protocol, data_sha256, split, method, annealing, scores, active, .. } = self;
         let s = &scores.summary;
         let mut json = json!({
@@ -64,7 +91,7 @@ impl Found {
     }
 
     /// The same in words; `seconds` is what the scoring took.
-    pub(crate) fn print(&self, seconds: f64) {
+    fn print(&self, seconds: f64) {
         let Found { protocol, split, method, annealing, scores, active, layers, .. } = self;
         let s = &scores.summary;
         say!("{protocol} {split}: {} rows, {seconds:.1} s", s.n);

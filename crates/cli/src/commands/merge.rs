@@ -10,9 +10,8 @@ use super::found::Found;
 use super::score::Scores;
 use super::shard::{Content, Part};
 use crate::args::MergeArgs;
-use crate::error::{OrUser, say, user};
-use crate::npy;
-use crate::run_folder::{check_folder, write_whole};
+use crate::error::{OrUser, user};
+use crate::run_folder::check_folder;
 
 /// Puts the parts of an evaluation together: the result is that of the whole, to rounding.
 ///
@@ -27,16 +26,7 @@ pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     let parts = in_order(parts)?;
     let seconds = parts.iter().map(|part| part.seconds).sum();
     let found = merged(parts)?;
-    if args.json {
-        say!("{}", found.json());
-    } else {
-        found.print(seconds);
-    }
-    if let Some(path) = &args.per_example {
-        let log_probs = &found.scores.log_probs;
-        write_whole(path, |file| npy::write_f64(file, &[log_probs.len()], log_probs))?;
-    }
-    Ok(ExitCode::SUCCESS)
+    found.report(seconds, args.json, args.per_example.as_deref())
 }
 
 /// The parts 1 to N, if they are all there, each once, and of one evaluation.
