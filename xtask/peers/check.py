@@ -1,7 +1,7 @@
-"""Checks that the peers do the same step: on a small network, with the same parameters,
-rows and samples, PyTorch (eager and compiled) and JAX must give the same loss and
-gradients as the formulas written out in float64 NumPy, and the same parameters after
-three Adam steps. Prints the largest deviations; fails above a float32 tolerance.
+"""Checks that the peers do the same step, that of `rws` and that of `bihm`: on a small
+network, with the same parameters, rows and samples, PyTorch (eager and compiled) and JAX
+must give the same loss and gradients as the formulas written out in float64 NumPy, and
+the same parameters after three Adam steps. Prints the largest deviations; fails above a float32 tolerance.
 
     python check.py
 """
@@ -22,7 +22,7 @@ VISIBLE, LAYERS, BATCH, SAMPLES, STEPS = 6, [4, 3], 5, 3, 3
 TOLERANCE = 2e-6
 
 
-def numpy_loss_and_grads(params, x, mean, h):
+def numpy_loss_and_grads(params, x, mean, h, strategy):
     """The step's loss and gradients, term by term; x is repeated here."""
     recognition, generative, top = peers.split([p.astype(np.float64) for p in params])
     h = [layer.reshape(BATCH * SAMPLES, -1).astype(np.float64) for layer in h]
@@ -36,24 +36,27 @@ def numpy_loss_and_grads(params, x, mean, h):
     log_p = sum(log_bernoulli(below[l], z) for l, z in enumerate(logits_p))
     log_p = log_p + log_bernoulli(h[-1], np.broadcast_to(top, h[-1].shape))
     log_w = (log_p - log_q).reshape(BATCH, SAMPLES)
+    if strategy == "bihm":
+        log_w = 0.5 * log_w
     w = np.exp(log_w - log_w.max(1, keepdims=True))
     w = (w / w.sum(1, keepdims=True)).reshape(-1, 1) / BATCH
+    w_q = w - 1 / (BATCH * SAMPLES) if strategy == "bihm" else w
     grads = []
     for l, z in enumerate(logits_q):
-        delta = -w * (h[l] - sigmoid(z))
+        delta = -w_q * (h[l] - sigmoid(z))
         grads += [inputs[l].T @ delta, delta.sum(0)]
     for l, z in enumerate(logits_p):
         delta = -w * (below[l] - sigmoid(z))
         grads += [h[l].T @ delta, delta.sum(0)]
     grads.append((-w * (h[-1] - sigmoid(top))).sum(0))
-    return -(w[:, 0] * (log_p + log_q)).sum(), grads
+    return -(w[:, 0] * log_p + w_q[:, 0] * log_q).sum(), grads
 
 
-def numpy_steps(params, x, mean, h):
+def numpy_steps(params, x, mean, h, strategy):
     p = [a.astype(np.float64) for a in params]
     m, v = [0.0 * a for a in p], [0.0 * a for a in p]
     for t in range(1, STEPS + 1):
-        _, grads = numpy_loss_and_grads(p, x, mean, h)
+        _, grads = numpy_loss_and_grads(p, x, mean, h, strategy)
         m = [peers.BETA1 * a + (1 - peers.BETA1) * g for a, g in zip(m, grads)]
         v = [peers.BETA2 * a + (1 - peers.BETA2) * g * g for a, g in zip(v, grads)]
         c1, c2 = 1 - peers.BETA1**t, 1 - peers.BETA2**t
@@ -64,13 +67,13 @@ def numpy_steps(params, x, mean, h):
     return p
 
 
-def torch_results(params, x, mean, h, compiled):
+def torch_results(params, x, mean, h, strategy, compiled):
     p = [torch.from_numpy(a.copy()).requires_grad_() for a in params]
     x, mean, h = torch.from_numpy(x), torch.from_numpy(mean), [torch.from_numpy(a) for a in h]
 
     def loss():
         softplus = peers.torch_softplus if compiled else peers.torch_softplus_function()
-        return peers.torch_loss(p, x, mean, SAMPLES, lambda layer, _: h[layer], softplus)
+        return peers.torch_loss(p, x, mean, SAMPLES, lambda layer, _: h[layer], softplus, strategy)
 
     if compiled:
         loss = torch.compile(loss, fullgraph=True, dynamic=False)
@@ -85,10 +88,10 @@ def torch_results(params, x, mean, h, compiled):
     return (*first, [a.detach().numpy() for a in p])
 
 
-def jax_results(params, x, mean, h):
+def jax_results(params, x, mean, h, strategy):
     function = jax.jit(
         jax.value_and_grad(
-            lambda p: peers.jax_loss(p, x, mean, SAMPLES, lambda layer, _: jnp.asarray(h[layer]))
+            lambda p: peers.jax_loss(p, x, mean, SAMPLES, lambda layer, _: jnp.asarray(h[layer]), strategy)
         )
     )
     p = [jnp.asarray(a) for a in params]
@@ -112,22 +115,23 @@ def main():
     h = [(rng.random((BATCH * SAMPLES, n)) < 0.5).astype(np.float32) for n in LAYERS]
     h[0] = h[0].reshape(BATCH, SAMPLES, -1)
 
-    loss, grads = numpy_loss_and_grads(params, x, mean, h)
-    after = numpy_steps(params, x, mean, h)
     worst = 0.0
-    for name, result in [
-        ("torch-eager", torch_results(params, x, mean, h, False)),
-        ("torch-compile", torch_results(params, x, mean, h, True)),
-        ("jax", jax_results(params, x, mean, h)),
-    ]:
-        far = lambda ours, theirs: max(np.abs(np.asarray(a) - b).max() for a, b in zip(ours, theirs))
-        deviations = (abs(result[0] - loss) / abs(loss), far(result[1], grads), far(result[2], after))
-        worst = max(worst, *deviations)
-        print(
-            f"{name:14} loss {result[0]:.6f}  deviation from float64: "
-            "loss %.1e (relative), gradients %.1e, parameters after %d steps %.1e"
-            % (*deviations[:2], STEPS, deviations[2])
-        )
+    for strategy in peers.POWERS:
+        loss, grads = numpy_loss_and_grads(params, x, mean, h, strategy)
+        after = numpy_steps(params, x, mean, h, strategy)
+        for name, result in [
+            ("torch-eager", torch_results(params, x, mean, h, strategy, False)),
+            ("torch-compile", torch_results(params, x, mean, h, strategy, True)),
+            ("jax", jax_results(params, x, mean, h, strategy)),
+        ]:
+            far = lambda ours, theirs: max(np.abs(np.asarray(a) - b).max() for a, b in zip(ours, theirs))
+            deviations = (abs(result[0] - loss) / abs(loss), far(result[1], grads), far(result[2], after))
+            worst = max(worst, *deviations)
+            print(
+                f"{strategy:4} {name:14} loss {result[0]:.6f}  deviation from float64: "
+                "loss %.1e (relative), gradients %.1e, parameters after %d steps %.1e"
+                % (*deviations[:2], STEPS, deviations[2])
+            )
 
     # The samplers: the mean of many draws is the sigmoid of the logits, row by row.
     logits, many = rng.standard_normal((2, 4)).astype(np.float32), 20000

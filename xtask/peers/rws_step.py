@@ -1,7 +1,8 @@
-"""One reweighted wake-sleep training step of a sigmoid belief network, in PyTorch
-(eager or torch.compile) and JAX (jit): the peers of the training-step benchmark.
+"""One reweighted wake-sleep training step of a sigmoid belief network, or one step of a
+bidirectional Helmholtz machine on the same stack, in PyTorch (eager or torch.compile)
+and JAX (jit): the peers of the training-step benchmark.
 
-    python rws_step.py --framework torch-eager|torch-compile|jax \
+    python rws_step.py --framework torch-eager|torch-compile|jax --strategy rws|bihm \
         --layers 200,200,200 --visible 784 --batch 100 --samples 10 --threads 2
 
 Served as serve.py says, with one command of its own:
@@ -12,6 +13,7 @@ The step: a batch of rows chosen at random from a fixed binary matrix; K samples
 per row from q, drawn layer by layer; w = softmax over K of log p(x,h) - log q(h|x),
 held constant; the loss -mean_b sum_k w (log p + log q); its gradients by autodiff;
 Adam. The first recognition layer runs on B rows, and x is never repeated K times.
+That of `bihm` has the softmax of half of the log weights, and w - 1/K beside log q.
 """
 
 import functools
@@ -47,6 +49,17 @@ def split(params):
     depth = (len(params) - 1) // 4
     pairs = list(zip(params[0:-1:2], params[1:-1:2]))
     return pairs[:depth], pairs[depth:], params[-1]
+
+
+# The power that weights are raised to before they are normalised.
+POWERS = {"rws": 1.0, "bihm": 0.5}
+
+
+def objective(log_p, log_q, weights, strategy):
+    """What the step ascends, summed over the batch, for log p(x, h), log q(h | x) and
+    normalised weights [B, K]."""
+    baseline = 1.0 / weights.shape[1] if strategy == "bihm" else 0.0
+    return (weights * log_p + (weights - baseline) * log_q).sum()
 
 
 def data_matrix(visible, rows=ROWS, seed=1):
@@ -86,7 +99,7 @@ def torch_softplus_function():
     return Softplus.apply
 
 
-def torch_loss(params, x, mean, samples, draw, softplus):
+def torch_loss(params, x, mean, samples, draw, softplus, strategy):
     """`draw(layer, logits)` gives the samples: [B, K, n] of the first layer for
     logits [B, n], [B * K, n] of a later one for logits [B * K, n]."""
     import torch
@@ -114,8 +127,8 @@ def torch_loss(params, x, mean, samples, draw, softplus):
             log_p = log_p + (x.unsqueeze(1) * z - softplus(z)).sum(2)
         else:
             log_p = log_p + (hidden[layer - 1] * z - softplus(z)).sum(1).view(shape)
-    weights = torch.softmax((log_p - log_q).detach(), 1)
-    return -(weights * (log_p + log_q)).sum() / batch
+    weights = torch.softmax((log_p - log_q).detach() * POWERS[strategy], 1)
+    return -objective(log_p, log_q, weights, strategy) / batch
 
 
 def torch_draw(samples):
@@ -155,7 +168,7 @@ class Torch:
 
         def forward():
             x = data.index_select(0, torch.randint(data.shape[0], (args.batch,)))
-            return torch_loss(params, x, mean, args.samples, draw, softplus)
+            return torch_loss(params, x, mean, args.samples, draw, softplus, args.strategy)
 
         softplus = torch_softplus_function()
         if args.framework == "torch-compile":
@@ -194,7 +207,7 @@ def jax_softplus(z):
     return jnp.maximum(z, 0.0) + jnp.log(1.0 + jnp.exp(-jnp.abs(z)))
 
 
-def jax_loss(params, x, mean, samples, draw):
+def jax_loss(params, x, mean, samples, draw, strategy):
     """As `torch_loss`."""
     import jax
     import jax.numpy as jnp
@@ -223,8 +236,8 @@ def jax_loss(params, x, mean, samples, draw):
             log_p = log_p + (x[:, None, :] * z - softplus(z)).sum(2)
         else:
             log_p = log_p + (hidden[layer - 1] * z - softplus(z)).sum(1).reshape(shape)
-    weights = jax.nn.softmax(constant(log_p - log_q), 1)
-    return -(weights * (log_p + log_q)).sum() / batch
+    weights = jax.nn.softmax(constant(log_p - log_q) * POWERS[strategy], 1)
+    return -objective(log_p, log_q, weights, strategy) / batch
 
 
 def jax_draw(key, samples):
@@ -274,7 +287,7 @@ class Jax:
             key, rows, draws = jax.random.split(key, 3)
             x = data[jax.random.randint(rows, (args.batch,), 0, data.shape[0])]
             loss, grads = jax.value_and_grad(jax_loss)(
-                params, x, mean, args.samples, jax_draw(draws, args.samples)
+                params, x, mean, args.samples, jax_draw(draws, args.samples), args.strategy
             )
             return (*jax_adam(params, grads, m, v, t), key), loss
 
@@ -316,6 +329,7 @@ def main():
     parser = serve.parser("A training-step peer.", ["torch-eager", "torch-compile", "jax"], batch=100)
     parser.add_argument("--layers", default="200,200,200", type=lambda s: [int(n) for n in s.split(",")])
     parser.add_argument("--samples", default=10, type=int)
+    parser.add_argument("--strategy", default="rws", choices=list(POWERS))
     args = parser.parse_args()
 
     def make():

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`.
 
 mod agreement;
+mod deep;
 mod descent;
 mod evaluate;
 mod memory;
@@ -39,6 +40,10 @@ use report::Report;
 /// With --peers, PyTorch and JAX take the same step in the same run, in turns with ours, nobody
 /// else running: step/torch-eager, step/torch-compile, step/jax. The rows named gemm are one
 /// product of [1000, 200] by [200, 784], ours and theirs.
+///
+/// `deep` has, of each of two deeper stacks, rws-five-layers (400-300-200-100-10) and bihm-twelve-layers
+/// (300-200-100-75-50-35-30-25-20-15-10-10, a bidirectional Helmholtz machine), the whole step through the learner, and
+/// its bare and products as those of `step`; with --peers, the same three beside it.
 ///
 /// `evaluate` is log p(x) by importance sampling with K = 1000 on 1000 rows: the time of a batch,
 /// (row, sample) pairs per second, and the peak resident memory of the process.
@@ -130,6 +135,8 @@ pub(crate) struct Bench {
 enum Name {
     /// One training step.
     Step,
+    /// One training step of deeper stacks.
+    Deep,
     /// Importance sampling.
     Evaluate,
     /// Autoregressive layers.
@@ -172,6 +179,9 @@ impl Bench {
         if self.runs(Name::Step) {
             step::measure(&self, threads, &mut report)?;
         }
+        if self.runs(Name::Deep) {
+            deep::measure(&self, threads, &mut report)?;
+        }
         if self.runs(Name::Nade) {
             nade::measure(&self, threads, &mut report)?;
         }
@@ -209,10 +219,15 @@ impl Bench {
             return refuse(format!("--threads {threads}: must lie between 1 and 1024"));
         }
         if self.peers && matches!(self.name, Some(Name::Evaluate | Name::Scaling)) {
-            return refuse("--peers: the peers take training steps of `step`, `nade` and `vae`".to_string());
+            return refuse(
+                "--peers: the peers take training steps of `step`, `deep`, `nade` and `vae`".to_string(),
+            );
         }
         if self.save && self.name == Some(Name::Scaling) {
             return refuse("--save: `scaling` writes its results anyway".to_string());
+        }
+        if self.runs(Name::Deep) {
+            deep::check(self)?;
         }
         if self.runs(Name::Nade) {
             nade::check(self)?;
@@ -283,12 +298,13 @@ mod tests {
 
     #[test]
     fn a_name_runs_itself_alone_and_no_name_runs_everything() {
-        let runs =
-            |line| [Name::Step, Name::Evaluate, Name::Nade, Name::Vae].map(|name| parse(line).runs(name));
-        assert_eq!(runs(""), [true; 4]);
-        assert_eq!(runs("step"), [true, false, false, false]);
-        assert_eq!(runs("nade --peers"), [false, false, true, false]);
-        assert_eq!(runs("nade-alone"), [false; 4]);
+        let runs = |line| {
+            [Name::Step, Name::Deep, Name::Evaluate, Name::Nade, Name::Vae].map(|name| parse(line).runs(name))
+        };
+        assert_eq!(runs(""), [true; 5]);
+        assert_eq!(runs("step"), [true, false, false, false, false]);
+        assert_eq!(runs("nade --peers"), [false, false, false, true, false]);
+        assert_eq!(runs("nade-alone"), [false; 5]);
     }
 
     #[test]
@@ -312,6 +328,8 @@ mod tests {
             "nade --hidden 1000000",
             "step --batch 100000",
             "evaluate --peers",
+            "deep --samples 1",
+            "deep --batch 100000",
             "scaling --peers",
             "scaling --save",
             "vae --samples 1",

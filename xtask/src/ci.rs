@@ -12,18 +12,24 @@ use crate::workspace;
 ///
 /// This is `.ci/run`, started with bash in the root of the workspace; its exit code is passed on.
 #[derive(Args)]
-pub(crate) struct Ci {}
+pub(crate) struct Ci {
+    /// Run `.ci/gpu` instead: the doctor and runs that change their backend, with wgpu and ndarray built in. It takes
+    /// half an hour on two cores, and no GPU: Mesa's software driver will do, and is installed where there is none.
+    #[arg(long)]
+    gpu: bool,
+}
 
 impl Ci {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let root = workspace::root();
-        ensure!(root.join(".ci/run").is_file(), "there is no .ci/run in {}", root.display());
+        let script = if self.gpu { ".ci/gpu" } else { ".ci/run" };
+        ensure!(root.join(script).is_file(), "there is no {script} in {}", root.display());
         let status =
-            Command::new("bash").arg(".ci/run").current_dir(&root).status().context("cannot start bash")?;
+            Command::new("bash").arg(script).current_dir(&root).status().context("cannot start bash")?;
         match status.code() {
             Some(0) => Ok(()),
             Some(code) => Err(Reported(u8::try_from(code).unwrap_or(1)).into()),
-            None => anyhow::bail!(".ci/run was stopped: {status}"),
+            None => anyhow::bail!("{script} was stopped: {status}"),
         }
     }
 }

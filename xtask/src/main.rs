@@ -47,6 +47,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    helmholtz_cli::memory::keep();
     let result = match Cli::parse().command {
         Command::Bench(bench) => bench.run(),
         Command::Reproduce(reproduce) => reproduce.run(),

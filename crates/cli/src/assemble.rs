@@ -5,13 +5,13 @@ use std::path::Path;
 use burn::module::ParamGroup;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::optim::momentum::MomentumConfig;
-use burn::optim::{ModuleOptimizer, RmsPropConfig, SgdConfig};
+use burn::optim::{ModuleOptimizer, SgdConfig};
 use burn::tensor::Device;
 use helmholtz_core::{Key, Role};
 use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName, Values};
 use helmholtz_directed::{Kind, StackConfig};
 use helmholtz_layers::{InitialWeights, Order};
-use helmholtz_train::{Adam, Rate, Rule, Schedule, Shape, Stages};
+use helmholtz_train::{Adam, Rate, RmsProp, Rule, Schedule, Shape, Stages};
 use helmholtz_vae::{Activation, Likelihood, Std, VaeConfig};
 
 use crate::config::{Config, ModelConfig, OptimizerConfig};
@@ -218,11 +218,7 @@ pub fn optimiser(config: &Config) -> ModuleOptimizer {
             });
             SgdConfig::new().with_momentum(momentum).init()
         }
-        _ => RmsPropConfig::new()
-            .with_alpha(decay.unwrap_or(0.99) as f32)
-            .with_momentum(*momentum as f32)
-            .with_epsilon(epsilon)
-            .init(),
+        _ => RmsProp::new(decay.unwrap_or(0.99) as f32, epsilon, *momentum as f32).init(),
     }
 }
 

@@ -28,6 +28,7 @@ pub mod config;
 pub mod device;
 pub mod error;
 mod log;
+pub mod memory;
 pub mod model;
 pub mod npy;
 pub mod picture;

@@ -30,7 +30,7 @@ pub struct Adam {
 }
 
 /// Values of a task.
-const PART: usize = 1 << 14;
+pub(crate) const PART: usize = 1 << 14;
 
 impl Adam {
     /// Whether a step can be taken in one pass: the device's tensors lie in host memory, and no tape follows them.

@@ -11,7 +11,7 @@
 //! | [`sigmoid()`] | the logistic function of every element |
 //! | [`log_weights`] | `log Σ exp`, `log mean exp`, self-normalised weights, effective sample size |
 //! | [`product`] | matrix products of constants |
-//! | [`adam`] | a step of Adam in one pass over each parameter |
+//! | [`adam`], [`rmsprop`] | a step of Adam, or of RMSProp, in one pass over each parameter |
 //! | [`noise`] | keyed uniforms and normals as a tensor |
 //!
 //! On a CPU device an operation takes the tensors' memory, runs one vectorised loop over the rows
@@ -35,6 +35,8 @@
 
 pub mod adam;
 pub mod bernoulli;
+#[cfg(feature = "cube")]
+mod cube;
 pub mod darn;
 pub mod hidden;
 mod host;
@@ -44,6 +46,7 @@ pub mod noise;
 pub mod order;
 pub mod product;
 mod real;
+pub mod rmsprop;
 pub mod rows;
 mod sigmoid;
 mod simd;

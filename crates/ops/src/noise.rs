@@ -5,12 +5,18 @@ use helmholtz_noise::{Draws, fill_uniform};
 use rayon::prelude::*;
 
 use crate::bernoulli::SEQUENTIAL;
+#[cfg(feature = "cube")]
+use crate::cube;
 use crate::host::{self, for_real};
 use crate::real::{LANES, Real};
 use crate::simd::vectorised;
 
 /// The uniforms in [0, 1) of units `0..d` of every cell of `draws`: `[n * k, d]`.
 pub fn uniform(draws: &Draws, d: usize, dtype: DType, device: &Device) -> Tensor<2> {
+    #[cfg(feature = "cube")]
+    if cube::applies(device, dtype) {
+        return cube::uniform(draws, d, device);
+    }
     for_real!(dtype, T => {
         let mut values = vec![T::default(); draws.len() * d];
         for (i, cell) in values.chunks_exact_mut(d.max(1)).enumerate() {
@@ -29,6 +35,10 @@ pub fn uniform(draws: &Draws, d: usize, dtype: DType, device: &Device) -> Tensor
 /// # Reference
 /// Box, Muller, "A note on the generation of random normal deviates", Annals of Mathematical Statistics 29, 1958.
 pub fn normal(draws: &Draws, d: usize, dtype: DType, device: &Device) -> Tensor<2> {
+    #[cfg(feature = "cube")]
+    if cube::applies(device, dtype) {
+        return cube::normal(draws, d, device);
+    }
     for_real!(dtype, T => {
         let mut values = vec![T::default(); draws.len() * d];
         let width = d.max(1);

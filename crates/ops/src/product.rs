@@ -1,8 +1,10 @@
 //! Matrix products of constants.
 //!
-//! Elsewhere they are Burn's own; on `flex` its kernel is called here, on the same operands in the same order and so
-//! with the same result to the bit, but into a vector that is handed on as it is: Burn clears a buffer first and copies
-//! it afterwards, for alignment.
+//! Elsewhere they are Burn's own; on `flex` its kernel is called here, with the same result to the bit, but into a
+//! vector that is handed on as it is: Burn clears a buffer first and copies it afterwards, for alignment. A wide product
+//! is cut into bands of rows, and a thread multiplies a band from packing to the last sum: threads that share one
+//! product wait for each other after each of its stages. An element's sum is the same in either, for the kernel
+//! divides it by its length alone.
 
 use burn::tensor::Tensor;
 
@@ -44,13 +46,57 @@ pub fn abt(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
 
 #[cfg(feature = "flex")]
 mod host {
+    use std::mem::MaybeUninit;
+
     use burn::tensor::{DType, Tensor};
+    use rayon::prelude::*;
 
     use crate::host::{self, for_real};
     use crate::real::Real;
 
     /// Below so many multiplications threads cost more than they bring; Burn's own bound.
     const SEQUENTIAL: usize = 192 * 192 * 192;
+
+    /// Rows that the kernel takes at once.
+    const TILE: usize = 6;
+
+    /// With so many rows for each thread there are two bands for each, so that one may be late.
+    const MANY: usize = 192;
+
+    /// How the kernel goes about a product of `[n, m]`, as far as that changes its sums.
+    #[derive(PartialEq)]
+    enum Kind {
+        /// A row or a column.
+        Vector,
+        /// A sum at a time.
+        Tiny,
+        /// Sums in stages of a fixed length.
+        Small,
+        /// Sums in stages of about equal length.
+        Wide,
+    }
+
+    impl Kind {
+        fn of([n, m]: [usize; 2]) -> Kind {
+            match (n.min(m), n * m, n.max(m)) {
+                (0..=1, ..) => Kind::Vector,
+                (_, 0..=256, _) => Kind::Tiny,
+                (.., 0..=64) => Kind::Small,
+                _ => Kind::Wide,
+            }
+        }
+    }
+
+    /// Rows of a band of a product of `[n, m]`; the last band may have fewer. None if no cut leaves all sums as they
+    /// are, or there is nobody to share the work with.
+    fn rows_of_band([n, m]: [usize; 2], threads: usize) -> Option<usize> {
+        let bands = if n >= threads * MANY { 2 * threads } else { threads };
+        let rows = n.div_ceil(bands).next_multiple_of(TILE);
+        let last = n - (n.div_ceil(rows) - 1) * rows;
+        let kind = Kind::of([n, m]);
+        let alike = kind != Kind::Vector && Kind::of([rows, m]) == kind && Kind::of([last, m]) == kind;
+        (threads > 1 && rows < n && alike).then_some(rows)
+    }
 
     /// Whether both are plain tensors of `flex`, in a type that the kernel takes.
     pub(super) fn applies(a: &Tensor<2>, b: &Tensor<2>) -> bool {
@@ -79,40 +125,50 @@ mod host {
             if turned { [rows as isize, 1] } else { [1, columns as isize] }
         };
         let ([a_column, a_row], [b_column, b_row]) = (strides(a_turned, [n, k]), strides(b_turned, [k, m]));
-        let parallelism = if n.saturating_mul(k).saturating_mul(m) < SEQUENTIAL {
-            gemm::Parallelism::None
-        } else {
-            gemm::Parallelism::Rayon(0)
-        };
         assert!(a.len() == n * k && b.len() == k * m, "an operand's values are not those of its shape");
         let mut product = Vec::with_capacity(n * m);
-        // SAFETY: with these strides every element of the operands lies within their slices, whose lengths were just
-        // checked, and every element of the result within the vector's capacity. The result is not read
-        // (`read_dst` is false), and all n m elements of it are written, so that the vector may have that length.
-        unsafe {
-            gemm::gemm(
-                n,
-                m,
-                k,
-                product.as_mut_ptr(),
-                1,
-                m as isize,
-                false,
-                a.as_ptr(),
-                a_column,
-                a_row,
-                b.as_ptr(),
-                b_column,
-                b_row,
-                T::ZERO,
-                T::ONE,
-                false,
-                false,
-                false,
-                parallelism,
-            );
-            product.set_len(n * m);
+        // Rows from `first` on, as many as `band` has.
+        let multiply = |first: usize, band: &mut [MaybeUninit<T>], parallelism: gemm::Parallelism| {
+            let rows = band.len() / m;
+            assert!(rows * m == band.len() && first + rows <= n, "a band of whole rows of the product");
+            // SAFETY: with these strides every element of the operands lies within their slices, whose lengths were
+            // just checked, and every element of the result within the band. The result is not read (`read_dst` is
+            // false).
+            unsafe {
+                gemm::gemm(
+                    rows,
+                    m,
+                    k,
+                    band.as_mut_ptr().cast(),
+                    1,
+                    m as isize,
+                    false,
+                    a.as_ptr().offset(first as isize * a_row),
+                    a_column,
+                    a_row,
+                    b.as_ptr(),
+                    b_column,
+                    b_row,
+                    T::ZERO,
+                    T::ONE,
+                    false,
+                    false,
+                    false,
+                    parallelism,
+                );
+            }
+        };
+        let space = &mut product.spare_capacity_mut()[..n * m];
+        if n.saturating_mul(k).saturating_mul(m) < SEQUENTIAL {
+            multiply(0, space, gemm::Parallelism::None);
+        } else if let Some(rows) = rows_of_band([n, m], rayon::current_num_threads()) {
+            let bands = space.par_chunks_mut(rows * m).with_max_len(1).enumerate();
+            bands.for_each(|(i, band)| multiply(i * rows, band, gemm::Parallelism::None));
+        } else {
+            multiply(0, space, gemm::Parallelism::Rayon(0));
         }
+        // SAFETY: the bands are all n m elements, and each of them was written.
+        unsafe { product.set_len(n * m) };
         host::tensor(product, [n, m], &device)
     }
 }
@@ -132,8 +188,20 @@ mod tests {
     #[test]
     fn products_are_burns_own_to_the_bit() {
         for dtype in [DType::F32, DType::F64] {
-            for [n, k, m] in [[1, 1, 1], [7, 13, 10], [50, 1, 3], [100, 784, 200], [300, 200, 50], [5, 40, 1]]
-            {
+            // The last six are shared by threads: in bands, or where these would be of too few rows, as Burn does.
+            for [n, k, m] in [
+                [1, 1, 1],
+                [7, 13, 10],
+                [50, 1, 3],
+                [300, 200, 50],
+                [5, 40, 1],
+                [100, 784, 200],
+                [201, 1000, 200],
+                [997, 100, 301],
+                [61, 2000, 61],
+                [2, 9000, 400],
+                [9000, 800, 1],
+            ] {
                 let (a, b) = (matrix(n, k, 37, dtype), matrix(k, m, 53, dtype));
                 let (at, bt) = (matrix(k, n, 41, dtype), matrix(m, k, 59, dtype));
                 let same = |found: Tensor<2>, expected: Tensor<2>| {
@@ -143,6 +211,20 @@ mod tests {
                 same(atb(at.clone(), b.clone()), at.transpose().matmul(b));
                 same(abt(a.clone(), bt.clone()), a.matmul(bt.transpose()));
             }
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "flex")]
+    fn products_do_not_depend_on_the_number_of_threads() {
+        let (a, b) = (matrix(997, 1100, 37, DType::F32), matrix(1100, 301, 53, DType::F32));
+        let product = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| ab(a.clone(), b.clone()).into_data())
+        };
+        let one = product(1);
+        for threads in [2, 3, 7, 64] {
+            assert_eq!(product(threads), one, "{threads} threads");
         }
     }
 

@@ -5,7 +5,7 @@
 //! | [`trainee`] | [`Trainee`]: model, strategy and evaluator as a Burn learner model |
 //! | [`schedule`] | stages: learning rates and strategies as functions of the step |
 //! | [`rule`] | sums or means, penalties on weights, clipping |
-//! | [`adam`] | [`Adam`]: Burn's, in one pass over each parameter |
+//! | [`adam`], [`rmsprop`] | [`Adam`] and [`RmsProp`]: Burn's, in one pass over each parameter |
 //! | [`average`] | averages of the weights |
 //! | [`metrics`] | what is measured at every step, and what stops a run |
 //! | [`history`] | [`History`]: `metrics.jsonl`, the best epoch, the patience |
@@ -26,6 +26,7 @@ pub mod fit;
 pub mod history;
 pub mod metrics;
 pub mod renderer;
+pub mod rmsprop;
 pub mod rule;
 pub mod schedule;
 pub mod trainee;
@@ -36,6 +37,7 @@ pub use checkpoints::{CheckpointError, Checkpoints, Newest};
 pub use fit::{End, Fit, FitError, OnRecord, Outcome, Parts, check_devices};
 pub use history::{History, HistoryError, Record};
 pub use metrics::NonFinite;
+pub use rmsprop::RmsProp;
 pub use rule::Rule;
 pub use schedule::{Rate, Schedule, Shape, Stages};
 pub use trainee::{StepOutput, Trainee};

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use burn::optim::{ModuleOptimizer, RmsPropConfig};
+use burn::optim::ModuleOptimizer;
 use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Diagnostics, Key, Model, Strategy};
-use helmholtz_train::Adam;
+use helmholtz_train::{Adam, RmsProp};
 
 use crate::bench::parts::ms_since;
 
@@ -19,10 +19,8 @@ pub(crate) struct Descent {
 pub(crate) const ADAM: Descent = Descent { optimiser: || Adam::new(0.9, 0.999, 1e-8).init(), rate: 1e-3 };
 
 /// RMSProp without momentum.
-pub(crate) const RMSPROP: Descent = Descent {
-    optimiser: || RmsPropConfig::new().with_alpha(0.99).with_momentum(0.0).with_epsilon(1e-8).init(),
-    rate: 5e-4,
-};
+pub(crate) const RMSPROP: Descent =
+    Descent { optimiser: || RmsProp::new(0.99, 1e-8, 0.0).init(), rate: 5e-4 };
 
 /// Estimate and optimiser in a plain loop, without the learner.
 pub(crate) struct Bare<M, S> {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use burn::tensor::{Device, Tensor, TensorData};
 use helmholtz_core::Key;
 use helmholtz_noise::fill_uniform;
+use helmholtz_ops::product::{ab, abt, atb};
 
 pub(crate) fn ms_since(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1e3
@@ -54,12 +55,12 @@ impl Factors {
     }
 
     fn forward(&self) -> Tensor<2> {
-        self.y.clone().matmul(self.w.clone())
+        ab(self.y.clone(), self.w.clone())
     }
 
     fn back(&self) -> (Tensor<2>, Option<Tensor<2>>) {
-        let gradient = self.y.clone().transpose().matmul(self.e.clone());
-        let derivative = self.is_on_the_way.then(|| self.e.clone().matmul(self.w.clone().transpose()));
+        let gradient = atb(self.y.clone(), self.e.clone());
+        let derivative = self.is_on_the_way.then(|| abt(self.e.clone(), self.w.clone()));
         (gradient, derivative)
     }
 

@@ -79,6 +79,8 @@ impl Session {
         let calls = Calls::default();
         let ([_, d], rows) = (x.dims(), (steps + UNTIMED) * batch);
         let train = x.clone().repeat_dim(0, rows.div_ceil(x.dims()[0])).slice([0..rows, 0..d]);
+        // A split lies in memory by itself: a selection from a part of a tensor would copy the part first, at every step.
+        let train = Tensor::from_data(train.into_data(), &x.device());
         let fit = Fit {
             folder: folder.path().to_path_buf(),
             devices: vec![x.device()],

@@ -19,9 +19,16 @@ const GEMM_REPEATS: usize = 50;
 /// Who takes the step beside us.
 const FRAMEWORKS: [&str; 3] = ["torch-eager", "torch-compile", "jax"];
 
-fn start_peers(bench: &Bench, threads: usize) -> anyhow::Result<Vec<Peer>> {
-    let layers: Vec<String> = bench.layers.iter().map(usize::to_string).collect();
+/// Those with a stack of these latent sizes, which take the step of this strategy.
+pub(crate) fn start_peers(
+    layers: &[usize],
+    strategy: &str,
+    bench: &Bench,
+    threads: usize,
+) -> anyhow::Result<Vec<Peer>> {
+    let layers: Vec<String> = layers.iter().map(usize::to_string).collect();
     let arguments = [
+        ("--strategy", strategy.into()),
         ("--layers", layers.join(",").into()),
         ("--visible", OBSERVED.to_string().into()),
         ("--batch", bench.batch().to_string().into()),
@@ -41,7 +48,10 @@ pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> any
     let x = stack.x.clone().repeat_dim(0, batch.div_ceil(ROWS)).slice([0..batch, 0..OBSERVED]);
     let products = Products::new(shapes(OBSERVED, &bench.layers, batch, samples), |_| false, &device);
 
-    let mut peers = if bench.peers { start_peers(bench, threads)? } else { Vec::new() };
+    let mut peers = Vec::new();
+    if bench.peers {
+        peers = start_peers(&bench.layers, "rws", bench, threads)?;
+    }
     let mut gemms = Vec::new();
     if bench.peers {
         gemms.push(Row::ours("gemm", "gemm", gemm(GEMM, GEMM_REPEATS, &device)?));

@@ -1,0 +1,113 @@
+//! A step of RMSProp in one pass over each parameter.
+//!
+//! ```text
+//! v ← α v + (1 - α) g²,   w ← w - lr · g / (√v + ε)
+//! ```
+//!
+//! As in [`adam`](crate::adam), operations and their order are those of Burn's own, which takes a pass for each of them.
+//!
+//! # Reference
+//! Tieleman, Hinton, "Lecture 6.5: rmsprop", Coursera: Neural Networks for Machine Learning, 2012.
+
+use burn::tensor::{Device, ElementConversion, Tensor};
+use rayon::prelude::*;
+
+use crate::adam::{Adam, PART};
+use crate::host::{self, for_real};
+use crate::real::Real;
+use crate::simd::vectorised;
+
+/// Settings of RMSProp without momentum.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RmsProp {
+    /// α, the share of the mean of squares that a step keeps.
+    pub alpha: f32,
+    /// ε, beside the root of that mean.
+    pub epsilon: f32,
+}
+
+impl RmsProp {
+    /// Whether a step can be taken in one pass: the device's tensors lie in host memory, and no tape follows them.
+    pub fn applies(device: &Device) -> bool {
+        Adam::applies(device)
+    }
+
+    /// The parameter and v after a step; `squares` is v before it, if it is not the first. What nobody else holds is
+    /// changed in place.
+    ///
+    /// # Shapes
+    /// All are of the shape of `parameter`.
+    ///
+    /// # Panics
+    /// If it [does not apply](Self::applies) to the device of the tensors, or their sizes differ.
+    pub fn step<const D: usize>(
+        &self,
+        rate: f64,
+        parameter: Tensor<D>,
+        gradient: Tensor<D>,
+        squares: Option<Tensor<D>>,
+    ) -> [Tensor<D>; 2] {
+        assert!(Self::applies(&parameter.device()), "a step in one pass is for tensors in host memory");
+        for_real!(parameter.dtype(), T => self.on_host::<T, D>(rate, parameter, gradient, squares))
+    }
+
+    fn on_host<T: Real, const D: usize>(
+        &self,
+        rate: f64,
+        parameter: Tensor<D>,
+        gradient: Tensor<D>,
+        squares: Option<Tensor<D>>,
+    ) -> [Tensor<D>; 2] {
+        let (shape, device) = (parameter.dims(), parameter.device());
+        let [keep, take, epsilon] = [self.alpha, 1.0 - self.alpha, self.epsilon].map(|x| x.elem::<T>());
+        let rate = rate.elem::<T>();
+        let mut values = host::values::<T, D>(parameter);
+        let gradient = host::read::<T, D>(gradient);
+        assert_eq!(values.len(), gradient.len(), "a gradient for each number of the parameter");
+        let (is_first, is_small) = (squares.is_none(), values.len() <= PART);
+        let mut v = squares.map_or_else(|| vec![T::ZERO; values.len()], host::values::<T, D>);
+        let parts = values.par_chunks_mut(PART).zip(gradient.par_chunks(PART)).zip(v.par_chunks_mut(PART));
+        // A parameter of one part is not worth waking anybody for.
+        parts.with_min_len(if is_small { usize::MAX } else { 1 }).for_each(|((w, g), v)| {
+            vectorised(
+                #[inline(always)]
+                || {
+                    for ((w, &g), v) in w.iter_mut().zip(g).zip(v) {
+                        // What there was before the first step is nothing, not a zero to add.
+                        *v = if is_first { g * g * take } else { *v * keep + g * g * take };
+                        *w = *w - g / (v.sqrt() + epsilon) * rate;
+                    }
+                },
+            );
+        });
+        [values, v].map(|values| host::tensor(values, shape, &device))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{DType, TensorData};
+
+    use super::*;
+
+    #[test]
+    fn a_constant_gradient_has_the_square_mean_that_geometric_sums_give() {
+        // v after t steps is g² (1 - αᵗ).
+        let place = (&Device::flex(), DType::F64);
+        let gradient = Tensor::<1>::from_data(TensorData::new(vec![3.0, -0.5], [2]), place);
+        let (mut at, mut squares, mut expected) = (Tensor::<1>::zeros([2], place), None, [0.0f64; 2]);
+        let rms = RmsProp { alpha: 0.75, epsilon: 0.0 };
+        for time in 1..=20 {
+            let [parameter, v] = rms.step(0.01, at, gradient.clone(), squares);
+            for (w, sign) in expected.iter_mut().zip([1.0, -1.0]) {
+                *w -= 0.01 * sign / (1.0 - 0.75f64.powi(time)).sqrt();
+            }
+            let found = parameter.clone().into_data().try_to_vec::<f64>().unwrap();
+            assert!(
+                found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12),
+                "{found:?}, {expected:?}"
+            );
+            (at, squares) = (parameter, Some(v));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! RMSProp, with Burn's state and numbers, in one pass over each parameter where it lies in host memory.
+
+use burn::optim::{
+    CenteredState, LearningRate, ModuleOptimizer, Optimizer, RmsPropConfig, RmsPropState, SquareAvgState,
+};
+use burn::tensor::{Device, Tensor};
+use helmholtz_ops::rmsprop;
+
+/// RMSProp, not centred; with momentum, and elsewhere than in host memory, it is Burn's.
+///
+/// Its state is Burn's, in checkpoints too, and so are its numbers, to the bit.
+#[derive(Clone)]
+pub struct RmsProp {
+    settings: rmsprop::RmsProp,
+    momentum: f32,
+    burn: burn::optim::RmsProp,
+}
+
+impl RmsProp {
+    /// An optimiser that keeps a share α of the mean of squares, with ε beside its root.
+    pub fn new(alpha: f32, epsilon: f32, momentum: f32) -> Self {
+        let config = RmsPropConfig::new().with_alpha(alpha).with_epsilon(epsilon).with_momentum(momentum);
+        RmsProp { settings: rmsprop::RmsProp { alpha, epsilon }, momentum, burn: config.build() }
+    }
+
+    /// The optimiser of all parameters of a module.
+    pub fn init(self) -> ModuleOptimizer {
+        ModuleOptimizer::from(self)
+    }
+}
+
+impl Optimizer for RmsProp {
+    type State<const D: usize> = RmsPropState<D>;
+
+    fn step<const D: usize>(
+        &self,
+        rate: LearningRate,
+        parameter: Tensor<D>,
+        gradient: Tensor<D>,
+        state: Option<RmsPropState<D>>,
+    ) -> (Tensor<D>, Option<RmsPropState<D>>) {
+        if self.momentum > 0.0 || !rmsprop::RmsProp::applies(&parameter.device()) {
+            return self.burn.step(rate, parameter, gradient, state);
+        }
+        // Burn's state has the mean of squares a second time, which goes, so that the one left can be changed in place.
+        let squares = state.map(|state| state.square_avg.square_avg);
+        let [parameter, squares] = self.settings.step(rate, parameter, gradient, squares);
+        let state =
+            RmsPropState::new(SquareAvgState::new(squares.clone()), CenteredState::new(None, squares), None);
+        (parameter, Some(state))
+    }
+
+    fn to_device<const D: usize>(state: RmsPropState<D>, device: &Device) -> RmsPropState<D> {
+        <burn::optim::RmsProp as Optimizer>::to_device(state, device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::{Module, ModuleVisitor, Param};
+    use helmholtz_core::{Key, Strategy};
+    use helmholtz_directed::StackConfig;
+    use helmholtz_strategies::ReweightedWakeSleep;
+
+    use super::*;
+
+    struct Weights(Vec<f32>);
+    impl ModuleVisitor for Weights {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.extend(param.val().into_data().try_to_vec::<f32>().unwrap());
+        }
+    }
+
+    #[test]
+    fn steps_are_those_of_burns_rmsprop_to_the_bit() {
+        let device = Device::flex();
+        let x = Tensor::<2>::from_floats([[1.0, 0.0, 1.0, 0.0, 0.0]; 4], &device);
+        let trained = |mut optimiser: ModuleOptimizer| {
+            let mut model = StackConfig::new(5, vec![4, 3]).init(None, Key::new(1), &device).unwrap().train();
+            for step in 0..20u64 {
+                let estimate =
+                    ReweightedWakeSleep::new(3).unwrap().estimate(&model.valid(), x.clone(), Key::new(step));
+                model = optimiser.step(3e-3, model, estimate.gradients.into_params());
+            }
+            let mut weights = Weights(Vec::new());
+            model.visit(&mut weights);
+            weights.0
+        };
+        for momentum in [0.0, 0.5] {
+            let config = RmsPropConfig::new().with_alpha(0.95).with_epsilon(1e-6).with_momentum(momentum);
+            let (ours, burns) = (trained(RmsProp::new(0.95, 1e-6, momentum).init()), trained(config.init()));
+            assert!(ours.len() > 5 * 4 * 2 + 4 * 3 * 2 && ours.len() == burns.len());
+            assert!(ours.iter().zip(&burns).all(|(a, b)| a.to_bits() == b.to_bits()), "momentum {momentum}");
+        }
+    }
+}

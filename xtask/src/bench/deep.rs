@@ -1,0 +1,115 @@
+//! The speed of training steps of deeper stacks.
+//!
+//! Two stacks of the published tables: the five layers that reweighted wake-sleep was trained on, and the twelve of the
+//! bidirectional Helmholtz machine. Most of their layers are so narrow that what a step takes beside its matrix products
+//! shows.
+
+use burn::tensor::Device;
+use helmholtz_core::Strategy;
+use helmholtz_directed::HelmholtzMachine;
+use helmholtz_strategies::{Bidirectional, ReweightedWakeSleep};
+
+use crate::bench::descent::{ADAM, Bare};
+use crate::bench::parts::{Products, repeat, shapes};
+use crate::bench::report::{Report, Row};
+use crate::bench::session::Session;
+use crate::bench::stack::{OBSERVED, ROWS, Stack, stack};
+use crate::bench::step::start_peers;
+use crate::bench::{Bench, MAX_CELLS};
+use crate::exit::{UserError, progress};
+
+/// A stack with its strategy, as the peers know it, and the names of its rows.
+struct Subject {
+    strategy: &'static str,
+    layers: &'static [usize],
+    step: &'static str,
+    bare: &'static str,
+    products: &'static str,
+}
+
+const SUBJECTS: [Subject; 2] = [
+    Subject {
+        strategy: "rws",
+        layers: &[400, 300, 200, 100, 10],
+        step: "rws-five-layers",
+        bare: "rws-five-layers/bare",
+        products: "rws-five-layers/products",
+    },
+    Subject {
+        strategy: "bihm",
+        layers: &[300, 200, 100, 75, 50, 35, 30, 25, 20, 15, 10, 10],
+        step: "bihm-twelve-layers",
+        bare: "bihm-twelve-layers/bare",
+        products: "bihm-twelve-layers/products",
+    },
+];
+
+/// Refuses what no machine could hold, and settings that `bihm` refuses.
+pub(crate) fn check(bench: &Bench) -> anyhow::Result<()> {
+    let (batch, samples) = (bench.batch(), bench.samples);
+    if batch as f64 * samples as f64 * OBSERVED as f64 > MAX_CELLS {
+        return Err(UserError(format!(
+            "a batch of {batch} with {samples} samples needs matrices of more than {MAX_CELLS} numbers; choose a \
+             smaller --batch or --samples"
+        ))
+        .into());
+    }
+    if let Err(error) = Bidirectional::new(samples) {
+        return Err(UserError(format!("--samples: {error}")).into());
+    }
+    bench.check_session()
+}
+
+pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> anyhow::Result<()> {
+    for subject in &SUBJECTS {
+        let stack = stack(subject.layers, &Device::flex())?;
+        if subject.strategy == "rws" {
+            let strategy = ReweightedWakeSleep::new(bench.samples)?;
+            subject.measure(bench, threads, &stack, &strategy, report)?;
+        } else {
+            let strategy = Bidirectional::new(bench.samples)?;
+            subject.measure(bench, threads, &stack, &strategy, report)?;
+        }
+    }
+    Ok(())
+}
+
+impl Subject {
+    fn measure<S: Strategy<HelmholtzMachine>>(
+        &self,
+        bench: &Bench,
+        threads: usize,
+        stack: &Stack,
+        strategy: &S,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let Bench { samples, steps, rounds, .. } = *bench;
+        let batch = bench.batch();
+        let x = stack.x.clone().repeat_dim(0, batch.div_ceil(ROWS)).slice([0..batch, 0..OBSERVED]);
+        let products = Products::new(shapes(OBSERVED, self.layers, batch, samples), |_| false, &x.device());
+        let mut peers = Vec::new();
+        if bench.peers {
+            peers = start_peers(self.layers, self.strategy, bench, threads)?;
+        }
+        let mut whole = Session::default();
+        let (mut bare, mut multiplied) = (Vec::new(), Vec::new());
+        let mut theirs = vec![Vec::new(); peers.len()];
+        for round in 1..=rounds {
+            progress(&format!("{}: round {round} of {rounds}", self.step));
+            whole.extend(Session::run(&stack.model, &stack.x, strategy, &ADAM, [batch, steps])?);
+            let mut plain = Bare::new(&stack.model, strategy, &ADAM, x.clone());
+            bare.extend(repeat(steps, || Ok(plain.step()?.step))?);
+            multiplied.extend(repeat(steps, || Ok(products.run()?.iter().sum::<f64>()))?);
+            for (peer, times) in peers.iter_mut().zip(&mut theirs) {
+                times.extend(peer.steps(steps)?);
+            }
+        }
+        report.add(Row::ours(self.step, self.step, whole.steps));
+        report.add(Row::ours(self.bare, self.step, bare));
+        report.add(Row::ours(self.products, self.step, multiplied));
+        for (peer, ms) in peers.iter().zip(theirs) {
+            report.add(peer.row(self.step, self.step, ms));
+        }
+        Ok(())
+    }
+}
