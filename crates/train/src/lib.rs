@@ -29,6 +29,8 @@ pub mod renderer;
 pub mod rmsprop;
 pub mod rule;
 pub mod schedule;
+#[cfg(test)]
+mod trained;
 pub mod trainee;
 
 pub use adam::Adam;
