@@ -77,20 +77,15 @@ impl Adam {
             epsilon: (epsilon * correction).elem::<T>(),
             rate: rate.elem::<T>(),
         };
-        let mut values = host::values::<T, D>(parameter);
-        let gradient = host::read::<T, D>(gradient);
-        assert_eq!(values.len(), gradient.len(), "a gradient for each number of the parameter");
-        let (is_first, is_small) = (moments.is_none(), values.len() <= PART);
+        let (n, gradient) = (parameter.shape().num_elements(), host::read::<T, D>(gradient));
+        assert_eq!(n, gradient.len(), "a gradient for each number of the parameter");
+        let is_first = moments.is_none();
         let [mut m, mut v] = match moments {
             Some(moments) => moments.map(host::values::<T, D>),
-            None => [(); 2].map(|()| vec![T::ZERO; values.len()]),
+            None => [(); 2].map(|()| vec![T::ZERO; n]),
         };
-        let parts = values
-            .par_chunks_mut(PART)
-            .zip(gradient.par_chunks(PART))
-            .zip(m.par_chunks_mut(PART).zip(v.par_chunks_mut(PART)));
-        // A parameter of one part is not worth waking anybody for.
-        parts.with_min_len(if is_small { usize::MAX } else { 1 }).for_each(|((w, g), (m, v))| {
+        let beside = gradient.par_chunks(PART).zip(m.par_chunks_mut(PART).zip(v.par_chunks_mut(PART)));
+        let values = host::change::<T, D, _>(parameter, PART, beside, |w, (g, (m, v))| {
             vectorised(
                 #[inline(always)]
                 || {

@@ -2,7 +2,8 @@
 //!
 //! `log p(x | l) = Σⱼ xⱼ log σ(lⱼ) + (1 - xⱼ) log σ(-lⱼ)`, whose gradient with respect to the logits
 //! is the error `x - σ(l)`. Both come from one exponential: with `z = exp(-|l|)`,
-//! `log σ(±l) = -max(∓l, 0) - log(1 + z)` and `σ(l) = [l >= 0 ? 1 : z] / (1 + z)`.
+//! `log σ(±l) = -max(∓l, 0) - log(1 + z)` and `σ(l) = [l >= 0 ? 1 : z] / (1 + z)`. The logarithms of a row are one of
+//! the product of `1 + z`, taken before it can overflow.
 //! Nothing is clipped: an infinite logit on the right side costs zero nats, on the wrong side
 //! infinitely many.
 //!
@@ -227,34 +228,88 @@ fn for_row_blocks<T: Real>(
         .for_each(|(block, (rows, per_row))| task(block * ROWS_PER_TASK, rows, per_row));
 }
 
+/// The nats of one lane, of which `Σ log(1 + z)` is kept as a product: one logarithm serves many factors.
+#[derive(Clone, Copy)]
+struct Nats<T> {
+    /// What was paid so far.
+    sum: T,
+    /// `Π (1 + z) - 1` of the factors whose logarithm was not paid yet. Less one, it keeps the digits of small z.
+    product: T,
+}
+
+/// Factors, each of at most two, after which the logarithm is taken: their product is far from the largest number.
+const FACTORS: usize = 32;
+
+impl<T: Real> Nats<T> {
+    const NONE: Self = Nats { sum: T::ZERO, product: T::ZERO };
+
+    /// Adds `log(1 + z) + rest`.
+    #[inline(always)]
+    fn add(&mut self, z: T, rest: T) {
+        self.product = self.product.mul_add(z, self.product + z);
+        self.sum += rest;
+    }
+
+    /// Takes the logarithm of the factors so far.
+    #[inline(always)]
+    fn pay(&mut self) {
+        self.sum += T::log1p(self.product);
+        self.product = T::ZERO;
+    }
+
+    /// The sum over all lanes.
+    #[inline(always)]
+    fn total(mut lanes: [Self; LANES]) -> T {
+        lanes.iter_mut().for_each(Self::pay);
+        sum_lanes(lanes.map(|lane| lane.sum))
+    }
+}
+
+/// A vector that begins with the values of `rest`.
+#[inline(always)]
+fn filled<T: Real>(rest: &[T], filler: T) -> [T; LANES] {
+    let mut vector = [filler; LANES];
+    vector[..rest.len()].copy_from_slice(rest);
+    vector
+}
+
 /// One row: logits in, errors out, the log-probability returned.
 pub(crate) fn score_row<T: Real>(x: &[T], logits: &mut [T], bias: &[T]) -> T {
     vectorised(
         #[inline(always)]
         || {
-            let mut nats = [T::ZERO; LANES];
+            let mut nats = [Nats::NONE; LANES];
             let ((x, x_rest), (b, b_rest)) = (x.as_chunks::<LANES>(), bias.as_chunks::<LANES>());
             let (l, l_rest) = logits.as_chunks_mut::<LANES>();
-            for ((x, l), b) in x.iter().zip(l).zip(b) {
+            for ((x, l), b) in x.chunks(FACTORS).zip(l.chunks_mut(FACTORS)).zip(b.chunks(FACTORS)) {
+                for ((x, l), b) in x.iter().zip(l).zip(b) {
+                    for i in 0..LANES {
+                        score_unit(x[i], &mut l[i], b[i], &mut nats[i]);
+                    }
+                }
+                nats.iter_mut().for_each(Nats::pay);
+            }
+            // A vector filled up with certain units, which cost nothing.
+            if !l_rest.is_empty() {
+                let (x, b) = (filled(x_rest, T::ONE), filled(b_rest, T::ZERO));
+                let mut l = filled(l_rest, T::INFINITY);
                 for i in 0..LANES {
                     score_unit(x[i], &mut l[i], b[i], &mut nats[i]);
                 }
+                l_rest.copy_from_slice(&l[..l_rest.len()]);
             }
-            for (i, (x, l)) in x_rest.iter().zip(l_rest).enumerate() {
-                score_unit(*x, l, b_rest[i], &mut nats[i]);
-            }
-            -sum_lanes(nats)
+            -Nats::total(nats)
         },
     )
 }
 
 #[inline(always)]
-fn score_unit<T: Real>(x: T, l: &mut T, bias: T, nats: &mut T) {
-    let Cell { log1p, mean, logit } = Cell::at(*l + bias);
+fn score_unit<T: Real>(x: T, l: &mut T, bias: T, nats: &mut Nats<T>) {
+    let Cell { z, mean, logit } = Cell::at(*l + bias);
     // 0 * inf is NaN, so a factor that is zero takes its term away.
     let on = if x > T::ZERO { x * (-logit).max0() } else { T::ZERO };
     let off = if x < T::ONE { (T::ONE - x) * logit.max0() } else { T::ZERO };
-    *nats += log1p + on + off;
+    nats.add(z, on + off);
     *l = x - mean;
 }
 
@@ -263,29 +318,38 @@ fn draw_row<T: Real, const DEFENCE: bool>(x: &mut [T], logits: &mut [T], bias: &
     vectorised(
         #[inline(always)]
         || {
-            let mut nats = [T::ZERO; LANES];
+            let mut nats = [Nats::NONE; LANES];
             let (x, x_rest) = x.as_chunks_mut::<LANES>();
             let (l, l_rest) = logits.as_chunks_mut::<LANES>();
             let (b, b_rest) = bias.as_chunks::<LANES>();
-            for ((x, l), b) in x.iter_mut().zip(l).zip(b) {
+            for ((x, l), b) in x.chunks_mut(FACTORS).zip(l.chunks_mut(FACTORS)).zip(b.chunks(FACTORS)) {
+                for ((x, l), b) in x.iter_mut().zip(l).zip(b) {
+                    for i in 0..LANES {
+                        draw_unit::<T, DEFENCE>(&mut x[i], &mut l[i], b[i], &mut nats[i]);
+                    }
+                }
+                nats.iter_mut().for_each(Nats::pay);
+            }
+            if !l_rest.is_empty() {
+                let b = filled(b_rest, T::ZERO);
+                let (mut x, mut l) = (filled(x_rest, T::ZERO), filled(l_rest, T::INFINITY));
                 for i in 0..LANES {
                     draw_unit::<T, DEFENCE>(&mut x[i], &mut l[i], b[i], &mut nats[i]);
                 }
+                x_rest.copy_from_slice(&x[..x_rest.len()]);
+                l_rest.copy_from_slice(&l[..l_rest.len()]);
             }
-            for (i, (x, l)) in x_rest.iter_mut().zip(l_rest).enumerate() {
-                draw_unit::<T, DEFENCE>(x, l, b_rest[i], &mut nats[i]);
-            }
-            -sum_lanes(nats)
+            -Nats::total(nats)
         },
     )
 }
 
 #[inline(always)]
-fn draw_unit<T: Real, const DEFENCE: bool>(x: &mut T, l: &mut T, bias: T, nats: &mut T) {
-    let Cell { log1p, mean, logit } = Cell::at(*l + bias);
+fn draw_unit<T: Real, const DEFENCE: bool>(x: &mut T, l: &mut T, bias: T, nats: &mut Nats<T>) {
+    let Cell { z, mean, logit } = Cell::at(*l + bias);
     let threshold = if DEFENCE { T::ONE / (T::ONE + T::ONE) } else { mean };
     let on = *x < threshold;
-    *nats += log1p + if on { (-logit).max0() } else { logit.max0() };
+    nats.add(z, if on { (-logit).max0() } else { logit.max0() });
     *x = if on { T::ONE } else { T::ZERO };
     *l = *x - mean;
 }
@@ -303,8 +367,8 @@ pub(crate) fn decide<T: Real>(units: &mut [T; LANES], logits: &[T; LANES], bias:
 /// What one exponential tells about a logit.
 struct Cell<T> {
     logit: T,
-    /// `log(1 + exp(-|l|))`
-    log1p: T,
+    /// `exp(-|l|)`
+    z: T,
     /// `σ(l)`
     mean: T,
 }
@@ -314,7 +378,7 @@ impl<T: Real> Cell<T> {
     fn at(logit: T) -> Self {
         let z = T::exp_neg(logit.abs());
         let upper = T::ONE / (T::ONE + z);
-        Cell { logit, log1p: T::log1p_unit(z), mean: if logit >= T::ZERO { upper } else { z * upper } }
+        Cell { logit, z, mean: if logit >= T::ZERO { upper } else { z * upper } }
     }
 }
 

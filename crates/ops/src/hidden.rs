@@ -75,30 +75,24 @@ pub fn backward_by_tensors(delta: Tensor<2>, a: Tensor<2>, f: Activation) -> (Te
     (delta, sums)
 }
 
+/// Replaces s by `f(s + bias)` in rows of the size of `bias`.
 #[inline(always)]
-fn value<T: Real>(s: T, f: Activation) -> T {
-    match f {
-        Activation::Relu => s.max0(),
-        Activation::Tanh => {
-            let upper = real::sigmoid(s + s);
-            upper + upper - T::ONE
+fn activate<T: Real>(part: &mut [T], bias: &[T], f: impl Fn(T) -> T) {
+    for row in part.chunks_exact_mut(bias.len()) {
+        for (s, b) in row.iter_mut().zip(bias) {
+            *s = f(*s + *b);
         }
-        Activation::Sigmoid => real::sigmoid(s),
     }
 }
 
+/// Multiplies derivatives by `slope(a)` in rows of the size of `sums`, and adds them up.
 #[inline(always)]
-fn slope<T: Real>(a: T, f: Activation) -> T {
-    match f {
-        Activation::Relu => {
-            if a > T::ZERO {
-                T::ONE
-            } else {
-                T::ZERO
-            }
+fn deactivate<T: Real>(delta: &mut [T], a: &[T], sums: &mut [T], slope: impl Fn(T) -> T) {
+    for (delta, a) in delta.chunks_exact_mut(sums.len()).zip(a.chunks_exact(sums.len())) {
+        for ((delta, a), sum) in delta.iter_mut().zip(a).zip(sums.iter_mut()) {
+            *delta = *delta * slope(*a);
+            *sum += *delta;
         }
-        Activation::Tanh => T::ONE - a * a,
-        Activation::Sigmoid => a * (T::ONE - a),
     }
 }
 
@@ -111,10 +105,14 @@ fn forward_on_host<T: Real>(product: Tensor<2>, bias: Tensor<1>, f: Activation) 
         vectorised(
             #[inline(always)]
             || {
-                for row in part.chunks_exact_mut(d) {
-                    for (s, b) in row.iter_mut().zip(&*bias) {
-                        *s = value(*s + *b, f);
-                    }
+                // A loop for each: one that chose at every element would not become vector code.
+                match f {
+                    Activation::Relu => activate(part, &bias, T::max0),
+                    Activation::Tanh => activate(part, &bias, |s| {
+                        let upper = real::sigmoid(s + s);
+                        upper + upper - T::ONE
+                    }),
+                    Activation::Sigmoid => activate(part, &bias, real::sigmoid),
                 }
             },
         );
@@ -134,13 +132,12 @@ fn backward_on_host<T: Real>(delta: Tensor<2>, a: Tensor<2>, f: Activation) -> (
     blocks.for_each(|((delta, a), sums)| {
         vectorised(
             #[inline(always)]
-            || {
-                for (delta, a) in delta.chunks_exact_mut(d).zip(a.chunks_exact(d)) {
-                    for ((delta, a), sum) in delta.iter_mut().zip(a).zip(sums.iter_mut()) {
-                        *delta = *delta * slope(*a, f);
-                        *sum += *delta;
-                    }
+            || match f {
+                Activation::Relu => {
+                    deactivate(delta, a, sums, |a| if a > T::ZERO { T::ONE } else { T::ZERO });
                 }
+                Activation::Tanh => deactivate(delta, a, sums, |a| T::ONE - a * a),
+                Activation::Sigmoid => deactivate(delta, a, sums, |a| a * (T::ONE - a)),
             },
         );
     });

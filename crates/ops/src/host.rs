@@ -8,6 +8,7 @@
 use std::ops::Deref;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use rayon::prelude::*;
 
 use crate::real::Real;
 
@@ -55,6 +56,16 @@ pub(crate) fn read<T: Real, const D: usize>(tensor: Tensor<D>) -> Values<T> {
     Values::Copied(values(tensor))
 }
 
+/// The tensor's values to be changed if nothing else holds them, else to be read.
+pub(crate) fn take<T: Real, const D: usize>(tensor: Tensor<D>) -> Result<Vec<T>, Values<T>> {
+    #[cfg(feature = "flex")]
+    if let Some(shared) = flex::Shared::of(&tensor) {
+        drop(tensor);
+        return if shared.is_unique() { Ok(shared.into_vec()) } else { Err(Values::Shared(shared)) };
+    }
+    Ok(values(tensor))
+}
+
 /// The tensor's values; free of copies if nothing else holds the tensor and its memory is a vector of ours.
 pub(crate) fn values<T: Real, const D: usize>(tensor: Tensor<D>) -> Vec<T> {
     #[cfg(feature = "flex")]
@@ -63,6 +74,42 @@ pub(crate) fn values<T: Real, const D: usize>(tensor: Tensor<D>) -> Vec<T> {
         return shared.into_vec();
     }
     tensor.into_data().try_into_vec().expect("the caller has matched the element type")
+}
+
+/// The tensor's values after `pass` went over them, `size` at a time and together with what lies beside them, on all
+/// threads. What nobody else holds is changed in place; else each part is copied just before its turn.
+///
+/// # Panics
+/// If there is not one item beside each part.
+pub(crate) fn change<T: Real, const D: usize, Beside: Send>(
+    tensor: Tensor<D>,
+    size: usize,
+    beside: impl IndexedParallelIterator<Item = Beside>,
+    pass: impl Fn(&mut [T], Beside) + Sync,
+) -> Vec<T> {
+    let n = tensor.shape().num_elements();
+    assert_eq!(beside.len(), n.div_ceil(size), "an item beside each part");
+    // What makes a single part is not worth waking anybody for.
+    let least = if n <= size { usize::MAX } else { 1 };
+    match take::<T, D>(tensor) {
+        Ok(mut values) => {
+            let parts = values.par_chunks_mut(size).zip(beside).with_min_len(least);
+            parts.for_each(|(part, beside)| pass(part, beside));
+            values
+        }
+        Err(shared) => {
+            let mut values = Vec::with_capacity(n);
+            let parts = values.spare_capacity_mut()[..n].par_chunks_mut(size).zip(shared.par_chunks(size));
+            parts
+                .zip(beside)
+                .with_min_len(least)
+                .for_each(|((part, from), beside)| pass(part.write_copy_of_slice(from), beside));
+            // SAFETY: the n elements make the parts, of which none was left out, and each was written from a slice
+            // of its length.
+            unsafe { values.set_len(n) };
+            values
+        }
+    }
 }
 
 /// A tensor of its own element type, without copying.
@@ -106,9 +153,14 @@ pub(crate) mod flex {
             self.0.as_slice().expect("contiguous, of the element type that the caller has matched")
         }
 
+        /// Whether nothing else holds the values.
+        pub(crate) fn is_unique(&self) -> bool {
+            self.0.is_unique()
+        }
+
         /// The values, taken if nothing else holds them.
         pub(crate) fn into_vec<T: Real>(self) -> Vec<T> {
-            if !self.0.is_unique() {
+            if !self.is_unique() {
                 return self.values().to_vec();
             }
             self.0.into_data().try_into_vec().expect("the caller has matched the element type")
@@ -179,6 +231,27 @@ mod tests {
     }
 
     #[test]
+    fn all_parts_are_changed_and_nobody_elses_values() {
+        for n in [0, 1, 7, 8, 9, 100] {
+            let x = tensor((0..n).map(|i| i as f32).collect(), [n], &Device::flex());
+            let beside: Vec<f32> = (0..n.div_ceil(8)).map(|i| i as f32).collect();
+            let pass = |part: &mut [f32], more: f32| part.iter_mut().for_each(|x| *x += more);
+            let expected: Vec<f32> = (0..n).map(|i| (i + i / 8) as f32).collect();
+            let other = x.clone();
+            assert_eq!(change(x, 8, beside.clone().into_par_iter(), pass), expected);
+            let values = other.to_data().try_to_vec::<f32>().unwrap();
+            assert!(values.iter().enumerate().all(|(i, x)| *x == i as f32));
+            assert_eq!(change(other, 8, beside.into_par_iter(), pass), expected);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "an item beside each part")]
+    fn a_part_with_nothing_beside_it_is_refused() {
+        change(numbers([3, 3]), 4, vec![(); 2].into_par_iter(), |_: &mut [f32], ()| {});
+    }
+
+    #[test]
     fn what_is_taken_from_a_shared_tensor_leaves_the_other_as_it_was() {
         let x = numbers([2, 3]);
         let mut taken = values::<f32, 2>(x.clone());
@@ -193,7 +266,10 @@ mod tests {
         let place = values_of.as_ptr();
         let x = tensor(values_of, [10, 100], &Device::flex());
         assert_eq!(read::<f32, 2>(x.clone()).as_ptr(), place);
+        assert!(take::<f32, 2>(x.clone()).is_err_and(|shared| shared.as_ptr() == place));
         let taken = values::<f32, 2>(x);
         assert_eq!(taken.as_ptr(), place);
+        let taken = take::<f32, 2>(tensor(taken, [10, 100], &Device::flex()));
+        assert!(taken.is_ok_and(|taken| taken.as_ptr() == place));
     }
 }

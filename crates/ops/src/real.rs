@@ -25,6 +25,7 @@ pub(crate) trait Real:
 {
     const ZERO: Self;
     const ONE: Self;
+    const INFINITY: Self;
 
     fn abs(self) -> Self;
     fn max0(self) -> Self;
@@ -32,6 +33,8 @@ pub(crate) trait Real:
     fn exp_neg(a: Self) -> Self;
     /// `log(1 + z)` for `z` in [-1/2, 1], to about one unit in the last place.
     fn log1p_unit(z: Self) -> Self;
+    /// `log(1 + q)` for `q` in [0, 2⁶⁴], to about one unit in the last place.
+    fn log1p(q: Self) -> Self;
     /// `log(u)` for a normal number `u` in (0, 1], to about one unit in the last place.
     fn log_unit(u: Self) -> Self;
     /// `cos(2 π u)` and `sin(2 π u)` for `u` in [0, 1), to about two units in the last place of one.
@@ -54,6 +57,7 @@ macro_rules! real {
         impl Real for $T {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
+            const INFINITY: Self = <$T>::INFINITY;
 
             #[inline(always)]
             fn abs(self) -> Self {
@@ -81,11 +85,20 @@ macro_rules! real {
                 let r = n.mul_add(-$ln2_high, -within);
                 let r = n.mul_add(-$ln2_low, r);
                 // exp(r) = Σ rⁱ / i!, by Horner; the first term left out is below one ulp.
-                let mut sum = 1.0;
+                const TERMS: [$T; $exp_terms + 1] = {
+                    let (mut terms, mut factorial, mut i) = ([1.0; $exp_terms + 1], 1.0, 1);
+                    while i <= $exp_terms {
+                        factorial *= i as $T;
+                        terms[i] = 1.0 / factorial;
+                        i += 1;
+                    }
+                    terms
+                };
+                let mut sum = TERMS[$exp_terms];
                 let mut i = $exp_terms;
                 while i > 0 {
-                    sum = Real::mul_add(sum, r * (1.0 / i as $T), 1.0);
                     i -= 1;
+                    sum = Real::mul_add(sum, r, TERMS[i]);
                 }
                 let exponent = shifted.to_bits().wrapping_sub(<$T>::to_bits($magic)).wrapping_add($bias);
                 let scaled = sum * <$T>::from_bits(exponent << $mantissa);
@@ -109,6 +122,19 @@ macro_rules! real {
                 let (e, z) = if u >= 0.5 { (0.0, u - 1.0) } else { (e, m - 1.0) };
                 let log_m = <$T as Real>::log1p_unit(z);
                 Real::mul_add(e, -$ln2_high, Real::mul_add(e, -$ln2_low, log_m))
+            }
+
+            #[inline(always)]
+            fn log1p(q: Self) -> Self {
+                // Beyond one, 1 + q = m 2^e with m in [1, 2): log(1 + q) = e ln 2 + log(1 + (m - 1)).
+                let bits = (1.0 + q).to_bits();
+                let m = <$T>::from_bits((bits & ((1 << $mantissa) - 1)) | <$T>::to_bits(1.0));
+                let above = (bits >> $mantissa).wrapping_sub($bias);
+                let e = <$T>::from_bits(<$T>::to_bits($magic).wrapping_add(above)) - $magic;
+                let (e, z) = if q <= 1.0 { (0.0, q) } else { (e, m - 1.0) };
+                let log_m = <$T as Real>::log1p_unit(z);
+                // What is no number stays none.
+                Real::mul_add(e, $ln2_high, Real::mul_add(e, $ln2_low, log_m)) + (q - q)
             }
 
             #[inline(always)]
@@ -193,6 +219,18 @@ mod tests {
             assert!((single - exact).abs() <= 3e-7 * exact, "f32 at {z}: {single}");
             assert!((f64::log1p_unit(z) - z.ln_1p()).abs() <= 1e-15 * z.ln_1p(), "f64 at {z}");
         }
+    }
+
+    #[test]
+    fn log1p_of_large_numbers_is_exact_to_rounding() {
+        for i in 0..=64_000 {
+            let q = 2f64.powf(f64::from(i) / 500.0 - 64.0);
+            let (single, exact) = (f64::from(f32::log1p(q as f32)), f64::from(q as f32).ln_1p());
+            assert!((single - exact).abs() <= 3e-7 * exact, "f32 at {q}: {single} for {exact}");
+            assert!((f64::log1p(q) - q.ln_1p()).abs() <= 1e-15 * q.ln_1p(), "f64 at {q}");
+        }
+        assert_eq!((f32::log1p(0.0), f64::log1p(0.0)), (0.0, 0.0));
+        assert!(f32::log1p(f32::NAN).is_nan() && f64::log1p(f64::NAN).is_nan());
     }
 
     #[test]

@@ -60,27 +60,40 @@ impl RmsProp {
     ) -> [Tensor<D>; 2] {
         let (shape, device) = (parameter.dims(), parameter.device());
         let [keep, take, epsilon] = [self.alpha, 1.0 - self.alpha, self.epsilon].map(|x| x.elem::<T>());
-        let rate = rate.elem::<T>();
-        let mut values = host::values::<T, D>(parameter);
-        let gradient = host::read::<T, D>(gradient);
-        assert_eq!(values.len(), gradient.len(), "a gradient for each number of the parameter");
-        let (is_first, is_small) = (squares.is_none(), values.len() <= PART);
-        let mut v = squares.map_or_else(|| vec![T::ZERO; values.len()], host::values::<T, D>);
-        let parts = values.par_chunks_mut(PART).zip(gradient.par_chunks(PART)).zip(v.par_chunks_mut(PART));
-        // A parameter of one part is not worth waking anybody for.
-        parts.with_min_len(if is_small { usize::MAX } else { 1 }).for_each(|((w, g), v)| {
+        let constants = Constants { keep, take, epsilon, rate: rate.elem::<T>() };
+        let (n, gradient) = (parameter.shape().num_elements(), host::read::<T, D>(gradient));
+        assert_eq!(n, gradient.len(), "a gradient for each number of the parameter");
+        let is_first = squares.is_none();
+        let mut v = squares.map_or_else(|| vec![T::ZERO; n], host::values::<T, D>);
+        let beside = gradient.par_chunks(PART).zip(v.par_chunks_mut(PART));
+        let values = host::change::<T, D, _>(parameter, PART, beside, |w, (g, v)| {
             vectorised(
                 #[inline(always)]
                 || {
-                    for ((w, &g), v) in w.iter_mut().zip(g).zip(v) {
-                        // What there was before the first step is nothing, not a zero to add.
-                        *v = if is_first { g * g * take } else { *v * keep + g * g * take };
-                        *w = *w - g / (v.sqrt() + epsilon) * rate;
-                    }
+                    if is_first { constants.pass::<true>(w, g, v) } else { constants.pass::<false>(w, g, v) }
                 },
             );
         });
         [values, v].map(|values| host::tensor(values, shape, &device))
+    }
+}
+
+struct Constants<T> {
+    keep: T,
+    take: T,
+    epsilon: T,
+    rate: T,
+}
+
+impl<T: Real> Constants<T> {
+    #[inline(always)]
+    fn pass<const FIRST: bool>(&self, w: &mut [T], g: &[T], v: &mut [T]) {
+        let Constants { keep, take, epsilon, rate } = *self;
+        for ((w, &g), v) in w.iter_mut().zip(g).zip(v) {
+            // What there was before the first step is nothing, not a zero to add.
+            *v = if FIRST { g * g * take } else { *v * keep + g * g * take };
+            *w = *w - g / (v.sqrt() + epsilon) * rate;
+        }
     }
 }
 

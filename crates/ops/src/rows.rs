@@ -103,33 +103,30 @@ fn weigh_on_host<T: Real>(errors: Tensor<2>, weights: Tensor<1>, n_out: usize) -
     let device = errors.device();
     let [n, d] = errors.dims();
     let k = n / n_out;
-    let (errors, weights) = (host::read::<T, 2>(errors), host::read::<T, 1>(weights));
-    // What was not weighed yet stays as it is: the errors are somebody's trace.
-    let mut weighed = vec![T::ZERO; n_out * d];
+    let weights = host::read::<T, 1>(weights);
     let n_blocks = n_out.div_ceil(BLOCK);
     let mut sums = vec![T::ZERO; n_blocks * d];
-    let task = |errors: &[T], weighed: &mut [T], sums: &mut [T], weights: &[T]| {
-        vectorised(
-            #[inline(always)]
-            || {
-                for (i, (error, weight)) in errors.chunks_exact(d).zip(weights).enumerate() {
-                    let group = &mut weighed[i / k * d..][..d];
-                    for ((e, sum), g) in error.iter().zip(sums.iter_mut()).zip(group) {
-                        let weighed = *e * *weight;
-                        *g += weighed;
-                        *sum += weighed;
-                    }
-                }
-            },
-        );
+    let least = if n * d < SEQUENTIAL { n_blocks } else { 1 };
+    let weighed = match if k == 1 { host::take::<T, 2>(errors) } else { Err(host::read(errors)) } {
+        Ok(mut errors) => {
+            let blocks = errors.par_chunks_mut(BLOCK * d).zip(sums.par_chunks_mut(d));
+            blocks
+                .zip(weights.par_chunks(BLOCK))
+                .with_min_len(least)
+                .for_each(|((errors, sums), weights)| weigh_block(errors, sums, weights));
+            errors
+        }
+        // The errors are somebody's trace.
+        Err(errors) => {
+            let mut weighed = vec![T::ZERO; n_out * d];
+            let blocks = errors.par_chunks(BLOCK * k * d).zip(weighed.par_chunks_mut(BLOCK * d));
+            let blocks = blocks.zip(sums.par_chunks_mut(d)).zip(weights.par_chunks(BLOCK * k));
+            blocks.with_min_len(least).for_each(|(((errors, weighed), sums), weights)| {
+                weigh_groups(errors, weighed, sums, weights, k);
+            });
+            weighed
+        }
     };
-    let blocks = errors
-        .par_chunks(BLOCK * k * d)
-        .zip(weighed.par_chunks_mut(BLOCK * d))
-        .zip(sums.par_chunks_mut(d))
-        .zip(weights.par_chunks(BLOCK * k));
-    let blocks = blocks.with_min_len(if n * d < SEQUENTIAL { n_blocks } else { 1 });
-    blocks.for_each(|(((errors, weighed), sums), weights)| task(errors, weighed, sums, weights));
     let mut total = vec![T::ZERO; d];
     for block in sums.chunks_exact(d) {
         for (total, sum) in total.iter_mut().zip(block) {
@@ -137,6 +134,40 @@ fn weigh_on_host<T: Real>(errors: Tensor<2>, weights: Tensor<1>, n_out: usize) -
         }
     }
     (host::tensor(weighed, [n_out, d], &device), host::tensor(total, [d], &device))
+}
+
+/// Rows multiplied by their weights in place, and their sums.
+fn weigh_block<T: Real>(errors: &mut [T], sums: &mut [T], weights: &[T]) {
+    let d = sums.len();
+    vectorised(
+        #[inline(always)]
+        || {
+            for (error, &weight) in errors.chunks_exact_mut(d).zip(weights) {
+                for (e, sum) in error.iter_mut().zip(sums.iter_mut()) {
+                    *e = *e * weight;
+                    *sum += *e;
+                }
+            }
+        },
+    );
+}
+
+/// Rows times their weights, summed over every `k` of them into the rows of `weighed`, and summed over all.
+fn weigh_groups<T: Real>(errors: &[T], weighed: &mut [T], sums: &mut [T], weights: &[T], k: usize) {
+    let d = sums.len();
+    vectorised(
+        #[inline(always)]
+        || {
+            for (i, (error, &weight)) in errors.chunks_exact(d).zip(weights).enumerate() {
+                let group = &mut weighed[i / k * d..][..d];
+                for ((e, sum), g) in error.iter().zip(sums.iter_mut()).zip(group) {
+                    let weighed = *e * weight;
+                    *g += weighed;
+                    *sum += weighed;
+                }
+            }
+        },
+    );
 }
 
 #[cfg(test)]
@@ -158,6 +189,11 @@ mod tests {
                 };
                 let (errors, weights) = (tensor(n * d, 5).reshape([n, d]), tensor(n, 3));
                 let (fused, sums) = weigh(errors.clone(), weights.clone(), k);
+                // In place, where nobody else holds the errors.
+                let own = Tensor::from_data(errors.to_data(), (&Device::flex(), dtype));
+                let in_place = weigh(own, weights.clone(), k);
+                assert_eq!(in_place.0.into_data(), fused.to_data());
+                assert_eq!(in_place.1.into_data(), sums.to_data());
                 let (plain, plain_sums) = weigh_by_tensors(errors, weights, k);
                 let tolerance = Tolerance::<f64>::rel_abs(1e-5, 1e-4);
                 let data = |t: Tensor<2>| t.into_data().convert_dtype(DType::F64);
