@@ -11,7 +11,7 @@ use burn::tensor::{Tensor, activation};
 use helmholtz_core::{Defence, Drawn, Draws};
 use rayon::prelude::*;
 
-use crate::bernoulli::{self, SEQUENTIAL, decide};
+use crate::bernoulli::{self, SEQUENTIAL};
 use crate::host::{self, common_dtype, for_real, in_host_memory, repeats};
 use crate::noise;
 use crate::order::{Order, indices};
@@ -19,6 +19,7 @@ use crate::product::ab;
 use crate::real::{LANES, Real};
 use crate::rows::repeat_rows;
 use crate::simd::vectorised;
+use crate::units::decide;
 use crate::unitwise::draw_rows;
 
 /// `W` with zeros where the row's unit does not come before the column's: `[d, d]`.

@@ -16,7 +16,8 @@ use crate::real::Real;
 pub fn in_host_memory(device: &Device) -> bool {
     // Burn offers no such question; its CPU backends are told by their names.
     let name = format!("{device:?}");
-    name.contains("Flex") || name.contains("NdArray")
+    // What is remote is told with the address of its server, which may contain anything.
+    !name.contains("Remote") && (name.contains("Flex") || name.contains("NdArray"))
 }
 
 /// Runs `f` on a thread of the pool that shares out loops and matrix products, if tensors on `device` lie in host
@@ -127,13 +128,14 @@ pub(crate) mod flex {
     use burn::backend::{BackendTypes, Flex};
     use burn::tensor::{Device, Tensor};
 
+    use super::in_host_memory;
     use crate::real::Real;
 
     type Primitive = <Flex as BackendTypes>::FloatTensorPrimitive;
 
     /// True if tensors on `device` are plain tensors of `flex`, which no tape records.
     pub(crate) fn is_plain(device: &Device) -> bool {
-        !device.is_autodiff() && format!("{device:?}").contains("Flex")
+        !device.is_autodiff() && in_host_memory(device) && format!("{device:?}").contains("Flex")
     }
 
     /// A tensor whose values lie side by side, held for as long as they are read.

@@ -50,6 +50,7 @@ pub mod rmsprop;
 pub mod rows;
 mod sigmoid;
 mod simd;
+mod units;
 mod unitwise;
 
 pub use host::{in_host_memory, on_workers};

@@ -6,10 +6,11 @@
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use crate::bernoulli::{SEQUENTIAL, sum_lanes};
+use crate::bernoulli::SEQUENTIAL;
 use crate::host::{self, common_dtype, for_real, in_host_memory, repeats};
 use crate::real::{LANES, Real};
 use crate::simd::vectorised;
+use crate::units::sum_lanes;
 
 /// Rows that are summed before the sums of blocks are: fixed, so that the result is.
 const BLOCK: usize = 64;
@@ -144,7 +145,8 @@ fn weigh_block<T: Real>(errors: &mut [T], sums: &mut [T], weights: &[T]) {
         || {
             for (error, &weight) in errors.chunks_exact_mut(d).zip(weights) {
                 for (e, sum) in error.iter_mut().zip(sums.iter_mut()) {
-                    *e = *e * weight;
+                    // A sum of one term, as that of a group is: zero has no sign.
+                    *e = T::ZERO + *e * weight;
                     *sum += *e;
                 }
             }

@@ -5,9 +5,9 @@ use helmholtz_core::{Defence, Drawn, Draws, Scored};
 use helmholtz_noise::fill_uniform;
 use rayon::prelude::*;
 
-use crate::bernoulli::score_row;
 use crate::host;
 use crate::real::Real;
+use crate::units::score_row;
 
 /// Draws `n` rows of `d` units in blocks of up to `ROWS` rows, on all threads.
 ///

@@ -9,10 +9,11 @@ use rayon::prelude::*;
 
 use super::Scan;
 use super::vectors::{ROWS, advance, multiply, rows_that_are_on, squash};
-use crate::bernoulli::{SEQUENTIAL, decide, score_row, sum_lanes};
+use crate::bernoulli::SEQUENTIAL;
 use crate::host::{self, Values, repeats};
 use crate::real::{LANES, Real};
 use crate::simd::vectorised;
+use crate::units::{decide, score_row, sum_lanes};
 use crate::unitwise::draw_rows;
 
 /// `W` and `V` with their rows padded by zeros to whole vectors, and the units in order.
