@@ -56,6 +56,22 @@ pub enum Command {
     },
     /// Every layer, strategy, sampler and evaluator on a device against the processor; exit 1 past tolerance
     Doctor(DoctorArgs),
+    /// Lend devices of this machine to others, which name them --device remote:HOST:PORT
+    Serve(ServeArgs),
+}
+
+/// `helmholtz serve`.
+#[derive(Debug, ClapArgs)]
+pub struct ServeArgs {
+    /// The devices, as in cuda:0,cuda:1
+    #[arg(long, default_value = "flex")]
+    pub device: String,
+    /// Where to listen; on another interface than 127.0.0.1 only with a token in $HELMHOLTZ_TOKEN
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3000")]
+    pub listen: String,
+    /// Threads of the processor
+    #[arg(long)]
+    pub threads: Option<i64>,
 }
 
 /// `helmholtz doctor`.
@@ -130,7 +146,7 @@ pub struct TrainArgs {
     /// Seed of every draw
     #[arg(long)]
     pub seed: Option<i64>,
-    /// flex, ndarray, wgpu, vulkan, cuda or cuda:1
+    /// flex, ndarray, wgpu, vulkan, cuda, cuda:1 or remote:HOST:PORT
     #[arg(long)]
     pub device: Option<String>,
     /// Threads of the processor

@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use crate::error::{known, user};
 
 /// The names that `--device` knows, whether or not this binary has them.
-pub const NAMES: [&str; 5] = ["flex", "ndarray", "wgpu", "vulkan", "cuda"];
+pub const NAMES: [&str; 6] = ["flex", "ndarray", "wgpu", "vulkan", "cuda", "remote"];
 
 /// The backends that this binary was built with.
 pub fn built_with() -> Vec<&'static str> {
@@ -15,6 +15,7 @@ pub fn built_with() -> Vec<&'static str> {
         cfg!(feature = "wgpu"),
         cfg!(feature = "vulkan"),
         cfg!(feature = "cuda"),
+        cfg!(feature = "remote"),
     ];
     NAMES.into_iter().zip(built).filter_map(|(name, built)| built.then_some(name)).collect()
 }
@@ -32,47 +33,152 @@ pub(crate) fn first(names: &str) -> &str {
     names.split(',').next().unwrap_or(names).trim()
 }
 
-/// The device of a name such as `flex` or `cuda:1`.
+/// A name taken apart.
+enum Place<'a> {
+    /// A device of this machine: its backend and its number.
+    Here(&'a str, Option<usize>),
+    /// A device of another machine: the address of its server, and its number there.
+    Lent(&'a str, usize),
+}
+
+/// Refuses names that are none in a list such as `cuda:0,cuda:1`, whether or not their devices can be had here and now.
 ///
 /// # Errors
-/// If the name is unknown, the index is no number, or the binary was built without the backend.
-pub fn select(name: &str) -> anyhow::Result<Device> {
-    if name.contains(',') {
-        return Err(user(format!("device `{name}`: only training takes several; name one")));
-    }
-    let (backend, index) = match name.split_once(':') {
-        Some((backend, index)) => {
-            let index: usize = index.parse().map_err(|_| {
-                user(format!("device `{name}`: `{index}` is not the number of a device, as in `cuda:1`"))
-            })?;
-            (backend, Some(index))
-        }
+/// If a name is unknown, or its index or address is none.
+pub fn check(names: &str) -> anyhow::Result<()> {
+    names.split(',').try_for_each(|name| parse(name.trim()).map(drop))
+}
+
+fn parse(name: &str) -> anyhow::Result<Place<'_>> {
+    let (backend, rest) = match name.split_once(':') {
+        Some((backend, rest)) => (backend, Some(rest)),
         None => (name, None),
     };
     if !NAMES.contains(&backend) {
         return Err(user(format!("unknown device `{name}`; {}", known(backend, &NAMES))));
     }
-    if index.is_some() && matches!(backend, "flex" | "ndarray") {
+    match (backend, rest) {
+        ("remote", Some(place)) => parse_lent(name, place),
+        ("remote", None) => Err(user(
+            "device `remote`: name the server that lends it, as in `remote:gpu.example.org:3000`, or \
+             `remote:gpu.example.org:3000/1` for its second device; `helmholtz serve` is such a server",
+        )),
+        (_, None) => Ok(Place::Here(backend, None)),
+        (_, Some(index)) => {
+            let index: usize = index.parse().map_err(|_| {
+                user(format!("device `{name}`: `{index}` is not the number of a device, as in `cuda:1`"))
+            })?;
+            if matches!(backend, "flex" | "ndarray") {
+                return Err(user(format!(
+                    "device `{name}`: {backend} runs on the processor and has no numbered devices"
+                )));
+            }
+            Ok(Place::Here(backend, Some(index)))
+        }
+    }
+}
+
+/// Of `HOST:PORT` or `HOST:PORT/INDEX`.
+fn parse_lent<'a>(name: &str, place: &'a str) -> anyhow::Result<Place<'a>> {
+    let (address, index) = match place.split_once('/') {
+        Some((address, index)) => {
+            let index: u32 = index.parse().map_err(|_| {
+                user(format!("device `{name}`: `{index}` is not the number of a device of the server"))
+            })?;
+            (address, index)
+        }
+        None => (place, 0),
+    };
+    let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+    if !port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0)) {
         return Err(user(format!(
-            "device `{name}`: {backend} runs on the processor and has no numbered devices"
+            "device `{name}`: `{address}` is not the address of a server, as in `remote:gpu.example.org:3000`"
         )));
     }
-    match backend {
+    Ok(Place::Lent(address, index as usize))
+}
+
+/// The device of a name such as `flex`, `cuda:1` or `remote:gpu.example.org:3000`.
+///
+/// # Errors
+/// If the name is none, the binary was built without the backend, or no server lends the device.
+pub fn select(name: &str) -> anyhow::Result<Device> {
+    if name.contains(',') {
+        return Err(user(format!("device `{name}`: only training takes several; name one")));
+    }
+    match parse(name)? {
+        Place::Here(backend, index) => here(backend, index),
+        Place::Lent(address, index) => lent(name, address, index),
+    }
+}
+
+/// The device of a backend with a number, or its default one.
+fn here(backend: &str, index: Option<usize>) -> anyhow::Result<Device> {
+    match (backend, index) {
         #[cfg(feature = "flex")]
-        "flex" => Ok(Device::flex()),
+        ("flex", _) => Ok(Device::flex()),
         #[cfg(feature = "ndarray")]
         #[allow(deprecated)] // offered as long as Burn has it
-        "ndarray" => Ok(Device::ndarray()),
+        ("ndarray", _) => Ok(Device::ndarray()),
         #[cfg(feature = "wgpu")]
-        "wgpu" => Ok(Device::wgpu(kind(index))),
+        ("wgpu", index) => Ok(Device::wgpu(kind(index))),
         #[cfg(feature = "vulkan")]
-        "vulkan" => Ok(Device::vulkan(kind(index))),
+        ("vulkan", index) => Ok(Device::vulkan(kind(index))),
         #[cfg(feature = "cuda")]
-        "cuda" => Ok(Device::cuda(index.unwrap_or(0))),
-        _ => Err(user(format!(
-            "this binary was built without `{backend}` (it has: {}); build it with `cargo build --release --features {backend}`",
-            built_with().join(", ")
-        ))),
+        ("cuda", index) => Ok(Device::cuda(index.unwrap_or(0))),
+        (backend, _) => Err(without(backend)),
+    }
+}
+
+/// The refusal of a backend that this binary does not have.
+pub(crate) fn without(backend: &str) -> anyhow::Error {
+    user(format!(
+        "this binary was built without `{backend}` (it has: {}); build it with `cargo build --release --features {backend}`",
+        built_with().join(", ")
+    ))
+}
+
+/// The device with a number, of the server at an address.
+#[cfg(feature = "remote")]
+fn lent(name: &str, address: &str, index: usize) -> anyhow::Result<Device> {
+    use burn::remote::{ConnectError, RemoteHost};
+
+    let host = RemoteHost::websocket(&format!("ws://{address}"));
+    let host = match token()? {
+        Some(token) => host.with_credential(token),
+        None => host,
+    };
+    let device = Device::remote_options(&host).device_index(index).init().map_err(|error| {
+        let hint = match error {
+            ConnectError::Unreachable { .. } => " `helmholtz serve` is such a server".to_string(),
+            ConnectError::Unauthorized => format!("; set {TOKEN} to the token of the server"),
+            _ => String::new(),
+        };
+        user(format!("device `{name}`: {error}{hint}"))
+    })?;
+    lost::expect(name, &device);
+    Ok(device)
+}
+
+#[cfg(not(feature = "remote"))]
+fn lent(_name: &str, _address: &str, _index: usize) -> anyhow::Result<Device> {
+    Err(without("remote"))
+}
+
+/// The environment variable that holds what a server and its clients both know. A flag would show it to every user of
+/// the machine.
+pub const TOKEN: &str = "HELMHOLTZ_TOKEN";
+
+/// What a client tells a server of devices, or what a server asks of its clients, if anything.
+#[cfg(feature = "remote")]
+pub(crate) fn token() -> anyhow::Result<Option<String>> {
+    match std::env::var(TOKEN) {
+        Ok(token) if token.is_empty() => {
+            Err(user(format!("{TOKEN} is set and empty; unset it, or give a token")))
+        }
+        Ok(token) => Ok(Some(token)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(user(format!("{TOKEN}: the token is not UTF-8"))),
     }
 }
 
@@ -81,5 +187,45 @@ fn kind(index: Option<usize>) -> burn::tensor::DeviceKind {
     match index {
         Some(index) => burn::tensor::DeviceKind::DiscreteGpu(index),
         None => burn::tensor::DeviceKind::DefaultDevice,
+    }
+}
+
+/// A device of another machine may go away at any moment. Burn then panics or fails wherever it next waits for a number.
+pub(crate) mod lost {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::OnceLock;
+
+    use burn::tensor::Device;
+
+    /// The device in use.
+    static DEVICE: OnceLock<(String, Device)> = OnceLock::new();
+
+    /// The first panic.
+    static WORDS: OnceLock<String> = OnceLock::new();
+
+    /// From now on a panic is the loss of the device `name`: its words are kept for [`error`], not printed.
+    #[cfg(feature = "remote")]
+    pub(super) fn expect(name: &str, device: &Device) {
+        if DEVICE.set((name.to_string(), device.clone())).is_ok() {
+            std::panic::set_hook(Box::new(|info| {
+                let words = info.payload_as_str().and_then(|words| words.lines().next());
+                let _ = WORDS.set(words.unwrap_or("without a word").to_string());
+            }));
+        }
+    }
+
+    /// What to say of work that ended in `error`, or in a panic, if the reason is that a device was lost.
+    pub(crate) fn error(error: Option<&anyhow::Error>) -> Option<anyhow::Error> {
+        let (name, device) = DEVICE.get()?;
+        let answers = || catch_unwind(AssertUnwindSafe(|| device.sync())).is_ok_and(|answer| answer.is_ok());
+        let words = match (WORDS.get(), error) {
+            (Some(words), _) => words.clone(),
+            (None, Some(error)) if !answers() => format!("{error:#}").lines().collect::<Vec<_>>().join(" "),
+            _ => return None,
+        };
+        Some(anyhow::anyhow!(
+            "the work on device `{name}` broke off: {words}. Is its server still running? A training run goes on \
+             from its newest checkpoint by `helmholtz train --resume --out RUN`, here or (--device) on another device"
+        ))
     }
 }

@@ -37,6 +37,7 @@ pub mod run_folder;
 pub mod strategy;
 
 use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -50,8 +51,12 @@ pub fn main() -> ExitCode {
 pub fn main_with(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = args::Args::parse_from(words);
     log::start();
-    match commands::run(args) {
-        Ok(code) => code,
-        Err(error) => error::report(&error),
+    match catch_unwind(AssertUnwindSafe(|| commands::run(args))) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => error::report(&device::lost::error(Some(&error)).unwrap_or(error)),
+        Err(panic) => match device::lost::error(None) {
+            Some(error) => error::report(&error),
+            None => resume_unwind(panic),
+        },
     }
 }

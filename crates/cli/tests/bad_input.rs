@@ -40,8 +40,19 @@ fn a_backend_that_was_not_built_in_is_named() {
         return;
     };
     fail(folder.path(), &["train", "--device", missing], 2, &[missing, "built without", "--features"]);
+    // A run that was trained there is read here, on a device that is here.
+    succeed(folder.path(), &small_run("run", &["--steps", "3"]));
+    let config = fs::read_to_string(folder.path().join("run/run.toml")).unwrap();
+    let config = config.replace("device = \"flex\"", &format!("device = \"{missing}\""));
+    fs::write(folder.path().join("run/run.toml"), config).unwrap();
+    fail(folder.path(), &["evaluate", "run"], 2, &[missing, "built without", "--features"]);
+    succeed(
+        folder.path(),
+        &["evaluate", "run", "--samples", "2", "--limit", "5", "--device", "flex", "--quiet"],
+    );
     fail(folder.path(), &["train", "--device", "flex:1"], 2, &["flex:1", "no numbered devices"]);
     fail(folder.path(), &["train", "--device", "cuda:x"], 2, &["cuda:x", "not the number of a device"]);
+    fail(folder.path(), &["train", "--device", "remote"], 2, &["name the server", "helmholtz serve"]);
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn two_devices_train_what_one_does() {
 }
 
 /// The largest difference between weights of two runs that differ by their device alone.
-#[cfg(any(feature = "ndarray", feature = "wgpu"))]
+#[cfg(any(feature = "ndarray", feature = "wgpu", feature = "remote"))]
 fn apart(folder: &std::path::Path, a: &str, b: &str) -> f32 {
     let [a, b] = [a, b].map(|run| {
         let file = format!("{run}.safetensors");
@@ -59,7 +59,7 @@ fn apart(folder: &std::path::Path, a: &str, b: &str) -> f32 {
 }
 
 /// What rounding and Adam's division by small roots account for after 400 steps of 1e-3 each.
-#[cfg(any(feature = "ndarray", feature = "wgpu"))]
+#[cfg(any(feature = "ndarray", feature = "wgpu", feature = "remote"))]
 const ROUNDING: f32 = 1e-3;
 
 #[test]
@@ -137,4 +137,137 @@ fn the_doctor_finds_nothing_wrong_with_the_processor() {
         assert!(rows.iter().any(|row| row["name"] == name), "{name} is not among the rows");
     }
     fail(folder.path(), &["doctor", "--device", "cdua"], 2, &["did you mean `cuda`?"]);
+}
+
+/// Devices that another process lends.
+#[cfg(feature = "remote")]
+mod lent {
+    use std::io::{BufRead, BufReader};
+    use std::path::Path;
+    use std::process::{Child, Stdio};
+
+    use super::common::{fail, helmholtz, run, small_run, succeed};
+    use super::{apart, fs};
+
+    /// A server and its address; it ends with the test.
+    struct Server(Child, String);
+
+    impl Server {
+        fn start(token: Option<&str>) -> Server {
+            let mut command = helmholtz();
+            command.args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::null());
+            command.envs(token.map(|token| ("HELMHOLTZ_TOKEN", token)));
+            let mut server = command.spawn().unwrap();
+            let mut line = String::new();
+            BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+            let device = line.split(' ').find(|word| word.starts_with("remote:")).expect(&line);
+            Server(server, device.trim_end_matches(';').to_string())
+        }
+    }
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn a_lent_device_trains_the_run_of_flex_to_rounding() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let Server(_, device) = &Server::start(None);
+        for (out, device) in [("here", "flex"), ("there", device)] {
+            succeed(folder, &small_run(out, &["--steps", "60", "--device", device]));
+        }
+        let apart = apart(folder, "here", "there");
+        assert!(apart < super::ROUNDING, "{apart}");
+        // Its likelihood as well, by the same samples.
+        let nll = |run: &str, device: &str| {
+            let words = ["evaluate", run, "--samples", "20", "--limit", "50", "--json", "--quiet"];
+            let found = succeed(folder, &[&words[..], &["--device", device]].concat());
+            serde_json::from_str::<serde_json::Value>(&found).unwrap()["nll"].as_f64().unwrap()
+        };
+        assert!((nll("there", device) - nll("there", "flex")).abs() < 1e-4);
+    }
+
+    #[test]
+    fn who_does_not_know_the_token_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let Server(_, device) = &Server::start(Some("of the server"));
+        let words = small_run("run", &["--steps", "3", "--device", device]);
+        fail(folder, &words, 2, &[device, "HELMHOLTZ_TOKEN"]);
+        let other =
+            helmholtz().current_dir(folder).args(&words).env("HELMHOLTZ_TOKEN", "another").output().unwrap();
+        assert_eq!(other.status.code(), Some(2));
+        assert!(!folder.join("run").exists());
+        let right = helmholtz()
+            .current_dir(folder)
+            .args(&words)
+            .env("HELMHOLTZ_TOKEN", "of the server")
+            .output()
+            .unwrap();
+        assert!(right.status.success(), "{}", String::from_utf8_lossy(&right.stderr));
+    }
+
+    #[test]
+    fn a_server_that_ends_ends_the_run_with_a_sentence_and_flex_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let server = Server::start(None);
+        let device = server.1.clone();
+        let words = small_run("run", &["--epochs", "500", "--device", &device]);
+        let training = helmholtz()
+            .current_dir(folder)
+            .args(&words)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_for(&folder.join("run/checkpoint"));
+        drop(server);
+        let output = training.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(
+            stderr.contains(&device) && stderr.contains("--resume") && !stderr.contains("panicked"),
+            "{stderr}"
+        );
+        let epochs = || fs::read_to_string(folder.join("run/metrics.jsonl")).unwrap().lines().count();
+        let before = epochs();
+        let more = ["train", "--resume", "--out", "run", "--epochs", "501", "--device", "flex", "--quiet"];
+        let more = run(folder, &more);
+        assert!(more.status.success(), "{}", String::from_utf8_lossy(&more.stderr));
+        assert!(epochs() > before);
+    }
+
+    fn wait_for(path: &Path) {
+        let started = std::time::Instant::now();
+        let is_there = || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+        while !is_there() {
+            assert!(started.elapsed().as_secs() < 120, "{} did not come", path.display());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
+    #[test]
+    fn addresses_that_lead_to_no_device_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let refuse = |device: &str, words: &[&str]| {
+            fail(folder, &small_run("run", &["--steps", "3", "--device", device]), 2, words);
+            assert!(!folder.join("run").exists());
+        };
+        refuse("remote", &["name the server", "helmholtz serve"]);
+        refuse("remote:here", &["`here` is not the address"]);
+        refuse("remote::3000", &["is not the address"]);
+        refuse("remote:127.0.0.1:1", &["remote:127.0.0.1:1", "`helmholtz serve`"]);
+        let Server(_, device) = &Server::start(None);
+        refuse(&format!("{device}/7"), &["/7"]);
+        refuse(&format!("{device}/x"), &["`x` is not the number"]);
+        fail(folder, &["serve", "--listen", "0.0.0.0:0"], 2, &["HELMHOLTZ_TOKEN", "127.0.0.1"]);
+        fail(folder, &["serve", "--listen", "nowhere"], 2, &["--listen nowhere"]);
+        fail(folder, &["serve", "--device", device], 2, &[device, "cannot be lent on"]);
+    }
 }

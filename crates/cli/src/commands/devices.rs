@@ -34,6 +34,9 @@ pub fn run(as_json: bool) -> anyhow::Result<ExitCode> {
     for (backend, name) in found {
         say!("  --device {backend:<8} {name}");
     }
+    if cfg!(feature = "remote") {
+        say!("  --device remote:HOST:PORT  what `helmholtz serve` lends there");
+    }
     say!("threads of the processor: {threads}");
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,7 @@ pub mod inpaint;
 pub mod merge;
 pub mod sample;
 pub(crate) mod score;
+pub mod serve;
 pub mod shard;
 pub mod train;
 pub mod trained;
@@ -42,6 +43,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Command::Data { command }) => data::run(command),
         Some(Command::Devices { json }) => devices::run(json),
         Some(Command::Doctor(args)) => doctor::run(&args),
+        Some(Command::Serve(args)) => serve::run(&args),
     }
 }
 

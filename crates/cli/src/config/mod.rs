@@ -146,7 +146,8 @@ impl Config {
         for samples in self.samples() {
             crate::strategy::check(&self, samples)?;
         }
-        crate::device::select_all(&self.run.device)?;
+        // Whether the device can be had is asked where it is needed: a run is read on other machines as well.
+        crate::device::check(&self.run.device)?;
         Ok(self)
     }
 

@@ -88,6 +88,9 @@ pub(super) fn checks() -> Vec<Check> {
                 out.put(format!("log p {d}"), scored.log_prob);
                 out.put(format!("errors {d}"), scored.trace);
                 out.put(format!("table {d}"), bernoulli::log_prob_table(x, product.clone(), bias.clone()));
+                let more = bernoulli::score(on.bits("more x", [24, d]), product.clone(), bias.clone());
+                out.put(format!("log p of more x {d}"), more.log_prob);
+                out.put(format!("errors of more x {d}"), more.trace);
                 let draws = Draws::new(Key::new(4), 12, 2);
                 let marked: Vec<bool> = (0..24).map(|i| i % 3 == 0).collect();
                 for (defence, name) in [(None, "draw"), (Some(&marked[..]), "defended draw")] {
