@@ -4,6 +4,7 @@ mod annealed;
 mod paired;
 mod scores;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -112,7 +113,7 @@ impl Seeds<'_> {
             data_sha256: first.data_sha256.clone(),
             config: [&[self.row.config], self.row.flags].concat().join(" "),
             resolved: resolved.to_owned(),
-            commit: workspace::commit(),
+            commit: commits((0..self.seeds).map(|seed| self.out(seed)), &workspace::commit()),
             device: self.device.to_owned(),
             seeds: runs.into_iter().map(|run| run.seed).collect(),
             wall_seconds: 0.0,
@@ -336,6 +337,24 @@ fn optional<T: DeserializeOwned>(value: &Value) -> anyhow::Result<Option<T>> {
     Option::deserialize(value).with_context(|| format!("not what was written there: {value}"))
 }
 
+/// The commits that the programs were built from which began the runs in these folders; `here` where it is not told.
+fn commits(folders: impl Iterator<Item = PathBuf>, here: &str) -> String {
+    let of_run = |folder: PathBuf| match built_from(&folder) {
+        // Said with what was modified since.
+        Some(commit) if here.starts_with(&commit) => here.to_owned(),
+        Some(commit) => commit,
+        None => here.to_owned(),
+    };
+    folders.map(of_run).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// The commit that the program was built from which began the run in a folder, if it is told there.
+fn built_from(out: &Path) -> Option<String> {
+    let provenance: Value =
+        serde_json::from_str(&fs::read_to_string(out.join("provenance.json")).ok()?).ok()?;
+    provenance["commit"].as_str().map(str::to_owned)
+}
+
 /// Seconds of all sessions of a run: `timing.jsonl` is added to in each.
 fn seconds_of(out: &Path) -> f64 {
     let timing = fs::read_to_string(out.join("timing.jsonl")).unwrap_or_default();
@@ -370,4 +389,27 @@ fn helmholtz(words: Vec<OsString>) -> anyhow::Result<String> {
     }
     said.lines().filter(|line| !line.trim().is_empty()).for_each(progress);
     String::from_utf8(stdout).context("helmholtz printed no text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_of_the_commits_that_trained_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = [Some("0123456789ab"), Some("0123456789ab"), Some("fedcba987654"), None];
+        let folders: Vec<PathBuf> = (0..told.len()).map(|i| folder.path().join(i.to_string())).collect();
+        for (folder, commit) in folders.iter().zip(told) {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("provenance.json"), json!({"commit": commit}).to_string()).unwrap();
+        }
+        let of = |n: usize, here: &str| commits(folders[..n].iter().cloned(), here);
+        assert_eq!(of(2, "aaaaaaaaaaaa"), "0123456789ab");
+        assert_eq!(of(2, "0123456789ab-modified"), "0123456789ab-modified");
+        assert_eq!(of(3, "aaaaaaaaaaaa"), "0123456789ab, fedcba987654");
+        assert_eq!(of(4, "aaaaaaaaaaaa"), "0123456789ab, aaaaaaaaaaaa, fedcba987654");
+        let nowhere = folder.path().join("nowhere");
+        assert_eq!(commits(std::iter::once(nowhere), "aaaaaaaaaaaa"), "aaaaaaaaaaaa");
+    }
 }
