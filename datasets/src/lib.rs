@@ -31,6 +31,7 @@
 //! | [`facts`] | what can be said of a loaded set |
 //! | `fetch` (feature) | downloads, verified |
 //! | [`generate`] | rows drawn side by side, each from a key of its own |
+//! | [`mod@whole`] | files that are written whole, or opened without following links |
 //! | [`error`] | [`DataError`]: what was wrong, where, and what to do next |
 //!
 //! ```
@@ -76,6 +77,7 @@ pub mod source_file;
 pub mod split;
 pub mod uci;
 pub mod values;
+pub mod whole;
 
 pub use binarize::Binarization;
 pub use cache::Cache;

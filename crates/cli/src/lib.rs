@@ -9,6 +9,7 @@
 //! | [`strategy`] | any strategy that a config can name |
 //! | [`assemble`] | from a config to data, model, strategy and optimiser |
 //! | [`run_folder`] | the files of a run |
+//! | [`output`] | files that the user names for results |
 //! | [`commands`] | one file per command |
 //! | [`picture`], [`npy`], [`report`], [`chart`] | what comes out besides text |
 //! | [`error`] | exit codes |
@@ -31,6 +32,7 @@ mod log;
 pub mod memory;
 pub mod model;
 pub mod npy;
+pub mod output;
 pub mod picture;
 pub mod report;
 pub mod run_folder;

@@ -54,6 +54,14 @@ impl Sheet {
     }
 }
 
+/// What a picture could not be written for, as an error of the file where it is one.
+pub fn as_io(error: png::EncodingError) -> std::io::Error {
+    match error {
+        png::EncodingError::IoError(error) => error,
+        other => std::io::Error::other(other),
+    }
+}
+
 /// Writes pictures as a sheet that is about square; rows that are no images stand one below the other.
 ///
 /// # Errors

@@ -4,11 +4,20 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use helmholtz_datasets::whole;
 use serde_json::json;
 
 use crate::config::{Config, Overlay};
 use crate::error::user;
+use crate::output;
+
+/// What a run was made from; the last file that a new run is given.
+const PROVENANCE: &str = "provenance.json";
+const LOCK: &str = ".lock";
+/// The folders in a run's folder.
+const FOLDERS: [&str; 2] = ["checkpoint", "samples"];
+/// Files that a run may have before it has begun.
+const BEGINNING: [&str; 3] = [LOCK, "run.toml", "initial.safetensors"];
 
 /// A run's folder.
 #[derive(Clone, Debug)]
@@ -32,48 +41,97 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// A new folder, at `path` or at the next free name under `runs/`.
+    /// A new folder, at `path` or at the next free name under `runs/`, with the lock on it.
+    ///
+    /// It is a run once [`write_provenance`](Self::write_provenance) has been called, last of all: what a process left that
+    /// died before is begun anew.
     ///
     /// # Errors
     /// If the folder holds something already or cannot be made.
-    pub fn create(path: Option<&Path>, config: &Config) -> anyhow::Result<Self> {
+    pub fn create(path: Option<&Path>, config: &Config) -> anyhow::Result<(Self, RunLock)> {
         let path = match path {
             Some(path) => path.to_path_buf(),
             None => next_free(config),
         };
         let folder = RunFolder { path };
         let shown = folder.path.display();
-        if folder.config_path().exists() {
+        let wrong = |error: io::Error| {
+            user(format!("{shown}: {error}; --out must be a folder that can be written to"))
+        };
+        folder.check_new()?;
+        if let Some(parent) = folder.path.parent() {
+            fs::create_dir_all(parent).map_err(wrong)?;
+        }
+        match fs::create_dir(&folder.path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(wrong(error)),
+            _ => {}
+        }
+        // Of two processes that find the name free, one has the lock.
+        let lock = folder.lock()?;
+        folder.check_new()?;
+        folder.sweep()?;
+        for inner in FOLDERS {
+            fs::create_dir_all(folder.path.join(inner)).map_err(wrong)?;
+        }
+        folder.write("run.toml", |file| file.write_all(config.to_toml().as_bytes()))?;
+        Ok((folder, lock))
+    }
+
+    /// Refuses a folder that holds a run, or anything that no beginning of a run would have left.
+    fn check_new(&self) -> anyhow::Result<()> {
+        let shown = self.path.display();
+        if let Ok(target) = fs::read_link(&self.path)
+            && !self.path.exists()
+        {
+            return Err(user(format!(
+                "{shown}: is a link to {}, which is not there; remove it, or choose another --out",
+                target.display()
+            )));
+        }
+        let entries = match fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(user(format!("{shown}: {error}; --out must be a folder"))),
+        };
+        if self.path.join(PROVENANCE).exists() {
             return Err(user(format!(
                 "{shown}: holds another run; choose another --out, or go on with that run by --resume"
             )));
         }
-        let existed = folder.path.exists();
-        if existed {
-            let empty = fs::read_dir(&folder.path)
-                .map_err(|error| user(format!("{shown}: {error}; --out must be a folder")))?
-                .next()
-                .is_none();
-            if !empty {
-                return Err(user(format!("{shown}: is not empty and no run; choose another --out")));
+        for entry in entries {
+            let entry = entry.map_err(|error| user(format!("{shown}: {error}")))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_beginning = BEGINNING.contains(&name.as_str()) || is_left(&name);
+            let is_empty =
+                |folder: &Path| fs::read_dir(folder).is_ok_and(|mut inside| inside.next().is_none());
+            if !(is_beginning || FOLDERS.contains(&name.as_str()) && is_empty(&entry.path())) {
+                return Err(user(format!(
+                    "{shown}: is not empty and no run ({name} is in it); choose another --out"
+                )));
             }
         }
-        if let Some(parent) = folder.path.parent() {
-            fs::create_dir_all(parent).map_err(|error| user(format!("{shown}: {error}")))?;
-        }
-        // Of two processes that find the name free, one makes the folder.
-        match fs::create_dir(&folder.path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(user(format!("{shown}: {error}")));
+        Ok(())
+    }
+
+    /// Whether the folder holds a run, and not what a process left that died before it had begun one.
+    pub fn is_begun(&self) -> bool {
+        self.path.join(PROVENANCE).exists()
+    }
+
+    /// Removes what processes left that died while they wrote; the lock must be had.
+    ///
+    /// # Errors
+    /// If a folder of the run cannot be read.
+    pub fn sweep(&self) -> anyhow::Result<()> {
+        for folder in [self.path.clone()].into_iter().chain(FOLDERS.map(|inner| self.path.join(inner))) {
+            match whole::sweep(&folder, is_left) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(output::failed(&folder, &error));
+                }
+                _ => {}
             }
-            Err(_) if !existed => return Err(user(format!("{shown}: was made by another process just now"))),
-            _ => {}
         }
-        for inner in ["checkpoint", "samples"] {
-            fs::create_dir_all(folder.path.join(inner)).with_context(|| shown.to_string())?;
-        }
-        folder.write("run.toml", |file| file.write_all(config.to_toml().as_bytes()))?;
-        Ok(folder)
+        Ok(())
     }
 
     /// The folder itself.
@@ -99,7 +157,7 @@ impl RunFolder {
     /// # Errors
     /// If it cannot be written.
     pub fn write(&self, name: &str, content: impl FnOnce(&mut File) -> io::Result<()>) -> anyhow::Result<()> {
-        write_whole(&self.path.join(name), content)
+        output::write_inside(&self.path.join(name), content)
     }
 
     /// Refuses data that are not those the run was started on.
@@ -107,7 +165,7 @@ impl RunFolder {
     /// # Errors
     /// If the hash in `provenance.json` differs from `data_sha256`, or cannot be read.
     pub fn check_data(&self, data_sha256: &str) -> anyhow::Result<()> {
-        let path = self.path.join("provenance.json");
+        let path = self.path.join(PROVENANCE);
         let unreadable = |what: &dyn std::fmt::Display| {
             user(format!("{}: {what}; it names the data that the run was trained on", path.display()))
         };
@@ -125,20 +183,26 @@ impl RunFolder {
         }
     }
 
-    /// Makes sure that no other process trains into the folder, for as long as the file lives.
+    /// Makes sure that no other process trains into the folder, for as long as the lock lives.
     ///
     /// # Errors
     /// If another process does, or the lock file cannot be made.
-    pub fn lock(&self) -> anyhow::Result<File> {
-        let path = self.path.join(".lock");
-        let file = File::create(&path).with_context(|| path.display().to_string())?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(fs::TryLockError::WouldBlock) => Err(user(format!(
-                "{}: another process is training into this folder; wait for it, or choose another --out",
-                self.path.display()
-            ))),
-            Err(fs::TryLockError::Error(error)) => Err(anyhow::anyhow!("{}: {error}", path.display())),
+    pub fn lock(&self) -> anyhow::Result<RunLock> {
+        let path = self.path.join(LOCK);
+        loop {
+            let file = whole::open_lock(&path).map_err(|error| output::failed(&path, &error))?;
+            match file.try_lock() {
+                // The file may have been removed between the two.
+                Ok(()) if whole::is_at(&file, &path) => return Ok(RunLock { file, path }),
+                Ok(()) => {}
+                Err(fs::TryLockError::WouldBlock) => {
+                    return Err(user(format!(
+                        "{}: another process is training into this folder; wait for it, or choose another --out",
+                        self.path.display()
+                    )));
+                }
+                Err(fs::TryLockError::Error(error)) => return Err(output::failed(&path, &error)),
+            }
         }
     }
 
@@ -159,48 +223,49 @@ impl RunFolder {
             "data": protocol,
             "data_sha256": data_sha256,
             "seed": config.seed,
-            "command": std::env::args().collect::<Vec<_>>(),
+            // Words that are not UTF-8 stand there as far as they can be read.
+            "command": std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>(),
         });
         if let (Some(path), Some(sha256)) = (&config.train.init_from, init_sha256) {
             provenance["init_from"] = json!({"path": path, "weights_sha256": sha256});
         }
-        self.write("provenance.json", |file| writeln!(file, "{provenance:#}"))
+        self.write(PROVENANCE, |file| writeln!(file, "{provenance:#}"))
     }
 }
 
-/// Writes a file under a scratch name and renames it, so that no half of it is ever seen.
-///
-/// # Errors
-/// If it cannot be written.
-pub fn write_whole(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> anyhow::Result<()> {
-    let mut scratch = path.as_os_str().to_owned();
-    scratch.push(".part");
-    let scratch = PathBuf::from(scratch);
-    let write = || -> io::Result<()> {
-        let mut file = File::create(&scratch)?;
-        content(&mut file)?;
-        file.sync_all()?;
-        fs::rename(&scratch, path)
-    };
-    write().map_err(|error| {
-        let _ = fs::remove_file(&scratch);
-        // A folder that is not there is the user's to set right; a full disk is not.
-        let message = format!("{}: {error}", path.display());
-        if error.kind() == io::ErrorKind::NotFound { user(message) } else { anyhow::anyhow!(message) }
-    })
+/// Keeps other processes from training into a folder, as long as it lives.
+#[derive(Debug)]
+pub struct RunLock {
+    file: File,
+    path: PathBuf,
 }
 
-/// Refuses a file in a folder that is not there, before the work is done.
-///
-/// # Errors
-/// If the parent of the path is no folder.
-pub fn check_folder(flag: &str, path: &Path) -> anyhow::Result<()> {
-    match path.parent() {
-        Some(folder) if !(folder.as_os_str().is_empty() || folder.is_dir()) => {
-            Err(user(format!("{flag}: {} is not a folder", folder.display())))
+impl RunLock {
+    /// Notices that the lock file was removed: then another process may have taken the folder.
+    ///
+    /// # Errors
+    /// If it was.
+    pub fn check(&self) -> io::Result<()> {
+        if whole::is_at(&self.file, &self.path) {
+            return Ok(());
         }
-        _ => Ok(()),
+        Err(io::Error::other(format!(
+            "{}: was removed while the run was going on, so that another process may be writing into its folder",
+            self.path.display()
+        )))
     }
+}
+
+/// Whether a name in a run's folder is that of a file that was not finished: ours, Burn's (`model-3.bpk.1435-2.tmp`),
+/// or that of an earlier version.
+fn is_left(name: &str) -> bool {
+    let of_burn = name.ends_with(".tmp") && name.contains(".bpk.");
+    let of_old = ["run.toml.part", "provenance.json.part", "report.html.part", "metrics.jsonl.part"]
+        .contains(&name)
+        || name == "initial.part.safetensors"
+        || name == "samples.png.part"
+        || name.ends_with(".bpk.sha256.part");
+    whole::is_scratch(name) || of_burn || of_old
 }
 
 fn next_free(config: &Config) -> PathBuf {

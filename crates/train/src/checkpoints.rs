@@ -225,6 +225,10 @@ impl CheckpointingStrategy for KeepLastAndBest {
     fn checkpointing(&mut self, epoch: usize, store: &EventStoreClient) -> Vec<CheckpointingAction> {
         wait_for_records(store, epoch);
         let history = self.history.lock().expect("no thread panics while it holds the history");
+        // A checkpoint without its record could not be resumed from.
+        if history.last().is_none_or(|(last, _)| last != epoch) {
+            return Vec::new();
+        }
         let best = history.best().map(|(epoch, _)| epoch);
         let ends = epoch == self.last_epoch || history.exhausted(self.patience);
         if !(ends || best == Some(epoch) || epoch.is_multiple_of(self.every)) {

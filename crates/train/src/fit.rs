@@ -24,8 +24,8 @@ use crate::rule::Rule;
 use crate::schedule::Stages;
 use crate::trainee::Trainee;
 
-/// What happens with the record of each epoch and split.
-pub type OnRecord = Box<dyn FnMut(&Record) + Send>;
+/// What happens with the record of each epoch and split; an error ends the run.
+pub type OnRecord = Box<dyn FnMut(&Record) -> std::io::Result<()> + Send>;
 
 /// One training run through Burn's learner, into a folder.
 pub struct Fit {
@@ -170,7 +170,11 @@ impl Fit {
                 saved = checkpoints.examine()?.whole;
                 history
             }
-            None => History::default(),
+            None => {
+                // What a run left that died within its first checkpoint.
+                checkpoints.forget_after(0)?;
+                History::default()
+            }
         };
         history.write(&journal_path)?;
         let (first_epoch, first_step) = history.last().unwrap_or((0, 0));
@@ -356,7 +360,7 @@ mod tests {
             patience: None,
             resume: None,
             dashboard: false,
-            on_record: Box::new(|_| ()),
+            on_record: Box::new(|_| Ok(())),
             interrupter: Interrupter::new(),
         };
         let rate = Rate { start: 0.1, end: 0.1, shape: Shape::Constant };

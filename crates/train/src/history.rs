@@ -4,7 +4,6 @@
 //! and of the patience: a run that goes on from epoch `e` reads it up to `e` and forgets the rest.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -12,10 +11,11 @@ use std::sync::{Arc, Mutex};
 use burn::train::logger::MetricLogger;
 use burn::train::metric::store::{Aggregate, EpochSummary, EventStoreClient, MetricsUpdate, Split};
 use burn::train::metric::{MetricDefinition, MetricId, NumericEntry};
-use helmholtz_datasets::Plan;
+use helmholtz_datasets::{Plan, whole};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::chain::Chain;
 use crate::fit::OnRecord;
 use crate::metrics::Quantity;
 
@@ -33,19 +33,28 @@ pub struct Record {
     pub values: BTreeMap<String, f64>,
 }
 
+impl Record {
+    fn json(&self) -> String {
+        serde_json::to_string(self).expect("names and finite numbers are JSON")
+    }
+}
+
 /// A `metrics.jsonl` that cannot be read.
 #[derive(Debug, Error)]
 pub enum HistoryError {
     /// The file cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {cause}; it holds the best epoch and the patience, without which the run cannot go on")]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
-    /// A line is not a record.
-    #[error("{path}, line {line}: not a record of an epoch ({message}); the run cannot be resumed from here")]
+    /// A line is not a record, or not the one that was written there.
+    #[error(
+        "{path}, line {line}: not the record of an epoch as it was written ({message}); put the file back as it was, or \
+         train anew into another folder"
+    )]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -76,20 +85,17 @@ impl History {
     /// Reads the records up to `epoch`. A last line cut short by a crash is dropped.
     ///
     /// # Errors
-    /// If the file cannot be read or holds something else.
+    /// If the file cannot be read, holds something else, or has lost a line or a digit before that epoch.
     pub fn read(path: &Path, epoch: usize) -> Result<Self, HistoryError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| HistoryError::Io { path: path.into(), source })?;
-        let mut records = Vec::new();
-        for (i, line) in text.split_inclusive('\n').enumerate() {
-            if !line.ends_with('\n') {
-                break;
-            }
-            let record: Record = serde_json::from_str(line).map_err(|error| HistoryError::Malformed {
-                path: path.into(),
-                line: i + 1,
-                message: error.to_string(),
-            })?;
+        let io = |cause| HistoryError::Io { path: path.into(), cause };
+        let bytes = std::fs::read(path).map_err(io)?;
+        let (mut records, mut chain) = (Vec::new(), Chain::default());
+        for (i, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+            let wrong = |message: String| HistoryError::Malformed { path: path.into(), line: i + 1, message };
+            let Some(line) = line.strip_suffix(b"\n") else { break };
+            let line = std::str::from_utf8(line).map_err(|error| wrong(error.to_string()))?;
+            let object = chain.open(line).map_err(|what| wrong(what.to_owned()))?;
+            let record: Record = serde_json::from_str(&object).map_err(|error| wrong(error.to_string()))?;
             if record.epoch > epoch {
                 break;
             }
@@ -98,21 +104,21 @@ impl History {
         Ok(History { records })
     }
 
-    /// Writes all records in place of the file: to a scratch file first, then by renaming.
+    /// Writes all records in place of the file: whole, or not at all.
     ///
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), HistoryError> {
-        let scratch = path.with_extension("jsonl.part");
-        let write = || -> io::Result<()> {
-            let mut file = File::create(&scratch)?;
-            for record in &self.records {
-                writeln!(file, "{}", serde_json::to_string(record)?)?;
-            }
-            file.sync_all()?;
-            std::fs::rename(&scratch, path)
-        };
-        write().map_err(|source| HistoryError::Io { path: path.into(), source })
+        let (text, _) = self.text();
+        whole::write(path, |file| file.write_all(text.as_bytes()))
+            .map_err(|cause| HistoryError::Io { path: path.into(), cause })
+    }
+
+    /// The file's text, and its chain.
+    fn text(&self) -> (String, Chain) {
+        let mut chain = Chain::default();
+        let lines = self.records.iter().map(|record| chain.seal(&record.json()) + "\n").collect();
+        (lines, chain)
     }
 
     /// All records, in the order of the file.
@@ -185,6 +191,11 @@ impl Extent {
 /// Burn's metric logger that appends to `metrics.jsonl` and to the shared history.
 pub(crate) struct Journal {
     path: PathBuf,
+    /// The seal of the last line, and the bytes of the file so far.
+    chain: Chain,
+    length: u64,
+    /// A record could not be kept: none that follows it may stand in the file.
+    broken: bool,
     history: Arc<Mutex<History>>,
     extent: Extent,
     names: BTreeMap<String, String>,
@@ -202,8 +213,12 @@ impl Journal {
         interrupter: burn::train::Interrupter,
         on_record: OnRecord,
     ) -> Self {
+        let (text, chain) = history.lock().expect("no thread panics while it holds the history").text();
         Journal {
             path,
+            chain,
+            length: text.len() as u64,
+            broken: false,
             history,
             extent,
             names: BTreeMap::new(),
@@ -213,10 +228,22 @@ impl Journal {
         }
     }
 
-    fn append(&self, record: &Record) -> io::Result<()> {
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
-        file.write_all(format!("{}\n", serde_json::to_string(record)?).as_bytes())?;
-        file.sync_all()
+    /// Appends a record, unless somebody else removed or changed the file: then the run's past is no longer known.
+    fn append(&mut self, record: &Record) -> io::Result<()> {
+        let mut file = whole::open_append(&self.path, false)?;
+        let found = file.metadata()?.len();
+        if found != self.length {
+            let of = self.length;
+            return Err(io::Error::other(format!(
+                "was changed while the run was going on: {found} bytes for {of}"
+            )));
+        }
+        let mut chain = self.chain.clone();
+        let line = chain.seal(&record.json()) + "\n";
+        file.write_all(line.as_bytes())?;
+        file.sync_all()?;
+        (self.chain, self.length) = (chain, self.length + line.len() as u64);
+        Ok(())
     }
 }
 
@@ -261,17 +288,20 @@ impl MetricLogger for Journal {
         let EpochSummary { epoch_number: epoch, split } = summary;
         let (batches, values) = self.pending.remove(&split.to_string()).unwrap_or_default();
         // An epoch that was cut short is no epoch: nothing of it is kept, and a resumed run repeats it.
-        if batches != self.extent.batches(epoch, &split) || values.values().any(|value| !value.is_finite()) {
+        let is_whole =
+            batches == self.extent.batches(epoch, &split) && values.values().all(|v| v.is_finite());
+        if self.broken || !is_whole {
             return;
         }
         let record = Record { epoch, split: split.to_string(), step: self.extent.step_after(epoch), values };
-        if let Err(error) = self.append(&record) {
+        let appended = self.append(&record).and_then(|()| (self.on_record)(&record));
+        if let Err(error) = appended {
+            self.broken = true;
             let message = format!("{}: {error}", self.path.display());
             tracing::error!("{message}");
             self.interrupter.fail(burn::train::checkpoint::CheckpointerError::Unknown(message));
             return;
         }
-        (self.on_record)(&record);
         self.history.lock().expect("no thread panics while it holds the history").push(record);
     }
 }

@@ -9,6 +9,7 @@
 //! | [`average`] | averages of the weights |
 //! | [`metrics`] | what is measured at every step, and what stops a run |
 //! | [`history`] | [`History`]: `metrics.jsonl`, the best epoch, the patience |
+//! | `chain` | the seals of its lines |
 //! | [`checkpoints`] | Burn's checkpoint files, sealed by a hash; which to keep; which to resume from |
 //! | [`renderer`] | no dashboard: plain lines, or nothing |
 //! | [`fit`] | [`Fit`]: one training run |
@@ -21,6 +22,7 @@
 
 pub mod adam;
 pub mod average;
+mod chain;
 pub mod checkpoints;
 pub mod fit;
 pub mod history;

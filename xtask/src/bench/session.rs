@@ -90,7 +90,7 @@ impl Session {
             patience: None,
             resume: None,
             dashboard: false,
-            on_record: Box::new(|_| {}),
+            on_record: Box::new(|_| Ok(())),
             interrupter: Interrupter::new(),
         };
         let outcome = fit.run(Parts {

@@ -269,7 +269,7 @@ pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
-    helmholtz_cli::run_folder::write_whole(path, |file| file.write_all(text.as_bytes()))
+    helmholtz_cli::output::write_whole(path, |file| file.write_all(text.as_bytes()))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use safetensors::{SafeTensors, serialize};
 use crate::args::ChainArgs;
 use crate::config::count;
 use crate::error::user;
-use crate::run_folder::write_whole;
+use crate::output::write_whole;
 
 /// How chains run.
 #[derive(Clone, Copy, Debug)]

@@ -24,7 +24,7 @@ use super::use_threads;
 use crate::args::CompareArgs;
 use crate::config::count;
 use crate::error::{say, user};
-use crate::run_folder::write_whole;
+use crate::output::write_inside;
 use plan::{Flags, Plan};
 use report::{Provenance, Section};
 
@@ -83,7 +83,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
         seconds: started.elapsed().as_secs_f64(),
     };
     let page = out.folder.join("report.html");
-    write_whole(&page, |file| file.write_all(report::render(&sections, &provenance).as_bytes()))?;
+    write_inside(&page, |file| file.write_all(report::render(&sections, &provenance).as_bytes()))?;
 
     if args.json {
         say!("{}", json!({"court": of_court, "race": of_race}));
@@ -134,8 +134,8 @@ impl Out {
     fn write(&self, sections: &[Section], result: &Value) -> anyhow::Result<()> {
         for figure in sections.last().into_iter().flat_map(|section| &section.figures) {
             let path = self.folder.join("figures").join(format!("{}.svg", figure.name));
-            write_whole(&path, |file| file.write_all(figure.svg.as_bytes()))?;
+            write_inside(&path, |file| file.write_all(figure.svg.as_bytes()))?;
         }
-        write_whole(&self.folder.join("compare.json"), |file| writeln!(file, "{result:#}"))
+        write_inside(&self.folder.join("compare.json"), |file| writeln!(file, "{result:#}"))
     }
 }

@@ -1,6 +1,6 @@
 //! `helmholtz encode`, and `helmholtz reconstruct`, which goes there and back.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use burn::tensor::Tensor;
@@ -13,7 +13,7 @@ use super::trained::Trained;
 use crate::args::{EncodeArgs, ReconstructArgs};
 use crate::config::count;
 use crate::error::{OrUser, say, user};
-use crate::run_folder::{check_folder, write_whole};
+use crate::output::Output;
 use crate::{npy, picture};
 
 /// Rows that are encoded at a time.
@@ -25,9 +25,9 @@ const CHUNK: usize = 500;
 /// If the model has no such means, or the file cannot be written.
 pub fn run(args: &EncodeArgs) -> anyhow::Result<ExitCode> {
     let split: SplitName = args.split.parse().or_user()?;
-    check_out(args.out.as_deref(), "npy")?;
+    let named = named(args.out.as_ref(), "npy")?;
     let trained = Trained::load(&args.model)?;
-    let out = out(args.out.as_ref(), &trained, &format!("encode-{split}.npy"));
+    let out = out(named, &trained, &format!("encode-{split}.npy"));
     let rows: Vec<usize> = (0..trained.data.split(split).rows()).collect();
     let mut means = Vec::new();
     for part in rows.chunks(CHUNK) {
@@ -35,8 +35,8 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<ExitCode> {
         means.extend(sample::read(Tensor::cat(trained.model.encode(x)?, 1))?);
     }
     let shape = [rows.len(), means.len() / rows.len().max(1)];
-    write_whole(&out, |file| npy::write_f32(file, &shape, &means))?;
-    say!("{}", out.display());
+    out.write(|file| npy::write_f32(file, &shape, &means))?;
+    say!("{}", out.path().display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -50,35 +50,29 @@ pub fn reconstruct(args: &ReconstructArgs) -> anyhow::Result<ExitCode> {
     if !(1..=MOST).contains(&n) {
         return Err(user(format!("--n {n}: must be from 1 to {MOST}")));
     }
-    check_out(args.out.as_deref(), "png")?;
+    let named = named(args.out.as_ref(), "png")?;
     let trained = Trained::load(&args.model)?;
-    let out = out(args.out.as_ref(), &trained, "reconstruct.png");
+    let out = out(named, &trained, "reconstruct.png");
     let rows = chosen_rows(&trained.data, split, Some(n));
     let x = trained.data.fixed(split).select(&rows).tensor(&trained.device);
     let means = trained.model.encode(x.clone())?;
     let back = trained.model.decode(x.clone(), &means);
     let pixels = [sample::read(x)?, sample::read(back)?].concat();
     let shape = trained.data.shape;
-    write_whole(&out, |file| {
-        picture::write_strip(file, shape, &pixels, rows.len()).map_err(std::io::Error::other)
-    })?;
-    say!("{}", out.display());
+    out.write(|file| picture::write_strip(file, shape, &pixels, rows.len()).map_err(picture::as_io))?;
+    say!("{}", out.path().display());
     Ok(ExitCode::SUCCESS)
 }
 
 /// Pictures in a row.
 const MOST: usize = 100;
 
-fn check_out(out: Option<&Path>, ending: &str) -> anyhow::Result<()> {
-    let Some(out) = out else { return Ok(()) };
-    check_folder("--out", out)?;
-    if out.extension().is_some_and(|extension| extension == ending) {
-        return Ok(());
-    }
-    Err(user(format!("{}: the file must end in .{ending}", out.display())))
+/// The file of `--out`, if there is one.
+fn named(out: Option<&PathBuf>, ending: &str) -> anyhow::Result<Option<Output>> {
+    out.map(|out| Output::named("--out", out, &[ending])).transpose()
 }
 
-fn out(given: Option<&PathBuf>, trained: &Trained, name: &str) -> PathBuf {
+fn out(named: Option<Output>, trained: &Trained, name: &str) -> Output {
     let folder = || trained.folder.as_ref().map_or_else(PathBuf::new, |folder| folder.join("samples"));
-    given.cloned().unwrap_or_else(|| folder().join(name))
+    named.unwrap_or_else(|| Output::inside(&folder(), name))
 }

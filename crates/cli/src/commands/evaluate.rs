@@ -18,7 +18,7 @@ use super::trained::{Trained, fingerprint};
 use crate::args::{AnnealingArgs, EvaluateArgs};
 use crate::config::count;
 use crate::error::{OrUser, known, say, user};
-use crate::run_folder::check_folder;
+use crate::output;
 
 const METHODS: [&str; 3] = ["is", "exact", "ais"];
 /// Importance samples of a row unless told otherwise.
@@ -190,13 +190,10 @@ fn asked(args: &EvaluateArgs, method: &str) -> anyhow::Result<Asked> {
     let z_error = args.z_error.unwrap_or(Z_ERROR);
     positive("--z-error", z_error)?;
     if let Some(path) = &args.per_example {
-        check_folder("--per-example", path)?;
+        output::check("--per-example", path, &["npy"])?;
     }
     if let (Some(path), Some(_)) = (&args.out, args.shard) {
-        if path.extension().is_none_or(|extension| extension != "safetensors") {
-            return Err(user(format!("--out {}: the file must end in .safetensors", path.display())));
-        }
-        check_folder("--out", path)?;
+        output::check("--out", path, &["safetensors"])?;
     }
     Ok(Asked {
         split,

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::score::{Bidirectional, OfLaw, Scores};
 use crate::error::say;
 use crate::npy;
-use crate::run_folder::write_whole;
+use crate::output::write_whole;
 
 /// What was found, with how.
 pub(crate) struct Found {

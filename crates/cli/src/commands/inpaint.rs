@@ -18,15 +18,15 @@ use super::{chains, sample};
 use crate::args::InpaintArgs;
 use crate::config::count;
 use crate::error::{OrUser, known, say, user};
+use crate::output::Output;
 use crate::picture;
-use crate::run_folder::{check_folder, write_whole};
 
 const SIDES: [&str; 4] = ["top", "bottom", "left", "right"];
 
 /// Where the pictures go.
 struct Out {
-    strip: Option<PathBuf>,
-    animation: Option<PathBuf>,
+    strip: Option<Output>,
+    animation: Option<Output>,
 }
 
 /// Hides a part of some pictures and lets Gibbs chains fill it in.
@@ -104,18 +104,14 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
         }
         Ok(())
     })?;
-    if let Some(path) = &out.strip {
+    if let Some(out) = &out.strip {
         let pixels = by_row(&columns, shape);
-        write_whole(path, |file| {
-            picture::write_strip(file, shape, &pixels, columns.len()).map_err(std::io::Error::other)
-        })?;
-        say!("{}", path.display());
+        out.write(|file| picture::write_strip(file, shape, &pixels, columns.len()).map_err(picture::as_io))?;
+        say!("{}", out.path().display());
     }
-    if let Some(path) = &out.animation {
-        write_whole(path, |file| {
-            picture::write_animation(file, shape, &shots).map_err(std::io::Error::other)
-        })?;
-        say!("{}", path.display());
+    if let Some(out) = &out.animation {
+        out.write(|file| picture::write_animation(file, shape, &shots).map_err(std::io::Error::other))?;
+        say!("{}", out.path().display());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -129,15 +125,14 @@ fn out(args: &InpaintArgs, trained: &Trained) -> anyhow::Result<Out> {
     let Some(path) = &args.out else {
         let folder = trained.folder.as_ref().map_or_else(PathBuf::new, |folder| folder.join("samples"));
         return Ok(Out {
-            strip: Some(folder.join("inpaint.png")),
-            animation: Some(folder.join("inpaint.gif")),
+            strip: Some(Output::inside(&folder, "inpaint.png")),
+            animation: Some(Output::inside(&folder, "inpaint.gif")),
         });
     };
-    check_folder("--out", path)?;
+    let out = Some(Output::named("--out", path, &["png", "gif"])?);
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("png") => Ok(Out { strip: Some(path.clone()), animation: None }),
-        Some("gif") => Ok(Out { strip: None, animation: Some(path.clone()) }),
-        _ => Err(user(format!("{}: the file must end in .png or .gif", path.display()))),
+        Some("gif") => Ok(Out { strip: None, animation: out }),
+        _ => Ok(Out { strip: out, animation: None }),
     }
 }
 

@@ -11,7 +11,7 @@ use super::score::Scores;
 use super::shard::{Content, Part};
 use crate::args::MergeArgs;
 use crate::error::{OrUser, user};
-use crate::run_folder::check_folder;
+use crate::output;
 
 /// Puts the parts of an evaluation together: the result is that of the whole, to rounding.
 ///
@@ -19,7 +19,7 @@ use crate::run_folder::check_folder;
 /// If the files are not all the parts of one evaluation, or a row has no probability.
 pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.per_example {
-        check_folder("--per-example", path)?;
+        output::check("--per-example", path, &["npy"])?;
     }
     let parts =
         args.files.iter().map(|file| Ok((file, Part::read(file)?))).collect::<anyhow::Result<Vec<_>>>()?;

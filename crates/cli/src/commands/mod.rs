@@ -12,6 +12,7 @@ pub(crate) mod found;
 mod initial;
 pub mod inpaint;
 pub mod merge;
+mod resume;
 pub mod sample;
 pub(crate) mod score;
 pub mod serve;

@@ -1,6 +1,6 @@
 //! `helmholtz sample`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::args::SampleArgs;
 use crate::config::count;
 use crate::error::{known, say, user};
 use crate::model::AnyModel;
-use crate::run_folder::{check_folder, write_whole};
+use crate::output::{self, Output};
 use crate::{npy, picture};
 
 const SAMPLERS: [&str; 3] = ["ancestral", "one-shot", "gibbs"];
@@ -37,17 +37,15 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     if let Some(name) = args.sampler.as_deref().filter(|name| !SAMPLERS.contains(name)) {
         return Err(user(format!("--sampler {name}: unknown; {}", known(name, &SAMPLERS))));
     }
-    for (flag, path) in [("--keep-chains", &args.keep_chains), ("--out", &args.out)] {
-        path.as_ref().map_or(Ok(()), |path| check_folder(flag, path))?;
-    }
+    args.keep_chains.as_ref().map_or(Ok(()), |path| output::check("--keep-chains", path, &[]))?;
+    let named = args.out.as_ref().map(|path| Output::named("--out", path, &ENDINGS)).transpose()?;
     let trained = Trained::load(&args.model)?;
     let sampler = sampler(args, &trained)?;
-    let out = match (&args.out, &trained.folder) {
-        (Some(out), _) => out.clone(),
-        (None, Some(folder)) => folder.join("samples").join("samples.png"),
-        (None, None) => PathBuf::from("samples.png"),
+    let out = match (named, &trained.folder) {
+        (Some(out), _) => out,
+        (None, Some(folder)) => Output::inside(&folder.join("samples"), "samples.png"),
+        (None, None) => Output::named("--out", Path::new("samples.png"), &ENDINGS)?,
     };
-    check_ending(&out)?;
     let values = match sampler {
         "ancestral" => ancestral(&trained.model, n, args.seed, args.mean)?,
         name => {
@@ -68,7 +66,7 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
         }
     };
     write(&out, trained.data.shape, trained.data.train.width(), &values)?;
-    say!("{}", out.display());
+    say!("{}", out.path().display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -178,24 +176,13 @@ pub(crate) fn read(values: Tensor<2>) -> anyhow::Result<Vec<f32>> {
         .map_err(|error| anyhow::anyhow!("samples could not be read: {error:?}"))
 }
 
-fn ending(out: &Path) -> &str {
-    out.extension().and_then(|extension| extension.to_str()).unwrap_or_default()
-}
+/// How the files of samples end.
+pub(crate) const ENDINGS: [&str; 2] = ["png", "npy"];
 
-fn check_ending(out: &Path) -> anyhow::Result<()> {
-    if ["png", "npy"].contains(&ending(out)) {
-        return Ok(());
+/// Writes rows of values: as a picture, or if the file ends in `.npy` as an array.
+pub(crate) fn write(out: &Output, shape: ImageShape, width: usize, values: &[f32]) -> anyhow::Result<()> {
+    if out.path().extension().is_some_and(|ending| ending == "npy") {
+        return out.write(|file| npy::write_f32(file, &[values.len() / width, width], values));
     }
-    Err(user(format!("{}: the file must end in .png or .npy", out.display())))
-}
-
-/// Writes rows of values as the file's ending says.
-pub(crate) fn write(out: &Path, shape: ImageShape, width: usize, values: &[f32]) -> anyhow::Result<()> {
-    check_ending(out)?;
-    match ending(out) {
-        "png" => {
-            write_whole(out, |file| picture::write_sheet(file, shape, values).map_err(std::io::Error::other))
-        }
-        _ => write_whole(out, |file| npy::write_f32(file, &[values.len() / width, width], values)),
-    }
+    out.write(|file| picture::write_sheet(file, shape, values).map_err(picture::as_io))
 }

@@ -17,7 +17,7 @@ use safetensors::{SafeTensors, serialize};
 use serde::{Deserialize, Serialize};
 
 use crate::error::user;
-use crate::run_folder::write_whole;
+use crate::output::write_whole;
 
 /// Part I of N.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,27 +1,27 @@
 //! `helmholtz train`.
 
-use std::fs::OpenOptions;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use burn::train::Interrupter;
 use helmholtz_core::{Key, LatentVariableModel};
-use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName};
+use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName, whole};
 use helmholtz_eval::{ImportanceSampling, LogPartition, NllSummary, PartitionFunction, Reading};
-use helmholtz_train::{Checkpoints, End, Fit, Newest, OnRecord, Outcome, Parts, Record, check_devices};
+use helmholtz_train::{End, Fit, OnRecord, Outcome, Parts, Record, check_devices};
 use serde_json::{Value, json};
 
 use super::initial::{self, Initial};
 use super::score::{Sampled, Scores, partition};
 use super::trained::{best_of, of_epoch};
-use super::{sample, use_threads};
+use super::{resume, sample, use_threads};
 use crate::args::TrainArgs;
 use crate::config::{Config, Overlay, count};
 use crate::error::{OrUser, say, user, write_out};
 use crate::model::AnyModel;
-use crate::run_folder::RunFolder;
+use crate::output::Output;
+use crate::run_folder::{RunFolder, RunLock};
 use crate::{assemble, log, report};
 
 /// Trains a model into a run folder.
@@ -35,7 +35,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         _ => None,
     };
     let config = match &started_run {
-        Some(folder) => resumed_config(folder, args, &overlay)?,
+        Some(folder) => resume::config(folder, args, &overlay)?,
         None => Config::resolve(args.config.as_deref(), &overlay)?,
     };
     if args.print_config {
@@ -56,11 +56,12 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let plan = assemble::plan(&config, &data);
     check_devices(devices.len(), &plan, average(&config).is_some(), &assemble::rule(&config)).or_user()?;
     let mut model = assemble::model(&config, &data, &device)?;
-    let (folder, resume, _lock) = match started_run {
+    let (folder, resume, lock) = match started_run.filter(resume::is_begun) {
         Some(folder) => {
             let lock = folder.lock()?;
+            folder.sweep()?;
             folder.check_data(&data.data_sha256)?;
-            let epoch = epoch_to_resume(&folder)?;
+            let epoch = resume::epoch(&folder)?;
             if let Some(epoch) = epoch {
                 // Burn's learner loads it again, and would panic where this refuses.
                 of_epoch(&folder, epoch, model.clone(), &config)?;
@@ -73,14 +74,14 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         None => {
             let source = config.train.init_from.as_deref();
             let initial = source.map(|source| Initial::find(source, model.clone(), &config)).transpose()?;
-            let folder = RunFolder::create(args.out.as_deref(), &config)?;
-            let lock = folder.lock()?;
-            let sha256 = initial.as_ref().map(|initial| initial.sha256.as_str());
-            folder.write_provenance(&config, [&data.protocol(), &data.data_sha256], sha256)?;
+            let (folder, lock) = RunFolder::create(args.out.as_deref(), &config)?;
+            let sha256 = initial.as_ref().map(|initial| initial.sha256.clone());
             if let Some(initial) = initial {
                 initial.keep(&folder, &data, &config)?;
                 model = initial.model;
             }
+            // Last: with it the folder holds a run.
+            folder.write_provenance(&config, [&data.protocol(), &data.data_sha256], sha256.as_deref())?;
             (folder, None, lock)
         }
     };
@@ -106,10 +107,10 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         patience: (config.train.patience > 0).then_some(config.train.patience),
         resume,
         dashboard,
-        on_record: journal(!(dashboard || args.quiet), &folder, plan),
+        on_record: journal(!(dashboard || args.quiet), &folder, plan, lock),
         interrupter,
     };
-    let first_step = resume.map_or(0, |epoch| steps_by(&folder, epoch));
+    let first_step = resume.map_or(0, |epoch| resume::steps_by(&folder, epoch));
     let outcome = fit.run(Parts {
         model: model.clone(),
         strategy: assemble::strategies(&config, &plan, model.observed(), &device)?,
@@ -149,7 +150,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let best = best_of(&folder, model, &config)?;
     let results = Results::new(&best, &data, &config)?;
     let pixels = sample::ancestral(&best, 100, config.seed, false)?;
-    sample::write(&folder.path().join("samples/samples.png"), data.shape, data.train.width(), &pixels)?;
+    let sheet = Output::inside(&folder.path().join("samples"), "samples.png");
+    sample::write(&sheet, data.shape, data.train.width(), &pixels)?;
     folder.write("report.html", |file| {
         file.write_all(
             report::render(&config, &data, &outcome.history, results.of(), &results.rows()).as_bytes(),
@@ -184,8 +186,8 @@ fn overlay(args: &TrainArgs) -> anyhow::Result<Overlay> {
     for &size in args.layers.iter().flat_map(|layers| &layers.0) {
         count("--layers", size)?;
     }
-    let text = |path: &PathBuf| path.display().to_string();
-    let (data_dir, init_from) = (args.data_dir.as_ref().map(text), args.init_from.as_ref().map(text));
+    let data_dir = args.data_dir.as_deref().map(|path| in_config("--data-dir", path)).transpose()?;
+    let init_from = args.init_from.as_deref().map(|path| in_config("--init-from", path)).transpose()?;
     Ok(overlay
         .set_if("model.kind", args.model.clone())
         .set_if("model.layers", args.layers.clone().map(|layers| layers.0))
@@ -206,61 +208,30 @@ fn overlay(args: &TrainArgs) -> anyhow::Result<Overlay> {
         .set_if("run.data_dir", data_dir))
 }
 
-/// The config of a run with new flags on top, if nothing changes that may not.
-fn resumed_config(folder: &RunFolder, args: &TrainArgs, overlay: &Overlay) -> anyhow::Result<Config> {
-    let saved = folder.config()?;
-    let now = match &args.config {
-        Some(path) => Config::resolve(Some(path), overlay)?,
-        None => Config::resolve(Some(&folder.config_path()), overlay)?,
-    };
-    let differences = saved.differences(&now);
-    if differences.is_empty() {
-        return Ok(now);
-    }
-    Err(user(format!(
-        "{}: --resume with a changed config: {}; leave these as they were, or start a new run in another --out",
-        folder.path().display(),
-        differences.join(", ")
-    )))
+/// A path as a config can hold it.
+fn in_config(flag: &str, path: &Path) -> anyhow::Result<String> {
+    let text = path.to_str().map(String::from);
+    text.ok_or_else(|| {
+        user(format!(
+            "{flag} {}: the name is not UTF-8, and run.toml cannot hold it; rename it",
+            path.display()
+        ))
+    })
 }
 
-/// The epoch whose checkpoint the run goes on from, damaged ones being passed over aloud.
-fn epoch_to_resume(folder: &RunFolder) -> anyhow::Result<Option<usize>> {
-    let checkpoints = Checkpoints::new(folder.path().join("checkpoint"));
-    match checkpoints.newest().or_user()? {
-        Some(Newest { epoch, passed_over }) => {
-            for defect in passed_over {
-                eprintln!("warning: {defect}; going on from the checkpoint of epoch {epoch} instead");
-            }
-            eprintln!("going on after epoch {epoch}");
-            Ok(Some(epoch))
-        }
-        None => {
-            eprintln!("no checkpoint yet: starting from the beginning");
-            Ok(None)
-        }
-    }
-}
-
-fn steps_by(folder: &RunFolder, epoch: usize) -> u64 {
-    helmholtz_train::History::read(&folder.path().join("metrics.jsonl"), epoch)
-        .ok()
-        .and_then(|history| history.last())
-        .map_or(0, |(_, step)| step)
-}
-
-/// Appends to `timing.jsonl` and, if `lines`, prints a line for each epoch.
-fn journal(lines: bool, folder: &RunFolder, plan: Plan) -> OnRecord {
+/// Looks after the lock, appends to `timing.jsonl` and, if `lines`, prints a line for each epoch.
+fn journal(lines: bool, folder: &RunFolder, plan: Plan, lock: RunLock) -> OnRecord {
     let timing = folder.path().join("timing.jsonl");
     let mut last = Instant::now();
     let mut training = String::new();
     Box::new(move |record: &Record| {
+        lock.check()?;
         let seconds = last.elapsed().as_secs_f64();
         last = Instant::now();
         let line =
             json!({"epoch": record.epoch, "split": record.split, "step": record.step, "seconds": seconds});
         // Timing is a convenience: a disk that is full will be noticed by the checkpoint.
-        if let Ok(mut file) = OpenOptions::new().create(true).append(true).open(&timing) {
+        if let Ok(mut file) = whole::open_append(&timing, true) {
             let _ = writeln!(file, "{line}");
         }
         let value = |name: &str| record.values.get(name).copied().unwrap_or(f64::NAN);
@@ -283,6 +254,7 @@ fn journal(lines: bool, folder: &RunFolder, plan: Plan) -> OnRecord {
                 value("nll")
             );
         }
+        Ok(())
     })
 }
 
@@ -300,7 +272,7 @@ fn stop_on_ctrl_c(interrupter: Interrupter) -> anyhow::Result<()> {
 
 /// Sends what the program and Burn report to `experiment.log`.
 fn log_to(folder: &RunFolder) {
-    let file = OpenOptions::new().create(true).append(true).open(folder.path().join("experiment.log"));
+    let file = whole::open_append(&folder.path().join("experiment.log"), true);
     if let Err(error) = file.and_then(log::keep_in) {
         tracing::warn!("{}: no experiment.log is kept ({error})", folder.path().display());
     }

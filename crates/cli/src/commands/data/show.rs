@@ -9,6 +9,7 @@ use crate::commands::sample;
 use crate::commands::score::chosen_rows;
 use crate::config::count;
 use crate::error::{OrUser, say, user};
+use crate::output::Output;
 
 /// Writes a contact sheet of rows that the protocol alone chooses, in the order of the file.
 pub(super) fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
@@ -17,10 +18,11 @@ pub(super) fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     if n == 0 {
         return Err(user("--n 0: must be at least 1"));
     }
+    let out = Output::named("--out", &args.out, &sample::ENDINGS)?;
     let set = load(&args.id, args.data_dir.as_deref()).or_user()?;
     let rows = chosen_rows(&set, split, Some(n));
     let values: Vec<f32> = rows.iter().flat_map(|row| set.split(split).row(*row)).collect();
-    sample::write(&args.out, set.shape, set.train.width(), &values)?;
+    sample::write(&out, set.shape, set.train.width(), &values)?;
     say!("{} rows of {} {split}: {}", rows.len(), set.protocol(), args.out.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,200 @@
+//! Files that the user names for results: looked at before any work, and written whole or not at all.
+//!
+//! A regular file is written under a scratch name and renamed; a link leads to the file that it names.
+//! What is no regular file (a pipe, `/dev/null`) is written to where it stands, since a renamed file would take its place.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use helmholtz_datasets::whole;
+
+use crate::error::user;
+
+/// A file that a command will write.
+#[derive(Clone, Debug)]
+pub struct Output {
+    path: PathBuf,
+    /// Whether the user named it, and a link is to be followed: one in a run folder may be anybody's.
+    named: bool,
+}
+
+impl Output {
+    /// A file that a flag names.
+    ///
+    /// # Errors
+    /// As [`check`].
+    pub fn named(flag: &str, path: &Path, endings: &[&str]) -> anyhow::Result<Self> {
+        check(flag, path, endings)?;
+        Ok(Output { path: path.to_path_buf(), named: true })
+    }
+
+    /// A file in a folder of ours.
+    pub fn inside(folder: &Path, name: &str) -> Self {
+        Output { path: folder.join(name), named: false }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes it: whole, or not at all.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, content: impl FnOnce(&mut File) -> io::Result<()>) -> anyhow::Result<()> {
+        if self.named { write_whole(&self.path, content) } else { write_inside(&self.path, content) }
+    }
+}
+
+/// Refuses an output that could not be written, before the work is done.
+///
+/// # Errors
+/// If the file does not end as one of `endings` (any will do if there are none), is a folder or a link to nowhere, or if
+/// nothing can be written into its folder.
+pub fn check(flag: &str, path: &Path, endings: &[&str]) -> anyhow::Result<()> {
+    let shown = path.display();
+    if !endings.is_empty() {
+        check_ending(flag, path, endings)?;
+    }
+    let wrong = |error: io::Error| user(format!("{flag} {shown}: {error}"));
+    match place(path).map_err(wrong)? {
+        Place::Stream => Ok(()),
+        Place::File(target) => {
+            let folder = folder_of(&target);
+            if !folder.is_dir() {
+                return Err(user(format!(
+                    "{flag} {shown}: {} is not a folder; make it first",
+                    folder.display()
+                )));
+            }
+            let trial = whole::scratch_in(folder);
+            trial.map(drop).map_err(|error| {
+                user(format!("{flag} {shown}: nothing can be written into {}: {error}", folder.display()))
+            })
+        }
+    }
+}
+
+/// Refuses a name that does not end as one of `endings`, which come without their dot.
+///
+/// # Errors
+/// If it does not.
+pub fn check_ending(flag: &str, path: &Path, endings: &[&str]) -> anyhow::Result<()> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    // What has no name of its own, such as a pipe, need not have the right one.
+    if endings.contains(&ending) || matches!(place(path), Ok(Place::Stream)) {
+        return Ok(());
+    }
+    let wanted: Vec<String> = endings.iter().map(|ending| format!(".{ending}")).collect();
+    Err(user(format!("{flag} {}: the file must end in {}", path.display(), wanted.join(" or "))))
+}
+
+/// Writes a file: whole, or not at all.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_whole(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> anyhow::Result<()> {
+    let write = || match place(path)? {
+        Place::File(target) => whole::write(&target, content),
+        Place::Stream => content(&mut OpenOptions::new().write(true).open(path)?),
+    };
+    write().map_err(|error| failed(path, &error))
+}
+
+/// Writes a file in a folder of ours: whole, or not at all. A link of that name is replaced.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_inside(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> anyhow::Result<()> {
+    whole::write(path, content).map_err(|error| failed(path, &error))
+}
+
+/// What to say of a file that could not be written. A folder that is missing or read-only is the user's to set right; a
+/// full disk is not.
+pub(crate) fn failed(path: &Path, error: &io::Error) -> anyhow::Error {
+    use io::ErrorKind::{
+        InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem,
+    };
+    let message = format!("{}: {error}", path.display());
+    match error.kind() {
+        NotFound | PermissionDenied | ReadOnlyFilesystem | IsADirectory | NotADirectory | InvalidInput => {
+            user(message)
+        }
+        _ => anyhow::anyhow!(message),
+    }
+}
+
+enum Place {
+    /// The file to write, which need not exist yet.
+    File(PathBuf),
+    /// A pipe, a terminal or another device that takes bytes.
+    Stream,
+}
+
+fn place(path: &Path) -> io::Result<Place> {
+    let refuse = |what: String| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => Ok(Place::File(fs::canonicalize(path)?)),
+        Ok(found) if found.is_dir() => refuse("is a folder; name a file".into()),
+        Ok(found) if takes_bytes(&found) => Ok(Place::Stream),
+        Ok(_) => refuse("is neither a file nor a pipe; name another".into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::read_link(path) {
+            Ok(target) => refuse(format!("is a link to {}, which is not there; remove it", target.display())),
+            Err(_) => Ok(Place::File(path.to_path_buf())),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(unix)]
+fn takes_bytes(found: &fs::Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    found.file_type().is_fifo() || found.file_type().is_char_device()
+}
+
+#[cfg(not(unix))]
+fn takes_bytes(_: &fs::Metadata) -> bool {
+    false
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_is_refused_before_the_work() {
+        let folder = tempfile::tempdir().unwrap();
+        let says = |path: &Path, endings: &[&str]| check("--out", path, endings).unwrap_err().to_string();
+        assert!(says(folder.path(), &[]).contains("is a folder"));
+        assert!(says(&folder.path().join("no/x.npy"), &["npy"]).contains("is not a folder"));
+        assert!(says(&folder.path().join("x.csv"), &["npy", "png"]).ends_with("must end in .npy or .png"));
+        check("--out", &folder.path().join("x.npy"), &["npy"]).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "the look leaves nothing behind");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_leads_to_its_file_and_a_device_is_written_to_where_it_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link, dangling] = ["file", "link", "dangling"].map(|name| folder.path().join(name));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("nowhere"), &dangling).unwrap();
+        write_whole(&link, |out| out.write_all(b"new")).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+        assert!(check("--out", &dangling, &[]).unwrap_err().to_string().contains("which is not there"));
+        check("--out", Path::new("/dev/null"), &["npy"]).unwrap();
+        write_whole(Path::new("/dev/null"), |out| out.write_all(b"gone")).unwrap();
+        use std::os::unix::fs::FileTypeExt;
+        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+    }
+}

@@ -1,0 +1,183 @@
+//! Files that are whole or not there, and files that are opened where a link would lead astray.
+//!
+//! Whoever can write into a folder can put a symbolic link there under a name that a program is about to open.
+//! So a scratch file has a random name and is created, never opened ([`write`]), and what must keep its name (a lock, a
+//! journal) is opened only if it is a regular file and no link ([`open_lock`], [`open_append`]).
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+/// How the name of a scratch file begins and ends; random letters stand between.
+const SCRATCH: [&str; 2] = [".helmholtz-", ".part"];
+
+/// Writes a file under a scratch name beside it and renames it, so that no half of it is ever seen.
+///
+/// A link of that name is replaced, not followed.
+///
+/// # Errors
+/// If it cannot be written; then nothing is left behind.
+pub fn write(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let mut scratch = scratch_in(folder_of(path))?;
+    content(scratch.as_file_mut())?;
+    scratch.as_file().sync_all()?;
+    scratch.persist(path)?;
+    Ok(())
+}
+
+/// A file with a random name that is removed again unless it gets another.
+///
+/// # Errors
+/// If the folder is not there or nothing can be written into it.
+pub fn scratch_in(folder: &Path) -> io::Result<NamedTempFile> {
+    let [prefix, suffix] = SCRATCH;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix).suffix(suffix);
+    // What others may read is the umask's to say, as for any file that a program writes.
+    #[cfg(unix)]
+    builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
+
+/// Removes files that a process which died has left in a folder: those whose names `is_left` knows.
+///
+/// # Errors
+/// If the folder cannot be read or a file cannot be removed.
+pub fn sweep(folder: &Path, is_left: impl Fn(&str) -> bool) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if is_left(&name) && entry.file_type()?.is_file() {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a name is one of [`scratch_in`].
+pub fn is_scratch(name: &str) -> bool {
+    name.starts_with(SCRATCH[0]) && name.ends_with(SCRATCH[1])
+}
+
+/// Opens a file to be locked, and makes it if it is not there; what it holds stays.
+///
+/// # Errors
+/// If it is a link or no regular file, or cannot be opened.
+pub fn open_lock(path: &Path) -> io::Result<File> {
+    open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false))
+}
+
+/// Opens a file to be appended to, and with `create` makes it if it is not there.
+///
+/// # Errors
+/// If it is a link or no regular file, or cannot be opened.
+pub fn open_append(path: &Path, create: bool) -> io::Result<File> {
+    open(path, OpenOptions::new().append(true).create(create))
+}
+
+/// Whether a path still leads to an open file, and not to another that took its place.
+pub fn is_at(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let place = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        match (file.metadata(), fs::symlink_metadata(path)) {
+            (Ok(open), Ok(there)) => place(open) == place(there),
+            _ => false,
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        path.is_file()
+    }
+}
+
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let refuse = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_owned());
+    if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+        return Err(refuse("is a symbolic link, which is not followed here; remove it"));
+    }
+    // A link that appears after the look above is refused by the system; a pipe must not keep the program waiting.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let file = options.open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(refuse("is not a regular file; remove it")) }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_finished_leaves_the_old_one_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write(&path, |file| file.write_all(b"old")).unwrap();
+        let cut = write(&path, |file| {
+            file.write_all(b"ne")?;
+            Err(io::Error::other("the disk is full"))
+        });
+        assert_eq!(cut.unwrap_err().to_string(), "the disk is full");
+        assert_eq!((fs::read(&path).unwrap(), names(folder.path())), (b"old".to_vec(), vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn what_a_dead_process_left_is_swept_and_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, left) = scratch_in(folder.path()).unwrap().keep().unwrap();
+        fs::write(folder.path().join("m.part"), "a neighbour's").unwrap();
+        assert!(left.exists());
+        sweep(folder.path(), is_scratch).unwrap();
+        assert_eq!(names(folder.path()), ["m.part"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_pipes_are_not_opened_and_their_targets_stay_what_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let [victim, link, dangling] = ["victim", "link", "dangling"].map(|name| folder.path().join(name));
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, &link).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("nowhere"), &dangling).unwrap();
+        for path in [&link, &dangling] {
+            assert!(open_lock(path).unwrap_err().to_string().contains("symbolic link"));
+            assert!(open_append(path, true).unwrap_err().to_string().contains("symbolic link"));
+        }
+        assert!(open_lock(folder.path()).is_err() && open_append(folder.path(), true).is_err());
+        write(&link, |file| file.write_all(b"new")).unwrap();
+        assert!(!fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        assert_eq!(names(folder.path()), ["dangling", "link", "victim"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_open_file_notices_that_its_name_leads_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        fs::write(&path, "kept").unwrap();
+        let file = open_lock(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "kept");
+        assert!(is_at(&file, &path));
+        fs::remove_file(&path).unwrap();
+        assert!(!is_at(&file, &path));
+        fs::write(&path, "another").unwrap();
+        assert!(!is_at(&file, &path));
+    }
+}
