@@ -14,10 +14,11 @@ mod report;
 mod table;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use helmholtz_datasets::whole;
 use serde_json::{Value, json};
 
 use super::use_threads;
@@ -105,6 +106,9 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     Ok(if is_right && !is_broken { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The file of what was found, by which the folder of a comparison is known.
+const RESULT: &str = "compare.json";
+
 /// The folder that a comparison is written to.
 struct Out {
     folder: PathBuf,
@@ -113,6 +117,7 @@ struct Out {
 impl Out {
     /// The folder, without the figures of an earlier comparison.
     fn create(folder: PathBuf) -> anyhow::Result<Self> {
+        check_ours(&folder)?;
         let figures = folder.join("figures");
         let clear = || -> std::io::Result<()> {
             std::fs::create_dir_all(&figures)?;
@@ -136,6 +141,25 @@ impl Out {
             let path = self.folder.join("figures").join(format!("{}.svg", figure.name));
             write_inside(&path, |file| file.write_all(figure.svg.as_bytes()))?;
         }
-        write_inside(&self.folder.join("compare.json"), |file| writeln!(file, "{result:#}"))
+        write_inside(&self.folder.join(RESULT), |file| writeln!(file, "{result:#}"))
+    }
+}
+
+/// Refuses a folder that holds something, and no comparison: its `report.html` may be somebody else's.
+fn check_ours(folder: &Path) -> anyhow::Result<()> {
+    let shown = folder.display();
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(user(format!("--out {shown}: {error}; it must be a folder"))),
+    };
+    let names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let foreign = names.iter().find(|name| *name != "figures" && !whole::is_scratch(name));
+    match foreign {
+        Some(name) if !names.iter().any(|name| name == RESULT) => Err(user(format!(
+            "--out {shown}: holds {name}, and no comparison ({RESULT}); choose another folder"
+        ))),
+        _ => Ok(()),
     }
 }
