@@ -9,6 +9,8 @@
 //! | [`strategy`] | any strategy that a config can name |
 //! | [`assemble`] | from a config to data, model, strategy and optimiser |
 //! | [`run_folder`] | the files of a run |
+//! | `provenance` | what a run was started with, and whether that has changed |
+//! | `tensors` | safetensors files: sealed, and the same bytes each time |
 //! | [`commands`] | one file per command |
 //! | [`picture`], [`npy`], [`report`], [`chart`] | what comes out besides text |
 //! | [`error`] | exit codes |
@@ -32,9 +34,11 @@ pub mod memory;
 pub mod model;
 pub mod npy;
 pub mod picture;
+mod provenance;
 pub mod report;
 pub mod run_folder;
 pub mod strategy;
+mod tensors;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use serde_json::json;
 
 use crate::config::{Config, Overlay};
 use crate::error::user;
@@ -89,8 +88,9 @@ impl RunFolder {
     /// The config of the run.
     ///
     /// # Errors
-    /// If it cannot be read.
+    /// If it cannot be read, or was edited since the run was started.
     pub fn config(&self) -> anyhow::Result<Config> {
+        self.check_config()?;
         Config::resolve(Some(&self.config_path()), &Overlay::default())
     }
 
@@ -100,29 +100,6 @@ impl RunFolder {
     /// If it cannot be written.
     pub fn write(&self, name: &str, content: impl FnOnce(&mut File) -> io::Result<()>) -> anyhow::Result<()> {
         write_whole(&self.path.join(name), content)
-    }
-
-    /// Refuses data that are not those the run was started on.
-    ///
-    /// # Errors
-    /// If the hash in `provenance.json` differs from `data_sha256`, or cannot be read.
-    pub fn check_data(&self, data_sha256: &str) -> anyhow::Result<()> {
-        let path = self.path.join("provenance.json");
-        let unreadable = |what: &dyn std::fmt::Display| {
-            user(format!("{}: {what}; it names the data that the run was trained on", path.display()))
-        };
-        let text = fs::read_to_string(&path).map_err(|error| unreadable(&error))?;
-        let provenance: serde_json::Value =
-            serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
-        match provenance["data_sha256"].as_str() {
-            Some(hash) if hash == data_sha256 => Ok(()),
-            Some(hash) => Err(user(format!(
-                "{}: the data have changed since the run was started (sha256 {hash} then, {data_sha256} now); \
-                 put the old files back, or train anew into another --out",
-                self.path.display()
-            ))),
-            None => Err(unreadable(&"has no data_sha256")),
-        }
     }
 
     /// Makes sure that no other process trains into the folder, for as long as the file lives.
@@ -140,31 +117,6 @@ impl RunFolder {
             ))),
             Err(fs::TryLockError::Error(error)) => Err(anyhow::anyhow!("{}: {error}", path.display())),
         }
-    }
-
-    /// Writes `provenance.json`; `init_sha256` is the hash of the weights of `train.init_from`.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn write_provenance(
-        &self,
-        config: &Config,
-        [protocol, data_sha256]: [&str; 2],
-        init_sha256: Option<&str>,
-    ) -> anyhow::Result<()> {
-        let mut provenance = json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "commit": option_env!("HELMHOLTZ_COMMIT"),
-            "device": config.run.device,
-            "data": protocol,
-            "data_sha256": data_sha256,
-            "seed": config.seed,
-            "command": std::env::args().collect::<Vec<_>>(),
-        });
-        if let (Some(path), Some(sha256)) = (&config.train.init_from, init_sha256) {
-            provenance["init_from"] = json!({"path": path, "weights_sha256": sha256});
-        }
-        self.write("provenance.json", |file| writeln!(file, "{provenance:#}"))
     }
 }
 

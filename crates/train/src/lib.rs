@@ -10,6 +10,7 @@
 //! | [`metrics`] | what is measured at every step, and what stops a run |
 //! | [`history`] | [`History`]: `metrics.jsonl`, the best epoch, the patience |
 //! | [`checkpoints`] | Burn's checkpoint files, sealed by a hash; which to keep; which to resume from |
+//! | [`examine`] | the parts of a checkpoint, read with care before Burn's learner sees them |
 //! | [`renderer`] | no dashboard: plain lines, or nothing |
 //! | [`fit`] | [`Fit`]: one training run |
 //!
@@ -22,6 +23,7 @@
 pub mod adam;
 pub mod average;
 pub mod checkpoints;
+pub mod examine;
 pub mod fit;
 pub mod history;
 pub mod metrics;
@@ -35,7 +37,8 @@ pub mod trainee;
 
 pub use adam::Adam;
 pub use average::Average;
-pub use checkpoints::{CheckpointError, Checkpoints, Newest};
+pub use checkpoints::{CheckpointError, Checkpoints, Found, Newest};
+pub use examine::{Layout, difference, examine_parts, layout, model_record};
 pub use fit::{End, Fit, FitError, OnRecord, Outcome, Parts, check_devices};
 pub use history::{History, HistoryError, Record};
 pub use metrics::NonFinite;

@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::Context;
 use helmholtz_datasets::DataSet;
 
-use super::export::write_weights;
-use super::trained::{best_of, fingerprint, with_weights};
+use super::epoch::of_run;
+use super::trained::fingerprint;
+use super::weights::{with_weights, write_weights};
 use crate::config::Config;
 use crate::error::user;
 use crate::model::AnyModel;
@@ -40,9 +41,9 @@ impl Initial {
                     differences.join(", ")
                 )));
             }
-            best_of(&folder, fresh, &theirs)
+            of_run(&folder, None, fresh, &theirs).map(|(model, _)| model)
         } else {
-            with_weights(fresh, source)
+            with_weights(fresh, source, config)
         };
         let model = model.with_context(|| format!("train.init_from = {shown}"))?;
         Ok(Initial { sha256: fingerprint(&model), model })
@@ -61,6 +62,6 @@ impl Initial {
 ///
 /// # Errors
 /// If the copy is damaged.
-pub(super) fn kept(folder: &RunFolder, fresh: AnyModel) -> anyhow::Result<AnyModel> {
-    with_weights(fresh, &folder.path().join(KEPT))
+pub(super) fn kept(folder: &RunFolder, fresh: AnyModel, config: &Config) -> anyhow::Result<AnyModel> {
+    with_weights(fresh, &folder.path().join(KEPT), config)
 }

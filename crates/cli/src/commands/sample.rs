@@ -41,6 +41,7 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
         path.as_ref().map_or(Ok(()), |path| check_folder(flag, path))?;
     }
     let trained = Trained::load(&args.model)?;
+    trained.say_epoch();
     let sampler = sampler(args, &trained)?;
     let out = match (&args.out, &trained.folder) {
         (Some(out), _) => out.clone(),

@@ -10,12 +10,12 @@ use burn::train::Interrupter;
 use helmholtz_core::{Key, LatentVariableModel};
 use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName};
 use helmholtz_eval::{ImportanceSampling, LogPartition, NllSummary, PartitionFunction, Reading};
-use helmholtz_train::{Checkpoints, End, Fit, Newest, OnRecord, Outcome, Parts, Record, check_devices};
+use helmholtz_train::{End, Fit, OnRecord, Outcome, Parts, Record, check_devices};
 use serde_json::{Value, json};
 
+use super::epoch::{of_finished, to_resume};
 use super::initial::{self, Initial};
 use super::score::{Sampled, Scores, partition};
-use super::trained::{best_of, of_epoch};
 use super::{sample, use_threads};
 use crate::args::TrainArgs;
 use crate::config::{Config, Overlay, count};
@@ -60,14 +60,11 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         Some(folder) => {
             let lock = folder.lock()?;
             folder.check_data(&data.data_sha256)?;
-            let epoch = epoch_to_resume(&folder)?;
-            if let Some(epoch) = epoch {
-                // Burn's learner loads it again, and would panic where this refuses.
-                of_epoch(&folder, epoch, model.clone(), &config)?;
-            } else if config.train.init_from.is_some() {
-                model = initial::kept(&folder, model)?;
+            let epoch = to_resume(&folder, &model, &config, &plan)?;
+            if epoch.is_none() && config.train.init_from.is_some() {
+                model = initial::kept(&folder, model, &config)?;
             }
-            folder.write("run.toml", |file| file.write_all(config.to_toml().as_bytes()))?;
+            folder.rewrite_config(&config)?;
             (folder, epoch, lock)
         }
         None => {
@@ -146,7 +143,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         }
         End::Finished | End::OutOfPatience => {}
     }
-    let best = best_of(&folder, model, &config)?;
+    let (best, epoch) = of_finished(&folder, model, &config)?;
     let results = Results::new(&best, &data, &config)?;
     let pixels = sample::ancestral(&best, 100, config.seed, false)?;
     sample::write(&folder.path().join("samples/samples.png"), data.shape, data.train.width(), &pixels)?;
@@ -155,7 +152,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             report::render(&config, &data, &outcome.history, results.of(), &results.rows()).as_bytes(),
         )
     })?;
-    finish(args, &folder, &outcome, &results, seconds, (plan, first_step));
+    finish(args, &folder, &outcome, (&results, epoch), seconds, (plan, first_step));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -222,24 +219,6 @@ fn resumed_config(folder: &RunFolder, args: &TrainArgs, overlay: &Overlay) -> an
         folder.path().display(),
         differences.join(", ")
     )))
-}
-
-/// The epoch whose checkpoint the run goes on from, damaged ones being passed over aloud.
-fn epoch_to_resume(folder: &RunFolder) -> anyhow::Result<Option<usize>> {
-    let checkpoints = Checkpoints::new(folder.path().join("checkpoint"));
-    match checkpoints.newest().or_user()? {
-        Some(Newest { epoch, passed_over }) => {
-            for defect in passed_over {
-                eprintln!("warning: {defect}; going on from the checkpoint of epoch {epoch} instead");
-            }
-            eprintln!("going on after epoch {epoch}");
-            Ok(Some(epoch))
-        }
-        None => {
-            eprintln!("no checkpoint yet: starting from the beginning");
-            Ok(None)
-        }
-    }
 }
 
 fn steps_by(folder: &RunFolder, epoch: usize) -> u64 {
@@ -354,7 +333,7 @@ fn finish(
     args: &TrainArgs,
     folder: &RunFolder,
     outcome: &Outcome<AnyModel>,
-    results: &Results,
+    (results, epoch): (&Results, usize),
     seconds: f64,
     (plan, first_step): (Plan, u64),
 ) {
@@ -366,7 +345,7 @@ fn finish(
         };
         let mut json = json!({
             "run": folder.path().display().to_string(), "steps": outcome.steps,
-            "epochs": outcome.history.last().map_or(0, |(epoch, _)| epoch), "best_epoch": best,
+            "epochs": outcome.history.last().map_or(0, |(epoch, _)| epoch), "best_epoch": best, "epoch": epoch,
             "train_seconds": seconds, "examples_per_second": examples / seconds,
             "valid": split(&results.valid), "test": split(&results.test),
         });
@@ -379,8 +358,9 @@ fn finish(
         return;
     }
     let why = if outcome.end == End::OutOfPatience { ", out of patience" } else { "" };
+    let scored = if epoch == best { String::new() } else { format!("; the scores are of epoch {epoch}") };
     say!(
-        "{} steps in {seconds:.1} s ({:.0} examples a second){why}; best epoch {best}",
+        "{} steps in {seconds:.1} s ({:.0} examples a second){why}; best epoch {best}{scored}",
         outcome.steps,
         examples / seconds
     );
