@@ -131,12 +131,13 @@ fn parts_that_do_not_belong_together_are_refused_by_name() {
         fs::write(folder.join("short.safetensors"), &whole[..length]).unwrap();
         refuse(&["short.safetensors", b, c], &["short.safetensors", "not a part of an evaluation"]);
     }
-    let mut damaged = whole.clone();
-    // The count of the last row's weights is no longer one.
-    let at = damaged.len() - 12 * 8;
-    damaged[at..at + 8].copy_from_slice(&0.5f64.to_le_bytes());
-    fs::write(folder.join("damaged.safetensors"), &damaged).unwrap();
-    refuse(&["damaged.safetensors", b, c], &["a row's weights are not of 2 samples"]);
+    // One bit of a number, of the setting, of the hash itself.
+    for at in [whole.len() - 5, 40, 200] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        fs::write(folder.join("damaged.safetensors"), &damaged).unwrap();
+        refuse(&["damaged.safetensors", b, c], &["damaged.safetensors"]);
+    }
 
     // What cannot be shared out, before any work is done.
     let out = ["--out", "p.safetensors"];

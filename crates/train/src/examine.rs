@@ -248,3 +248,114 @@ fn fits_schedule(pack: &Pack, schedule: ModuleLrScheduler) -> Result<(), String>
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+    use burn::optim::{GradientsParams, ModuleOptimizer};
+    use burn::tensor::Device;
+    use helmholtz_core::Key;
+    use helmholtz_directed::{HelmholtzMachine, StackConfig};
+
+    use super::*;
+    use crate::adam::Adam;
+    use crate::schedule::{Rate, Schedule};
+
+    /// As in a trainee: the paths of the model's parameters begin with `model`.
+    #[derive(Module, Debug)]
+    struct Holder {
+        model: HelmholtzMachine,
+    }
+
+    fn schedule() -> ModuleLrScheduler {
+        ModuleLrScheduler::new(Schedule::new(vec![(9, Rate::constant(0.1))]))
+    }
+
+    fn holder() -> Holder {
+        Holder { model: StackConfig::new(3, vec![2]).init(None, Key::new(0), &Device::flex()).unwrap() }
+    }
+
+    /// The files of a checkpoint after one step.
+    fn parts() -> [Vec<u8>; 3] {
+        let mut holder = holder();
+        let mut optimiser: ModuleOptimizer = Adam::new(0.9, 0.999, 1e-8).init();
+        let mut schedule = schedule();
+        let gradients = {
+            struct Ones(GradientsParams);
+            impl ModuleVisitor for Ones {
+                fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                    self.0.register(param.id, Tensor::ones_like(&param.val()));
+                }
+            }
+            let mut ones = Ones(GradientsParams::new());
+            holder.visit(&mut ones);
+            ones.0
+        };
+        holder = optimiser.step(schedule.step(), holder, gradients);
+        [
+            holder.into_record().into_bytes().unwrap().to_vec(),
+            optimiser.to_record().into_bytes().unwrap().to_vec(),
+            schedule.to_record().into_bytes().unwrap().to_vec(),
+        ]
+    }
+
+    fn examine(folder: &Path, parts: &[Vec<u8>; 3]) -> Result<(), (usize, String)> {
+        let files = ["model", "optim", "scheduler"].map(|name| folder.join(name));
+        for (file, bytes) in files.iter().zip(parts) {
+            fs::write(file, bytes).unwrap();
+        }
+        let files = [&files[0], &files[1], &files[2]].map(|file| file.as_path());
+        examine_parts(files, &holder(), Adam::new(0.9, 0.999, 1e-8).init(), schedule())
+    }
+
+    #[test]
+    fn sound_parts_are_accepted_and_no_changed_byte_of_any_part_panics() {
+        let folder = tempfile::tempdir().unwrap();
+        let sound = parts();
+        assert_eq!(examine(folder.path(), &sound), Ok(()));
+        for part in 0..3 {
+            let refused = |change: &dyn Fn(&mut Vec<u8>)| {
+                let mut parts = sound.clone();
+                change(&mut parts[part]);
+                examine(folder.path(), &parts).is_err_and(|(at, _)| at == part || part == 0)
+            };
+            let length = sound[part].len();
+            let cut = if part == 2 { length / 8 } else { length };
+            for end in (0..cut).step_by(5) {
+                assert!(refused(&|bytes| bytes.truncate(end)), "part {part} cut to {end}");
+            }
+            let stated = u32::from_le_bytes(sound[part][6..10].try_into().unwrap()) as usize;
+            for at in 0..HEADER + stated {
+                for mask in [0x01, 0x80, 0xff] {
+                    // Some changes make another sound file, as of a step; none makes a panic.
+                    refused(&|bytes| bytes[at] ^= mask);
+                }
+            }
+            for at in [6, 8, 9] {
+                assert!(refused(&|bytes| bytes[at] = 0xff), "part {part}: the length of its metadata");
+            }
+        }
+    }
+
+    #[test]
+    fn weights_of_another_type_or_not_finite_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let sound = parts();
+        let message = |model: Vec<u8>| {
+            let (at, message) =
+                examine(folder.path(), &[model, sound[1].clone(), sound[2].clone()]).unwrap_err();
+            assert_eq!(at, 0);
+            message
+        };
+        let mut other = sound[0].clone();
+        let at = other.windows(3).position(|part| part == b"F32").unwrap();
+        other[at] = b'I';
+        assert!(message(other).contains("values of type I32"));
+        for value in [f32::NAN, f32::NEG_INFINITY] {
+            let mut other = sound[0].clone();
+            let n = other.len();
+            other[n - 4..].copy_from_slice(&value.to_le_bytes());
+            assert!(message(other).contains("which is not finite"));
+        }
+    }
+}
