@@ -96,7 +96,7 @@ fn a_damaged_best_checkpoint_is_refused_by_name_and_another_one_can_be_asked_for
     let from_file = json(&succeed(folder, &weights));
     assert_eq!((&from_file["nll"], &from_file["epoch"]), (&before["nll"], &Value::Null));
     fail(folder, &evaluate("run", &["--epoch", "1"]), 2, &["--epoch 1", "it has no checkpoint", "--epoch 2"]);
-    fail(folder, &evaluate("run", &["--epoch", "-1"]), 2, &["--epoch -1"]);
+    fail(folder, &evaluate("run", &["--epoch=-1"]), 2, &["--epoch -1"]);
 
     // A repeated epoch is the same epoch.
     succeed(folder, &["train", "--resume", "--out", "run", "--quiet"]);
@@ -194,16 +194,13 @@ fn parts_that_are_wrong_under_a_right_seal_are_passed_over_with_a_warning() {
     let mut nan = model.clone();
     let n = nan.len();
     nan[n - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
-    let cases: [(&str, Vec<u8>, &str); 10] = [
-        ("optim-3.bpk", huge(&optim), "ends before its metadata do"),
-        ("optim-3.bpk", optim[..9].to_vec(), "ends before its metadata do"),
-        ("optim-3.bpk", optim[..optim.len() - 4].to_vec(), "cannot be read"),
+    // Every byte of a small checkpoint is changed in `helmholtz_train::examine`; here each kind of fault once.
+    let cases: [(&str, Vec<u8>, &str); 6] = [
+        ("optim-3.bpk", huge(&optim), "is shorter than its header says"),
         ("optim-3.bpk", replaced(&optim, b"moment_1", b"moment_9"), "not whole"),
-        ("optim-3.bpk", replaced(&optim, b"cF32", b"cI32"), "does not fit the parameter"),
-        ("scheduler-3.bpk", huge(&scheduler), "ends before its metadata do"),
+        ("scheduler-3.bpk", huge(&scheduler), "is shorter than its header says"),
         ("scheduler-3.bpk", replaced(&scheduler, b"step", b"stop"), "learning rates"),
         ("model-3.bpk", replaced(&model, b"cF32", b"cI32"), "values of type I32"),
-        ("model-3.bpk", replaced(&model, b"prior", b"prijr"), "prior.bias is missing"),
         ("model-3.bpk", nan, "NaN, which is not finite"),
     ];
     for (name, bytes, words) in &cases {

@@ -17,6 +17,14 @@ fn evaluate<'a>(weights: &'a str, config: &'a str) -> Vec<&'a str> {
     vec!["evaluate", "--weights", weights, "--config", config, "--samples", "20", "--json"]
 }
 
+/// A vae that is trained for two steps.
+fn small_vae(out: &str) -> Vec<&str> {
+    let mut args = vec!["train", "--model", "vae", "--layers", "3", "--dataset", "lines/3x3", "--steps", "2"];
+    args.extend(["--set", "model.bodies=[[5]]", "--set", "model.activation=tanh", "--quiet", "--out", out]);
+    args.extend(["--set", "train.final_samples=5"]);
+    args
+}
+
 /// A sentence, on one line.
 fn refused(folder: &Path, args: &[&str], words: &[&str]) {
     let stderr = fail(folder, args, 2, words);
@@ -56,18 +64,14 @@ fn write(path: &Path, tensors: &Tensors) {
 fn weights_under_a_config_that_is_not_theirs_are_refused_by_the_key() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let train = |out, layers, more: &[&str]| {
-        succeed(folder, &small_run(out, &[&["--layers", layers, "--steps", "2"], more].concat()));
-    };
-    train("deep", "4,4", &[]);
-    train("shallow", "4", &[]);
+    succeed(folder, &small_run("deep", &["--layers", "4,4", "--steps", "2"]));
+    succeed(folder, &small_run("shallow", &["--layers", "4", "--steps", "2"]));
     succeed(folder, &["export", "deep", "deep.safetensors"]);
     let words = ["model.layers is [4, 4] in the weight file and [4] in the config", "trained with"];
     refused(folder, &evaluate("deep.safetensors", "shallow/run.toml"), &words);
     refused(folder, &small_run("other", &["--layers", "4", "--init-from", "deep.safetensors"]), &words);
 
-    let body = ["--model", "vae", "--strategy", "elbo", "--samples", "1", "--set", "model.bodies=[[5]]"];
-    train("vae", "3", &[&body[..], &["--set", "model.activation=tanh"]].concat());
+    succeed(folder, &small_vae("vae"));
     succeed(folder, &["export", "vae", "vae.safetensors"]);
     let config = fs::read_to_string(folder.join("vae/run.toml")).unwrap();
     let whole = json(&succeed(folder, &evaluate("vae.safetensors", "vae/run.toml")));
@@ -152,8 +156,7 @@ fn tensors_that_are_missing_left_over_or_wrong_are_named_in_one_sentence() {
 fn a_run_toml_that_was_edited_is_refused_by_all_that_read_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let vae = ["--model", "vae", "--strategy", "elbo", "--samples", "1", "--set", "model.bodies=[[5]]"];
-    succeed(folder, &small_run("run", &[&vae[..], &["--layers", "3", "--steps", "2"]].concat()));
+    succeed(folder, &small_vae("run"));
     let path = folder.join("run/run.toml");
     let config = fs::read_to_string(&path).unwrap();
     let exact = ["evaluate", "run", "--samples", "20", "--json"];

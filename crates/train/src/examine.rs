@@ -130,7 +130,7 @@ impl Pack {
         // The reader makes room for as much metadata as the header names.
         let stated = bytes.get(6..HEADER).and_then(|length| length.try_into().ok()).map(u32::from_le_bytes);
         if stated.is_none_or(|length| length as usize > bytes.len() - HEADER) {
-            return Err("ends before its metadata do".to_string());
+            return Err("is shorter than its header says".to_string());
         }
         let bytes = Bytes::from_bytes_vec(bytes).shared();
         let unreadable = |error: &dyn std::fmt::Display| format!("cannot be read ({error})");
@@ -277,14 +277,14 @@ mod tests {
 
     /// The files of a checkpoint after one step.
     fn parts() -> [Vec<u8>; 3] {
-        let mut holder = holder();
+        let mut holder = holder().train();
         let mut optimiser: ModuleOptimizer = Adam::new(0.9, 0.999, 1e-8).init();
         let mut schedule = schedule();
         let gradients = {
             struct Ones(GradientsParams);
             impl ModuleVisitor for Ones {
                 fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                    self.0.register(param.id, Tensor::ones_like(&param.val()));
+                    self.0.register(param.id, Tensor::<D>::ones(param.lazy_shape(), &Device::flex()));
                 }
             }
             let mut ones = Ones(GradientsParams::new());

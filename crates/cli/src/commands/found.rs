@@ -96,8 +96,8 @@ impl Found {
     fn print(&self, seconds: f64) {
         let Found { protocol, split, epoch, method, annealing, scores, active, layers, .. } = self;
         let s = &scores.summary;
-        let epoch = epoch.map(|epoch| format!("weights of epoch {epoch}, ")).unwrap_or_default();
-        say!("{protocol} {split}: {epoch}{} rows, {seconds:.1} s", s.n);
+        let epoch = epoch.map(|epoch| format!(", weights of epoch {epoch}")).unwrap_or_default();
+        say!("{protocol} {split}: {} rows, {seconds:.1} s{epoch}", s.n);
         let of = match &scores.bidirectional {
             None => "",
             Some(found) if found.log_z2.is_known() => " of p*",

@@ -45,7 +45,11 @@ impl Initial {
         } else {
             with_weights(fresh, source, config)
         };
-        let model = model.with_context(|| format!("train.init_from = {shown}"))?;
+        // What is wrong with a file begins with its name.
+        let model = model.with_context(|| match source.is_dir() {
+            true => format!("train.init_from = {shown}"),
+            false => "train.init_from".to_string(),
+        })?;
         Ok(Initial { sha256: fingerprint(&model), model })
     }
 
