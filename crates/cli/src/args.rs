@@ -196,6 +196,9 @@ pub struct ModelArgs {
     /// The config that goes with --weights
     #[arg(long, requires = "weights", value_name = "C.toml")]
     pub config: Option<PathBuf>,
+    /// Take the weights of this epoch of the run [default: the best by validation NLL]
+    #[arg(long, value_name = "N", conflicts_with = "weights")]
+    pub epoch: Option<i64>,
     /// Device to compute on
     #[arg(long)]
     pub device: Option<String>,
@@ -333,6 +336,9 @@ pub struct ExportArgs {
     pub run: PathBuf,
     /// The file to write
     pub file: PathBuf,
+    /// Take the weights of this epoch of the run [default: the best by validation NLL]
+    #[arg(long, value_name = "N")]
+    pub epoch: Option<i64>,
     /// Replace the file if it is there
     #[arg(long)]
     pub force: bool,

@@ -10,6 +10,8 @@
 //! | [`assemble`] | from a config to data, model, strategy and optimiser |
 //! | [`run_folder`] | the files of a run |
 //! | [`output`] | files that the user names for results |
+//! | `provenance` | what a run was started with, and whether that has changed |
+//! | `tensors` | safetensors files: sealed, and the same bytes each time |
 //! | [`commands`] | one file per command |
 //! | [`picture`], [`npy`], [`report`], [`chart`] | what comes out besides text |
 //! | [`error`] | exit codes |
@@ -34,9 +36,11 @@ pub mod model;
 pub mod npy;
 pub mod output;
 pub mod picture;
+mod provenance;
 pub mod report;
 pub mod run_folder;
 pub mod strategy;
+mod tensors;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

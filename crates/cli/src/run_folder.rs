@@ -5,14 +5,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use helmholtz_datasets::whole;
-use serde_json::json;
 
 use crate::config::{Config, Overlay};
 use crate::error::user;
 use crate::output;
 
 /// What a run was made from; the last file that a new run is given.
-const PROVENANCE: &str = "provenance.json";
+pub(crate) const PROVENANCE: &str = "provenance.json";
 const LOCK: &str = ".lock";
 /// The folders in a run's folder.
 const FOLDERS: [&str; 2] = ["checkpoint", "samples"];
@@ -147,8 +146,9 @@ impl RunFolder {
     /// The config of the run.
     ///
     /// # Errors
-    /// If it cannot be read.
+    /// If it cannot be read, or was edited since the run was started.
     pub fn config(&self) -> anyhow::Result<Config> {
+        self.check_config()?;
         Config::resolve(Some(&self.config_path()), &Overlay::default())
     }
 
@@ -158,29 +158,6 @@ impl RunFolder {
     /// If it cannot be written.
     pub fn write(&self, name: &str, content: impl FnOnce(&mut File) -> io::Result<()>) -> anyhow::Result<()> {
         output::write_inside(&self.path.join(name), content)
-    }
-
-    /// Refuses data that are not those the run was started on.
-    ///
-    /// # Errors
-    /// If the hash in `provenance.json` differs from `data_sha256`, or cannot be read.
-    pub fn check_data(&self, data_sha256: &str) -> anyhow::Result<()> {
-        let path = self.path.join(PROVENANCE);
-        let unreadable = |what: &dyn std::fmt::Display| {
-            user(format!("{}: {what}; it names the data that the run was trained on", path.display()))
-        };
-        let text = fs::read_to_string(&path).map_err(|error| unreadable(&error))?;
-        let provenance: serde_json::Value =
-            serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
-        match provenance["data_sha256"].as_str() {
-            Some(hash) if hash == data_sha256 => Ok(()),
-            Some(hash) => Err(user(format!(
-                "{}: the data have changed since the run was started (sha256 {hash} then, {data_sha256} now); \
-                 put the old files back, or train anew into another --out",
-                self.path.display()
-            ))),
-            None => Err(unreadable(&"has no data_sha256")),
-        }
     }
 
     /// Makes sure that no other process trains into the folder, for as long as the lock lives.
@@ -204,32 +181,6 @@ impl RunFolder {
                 Err(fs::TryLockError::Error(error)) => return Err(output::failed(&path, &error)),
             }
         }
-    }
-
-    /// Writes `provenance.json`; `init_sha256` is the hash of the weights of `train.init_from`.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn write_provenance(
-        &self,
-        config: &Config,
-        [protocol, data_sha256]: [&str; 2],
-        init_sha256: Option<&str>,
-    ) -> anyhow::Result<()> {
-        let mut provenance = json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "commit": option_env!("HELMHOLTZ_COMMIT"),
-            "device": config.run.device,
-            "data": protocol,
-            "data_sha256": data_sha256,
-            "seed": config.seed,
-            // Words that are not UTF-8 stand there as far as they can be read.
-            "command": std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>(),
-        });
-        if let (Some(path), Some(sha256)) = (&config.train.init_from, init_sha256) {
-            provenance["init_from"] = json!({"path": path, "weights_sha256": sha256});
-        }
-        self.write(PROVENANCE, |file| writeln!(file, "{provenance:#}"))
     }
 }
 

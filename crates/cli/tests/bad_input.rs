@@ -197,6 +197,10 @@ fn a_loss_that_is_no_number_stops_the_run_with_step_and_seed() {
     succeed(folder.path(), &small_run("run", &["--epochs", "1", "--optimizer", "sgd", "--lr", "0.5"]));
     let config = folder.path().join("run/run.toml");
     let good = fs::read_to_string(&config).unwrap();
+    // As of an older version, which has no hash of its config; an edited one would be refused.
+    let provenance = folder.path().join("run/provenance.json");
+    let text = fs::read_to_string(&provenance).unwrap().replace("config_sha256", "nothing");
+    fs::write(&provenance, text).unwrap();
     fs::write(&config, good.replace("lr = 0.5", "lr = 1e38").replace("lr_q = 0.5", "lr_q = 1e38")).unwrap();
     let resume = ["train", "--resume", "--out", "run", "--epochs", "3", "--quiet"];
     let message = fail(folder.path(), &resume, 1, &["at step 20", "seed 0"]); // 200 steps make an epoch
@@ -253,6 +257,12 @@ fn a_run_whose_data_or_layers_have_changed_is_refused() {
     let config = folder.path().join("run/run.toml");
     let good = fs::read_to_string(&config).unwrap();
     fs::write(&config, good.replace("layers = [3]", "layers = [4]")).unwrap();
+    fail(folder.path(), &["evaluate", "run"], 2, &["run.toml", "edited"]);
+    fail(folder.path(), &resume, 2, &["run.toml", "edited"]);
+    // Of a run of an older version, which has no hash of its config, by what does not fit.
+    let provenance = folder.path().join("run/provenance.json");
+    let text = fs::read_to_string(&provenance).unwrap().replace("config_sha256", "nothing");
+    fs::write(&provenance, text).unwrap();
     fail(folder.path(), &["evaluate", "run"], 2, &["model-1.bpk", "does not fit"]);
     fail(folder.path(), &resume, 2, &["model-1.bpk", "does not fit"]);
     fs::write(&config, good).unwrap();

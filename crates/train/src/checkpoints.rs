@@ -1,12 +1,13 @@
 //! Burn's checkpoint files, sealed by a hash.
 //!
 //! For epoch `e` the learner writes `model-e.bpk`, `optim-e.bpk` and `scheduler-e.bpk`; beside each
-//! lies its SHA-256, written after it. A checkpoint counts only if all three agree with their
-//! hashes, so that one cut short by a crash is told from a whole one.
+//! lies its SHA-256 with its name, as `sha256sum` writes it, written after it. A checkpoint counts
+//! only if all three agree with their hashes and names, so that one cut short by a crash or renamed
+//! to another epoch is recognised.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -14,6 +15,7 @@ use burn::train::checkpoint::{
     Checkpoint, Checkpointer, CheckpointerError, CheckpointingAction, CheckpointingStrategy, FileCheckpointer,
 };
 use burn::train::metric::store::EventStoreClient;
+use helmholtz_datasets::whole;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -26,7 +28,15 @@ pub const PARTS: [&str; 3] = ["model", "optim", "scheduler"];
 /// A checkpoint folder that cannot be used.
 #[derive(Debug, Error)]
 pub enum CheckpointError {
-    /// The folder cannot be read.
+    /// The folder or a file in it cannot be read.
+    #[error("{path}: {source}; it was left as it is: make it readable, or put a copy in its place")]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file cannot be removed.
     #[error("{path}: {source}")]
     Io {
         /// The file or folder.
@@ -57,6 +67,9 @@ pub struct Found {
     pub whole: BTreeSet<usize>,
     /// Epochs whose checkpoint is damaged, with what is wrong.
     pub damaged: Vec<(usize, String)>,
+    /// Those of the damaged in which something is missing, and nothing disagrees with its hash: a run that died while it
+    /// saved them leaves them so.
+    pub unfinished: BTreeSet<usize>,
 }
 
 /// The checkpoint that a run goes on from.
@@ -82,48 +95,63 @@ impl Checkpoints {
     /// Examines every checkpoint.
     ///
     /// # Errors
-    /// If the folder is there but cannot be read.
+    /// If the folder or a file in it is there but cannot be read.
     pub fn examine(&self) -> Result<Found, CheckpointError> {
         let mut found = Found::default();
-        let at_folder = |source| CheckpointError::Io { path: self.folder.clone(), source };
-        if !self.folder.exists() {
-            return Ok(found);
-        }
+        let at_folder = |source| CheckpointError::Unreadable { path: self.folder.clone(), source };
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            entries => entries.map_err(at_folder)?,
+        };
         let mut epochs = BTreeSet::new();
-        for entry in fs::read_dir(&self.folder).map_err(at_folder)? {
-            let name = entry.map_err(at_folder)?.file_name().to_string_lossy().into_owned();
-            let epoch =
-                name.strip_suffix(".bpk").and_then(|stem| stem.rsplit_once('-')).map(|(_, epoch)| epoch);
-            epochs.extend(epoch.and_then(|epoch| epoch.parse::<usize>().ok()));
+        for entry in entries {
+            epochs.extend(epoch_of(&entry.map_err(at_folder)?.file_name().to_string_lossy()));
         }
         for epoch in epochs {
-            match PARTS.iter().map(|part| self.file(part, epoch)).find_map(|file| defect(&file)) {
+            let mut defects = Vec::new();
+            for part in PARTS {
+                defects.extend(defect(&self.file(part, epoch))?);
+            }
+            if defects.iter().all(|defect| matches!(defect, Defect::Missing(_))) && !defects.is_empty() {
+                found.unfinished.insert(epoch);
+            }
+            match defects.into_iter().next() {
                 None => {
                     found.whole.insert(epoch);
                 }
-                Some(defect) => found.damaged.push((epoch, defect)),
+                Some(Defect::Missing(what) | Defect::Wrong(what)) => found.damaged.push((epoch, what)),
             }
         }
         Ok(found)
     }
 
-    /// The newest whole checkpoint; `None` if there is none at all.
+    /// The newest whole checkpoint for which `try_it` has no objection; `None` if there is none at all.
     ///
     /// # Errors
-    /// If the folder cannot be read, or holds damaged checkpoints only.
-    pub fn newest(&self) -> Result<Option<Newest>, CheckpointError> {
-        let Found { whole, damaged } = self.examine()?;
-        match whole.last() {
-            Some(&epoch) => {
-                let newer = damaged.into_iter().filter(|(e, _)| *e > epoch);
-                Ok(Some(Newest { epoch, passed_over: newer.map(|(_, defect)| defect).collect() }))
-            }
-            None if damaged.is_empty() => Ok(None),
-            None => {
-                let damaged: Vec<String> = damaged.into_iter().map(|(_, defect)| defect).collect();
-                Err(CheckpointError::AllDamaged { folder: self.folder.clone(), damaged: damaged.join("; ") })
+    /// If the folder or a file in it cannot be read, or the folder holds damaged checkpoints only.
+    pub fn newest(
+        &self,
+        try_it: impl Fn(usize) -> Result<(), String>,
+    ) -> Result<Option<Newest>, CheckpointError> {
+        let Found { whole, mut damaged, .. } = self.examine()?;
+        if whole.is_empty() && damaged.is_empty() {
+            return Ok(None);
+        }
+        for epoch in whole.into_iter().rev() {
+            match try_it(epoch) {
+                Ok(()) => {
+                    let newer = damaged.into_iter().filter(|(e, _)| *e > epoch);
+                    return Ok(Some(Newest {
+                        epoch,
+                        passed_over: newer.map(|(_, defect)| defect).collect(),
+                    }));
+                }
+                Err(defect) => damaged.push((epoch, defect)),
             }
         }
+        damaged.sort();
+        let damaged: Vec<String> = damaged.into_iter().map(|(_, defect)| defect).collect();
+        Err(CheckpointError::AllDamaged { folder: self.folder.clone(), damaged: damaged.join("; ") })
     }
 
     /// Removes all files of the epochs after `epoch`.
@@ -131,7 +159,7 @@ impl Checkpoints {
     /// # Errors
     /// If a file cannot be removed.
     pub fn forget_after(&self, epoch: usize) -> Result<(), CheckpointError> {
-        let Found { whole, damaged } = self.examine()?;
+        let Found { whole, damaged, .. } = self.examine()?;
         for later in whole.into_iter().chain(damaged.into_iter().map(|(e, _)| e)).filter(|e| *e > epoch) {
             for part in PARTS {
                 let file = self.file(part, later);
@@ -161,17 +189,82 @@ fn seal_of(file: &Path) -> PathBuf {
     file.with_extension("bpk.sha256")
 }
 
+/// The epoch that a file of a checkpoint, or its seal, is named after.
+fn epoch_of(name: &str) -> Option<usize> {
+    let stem = name.strip_suffix(".sha256").unwrap_or(name).strip_suffix(".bpk")?;
+    let (part, epoch) = stem.rsplit_once('-')?;
+    PARTS.contains(&part).then(|| epoch.parse().ok()).flatten()
+}
+
 fn hash(file: &Path) -> io::Result<String> {
-    let digest = Sha256::digest(fs::read(file)?);
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    let (mut file, mut hash, mut buffer) = (fs::File::open(file)?, Sha256::new(), vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => hash.update(&buffer[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Bytes of a seal that are read: a hash and a name have fewer.
+const LONGEST_SEAL: u64 = 4096;
+
+fn name_of(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// What is wrong with a part, in words.
+enum Defect {
+    /// It or its seal is missing.
+    Missing(String),
+    /// It is there and is not what was saved.
+    Wrong(String),
+}
+
+impl From<Defect> for String {
+    fn from(defect: Defect) -> Self {
+        match defect {
+            Defect::Missing(what) | Defect::Wrong(what) => what,
+        }
+    }
 }
 
 /// What is wrong with a part, if anything.
-fn defect(file: &Path) -> Option<String> {
-    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let Ok(found) = hash(file) else { return Some(format!("{name} is missing")) };
-    let Ok(seal) = fs::read_to_string(seal_of(file)) else { return Some(format!("{name} was not finished")) };
-    (seal.trim() != found).then(|| format!("{name} is damaged: its bytes differ from its hash"))
+///
+/// # Errors
+/// If the part or its seal is there and cannot be read.
+fn defect(file: &Path) -> Result<Option<Defect>, CheckpointError> {
+    let name = name_of(file);
+    let found = match hash(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Some(Defect::Missing(format!("{name} is missing"))));
+        }
+        found => found.map_err(|source| CheckpointError::Unreadable { path: file.into(), source })?,
+    };
+    let path = seal_of(file);
+    let mut seal = String::new();
+    let seal = match fs::File::open(&path).and_then(|file| file.take(LONGEST_SEAL).read_to_string(&mut seal))
+    {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Some(Defect::Missing(format!("{name} was not finished"))));
+        }
+        // Not text: no hash of anything.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => "",
+        Err(source) => return Err(CheckpointError::Unreadable { path, source }),
+        Ok(_) => seal.as_str(),
+    };
+    // Older seals are the hash alone.
+    let (hash, of) = seal.trim_end().split_once("  ").unwrap_or((seal.trim(), &name));
+    Ok(if hash != found {
+        Some(Defect::Wrong(format!("{name} is damaged: its bytes differ from its hash")))
+    } else if of != name {
+        Some(Defect::Wrong(format!("{name} is {of} under another name")))
+    } else {
+        None
+    })
 }
 
 /// Burn's file checkpointer with a hash beside every file.
@@ -187,9 +280,8 @@ impl<R: Checkpoint> Checkpointer<R> for Sealed {
         let file = self.folder.file(&self.part, epoch);
         let seal = || -> io::Result<()> {
             fs::File::open(&file)?.sync_all()?;
-            let (path, scratch) = (seal_of(&file), file.with_extension("bpk.sha256.part"));
-            fs::write(&scratch, format!("{}\n", hash(&file)?))?;
-            fs::rename(scratch, path)
+            let line = format!("{}  {}\n", hash(&file)?, name_of(&file));
+            whole::write(&seal_of(&file), |seal| seal.write_all(line.as_bytes()))
         };
         seal().map_err(CheckpointerError::IOError)
     }
@@ -204,8 +296,9 @@ impl<R: Checkpoint> Checkpointer<R> for Sealed {
 
     fn restore(&self, epoch: usize) -> Result<R, CheckpointerError> {
         match defect(&self.folder.file(&self.part, epoch)) {
-            Some(defect) => Err(CheckpointerError::Unknown(defect)),
-            None => self.files.restore(epoch),
+            Ok(None) => self.files.restore(epoch),
+            Ok(Some(defect)) => Err(CheckpointerError::Unknown(defect.into())),
+            Err(error) => Err(CheckpointerError::Unknown(error.to_string())),
         }
     }
 }

@@ -11,6 +11,7 @@
 //! | [`history`] | [`History`]: `metrics.jsonl`, the best epoch, the patience |
 //! | `chain` | the seals of its lines |
 //! | [`checkpoints`] | Burn's checkpoint files, sealed by a hash; which to keep; which to resume from |
+//! | [`examine`] | the parts of a checkpoint, read with care before Burn's learner sees them |
 //! | [`renderer`] | no dashboard: plain lines, or nothing |
 //! | [`fit`] | [`Fit`]: one training run |
 //!
@@ -24,6 +25,7 @@ pub mod adam;
 pub mod average;
 mod chain;
 pub mod checkpoints;
+pub mod examine;
 pub mod fit;
 pub mod history;
 pub mod metrics;
@@ -37,7 +39,8 @@ pub mod trainee;
 
 pub use adam::Adam;
 pub use average::Average;
-pub use checkpoints::{CheckpointError, Checkpoints, Newest};
+pub use checkpoints::{CheckpointError, Checkpoints, Found, Newest};
+pub use examine::{Layout, difference, examine_parts, layout, model_record};
 pub use fit::{End, Fit, FitError, OnRecord, Outcome, Parts, check_devices};
 pub use history::{History, HistoryError, Record};
 pub use metrics::NonFinite;

@@ -27,6 +27,7 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<ExitCode> {
     let split: SplitName = args.split.parse().or_user()?;
     let named = named(args.out.as_ref(), "npy")?;
     let trained = Trained::load(&args.model)?;
+    trained.say_epoch();
     let out = out(named, &trained, &format!("encode-{split}.npy"));
     let rows: Vec<usize> = (0..trained.data.split(split).rows()).collect();
     let mut means = Vec::new();
@@ -52,6 +53,7 @@ pub fn reconstruct(args: &ReconstructArgs) -> anyhow::Result<ExitCode> {
     }
     let named = named(args.out.as_ref(), "png")?;
     let trained = Trained::load(&args.model)?;
+    trained.say_epoch();
     let out = out(named, &trained, "reconstruct.png");
     let rows = chosen_rows(&trained.data, split, Some(n));
     let x = trained.data.fixed(split).select(&rows).tensor(&trained.device);

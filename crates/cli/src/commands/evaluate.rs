@@ -105,6 +105,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         protocol: data.protocol().to_string(),
         data_sha256: data.data_sha256.clone(),
         split: asked.split,
+        epoch: trained.epoch,
         method: method.to_string(),
         annealing: (method == "ais").then_some([asked.annealing.temperatures, hmc.leapfrog]),
         scores,
@@ -154,6 +155,7 @@ fn score_part(
         annealing: (method == "ais").then_some([asked.annealing.temperatures, asked.annealing.hmc.leapfrog]),
         seed: args.seed,
         weights_sha256: fingerprint(model),
+        epoch: trained.epoch,
         layers: trained.config.model.layers.clone(),
         rows: rows.iter().map(|&row| row as u64).collect(),
     };
@@ -164,7 +166,10 @@ fn score_part(
     if args.json {
         say!(
             "{}",
-            json!({"shard": shard.to_string(), "file": path, "n": part.content.rows(), "seconds": seconds})
+            json!({
+                "shard": shard.to_string(), "file": path, "n": part.content.rows(), "seconds": seconds,
+                "epoch": trained.epoch,
+            })
         );
     } else {
         say!("{}: part {shard}, {seconds:.1} s; `helmholtz merge` puts the parts together", path.display());

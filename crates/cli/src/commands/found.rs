@@ -16,6 +16,8 @@ pub(crate) struct Found {
     pub(crate) protocol: String,
     pub(crate) data_sha256: String,
     pub(crate) split: SplitName,
+    /// The epoch of the weights, if they come from a run.
+    pub(crate) epoch: Option<usize>,
     /// `is`, `exact` or `ais`.
     pub(crate) method: String,
     /// Temperatures and leapfrog steps, by annealing.
@@ -52,7 +54,7 @@ impl Found {
 
     /// One object, as `--json` prints it.
     fn json(&self) -> serde_json::Value {
-        let Found { protocol, data_sha256, split, method, annealing, scores, active, .. } = self;
+        let Found { protocol, data_sha256, split, epoch, method, annealing, scores, active, .. } = self;
         let s = &scores.summary;
         let mut json = json!({
             "protocol": protocol, "split": split.to_string(), "n": s.n, "k": s.k_mean.round() as u64,
@@ -60,7 +62,7 @@ impl Found {
             "nll": s.nll, "se_rows": s.se_rows, "se_mc": s.se_mc, "bias_mc": s.bias_mc, "ci95": s.ci95,
             "ess": s.ess, "max_weight": s.max_weight,
             "exact_nll": (method == "exact").then_some(s.nll), "log_z2": null, "data_sha256": data_sha256,
-            "active_units": active,
+            "active_units": active, "epoch": epoch,
         });
         if let Some([temperatures, leapfrog]) = annealing {
             json["temperatures"] = json!(temperatures);
@@ -92,9 +94,10 @@ impl Found {
 
     /// The same in words; `seconds` is what the scoring took.
     fn print(&self, seconds: f64) {
-        let Found { protocol, split, method, annealing, scores, active, layers, .. } = self;
+        let Found { protocol, split, epoch, method, annealing, scores, active, layers, .. } = self;
         let s = &scores.summary;
-        say!("{protocol} {split}: {} rows, {seconds:.1} s", s.n);
+        let epoch = epoch.map(|epoch| format!(", weights of epoch {epoch}")).unwrap_or_default();
+        say!("{protocol} {split}: {} rows, {seconds:.1} s{epoch}", s.n);
         let of = match &scores.bidirectional {
             None => "",
             Some(found) if found.log_z2.is_known() => " of p*",

@@ -5,11 +5,13 @@ use std::path::Path;
 use anyhow::Context;
 use helmholtz_datasets::DataSet;
 
-use super::export::write_weights;
-use super::trained::{best_of, fingerprint, with_weights};
+use super::epoch::of_run;
+use super::trained::fingerprint;
+use super::weights::{with_weights, write_weights};
 use crate::config::Config;
 use crate::error::user;
 use crate::model::AnyModel;
+use crate::output::Output;
 use crate::run_folder::RunFolder;
 
 /// Where a run keeps a copy of them, so that it goes on without the run that they come from.
@@ -40,11 +42,15 @@ impl Initial {
                     differences.join(", ")
                 )));
             }
-            best_of(&folder, fresh, &theirs)
+            of_run(&folder, None, fresh, &theirs).map(|(model, _)| model)
         } else {
-            with_weights(fresh, source)
+            with_weights(fresh, source, config)
         };
-        let model = model.with_context(|| format!("train.init_from = {shown}"))?;
+        // What is wrong with a file begins with its name.
+        let model = model.with_context(|| match source.is_dir() {
+            true => format!("train.init_from = {shown}"),
+            false => "train.init_from".to_string(),
+        })?;
         Ok(Initial { sha256: fingerprint(&model), model })
     }
 
@@ -53,7 +59,7 @@ impl Initial {
     /// # Errors
     /// If it cannot be written.
     pub(super) fn keep(&self, folder: &RunFolder, data: &DataSet, config: &Config) -> anyhow::Result<()> {
-        write_weights(&self.model, data, config, &folder.path().join(KEPT))
+        write_weights(&self.model, data, config, &Output::inside(folder.path(), KEPT))
     }
 }
 
@@ -61,6 +67,6 @@ impl Initial {
 ///
 /// # Errors
 /// If the copy is damaged.
-pub(super) fn kept(folder: &RunFolder, fresh: AnyModel) -> anyhow::Result<AnyModel> {
-    with_weights(fresh, &folder.path().join(KEPT))
+pub(super) fn kept(folder: &RunFolder, fresh: AnyModel, config: &Config) -> anyhow::Result<AnyModel> {
+    with_weights(fresh, &folder.path().join(KEPT), config)
 }

@@ -44,6 +44,7 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
     }
     let settings = args.chain.settings()?;
     let trained = Trained::load(&args.model)?;
+    trained.say_epoch();
     let stack = trained.model.stack(
         "inpaint holds known pixels in chains of a bidirectional machine; train one by --model bihm",
     )?;

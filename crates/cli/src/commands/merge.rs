@@ -104,6 +104,7 @@ fn merged(mut parts: Vec<Part>) -> anyhow::Result<Found> {
         protocol: setting.protocol,
         data_sha256: setting.data_sha256,
         split,
+        epoch: setting.epoch,
         method: setting.method,
         annealing: setting.annealing,
         scores,

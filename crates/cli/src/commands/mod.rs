@@ -6,6 +6,7 @@ pub mod data;
 pub mod devices;
 pub mod doctor;
 pub mod encode;
+mod epoch;
 pub mod evaluate;
 pub mod export;
 pub(crate) mod found;
@@ -19,6 +20,7 @@ pub mod serve;
 pub mod shard;
 pub mod train;
 pub mod trained;
+mod weights;
 
 use std::process::ExitCode;
 

@@ -40,6 +40,7 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     args.keep_chains.as_ref().map_or(Ok(()), |path| output::check("--keep-chains", path, &[]))?;
     let named = args.out.as_ref().map(|path| Output::named("--out", path, &ENDINGS)).transpose()?;
     let trained = Trained::load(&args.model)?;
+    trained.say_epoch();
     let sampler = sampler(args, &trained)?;
     let out = match (named, &trained.folder) {
         (Some(out), _) => out,

@@ -12,9 +12,9 @@ use helmholtz_eval::{ImportanceSampling, LogPartition, NllSummary, PartitionFunc
 use helmholtz_train::{End, Fit, OnRecord, Outcome, Parts, Record, check_devices};
 use serde_json::{Value, json};
 
+use super::epoch::{of_finished, to_resume};
 use super::initial::{self, Initial};
 use super::score::{Sampled, Scores, partition};
-use super::trained::{best_of, of_epoch};
 use super::{resume, sample, use_threads};
 use crate::args::TrainArgs;
 use crate::config::{Config, Overlay, count};
@@ -61,14 +61,11 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             let lock = folder.lock()?;
             folder.sweep()?;
             folder.check_data(&data.data_sha256)?;
-            let epoch = resume::epoch(&folder)?;
-            if let Some(epoch) = epoch {
-                // Burn's learner loads it again, and would panic where this refuses.
-                of_epoch(&folder, epoch, model.clone(), &config)?;
-            } else if config.train.init_from.is_some() {
-                model = initial::kept(&folder, model)?;
+            let epoch = to_resume(&folder, &model, &config, &plan)?;
+            if epoch.is_none() && config.train.init_from.is_some() {
+                model = initial::kept(&folder, model, &config)?;
             }
-            folder.write("run.toml", |file| file.write_all(config.to_toml().as_bytes()))?;
+            folder.rewrite_config(&config)?;
             (folder, epoch, lock)
         }
         None => {
@@ -147,7 +144,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         }
         End::Finished | End::OutOfPatience => {}
     }
-    let best = best_of(&folder, model, &config)?;
+    let (best, epoch) = of_finished(&folder, model, &config)?;
     let results = Results::new(&best, &data, &config)?;
     let pixels = sample::ancestral(&best, 100, config.seed, false)?;
     let sheet = Output::inside(&folder.path().join("samples"), "samples.png");
@@ -157,7 +154,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             report::render(&config, &data, &outcome.history, results.of(), &results.rows()).as_bytes(),
         )
     })?;
-    finish(args, &folder, &outcome, &results, seconds, (plan, first_step));
+    finish(args, &folder, &outcome, (&results, epoch), seconds, (plan, first_step));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -326,7 +323,7 @@ fn finish(
     args: &TrainArgs,
     folder: &RunFolder,
     outcome: &Outcome<AnyModel>,
-    results: &Results,
+    (results, epoch): (&Results, usize),
     seconds: f64,
     (plan, first_step): (Plan, u64),
 ) {
@@ -338,7 +335,7 @@ fn finish(
         };
         let mut json = json!({
             "run": folder.path().display().to_string(), "steps": outcome.steps,
-            "epochs": outcome.history.last().map_or(0, |(epoch, _)| epoch), "best_epoch": best,
+            "epochs": outcome.history.last().map_or(0, |(epoch, _)| epoch), "best_epoch": best, "epoch": epoch,
             "train_seconds": seconds, "examples_per_second": examples / seconds,
             "valid": split(&results.valid), "test": split(&results.test),
         });
@@ -351,8 +348,9 @@ fn finish(
         return;
     }
     let why = if outcome.end == End::OutOfPatience { ", out of patience" } else { "" };
+    let scored = if epoch == best { String::new() } else { format!("; the scores are of epoch {epoch}") };
     say!(
-        "{} steps in {seconds:.1} s ({:.0} examples a second){why}; best epoch {best}",
+        "{} steps in {seconds:.1} s ({:.0} examples a second){why}; best epoch {best}{scored}",
         outcome.steps,
         examples / seconds
     );

@@ -1,22 +1,20 @@
 //! A trained model, from a run folder or from a weight file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::store::{ModuleRecord, ModuleSnapshot, SafetensorsStore};
-use burn::tensor::{DType, Device, Tensor};
-use helmholtz_core::{Key, LatentVariableModel};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
 use helmholtz_datasets::DataSet;
-use helmholtz_eval::{ImportanceSampling, Reading};
-use helmholtz_train::{Average, Checkpoints, History, Rule, Trainee};
+use helmholtz_eval::Reading;
 use sha2::{Digest, Sha256};
 
-use super::train::average;
+use super::epoch::of_run;
 use super::use_threads;
+use super::weights::with_weights;
 use crate::args::ModelArgs;
 use crate::assemble;
-use crate::config::{ANY, Config, MODELS, Overlay, count};
-use crate::error::{OrUser, known, user};
+use crate::config::{Config, MODELS, Overlay, count};
+use crate::error::{known, user};
 use crate::model::AnyModel;
 use crate::run_folder::RunFolder;
 
@@ -32,14 +30,17 @@ pub struct Trained {
     pub device: Device,
     /// The run folder, if it comes from one.
     pub folder: Option<PathBuf>,
+    /// The epoch of the weights, if they come from a run.
+    pub epoch: Option<usize>,
 }
 
 impl Trained {
-    /// Loads the best epoch of a run, or a weight file.
+    /// Loads an epoch of a run, the best unless `--epoch` asks for another, or a weight file.
     ///
     /// # Errors
     /// If the run, the weights or the data are missing or wrong.
     pub fn load(args: &ModelArgs) -> anyhow::Result<Self> {
+        let asked = args.epoch.map(|n| count("--epoch", n)).transpose()?;
         use_threads(args.threads.map(|n| count("--threads", n)).transpose()?)?;
         let (config, run) = match (&args.run, &args.config) {
             (Some(run), _) => {
@@ -55,12 +56,22 @@ impl Trained {
             folder.check_data(&data.data_sha256)?;
         }
         let fresh = assemble::model(&config, &data, &device)?;
-        let (model, folder) = match (run, &args.weights) {
-            (Some(folder), _) => (best_of(&folder, fresh, &config)?, Some(folder.path().to_path_buf())),
-            (None, Some(weights)) => (with_weights(fresh, weights)?, None),
+        let (model, folder, epoch) = match (run, &args.weights) {
+            (Some(folder), _) => {
+                let (model, epoch) = of_run(&folder, asked, fresh, &config)?;
+                (model, Some(folder.path().to_path_buf()), Some(epoch))
+            }
+            (None, Some(weights)) => (with_weights(fresh, weights, &config)?, None, None),
             (None, None) => return Err(user("give a run folder, or --weights with --config")),
         };
-        Ok(Trained { model, config, data, device, folder })
+        Ok(Trained { model, config, data, device, folder, epoch })
+    }
+
+    /// Says on standard error which epoch the weights are of.
+    pub(crate) fn say_epoch(&self) {
+        if let Some(epoch) = self.epoch {
+            eprintln!("weights of epoch {epoch}");
+        }
     }
 
     /// How the weights are to be read: as the config says, or as a model of the kind that `--as` names.
@@ -110,96 +121,4 @@ pub(crate) fn fingerprint(model: &AnyModel) -> String {
     let mut hash = Hash(Sha256::new());
     model.visit(&mut hash);
     hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The model of a run's best epoch by validation likelihood; of its newest if the best is damaged.
-///
-/// # Errors
-/// If no checkpoint is whole.
-pub fn best_of(folder: &RunFolder, fresh: AnyModel, config: &Config) -> anyhow::Result<AnyModel> {
-    let checkpoints = Checkpoints::new(folder.path().join("checkpoint"));
-    let found = checkpoints.examine()?;
-    let Some(&newest) = found.whole.last() else {
-        return Err(user(format!(
-            "{}: no whole checkpoint; let the run finish an epoch first (`helmholtz train --resume --out {0}`)",
-            folder.path().display()
-        )));
-    };
-    let history = History::read(&folder.path().join("metrics.jsonl"), newest).or_user()?;
-    let best = history.best().map_or(newest, |(epoch, _)| epoch);
-    let epoch = if found.whole.contains(&best) {
-        best
-    } else {
-        eprintln!(
-            "warning: the checkpoint of the best epoch {best} is not whole; taking that of epoch {newest}"
-        );
-        newest
-    };
-    of_epoch(folder, epoch, fresh, config)
-}
-
-/// The model of an epoch's checkpoint.
-///
-/// # Errors
-/// If the file cannot be read or does not fit the model of the config.
-pub fn of_epoch(
-    folder: &RunFolder,
-    epoch: usize,
-    fresh: AnyModel,
-    config: &Config,
-) -> anyhow::Result<AnyModel> {
-    let file = Checkpoints::new(folder.path().join("checkpoint")).file("model", epoch);
-    let misfit = |error: &dyn std::fmt::Display| {
-        user(format!(
-            "{}: does not fit the model of {}: {error}",
-            file.display(),
-            folder.config_path().display()
-        ))
-    };
-    let record = ModuleRecord::load(&file).map_err(|error| misfit(&error))?;
-    let trainee = Trainee {
-        average: average(config).map(|decay| Average::new(&fresh, decay)),
-        // The rule has nothing in the record.
-        strategy: assemble::strategies(config, &ANY, fresh.observed(), &fresh.device())?,
-        rule: Rule::default(),
-        evaluator: ImportanceSampling::new(1),
-        key: Key::new(config.seed),
-        model: fresh,
-    };
-    Ok(trainee.try_load_record(record).map_err(|error| misfit(&error))?.judged())
-}
-
-/// The model with the weights of a file.
-///
-/// # Errors
-/// If the file cannot be read or does not fit.
-pub(super) fn with_weights(mut fresh: AnyModel, file: &Path) -> anyhow::Result<AnyModel> {
-    if !file.is_file() {
-        return Err(user(format!(
-            "{}: no such file; `helmholtz export RUN F.safetensors` writes one",
-            file.display()
-        )));
-    }
-    let mut store = SafetensorsStore::from_file(file);
-    let result = fresh.load_from(&mut store).map_err(|error| {
-        user(format!("{}: {error}; the names and shapes are in docs/weights.md", file.display()))
-    })?;
-    if !result.errors.is_empty() || !result.missing.is_empty() {
-        return Err(user(format!(
-            "{}: does not fit the model of the config (missing: {:?}; wrong: {:?})",
-            file.display(),
-            result.missing,
-            result.errors
-        )));
-    }
-    // Burn keeps the element type of the file; the model computes in f32.
-    Ok(fresh.map(&mut InSinglePrecision))
-}
-
-struct InSinglePrecision;
-
-impl ModuleMapper for InSinglePrecision {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| tensor.cast(DType::F32))
-    }
 }

@@ -256,6 +256,18 @@ impl ModelConfig {
     /// Keys in which the weights of another model would mean something else, or nothing, here; those of how a model
     /// starts are none of them.
     pub fn differences_in_structure(&self, other: &ModelConfig) -> Vec<String> {
+        let show = |value: Option<Value>| value.map_or("nothing".to_string(), |value| value.to_string());
+        self.structure_differences(other)
+            .into_iter()
+            .map(|(key, ours, theirs)| format!("model.{key} ({} there, {} here)", show(theirs), show(ours)))
+            .collect()
+    }
+
+    /// The same keys, each with its value here and in the other.
+    pub(crate) fn structure_differences(
+        &self,
+        other: &ModelConfig,
+    ) -> Vec<(String, Option<Value>, Option<Value>)> {
         let table = |model: &ModelConfig| {
             let mut table = Table::try_from(model).expect("a config is made of tables and scalars");
             for start in ["weights", "bias", "bias_from_data", "centre"] {
@@ -272,10 +284,9 @@ impl ModelConfig {
         };
         let (ours, theirs) = (table(self), table(other));
         let keys: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
-        let show = |value: Option<&Value>| value.map_or("nothing".to_string(), |value| value.to_string());
         keys.into_iter()
             .filter(|key| ours.get(*key) != theirs.get(*key))
-            .map(|key| format!("model.{key} ({} there, {} here)", show(theirs.get(key)), show(ours.get(key))))
+            .map(|key| (key.clone(), ours.get(key).cloned(), theirs.get(key).cloned()))
             .collect()
     }
 

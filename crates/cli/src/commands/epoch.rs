@@ -1,0 +1,256 @@
+//! The epoch of a run whose weights are taken, and how they are read.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use helmholtz_core::{Key, LatentVariableModel};
+use helmholtz_datasets::Plan;
+use helmholtz_eval::ImportanceSampling;
+use helmholtz_train::{
+    Average, Checkpoints, Found, History, Newest, Rule, Trainee, examine_parts, model_record,
+};
+
+use super::train::average;
+use crate::assemble;
+use crate::config::{ANY, Config};
+use crate::error::{OrUser, user};
+use crate::model::AnyModel;
+use crate::run_folder::RunFolder;
+use crate::strategy::AnyStrategy;
+
+/// The checkpoints of a run.
+pub(crate) fn checkpoints(folder: &RunFolder) -> Checkpoints {
+    Checkpoints::new(folder.path().join("checkpoint"))
+}
+
+/// The epoch that `--epoch` asks for, or else the best by validation likelihood.
+///
+/// If the best on record were never saved, the best of those that were is taken, with a warning.
+///
+/// # Errors
+/// If the checkpoint of the epoch is damaged or missing, or a file cannot be read.
+pub(crate) fn choose(folder: &RunFolder, asked: Option<usize>) -> anyhow::Result<usize> {
+    let found = checkpoints(folder).examine().or_user()?;
+    let run = folder.path().display();
+    if let Some(epoch) = asked {
+        if found.whole.contains(&epoch) {
+            return Ok(epoch);
+        }
+        let defects: BTreeMap<usize, String> = found.damaged.iter().cloned().collect();
+        let why = defects.get(&epoch).map_or("it has no checkpoint", |defect| defect.as_str());
+        return Err(user(format!("--epoch {epoch}: {why} in {run}; {}", whole_ones(&found))));
+    }
+    let Some(&newest) = found.whole.last() else {
+        let defects: Vec<&str> = found.damaged.iter().map(|(_, defect)| defect.as_str()).collect();
+        let defects = if defects.is_empty() { String::new() } else { format!(" ({})", defects.join("; ")) };
+        return Err(user(format!(
+            "{run}: no whole checkpoint{defects}; let the run finish an epoch first \
+             (`helmholtz train --resume --out {run}`)"
+        )));
+    };
+    let history = History::read(&folder.path().join("metrics.jsonl"), usize::MAX).or_user()?;
+    let Some((best, _)) = history.best() else { return Ok(newest) };
+    let saved = |epoch: usize| found.whole.contains(&epoch) || found.damaged.iter().any(|(e, _)| *e == epoch);
+    if saved(best) || best < newest {
+        return whole(folder, best, &found);
+    }
+    // The run ended before the checkpoints of its last epochs were saved.
+    let of_saved = history.validation().filter(|(epoch, ..)| saved(*epoch));
+    let next = of_saved.min_by(|(_, _, a), (_, _, b)| a.total_cmp(b)).map_or(newest, |(epoch, ..)| epoch);
+    let next = whole(folder, next, &found)?;
+    eprintln!(
+        "warning: {run}: the best epoch on record is {best}, and its checkpoint was never saved; \
+         taking epoch {next}, the best of those that were"
+    );
+    Ok(next)
+}
+
+/// The epoch, if its checkpoint is whole.
+fn whole(folder: &RunFolder, epoch: usize, found: &Found) -> anyhow::Result<usize> {
+    if found.whole.contains(&epoch) {
+        return Ok(epoch);
+    }
+    let missing = || format!("model-{epoch}.bpk is missing");
+    let defect =
+        found.damaged.iter().find(|(e, _)| *e == epoch).map_or_else(missing, |(_, defect)| defect.clone());
+    Err(damaged(folder, epoch, &defect, found))
+}
+
+/// The error that the checkpoint of an epoch cannot be used, with what can be done.
+fn damaged(folder: &RunFolder, epoch: usize, defect: &str, found: &Found) -> anyhow::Error {
+    let run = folder.path().display();
+    let again = match found.whole.iter().rfind(|whole| **whole != epoch) {
+        Some(newest) if *newest < epoch => {
+            format!(", or repeat the epoch by `helmholtz train --resume --out {run}`")
+        }
+        _ => String::new(),
+    };
+    let others =
+        Found { whole: found.whole.iter().copied().filter(|e| *e != epoch).collect(), ..Found::default() };
+    user(format!(
+        "{run}/checkpoint/{defect} (the checkpoint of epoch {epoch}); {}{again}",
+        whole_ones(&others)
+    ))
+}
+
+fn whole_ones(found: &Found) -> String {
+    let whole: Vec<String> = found.whole.iter().map(usize::to_string).collect();
+    match whole.as_slice() {
+        [] => "no other checkpoint is whole".to_string(),
+        [one] => format!("take another checkpoint by --epoch {one}"),
+        more => format!("take another checkpoint by --epoch N, with N one of {}", more.join(", ")),
+    }
+}
+
+/// The model of the epoch that `--epoch` asks for, or else of the best, and the epoch.
+///
+/// # Errors
+/// If its checkpoint is damaged or does not fit the model of the config.
+pub(crate) fn of_run(
+    folder: &RunFolder,
+    asked: Option<usize>,
+    fresh: AnyModel,
+    config: &Config,
+) -> anyhow::Result<(AnyModel, usize)> {
+    let epoch = choose(folder, asked)?;
+    Ok((of_epoch(folder, epoch, fresh, config)?, epoch))
+}
+
+/// The model of an epoch's checkpoint.
+///
+/// # Errors
+/// If the file cannot be read or does not fit the model of the config.
+fn of_epoch(folder: &RunFolder, epoch: usize, fresh: AnyModel, config: &Config) -> anyhow::Result<AnyModel> {
+    let checkpoints = checkpoints(folder);
+    let trainee = trainee(fresh, config)?;
+    let read = || -> Result<AnyModel, String> {
+        let record = model_record(&checkpoints.file("model", epoch), &trainee)?;
+        Ok(trainee.clone().try_load_record(record).map_err(|error| error.to_string())?.judged())
+    };
+    match read() {
+        Ok(model) => Ok(model),
+        Err(defect) => {
+            let defect = format!("model-{epoch}.bpk {defect}");
+            Err(damaged(folder, epoch, &defect, &checkpoints.examine().or_user()?))
+        }
+    }
+}
+
+/// What the learner saves of a model.
+fn trainee(
+    fresh: AnyModel,
+    config: &Config,
+) -> anyhow::Result<Trainee<AnyModel, AnyStrategy, ImportanceSampling>> {
+    Ok(Trainee {
+        average: average(config).map(|decay| Average::new(&fresh, decay)),
+        // The rule has nothing in the record.
+        strategy: assemble::strategies(config, &ANY, fresh.observed(), &fresh.device())?,
+        rule: Rule::default(),
+        evaluator: ImportanceSampling::new(1),
+        key: Key::new(config.seed),
+        model: fresh,
+    })
+}
+
+/// The epoch whose checkpoint the run goes on from, with a warning for each newer one that is damaged.
+///
+/// All its parts have been read and fit the model, the optimiser and the learning rates of the config.
+///
+/// # Errors
+/// If every checkpoint is damaged, or a file cannot be read.
+pub(crate) fn to_resume(
+    folder: &RunFolder,
+    fresh: &AnyModel,
+    config: &Config,
+    plan: &Plan,
+) -> anyhow::Result<Option<usize>> {
+    let checkpoints = checkpoints(folder);
+    let found = checkpoints.examine().or_user()?;
+    // A run that has had a whole checkpoint keeps it until it has another.
+    if let ([], [(epoch, defect)]) =
+        (found.whole.iter().collect::<Vec<_>>().as_slice(), found.damaged.as_slice())
+        && found.unfinished.contains(epoch)
+    {
+        eprintln!("warning: {defect}, and there is no checkpoint before it; starting from the beginning");
+        return Ok(None);
+    }
+    let records = folder.path().join("metrics.jsonl");
+    let recorded = match found.whole.last() {
+        Some(&newest) => History::read(&records, newest).or_user()?.last().map_or(0, |(epoch, _)| epoch),
+        None => 0,
+    };
+    let unrecorded = |epoch: usize| {
+        format!("{}: the record of epoch {epoch} is missing or was cut short", records.display())
+    };
+    if recorded == 0 && found.whole.iter().eq([&1]) {
+        eprintln!("warning: {}; starting from the beginning", unrecorded(1));
+        return Ok(None);
+    }
+    let trainee = trainee(fresh.clone(), config)?;
+    let examine = |epoch: usize| {
+        if epoch > recorded {
+            return Err(unrecorded(epoch));
+        }
+        let names = helmholtz_train::checkpoints::PARTS;
+        let files = names.map(|part| checkpoints.file(part, epoch));
+        let files = [&files[0], &files[1], &files[2]].map(|file| file.as_path());
+        let parts = (assemble::optimiser(config), assemble::schedule(config, plan));
+        examine_parts(files, &trainee, parts.0, parts.1)
+            .map_err(|(part, what)| format!("{}-{epoch}.bpk {what}", names[part]))
+    };
+    match checkpoints.newest(examine).or_user()? {
+        Some(Newest { epoch, passed_over }) => {
+            for defect in passed_over {
+                eprintln!("warning: {defect}; going on from the checkpoint of epoch {epoch} instead");
+            }
+            eprintln!("going on after epoch {epoch}");
+            warn_of_lost_best(folder, epoch);
+            Ok(Some(epoch))
+        }
+        None => {
+            eprintln!("no checkpoint yet: starting from the beginning");
+            Ok(None)
+        }
+    }
+}
+
+/// Says that the best epoch so far is lost, if it is: the run goes on, for a better one may come.
+fn warn_of_lost_best(folder: &RunFolder, epoch: usize) {
+    let history = History::read(&folder.path().join("metrics.jsonl"), epoch);
+    let best = history.ok().and_then(|history| history.best());
+    let (Some((best, _)), Ok(found)) = (best, checkpoints(folder).examine()) else { return };
+    if let Err(error) = whole(folder, best, &found) {
+        eprintln!("warning: {error}; the run goes on without the best epoch so far");
+    }
+}
+
+/// The model that a finished run is judged by, and its epoch: the best, or, if that one's checkpoint was damaged
+/// before the run went on, the best of those that are whole.
+///
+/// # Errors
+/// If no checkpoint is whole.
+pub(crate) fn of_finished(
+    folder: &RunFolder,
+    fresh: AnyModel,
+    config: &Config,
+) -> anyhow::Result<(AnyModel, usize)> {
+    let error = match of_run(folder, None, fresh.clone(), config) {
+        Ok(found) => return Ok(found),
+        Err(error) => error,
+    };
+    let whole = checkpoints(folder).examine().or_user()?.whole;
+    let history = History::read(&folder.path().join("metrics.jsonl"), usize::MAX).or_user()?;
+    let mut epochs: Vec<(usize, f64)> = history
+        .validation()
+        .filter(|(epoch, ..)| whole.contains(epoch))
+        .map(|(epoch, _, nll)| (epoch, nll))
+        .collect();
+    epochs.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+    for (epoch, _) in epochs {
+        if let Ok(model) = of_epoch(folder, epoch, fresh.clone(), config) {
+            eprintln!("warning: {error:#}; the results below are of epoch {epoch}");
+            return Ok((model, epoch));
+        }
+    }
+    Err(error)
+}

@@ -1,0 +1,148 @@
+//! Weight files: what `export` writes and `--weights` and `--init-from` read.
+
+use std::io::Write;
+use std::path::Path;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::store::{ModuleSnapshot, SafetensorsStore};
+use burn::tensor::{DType, Tensor};
+use helmholtz_datasets::DataSet;
+use helmholtz_train::{Layout, difference, layout};
+use safetensors::SafeTensors;
+use toml::{Table, Value};
+
+use crate::config::{Config, Overlay};
+use crate::error::user;
+use crate::model::AnyModel;
+use crate::output::Output;
+use crate::tensors;
+
+/// The name of the config in the file.
+const CONFIG: &str = "helmholtz.config";
+
+/// Writes the weights of a model to a safetensors file: whole, or not at all, and the same bytes each time.
+///
+/// # Errors
+/// If the file cannot be written.
+pub(super) fn write_weights(
+    model: &AnyModel,
+    data: &DataSet,
+    config: &Config,
+    out: &Output,
+) -> anyhow::Result<()> {
+    let mut store = SafetensorsStore::from_bytes(None)
+        .metadata("helmholtz.data", data.protocol())
+        .metadata("helmholtz.data_sha256", data.data_sha256.clone())
+        .metadata(CONFIG, config.to_toml());
+    let failed = |error: &dyn std::fmt::Display| anyhow::anyhow!("{}: {error}", out.path().display());
+    model.save_into(&mut store).map_err(|error| failed(&error))?;
+    let bytes = tensors::in_order(&store.get_bytes().map_err(|error| failed(&error))?)?;
+    out.write(|file| file.write_all(&bytes))
+}
+
+/// The model of the config with the weights of a file.
+///
+/// # Errors
+/// If the file cannot be read, holds the weights of another model, or values that are not finite.
+pub(super) fn with_weights(mut fresh: AnyModel, file: &Path, config: &Config) -> anyhow::Result<AnyModel> {
+    let shown = file.display();
+    if !file.is_file() {
+        return Err(user(format!("{shown}: no such file; `helmholtz export RUN F.safetensors` writes one")));
+    }
+    let advice = "the names and shapes are in docs/weights.md";
+    let wrong = |what: String| user(format!("{shown}: {what}"));
+    let bytes = tensors::read(file).map_err(|what| wrong(format!("{what}; {advice}")))?;
+    let (_, header) = SafeTensors::read_metadata(&bytes)
+        .map_err(|error| wrong(format!("not a safetensors file ({error}); {advice}")))?;
+    if let Some(text) = header.metadata().as_ref().and_then(|metadata| metadata.get(CONFIG)) {
+        check_config(text, config).map_err(wrong)?;
+    }
+    let mut found = Layout::new();
+    for (name, info) in header.tensors() {
+        let dtype = tensors::dtype(info.dtype).ok_or_else(|| {
+            wrong(format!("the tensor {name} has values of type {:?}; {advice}", info.dtype))
+        })?;
+        found.insert(name, (info.shape.clone(), dtype));
+    }
+    // Any precision will do: the model computes in f32.
+    let same = |a: DType, b: DType| a == b || (a.is_float() && b.is_float());
+    if let Some(what) = difference(&found, &layout(&fresh), same) {
+        return Err(wrong(format!("does not fit the model of the config: {what}; {advice}")));
+    }
+    let result = fresh
+        .load_from(&mut SafetensorsStore::from_bytes(Some(bytes)))
+        .map_err(|error| wrong(format!("does not fit the model of the config ({error}); {advice}")))?;
+    if let Some(error) = result.errors.first() {
+        return Err(wrong(format!("does not fit the model of the config ({error}); {advice}")));
+    }
+    // Burn keeps the element type of the file.
+    let model = fresh.map(&mut InSinglePrecision);
+    match not_finite(&model) {
+        Some((name, value)) => Err(wrong(format!(
+            "the tensor {name} has the value {value}, which is not finite; export the weights of another epoch \
+             (`helmholtz export RUN F.safetensors --epoch N`)"
+        ))),
+        None => Ok(model),
+    }
+}
+
+/// Compares the model that the weights were trained as, if the file says so, with that of the config.
+fn check_config(text: &str, config: &Config) -> Result<(), String> {
+    let unreadable = |what: &dyn std::fmt::Display| format!("{CONFIG} in it cannot be read ({what})");
+    let mut table: Table = text.parse().map_err(|error| unreadable(&error))?;
+    // The rest of the config has no bearing on the weights, and may be of another version.
+    table.retain(|key, _| key == "model");
+    let theirs = Config::of_table(table, CONFIG, &Overlay::default()).map_err(|error| unreadable(&error))?;
+    let differences = config.model.structure_differences(&theirs.model);
+    // The kinds of layers follow their number.
+    let other_depth = differences.iter().any(|(key, ..)| key == "layers");
+    let differences: Vec<String> = differences
+        .into_iter()
+        .filter(|(key, ..)| !(other_depth && ["p", "q"].contains(&key.as_str())))
+        .map(|(key, here, there)| {
+            let show = |value: Option<Value>| value.map_or("not set".to_string(), |value| value.to_string());
+            format!("model.{key} is {} in the weight file and {} in the config", show(there), show(here))
+        })
+        .collect();
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{}; use the config that the weights were trained with", differences.join(", ")))
+}
+
+struct InSinglePrecision;
+
+impl ModuleMapper for InSinglePrecision {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| tensor.cast(DType::F32))
+    }
+}
+
+/// The first weight that is not finite, with the name of its tensor.
+fn not_finite(model: &AnyModel) -> Option<(String, f32)> {
+    #[derive(Default)]
+    struct Search {
+        path: Vec<String>,
+        found: Option<(String, f32)>,
+    }
+    impl ModuleVisitor for Search {
+        fn enter_module(&mut self, name: &str, _container_type: &str) {
+            self.path.push(name.to_string());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let values = param.val().into_data_as::<f32>().try_to_vec::<f32>().unwrap_or_default();
+            let value = values.into_iter().find(|value| !value.is_finite());
+            if let (None, Some(value)) = (&self.found, value) {
+                self.found = Some((self.path.join("."), value));
+            }
+        }
+    }
+    let mut search = Search::default();
+    model.visit(&mut search);
+    search.found
+}

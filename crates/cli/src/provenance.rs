@@ -1,0 +1,186 @@
+//! What a run was started with: `provenance.json`, and whether its data and its config are still the same.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::config::{Config, MAY_CHANGE};
+use crate::error::user;
+use crate::run_folder::{PROVENANCE as NAME, RunFolder};
+
+/// The hash of the config's settings that may not change.
+const CONFIG: &str = "config_sha256";
+/// The hash before the settings were written out by another version, on the run's resumption.
+const CONFIG_BEFORE: &str = "config_sha256_before";
+
+/// A hash of the settings that a run keeps: all keys of a `run.toml`, less those that may change on resume.
+///
+/// It is over the lines `key = value`, sorted, of what the file says, and not over its text; a setting that is left
+/// out does not count.
+///
+/// # Errors
+/// If the text is not TOML.
+pub(crate) fn config_sha256(run_toml: &str) -> Result<String, toml::de::Error> {
+    let table: toml::Table = run_toml.parse()?;
+    let mut lines = BTreeMap::new();
+    for (section, value) in table {
+        match value {
+            toml::Value::Table(keys) => {
+                lines.extend(keys.into_iter().map(|(key, value)| (format!("{section}.{key}"), value)));
+            }
+            value => {
+                lines.insert(section, value);
+            }
+        }
+    }
+    // As on resume: stages and falling rates are laid out over the run's length.
+    let constant = lines.get("optimizer.schedule").is_none_or(|name| name.as_str() == Some("constant"));
+    let fixed = lines.contains_key("stage") || !constant;
+    lines.retain(|key, _| {
+        !MAY_CHANGE.contains(&key.as_str())
+            || (fixed && ["train.epochs", "train.steps"].contains(&key.as_str()))
+    });
+    let text: String = lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+    Ok(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+impl RunFolder {
+    /// Writes `provenance.json`; `init_sha256` is the hash of the weights of `train.init_from`.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_provenance(
+        &self,
+        config: &Config,
+        [protocol, data_sha256]: [&str; 2],
+        init_sha256: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let mut provenance = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "commit": option_env!("HELMHOLTZ_COMMIT"),
+            "device": config.run.device,
+            "data": protocol,
+            "data_sha256": data_sha256,
+            CONFIG: config_sha256(&config.to_toml())?,
+            "seed": config.seed,
+            "command": std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>(),
+        });
+        if let (Some(path), Some(sha256)) = (&config.train.init_from, init_sha256) {
+            provenance["init_from"] = json!({"path": path, "weights_sha256": sha256});
+        }
+        self.write(NAME, |file| writeln!(file, "{provenance:#}"))
+    }
+
+    /// Refuses data that are not those the run was started on.
+    ///
+    /// # Errors
+    /// If the hash in `provenance.json` differs from `data_sha256`, or cannot be read.
+    pub fn check_data(&self, data_sha256: &str) -> anyhow::Result<()> {
+        let Some(provenance) = self.provenance()? else {
+            return Err(self.unreadable(&"no such file"));
+        };
+        match provenance["data_sha256"].as_str() {
+            Some(hash) if hash == data_sha256 => Ok(()),
+            Some(hash) => Err(user(format!(
+                "{}: the data have changed since the run was started (sha256 {hash} then, {data_sha256} now); \
+                 put the old files back, or train anew into another --out",
+                self.path().display()
+            ))),
+            None => Err(self.unreadable(&"has no data_sha256")),
+        }
+    }
+
+    /// Refuses a `run.toml` that was edited since the run was started. Runs of older versions have no hash of it.
+    ///
+    /// # Errors
+    /// If the settings disagree with the hash in `provenance.json`, or a file cannot be read.
+    pub(crate) fn check_config(&self) -> anyhow::Result<()> {
+        let Some(provenance) = self.provenance()? else { return Ok(()) };
+        let path = self.config_path();
+        let of_config = |what: &dyn std::fmt::Display| user(format!("{}: {what}", path.display()));
+        let hashes: Vec<&str> =
+            [CONFIG, CONFIG_BEFORE].iter().filter_map(|key| provenance[*key].as_str()).collect();
+        if hashes.is_empty() {
+            return Ok(());
+        }
+        let text = fs::read_to_string(&path).map_err(|error| of_config(&error))?;
+        let found = config_sha256(&text).map_err(|error| of_config(&error))?;
+        if hashes.contains(&found.as_str()) {
+            return Ok(());
+        }
+        Err(of_config(&format!(
+            "has been edited since the run was started (its settings differ from {CONFIG} in {NAME}); put the old \
+             file back, or train a new run by it into another --out"
+        )))
+    }
+
+    /// Writes `run.toml` anew on the run's resumption; `check_config` has found the old one unchanged.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub(crate) fn rewrite_config(&self, config: &Config) -> anyhow::Result<()> {
+        let text = config.to_toml();
+        let hash = config_sha256(&text)?;
+        // Another version may write out more settings. Whenever this is cut short, one of the two hashes is right.
+        if let Some(mut provenance) = self.provenance()?
+            && let Some(before) = provenance[CONFIG].as_str().map(str::to_owned)
+            && before != hash
+        {
+            let before = config_sha256(&fs::read_to_string(self.config_path())?).unwrap_or(before);
+            provenance[CONFIG_BEFORE] = json!(before);
+            provenance[CONFIG] = json!(hash);
+            self.write(NAME, |file| writeln!(file, "{provenance:#}"))?;
+        }
+        self.write("run.toml", |file| file.write_all(text.as_bytes()))
+    }
+
+    /// `provenance.json`; `None` if there is no such file.
+    fn provenance(&self) -> anyhow::Result<Option<Value>> {
+        let text = match fs::read_to_string(self.path().join(NAME)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text.map_err(|error| self.unreadable(&error))?,
+        };
+        match serde_json::from_str(&text) {
+            Ok(value @ Value::Object(_)) => Ok(Some(value)),
+            Ok(_) => Err(self.unreadable(&"is not a JSON object")),
+            Err(error) => Err(self.unreadable(&error)),
+        }
+    }
+
+    fn unreadable(&self, what: &dyn std::fmt::Display) -> anyhow::Error {
+        let path = self.path().join(NAME);
+        user(format!("{}: {what}; it names the data that the run was trained on", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Overlay;
+
+    fn hash(overlay: Overlay) -> String {
+        config_sha256(&Config::resolve(None, &overlay).unwrap().to_toml()).unwrap()
+    }
+
+    #[test]
+    fn the_hash_of_a_config_is_of_its_settings_and_not_of_those_that_may_change() {
+        let of = |key: &str, value: i64| hash(Overlay::default().set(key, value));
+        let plain = hash(Overlay::default());
+        assert_eq!(of("train.epochs", 7), plain);
+        assert_eq!(of("run.threads", 2), plain);
+        assert_ne!(of("seed", 1), plain);
+        assert_ne!(of("train.batch", 7), plain);
+        // The length of a falling rate is a setting like any other.
+        let falling = |epochs: i64| {
+            hash(Overlay::default().set("optimizer.schedule", "cosine").set("train.epochs", epochs))
+        };
+        assert_ne!(falling(3), falling(4));
+        // What the file looks like is of no matter.
+        let text = Config::resolve(None, &Overlay::default()).unwrap().to_toml();
+        let other = format!("# A comment.\n{}", text.replace("lr = 0.001", "lr = 1e-3"));
+        assert_eq!(config_sha256(&other).unwrap(), plain);
+    }
+}

@@ -1,0 +1,253 @@
+//! Weights are those of the model that the config describes, or they are refused.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use common::{fail, run, small_run, succeed};
+use serde_json::Value;
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("not one JSON object ({error}):\n{text}"))
+}
+
+fn evaluate<'a>(weights: &'a str, config: &'a str) -> Vec<&'a str> {
+    vec!["evaluate", "--weights", weights, "--config", config, "--samples", "20", "--json"]
+}
+
+/// A vae that is trained for two steps.
+fn small_vae(out: &str) -> Vec<&str> {
+    let mut args = vec!["train", "--model", "vae", "--layers", "3", "--dataset", "lines/3x3", "--steps", "2"];
+    args.extend(["--set", "model.bodies=[[5]]", "--set", "model.activation=tanh", "--quiet", "--out", out]);
+    args.extend(["--set", "train.final_samples=5"]);
+    args
+}
+
+/// A sentence, on one line.
+fn refused(folder: &Path, args: &[&str], words: &[&str]) {
+    let stderr = fail(folder, args, 2, words);
+    assert_eq!(stderr.trim_end().lines().count(), 1, "one sentence:\n{stderr}");
+}
+
+/// The tensors of a weight file: type, shape and bytes of each.
+type Tensors = BTreeMap<String, (String, Value, Vec<u8>)>;
+
+fn read(path: &Path) -> (Value, Tensors) {
+    let bytes = fs::read(path).unwrap();
+    let end = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut header: BTreeMap<String, Value> = serde_json::from_slice(&bytes[8..end]).unwrap();
+    let metadata = header.remove("__metadata__").unwrap();
+    let tensors = header.into_iter().map(|(name, entry)| {
+        let at = |i: usize| end + entry["data_offsets"][i].as_u64().unwrap() as usize;
+        let dtype = entry["dtype"].as_str().unwrap().to_string();
+        (name, (dtype, entry["shape"].clone(), bytes[at(0)..at(1)].to_vec()))
+    });
+    (metadata, tensors.collect())
+}
+
+/// A weight file without metadata, as of another program.
+fn write(path: &Path, tensors: &Tensors) {
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    for (name, (dtype, shape, bytes)) in tensors {
+        let begin = data.len();
+        data.extend(bytes);
+        let entry = serde_json::json!({"dtype": dtype, "shape": shape, "data_offsets": [begin, data.len()]});
+        header.insert(name.clone(), entry);
+    }
+    let header = serde_json::to_vec(&header).unwrap();
+    fs::write(path, [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat()).unwrap();
+}
+
+#[test]
+fn weights_under_a_config_that_is_not_theirs_are_refused_by_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(folder, &small_run("deep", &["--layers", "4,4", "--steps", "2"]));
+    succeed(folder, &small_run("shallow", &["--layers", "4", "--steps", "2"]));
+    succeed(folder, &["export", "deep", "deep.safetensors"]);
+    let words = ["model.layers is [4, 4] in the weight file and [4] in the config", "trained with"];
+    refused(folder, &evaluate("deep.safetensors", "shallow/run.toml"), &words);
+    refused(folder, &small_run("other", &["--layers", "4", "--init-from", "deep.safetensors"]), &words);
+
+    succeed(folder, &small_vae("vae"));
+    succeed(folder, &["export", "vae", "vae.safetensors"]);
+    let config = fs::read_to_string(folder.join("vae/run.toml")).unwrap();
+    let whole = json(&succeed(folder, &evaluate("vae.safetensors", "vae/run.toml")));
+    for (from, to, words) in [
+        (
+            "\"tanh\"",
+            "\"relu\"",
+            "model.activation is \"tanh\" in the weight file and \"relu\" in the config",
+        ),
+        ("\"softplus\"", "\"exp\"", "model.std is \"softplus\" in the weight file and \"exp\" in the config"),
+    ] {
+        fs::write(folder.join("other.toml"), config.replace(from, to)).unwrap();
+        refused(folder, &evaluate("vae.safetensors", "other.toml"), &[words]);
+    }
+    // How a model starts says nothing of what its weights mean; nor does what the run was like.
+    let other =
+        config.replace("bias_from_data = true", "bias_from_data = false").replace("seed = 0", "seed = 7");
+    fs::write(folder.join("other.toml"), other).unwrap();
+    assert_eq!(json(&succeed(folder, &evaluate("vae.safetensors", "other.toml")))["nll"], whole["nll"]);
+}
+
+#[test]
+fn tensors_that_are_missing_left_over_or_wrong_are_named_in_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(folder, &small_run("run", &["--layers", "3", "--steps", "2"]));
+    succeed(folder, &["export", "run", "w.safetensors"]);
+    let (_, sound) = read(&folder.join("w.safetensors"));
+    let name = "recognition.0.weight";
+    let refuse = |change: &dyn Fn(&mut Tensors), words: &[&str]| {
+        let mut tensors = sound.clone();
+        change(&mut tensors);
+        write(&folder.join("f.safetensors"), &tensors);
+        refused(folder, &evaluate("f.safetensors", "run/run.toml"), &[&["f.safetensors"], words].concat());
+        let begin = small_run("other", &["--layers", "3", "--init-from", "f.safetensors"]);
+        refused(folder, &begin, &[&["f.safetensors"], words].concat());
+        assert!(!folder.join("other").exists());
+    };
+    let of = |tensors: &mut Tensors, name: &str| tensors.get(name).cloned().unwrap();
+    refuse(&|tensors| drop(tensors.remove(name)), &[name, "is missing"]);
+    refuse(
+        &|tensors| {
+            let one = of(tensors, name);
+            tensors.insert("recognition.1.weight".into(), one);
+        },
+        &["recognition.1.weight", "is not one of the model's"],
+    );
+    refuse(
+        &|tensors| tensors.get_mut(name).unwrap().1 = serde_json::json!([3, 9]),
+        &[name, "[3, 9]", "[9, 3]"],
+    );
+    refuse(&|tensors| tensors.get_mut(name).unwrap().0 = "I32".into(), &[name, "I32", "F32"]);
+    for value in [f32::NAN, f32::INFINITY] {
+        let set = |tensors: &mut Tensors| {
+            tensors.get_mut(name).unwrap().2[8..12].copy_from_slice(&value.to_le_bytes());
+        };
+        refuse(&set, &[name, &format!("{value}"), "not finite"]);
+        for command in ["sample", "encode", "reconstruct"] {
+            let args = [command, "--weights", "f.safetensors", "--config", "run/run.toml"];
+            refused(folder, &args, &[name, "not finite"]);
+        }
+    }
+    // A header that promises more than there is; nothing is made room for.
+    for stated in [u64::MAX, 1 << 40, 90_000_000] {
+        fs::write(folder.join("f.safetensors"), [&stated.to_le_bytes()[..], b"{}"].concat()).unwrap();
+        refused(folder, &evaluate("f.safetensors", "run/run.toml"), &["f.safetensors", "the file has 10"]);
+    }
+    // The same weights in double precision, without a word of where they come from, are welcome.
+    let mut double = sound.clone();
+    for (dtype, _, bytes) in double.values_mut() {
+        *dtype = "F64".into();
+        let values = bytes.as_chunks::<4>().0.iter().map(|value| f64::from(f32::from_le_bytes(*value)));
+        *bytes = values.flat_map(f64::to_le_bytes).collect();
+    }
+    write(&folder.join("f.safetensors"), &double);
+    let [found, whole] = ["f.safetensors", "w.safetensors"]
+        .map(|file| json(&succeed(folder, &evaluate(file, "run/run.toml"))));
+    assert_eq!(found["nll"], whole["nll"]);
+}
+
+#[test]
+fn a_run_toml_that_was_edited_is_refused_by_all_that_read_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(folder, &small_vae("run"));
+    let path = folder.join("run/run.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    let exact = ["evaluate", "run", "--samples", "20", "--json"];
+    let whole = json(&succeed(folder, &exact));
+    fs::write(&path, config.replace("\"softplus\"", "\"exp\"")).unwrap();
+    let commands = [
+        &exact[..],
+        &["sample", "run"],
+        &["encode", "run"],
+        &["export", "run", "w.safetensors"],
+        &["train", "--resume", "--out", "run"],
+    ];
+    for command in commands {
+        refused(folder, command, &["run/run.toml", "edited since the run was started"]);
+    }
+    // What may change on resume may be edited, and so may the file's looks.
+    fs::write(&path, format!("# Mine.\n{}", config.replace("steps = 2", "steps = 3"))).unwrap();
+    assert_eq!(json(&succeed(folder, &exact)), whole);
+    succeed(folder, &["train", "--resume", "--out", "run", "--quiet"]);
+    succeed(folder, &exact);
+
+    // Runs of older versions have no hash of their config.
+    let path = folder.join("run/provenance.json");
+    let mut provenance = json(&fs::read_to_string(&path).unwrap());
+    assert!(provenance.as_object_mut().unwrap().remove("config_sha256").is_some());
+    fs::write(&path, provenance.to_string()).unwrap();
+    succeed(folder, &exact);
+}
+
+#[test]
+fn a_run_goes_on_under_a_version_that_writes_out_more_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(folder, &small_run("run", &["--layers", "3", "--epochs", "1"]));
+    // As if an older version had left a setting to its default.
+    let (config, provenance) = (folder.join("run/run.toml"), folder.join("run/provenance.json"));
+    let older = fs::read_to_string(&config).unwrap().replace("clip_norm = 0.0\n", "");
+    fs::write(&config, &older).unwrap();
+    fail(folder, &["evaluate", "run"], 2, &["edited"]);
+    let mut json = json(&fs::read_to_string(&provenance).unwrap());
+    json["config_sha256"] = helmholtz_hash(&older).into();
+    fs::write(&provenance, json.to_string()).unwrap();
+    succeed(folder, &["evaluate", "run", "--exact"]);
+    succeed(folder, &["train", "--resume", "--out", "run", "--epochs", "2", "--quiet"]);
+    assert!(fs::read_to_string(&config).unwrap().contains("clip_norm"), "the new version writes it out");
+    succeed(folder, &["evaluate", "run", "--exact"]);
+    // Cut short between the two files: the provenance is new, and the config as it was.
+    fs::write(&config, &older).unwrap();
+    succeed(folder, &["evaluate", "run", "--exact"]);
+}
+
+/// The hash as it is documented: of the lines `key = value`, sorted, of all keys that may not change on resume.
+fn helmholtz_hash(run_toml: &str) -> String {
+    use sha2::{Digest, Sha256};
+    let table: toml::Table = run_toml.parse().unwrap();
+    let mut lines = Vec::new();
+    for (section, value) in &table {
+        match value {
+            toml::Value::Table(keys) => {
+                lines.extend(keys.iter().map(|(key, value)| format!("{section}.{key} = {value}\n")));
+            }
+            value => lines.push(format!("{section} = {value}\n")),
+        }
+    }
+    lines.retain(|line| !line.starts_with("run.") && !line.starts_with("train.epochs"));
+    lines.sort();
+    Sha256::digest(lines.concat()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn an_export_is_the_same_bytes_each_time_and_leaves_its_neighbours_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(folder, &small_run("run", &["--layers", "3", "--steps", "2"]));
+    fs::write(folder.join("a.part.safetensors"), b"mine").unwrap();
+    fs::write(folder.join("plain"), b"").unwrap();
+    for name in ["a.safetensors", "b.safetensors", "c.safetensors"] {
+        succeed(folder, &["export", "run", name]);
+        assert!(fs::read(folder.join(name)).unwrap() == fs::read(folder.join("a.safetensors")).unwrap());
+    }
+    assert_eq!(fs::read(folder.join("a.part.safetensors")).unwrap(), b"mine");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |name: &str| fs::metadata(folder.join(name)).unwrap().permissions().mode();
+        assert_eq!(mode("a.safetensors"), mode("plain"), "as any new file");
+    }
+    let (metadata, _) = read(&folder.join("a.safetensors"));
+    assert!(metadata["helmholtz.config"].as_str().unwrap().contains("kind = \"sbn\""));
+    let files = || fs::read_dir(folder).unwrap().count();
+    let before = files();
+    assert!(!run(folder, &["export", "run", "nowhere/a.safetensors"]).status.success());
+    assert_eq!(files(), before, "nothing is left behind");
+}
