@@ -76,7 +76,7 @@ fn header_end(bytes: &[u8]) -> Option<usize> {
 ///
 /// # Errors
 /// If the bytes are no such file.
-pub(crate) fn in_order(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+fn in_order(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     let end = header_end(bytes).ok_or_else(|| anyhow::anyhow!("the header has no end"))?;
     let header: BTreeMap<String, Value> = serde_json::from_slice(&bytes[LENGTH..end])?;
     let mut parts = Vec::new();

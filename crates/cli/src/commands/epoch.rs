@@ -49,6 +49,14 @@ pub(crate) fn choose(folder: &RunFolder, asked: Option<usize>) -> anyhow::Result
         )));
     };
     let history = History::read(&folder.path().join("metrics.jsonl"), usize::MAX).or_user()?;
+    let recorded = history.last().map_or(0, |(epoch, _)| epoch);
+    if recorded < newest {
+        return Err(user(format!(
+            "{run}/metrics.jsonl: the record of epoch {newest}, whose checkpoint is there, is missing or was cut short, so \
+             that the best epoch is not known; `helmholtz train --resume --out {run}` repeats it, and {}",
+            whole_ones(&found)
+        )));
+    }
     let Some((best, _)) = history.best() else { return Ok(newest) };
     let saved = |epoch: usize| found.whole.contains(&epoch) || found.damaged.iter().any(|(e, _)| *e == epoch);
     if saved(best) || best < newest {

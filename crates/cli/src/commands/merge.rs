@@ -21,12 +21,22 @@ pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.per_example {
         output::check("--per-example", path, &["npy"])?;
     }
-    let parts =
-        args.files.iter().map(|file| Ok((file, Part::read(file)?))).collect::<anyhow::Result<Vec<_>>>()?;
-    let parts = in_order(parts)?;
+    let parts = read(&args.files)?;
     let seconds = parts.iter().map(|part| part.seconds).sum();
     let found = merged(parts)?;
     found.report(seconds, args.json, args.per_example.as_deref())
+}
+
+/// The NLL that parts come to together, nats.
+///
+/// # Errors
+/// If the files are not all the parts of one evaluation, or a row has no probability.
+pub fn nll(files: &[PathBuf]) -> anyhow::Result<f64> {
+    Ok(merged(read(files)?)?.scores.summary.nll)
+}
+
+fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Part>> {
+    in_order(files.iter().map(|file| Ok((file, Part::read(file)?))).collect::<anyhow::Result<_>>()?)
 }
 
 /// The parts 1 to N, if they are all there, each once, and of one evaluation.

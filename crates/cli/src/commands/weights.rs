@@ -20,7 +20,7 @@ use crate::tensors;
 /// The name of the config in the file.
 const CONFIG: &str = "helmholtz.config";
 
-/// Writes the weights of a model to a safetensors file: whole, or not at all, and the same bytes each time.
+/// Writes the weights of a model to a safetensors file: whole, or not at all, sealed, and the same bytes each time.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -36,7 +36,9 @@ pub(super) fn write_weights(
         .metadata(CONFIG, config.to_toml());
     let failed = |error: &dyn std::fmt::Display| anyhow::anyhow!("{}: {error}", out.path().display());
     model.save_into(&mut store).map_err(|error| failed(&error))?;
-    let bytes = tensors::in_order(&store.get_bytes().map_err(|error| failed(&error))?)?;
+    let bytes = store.get_bytes().map_err(|error| failed(&error))?;
+    let metadata = SafeTensors::read_metadata(&bytes)?.1.metadata().clone().unwrap_or_default();
+    let bytes = tensors::sealed(SafeTensors::deserialize(&bytes)?.tensors(), metadata)?;
     out.write(|file| file.write_all(&bytes))
 }
 
@@ -54,6 +56,8 @@ pub(super) fn with_weights(mut fresh: AnyModel, file: &Path, config: &Config) ->
     let bytes = tensors::read(file).map_err(|what| wrong(format!("{what}; {advice}")))?;
     let (_, header) = SafeTensors::read_metadata(&bytes)
         .map_err(|error| wrong(format!("not a safetensors file ({error}); {advice}")))?;
+    // Files of other programs and of earlier versions have no seal.
+    tensors::check_seal(&bytes).map_err(wrong)?;
     if let Some(text) = header.metadata().as_ref().and_then(|metadata| metadata.get(CONFIG)) {
         check_config(text, config).map_err(wrong)?;
     }
