@@ -13,6 +13,7 @@ pub(crate) mod found;
 mod initial;
 pub mod inpaint;
 pub mod merge;
+mod part_file;
 pub mod sample;
 pub(crate) mod score;
 pub mod serve;
