@@ -342,6 +342,27 @@ mod tests {
     }
 
     #[test]
+    fn an_optimiser_or_a_schedule_that_is_not_whole_is_refused_and_not_begun_anew() {
+        let replaced = |part: usize, from: &str, to: &str| {
+            let mut parts = parts();
+            let bytes = &mut parts[part];
+            let at = bytes.windows(from.len()).position(|here| here == from.as_bytes()).expect("it is there");
+            bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+            examine(&parts).unwrap_err()
+        };
+        for (part, from, to, words) in [
+            (1, "moment_1", "moment_9", "is not whole"),
+            (1, "time", "tyme", "is not whole"),
+            (1, "F32", "I32", "does not fit the parameter"),
+            (2, "step", "stop", "learning rates"),
+            (2, "UInt", "Uint", "cannot be read"),
+        ] {
+            let (at, what) = replaced(part, from, to);
+            assert!(at == part && what.contains(words), "{from} for {to}: {at}, {what}");
+        }
+    }
+
+    #[test]
     fn weights_of_another_type_or_not_finite_are_named() {
         let sound = parts();
         let message = |model: Vec<u8>| {

@@ -98,6 +98,9 @@ impl Part {
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let wrong = |what| user(format!("{shown}: not a part of an evaluation (evaluate --shard): {what}"));
+        if !path.is_file() {
+            return Err(user(format!("{shown}: no such file; `helmholtz evaluate --shard` writes one")));
+        }
         let bytes = tensors::read(path).map_err(wrong)?;
         let sealed = tensors::check_seal(&bytes).map_err(|what| user(format!("{shown}: {what}")))?;
         let part = parse(&bytes, sealed).map_err(wrong)?;
