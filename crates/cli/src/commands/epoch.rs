@@ -6,6 +6,7 @@ use burn::module::Module;
 use helmholtz_core::{Key, LatentVariableModel};
 use helmholtz_datasets::Plan;
 use helmholtz_eval::ImportanceSampling;
+use helmholtz_train::checkpoints::PARTS;
 use helmholtz_train::{
     Average, Checkpoints, Found, History, Newest, Rule, Trainee, examine_parts, model_record,
 };
@@ -152,29 +153,36 @@ fn trainee(
     })
 }
 
-/// The epoch whose checkpoint the run goes on from, with a warning for each newer one that is damaged.
+/// The checkpoints that a run could go on from.
 ///
-/// All its parts have been read and fit the model, the optimiser and the learning rates of the config.
+/// All parts of those that are whole have been read and fit the model, the optimiser and the learning rates of the
+/// config: Burn's learner loads them again, and would panic where this finds them damaged.
 ///
 /// # Errors
-/// If every checkpoint is damaged, or a file cannot be read.
-pub(crate) fn to_resume(
+/// If a file cannot be read.
+pub(crate) fn examined(
     folder: &RunFolder,
     fresh: &AnyModel,
     config: &Config,
     plan: &Plan,
-) -> anyhow::Result<Option<usize>> {
+) -> anyhow::Result<Found> {
     let checkpoints = checkpoints(folder);
     let trainee = trainee(fresh.clone(), config)?;
     let examine = |epoch: usize| {
-        let names = helmholtz_train::checkpoints::PARTS;
-        let files = names.map(|part| checkpoints.file(part, epoch));
+        let files = PARTS.map(|part| checkpoints.file(part, epoch));
         let files = [&files[0], &files[1], &files[2]].map(|file| file.as_path());
-        let parts = (assemble::optimiser(config), assemble::schedule(config, plan));
-        examine_parts(files, &trainee, parts.0, parts.1)
-            .map_err(|(part, what)| format!("{}-{epoch}.bpk {what}", names[part]))
+        examine_parts(files, &trainee, assemble::optimiser(config), assemble::schedule(config, plan))
+            .map_err(|(part, what)| format!("{}-{epoch}.bpk {what}", PARTS[part]))
     };
-    match checkpoints.newest(examine).or_user()? {
+    checkpoints.examine_with(examine).or_user()
+}
+
+/// The epoch whose checkpoint the run goes on from, with a warning for each newer one that is damaged.
+///
+/// # Errors
+/// If every checkpoint is damaged.
+pub(crate) fn to_resume(folder: &RunFolder, found: Found) -> anyhow::Result<Option<usize>> {
+    match checkpoints(folder).newest(found).or_user()? {
         Some(Newest { epoch, passed_over }) => {
             for defect in passed_over {
                 eprintln!("warning: {defect}; going on from the checkpoint of epoch {epoch} instead");
@@ -191,7 +199,7 @@ pub(crate) fn to_resume(
 }
 
 /// Says that the best epoch so far is lost, if it is: the run goes on, for a better one may come.
-fn warn_of_lost_best(folder: &RunFolder, epoch: usize) {
+pub(crate) fn warn_of_lost_best(folder: &RunFolder, epoch: usize) {
     let history = History::read(&folder.path().join("metrics.jsonl"), epoch);
     let best = history.ok().and_then(|history| history.best());
     let (Some((best, _)), Ok(found)) = (best, checkpoints(folder).examine()) else { return };
