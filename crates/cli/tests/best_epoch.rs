@@ -194,12 +194,10 @@ fn parts_that_are_wrong_under_a_right_seal_are_passed_over_with_a_warning() {
     let mut nan = model.clone();
     let n = nan.len();
     nan[n - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
-    // Every byte of a small checkpoint is changed in `helmholtz_train::examine`; here each kind of fault once.
-    let cases: [(&str, Vec<u8>, &str); 6] = [
+    // More faults are in `helmholtz_train::examine`; here those that made Burn panic or went unnoticed.
+    let cases: [(&str, Vec<u8>, &str); 4] = [
         ("optim-3.bpk", huge(&optim), "is shorter than its header says"),
-        ("optim-3.bpk", replaced(&optim, b"moment_1", b"moment_9"), "not whole"),
         ("scheduler-3.bpk", huge(&scheduler), "is shorter than its header says"),
-        ("scheduler-3.bpk", replaced(&scheduler, b"step", b"stop"), "learning rates"),
         ("model-3.bpk", replaced(&model, b"cF32", b"cI32"), "values of type I32"),
         ("model-3.bpk", nan, "NaN, which is not finite"),
     ];

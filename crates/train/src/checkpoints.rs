@@ -125,33 +125,38 @@ impl Checkpoints {
         Ok(found)
     }
 
-    /// The newest whole checkpoint for which `try_it` has no objection; `None` if there is none at all.
+    /// The same, those to which `try_it` objects being damaged too.
     ///
     /// # Errors
-    /// If the folder or a file in it cannot be read, or the folder holds damaged checkpoints only.
-    pub fn newest(
+    /// If the folder or a file in it is there but cannot be read.
+    pub fn examine_with(
         &self,
         try_it: impl Fn(usize) -> Result<(), String>,
-    ) -> Result<Option<Newest>, CheckpointError> {
-        let Found { whole, mut damaged, .. } = self.examine()?;
-        if whole.is_empty() && damaged.is_empty() {
-            return Ok(None);
-        }
-        for epoch in whole.into_iter().rev() {
-            match try_it(epoch) {
-                Ok(()) => {
-                    let newer = damaged.into_iter().filter(|(e, _)| *e > epoch);
-                    return Ok(Some(Newest {
-                        epoch,
-                        passed_over: newer.map(|(_, defect)| defect).collect(),
-                    }));
-                }
-                Err(defect) => damaged.push((epoch, defect)),
+    ) -> Result<Found, CheckpointError> {
+        let Found { whole, mut damaged, unfinished } = self.examine()?;
+        let sound = |epoch: &usize| try_it(*epoch).map_err(|defect| damaged.push((*epoch, defect))).is_ok();
+        let whole = whole.into_iter().filter(sound).collect();
+        damaged.sort();
+        Ok(Found { whole, damaged, unfinished })
+    }
+
+    /// The newest whole checkpoint of those found; `None` if there is none at all.
+    ///
+    /// # Errors
+    /// If there are damaged checkpoints only.
+    pub fn newest(&self, found: Found) -> Result<Option<Newest>, CheckpointError> {
+        let Found { whole, damaged, .. } = found;
+        match whole.last() {
+            Some(&epoch) => {
+                let newer = damaged.into_iter().filter(|(e, _)| *e > epoch);
+                Ok(Some(Newest { epoch, passed_over: newer.map(|(_, defect)| defect).collect() }))
+            }
+            None if damaged.is_empty() => Ok(None),
+            None => {
+                let damaged: Vec<String> = damaged.into_iter().map(|(_, defect)| defect).collect();
+                Err(CheckpointError::AllDamaged { folder: self.folder.clone(), damaged: damaged.join("; ") })
             }
         }
-        damaged.sort();
-        let damaged: Vec<String> = damaged.into_iter().map(|(_, defect)| defect).collect();
-        Err(CheckpointError::AllDamaged { folder: self.folder.clone(), damaged: damaged.join("; ") })
     }
 
     /// Removes all files of the epochs after `epoch`.

@@ -184,11 +184,20 @@ pub fn examine_parts(
     optimiser: ModuleOptimizer,
     schedule: ModuleLrScheduler,
 ) -> Result<(), (usize, String)> {
-    let [model, optim, scheduler] = files;
-    let model = Pack::read(model).map_err(|what| (0, what))?;
+    fit_together(|part| Pack::read(files[part]), module, optimiser, schedule)
+}
+
+/// The same for parts by their places.
+fn fit_together(
+    read: impl Fn(usize) -> Result<Pack, String>,
+    module: &impl Module,
+    optimiser: ModuleOptimizer,
+    schedule: ModuleLrScheduler,
+) -> Result<(), (usize, String)> {
+    let model = read(0).map_err(|what| (0, what))?;
     record_of(&model, module).map_err(|what| (0, what))?;
-    Pack::read(optim).and_then(|pack| fits_optimiser(&pack, &model, optimiser)).map_err(|what| (1, what))?;
-    Pack::read(scheduler).and_then(|pack| fits_schedule(&pack, schedule)).map_err(|what| (2, what))
+    read(1).and_then(|pack| fits_optimiser(&pack, &model, optimiser)).map_err(|what| (1, what))?;
+    read(2).and_then(|pack| fits_schedule(&pack, schedule)).map_err(|what| (2, what))
 }
 
 /// The parameter that a tensor or a number of an optimiser is about.
@@ -299,25 +308,20 @@ mod tests {
         ]
     }
 
-    fn examine(folder: &Path, parts: &[Vec<u8>; 3]) -> Result<(), (usize, String)> {
-        let files = ["model", "optim", "scheduler"].map(|name| folder.join(name));
-        for (file, bytes) in files.iter().zip(parts) {
-            fs::write(file, bytes).unwrap();
-        }
-        let files = [&files[0], &files[1], &files[2]].map(|file| file.as_path());
-        examine_parts(files, &holder(), Adam::new(0.9, 0.999, 1e-8).init(), schedule())
+    fn examine(parts: &[Vec<u8>; 3]) -> Result<(), (usize, String)> {
+        let read = |part: usize| Pack::of_bytes(parts[part].clone());
+        fit_together(read, &holder(), Adam::new(0.9, 0.999, 1e-8).init(), schedule())
     }
 
     #[test]
     fn sound_parts_are_accepted_and_no_changed_byte_of_any_part_panics() {
-        let folder = tempfile::tempdir().unwrap();
         let sound = parts();
-        assert_eq!(examine(folder.path(), &sound), Ok(()));
+        assert_eq!(examine(&sound), Ok(()));
         for part in 0..3 {
             let refused = |change: &dyn Fn(&mut Vec<u8>)| {
                 let mut parts = sound.clone();
                 change(&mut parts[part]);
-                examine(folder.path(), &parts).is_err_and(|(at, _)| at == part || part == 0)
+                examine(&parts).is_err_and(|(at, _)| at == part || part == 0)
             };
             let length = sound[part].len();
             let cut = if part == 2 { length / 8 } else { length };
@@ -338,12 +342,31 @@ mod tests {
     }
 
     #[test]
+    fn an_optimiser_or_a_schedule_that_is_not_whole_is_refused_and_not_begun_anew() {
+        let replaced = |part: usize, from: &str, to: &str| {
+            let mut parts = parts();
+            let bytes = &mut parts[part];
+            let at = bytes.windows(from.len()).position(|here| here == from.as_bytes()).expect("it is there");
+            bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+            examine(&parts).unwrap_err()
+        };
+        for (part, from, to, words) in [
+            (1, "moment_1", "moment_9", "is not whole"),
+            (1, "time", "tyme", "is not whole"),
+            (1, "F32", "I32", "does not fit the parameter"),
+            (2, "step", "stop", "learning rates"),
+            (2, "UInt", "Uint", "cannot be read"),
+        ] {
+            let (at, what) = replaced(part, from, to);
+            assert!(at == part && what.contains(words), "{from} for {to}: {at}, {what}");
+        }
+    }
+
+    #[test]
     fn weights_of_another_type_or_not_finite_are_named() {
-        let folder = tempfile::tempdir().unwrap();
         let sound = parts();
         let message = |model: Vec<u8>| {
-            let (at, message) =
-                examine(folder.path(), &[model, sound[1].clone(), sound[2].clone()]).unwrap_err();
+            let (at, message) = examine(&[model, sound[1].clone(), sound[2].clone()]).unwrap_err();
             assert_eq!(at, 0);
             message
         };

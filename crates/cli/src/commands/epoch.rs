@@ -6,6 +6,7 @@ use burn::module::Module;
 use helmholtz_core::{Key, LatentVariableModel};
 use helmholtz_datasets::Plan;
 use helmholtz_eval::ImportanceSampling;
+use helmholtz_train::checkpoints::PARTS;
 use helmholtz_train::{
     Average, Checkpoints, Found, History, Newest, Rule, Trainee, examine_parts, model_record,
 };
@@ -160,28 +161,21 @@ fn trainee(
     })
 }
 
-/// The epoch whose checkpoint the run goes on from, with a warning for each newer one that is damaged.
+/// The checkpoints that a run could go on from.
 ///
-/// All its parts have been read and fit the model, the optimiser and the learning rates of the config.
+/// All parts of those that are whole have been read and fit the model, the optimiser and the learning rates of the
+/// config: Burn's learner loads them again, and would panic where this finds them damaged.
 ///
 /// # Errors
-/// If every checkpoint is damaged, or a file cannot be read.
-pub(crate) fn to_resume(
+/// If a file cannot be read.
+pub(crate) fn examined(
     folder: &RunFolder,
     fresh: &AnyModel,
     config: &Config,
     plan: &Plan,
-) -> anyhow::Result<Option<usize>> {
+) -> anyhow::Result<Found> {
     let checkpoints = checkpoints(folder);
     let found = checkpoints.examine().or_user()?;
-    // A run that has had a whole checkpoint keeps it until it has another.
-    if let ([], [(epoch, defect)]) =
-        (found.whole.iter().collect::<Vec<_>>().as_slice(), found.damaged.as_slice())
-        && found.unfinished.contains(epoch)
-    {
-        eprintln!("warning: {defect}, and there is no checkpoint before it; starting from the beginning");
-        return Ok(None);
-    }
     let records = folder.path().join("metrics.jsonl");
     let recorded = match found.whole.last() {
         Some(&newest) => History::read(&records, newest).or_user()?.last().map_or(0, |(epoch, _)| epoch),
@@ -190,23 +184,36 @@ pub(crate) fn to_resume(
     let unrecorded = |epoch: usize| {
         format!("{}: the record of epoch {epoch} is missing or was cut short", records.display())
     };
-    if recorded == 0 && found.whole.iter().eq([&1]) {
-        eprintln!("warning: {}; starting from the beginning", unrecorded(1));
-        return Ok(None);
-    }
     let trainee = trainee(fresh.clone(), config)?;
     let examine = |epoch: usize| {
         if epoch > recorded {
             return Err(unrecorded(epoch));
         }
-        let names = helmholtz_train::checkpoints::PARTS;
-        let files = names.map(|part| checkpoints.file(part, epoch));
+        let files = PARTS.map(|part| checkpoints.file(part, epoch));
         let files = [&files[0], &files[1], &files[2]].map(|file| file.as_path());
-        let parts = (assemble::optimiser(config), assemble::schedule(config, plan));
-        examine_parts(files, &trainee, parts.0, parts.1)
-            .map_err(|(part, what)| format!("{}-{epoch}.bpk {what}", names[part]))
+        examine_parts(files, &trainee, assemble::optimiser(config), assemble::schedule(config, plan))
+            .map_err(|(part, what)| format!("{}-{epoch}.bpk {what}", PARTS[part]))
     };
-    match checkpoints.newest(examine).or_user()? {
+    let mut found = checkpoints.examine_with(examine).or_user()?;
+    if recorded == 0 && found.damaged.iter().any(|(epoch, _)| *epoch == 1) {
+        found.unfinished.insert(1);
+    }
+    Ok(found)
+}
+
+/// The epoch whose checkpoint the run goes on from, with a warning for each newer one that is damaged.
+///
+/// # Errors
+/// If every checkpoint is damaged.
+pub(crate) fn to_resume(folder: &RunFolder, found: Found) -> anyhow::Result<Option<usize>> {
+    // A run that has had a whole checkpoint keeps it until it has another.
+    if let (true, [(epoch, defect)]) = (found.whole.is_empty(), found.damaged.as_slice())
+        && found.unfinished.contains(epoch)
+    {
+        eprintln!("warning: {defect}, and there is no checkpoint before it; starting from the beginning");
+        return Ok(None);
+    }
+    match checkpoints(folder).newest(found).or_user()? {
         Some(Newest { epoch, passed_over }) => {
             for defect in passed_over {
                 eprintln!("warning: {defect}; going on from the checkpoint of epoch {epoch} instead");
@@ -223,7 +230,7 @@ pub(crate) fn to_resume(
 }
 
 /// Says that the best epoch so far is lost, if it is: the run goes on, for a better one may come.
-fn warn_of_lost_best(folder: &RunFolder, epoch: usize) {
+pub(crate) fn warn_of_lost_best(folder: &RunFolder, epoch: usize) {
     let history = History::read(&folder.path().join("metrics.jsonl"), epoch);
     let best = history.ok().and_then(|history| history.best());
     let (Some((best, _)), Ok(found)) = (best, checkpoints(folder).examine()) else { return };

@@ -87,6 +87,8 @@ fn in_order(mut parts: Vec<(&PathBuf, Part)>) -> anyhow::Result<Vec<Part>> {
 /// What the parts found together.
 fn merged(mut parts: Vec<Part>) -> anyhow::Result<Found> {
     let setting = parts[0].setting.clone();
+    // Older parts do not say it.
+    let epoch = parts.iter().find_map(|part| part.setting.epoch);
     let (active, log_z2) = (parts[0].active.take(), parts[0].log_z2);
     let n = setting.rows.len();
     let mut weights = vec![RowWeights::default(); n];
@@ -114,7 +116,7 @@ fn merged(mut parts: Vec<Part>) -> anyhow::Result<Found> {
         protocol: setting.protocol,
         data_sha256: setting.data_sha256,
         split,
-        epoch: setting.epoch,
+        epoch,
         method: setting.method,
         annealing: setting.annealing,
         scores,

@@ -13,6 +13,7 @@ pub(crate) mod found;
 mod initial;
 pub mod inpaint;
 pub mod merge;
+mod part_file;
 mod resume;
 pub mod sample;
 pub(crate) mod score;

@@ -12,7 +12,7 @@ use helmholtz_eval::{ImportanceSampling, LogPartition, NllSummary, PartitionFunc
 use helmholtz_train::{End, Fit, OnRecord, Outcome, Parts, Record, check_devices};
 use serde_json::{Value, json};
 
-use super::epoch::{of_finished, to_resume};
+use super::epoch::{examined, of_finished, to_resume};
 use super::initial::{self, Initial};
 use super::score::{Sampled, Scores, partition};
 use super::{resume, sample, use_threads};
@@ -61,7 +61,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             let lock = folder.lock()?;
             folder.sweep()?;
             folder.check_data(&data.data_sha256)?;
-            let epoch = to_resume(&folder, &model, &config, &plan)?;
+            let epoch = to_resume(&folder, examined(&folder, &model, &config, &plan)?)?;
             if epoch.is_none() && config.train.init_from.is_some() {
                 model = initial::kept(&folder, model, &config)?;
             }

@@ -1,0 +1,349 @@
+//! The files that hold parts of an evaluation.
+//!
+//! Such a file is a sealed safetensors file: what the part says of itself and of its setting is metadata, and each
+//! number of a row has a tensor of its own, named after it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::Write;
+use std::path::Path;
+
+use helmholtz_eval::{AnnealedRow, LogPartition, RowEstimate, RowWeights};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::shard::{Content, Part, Setting, Shard};
+use crate::error::user;
+use crate::output::write_whole;
+use crate::tensors;
+
+/// What a part says of itself besides its setting.
+#[derive(Debug, Serialize, Deserialize)]
+struct About {
+    shard: String,
+    seconds: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    active_units: Option<Vec<usize>>,
+}
+
+// Names in the file.
+const ABOUT: &str = "helmholtz.part";
+const SETTING: &str = "helmholtz.setting";
+/// The numbers of a row's weights, in the order of [`RowWeights::parts`]: each for weights and for their roots.
+const WEIGHTS: [&str; 6] = ["n", "max", "sum", "sum_of_squares", "mean_log", "squares_log"];
+const OF_WEIGHTS: [&str; 2] = ["weights", "roots"];
+/// The numbers of an annealed row, in the order of [`numbers_of`].
+const ROW: [&str; 7] = ["log_prob", "samples", "ess", "max_weight", "variance", "bias", "acceptance"];
+/// The numbers of 2 log Z.
+const LOG_Z2: [&str; 5] = ["value", "se_formula", "se_batches", "check", "samples"];
+// Names in older files, in which one tensor has a column for each of these numbers.
+const OLD_SHARD: &str = "helmholtz.shard";
+const OLD_ACTIVE: &str = "helmholtz.active_units";
+const OLD_SECONDS: &str = "helmholtz.seconds";
+/// As many as `--samples` takes.
+const MOST_SAMPLES: usize = 1 << 30;
+
+impl Part {
+    /// Writes the part: whole, or not at all.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let bytes = self.to_bytes()?;
+        write_whole(path, |file| file.write_all(&bytes))
+    }
+
+    fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
+        let mut columns: Vec<(String, Vec<u8>)> = Vec::new();
+        let mut add = |name: String, values: &mut dyn Iterator<Item = f64>| {
+            columns.push((name, values.flat_map(f64::to_le_bytes).collect()));
+        };
+        match &self.content {
+            Content::Samples(weights) => {
+                for (half, of) in OF_WEIGHTS.into_iter().enumerate() {
+                    for (i, name) in WEIGHTS.into_iter().enumerate() {
+                        add(format!("{of}.{name}"), &mut weights.iter().map(|row| row.parts()[half][i]));
+                    }
+                }
+            }
+            Content::Rows(rows) => {
+                for (i, name) in ROW.into_iter().enumerate() {
+                    add(format!("rows.{name}"), &mut rows.iter().map(|row| numbers_of(row)[i]));
+                }
+            }
+        }
+        if let Some(z) = self.log_z2 {
+            let numbers = [z.log_z2, z.se_formula, z.se_batches, z.check, z.samples as f64];
+            for (name, number) in LOG_Z2.into_iter().zip(numbers) {
+                add(format!("log_z2.{name}"), &mut std::iter::once(number));
+            }
+        }
+        let views = columns.iter().map(|(name, bytes)| {
+            Ok((name.clone(), TensorView::new(Dtype::F64, vec![bytes.len() / 8], bytes)?))
+        });
+        let about =
+            About { shard: self.shard.to_string(), seconds: self.seconds, active_units: self.active.clone() };
+        let metadata = HashMap::from([
+            (ABOUT.to_string(), serde_json::to_string(&about)?),
+            (SETTING.to_string(), serde_json::to_string(&self.setting)?),
+        ]);
+        tensors::sealed(views.collect::<anyhow::Result<_>>()?, metadata)
+    }
+
+    /// Reads a part.
+    ///
+    /// # Errors
+    /// If the file is none, or is damaged.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let shown = path.display();
+        let wrong = |what| user(format!("{shown}: not a part of an evaluation (evaluate --shard): {what}"));
+        if !path.is_file() {
+            return Err(user(format!("{shown}: no such file; `helmholtz evaluate --shard` writes one")));
+        }
+        let bytes = tensors::read(path).map_err(wrong)?;
+        let sealed = tensors::check_seal(&bytes).map_err(|what| user(format!("{shown}: {what}")))?;
+        let part = parse(&bytes, sealed).map_err(wrong)?;
+        if !sealed {
+            eprintln!(
+                "warning: {shown}: is of an older version and has no hash, so that damage cannot be seen"
+            );
+        }
+        Ok(part)
+    }
+}
+
+fn numbers_of(row: &AnnealedRow) -> [f64; 7] {
+    let RowEstimate { log_prob, samples, ess, max_weight, variance, bias } = row.estimate;
+    [log_prob, samples as f64, ess, max_weight, variance, bias, row.acceptance.unwrap_or(f64::NAN)]
+}
+
+/// A part from the bytes of its file, or what is wrong with them.
+fn parse(bytes: &[u8], sealed: bool) -> Result<Part, String> {
+    let text = |error: &dyn fmt::Display| error.to_string();
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| text(&error))?;
+    let metadata = header.metadata().clone().unwrap_or_default();
+    let about = about(&metadata)?;
+    let shard: Shard = about.shard.parse().map_err(|error: String| format!("its number: {error}"))?;
+    let setting = metadata.get(SETTING).ok_or_else(|| format!("it has no {SETTING}"))?;
+    let setting: Setting = serde_json::from_str(setting).map_err(|error| format!("{SETTING}: {error}"))?;
+    if setting.rows.is_empty() || !["is", "ais"].contains(&setting.method.as_str()) {
+        return Err(format!("{SETTING}: no rows, or an unknown method `{}`", setting.method));
+    }
+    if setting.samples > MOST_SAMPLES {
+        return Err(format!("{SETTING}: {} samples are more than {MOST_SAMPLES}", setting.samples));
+    }
+    let is_old = !metadata.contains_key(ABOUT);
+    if !sealed && !is_old {
+        return Err("it has lost its hash; make it anew".to_string());
+    }
+    let file = SafeTensors::deserialize(bytes).map_err(|error| text(&error))?;
+    let numbers = Numbers { file, is_old };
+    let content = if setting.method == "ais" {
+        let n = shard.of_rows(&setting.rows).len();
+        Content::Rows(numbers.table("rows", ROW, n, [0, 7])?.iter().map(annealed).collect())
+    } else {
+        let samples = shard.of_samples(setting.samples).len() as u64;
+        let n = setting.rows.len();
+        let [whole, root] =
+            [(0, OF_WEIGHTS[0]), (6, OF_WEIGHTS[1])].map(|(at, of)| numbers.table(of, WEIGHTS, n, [at, 12]));
+        let rows = whole?.into_iter().zip(root?);
+        let weights = rows.map(|(whole, root)| {
+            RowWeights::from_parts([whole, root]).filter(|row| row.samples() == samples)
+        });
+        let weights: Option<Vec<RowWeights>> = weights.collect();
+        Content::Samples(weights.ok_or_else(|| format!("a row's weights are not of {samples} samples"))?)
+    };
+    let log_z2 = if setting.bidirectional && shard.is_first() {
+        let [log_z2, se_formula, se_batches, check, samples] = match is_old {
+            true => numbers.column("log_z2", 5)?.try_into().map_err(|_| "log_z2 has not five numbers")?,
+            false => numbers.table("log_z2", LOG_Z2, 1, [0, 5])?[0],
+        };
+        Some(LogPartition { log_z2, se_formula, se_batches, check, samples: samples as u64 })
+    } else {
+        None
+    };
+    let About { seconds, active_units: active, .. } = about;
+    Ok(Part { shard, setting, content, active, log_z2, seconds })
+}
+
+fn about(metadata: &HashMap<String, String>) -> Result<About, String> {
+    if let Some(text) = metadata.get(ABOUT) {
+        return serde_json::from_str(text).map_err(|error| format!("{ABOUT}: {error}"));
+    }
+    let said = |name: &str| metadata.get(name).ok_or_else(|| format!("it has no {name}"));
+    let active = metadata.get(OLD_ACTIVE).map(|text| serde_json::from_str(text)).transpose();
+    Ok(About {
+        shard: said(OLD_SHARD)?.clone(),
+        seconds: said(OLD_SECONDS)?.parse().map_err(|error| format!("{OLD_SECONDS}: {error}"))?,
+        active_units: active.map_err(|error| format!("{OLD_ACTIVE}: {error}"))?,
+    })
+}
+
+/// The numbers of a file.
+struct Numbers<'a> {
+    file: SafeTensors<'a>,
+    is_old: bool,
+}
+
+impl Numbers<'_> {
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f64>, String> {
+        let view = self.file.tensor(name).map_err(|error| error.to_string())?;
+        if view.dtype() != Dtype::F64 || view.shape() != shape {
+            let found = (view.dtype(), view.shape());
+            return Err(format!("{name} is {found:?}, and should be F64 {shape:?}"));
+        }
+        let (numbers, _) = view.data().as_chunks::<8>();
+        Ok(numbers.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect())
+    }
+
+    fn column(&self, name: &str, n: usize) -> Result<Vec<f64>, String> {
+        self.tensor(name, &[n])
+    }
+
+    /// The numbers of `n` rows: a tensor for each name, or in older files the columns from `first` on, of `width`.
+    fn table<const N: usize>(
+        &self,
+        of: &str,
+        names: [&str; N],
+        n: usize,
+        [first, width]: [usize; 2],
+    ) -> Result<Vec<[f64; N]>, String> {
+        let mut rows = vec![[0.0; N]; n];
+        if self.is_old {
+            let of = if of == OF_WEIGHTS[1] { OF_WEIGHTS[0] } else { of };
+            let values = self.tensor(of, &[n, width])?;
+            for (row, values) in rows.iter_mut().zip(values.chunks(width)) {
+                row.copy_from_slice(&values[first..first + N]);
+            }
+            return Ok(rows);
+        }
+        for (i, name) in names.into_iter().enumerate() {
+            for (row, value) in rows.iter_mut().zip(self.column(&format!("{of}.{name}"), n)?) {
+                row[i] = value;
+            }
+        }
+        Ok(rows)
+    }
+}
+
+fn annealed(&[log_prob, samples, ess, max_weight, variance, bias, acceptance]: &[f64; 7]) -> AnnealedRow {
+    AnnealedRow {
+        estimate: RowEstimate { log_prob, samples: samples as usize, ess, max_weight, variance, bias },
+        acceptance: (!acceptance.is_nan()).then_some(acceptance),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setting(method: &str) -> Setting {
+        Setting {
+            protocol: "lines/3x3@1".into(),
+            data_sha256: "0".into(),
+            split: "test".into(),
+            method: method.into(),
+            bidirectional: method == "is",
+            samples: 8,
+            annealing: None,
+            seed: 0,
+            weights_sha256: "1".into(),
+            epoch: Some(3),
+            layers: vec![4],
+            rows: vec![5, 2, 9],
+        }
+    }
+
+    /// A part whose numbers include those that text has trouble with.
+    fn parts() -> [Part; 2] {
+        let numbers = [4.0, f64::NEG_INFINITY, 0.1 + 0.2, f64::NAN, -0.0, f64::MIN_POSITIVE / 3.0];
+        let weights = RowWeights::from_parts([numbers, numbers.map(|x| if x == 4.0 { x } else { -x })]);
+        let log_z2 =
+            LogPartition { log_z2: -0.3, se_formula: 0.1, se_batches: f64::NAN, check: 1.0, samples: 1000 };
+        let row = |acceptance| {
+            let [log_prob, ess, max_weight, variance, bias] = [-7.1, 0.9, 0.3, f64::INFINITY, 1e-300];
+            AnnealedRow {
+                estimate: RowEstimate { log_prob, samples: 8, ess, max_weight, variance, bias },
+                acceptance,
+            }
+        };
+        let shard = Shard { index: 1, of: 2 };
+        let sampled = Part {
+            shard,
+            setting: setting("is"),
+            content: Content::Samples(vec![weights.unwrap(); 3]),
+            active: Some(vec![2]),
+            log_z2: Some(log_z2),
+            seconds: 1.5,
+        };
+        let rows = Content::Rows(vec![row(Some(0.7)), row(None)]);
+        [
+            Part { setting: setting("ais"), content: rows, active: None, log_z2: None, ..sampled.clone() },
+            sampled,
+        ]
+    }
+
+    /// All numbers of a part, as bits.
+    fn bits(part: &Part) -> Vec<u64> {
+        let rows: Vec<f64> = match &part.content {
+            Content::Samples(weights) => weights.iter().flat_map(|row| row.parts().concat()).collect(),
+            Content::Rows(rows) => rows.iter().flat_map(numbers_of).collect(),
+        };
+        let z = part.log_z2.map(|z| [z.log_z2, z.se_formula, z.se_batches, z.check, z.samples as f64]);
+        rows.into_iter().chain(z.into_iter().flatten()).map(f64::to_bits).collect()
+    }
+
+    #[test]
+    fn a_part_comes_back_from_its_file_to_the_bit_and_no_flipped_bit_goes_unnoticed() {
+        for part in parts() {
+            let bytes = part.to_bytes().unwrap();
+            assert_eq!(part.to_bytes().unwrap(), bytes);
+            assert_eq!(tensors::check_seal(&bytes), Ok(true));
+            let back = parse(&bytes, true).unwrap();
+            assert_eq!(bits(&back), bits(&part));
+            assert_eq!((&back.setting, back.active, back.seconds), (&part.setting, part.active, 1.5));
+            for bit in (0..8 * bytes.len()).step_by(7) {
+                let mut other = bytes.clone();
+                other[bit / 8] ^= 1 << (bit % 8);
+                let read = tensors::check_seal(&other).and_then(|sealed| parse(&other, sealed));
+                assert!(read.is_err(), "bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_of_an_older_version_still_opens() {
+        for part in parts() {
+            let bytes =
+                |values: Vec<f64>| -> Vec<u8> { values.into_iter().flat_map(f64::to_le_bytes).collect() };
+            let (name, shape, rows) = match &part.content {
+                Content::Samples(of) => {
+                    ("weights", vec![3, 12], of.iter().flat_map(|row| row.parts().concat()).collect())
+                }
+                Content::Rows(of) => ("rows", vec![2, 7], of.iter().flat_map(numbers_of).collect()),
+            };
+            let z =
+                part.log_z2.map(|z| vec![z.log_z2, z.se_formula, z.se_batches, z.check, z.samples as f64]);
+            let (rows, z) = (bytes(rows), z.map(bytes));
+            let mut views = vec![(name, TensorView::new(Dtype::F64, shape, &rows).unwrap())];
+            views.extend(z.as_ref().map(|z| ("log_z2", TensorView::new(Dtype::F64, vec![5], z).unwrap())));
+            let mut setting = serde_json::to_value(&part.setting).unwrap();
+            setting.as_object_mut().unwrap().remove("epoch");
+            let mut metadata = HashMap::from([
+                (OLD_SHARD.to_string(), "1/2".to_string()),
+                (SETTING.to_string(), setting.to_string()),
+                (OLD_SECONDS.to_string(), "1.5".to_string()),
+            ]);
+            if part.active.is_some() {
+                metadata.insert(OLD_ACTIVE.to_string(), "[2]".to_string());
+            }
+            let bytes = safetensors::serialize(views, Some(metadata)).unwrap();
+            assert_eq!(tensors::check_seal(&bytes), Ok(false));
+            let back = parse(&bytes, false).unwrap();
+            assert_eq!(bits(&back), bits(&part));
+            assert_eq!((back.setting.epoch, &back.active, back.seconds), (None, &part.active, 1.5));
+            assert_eq!(back.setting.difference(&part.setting), None, "it goes with parts of today");
+        }
+    }
+}
