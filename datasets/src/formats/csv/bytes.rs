@@ -94,19 +94,19 @@ mod tests {
 
     #[test]
     fn grey_bytes_are_read_as_from_any_other_format() {
-        let grey = Split::grey(2, 3, vec![0, 255, 51, 1, 0, 128]);
+        let grey = Split::grey(2, 3, vec![0, 255, 128, 200, 0, 1]);
         let labelled = grey.clone().with_labels(Some(vec![3, 7]));
         let plain = Wanted::default();
         let (first, last) = (label(LabelColumn::Number(0)), label(LabelColumn::Number(-1)));
         for (text, wanted, split) in [
-            ("a,b,c\n0,255,51\n1,0,128\n", &plain, &grey),
-            ("0,255,51\r\n1,0,128\r\n", &plain, &grey),
-            ("0,255.0,51\n1.0,0,128\n", &plain, &grey),
-            ("label,a,b,c\n3,0,255,51\n7,1,0,128\n", &plain, &labelled),
-            ("label,a,b,c\n3.0,0,255,51\n7.0,1,0,128\n", &plain, &labelled),
-            ("3,0,255,51\n7,1,0,128\n", &first, &labelled),
-            ("0,255,51,3\n1,0,128,7\n", &last, &labelled),
-            ("label,0,1,2\n3,0,255,51\n7,1,0,128\n", &plain, &labelled),
+            ("a,b,c\n0,255,128\n200,0,1\n", &plain, &grey),
+            ("0,255,128\r\n200,0,1\r\n", &plain, &grey),
+            ("0,255.0,128\n2e2,0,1.0\n", &plain, &grey),
+            ("label,a,b,c\n3,0,255,128\n7,200,0,1\n", &plain, &labelled),
+            ("label,a,b,c\n3.0,0,255,128\n7.0,200,0,1\n", &plain, &labelled),
+            ("3,0,255,128\n7,200,0,1\n", &first, &labelled),
+            ("0,255,128,3\n200,0,1,7\n", &last, &labelled),
+            ("label,0,1,2\n3,0,255,128\n7,200,0,1\n", &plain, &labelled),
         ] {
             assert_eq!(read(text, wanted).unwrap(), *split, "{text}");
         }
@@ -129,7 +129,14 @@ mod tests {
                 "3,0,255,51\n7,1,0,128\n",
                 ["line 1, column 1: found `3`", "column 1 looks like labels", "#label=0"],
             ),
-            ("0,255,51,3\n1,0,128,7\n", ["column 2: found `255`", "column 4 looks like labels", "#label=3"]),
+            (
+                "0,255,51,3\n200,0,128,7\n",
+                ["column 2: found `255`", "column 4 looks like labels", "#label=3"],
+            ),
+            (
+                ",a,b\n0,0,255\n1,255,0\n2,9,255\n",
+                ["line 2, column 3", "column 1 numbers the rows", "index=False"],
+            ),
             ("x,y\n0,0\n1,2\n", ["line 3, column 2: found `2`", "column 2 looks like labels", "#label=1"]),
             (
                 "0,0,1\n1,1,0\n2,1,1\n",
