@@ -44,18 +44,20 @@ pub fn test_is_valid(set: &DataSet) -> bool {
     set.test.width() == set.valid.width() && set.test.values() == set.valid.values()
 }
 
-/// The number of test rows that also occur in the training split; none if the two hold values of
-/// different kinds and cannot be compared.
+/// The number of test rows that also occur in the training split, if the two hold values of one kind
+/// and can be compared.
 ///
-/// Each training row is hashed once, and none is copied.
+/// Each row is hashed in its place, and none is copied; memory is taken for the test rows alone.
 pub fn test_rows_in_train(set: &DataSet) -> Option<usize> {
     fn count<'a, T, K: Eq + Hash>(
         [train, test]: [&'a [T]; 2],
         width: usize,
         key: impl Fn(&'a [T]) -> K,
     ) -> usize {
-        let known: HashSet<K> = train.chunks_exact(width).map(&key).collect();
-        test.chunks_exact(width).filter(|row| known.contains(&key(row))).count()
+        let tested: HashSet<K> = test.chunks_exact(width).map(&key).collect();
+        let shared: HashSet<K> =
+            train.chunks_exact(width).map(&key).filter(|row| tested.contains(row)).collect();
+        test.chunks_exact(width).filter(|row| shared.contains(&key(row))).count()
     }
     if set.train.width() != set.test.width() {
         return None;

@@ -7,7 +7,7 @@
 //! | `#rows=first` | arrays | the examples lie along the first axis, whatever the shape |
 //! | `#label=K`, `#label=NAME` | `.csv` | the column of labels: its number from 0 (-1: the last), or its name |
 //! | `#label=none` | `.csv` | no column holds labels |
-//! | `#header`, `#no-header` | `.csv` | the first line is a header, or is none |
+//! | `#header`, `#no-header` | `.csv` | the first line is a header, or a row |
 //! | `#bytes` | `.csv` | the numbers are bytes: v stands for v / 255 |
 //!
 //! Several pieces follow one another: `PATH#no-header#label=0`.

@@ -246,7 +246,7 @@ impl<R: BufRead> Read for Bounded<'_, R> {
 mod tests {
     use super::*;
     use crate::Split;
-    use crate::formats::Expected;
+    use crate::formats::{Expected, Format};
 
     fn read_text(text: &str, wanted: &Wanted) -> Result<Split, String> {
         let table = read(Path::new("a.csv"), &mut text.as_bytes(), wanted);
@@ -291,5 +291,47 @@ mod tests {
             let error = read_text(text, wanted).unwrap_err();
             assert!(error.contains(part), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn what_spreadsheets_write_is_read_alike_or_refused_by_name() {
+        let decoded = |text: &[u8]| {
+            let decoded = crate::formats::decode(Format::Csv, Path::new("a.csv"), text, &Wanted::default());
+            decoded.map_err(|error| error.to_string())
+        };
+        let rows = Split::new(2, 2, vec![0, 1, 1, 1]);
+        for text in [
+            "0,1\r\n1,1\r\n",
+            "\u{feff}0,1\n1,1\n",
+            "\u{feff}\"a\",\"b\"\r\n\"0\",\"1\"\r\n\"1\",\"1\"\r\n",
+            "\n\n0,1\n\n1,1\n\n",
+            "a,a\n0,1\n1,1\n",
+            "0,1\r1,1\r",
+            " 0 ,\t1\n1,1",
+        ] {
+            assert_eq!(decoded(text.as_bytes()).unwrap(), rows, "{text:?}");
+        }
+        for (text, part) in [
+            ("", "holds no rows"),
+            ("\u{feff}", "holds no rows"),
+            ("\n\r\n", "holds no rows"),
+            ("a,b\n", "holds no rows"),
+            ("0,1,\n1,1,\n", "line 1, column 3: found ``"),
+            ("a,b,\n0,1,\n", "line 2, column 3: found ``"),
+            ("a,b\n0,1,\n", "line 2: found 3 values where the header has 2"),
+            ("0,1\n0\n", "line 2: found 1 values where 2"),
+            ("0,1\n\n0,1,1\n", "line 3: found 3 values where 2"),
+            ("label,x,LABEL\n1,0,2\n", "columns 1 and 3 are both called `label`"),
+            ("0;1\n1;1\n", "found `1;1`"),
+            ("0,1\n\"0,1\n1,1\n", "line 2: found 1 values"),
+            ("0,1\n0,\u{0}\n", "line 2, column 2"),
+            ("0,1\n1,1,NA\n", "column 3: found `NA`"),
+            ("sep=,\n0,1\n", "line 2: found 2 values where the header has 1"),
+        ] {
+            let error = decoded(text.as_bytes()).unwrap_err();
+            assert!(error.contains(part), "{text:?}: {error}");
+        }
+        let utf16: Vec<u8> = "\u{feff}0,1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(decoded(&utf16).unwrap_err().contains("the text is UTF-16; save it as UTF-8"));
     }
 }

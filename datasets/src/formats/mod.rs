@@ -196,6 +196,9 @@ pub fn decode(format: Format, path: &Path, bytes: impl BufRead, wanted: &Wanted)
     decode_table(format, path, bytes, wanted).map(|table| table.split)
 }
 
+/// How a container is parsed, once all of its bytes are there.
+type Parse = fn(&[u8], &Wanted) -> Result<Table, String>;
+
 fn decode_table(
     format: Format,
     path: &Path,
@@ -209,7 +212,7 @@ fn decode_table(
             format!("only .npz and .mat files have named arrays, so there is no `{array}`"),
         ));
     }
-    let (promised, parse): (source::Promised, fn(&[u8], &Wanted) -> Result<Table, String>) = match format {
+    let (promised, parse): (source::Promised, Parse) = match format {
         Format::Text(separator) => {
             let mut text = source::without_mark(path, bytes)?;
             return text::read(path, separator, &mut text, wanted).map(Table::from);

@@ -1,4 +1,4 @@
-//! Whether the test rows are a test: rows that the model was fitted to, or chosen by, are none.
+//! Whether the test rows are a test: not where the model was fitted to them, or chosen by them.
 
 use helmholtz_datasets::{DataSet, facts};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ pub(crate) struct TestRows {
     n: usize,
     /// True if they are the validation rows.
     is_valid: bool,
-    /// How many of them also occur in training; none where values cannot be compared.
+    /// How many of them also occur in training, if the values can be compared.
     in_train: Option<usize>,
     /// True for a user's own files. A published protocol is as it is, and rows that few bits allow for
     /// come up again by themselves.
