@@ -1,6 +1,6 @@
 //! The reader of `.csv` files.
 //!
-//! The first record may be a [header](super::header); a column that it calls `label`, in any case of
+//! The first record may be a header, see `header.rs`; a column that it calls `label`, in any case of
 //! letters, or that the user names, holds classes and is no part of the rows.
 //!
 //! Values are numbers in [0, 1], or bytes in every place: integers up to 255, which stand for v / 255.
@@ -320,7 +320,7 @@ mod tests {
             ("a,b,\n0,1,\n", "line 2, column 3: found ``"),
             ("a,b\n0,1,\n", "line 2: found 3 values where the header has 2"),
             ("0,1\n0\n", "line 2: found 1 values where 2"),
-            ("0,1\n\n0,1,1\n", "line 3: found 3 values where 2"),
+            ("0,1\n0,1,1\n", "line 2: found 3 values where 2"),
             ("label,x,LABEL\n1,0,2\n", "columns 1 and 3 are both called `label`"),
             ("0;1\n1;1\n", "found `1;1`"),
             ("0,1\n\"0,1\n1,1\n", "line 2: found 1 values"),
