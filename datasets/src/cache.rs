@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::formats::{self, Format, Wanted, source};
+use crate::formats::header::Opening;
+use crate::formats::{self, Format, Table, Wanted, source};
 use crate::{DataError, Kind, Split};
 
 /// What a copy starts with. A change of the parsers' results, or of what follows, changes it.
-const MAGIC: &[u8; 16] = b"helmholtz bits 1";
+const MAGIC: &[u8; 16] = b"helmholtz bits 2";
 /// Magic, hash of the source, rows, width, number of labels.
 const HEADER: usize = 16 + 32 + 3 * 8;
 const SEAL: usize = 32;
@@ -54,32 +55,43 @@ impl Cache {
     }
 
     /// Reads a file, or its parsed copy; the file's own SHA-256 is taken either way.
-    pub(crate) fn read(&self, path: &Path, wanted: &Wanted) -> Result<(Split, [u8; 32]), DataError> {
+    pub(crate) fn read(&self, path: &Path, wanted: &Wanted) -> Result<(Table, [u8; 32]), DataError> {
         let format = Format::of(path)?;
         let (source, length) = source::hash(path)?;
-        // A copy knows nothing of named arrays; the parser says what is wrong with one.
-        let text = wanted.array.is_none() && matches!(format, Format::Text(_) | Format::Csv | Format::Libsvm);
+        // A copy knows nothing of what a user says of a file; the parser says what is wrong with it.
+        let Wanted { array, rows, header, label, bytes, .. } = wanted;
+        let usual = (array, rows, header, label) == (&None, &None, &None, &None) && !bytes;
+        let text = usual && matches!(format, Format::Text(_) | Format::Csv | Format::Libsvm);
         let width =
             wanted.expected.as_ref().filter(|_| format == Format::Libsvm).map(|expected| expected.width);
         let Some(copy) = self.copy_of(path, width).filter(|_| text && length >= MIN_FILE) else {
-            return Ok((formats::read(path, wanted)?, source));
+            return Ok((formats::read_table(path, wanted)?, source));
         };
         match load(&copy, &source) {
-            Ok(split) if fits(&split, wanted) => return Ok((split, source)),
+            Ok(split) if fits(&split, wanted) => {
+                // What the first record says is not in a copy.
+                let opening = match format {
+                    Format::Csv => formats::csv::opening(path, wanted)?,
+                    _ => Opening::default(),
+                };
+                let columns = opening.value_names();
+                return Ok((Table { split, columns, notes: opening.notes }, source));
+            }
             // A copy under other expectations: the parser says what does not fit.
             Ok(_) | Err(Unusable::None) => {}
             Err(Unusable::Because(why)) => {
                 tracing::info!("{}: {why}; {} is parsed again", copy.display(), path.display());
             }
         }
-        let split = formats::read(path, wanted)?;
+        let table = formats::read_table(path, wanted)?;
+        let split = &table.split;
         if split.kind() == Kind::Binary && split.values().len() >= MIN_VALUES {
-            match store(&copy, &source, &split) {
+            match store(&copy, &source, split) {
                 Ok(()) => tracing::debug!("kept a parsed copy of {} as {}", path.display(), copy.display()),
                 Err(error) => tracing::info!("{}: no parsed copy is kept ({error})", copy.display()),
             }
         }
-        Ok((split, source))
+        Ok((table, source))
     }
 
     /// The copy of a file, named after the file and its folder; and after the width, where it is the
@@ -115,8 +127,11 @@ fn load(copy: &Path, source: &[u8; 32]) -> Result<Split, Unusable> {
         return Err(damaged());
     }
     let (content, seal) = bytes.split_at(bytes.len() - SEAL);
-    if Sha256::digest(content)[..] != *seal || !content.starts_with(MAGIC) {
+    if Sha256::digest(content)[..] != *seal {
         return Err(damaged());
+    }
+    if !content.starts_with(MAGIC) {
+        return Err(Unusable::Because("the parsed copy is of another version"));
     }
     if content[16..48] != *source {
         return Err(Unusable::Because("the parsed copy is stale, the file has changed"));
@@ -190,6 +205,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    fn read(cache: &Cache, path: &Path, wanted: &Wanted) -> Result<(Split, [u8; 32]), DataError> {
+        cache.read(path, wanted).map(|(table, sha256)| (table.split, sha256))
+    }
+
     #[test]
     fn packed_bits_come_back() {
         for n in [0usize, 1, 7, 8, 9, 1000] {
@@ -210,13 +229,13 @@ mod tests {
         let (path, cache) = (dir.path().join("a.amat"), Cache::at(dir.path().join("parsed")));
         let wanted = Wanted::default();
         fs::write(&path, text("1 1 1 1 0 0 0 0")).unwrap();
-        let (parsed, source) = cache.read(&path, &wanted).unwrap();
+        let (parsed, source) = read(&cache, &path, &wanted).unwrap();
         let copy = cache.copy_of(&path, None).unwrap();
         assert!(matches!(load(&copy, &source), Ok(split) if split == parsed));
-        assert_eq!(cache.read(&path, &wanted).unwrap(), (parsed.clone(), source));
+        assert_eq!(read(&cache, &path, &wanted).unwrap(), (parsed.clone(), source));
 
         fs::write(&path, text("0 0 0 0 1 1 1 1")).unwrap();
-        let (changed, other) = cache.read(&path, &wanted).unwrap();
+        let (changed, other) = read(&cache, &path, &wanted).unwrap();
         assert_eq!(changed.bits_of(changed.rows() - 1), [0, 0, 0, 0, 1, 1, 1, 1]);
         assert!(matches!(load(&copy, &other), Ok(split) if split == changed));
         assert!(matches!(load(&copy, &source), Err(Unusable::Because(why)) if why.contains("stale")));
@@ -227,7 +246,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, cache) = (dir.path().join("a.amat"), Cache::at(dir.path()));
         fs::write(&path, text("1 1 1 1 0 0 0 0")).unwrap();
-        let (parsed, source) = cache.read(&path, &Wanted::default()).unwrap();
+        let (parsed, source) = read(&cache, &path, &Wanted::default()).unwrap();
         let copy = cache.copy_of(&path, None).unwrap();
         let whole = fs::read(&copy).unwrap();
         for place in [0, 20, 50, 58, 66, HEADER, whole.len() / 2, whole.len() - 1] {
@@ -237,7 +256,7 @@ mod tests {
             assert!(matches!(load(&copy, &source), Err(Unusable::Because(_))), "byte {place}");
         }
         fs::write(&copy, &whole[..100]).unwrap();
-        assert_eq!(cache.read(&path, &Wanted::default()).unwrap().0, parsed);
+        assert_eq!(read(&cache, &path, &Wanted::default()).unwrap().0, parsed);
         assert_eq!(fs::read(&copy).unwrap(), whole);
     }
 
@@ -247,19 +266,19 @@ mod tests {
         let cache = Cache::at(dir.path().join("parsed"));
         let path = dir.path().join("a.libsvm");
         fs::write(&path, "1 1:1 16:1\n-1 2:1\n".repeat(MIN_VALUES / 32)).unwrap();
-        let (parsed, _) = cache.read(&path, &Wanted::default()).unwrap();
+        let (parsed, _) = read(&cache, &path, &Wanted::default()).unwrap();
         assert_eq!(parsed.labels().unwrap()[..2], [1, -1]);
-        assert_eq!(cache.read(&path, &Wanted::default()).unwrap().0, parsed);
+        assert_eq!(read(&cache, &path, &Wanted::default()).unwrap().0, parsed);
         // As wide as a protocol has it, and again as wide as the file names.
         let expected = crate::formats::Expected { protocol: "a@1".into(), rows: parsed.rows(), width: 20 };
         let wide = Wanted { expected: Some(expected), ..Wanted::default() };
         for _ in 0..2 {
-            assert_eq!(cache.read(&path, &wide).unwrap().0.width(), 20);
-            assert_eq!(cache.read(&path, &Wanted::default()).unwrap().0.width(), 16);
+            assert_eq!(read(&cache, &path, &wide).unwrap().0.width(), 20);
+            assert_eq!(read(&cache, &path, &Wanted::default()).unwrap().0.width(), 16);
         }
         let small = dir.path().join("b.amat");
         fs::write(&small, "0 1\n").unwrap();
-        cache.read(&small, &Wanted::default()).unwrap();
+        read(&cache, &small, &Wanted::default()).unwrap();
         assert!(!cache.copy_of(&small, None).unwrap().exists());
     }
 
@@ -269,7 +288,26 @@ mod tests {
         let path = dir.path().join("a.amat");
         fs::write(&path, text("1 1 1 1 0 0 0 0")).unwrap();
         for cache in [Cache::off(), Cache::at(path.join("below a file"))] {
-            assert_eq!(cache.read(&path, &Wanted::default()).unwrap().0.rows(), MIN_VALUES / 8 + 1);
+            assert_eq!(read(&cache, &path, &Wanted::default()).unwrap().0.rows(), MIN_VALUES / 8 + 1);
         }
+    }
+
+    #[test]
+    fn the_header_is_read_beside_a_copy_and_a_copy_knows_no_other_reading() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::at(dir.path().join("parsed"));
+        let path = dir.path().join("a.csv");
+        fs::write(&path, format!("0,1,2\n{}", "0,1,1\n".repeat(MIN_VALUES / 3 + 1))).unwrap();
+        let parsed = cache.read(&path, &Wanted::default()).unwrap().0;
+        assert!(cache.copy_of(&path, None).unwrap().exists());
+        let copied = cache.read(&path, &Wanted::default()).unwrap().0;
+        assert_eq!(
+            (&copied.split, &copied.columns, &copied.notes),
+            (&parsed.split, &parsed.columns, &parsed.notes)
+        );
+        assert!(copied.columns.is_some() && !copied.notes.is_empty());
+        let label = Some(formats::LabelColumn::Number(0));
+        let other = cache.read(&path, &Wanted { label, ..Wanted::default() }).unwrap().0;
+        assert_eq!((other.split.width(), other.split.labels().is_some()), (2, true));
     }
 }

@@ -150,6 +150,22 @@ pub enum DataError {
         separators: &'static str,
     },
 
+    /// An integer in a text that may be a byte, a label or a count.
+    #[error("{}, line {line}, column {column}: found `{value}` where a number in [0, 1] is wanted, or bytes \
+             throughout; {advice}", .path.display())]
+    NoByte {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The number of the value in its row, from 1.
+        column: usize,
+        /// What was found.
+        value: String,
+        /// Why it is not taken for a byte, and what to do.
+        advice: String,
+    },
+
     /// A file whose bytes are not what its format asks for.
     #[error("{}: {problem}", .path.display())]
     Malformed {
@@ -199,6 +215,22 @@ pub enum DataError {
         train: PathBuf,
         /// Values in the rows of the training file.
         expected: usize,
+    },
+
+    /// A user's files whose headers do not agree.
+    #[error("{}: column {column} is `{found}`, and in {} it is `{expected}`; give files with the same columns in \
+             the same order", .path.display(), .train.display())]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// The number of the column among those of values, from 1.
+        column: usize,
+        /// Its name.
+        found: String,
+        /// The training file.
+        train: PathBuf,
+        /// The name of that column of the training file.
+        expected: String,
     },
 
     /// Too few rows to hold some out.

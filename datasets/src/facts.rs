@@ -1,6 +1,7 @@
 //! What can be said of a loaded set: for checks and tables.
 
 use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
 
 use crate::{DataSet, Kind, SplitName, Values};
 
@@ -37,27 +38,54 @@ pub fn splits(set: &DataSet) -> [SplitFacts; 3] {
     })
 }
 
-/// The number of test rows that also occur in the training split; none if the two hold values of
-/// different kinds and cannot be compared.
+/// True if the test rows are the validation rows, as where a user names no TEST: choices were made on
+/// them.
+pub fn test_is_valid(set: &DataSet) -> bool {
+    set.test.width() == set.valid.width() && set.test.values() == set.valid.values()
+}
+
+/// The number of test rows that also occur in the training split, if the two hold values of one kind
+/// and can be compared.
+///
+/// Each row is hashed in its place, and none is copied; memory is taken for the test rows alone.
 pub fn test_rows_in_train(set: &DataSet) -> Option<usize> {
-    fn count<T, K: Eq + std::hash::Hash>(
-        [train, test]: [&[T]; 2],
+    fn count<'a, T, K: Eq + Hash>(
+        [train, test]: [&'a [T]; 2],
         width: usize,
-        key: impl Fn(&[T]) -> K,
+        key: impl Fn(&'a [T]) -> K,
     ) -> usize {
-        let known: HashSet<K> = train.chunks_exact(width).map(&key).collect();
-        test.chunks_exact(width).filter(|row| known.contains(&key(row))).count()
+        let tested: HashSet<K> = test.chunks_exact(width).map(&key).collect();
+        let shared: HashSet<K> =
+            train.chunks_exact(width).map(&key).filter(|row| tested.contains(row)).collect();
+        test.chunks_exact(width).filter(|row| shared.contains(&key(row))).count()
+    }
+    if set.train.width() != set.test.width() {
+        return None;
     }
     let width = set.train.width().max(1);
     match [set.train.values(), set.test.values()] {
         [Values::Binary(train), Values::Binary(test)] | [Values::Grey(train), Values::Grey(test)] => {
-            Some(count([train, test], width, <[u8]>::to_vec))
+            Some(count([train, test], width, |row| row))
         }
-        [Values::Real(train), Values::Real(test)] => Some(count([train, test], width, |row: &[f32]| {
-            // Equal numbers have equal bits: there are no NaN and no -0 in a split.
-            row.iter().map(|value| value.to_bits()).collect::<Vec<u32>>()
-        })),
+        [Values::Real(train), Values::Real(test)] => Some(count([train, test], width, RealRow)),
         _ => None,
+    }
+}
+
+/// A row of real numbers, which are equal where their bits are: there are no NaN and no -0 in a split.
+struct RealRow<'a>(&'a [f32]);
+
+impl PartialEq for RealRow<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().map(|value| value.to_bits()).eq(other.0.iter().map(|value| value.to_bits()))
+    }
+}
+
+impl Eq for RealRow<'_> {}
+
+impl Hash for RealRow<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.iter().for_each(|value| state.write_u32(value.to_bits()));
     }
 }
 
@@ -88,5 +116,15 @@ mod tests {
         let real = Split::real(2, 1, vec![0.25, 0.5]);
         let set = DataSet::new("a", 1, [real.clone(), real.clone(), real.select(&[1, 1])], None);
         assert_eq!(test_rows_in_train(&set), Some(2));
+    }
+
+    #[test]
+    fn a_test_split_that_is_the_validation_split_is_known() {
+        let [a, b] = [[0, 1, 1, 1], [0, 1, 1, 0]].map(|bits| Split::new(2, 2, bits.to_vec()));
+        let set = |valid: &Split, test: &Split| {
+            DataSet::new("a", 1, [a.clone(), valid.clone(), test.clone()], None)
+        };
+        assert!(test_is_valid(&set(&b, &b)) && !test_is_valid(&set(&a, &b)));
+        assert!(!test_is_valid(&set(&b, &Split::new(1, 4, b.bits().to_vec()))));
     }
 }

@@ -1,28 +1,32 @@
 //! `file:TRAIN[,VALID[,TEST]]`: a user's own files, in any of the [formats](crate::formats).
 //!
-//! Relative paths start from the current directory, and a path holds no comma. `PATH#NAME` is the
-//! array NAME of a `.npz` or `.mat` file that holds several, and `PATH#NAME.T` its transpose: an
-//! example a column.
+//! Relative paths start from the current directory, and a path holds no comma. What stands after a
+//! `#` says how a file is to be read: `PATH#NAME` is the array NAME of a `.npz` or `.mat` file that
+//! holds several, `#rows=last` has an example along the last axis of it (`#NAME.T` for short),
+//! `#label=0` names the column of labels of a `.csv`, `#header` and `#no-header` say what its first
+//! line is, and `#bytes` that its integers stand for v / 255.
+//! - A header of one `.csv` must be that of the others: the same columns in the same order.
 //! - Without VALID, a tenth of the training rows (rounded, at least one) is held out for
 //!   validation: the last of a permutation that depends on the number of rows alone, never on a
 //!   run's seed. Both parts keep the order of the file. `file:TRAIN,,TEST` does so beside a TEST.
 //! - Without TEST, the test rows are the validation rows. A result on them is one on data that
-//!   choices were made on; give a TEST for anything that is to be reported.
+//!   choices were made on, and is reported with a warning; give a TEST for anything that matters.
 //! - Values that are all 0 or 1 are binary. Others are intensities, and stay so.
 //!
 //! The protocol's id is the id as it was written; two files under one name are told apart by
 //! `data_sha256`.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use helmholtz_noise::{Key, Role};
 use rayon::prelude::*;
 
 use crate::cache::{Cache, hex};
-use crate::formats::{Format, Wanted};
+use crate::formats::{Format, Limits, Table, room};
 use crate::partition::partition;
-use crate::source_file::FoundFile;
-use crate::{DataError, DataSet, Kind, Split};
+use crate::source_file::{FoundFile, Note};
+use crate::{DataError, DataSet, Kind, Split, selectors};
 
 /// Version of the rules above.
 const VERSION: u32 = 1;
@@ -37,15 +41,19 @@ pub fn load(id: &str, cache: &Cache) -> Result<DataSet, DataError> {
     let read = parts.par_iter().map(|part| part.as_ref().map(|part| part.read(cache)).transpose());
     // Collected before it is searched, so that of several errors the first file's is reported.
     let read: Vec<_> = read.collect::<Vec<_>>().into_iter().collect::<Result<_, _>>()?;
-    let files = parts.iter().zip(&read).filter_map(|(part, read)| {
-        let (part, (split, sha256)) = (part.as_ref()?, read.as_ref()?);
+    let paths = parts.map(|part| part.map_or_else(PathBuf::new, |part| part.path));
+    let [train, valid, test]: [Option<(Table, [u8; 32])>; 3] =
+        read.try_into().expect("three parts were read");
+    let mut tables = [train, valid, test];
+    columns_agree(&paths, &mut tables)?;
+    let files = paths.iter().zip(&mut tables).filter_map(|(path, read)| {
+        let (Table { split, notes, .. }, sha256) = read.as_mut()?;
         let intensity = split.first_not_binary().map(|(row, column, value)| (row + 1, column + 1, value));
-        Some(FoundFile { path: part.path.clone(), sha256: hex(sha256), original: None, intensity })
+        let (path, notes) = (path.clone(), std::mem::take(notes));
+        Some(FoundFile { path, sha256: hex(sha256), original: None, intensity, notes })
     });
     let files = files.collect();
-    let paths = parts.map(|part| part.map_or_else(PathBuf::new, |part| part.path));
-    let splits: Vec<Option<Split>> = read.into_iter().map(|read| read.map(|(split, _)| split)).collect();
-    let [train, valid, test] = splits.try_into().expect("three parts were read");
+    let [train, valid, test] = tables.map(|read| read.map(|(table, _)| table.split));
     let [train, valid, test] = fitted(&paths, [train, valid, test])?;
 
     let train = train.expect("TRAIN is given");
@@ -60,24 +68,48 @@ pub fn load(id: &str, cache: &Cache) -> Result<DataSet, DataError> {
 /// One file of an id.
 struct Part {
     path: PathBuf,
-    array: Option<String>,
-    transposed: bool,
+    /// What stands after each `#`.
+    pieces: Vec<String>,
 }
 
 impl Part {
     fn of(text: &str) -> Option<Self> {
-        let (path, array) = text.split_once('#').map_or((text, None), |(path, array)| (path, Some(array)));
-        let transposed = array.is_some_and(|array| array.ends_with(".T"));
-        let array = array.map(|array| array.strip_suffix(".T").unwrap_or(array).to_owned());
-        (!path.is_empty()).then(|| Part { path: PathBuf::from(path), array, transposed })
+        let (path, pieces) = text.split_once('#').map_or((text, None), |(path, pieces)| (path, Some(pieces)));
+        let pieces = pieces.into_iter().flat_map(|pieces| pieces.split('#')).map(str::to_owned).collect();
+        (!path.is_empty()).then(|| Part { path: PathBuf::from(path), pieces })
     }
 
-    fn read(&self, cache: &Cache) -> Result<(Split, [u8; 32]), DataError> {
-        cache.read(
-            &self.path,
-            &Wanted { array: self.array.clone(), transposed: self.transposed, ..Wanted::default() },
-        )
+    fn read(&self, cache: &Cache) -> Result<(Table, [u8; 32]), DataError> {
+        let wanted = selectors::wanted(&self.path, self.pieces.iter().map(String::as_str))?;
+        cache.read(&self.path, &wanted)
     }
+}
+
+/// Refuses headers whose columns are not those of TRAIN, in the same order: values go by their place.
+fn columns_agree(paths: &[PathBuf; 3], tables: &mut [Option<(Table, [u8; 32])>; 3]) -> Result<(), DataError> {
+    let train = tables[0].as_ref().and_then(|(table, _)| table.columns.clone());
+    for (path, read) in paths.iter().zip(tables).skip(1) {
+        let Some((table, _)) = read else { continue };
+        match (&train, &table.columns) {
+            (Some(train), Some(found)) => {
+                if let Some(i) = train.iter().zip(found).position(|(train, found)| train != found) {
+                    let (expected, found) = (train[i].clone(), found[i].clone());
+                    let (path, train) = (path.clone(), paths[0].clone());
+                    return Err(DataError::Columns { path, column: i + 1, found, train, expected });
+                }
+            }
+            (None, None) => {}
+            (train, _) => {
+                let without =
+                    if train.is_some() { "it has no header, and" } else { "it has a header, and not" };
+                table.notes.push(Note::doubt(format!(
+                    "{without} {}: its columns are taken in the order of the file",
+                    paths[0].display()
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn parts(id: &str) -> Result<[Option<Part>; 3], DataError> {
@@ -102,8 +134,10 @@ fn fitted(paths: &[PathBuf; 3], splits: [Option<Split>; 3]) -> Result<[Option<Sp
     let sparse = |path: &Path| matches!(Format::of(path), Ok(Format::Libsvm));
     let widest = splits.iter().flatten().map(Split::width).max().unwrap_or(0);
     let mut splits = splits;
-    for (split, _) in splits.iter_mut().zip(paths).filter(|(_, path)| sparse(path)) {
-        *split = split.take().map(|split| split.widened(widest));
+    for (split, path) in splits.iter_mut().zip(paths).filter(|(_, path)| sparse(path)) {
+        let Some(narrow) = split.take() else { continue };
+        check_wider(path, &narrow, widest)?;
+        *split = Some(narrow.widened(widest));
     }
     let train = splits[0].as_ref().map(|split| (split.width(), split.kind()));
     let (width, kind) = train.expect("TRAIN is given");
@@ -115,6 +149,7 @@ fn fitted(paths: &[PathBuf; 3], splits: [Option<Split>; 3]) -> Result<[Option<Sp
             return Err(DataError::Widths { path, found: found.width(), train, expected: width });
         }
         if real && found.kind() != Kind::Real {
+            room_for(&path, found.values().len() * size_of::<f32>())?;
             *split = split.take().map(|split| split.to_real());
         } else if found.kind() != kind && !real {
             return Err(DataError::Kinds { path, found: found.kind(), train, expected: kind });
@@ -123,12 +158,35 @@ fn fitted(paths: &[PathBuf; 3], splits: [Option<Split>; 3]) -> Result<[Option<Sp
     Ok(splits)
 }
 
+/// Refuses sparse rows that another file's greatest index would make too large.
+fn check_wider(path: &Path, split: &Split, width: usize) -> Result<(), DataError> {
+    let limits = Limits::default();
+    let (rows, now) = (split.rows(), split.values().bytes_in_memory() as u64);
+    let bytes = now.div_ceil(split.width().max(1) as u64).saturating_mul(width as u64);
+    let length = fs::metadata(path).map_or(0, |metadata| metadata.len());
+    if width == split.width() || bytes <= limits.grown_from(length).max(now.saturating_mul(2)) {
+        return room_for(path, usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+    let problem = format!(
+        "{rows} rows of {width} values, the width being the greatest index of all files, take {bytes} bytes, too many \
+         for {length} bytes of file; check the indices, or renumber those that occur"
+    );
+    Err(DataError::malformed(path, problem))
+}
+
+/// Refuses a copy for which there is no memory.
+fn room_for(path: &Path, bytes: usize) -> Result<(), DataError> {
+    room::check::<u8>(bytes).map_err(|problem| DataError::malformed(path, problem))
+}
+
 /// Nine tenths of the rows, and the tenth that is held out.
 fn hold_out(path: &Path, rows: &Split) -> Result<(Split, Split), DataError> {
     let n = rows.rows();
     if n < 2 {
         return Err(DataError::TooFewRows { path: path.to_owned(), rows: n });
     }
+    // Held-out rows serve twice where there is no TEST.
+    room_for(path, rows.values().bytes_in_memory().saturating_add(n.saturating_mul(2 * size_of::<usize>())))?;
     let n_held = ((n + 5) / 10).max(1);
     let key = Key::new(u64::from(VERSION)).child(Role::Subset);
     let [kept, held] = partition(n, [n - n_held, n_held], key);
@@ -137,8 +195,6 @@ fn hold_out(path: &Path, rows: &Split) -> Result<(Split, Split), DataError> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     /// Twenty different rows of five values.
@@ -260,16 +316,56 @@ mod tests {
     }
 
     #[test]
-    fn a_name_after_a_hash_chooses_an_array_of_a_file_that_has_some() {
-        let part = Part::of("dir/a.mat#ff.T").unwrap();
+    fn what_follows_a_hash_says_how_a_file_is_read() {
+        let part = Part::of("dir/a.mat#ff#rows=last").unwrap();
         assert_eq!(
-            (part.path, part.array, part.transposed),
-            ("dir/a.mat".into(), Some("ff".to_owned()), true)
+            (part.path, part.pieces),
+            ("dir/a.mat".into(), vec!["ff".to_owned(), "rows=last".to_owned()])
         );
         let dir = tempfile::tempdir().unwrap();
-        let a = dir.path().join("a.amat");
+        let [a, b] = ["a.amat", "b.csv"].map(|name| dir.path().join(name));
         fs::write(&a, "0 1\n").unwrap();
         let error = load(&format!("file:{}#x", a.display()), &Cache::off()).unwrap_err().to_string();
         assert!(error.contains("so there is no `x`"), "{error}");
+        fs::write(&b, "3,0,1\n4,1,1\n").unwrap();
+        let set = load(&format!("file:{}#label=0", b.display()), &Cache::off()).unwrap();
+        assert_eq!((set.train.width(), set.train.labels()), (2, Some([4].as_slice())));
+    }
+
+    #[test]
+    fn columns_of_other_names_or_in_another_order_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let train = file("train.csv", "a,b,c\n1,0,0\n1,0,1\n");
+        let load = |test: &str| load(&format!("file:{train},,{test}"), &Cache::off());
+        let test = file("test.csv", "c,b,a\n0,0,1\n");
+        let error = load(&test).unwrap_err().to_string();
+        for part in ["test.csv: column 1 is `c`", "train.csv it is `a`", "same columns in the same order"] {
+            assert!(error.contains(part), "{error}");
+        }
+        let error = load(&file("other.csv", "a,b,d\n0,0,1\n")).unwrap_err().to_string();
+        assert!(error.contains("column 3 is `d`"), "{error}");
+        // Where the labels stand does not matter, nor whether there are some.
+        let same = load(&file("same.csv", "\u{feff}a, b ,label,\"c\"\n1,0,7,0\n")).unwrap();
+        assert_eq!(same.test.bits(), [1, 0, 0]);
+        assert!(same.files.iter().flat_map(|file| &file.notes).all(|note| !note.doubtful));
+        // Without names there is nothing to compare, which is said.
+        let bare = load(&file("bare.csv", "0,0,1\n")).unwrap();
+        assert!(bare.files[1].notes.iter().any(|note| note.doubtful && note.text.contains("no header")));
+    }
+
+    #[test]
+    fn one_great_index_does_not_widen_many_rows_of_another_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let [a, b] = ["a.svm", "b.svm"].map(|name| dir.path().join(name));
+        fs::write(&a, "1 1:1\n".repeat(2000)).unwrap();
+        fs::write(&b, "1 1048576:1\n").unwrap();
+        let error =
+            load(&format!("file:{},{}", a.display(), b.display()), &Cache::off()).unwrap_err().to_string();
+        assert!(error.contains("a.svm: 2000 rows of 1048576 values"), "{error}");
     }
 }

@@ -12,7 +12,7 @@
 use helmholtz_noise::{Key, Role};
 
 use crate::catalogue::{Entry, Recipe};
-use crate::formats::{Format, Wanted};
+use crate::formats::{Format, RowAxis, Wanted};
 use crate::partition::partition;
 use crate::reader::Reader;
 use crate::source_file::{Mirror, SourceFile};
@@ -51,7 +51,9 @@ pub const FACES: Entry = Entry {
 fn read(files: &Reader<'_>) -> Result<[Split; 3], DataError> {
     // In the original file each face is a column.
     let wanted = match Format::of(files.path(0))? {
-        Format::Mat => Wanted { array: Some("ff".to_owned()), transposed: true, ..Wanted::default() },
+        Format::Mat => {
+            Wanted { array: Some("ff".to_owned()), rows: Some(RowAxis::Last), ..Wanted::default() }
+        }
         _ => Wanted::default(),
     };
     let rows = ROWS.iter().sum();

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::cache::{Cache, hex};
 use crate::catalogue::Entry;
 use crate::formats::array::Array;
-use crate::formats::{Expected, Limits, Wanted, idx, mat, source};
+use crate::formats::{Expected, Limits, RowAxis, Wanted, idx, mat, source};
 use crate::source_file::{FoundFile, SourceFile};
 use crate::{DataError, Split};
 
@@ -71,9 +71,9 @@ impl<'a> Reader<'a> {
     /// File `i`, whose name says how it is read.
     pub(crate) fn read(&self, i: usize, wanted: &Wanted) -> Result<Split, DataError> {
         let path = self.path(i);
-        let (split, sha256) = self.cache.read(path, wanted)?;
+        let (table, sha256) = self.cache.read(path, wanted)?;
         self.note(i, path, &sha256);
-        Ok(split)
+        Ok(table.split)
     }
 
     /// File `i` of `rows` images.
@@ -85,7 +85,8 @@ impl<'a> Reader<'a> {
     /// The labels of file `i`; none if it is not there.
     pub(crate) fn labels(&self, i: usize, rows: usize) -> Result<Option<Vec<i32>>, DataError> {
         let Some(path) = self.paths[i].as_deref() else { return Ok(None) };
-        let labels = idx::labels(&self.whole(i)?).map_err(|problem| DataError::malformed(path, problem))?;
+        let labels = idx::labels(&self.whole(i, idx::promised)?)
+            .map_err(|problem| DataError::malformed(path, problem))?;
         if labels.len() != rows {
             return Err(self.row_count(path, labels.len(), rows));
         }
@@ -94,18 +95,16 @@ impl<'a> Reader<'a> {
 
     /// The MATLAB file `i`.
     pub(crate) fn mat(&self, i: usize) -> Result<MatFile<'_>, DataError> {
-        let path = self.path(i);
-        let arrays = mat::Arrays::open(&self.whole(i)?, &Limits::default());
-        let arrays = arrays.map_err(|problem| DataError::malformed(path, problem))?;
-        Ok(MatFile { reader: self, i, arrays })
+        Ok(MatFile { reader: self, i, bytes: self.whole(i, mat::promised)? })
     }
 
-    /// The inflated bytes of file `i`.
-    fn whole(&self, i: usize) -> Result<Vec<u8>, DataError> {
+    /// The inflated bytes of file `i`; `promised` is what its start says.
+    fn whole(&self, i: usize, promised: source::Promised) -> Result<Vec<u8>, DataError> {
         let path = self.path(i);
         let (sha256, _) = source::hash(path)?;
         self.note(i, path, &sha256);
-        source::read_whole(path, &mut source::open(path)?, &Limits::default())
+        let limits = Limits::default();
+        source::read_whole(path, &mut source::open(path, &limits)?, &limits, promised)
     }
 
     /// The split of file `i`, if it has the rows and the width that it must have.
@@ -146,7 +145,7 @@ impl<'a> Reader<'a> {
                 path.display()
             );
         }
-        let found = FoundFile { path: path.to_owned(), sha256, original, intensity: None };
+        let found = FoundFile { path: path.to_owned(), sha256, original, intensity: None, notes: Vec::new() };
         self.found.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((i, found));
     }
 }
@@ -155,13 +154,13 @@ impl<'a> Reader<'a> {
 pub(crate) struct MatFile<'a> {
     reader: &'a Reader<'a>,
     i: usize,
-    arrays: mat::Arrays,
+    bytes: Vec<u8>,
 }
 
 impl MatFile<'_> {
     /// The images of an array, an example a row.
     pub(crate) fn images(&self, name: &str, rows: usize) -> Result<Split, DataError> {
-        let split = self.array(name, |array| array.split(false, &Limits::default()))?;
+        let split = self.array(name, |array| array.split(Some(RowAxis::First), &Limits::default()))?;
         self.reader.of_size(self.i, split, rows)
     }
 
@@ -176,15 +175,16 @@ impl MatFile<'_> {
 
     fn array<T>(&self, name: &str, read: impl Fn(&Array<'_>) -> Result<T, String>) -> Result<T, DataError> {
         let malformed = |problem| DataError::malformed(self.reader.path(self.i), problem);
-        let arrays = self.arrays.numeric().map_err(malformed)?;
-        let array =
-            arrays.iter().find(|(found, _)| found == name).map(|(_, array)| array).ok_or_else(|| {
-                let found: Vec<&str> = arrays.iter().map(|(name, _)| name.as_str()).collect();
-                malformed(format!(
-                    "there is no array `{name}` in it, but {}; use the original file",
-                    found.join(", ")
-                ))
-            })?;
-        read(array).map_err(|problem| malformed(format!("the array `{name}`: {problem}")))
+        let limits = Limits::default();
+        let arrays = mat::Arrays::open(&self.bytes, &limits).map_err(malformed)?;
+        let found = arrays.find(name).ok_or_else(|| {
+            malformed(format!(
+                "there is no array `{name}` in it, but {}; use the original file",
+                arrays.names().join(", ")
+            ))
+        })?;
+        arrays
+            .with(found, |array| read(&array))
+            .map_err(|problem| malformed(format!("the array `{name}`: {problem}")))
     }
 }

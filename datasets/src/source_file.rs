@@ -40,6 +40,29 @@ pub struct FoundFile {
     /// Of a user's own file: row and column (both from 1) and value of the first value that is
     /// neither 0 nor 1.
     pub intensity: Option<(usize, usize, f32)>,
+    /// What was understood of a user's own file that it does not say itself.
+    pub notes: Vec<Note>,
+}
+
+/// How a file was understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What was understood, and how to choose otherwise.
+    pub text: String,
+    /// True if it may well be wrong: worth a word in every command, and not in `data check` alone.
+    pub doubtful: bool,
+}
+
+impl Note {
+    /// Something to be looked up.
+    pub(crate) fn fact(text: impl Into<String>) -> Self {
+        Note { text: text.into(), doubtful: false }
+    }
+
+    /// Something to be seen by whoever uses the file.
+    pub(crate) fn doubt(text: impl Into<String>) -> Self {
+        Note { text: text.into(), doubtful: true }
+    }
 }
 
 impl SourceFile {

@@ -72,6 +72,14 @@ impl Values {
         }
     }
 
+    /// Bytes that they take in memory.
+    pub(crate) fn bytes_in_memory(&self) -> usize {
+        match self {
+            Values::Binary(values) | Values::Grey(values) => values.len(),
+            Values::Real(values) => size_of_val(&values[..]),
+        }
+    }
+
     /// The values from `start` on, `n` of them, as numbers in [0, 1].
     pub(crate) fn numbers(&self, start: usize, n: usize) -> Vec<f32> {
         match self {

@@ -47,7 +47,7 @@ unsafe impl GlobalAlloc for Watched {
 #[global_allocator]
 static ALLOCATOR: Watched = Watched;
 
-const LIMITS: Limits = Limits { bytes: 1 << 20, line: 1 << 16, values: 1 << 18 };
+const LIMITS: Limits = Limits { bytes: 1 << 20, line: 1 << 16, values: 1 << 18, grown: 1 << 20 };
 /// A vector that grows to the limit of 1 MiB may ask for twice that; 4 MiB are beyond suspicion.
 const LARGEST_ALLOWED: usize = 4 << 20;
 
@@ -245,16 +245,105 @@ fn mat_elements() {
     });
 }
 
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
 /// Damage to the gzip container, read from a file as users' files are.
 #[test]
 fn gzip() {
-    use std::io::Write;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rows.amat.gz");
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(include_bytes!("../fixtures/rows.amat")).unwrap();
-    survives(&encoder.finish().unwrap(), |bytes| {
+    survives(&gzipped(include_bytes!("../fixtures/rows.amat")), |bytes| {
         std::fs::write(&path, bytes).unwrap();
         read(&path, &Wanted { limits: LIMITS, ..Wanted::default() }).ok()
     });
+}
+
+/// Damage inside a gzip container, under a checksum that is right: what a short file inflates to.
+#[test]
+fn gzipped_containers() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in [
+        ("images-idx3-ubyte.gz", include_bytes!("../fixtures/images-idx3-ubyte").as_slice()),
+        ("images.npy.gz", include_bytes!("../fixtures/images.npy")),
+        ("rows.libsvm.gz", include_bytes!("../fixtures/rows.libsvm")),
+    ] {
+        let path = dir.path().join(name);
+        survives(bytes, |bytes| {
+            std::fs::write(&path, gzipped(bytes)).unwrap();
+            read(&path, &Wanted { limits: LIMITS, ..Wanted::default() }).ok()
+        });
+    }
+}
+
+/// A user's word for what a `.csv` holds, on a damaged one.
+#[test]
+fn csv_of_bytes_and_labels() {
+    use helmholtz_datasets::formats::LabelColumn;
+    let text = (0..20u32).map(|i| format!("{},{},{},255\n", i % 7, i * 13 % 256, i * 89 % 256));
+    for (header, label) in [(Some(false), Some(LabelColumn::Number(0))), (None, None)] {
+        let text = ["label,a,b,c\n".to_owned(), text.clone().collect()];
+        let text = text[usize::from(label.is_some())..].concat();
+        survives(text.as_bytes(), |bytes| {
+            let wanted = Wanted { header, label: label.clone(), limits: LIMITS, ..Wanted::default() };
+            decode(Format::Csv, Path::new("a.csv"), bytes, &wanted).ok()
+        });
+    }
+}
+
+/// A short file asks for no more memory than it is allowed, and one without end is not read to the
+/// limit of bytes before its start has been looked at.
+#[test]
+fn bombs_take_no_memory_and_no_time() {
+    use std::io::{BufReader, Read, repeat};
+    let libsvm = |value: &str| format!("1 1048576:{value}\n{}", "1 1:1\n".repeat(2047));
+    let npy = |shape: &str| {
+        let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}");
+        let head = [b"\x93NUMPY\x01\x00".as_slice(), &(header.len() as u16).to_le_bytes()].concat();
+        [&head, header.as_bytes()].concat()
+    };
+    let mat = include_bytes!("../fixtures/plain.mat")[..128].to_vec();
+    let short: [(&str, Vec<u8>); 6] = [
+        ("binary.libsvm", libsvm("1").into_bytes()),
+        ("real.libsvm", libsvm("0.5").into_bytes()),
+        ("promise.npy", npy("(2048, 1048576)")),
+        ("promise-ubyte", [0x803u32, 2048, 1024, 1024].map(u32::to_be_bytes).concat()),
+        ("element.mat", [&mat[..], &[14u32, 1 << 31].map(u32::to_le_bytes).concat()].concat()),
+        ("magic.npz", b"PK\x03\x04".to_vec()),
+    ];
+    let default = Wanted::default();
+    for (name, bytes) in &short {
+        let path = Path::new(name);
+        let error = decode(Format::of(path).unwrap(), path, &bytes[..], &default).unwrap_err();
+        assert!(error.to_string().starts_with(name), "{error}");
+    }
+    for (name, start) in [
+        ("zeros.npy", Vec::new()),
+        ("zeros.npz", Vec::new()),
+        ("zeros.mat", Vec::new()),
+        ("zeros-ubyte", Vec::new()),
+        ("more.npy", npy("(2, 3)")),
+        ("more-ubyte", [0x803u32, 2, 2, 2].map(u32::to_be_bytes).concat()),
+    ] {
+        let path = Path::new(name);
+        let mut zeros = repeat(0).take(8 << 30);
+        let bytes = BufReader::new(std::io::Cursor::new(start).chain(&mut zeros));
+        assert!(decode(Format::of(path).unwrap(), path, bytes, &default).is_err(), "{name}");
+        assert!(zeros.limit() > (8 << 30) - (1 << 20), "{name}: read on to {}", zeros.limit());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in [("zeros.npy.gz", vec![0; 3 << 20]), ("zeros.amat.gz", b"0 1\n".repeat(3 << 18))] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, gzipped(&bytes)).unwrap();
+        drop(bytes);
+        let limits = Limits { bytes: 8 << 30, values: 1 << 31, ..LIMITS };
+        let error = read(&path, &Wanted { limits, ..Wanted::default() }).unwrap_err().to_string();
+        assert!(error.contains("magic") || error.contains("inflates to more than 1048576 bytes"), "{error}");
+    }
+    let largest = LARGEST.load(Ordering::Relaxed);
+    assert!(largest <= LARGEST_ALLOWED, "an allocation of {largest} bytes");
 }

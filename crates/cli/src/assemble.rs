@@ -34,6 +34,11 @@ pub fn data(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet>
             data.protocol()
         );
     }
+    for (file, note) in data.files.iter().flat_map(|file| file.notes.iter().map(move |note| (file, note))) {
+        if note.doubtful {
+            eprintln!("warning: {}: {}", file.path.display(), note.text);
+        }
+    }
     if config.model.likelihood.as_deref() == Some("logistics") {
         check_grey(config, &data)?;
     } else {

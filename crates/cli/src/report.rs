@@ -7,13 +7,14 @@ use maud::{DOCTYPE, PreEscaped, html};
 
 use crate::config::Config;
 
-/// The page; `of` says what the results are of.
+/// The page; `of` says what the results are of, `remarks` what has to be known of them.
 pub fn render(
     config: &Config,
     data: &DataSet,
     history: &History,
     of: &str,
     results: &[(&'static str, NllSummary, usize)],
+    remarks: &[String],
 ) -> String {
     let valid: Vec<(f64, f64)> = history.validation().map(|(_, step, nll)| (step as f64, nll)).collect();
     let bound: Vec<(f64, f64)> = history
@@ -48,6 +49,9 @@ pub fn render(
                             td { (s.n) }
                         }
                     }
+                }
+                @for remark in remarks {
+                    p { strong { "Mind: " } (remark) "." }
                 }
                 h2 { "Learning curve" }
                 (PreEscaped(curves(&[(of_validation, "#0b5394", &valid), ("train bound, negative", "#b45f06", &bound)])))

@@ -1,7 +1,8 @@
 //! Arrays of numbers of any type, order of bytes and order of axes, into splits.
 
-use crate::formats::Limits;
-use crate::{ImageShape, Split};
+use crate::Split;
+use crate::formats::axes::{Layout, RowAxis, layout};
+use crate::formats::{Limits, room};
 
 /// What the bytes of an array are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,50 +54,60 @@ pub(crate) fn admit(rows: usize, width: usize, limits: &Limits) -> Result<(), St
 }
 
 impl Array<'_> {
-    /// The array as rows: `[rows, width]` or `[rows, height, width]`, or, `transposed`, with the
-    /// rows along the second of two axes.
-    pub(crate) fn split(&self, transposed: bool, limits: &Limits) -> Result<Split, String> {
-        let (rows, shape) = match (&self.axes[..], transposed) {
-            (&[rows, width], false) | (&[width, rows], true) => (rows, ImageShape::of_width(width)),
-            (&[rows, height, width], false) => (rows, ImageShape { height, width }),
-            (axes, true) => {
-                return Err(format!("an array of shape {axes:?} has no transpose; it needs two axes"));
-            }
-            (axes, false) => {
-                return Err(format!(
-                    "an array of shape {axes:?} where [rows, width] or [rows, height, width] is wanted"
-                ));
-            }
-        };
-        let width = shape.height.checked_mul(shape.width).ok_or("its rows are too wide")?;
+    /// The array as rows of values, along the axis that [`layout`] finds.
+    pub(crate) fn split(&self, rows: Option<RowAxis>, limits: &Limits) -> Result<Split, String> {
+        self.laid_out(rows, limits).map(|(split, _)| split)
+    }
+
+    /// The same with what was understood, where the axes could have been understood otherwise.
+    pub(crate) fn laid_out(
+        &self,
+        rows: Option<RowAxis>,
+        limits: &Limits,
+    ) -> Result<(Split, Option<String>), String> {
+        let Layout { rows: row_axis, image: [y_axis, x_axis], shape, doubt } =
+            layout(&self.axes, self.order, rows)?;
+        let (rows, width) = (self.axes[row_axis], shape.pixels());
         admit(rows, width, limits)?;
         let bytes = (rows * width).checked_mul(self.number.bytes());
         if bytes != Some(self.data.len()) {
+            let bytes = bytes.unwrap_or(usize::MAX);
+            let found = match self.data.len() {
+                more if more > bytes => "more".to_owned(),
+                fewer => fewer.to_string(),
+            };
             return Err(format!(
-                "an array of shape {:?} takes {} bytes, and {} follow; copy or download it again",
+                "an array of shape {:?} takes {bytes} bytes, and {found} follow; copy or download it again",
                 self.axes,
-                bytes.unwrap_or(usize::MAX),
-                self.data.len()
             ));
         }
         // Where the value of (row, y, x) stands, as strides over the stored numbers.
-        let [of_row, of_y, of_x] = match (self.order, transposed) {
-            (Order::RowMajor, false) => [width, shape.width, 1],
-            (Order::RowMajor, true) => [1, shape.width * rows, rows],
-            (Order::ColumnMajor, false) if self.axes.len() == 3 => [1, rows, rows * shape.height],
-            (Order::ColumnMajor, false) => [1, rows * shape.width, rows],
-            (Order::ColumnMajor, true) => [width, shape.width, 1],
+        let stride = |axis: usize| -> usize {
+            match self.order {
+                Order::RowMajor => self.axes[axis + 1..].iter().product(),
+                Order::ColumnMajor => self.axes[..axis].iter().product(),
+            }
         };
+        let of_row = stride(row_axis);
+        let of_x = x_axis.map_or(0, stride);
+        // Values that lie along one axis may still be shown as a square.
+        let of_y = y_axis.map_or(of_x * shape.width, stride);
         let place = |i: usize| {
             let (row, pixel) = (i / width, i % width);
             row * of_row + pixel / shape.width * of_y + pixel % shape.width * of_x
         };
-        let split = if self.integers {
+        let plain = self.number == Number::Int { bytes: 1, signed: false }
+            && [of_row, of_y, of_x] == [width, shape.width, 1];
+        let split = if self.integers && plain {
+            let mut values: Vec<u8> = room::with_room(rows * width)?;
+            values.extend_from_slice(self.data);
+            Ok(bits_or_bytes(rows, width, values))
+        } else if self.integers {
             self.of_integers(rows, width, place)
         } else {
             self.of_floats(rows, width, place)
         }?;
-        Ok(split.with_shape(shape))
+        Ok((split.with_shape(shape), doubt))
     }
 
     /// The stored number `i`.
@@ -158,11 +169,9 @@ impl Array<'_> {
                 .then_some(byte)
                 .ok_or_else(|| wrong(i, width, number, "an integer in 0..=255"))
         };
-        let values = (0..rows * width).map(value).collect::<Result<Vec<u8>, _>>()?;
-        Ok(match values.iter().all(|value| *value <= 1) {
-            true => Split::new(rows, width, values),
-            false => Split::grey(rows, width, values),
-        })
+        let mut values: Vec<u8> = room::with_room(rows * width)?;
+        (0..rows * width).try_for_each(|i| value(i).map(|value| values.push(value)))?;
+        Ok(bits_or_bytes(rows, width, values))
     }
 
     fn of_floats(&self, rows: usize, width: usize, place: impl Fn(usize) -> usize) -> Result<Split, String> {
@@ -171,11 +180,26 @@ impl Array<'_> {
             let fits = (0.0..=1.0).contains(&number);
             fits.then_some((number as f32).abs()).ok_or_else(|| wrong(i, width, number, "a number in [0, 1]"))
         };
-        let values = (0..rows * width).map(value).collect::<Result<Vec<f32>, _>>()?;
-        Ok(match values.iter().all(|value| *value == 0.0 || *value == 1.0) {
-            true => Split::new(rows, width, values.into_iter().map(|value| value as u8).collect()),
-            false => Split::real(rows, width, values),
-        })
+        // Looked at before they are kept: bits take a quarter of the memory.
+        let n = rows * width;
+        let mut binary = true;
+        (0..n).try_for_each(|i| value(i).map(|value| binary &= value == 0.0 || value == 1.0))?;
+        if binary {
+            let mut values: Vec<u8> = room::with_room(n)?;
+            values.extend((0..n).map(|i| (self.number(place(i)) as f32).abs() as u8));
+            return Ok(Split::new(rows, width, values));
+        }
+        let mut values: Vec<f32> = room::with_room(n)?;
+        values.extend((0..n).map(|i| (self.number(place(i)) as f32).abs()));
+        Ok(Split::real(rows, width, values))
+    }
+}
+
+/// Bytes that are bits where none is above 1.
+fn bits_or_bytes(rows: usize, width: usize, values: Vec<u8>) -> Split {
+    match values.iter().all(|value| *value <= 1) {
+        true => Split::new(rows, width, values),
+        false => Split::grey(rows, width, values),
     }
 }
 
@@ -189,6 +213,7 @@ fn wrong(i: usize, width: usize, found: f64, wanted: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ImageShape;
 
     fn array<'a>(axes: &[usize], order: Order, number: Number, data: &'a [u8]) -> Array<'a> {
         let integers = !matches!(number, Number::Float { .. });
@@ -202,13 +227,14 @@ mod tests {
         let rows = Split::grey(2, 3, vec![10, 20, 30, 40, 50, 60]);
         let limits = Limits::default();
         let (c, f) = ([10, 20, 30, 40, 50, 60], [10, 40, 20, 50, 30, 60]);
-        for (axes, order, transposed, data) in [
-            ([2, 3], Order::RowMajor, false, c),
-            ([2, 3], Order::ColumnMajor, false, f),
-            ([3, 2], Order::RowMajor, true, f),
-            ([3, 2], Order::ColumnMajor, true, c),
+        let last = Some(RowAxis::Last);
+        for (axes, order, along, data) in [
+            ([2, 3], Order::RowMajor, None, c),
+            ([2, 3], Order::ColumnMajor, None, f),
+            ([3, 2], Order::RowMajor, last, f),
+            ([3, 2], Order::ColumnMajor, last, c),
         ] {
-            assert_eq!(array(&axes, order, BYTE, &data).split(transposed, &limits).unwrap(), rows);
+            assert_eq!(array(&axes, order, BYTE, &data).split(along, &limits).unwrap(), rows);
         }
     }
 
@@ -219,18 +245,37 @@ mod tests {
         let c: Vec<u8> = (0..12).map(|i| value(i / 6, i / 3 % 2, i % 3)).collect();
         let f: Vec<u8> = (0..12).map(|i| value(i % 2, i / 2 % 2, i / 4)).collect();
         let limits = Limits::default();
-        let from_c = array(&[2, 2, 3], Order::RowMajor, BYTE, &c).split(false, &limits).unwrap();
-        let from_f = array(&[2, 2, 3], Order::ColumnMajor, BYTE, &f).split(false, &limits).unwrap();
+        let first = Some(RowAxis::First);
+        let from_c = array(&[2, 2, 3], Order::RowMajor, BYTE, &c).split(first, &limits).unwrap();
+        let from_f = array(&[2, 2, 3], Order::ColumnMajor, BYTE, &f).split(first, &limits).unwrap();
         assert_eq!(from_c, from_f);
+        // The images along the last axis, with and without a channel: as MATLAB users have them.
+        let stacked_c: Vec<u8> = (0..12).map(|i| value(i % 2, i / 6, i / 2 % 3)).collect();
+        let stacked_f: Vec<u8> = (0..12).map(|i| value(i / 6, i % 2, i / 2 % 3)).collect();
+        for (order, data) in [(Order::RowMajor, &stacked_c), (Order::ColumnMajor, &stacked_f)] {
+            for axes in [vec![2, 3, 2], vec![2, 3, 1, 2]] {
+                let stacked = array(&axes, order, BYTE, data).split(Some(RowAxis::Last), &limits).unwrap();
+                assert_eq!(stacked, from_c, "{axes:?} {order:?}");
+            }
+        }
+        for (axes, order, data) in [
+            ([2, 1, 2, 3], Order::RowMajor, &c),
+            ([2, 2, 3, 1], Order::RowMajor, &c),
+            ([2, 2, 3, 1], Order::ColumnMajor, &f),
+        ] {
+            assert_eq!(array(&axes, order, BYTE, data).split(None, &limits).unwrap(), from_c, "{axes:?}");
+        }
         assert_eq!(from_c, Split::grey(2, 6, c.clone()).with_shape(ImageShape { height: 2, width: 3 }));
     }
 
     #[test]
     fn square_rows_are_not_mistaken_for_images_with_swapped_axes() {
         let data: Vec<u8> = (0..8).collect(); // two rows of four, column-major: 0 2 4 6 and 1 3 5 7
-        let split = array(&[2, 4], Order::ColumnMajor, BYTE, &data).split(false, &Limits::default()).unwrap();
+        let split = array(&[2, 4], Order::ColumnMajor, BYTE, &data).split(None, &Limits::default()).unwrap();
         assert_eq!(split, Split::grey(2, 4, vec![0, 2, 4, 6, 1, 3, 5, 7]));
-        let split = array(&[4, 2], Order::RowMajor, BYTE, &data).split(true, &Limits::default()).unwrap();
+        let split = array(&[4, 2], Order::RowMajor, BYTE, &data)
+            .split(Some(RowAxis::Last), &Limits::default())
+            .unwrap();
         assert_eq!(split, Split::grey(2, 4, vec![0, 2, 4, 6, 1, 3, 5, 7]));
     }
 
@@ -240,7 +285,7 @@ mod tests {
             let big: Vec<u8> = little.chunks(number.bytes()).flat_map(|n| n.iter().rev().copied()).collect();
             for (big_endian, data) in [(false, little), (true, &big)] {
                 let array = Array { big_endian, ..array(&[1, 2], Order::RowMajor, number, data) };
-                assert_eq!(array.split(false, &Limits::default()).unwrap().bits(), [0, 1], "{number:?}");
+                assert_eq!(array.split(None, &Limits::default()).unwrap().bits(), [0, 1], "{number:?}");
             }
         }
         for bytes in [1u8, 2, 4, 8] {
@@ -270,25 +315,24 @@ mod tests {
             (signed, [0i16, 256].map(i16::to_le_bytes).concat(), "row 2, column 1: found 256"),
         ] {
             let error =
-                array(&[2, 1], Order::RowMajor, number, &data).split(false, &Limits::default()).unwrap_err();
+                array(&[2, 1], Order::RowMajor, number, &data).split(None, &Limits::default()).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
     }
 
     #[test]
     fn shapes_that_are_no_rows_or_do_not_fit_the_bytes_are_refused() {
-        for (axes, transposed, part) in [
-            (vec![6], false, "an array of shape [6] where"),
-            (vec![1, 1, 2, 3], false, "an array of shape [1, 1, 2, 3]"),
-            (vec![1, 2, 3], true, "has no transpose"),
-            (vec![2, 4], false, "takes 8 bytes, and 6 follow"),
-            (vec![0, 4], false, "no rows"),
-            (vec![2, usize::MAX], false, "are more than"),
-            (vec![1, usize::MAX, 2], false, "too wide"),
+        for (axes, rows, part) in [
+            (vec![6], None, "an array of shape [6] where"),
+            (vec![2, 4], None, "takes 8 bytes, and 6 follow"),
+            (vec![2, 2], None, "takes 4 bytes, and more follow"),
+            (vec![0, 4], None, "no rows"),
+            (vec![0, 2, 2], None, "no rows"),
+            (vec![2, usize::MAX], None, "are more than"),
+            (vec![1, usize::MAX, 2], None, "too wide"),
         ] {
-            let error = array(&axes, Order::RowMajor, BYTE, &[0; 6])
-                .split(transposed, &Limits::default())
-                .unwrap_err();
+            let error =
+                array(&axes, Order::RowMajor, BYTE, &[0; 6]).split(rows, &Limits::default()).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::formats::{Expected, Limits};
+use crate::formats::{Expected, Limits, room};
 use crate::{DataError, Split};
 
 /// The rows read so far.
@@ -15,9 +15,10 @@ pub(crate) struct Builder<'a> {
     pub(crate) n_rows: usize,
 }
 
-/// Values so far. The first that is neither 0 nor 1 turns them into real numbers.
+/// Values so far. The first row that has others than 0 and 1 turns them into real numbers or bytes.
 enum Gathered {
     Binary(Vec<u8>),
+    Grey(Vec<u8>),
     Real(Vec<f32>),
 }
 
@@ -38,10 +39,14 @@ impl<'a> Builder<'a> {
     /// Takes in a row of zeros and ones that stands on a line.
     pub(crate) fn push_bits(&mut self, line: usize, row: &[u8]) -> Result<(), DataError> {
         if self.admit(line, row.len())? {
-            match &mut self.values {
-                Gathered::Binary(values) => values.extend_from_slice(row),
-                Gathered::Real(values) => values.extend(row.iter().map(|value| f32::from(*value))),
-            }
+            let room = match &mut self.values {
+                Gathered::Binary(values) | Gathered::Grey(values) => {
+                    room::more_room(values, row.len()).map(|()| values.extend_from_slice(row))
+                }
+                Gathered::Real(values) => room::more_room(values, row.len())
+                    .map(|()| values.extend(row.iter().map(|value| f32::from(*value)))),
+            };
+            room.map_err(|problem| DataError::malformed(self.path, problem))?;
         }
         Ok(())
     }
@@ -53,14 +58,39 @@ impl<'a> Builder<'a> {
             return self.push_bits(line, &bits);
         }
         if self.admit(line, row.len())? {
-            if let Gathered::Binary(values) = &self.values {
-                self.values = Gathered::Real(values.iter().map(|value| f32::from(*value)).collect());
-            }
-            if let Gathered::Real(values) = &mut self.values {
-                values.extend_from_slice(row);
-            }
+            self.push_real(row).map_err(|problem| DataError::malformed(self.path, problem))?;
         }
         Ok(())
+    }
+
+    fn push_real(&mut self, row: &[f32]) -> Result<(), String> {
+        if let Gathered::Binary(values) = &self.values {
+            let mut real = room::with_room(values.len() + row.len())?;
+            real.extend(values.iter().map(|value| f32::from(*value)));
+            self.values = Gathered::Real(real);
+        }
+        if let Gathered::Real(values) = &mut self.values {
+            room::more_room(values, row.len())?;
+            values.extend_from_slice(row);
+        }
+        Ok(())
+    }
+
+    /// Takes in a row of bytes that stand for v / 255. No row of real numbers may have been before it,
+    /// and none may follow.
+    pub(crate) fn push_bytes(&mut self, line: usize, row: &[u8]) -> Result<(), DataError> {
+        if let Gathered::Binary(values) = &mut self.values {
+            self.values = Gathered::Grey(std::mem::take(values));
+        }
+        self.push_bits(line, row)
+    }
+
+    /// The bytes so far, if that is what they are.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        match &self.values {
+            Gathered::Grey(values) => Some(values),
+            _ => None,
+        }
     }
 
     /// Checks a row's length and the limit; true if its values are to be kept. Rows beyond the
@@ -97,6 +127,7 @@ impl<'a> Builder<'a> {
         }
         Ok(match self.values {
             Gathered::Binary(values) => Split::new(self.n_rows, width, values),
+            Gathered::Grey(values) => Split::grey(self.n_rows, width, values),
             Gathered::Real(values) => Split::real(self.n_rows, width, values),
         })
     }
@@ -112,6 +143,16 @@ pub(crate) fn unit_number(token: &[u8]) -> Option<f32> {
     let number: f64 = std::str::from_utf8(token).ok()?.parse().ok()?;
     // As f32 it can still become 0 or 1, and never leaves the interval.
     (0.0..=1.0).contains(&number).then(|| (number as f32).abs())
+}
+
+/// An integer in any spelling, `3.0` being 3.
+pub(crate) fn integer(token: &[u8]) -> Option<i32> {
+    let text = std::str::from_utf8(token).ok()?;
+    if let Ok(integer) = text.parse() {
+        return Some(integer);
+    }
+    let number: f64 = text.parse().ok()?;
+    (number.fract() == 0.0 && number.abs() <= f64::from(i32::MAX)).then_some(number as i32)
 }
 
 /// A value as it can be put into a message: escaped, and cut after 24 characters.

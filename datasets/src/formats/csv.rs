@@ -1,95 +1,183 @@
 //! The reader of `.csv` files.
 //!
-//! If the first record holds anything but numbers it is a header; a column that it calls `label`,
-//! in any case of letters, holds classes and is no part of the rows.
+//! The first record may be a header, see `header.rs`; a column that it calls `label`, in any case of
+//! letters, or that the user names, holds classes and is no part of the rows.
+//!
+//! Values are numbers in [0, 1], or bytes in every place: integers up to 255, which stand for v / 255.
+//! So small a number of columns with integers as one, or integers that end far below 255, are labels
+//! or counts more likely than pictures, and refused with what to say if they are bytes.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::formats::builder::{Builder, shown, unit_number};
-use crate::formats::{Limits, Wanted, source};
-use crate::{DataError, Split};
+use crate::formats::builder::{Builder, integer, shown, unit_number};
+use crate::formats::header::Opening;
+use crate::formats::{Limits, Table, Wanted, source};
+use crate::{DataError, Note};
+
+mod bytes;
 
 /// Bytes that are read at a time.
 const CAPACITY: u64 = 1 << 16;
 const SEPARATED: &str = "values separated by commas";
 
 /// Reads the records of a file. Without expectations the first sets the width.
-pub(crate) fn read(path: &Path, text: &mut impl BufRead, wanted: &Wanted) -> Result<Split, DataError> {
-    let limits = &wanted.limits;
-    let record_start = Rc::new(Cell::new(0));
-    let capacity = limits.line.min(CAPACITY);
-    let text = Bounded { text, limits: *limits, capacity, read: 0, record_start: record_start.clone() };
-    let mut reader = ::csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .buffer_capacity(capacity as usize)
-        .from_reader(text);
-    let mut builder = Builder::new(path, wanted.expected.as_ref(), limits);
-    let (mut record, mut row, mut labels) = (::csv::ByteRecord::new(), vec![], vec![]);
-    let (mut first, mut header) = (true, None::<Header>);
-    loop {
-        let more =
-            reader.read_byte_record(&mut record).map_err(|error| failed(path, builder.n_rows, error))?;
-        if !more {
-            break;
-        }
-        record_start.set(reader.position().byte());
-        let line = record.position().map_or(0, |position| position.line() as usize);
-        if first {
-            first = false;
-            header = Header::of(&record);
-            if header.is_some() {
+pub(crate) fn read(path: &Path, text: &mut impl BufRead, wanted: &Wanted) -> Result<Table, DataError> {
+    let mut records = Records::new(path, text, &wanted.limits);
+    let mut builder = Builder::new(path, wanted.expected.as_ref(), &wanted.limits);
+    let (mut row, mut labels) = (vec![], vec![]);
+    let mut opening: Option<Opening> = None;
+    let mut numbers = Numbers::new(wanted);
+    while let Some((line, record)) = records.next(builder.n_rows)? {
+        let n_fields = record.len();
+        if opening.is_none() {
+            let found = Opening::of(record, line, wanted);
+            let found = found.map_err(|problem| DataError::malformed(path, problem))?;
+            let is_header = found.names.is_some();
+            opening = Some(found);
+            if is_header {
                 continue;
             }
         }
-        if let Some(Header { n_fields, .. }) = &header
-            && *n_fields != record.len()
-        {
+        let Some(Opening { names, label: label_column, .. }) = &opening else { continue };
+        if let Some(names) = names.as_ref().filter(|names| names.len() != n_fields) {
             let problem =
-                format!("line {line}: found {} values where the header has {n_fields}", record.len());
+                format!("line {line}: found {n_fields} values where the header has {}", names.len());
             return Err(DataError::malformed(path, problem));
         }
-        let label_column = header.as_ref().and_then(|header| header.label);
         row.clear();
+        let mut label = None;
         for (i, field) in record.iter().enumerate() {
             let field = field.trim_ascii();
-            if label_column == Some(i) {
-                let label = std::str::from_utf8(field).ok().and_then(|text| text.parse().ok());
-                labels.push(label.ok_or_else(|| value(path, line, i + 1, field, "an integer label"))?);
-                continue;
+            if *label_column == Some(i) {
+                label =
+                    Some(integer(field).ok_or_else(|| value(path, line, i + 1, field, "an integer label"))?);
+            } else {
+                row.push(numbers.read(path, (line, i + 1), field)?);
             }
-            let binary = wanted.expected.is_some();
-            let number = unit_number(field).filter(|number| !binary || *number == 0.0 || *number == 1.0);
-            row.push(number.ok_or_else(|| value(path, line, i + 1, field, DataError::wanted(binary)))?);
         }
-        builder.push(line, &row)?;
+        if label_column.is_some() && row.is_empty() {
+            return Err(DataError::malformed(
+                path,
+                "it holds labels and no values; give the rows".to_owned(),
+            ));
+        }
+        if numbers.kind == Numerals::Bytes {
+            let bytes: Vec<u8> = row.iter().map(|value| *value as u8).collect();
+            builder.push_bytes(line, &bytes)?;
+        } else {
+            builder.push(line, &row)?;
+        }
+        labels.extend(label);
+    }
+    let opening = opening.unwrap_or_default();
+    if let (Some(bytes), Some(width)) = (builder.bytes(), builder.width) {
+        bytes::check(path, bytes, width, &opening, &numbers, wanted)?;
     }
     let split = builder.finish()?;
     let labels = (labels.len() == split.rows()).then_some(labels);
-    Ok(split.with_labels(labels))
+    let columns = opening.value_names();
+    let mut notes = opening.notes;
+    if numbers.kind == Numerals::Bytes {
+        notes.push(Note::fact("integers read as bytes: v stands for v / 255"));
+    }
+    Ok(Table { split: split.with_labels(labels), columns, notes })
 }
 
-/// A first record that is no row.
-struct Header {
-    n_fields: usize,
-    /// The column of labels.
-    label: Option<usize>,
+/// What the first record of a file is, without the rest.
+pub(crate) fn opening(path: &Path, wanted: &Wanted) -> Result<Opening, DataError> {
+    let mut text = source::without_mark(path, source::open(path, &wanted.limits)?)?;
+    let mut records = Records::new(path, &mut text, &wanted.limits);
+    match records.next(0)? {
+        Some((line, record)) => {
+            Opening::of(record, line, wanted).map_err(|problem| DataError::malformed(path, problem))
+        }
+        None => Ok(Opening::default()),
+    }
 }
 
-impl Header {
-    /// The header, if a field is neither a number nor empty: numbers with a hole are a broken row.
-    fn of(record: &::csv::ByteRecord) -> Option<Self> {
-        let is_number =
-            |field: &[u8]| std::str::from_utf8(field).is_ok_and(|text| text.parse::<f64>().is_ok());
-        let is_name = |field: &[u8]| !field.trim_ascii().is_empty() && !is_number(field.trim_ascii());
-        let is_label = |field: &[u8]| field.trim_ascii().eq_ignore_ascii_case(b"label");
-        record
-            .iter()
-            .any(is_name)
-            .then(|| Header { n_fields: record.len(), label: record.iter().position(is_label) })
+/// The records of a text, within limits.
+struct Records<'a, R> {
+    path: &'a Path,
+    reader: ::csv::Reader<Bounded<'a, R>>,
+    record: ::csv::ByteRecord,
+    start: Rc<Cell<u64>>,
+}
+
+impl<'a, R: BufRead> Records<'a, R> {
+    fn new(path: &'a Path, text: &'a mut R, limits: &Limits) -> Self {
+        let start = Rc::new(Cell::new(0));
+        let capacity = limits.line.min(CAPACITY);
+        let text = Bounded { text, limits: *limits, capacity, read: 0, record_start: start.clone() };
+        let mut builder = ::csv::ReaderBuilder::new();
+        builder.has_headers(false).flexible(true).buffer_capacity(capacity as usize);
+        Records { path, reader: builder.from_reader(text), record: ::csv::ByteRecord::new(), start }
+    }
+
+    /// The next record with its line; `rows` so far, for messages.
+    fn next(&mut self, rows: usize) -> Result<Option<(usize, &::csv::ByteRecord)>, DataError> {
+        let more = self.reader.read_byte_record(&mut self.record);
+        if !more.map_err(|error| failed(self.path, rows, error))? {
+            return Ok(None);
+        }
+        self.start.set(self.reader.position().byte());
+        let line = self.record.position().map_or(0, |position| position.line() as usize);
+        Ok(Some((line, &self.record)))
+    }
+}
+
+/// What the numbers so far are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Numerals {
+    /// Zeros and ones.
+    Bits,
+    /// Integers up to 255.
+    Bytes,
+    /// Numbers in [0, 1].
+    Real,
+}
+
+/// The numbers of a file, which are all in [0, 1] or all bytes.
+pub(super) struct Numbers {
+    /// True if a protocol wants nothing but zeros and ones.
+    binary: bool,
+    kind: Numerals,
+    /// Line, column and text of the first that is a byte and not in [0, 1].
+    first_byte: Option<(usize, usize, String)>,
+}
+
+impl Numbers {
+    fn new(wanted: &Wanted) -> Self {
+        let kind = if wanted.bytes { Numerals::Bytes } else { Numerals::Bits };
+        Numbers { binary: wanted.expected.is_some(), kind, first_byte: None }
+    }
+
+    /// The number in a field; a byte as it is written.
+    fn read(&mut self, path: &Path, (line, column): (usize, usize), field: &[u8]) -> Result<f32, DataError> {
+        let wrong = |wanted| value(path, line, column, field, wanted);
+        if let Some(number) = unit_number(field) {
+            return match (number == 0.0 || number == 1.0, self.kind) {
+                (true, _) | (false, Numerals::Real) => Ok(number),
+                (false, _) if self.binary => Err(wrong(DataError::wanted(true))),
+                (false, Numerals::Bytes) => Err(wrong("an integer from 0 to 255, as before,")),
+                (false, Numerals::Bits) => {
+                    self.kind = Numerals::Real;
+                    Ok(number)
+                }
+            };
+        }
+        let byte = integer(field).and_then(|number| u8::try_from(number).ok());
+        let Some(byte) = byte.filter(|_| !self.binary && self.kind != Numerals::Real) else {
+            return Err(wrong(match self.kind {
+                Numerals::Bytes => "an integer from 0 to 255",
+                _ => DataError::wanted(self.binary),
+            }));
+        };
+        self.kind = Numerals::Bytes;
+        self.first_byte.get_or_insert_with(|| (line, column, shown(field)));
+        Ok(f32::from(byte))
     }
 }
 
@@ -157,10 +245,12 @@ impl<R: BufRead> Read for Bounded<'_, R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::Expected;
+    use crate::Split;
+    use crate::formats::{Expected, Format};
 
     fn read_text(text: &str, wanted: &Wanted) -> Result<Split, String> {
-        read(Path::new("a.csv"), &mut text.as_bytes(), wanted).map_err(|error| error.to_string())
+        let table = read(Path::new("a.csv"), &mut text.as_bytes(), wanted);
+        table.map(|table| table.split).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -190,7 +280,8 @@ mod tests {
             ("0,,1\n", &free, "line 1, column 2: found ``"),
             ("label,b\nx,1\n", &free, "line 2, column 1: found `x` where an integer label"),
             ("a,b\n", &free, "holds no rows"),
-            ("label\n1\n2\n3\n", &few, "more than 2 values after 2 rows"),
+            ("label\n1\n2\n3\n", &few, "it holds labels and no values"),
+            ("a,b\n0,1\n1,1\n", &few, "more than 2 values after 1 rows"),
             ("0,0.5\n", &binary, "found `0.5` where 0 or 1"),
             ("0,1\n0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0\n", &short, "longer than 10 bytes"),
             ("0,1\n\"0\n1\n0\n1\n0\n1\n0\n1\n0\n1\n0\n1\n0\n1\n", &short, "longer than 10 bytes"),
@@ -200,5 +291,47 @@ mod tests {
             let error = read_text(text, wanted).unwrap_err();
             assert!(error.contains(part), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn what_spreadsheets_write_is_read_alike_or_refused_by_name() {
+        let decoded = |text: &[u8]| {
+            let decoded = crate::formats::decode(Format::Csv, Path::new("a.csv"), text, &Wanted::default());
+            decoded.map_err(|error| error.to_string())
+        };
+        let rows = Split::new(2, 2, vec![0, 1, 1, 1]);
+        for text in [
+            "0,1\r\n1,1\r\n",
+            "\u{feff}0,1\n1,1\n",
+            "\u{feff}\"a\",\"b\"\r\n\"0\",\"1\"\r\n\"1\",\"1\"\r\n",
+            "\n\n0,1\n\n1,1\n\n",
+            "a,a\n0,1\n1,1\n",
+            "0,1\r1,1\r",
+            " 0 ,\t1\n1,1",
+        ] {
+            assert_eq!(decoded(text.as_bytes()).unwrap(), rows, "{text:?}");
+        }
+        for (text, part) in [
+            ("", "holds no rows"),
+            ("\u{feff}", "holds no rows"),
+            ("\n\r\n", "holds no rows"),
+            ("a,b\n", "holds no rows"),
+            ("0,1,\n1,1,\n", "line 1, column 3: found ``"),
+            ("a,b,\n0,1,\n", "line 2, column 3: found ``"),
+            ("a,b\n0,1,\n", "line 2: found 3 values where the header has 2"),
+            ("0,1\n0\n", "line 2: found 1 values where 2"),
+            ("0,1\n0,1,1\n", "line 2: found 3 values where 2"),
+            ("label,x,LABEL\n1,0,2\n", "columns 1 and 3 are both called `label`"),
+            ("0;1\n1;1\n", "found `1;1`"),
+            ("0,1\n\"0,1\n1,1\n", "line 2: found 1 values"),
+            ("0,1\n0,\u{0}\n", "line 2, column 2"),
+            ("0,1\n1,1,NA\n", "column 3: found `NA`"),
+            ("sep=,\n0,1\n", "line 2: found 2 values where the header has 1"),
+        ] {
+            let error = decoded(text.as_bytes()).unwrap_err();
+            assert!(error.contains(part), "{text:?}: {error}");
+        }
+        let utf16: Vec<u8> = "\u{feff}0,1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(decoded(&utf16).unwrap_err().contains("the text is UTF-16; save it as UTF-8"));
     }
 }

@@ -6,14 +6,14 @@
 //! # Reference
 //! LeCun, Cortes and Burges, "The MNIST database of handwritten digits", 1998.
 
-use crate::formats::Limits;
-use crate::{ImageShape, Split};
+use crate::formats::array::{Array, Number, Order};
+use crate::formats::{Limits, RowAxis, Table, Wanted};
 
 /// The type of unsigned bytes, the only one that is read.
 const BYTES: u8 = 0x08;
 
-/// The lengths of the axes, and the bytes.
-fn container(bytes: &[u8]) -> Result<(Vec<usize>, &[u8]), String> {
+/// The lengths of the axes, and what follows them.
+fn header(bytes: &[u8]) -> Result<(Vec<usize>, &[u8]), String> {
     let Some((&[zero, also_zero, kind, n_axes], rest)) = bytes.split_first_chunk::<4>() else {
         return Err(format!(
             "the file has {} bytes and no idx header; copy or download it again",
@@ -41,32 +41,50 @@ fn container(bytes: &[u8]) -> Result<(Vec<usize>, &[u8]), String> {
         .chunks_exact(4)
         .map(|length| u32::from_be_bytes([length[0], length[1], length[2], length[3]]) as usize)
         .collect();
+    Ok((axes, values))
+}
+
+/// The lengths of the axes, and the bytes.
+fn container(bytes: &[u8]) -> Result<(Vec<usize>, &[u8]), String> {
+    let (axes, values) = header(bytes)?;
     let wanted = axes.iter().try_fold(1usize, |product, length| product.checked_mul(*length));
     if wanted != Some(values.len()) {
-        let product = axes.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
+        let found = match values.len() {
+            more if wanted.is_some_and(|wanted| more > wanted) => "more".to_owned(),
+            fewer => fewer.to_string(),
+        };
         return Err(format!(
-            "the header promises {product} bytes, and {} follow; copy or download it again",
-            values.len()
+            "the header promises {} bytes, and {found} follow; copy or download it again",
+            product(&axes)
         ));
     }
     Ok((axes, values))
 }
 
+fn product(axes: &[usize]) -> String {
+    axes.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
+}
+
+/// Bytes of the file by its header, where that is sound.
+pub(crate) fn promised(start: &[u8], limits: &Limits) -> Result<u64, String> {
+    let (axes, values) = header(start)?;
+    let n = axes.iter().try_fold(1usize, |product, length| product.checked_mul(*length));
+    let n = n.filter(|n| *n <= limits.values).ok_or_else(|| {
+        format!("the header promises {} bytes, more than {}; split the file", product(&axes), limits.values)
+    })?;
+    Ok((start.len() - values.len() + n) as u64)
+}
+
 /// The images of a file of two to four axes, the first being the rows.
-pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Split, String> {
-    let (axes, values) = container(bytes)?;
-    let (rows, shape) = match axes[..] {
-        [rows, width] => (rows, ImageShape::of_width(width)),
-        [rows, height, width] => (rows, ImageShape { height, width }),
-        [_] => return Err("it holds labels or one row; images have three axes".to_owned()),
-        _ => return Err(format!("it has {} axes where [rows, height, width] is wanted", axes.len())),
-    };
-    super::array::admit(rows, shape.pixels(), limits)?;
-    let split = match values.iter().all(|value| *value <= 1) {
-        true => Split::new(rows, shape.pixels(), values.to_vec()),
-        false => Split::grey(rows, shape.pixels(), values.to_vec()),
-    };
-    Ok(split.with_shape(shape))
+pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Table, String> {
+    let (axes, data) = container(bytes)?;
+    if axes.len() == 1 {
+        return Err("it holds labels or one row; images have three axes".to_owned());
+    }
+    let (order, number) = (Order::RowMajor, Number::Int { bytes: 1, signed: false });
+    let array = Array { axes, order, number, big_endian: true, integers: true, data };
+    // The format has them so, whatever the lengths.
+    array.split(Some(wanted.rows.unwrap_or(RowAxis::First)), &wanted.limits).map(Table::from)
 }
 
 /// The labels of a file of one axis.
@@ -80,6 +98,11 @@ pub(crate) fn labels(bytes: &[u8]) -> Result<Vec<i32>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ImageShape, Split};
+
+    fn parse(bytes: &[u8], limits: &Limits) -> Result<Split, String> {
+        super::parse(bytes, &Wanted { limits: *limits, ..Wanted::default() }).map(|table| table.split)
+    }
 
     fn file(magic: u32, axes: &[u32], values: &[u8]) -> Vec<u8> {
         let header = std::iter::once(magic).chain(axes.iter().copied()).flat_map(u32::to_be_bytes);
@@ -97,7 +120,12 @@ mod tests {
             (bits.bits(), bits.shape()),
             ([0, 1, 1, 0].as_slice(), ImageShape { height: 2, width: 2 })
         );
+        let channel = parse(&file(0x804, &[2, 1, 1, 3], &[0, 255, 51, 0, 0, 2]), &Limits::default()).unwrap();
+        assert_eq!(channel, split);
         assert_eq!(labels(&file(0x801, &[3], &[7, 0, 9])).unwrap(), [7, 0, 9]);
+        assert_eq!(promised(&bytes[..20], &Limits::default()), Ok(bytes.len() as u64));
+        let error = promised(&file(0x803, &[u32::MAX, 2, 2], &[]), &Limits::default()).unwrap_err();
+        assert!(error.contains("promises 4294967295 x 2 x 2 bytes, more than 2147483648"), "{error}");
     }
 
     #[test]
@@ -110,7 +138,11 @@ mod tests {
             (file(0x803, &[2, 2, 2], &[0; 7]), "promises 2 x 2 x 2 bytes, and 7 follow"),
             (file(0x803, &[u32::MAX; 3], &[0; 7]), "promises 4294967295 x"),
             (file(0x801, &[2], &[0; 2]), "holds labels"),
-            (file(0x804, &[1, 1, 1, 1], &[0]), "has 4 axes"),
+            (file(0x803, &[2, 2, 2], &[0; 9]), "promises 2 x 2 x 2 bytes, and more follow"),
+            (
+                file(0x804, &[1, 3, 2, 2], &[0; 12]),
+                "an array of shape [1, 3, 2, 2] where [rows, height, width]",
+            ),
             (file(0x803, &[0, 2, 2], &[]), "no rows"),
         ] {
             let error = parse(&bytes, &Limits::default()).unwrap_err();

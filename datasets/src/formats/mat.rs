@@ -7,121 +7,197 @@
 //! # Reference
 //! The MathWorks, "MAT-File Format", the level 5 format.
 
-use std::io::Read;
-
 use flate2::read::ZlibDecoder;
 
-use crate::Split;
+use crate::Note;
 use crate::formats::array::{Array, Number, Order};
-use crate::formats::{Limits, Wanted, pick};
+use crate::formats::room::{self, Unfilled};
+use crate::formats::{Limits, Table, Wanted, pick};
 
 const HEADER: usize = 128;
 /// An element that holds another, deflated.
 const COMPRESSED: u32 = 15;
 /// An element that holds an array.
 const MATRIX: u32 = 14;
+/// Bytes of an array's element in which its flags, its axes and its name stand.
+const START: u64 = 1 << 12;
 
-/// The arrays of a file, inflated: what [`Arrays::get`] lends from.
-pub(crate) struct Arrays {
+/// The arrays of a file: dense ones of real numbers, by their heads. Their numbers are inflated
+/// when they are asked for.
+pub(crate) struct Arrays<'a> {
     big_endian: bool,
-    /// The contents of the matrix elements.
-    matrices: Vec<Vec<u8>>,
+    limits: Limits,
+    arrays: Vec<Found<'a>>,
+}
+
+/// One of them.
+struct Found<'a> {
+    name: String,
+    /// The element as it stands in the file, deflated or not.
+    stored: &'a [u8],
+    compressed: bool,
+    /// Bytes of the element, deflated or not: its own word for it.
+    size: u64,
+}
+
+/// Bytes of the file, if it is one: as many as may be.
+pub(crate) fn promised(start: &[u8], limits: &Limits) -> Result<u64, String> {
+    big_endian(start).map(|_| limits.bytes)
 }
 
 /// The rows of one of the arrays.
-pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Split, String> {
+pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Table, String> {
     let arrays = Arrays::open(bytes, &wanted.limits)?;
-    let arrays = arrays.numeric()?;
-    pick(&arrays, wanted.array.as_deref())?.split(wanted.transposed, &wanted.limits)
+    let found = pick(&arrays.names(), wanted.array.as_deref())?;
+    arrays.with(found, |array| {
+        let (split, doubt) = array.laid_out(wanted.rows, &wanted.limits)?;
+        Ok(Table { notes: doubt.into_iter().map(Note::doubt).collect(), ..split.into() })
+    })
 }
 
-impl Arrays {
-    /// Inflates the elements of a file.
-    pub(crate) fn open(bytes: &[u8], limits: &Limits) -> Result<Self, String> {
-        let (header, mut rest) = bytes.split_at_checked(HEADER).ok_or_else(|| {
-            format!("the file has {} bytes and no MATLAB header; copy or download it again", bytes.len())
-        })?;
-        if header.starts_with(b"MATLAB 7.3") {
-            return Err("MATLAB 7.3 files (HDF5) are not read; save it with -v7".to_owned());
-        }
-        // The version 0x0100 and the letters MI, as numbers of 16 bits.
-        let big_endian = match &header[124..] {
-            [0x00, 0x01, b'I', b'M'] => false,
-            [0x01, 0x00, b'M', b'I'] => true,
-            other => {
-                return Err(format!(
-                    "the version and byte order are {other:02x?} where a MATLAB 5 file has [00, 01, 49, 4d] or [01, 00, 4d, 49]"
-                ));
-            }
-        };
-        let (mut matrices, mut left) = (Vec::new(), limits.bytes);
+/// The order of the bytes, by the header.
+fn big_endian(bytes: &[u8]) -> Result<bool, String> {
+    let header = bytes.get(..HEADER).ok_or_else(|| {
+        format!("the file has {} bytes and no MATLAB header; copy or download it again", bytes.len())
+    })?;
+    if header.starts_with(b"MATLAB 7.3") {
+        return Err("MATLAB 7.3 files (HDF5) are not read; save it with -v7".to_owned());
+    }
+    // The version 0x0100 and the letters MI, as numbers of 16 bits.
+    match &header[124..] {
+        [0x00, 0x01, b'I', b'M'] => Ok(false),
+        [0x01, 0x00, b'M', b'I'] => Ok(true),
+        other => Err(format!(
+            "the version and byte order are {other:02x?} where a MATLAB 5 file has [00, 01, 49, 4d] or [01, 00, 4d, 49]"
+        )),
+    }
+}
+
+impl<'a> Arrays<'a> {
+    /// Reads the heads of the elements of a file.
+    pub(crate) fn open(bytes: &'a [u8], limits: &Limits) -> Result<Self, String> {
+        let big_endian = big_endian(bytes)?;
+        let mut rest = &bytes[HEADER..];
+        let mut arrays = Vec::new();
         while !rest.is_empty() {
-            let (kind, data, after) = element(rest, big_endian)?;
+            let (kind, stored, after) = element(rest, big_endian)?;
             rest = after;
-            match kind {
-                COMPRESSED => {
-                    let inflated = inflate(data, &mut left)?;
-                    let (kind, data, _) = element(&inflated, big_endian)?;
-                    if kind == MATRIX {
-                        matrices.push(data.to_vec());
-                    }
-                }
-                MATRIX => matrices.push(data.to_vec()),
-                _ => {}
+            let compressed = kind == COMPRESSED;
+            let inflated = if compressed { inflate(stored, START)? } else { Vec::new() };
+            let (kind, size, start) = match compressed {
+                true => tag(&inflated, big_endian)?,
+                false => (kind, stored.len() as u64, stored),
+            };
+            if kind != MATRIX {
+                continue;
+            }
+            if let Some(Head { name, .. }) = head(start, big_endian)? {
+                arrays.push(Found { name, stored, compressed, size });
             }
         }
-        Ok(Arrays { big_endian, matrices })
+        Ok(Arrays { big_endian, limits: *limits, arrays })
     }
 
-    /// The dense arrays of real numbers, by name.
-    pub(crate) fn numeric(&self) -> Result<Vec<(String, Array<'_>)>, String> {
-        let arrays = self.matrices.iter().map(|matrix| matrix_array(matrix, self.big_endian));
-        arrays.filter_map(Result::transpose).collect()
+    /// The names of the arrays.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.arrays.iter().map(|array| array.name.as_str()).collect()
+    }
+
+    /// The place of the array of that name.
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
+        self.arrays.iter().position(|array| array.name == name)
+    }
+
+    /// Reads an array with its numbers.
+    pub(crate) fn with<T>(
+        &self,
+        place: usize,
+        read: impl FnOnce(Array<'_>) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let Found { stored, compressed, size, .. } = &self.arrays[place];
+        if !compressed {
+            return read(matrix_array(stored, self.big_endian)?);
+        }
+        let most = self.limits.bytes.min(self.limits.grown_from(stored.len() as u64));
+        if *size > most {
+            return Err(format!(
+                "its arrays inflate beyond the limit: one promises {size} bytes, and no more than {most} are read \
+                 of one that is stored in {}; split the file, or check that it is data",
+                stored.len()
+            ));
+        }
+        // The tag, the data, their padding, and the end, where the checksum is looked at.
+        let inflated = inflate(stored, size + 8 + 8 + 1)?;
+        let (_, matrix, _) = element(&inflated, self.big_endian)?;
+        read(matrix_array(matrix, self.big_endian)?)
     }
 }
 
-fn inflate(data: &[u8], left: &mut u64) -> Result<Vec<u8>, String> {
+/// The first `n` inflated bytes, or all.
+fn inflate(data: &[u8], n: u64) -> Result<Vec<u8>, String> {
     let mut inflated = Vec::new();
-    ZlibDecoder::new(data)
-        .take(left.saturating_add(1))
-        .read_to_end(&mut inflated)
-        .map_err(|error| format!("a compressed element is damaged ({error}); copy or download it again"))?;
-    *left = left
-        .checked_sub(inflated.len() as u64)
-        .ok_or("its arrays inflate beyond the limit; split the file, or check that it is data")?;
+    room::fill(&mut ZlibDecoder::new(data), &mut inflated, n).map_err(|unfilled| match unfilled {
+        Unfilled::NoRoom(problem) => problem,
+        Unfilled::Io(error) => {
+            format!("a compressed element is damaged ({error}); copy or download it again")
+        }
+    })?;
     Ok(inflated)
+}
+
+fn cut_off() -> String {
+    "an element is cut off; copy or download it again".to_owned()
+}
+
+fn word(bytes: &[u8; 4], big_endian: bool) -> u32 {
+    if big_endian { u32::from_be_bytes(*bytes) } else { u32::from_le_bytes(*bytes) }
+}
+
+/// Type and size of the element at the start of `bytes`, and as much of what follows as there is.
+fn tag(bytes: &[u8], big_endian: bool) -> Result<(u32, u64, &[u8]), String> {
+    let (first, rest) = bytes.split_first_chunk().ok_or_else(cut_off)?;
+    let first = word(first, big_endian);
+    let (kind, small) = (first & 0xffff, first >> 16);
+    if small > 0 {
+        // Up to four bytes of data stand in the tag itself.
+        return Ok((kind, u64::from(small), rest));
+    }
+    let (size, rest) = rest.split_first_chunk().ok_or_else(cut_off)?;
+    Ok((kind, u64::from(word(size, big_endian)), rest))
 }
 
 /// Type and data of the element at the start of `bytes`, and what follows it.
 fn element(bytes: &[u8], big_endian: bool) -> Result<(u32, &[u8], &[u8]), String> {
-    let cut_off = || "an element is cut off; copy or download it again".to_owned();
-    let word =
-        |bytes: &[u8; 4]| if big_endian { u32::from_be_bytes(*bytes) } else { u32::from_le_bytes(*bytes) };
-    let (first, rest) = bytes.split_first_chunk().ok_or_else(cut_off)?;
-    let first = word(first);
-    let (kind, small) = (first & 0xffff, (first >> 16) as usize);
-    if small > 0 {
-        // Up to four bytes of data stand in the tag itself.
+    let (kind, size, rest) = tag(bytes, big_endian)?;
+    let size = size as usize;
+    if bytes.len() - rest.len() == 4 {
         let (data, rest) = rest.split_at_checked(4).ok_or_else(cut_off)?;
         let data =
-            data.get(..small).ok_or_else(|| format!("a short element claims {small} bytes where 4 fit"))?;
+            data.get(..size).ok_or_else(|| format!("a short element claims {size} bytes where 4 fit"))?;
         return Ok((kind, data, rest));
     }
-    let (size, rest) = rest.split_first_chunk().ok_or_else(cut_off)?;
-    let size = word(size) as usize;
     let (data, rest) = rest.split_at_checked(size).ok_or_else(cut_off)?;
     // Elements start at multiples of eight bytes; compressed ones follow without a gap.
     let padding = if kind == COMPRESSED { 0 } else { size.wrapping_neg() % 8 };
     Ok((kind, data, rest.get(padding..).unwrap_or_default()))
 }
 
-/// Name and array of a matrix element; nothing if it is not a dense array of real numbers.
-fn matrix_array(matrix: &[u8], big_endian: bool) -> Result<Option<(String, Array<'_>)>, String> {
+/// What stands before the numbers of an array.
+struct Head<'a> {
+    class: u32,
+    axes: Vec<usize>,
+    name: String,
+    rest: &'a [u8],
+}
+
+/// The head of a matrix element, of which the start is enough; nothing if it is not a dense array of
+/// real numbers.
+fn head(matrix: &[u8], big_endian: bool) -> Result<Option<Head<'_>>, String> {
     let (_, flags, rest) = element(matrix, big_endian)?;
     let Some((flags, _)) = flags.split_first_chunk::<4>() else {
         return Err("an array has no flags; copy or download it again".to_owned());
     };
-    let flags = if big_endian { u32::from_be_bytes(*flags) } else { u32::from_le_bytes(*flags) };
+    let flags = word(flags, big_endian);
     let (class, complex) = (flags & 0xff, flags & 0x800 != 0);
     // 6 and 7 are double and single, 8 to 15 integers; the rest are no dense arrays of numbers.
     if !(6..=15).contains(&class) || complex {
@@ -131,11 +207,18 @@ fn matrix_array(matrix: &[u8], big_endian: bool) -> Result<Option<(String, Array
     let (_, name, rest) = element(rest, big_endian)?;
     let name = String::from_utf8_lossy(name).into_owned();
     let length = |bytes: &[u8]| {
-        let bytes = [bytes[0], bytes[1], bytes[2], bytes[3]];
-        let length = if big_endian { i32::from_be_bytes(bytes) } else { i32::from_le_bytes(bytes) };
+        let length = word(&[bytes[0], bytes[1], bytes[2], bytes[3]], big_endian) as i32;
         usize::try_from(length).map_err(|_| format!("the array `{name}` has an axis of length {length}"))
     };
     let axes = dimensions.chunks_exact(4).map(length).collect::<Result<Vec<_>, _>>()?;
+    Ok(Some(Head { class, axes, name, rest }))
+}
+
+/// The array of a whole matrix element.
+fn matrix_array(matrix: &[u8], big_endian: bool) -> Result<Array<'_>, String> {
+    let Some(Head { class, axes, name, rest }) = head(matrix, big_endian)? else {
+        return Err("an array is not one of real numbers any more; copy or download it again".to_owned());
+    };
     let (kind, data, _) = element(rest, big_endian)?;
     // MATLAB stores numbers in the smallest type that holds them all, whatever their class.
     let number = match kind {
@@ -151,20 +234,25 @@ fn matrix_array(matrix: &[u8], big_endian: bool) -> Result<Option<(String, Array
         13 => Number::Int { bytes: 8, signed: false },
         other => return Err(format!("the array `{name}` is stored as type {other}, which holds no numbers")),
     };
-    let array = Array { axes, order: Order::ColumnMajor, number, big_endian, integers: class >= 8, data };
-    Ok(Some((name, array)))
+    Ok(Array { axes, order: Order::ColumnMajor, number, big_endian, integers: class >= 8, data })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Kind;
+    use crate::formats::RowAxis;
+    use crate::{Kind, Split};
 
     const PACKED: &[u8] = include_bytes!("../../fixtures/packed.mat");
     const PLAIN: &[u8] = include_bytes!("../../fixtures/plain.mat");
 
+    fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Split, String> {
+        super::parse(bytes, wanted).map(|table| table.split)
+    }
+
     fn read(bytes: &[u8], array: &str, transposed: bool) -> Result<Split, String> {
-        parse(bytes, &Wanted { array: Some(array.to_owned()), transposed, ..Wanted::default() })
+        let rows = transposed.then_some(RowAxis::Last);
+        parse(bytes, &Wanted { array: Some(array.to_owned()), rows, ..Wanted::default() })
     }
 
     /// A padded element.
@@ -241,9 +329,24 @@ mod tests {
     }
 
     #[test]
-    fn arrays_that_inflate_beyond_the_limit_are_given_up_on() {
-        let limits = Limits { bytes: 3000, ..Limits::default() };
-        let error = Arrays::open(PACKED, &limits).err().unwrap();
-        assert!(error.contains("inflate beyond the limit"), "{error}");
+    fn arrays_that_inflate_beyond_the_limit_are_given_up_on_before_they_do() {
+        use std::io::Write;
+        // A megabyte of zeros, a thousandth of that in the file.
+        let plain = file(false, 9, 2, &vec![0; 1 << 20]);
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(&plain[128..]).unwrap();
+        let packed = encoder.finish().unwrap();
+        let tag = [COMPRESSED, packed.len() as u32].map(u32::to_le_bytes).concat();
+        let bytes = [&plain[..128], &tag, &packed].concat();
+        for limits in [
+            Limits { bytes: 1 << 19, ..Limits::default() },
+            Limits { grown: 1000, ..Limits::default() },
+            Limits::default(),
+        ] {
+            let error = parse(&bytes, &Wanted { limits, ..Wanted::default() }).unwrap_err();
+            let beyond = error.contains("inflate beyond the limit");
+            let misfit = error.contains("takes 6 bytes, and more follow");
+            assert!(if limits == Limits::default() { misfit } else { beyond }, "{error}");
+        }
     }
 }

@@ -5,34 +5,46 @@
 //! | `.amat` | [`text`] | a row a line, separated by spaces |
 //! | `.data` | [`text`] | a row a line, separated by commas |
 //! | `.csv` | [`csv`] | a row a record, with or without a header; a column `label` holds classes |
-//! | `.libsvm`, `.svm` | [`libsvm`] | `label index:value ...`, indices from 1 |
+//! | `.libsvm`, `.svm` | [`libsvm`] | `label index:value ...`, indices from 1; `qid:` is passed over |
 //! | `.idx`, `-ubyte` | [`idx`] | bytes of the MNIST container |
-//! | `.npy` | [`npy`] | NumPy arrays `[rows, width]` or `[rows, height, width]`, any order of bytes and axes |
+//! | `.npy` | [`npy`] | NumPy arrays `[rows, width]` or `[rows, height, width]`, also with one channel, any order of bytes and axes |
 //! | `.npz` | [`npz`] | a zip archive of such arrays |
 //! | `.mat` | [`mat`] | dense numeric arrays of MATLAB 5 files |
 //!
 //! Text and floating-point arrays hold numbers in [0, 1]; arrays of integers hold 0 and 1, or
-//! bytes that stand for v / 255. A split whose every value is 0 or 1 is binary.
+//! bytes that stand for v / 255, and so may a `.csv`. A split whose every value is 0 or 1 is binary.
+//! Text may begin with the mark of UTF-8.
 //!
-//! Every reader works within [`Limits`], allocates no more than what the input itself fills, and
-//! answers anything that is not well formed with a [`DataError`] that names the place.
+//! Every reader works within [`Limits`], looks at magic and header before it reads the rest, and
+//! answers anything that is not well formed with a [`DataError`] that names the place. Memory for
+//! values is asked for before it is used, so that too little of it is an error as well.
 
-use std::io::{BufRead, Read};
+use std::io::BufRead;
 use std::path::Path;
 
-use crate::{DataError, Split};
+use crate::{DataError, Note, Split};
 
 pub(crate) mod array;
+mod axes;
 mod builder;
 pub mod csv;
+pub(crate) mod header;
 pub mod idx;
 pub mod libsvm;
 pub mod mat;
 pub mod npy;
 pub mod npz;
+pub(crate) mod room;
 mod rows;
 pub(crate) mod source;
 pub mod text;
+
+pub use axes::RowAxis;
+pub use header::LabelColumn;
+
+/// How many times its own size a file may grow, whatever the limits: text that is written as usual
+/// deflates to a hundredth at best, and deflate itself to a thousandth.
+pub(crate) const RATIO: u64 = 256;
 
 /// What is read at most, so that a small file that inflates without end is an error and not a
 /// full memory.
@@ -44,12 +56,22 @@ pub struct Limits {
     pub line: u64,
     /// Values of a file.
     pub values: usize,
+    /// Bytes that any file may become when it is inflated, or when its sparse rows are written out.
+    /// A file of more than a 256th of that may become 256 times its own size.
+    pub grown: u64,
 }
 
 impl Default for Limits {
-    /// 8 GiB, lines of 16 MiB, 2^31 values.
+    /// 8 GiB, lines of 16 MiB, 2^31 values; 256 MiB from a file of less than 1 MiB.
     fn default() -> Self {
-        Limits { bytes: 8 << 30, line: 16 << 20, values: 1 << 31 }
+        Limits { bytes: 8 << 30, line: 16 << 20, values: 1 << 31, grown: 256 << 20 }
+    }
+}
+
+impl Limits {
+    /// Bytes that so many bytes of a file may become.
+    pub(crate) fn grown_from(&self, bytes: u64) -> u64 {
+        self.grown.max(bytes.saturating_mul(RATIO))
     }
 }
 
@@ -123,12 +145,33 @@ impl Format {
 pub struct Wanted {
     /// Which array of a `.npz` or `.mat` file; without a name the file's only one.
     pub array: Option<String>,
-    /// True if the array has an example a column, and not a row.
-    pub transposed: bool,
+    /// The axis of an array that the examples lie along; where it is not said, the shape decides.
+    pub rows: Option<RowAxis>,
+    /// Whether the first record of a `.csv` is a header; where it is not said, the record decides.
+    pub header: Option<bool>,
+    /// Which column of a `.csv` holds labels; where it is not said, the header decides.
+    pub label: Option<LabelColumn>,
+    /// True if the numbers of a `.csv` are bytes that stand for v / 255, even where they are all small.
+    pub bytes: bool,
     /// Rows and width, where a protocol sets them. Only the text formats look at it.
     pub expected: Option<Expected>,
     /// What is read at most.
     pub limits: Limits,
+}
+
+/// A file that was read, and how it was understood.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) split: Split,
+    /// The names of the columns of values, where the file has some.
+    pub(crate) columns: Option<Vec<String>>,
+    pub(crate) notes: Vec<Note>,
+}
+
+impl From<Split> for Table {
+    fn from(split: Split) -> Self {
+        Table { split, columns: None, notes: Vec::new() }
+    }
 }
 
 /// Reads a file, in its order of rows, in the format that its name stands for.
@@ -136,20 +179,32 @@ pub struct Wanted {
 /// # Errors
 /// Anything but a well-formed file of the expected size; see [`DataError`].
 pub fn read(path: &Path, wanted: &Wanted) -> Result<Split, DataError> {
+    read_table(path, wanted).map(|table| table.split)
+}
+
+/// Reads a file, and says how it was understood.
+pub(crate) fn read_table(path: &Path, wanted: &Wanted) -> Result<Table, DataError> {
     let format = Format::of(path)?;
-    decode(format, path, source::open(path)?, wanted)
+    decode_table(format, path, source::open(path, &wanted.limits)?, wanted)
 }
 
 /// Reads inflated bytes in a format; `path` is what messages call them.
 ///
 /// # Errors
 /// Anything but well-formed bytes of the expected size; see [`DataError`].
-pub fn decode(
+pub fn decode(format: Format, path: &Path, bytes: impl BufRead, wanted: &Wanted) -> Result<Split, DataError> {
+    decode_table(format, path, bytes, wanted).map(|table| table.split)
+}
+
+/// How a container is parsed, once all of its bytes are there.
+type Parse = fn(&[u8], &Wanted) -> Result<Table, String>;
+
+fn decode_table(
     format: Format,
     path: &Path,
     mut bytes: impl BufRead,
     wanted: &Wanted,
-) -> Result<Split, DataError> {
+) -> Result<Table, DataError> {
     let limits = &wanted.limits;
     if let Some(array) = wanted.array.as_ref().filter(|_| !format.names_arrays()) {
         return Err(DataError::malformed(
@@ -157,41 +212,37 @@ pub fn decode(
             format!("only .npz and .mat files have named arrays, so there is no `{array}`"),
         ));
     }
-    let whole = |bytes: &mut dyn Read| source::read_whole(path, bytes, limits);
-    match format {
-        Format::Text(separator) => text::read(path, separator, &mut bytes, wanted),
-        Format::Csv => csv::read(path, &mut bytes, wanted),
-        Format::Libsvm => libsvm::read(path, &mut bytes, wanted),
-        Format::Idx => {
-            idx::parse(&whole(&mut bytes)?, limits).map_err(|problem| DataError::malformed(path, problem))
+    let (promised, parse): (source::Promised, Parse) = match format {
+        Format::Text(separator) => {
+            let mut text = source::without_mark(path, bytes)?;
+            return text::read(path, separator, &mut text, wanted).map(Table::from);
         }
-        Format::Npy => {
-            npy::parse(&whole(&mut bytes)?, wanted).map_err(|problem| DataError::malformed(path, problem))
+        Format::Csv => return csv::read(path, &mut source::without_mark(path, bytes)?, wanted),
+        Format::Libsvm => {
+            return libsvm::read(path, &mut source::without_mark(path, bytes)?, wanted).map(Table::from);
         }
-        Format::Npz => {
-            npz::parse(&whole(&mut bytes)?, wanted).map_err(|problem| DataError::malformed(path, problem))
-        }
-        Format::Mat => {
-            mat::parse(&whole(&mut bytes)?, wanted).map_err(|problem| DataError::malformed(path, problem))
-        }
-    }
+        Format::Idx => (idx::promised, idx::parse),
+        Format::Npy => (npy::promised, npy::parse),
+        Format::Npz => (npz::promised, npz::parse),
+        Format::Mat => (mat::promised, mat::parse),
+    };
+    let whole = source::read_whole(path, &mut bytes, limits, promised)?;
+    parse(&whole, wanted).map_err(|problem| DataError::malformed(path, problem))
 }
 
-/// Of several named arrays the one that is wanted, or the only one.
-fn pick<'a, T>(arrays: &'a [(String, T)], wanted: Option<&str>) -> Result<&'a T, String> {
-    let names = || arrays.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+/// Of several named arrays the place of the one that is wanted, or of the only one.
+fn pick(arrays: &[&str], wanted: Option<&str>) -> Result<usize, String> {
+    let names = || arrays.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     match (wanted, arrays) {
         (_, []) => Err("there is no array of numbers in it; save one of [rows, width]".to_owned()),
-        (None, [(_, array)]) => Ok(array),
+        (None, [_]) => Ok(0),
         (None, _) => Err(format!("it holds the arrays {}; name one of them as in file:PATH#NAME", names())),
-        (Some(wanted), _) => {
-            arrays.iter().find(|(name, _)| name == wanted).map(|(_, array)| array).ok_or_else(|| {
-                format!(
-                    "there is no array `{wanted}` in it, but {}; name one of these as in file:PATH#NAME",
-                    names()
-                )
-            })
-        }
+        (Some(wanted), _) => arrays.iter().position(|name| *name == wanted).ok_or_else(|| {
+            format!(
+                "there is no array `{wanted}` in it, but {}; name one of these as in file:PATH#NAME",
+                names()
+            )
+        }),
     }
 }
 

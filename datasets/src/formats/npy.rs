@@ -6,17 +6,28 @@
 //! # Reference
 //! NumPy Enhancement Proposal 1, "A simple file format for NumPy arrays".
 
-use crate::Split;
-use crate::formats::Wanted;
+use crate::Note;
 use crate::formats::array::{Array, Number, Order};
+use crate::formats::{Limits, Table, Wanted};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// A header of numbers takes a hundred bytes; NumPy itself does not trust more than 10 000.
 const MAX_HEADER: usize = 10_000;
 
-/// The rows of an array `[rows, width]` or `[rows, height, width]`.
-pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Split, String> {
-    array(bytes)?.split(wanted.transposed, &wanted.limits)
+/// The rows of an array, along the axis that its shape or the user names.
+pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Table, String> {
+    let (split, doubt) = array(bytes)?.laid_out(wanted.rows, &wanted.limits)?;
+    Ok(Table { notes: doubt.into_iter().map(Note::doubt).collect(), ..split.into() })
+}
+
+/// Bytes of the file by its header, where that is sound.
+pub(crate) fn promised(start: &[u8], limits: &Limits) -> Result<u64, String> {
+    let Array { axes, number, data, .. } = array(start)?;
+    let n = axes.iter().try_fold(1usize, |n, axis| n.checked_mul(*axis)).filter(|n| *n <= limits.values);
+    let n = n.ok_or_else(|| {
+        format!("the values of an array of shape {axes:?} are more than {}; split the file", limits.values)
+    })?;
+    Ok((start.len() - data.len()) as u64 + n as u64 * number.bytes() as u64)
 }
 
 /// The array of a file.
@@ -140,6 +151,7 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Split;
 
     /// What `np.save` writes.
     fn file(header: &str, data: &[u8]) -> Vec<u8> {
@@ -152,7 +164,7 @@ mod tests {
     }
 
     fn read(header: &str, data: &[u8]) -> Result<Split, String> {
-        parse(&file(header, data), &Wanted::default())
+        parse(&file(header, data), &Wanted::default()).map(|table| table.split)
     }
 
     #[test]
@@ -193,6 +205,14 @@ mod tests {
         ] {
             let error = read(&header, &[0]).unwrap_err();
             assert!(error.contains(part), "{header:.60}: {error}");
+        }
+        for (shape, part) in [("(2, 3, 4)", Ok(24)), ("(65536, 65536)", Err("are more than 2147483648"))] {
+            let bytes = file(&head("<f4", shape), &[0; 3]);
+            match (promised(&bytes, &Limits::default()), part) {
+                (Ok(found), Ok(values)) => assert_eq!(found as usize, bytes.len() - 3 + 4 * values),
+                (Err(error), Err(part)) => assert!(error.contains(part), "{error}"),
+                (found, _) => panic!("{shape}: {found:?}"),
+            }
         }
         let good = file(&head("|u1", "(1, 1)"), &[1]);
         for cut in 0..good.len() {

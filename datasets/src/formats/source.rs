@@ -8,24 +8,31 @@ use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
 use crate::DataError;
-use crate::formats::Limits;
+use crate::formats::room::{self, Unfilled};
+use crate::formats::{Limits, RATIO};
 
 /// Bytes asked of the operating system and of the decoder at a time.
 const BUFFER: usize = 1 << 18;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// What some editors and spreadsheets begin a UTF-8 text with.
+const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The inflated bytes of a file.
+/// The inflated bytes of a file, which end with an error where they are more than the limits have
+/// for what lies on the disk.
 ///
 /// # Errors
 /// If it is not there, not a regular file, or cannot be read.
-pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>, DataError> {
-    let mut file = BufReader::with_capacity(BUFFER, open_raw(path)?);
+pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Box<dyn BufRead + Send>, DataError> {
+    let raw = open_raw(path)?;
+    let length = raw.metadata().map_err(|cause| unreadable(path, cause))?.len();
+    let mut file = BufReader::with_capacity(BUFFER, raw);
     let start = file.fill_buf().map_err(|cause| unreadable(path, cause))?;
     let named_gz = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
     // The bytes decide as well as the name: browsers inflate files and keep their names.
     let gzipped = start.starts_with(&GZIP_MAGIC) || named_gz && !start.is_empty() && !is_inflated(start);
     if gzipped {
-        let inflated = Inflated(MultiGzDecoder::new(file));
+        let most = limits.grown_from(length);
+        let inflated = Inflated { bytes: MultiGzDecoder::new(file), most, left: most };
         return Ok(Box::new(BufReader::with_capacity(BUFFER, inflated)));
     }
     Ok(Box::new(file))
@@ -77,48 +84,144 @@ pub(crate) fn hash(path: &Path) -> Result<([u8; 32], u64), DataError> {
     }
 }
 
-/// A decoder whose errors say that they are the archive's and not the disk's.
-struct Inflated<R>(R);
+/// A decoder whose errors say that they are the archive's and not the disk's, and which stops where
+/// it has given more bytes than a file of that length may.
+struct Inflated<R> {
+    bytes: R,
+    most: u64,
+    left: u64,
+}
 
 /// What [`Inflated`] wraps errors in.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct InflateError(io::Error);
+enum InflateError {
+    #[error("{0}")]
+    Damaged(io::Error),
+    #[error("it inflates to more than {most} bytes")]
+    Grown { most: u64 },
+}
 
 impl<R: Read> Read for Inflated<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).map_err(|cause| match cause.kind() {
+        let n = self.bytes.read(buffer).map_err(|cause| match cause.kind() {
             io::ErrorKind::Interrupted => cause,
-            kind => io::Error::new(kind, InflateError(cause)),
-        })
+            kind => io::Error::new(kind, InflateError::Damaged(cause)),
+        })?;
+        let most = self.most;
+        self.left =
+            self.left.checked_sub(n as u64).ok_or_else(|| io::Error::other(InflateError::Grown { most }))?;
+        Ok(n)
     }
 }
 
 /// The error of a reader that stopped after `after`, such as `10 rows`.
 pub(crate) fn failed(path: &Path, after: String, cause: io::Error) -> DataError {
-    let path = path.to_owned();
-    match cause.get_ref().is_some_and(|inner| inner.is::<InflateError>()) {
-        true => DataError::Gzip { path, after, cause },
-        false => DataError::Read { path, after, cause },
+    match cause.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(InflateError::Damaged(_)) => DataError::Gzip { path: path.to_owned(), after, cause },
+        Some(InflateError::Grown { most }) => DataError::malformed(
+            path,
+            format!(
+                "stopped after {after}: it inflates to more than {most} bytes, {RATIO} times its size or more; \
+                 inflate it yourself (gunzip) if that is right"
+            ),
+        ),
+        None => DataError::Read { path: path.to_owned(), after, cause },
     }
 }
 
-/// All bytes up to the limit.
-pub(crate) fn read_whole(path: &Path, bytes: &mut dyn Read, limits: &Limits) -> Result<Vec<u8>, DataError> {
+/// How many bytes a container has in all, by its start: its magic and its header, or as much of
+/// [`START`] bytes as there is.
+pub(crate) type Promised = fn(&[u8], &Limits) -> Result<u64, String>;
+
+/// Bytes of a container that hold its header.
+const START: u64 = 1 << 14;
+
+/// All bytes that a container promises, and one more if there is one: its magic and its header are
+/// looked at before the rest is read.
+pub(crate) fn read_whole(
+    path: &Path,
+    bytes: &mut dyn Read,
+    limits: &Limits,
+    promised: Promised,
+) -> Result<Vec<u8>, DataError> {
     let mut whole = Vec::new();
-    // One byte more than there may be, to tell a long file from one that ends there.
-    match bytes.take(limits.bytes.saturating_add(1)).read_to_end(&mut whole) {
-        Err(cause) => Err(failed(path, format!("{} bytes", whole.len()), cause)),
-        Ok(_) if whole.len() as u64 > limits.bytes => {
-            Err(DataError::TooLarge { path: path.to_owned(), limit: limits.bytes, rows: 0 })
-        }
-        Ok(_) => Ok(whole),
+    fill(path, bytes, &mut whole, START.min(limits.bytes.saturating_add(1)))?;
+    let promised = promised(&whole, limits).map_err(|problem| DataError::malformed(path, problem))?;
+    if promised <= limits.bytes {
+        fill(path, bytes, &mut whole, promised.saturating_add(1))?;
     }
+    if promised.max(whole.len() as u64) <= limits.bytes {
+        return Ok(whole);
+    }
+    let problem =
+        format!("it has more than {} bytes; split the file, or check that it is data", limits.bytes);
+    Err(DataError::malformed(path, problem))
+}
+
+/// Reads until there are `n` bytes in all, or no more.
+fn fill(path: &Path, bytes: &mut dyn Read, whole: &mut Vec<u8>, n: u64) -> Result<(), DataError> {
+    room::fill(bytes, whole, n).map_err(|unfilled| match unfilled {
+        Unfilled::NoRoom(problem) => DataError::malformed(path, problem),
+        Unfilled::Io(cause) => failed(path, format!("{} bytes", whole.len()), cause),
+    })
 }
 
 /// True if a file that claims to be gzipped starts like the text or the container it should hold.
 fn is_inflated(start: &[u8]) -> bool {
+    let start = start.strip_prefix(UTF8_MARK).unwrap_or(start);
     let container = [b"\0\0\x08".as_slice(), b"\x93NUMPY", b"PK\x03\x04", b"MATLAB"];
     let text = |byte: &u8| byte.is_ascii_digit() || b" \t\r\n,.:+-".contains(byte);
     container.iter().any(|magic| start.starts_with(magic)) || start.iter().take(64).all(text)
+}
+
+/// A text without the mark of its encoding.
+///
+/// # Errors
+/// If it is marked as UTF-16, or cannot be read.
+pub(crate) fn without_mark<'a>(path: &Path, text: impl BufRead + 'a) -> Result<impl BufRead + 'a, DataError> {
+    let (mut text, mut start) = (text, Vec::new());
+    let read = text.by_ref().take(UTF8_MARK.len() as u64).read_to_end(&mut start);
+    read.map_err(|cause| failed(path, "0 rows".to_owned(), cause))?;
+    if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
+        return Err(DataError::malformed(path, "the text is UTF-16; save it as UTF-8".to_owned()));
+    }
+    if start == UTF8_MARK {
+        start.clear();
+    }
+    Ok(io::Cursor::new(start).chain(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Split;
+    use crate::formats::{self, Format, Wanted, text::Separator};
+
+    #[test]
+    fn the_mark_of_utf8_is_passed_over_in_every_text() {
+        let rows = Split::new(1, 2, vec![0, 1]);
+        for (format, name, text) in [
+            (Format::Text(Separator::Space), "a.amat", "0 1\n"),
+            (Format::Text(Separator::Comma), "a.data", "0,1\n"),
+            (Format::Csv, "a.csv", "0,1\n"),
+            (Format::Libsvm, "a.libsvm", "7 2:1\n"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let marked = format!("\u{feff}{text}");
+            for name in [name.to_owned(), format!("{name}.gz")] {
+                // A browser may have inflated the second, and kept its name.
+                let path = dir.path().join(name);
+                fs::write(&path, &marked).unwrap();
+                assert_eq!(
+                    formats::read(&path, &Wanted::default()).unwrap().values(),
+                    rows.values(),
+                    "{path:?}"
+                );
+            }
+            // One byte at a time, as a slow decoder may give them.
+            let slow = BufReader::with_capacity(1, marked.as_bytes());
+            let read = formats::decode(format, Path::new(name), slow, &Wanted::default()).unwrap();
+            assert_eq!(read.values(), rows.values(), "{name}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::found::Found;
 use super::score::{Sampled, Scores, active_units, chosen_rows, is_closed_form, partition};
 use super::shard::{Content, Part, Setting, Shard};
+use super::test_rows::TestRows;
 use super::trained::{Trained, fingerprint};
 use crate::args::{AnnealingArgs, EvaluateArgs};
 use crate::config::count;
@@ -80,6 +81,8 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         }
     }
     let rows = chosen_rows(&trained.data, asked.split, asked.limit);
+    let test_rows = (asked.split == SplitName::Test).then(|| TestRows::of(&trained.data));
+    test_rows.iter().for_each(TestRows::warn);
     if let Some(shard) = asked.shard {
         return score_part(shard, &trained, (&rows, method), &asked, args);
     }
@@ -111,6 +114,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         scores,
         active,
         layers: config.model.layers.clone(),
+        test_rows,
     };
     found.report(seconds, args.json, args.per_example.as_deref())
 }

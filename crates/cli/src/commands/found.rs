@@ -7,6 +7,7 @@ use helmholtz_datasets::SplitName;
 use serde_json::json;
 
 use super::score::{Bidirectional, OfLaw, Scores};
+use super::test_rows::TestRows;
 use crate::error::say;
 use crate::npy;
 use crate::output::write_whole;
@@ -27,6 +28,8 @@ pub(crate) struct Found {
     pub(crate) active: Option<Vec<usize>>,
     /// Sizes of the layers.
     pub(crate) layers: Vec<usize>,
+    /// How the test rows relate to the others, where they were scored.
+    pub(crate) test_rows: Option<TestRows>,
 }
 
 impl Found {
@@ -64,6 +67,7 @@ impl Found {
             "exact_nll": (method == "exact").then_some(s.nll), "log_z2": null, "data_sha256": data_sha256,
             "active_units": active, "epoch": epoch,
         });
+        TestRows::put(self.test_rows.as_ref(), &mut json);
         if let Some([temperatures, leapfrog]) = annealing {
             json["temperatures"] = json!(temperatures);
             json["leapfrog"] = json!(leapfrog);

@@ -122,5 +122,7 @@ fn merged(mut parts: Vec<Part>) -> anyhow::Result<Found> {
         scores,
         active,
         layers: setting.layers,
+        // The parts do not hold the data.
+        test_rows: None,
     })
 }

@@ -19,6 +19,7 @@ pub mod sample;
 pub(crate) mod score;
 pub mod serve;
 pub mod shard;
+pub(crate) mod test_rows;
 pub mod train;
 pub mod trained;
 mod weights;

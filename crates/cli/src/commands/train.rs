@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::epoch::{examined, of_finished, to_resume};
 use super::initial::{self, Initial};
 use super::score::{Sampled, Scores, partition};
+use super::test_rows::TestRows;
 use super::{resume, sample, use_threads};
 use crate::args::TrainArgs;
 use crate::config::{Config, Overlay, count};
@@ -53,6 +54,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         )));
     }
     let data = assemble::data(&config, None)?;
+    let test_rows = TestRows::of(&data);
+    test_rows.warn();
     let plan = assemble::plan(&config, &data);
     check_devices(devices.len(), &plan, average(&config).is_some(), &assemble::rule(&config)).or_user()?;
     let mut model = assemble::model(&config, &data, &device)?;
@@ -145,13 +148,21 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         End::Finished | End::OutOfPatience => {}
     }
     let (best, epoch) = of_finished(&folder, model, &config)?;
-    let results = Results::new(&best, &data, &config)?;
+    let results = Results::new(&best, &data, &config, test_rows)?;
     let pixels = sample::ancestral(&best, 100, config.seed, false)?;
     let sheet = Output::inside(&folder.path().join("samples"), "samples.png");
     sample::write(&sheet, data.shape, data.train.width(), &pixels)?;
     folder.write("report.html", |file| {
         file.write_all(
-            report::render(&config, &data, &outcome.history, results.of(), &results.rows()).as_bytes(),
+            report::render(
+                &config,
+                &data,
+                &outcome.history,
+                results.of(),
+                &results.rows(),
+                &test_rows.sentences(),
+            )
+            .as_bytes(),
         )
     })?;
     finish(args, &folder, &outcome, (&results, epoch), seconds, (plan, first_step));
@@ -287,10 +298,11 @@ struct Results {
     k: usize,
     /// Of a bidirectional machine.
     log_z2: Option<LogPartition>,
+    test_rows: TestRows,
 }
 
 impl Results {
-    fn new(model: &AnyModel, data: &DataSet, config: &Config) -> anyhow::Result<Self> {
+    fn new(model: &AnyModel, data: &DataSet, config: &Config, test_rows: TestRows) -> anyhow::Result<Self> {
         let k = config.train.final_samples;
         let log_z2 = match config.model.reading() {
             Reading::Directed => None,
@@ -302,7 +314,7 @@ impl Results {
             let weights = sampled.weigh(&ImportanceSampling::new(k), |_| {})?;
             Ok(Scores::of_weights(&weights, log_z2).summary)
         };
-        Ok(Results { valid: score(SplitName::Valid)?, test: score(SplitName::Test)?, k, log_z2 })
+        Ok(Results { valid: score(SplitName::Valid)?, test: score(SplitName::Test)?, k, log_z2, test_rows })
     }
 
     /// What the likelihoods are: of p, of p*, or an upper bound on the NLL of that.
@@ -339,6 +351,7 @@ fn finish(
             "train_seconds": seconds, "examples_per_second": examples / seconds,
             "valid": split(&results.valid), "test": split(&results.test),
         });
+        TestRows::put(Some(&results.test_rows), &mut json);
         if let Some(z) = &results.log_z2 {
             json["nll_is_bound"] = json!(!z.is_known());
             json["log_z2"] = json!(z.is_known().then_some(z.log_z2));
@@ -356,6 +369,9 @@ fn finish(
     );
     for (name, s, k) in results.rows() {
         say!("  {name:<5} {} {:.3} ± {:.3} nats (K = {k}, {} rows)", results.of(), s.nll, s.se_rows, s.n);
+    }
+    for sentence in results.test_rows.sentences() {
+        say!("  {sentence}");
     }
     say!("  {}", folder.path().join("report.html").display());
 }

@@ -71,6 +71,11 @@ fn print(id: &str, outcome: &Outcome) {
         Outcome::Wrong(why) => return say!("{id}: WRONG\n  {why}\n"),
     };
     say!("{}: ok", set.protocol());
+    for (file, note) in set.files.iter().flat_map(|file| file.notes.iter().map(move |note| (file, note))) {
+        if note.doubtful {
+            say!("  CHECK {}: {}", file.path.display(), note.text);
+        }
+    }
     let (height, width) = (set.shape.height, set.shape.width);
     for SplitFacts { name, rows, kind, range, mean, classes } in facts::splits(set) {
         let [low, high] = range.unwrap_or_default();
@@ -81,6 +86,9 @@ fn print(id: &str, outcome: &Outcome) {
     }
     let against = if *pinned { "the protocol's" } else { "not pinned: no copy has been at hand" };
     say!("  data_sha256 {} ({against})", set.data_sha256);
+    if facts::test_is_valid(set) {
+        say!("  the test rows are the validation rows");
+    }
     if let Some(shared) = shared {
         say!("  {shared} test rows also occur in training");
     }
@@ -91,6 +99,9 @@ fn print(id: &str, outcome: &Outcome) {
             None => "",
         };
         say!("  {} {}{note}", file.sha256, file.path.display());
+        for note in file.notes.iter().filter(|note| !note.doubtful) {
+            say!("    {}", note.text);
+        }
     }
     say!("");
 }
@@ -112,11 +123,17 @@ fn to_json(id: &str, outcome: &Outcome) -> Value {
     let files: Vec<Value> = set
         .files
         .iter()
-        .map(|file| json!({"path": file.path.display().to_string(), "sha256": file.sha256, "original": file.original}))
+        .map(|file| {
+            let notes: Vec<&str> = file.notes.iter().map(|note| note.text.as_str()).collect();
+            json!({
+                "path": file.path.display().to_string(), "sha256": file.sha256, "original": file.original,
+                "notes": notes,
+            })
+        })
         .collect();
     json!({
         "id": id, "state": "ok", "protocol": set.protocol(), "shape": [set.shape.height, set.shape.width],
         "splits": splits, "data_sha256": set.data_sha256, "pinned": pinned, "labels_sha256": set.labels_sha256,
-        "test_rows_in_train": shared, "files": files,
+        "test_is_valid": facts::test_is_valid(set), "test_rows_in_train": shared, "files": files,
     })
 }

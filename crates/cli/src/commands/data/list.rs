@@ -39,9 +39,9 @@ pub(super) fn run(data_dir: Option<&Path>, as_json: bool) -> anyhow::Result<Exit
         say!("{:20} from {} (licence: {})", "", entry.source, entry.licence);
     }
     say!("\nyour own files: --dataset file:TRAIN[,VALID[,TEST]] with .amat, .data, .csv, .libsvm, .idx,");
-    say!(
-        ".npy, .npz or .mat files, gzipped or not; PATH#NAME is one of several arrays, PATH#NAME.T its transpose"
-    );
+    say!(".npy, .npz or .mat files, gzipped or not; after the path, where the file does not say it itself:");
+    say!("#NAME one of several arrays, #rows=last (or #NAME.T) examples along its last axis; of a .csv");
+    say!("#label=COLUMN (from 0, or its name) or #label=none, #header or #no-header, #bytes for v / 255");
     Ok(ExitCode::SUCCESS)
 }
 

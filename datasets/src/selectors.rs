@@ -1,0 +1,133 @@
+//! What stands after `#` in a user's path: how the file is to be read.
+//!
+//! | piece | of | meaning |
+//! | --- | --- | --- |
+//! | `#NAME` | `.npz`, `.mat` | one of several arrays |
+//! | `#NAME.T`, `#rows=last` | arrays | the examples lie along the last axis |
+//! | `#rows=first` | arrays | the examples lie along the first axis, whatever the shape |
+//! | `#label=K`, `#label=NAME` | `.csv` | the column of labels: its number from 0 (-1: the last), or its name |
+//! | `#label=none` | `.csv` | no column holds labels |
+//! | `#header`, `#no-header` | `.csv` | the first line is a header, or a row |
+//! | `#bytes` | `.csv` | the numbers are bytes: v stands for v / 255 |
+//!
+//! Several pieces follow one another: `PATH#no-header#label=0`.
+
+use std::path::Path;
+
+use crate::DataError;
+use crate::formats::{Format, LabelColumn, RowAxis, Wanted};
+
+/// What the pieces ask of a file.
+///
+/// # Errors
+/// If the file's format does not know one of them, or two say the same.
+pub(crate) fn wanted<'a>(path: &Path, pieces: impl Iterator<Item = &'a str>) -> Result<Wanted, DataError> {
+    let mut wanted = Wanted::default();
+    let Ok(format) = Format::of(path) else { return Ok(wanted) };
+    for piece in pieces {
+        let new = match format {
+            Format::Csv => of_csv(&mut wanted, piece),
+            Format::Npy | Format::Npz | Format::Mat | Format::Idx => of_array(&mut wanted, piece, format),
+            // The reader says that there are no arrays.
+            Format::Text(_) | Format::Libsvm => {
+                wanted.array.replace(piece.to_owned()).is_none().then_some(())
+            }
+        };
+        new.ok_or_else(|| {
+            let known = match format {
+                Format::Csv => "#label=COLUMN, #label=none, #header, #no-header and #bytes",
+                Format::Npz | Format::Mat => "one #NAME of an array, and #rows=first or #rows=last",
+                _ => "#rows=first and #rows=last",
+            };
+            let problem = format!("`#{piece}` is not known of such a file, or said twice; known: {known}");
+            DataError::malformed(path, problem)
+        })?;
+    }
+    Ok(wanted)
+}
+
+/// Sets what has not been said.
+fn set<T>(place: &mut Option<T>, value: T) -> Option<()> {
+    place.is_none().then(|| *place = Some(value))
+}
+
+fn of_csv(wanted: &mut Wanted, piece: &str) -> Option<()> {
+    match piece {
+        "header" => set(&mut wanted.header, true),
+        "no-header" => set(&mut wanted.header, false),
+        "bytes" => (!std::mem::replace(&mut wanted.bytes, true)).then_some(()),
+        _ => {
+            let column = piece.strip_prefix("label=").filter(|column| !column.is_empty())?;
+            let label = match column.parse() {
+                _ if column == "none" => LabelColumn::Nowhere,
+                Ok(number) => LabelColumn::Number(number),
+                Err(_) => LabelColumn::Named(column.to_owned()),
+            };
+            set(&mut wanted.label, label)
+        }
+    }
+}
+
+fn of_array(wanted: &mut Wanted, piece: &str, format: Format) -> Option<()> {
+    let (name, axis) = match piece {
+        "rows=first" => ("", Some(RowAxis::First)),
+        "rows=last" => ("", Some(RowAxis::Last)),
+        _ => match piece.strip_suffix(".T") {
+            Some(name) => (name, Some(RowAxis::Last)),
+            None => (piece, None),
+        },
+    };
+    if let Some(axis) = axis {
+        set(&mut wanted.rows, axis)?;
+    }
+    match (name, format.names_arrays()) {
+        ("", _) => axis.map(|_| ()),
+        (name, true) => set(&mut wanted.array, name.to_owned()),
+        // The reader says that there are no arrays.
+        (name, false) if axis.is_none() && !name.contains('=') => set(&mut wanted.array, name.to_owned()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(path: &str, pieces: &str) -> Result<Wanted, String> {
+        wanted(Path::new(path), pieces.split('#').filter(|piece| !piece.is_empty()))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn pieces_say_how_a_file_is_read() {
+        let first = of("a.mat", "#ff.T").unwrap();
+        assert_eq!((first.array.as_deref(), first.rows), (Some("ff"), Some(RowAxis::Last)));
+        let second = of("a.mat.gz", "#ff#rows=first").unwrap();
+        assert_eq!((second.array.as_deref(), second.rows), (Some("ff"), Some(RowAxis::First)));
+        for pieces in ["#.T", "#rows=last"] {
+            let npy = of("a.npy", pieces).unwrap();
+            assert_eq!((npy.array, npy.rows), (None, Some(RowAxis::Last)));
+        }
+        let csv = of("a.csv", "#no-header#label=-1#bytes").unwrap();
+        assert_eq!((csv.header, csv.label, csv.bytes), (Some(false), Some(LabelColumn::Number(-1)), true));
+        assert_eq!(of("a.csv", "#label=none").unwrap().label, Some(LabelColumn::Nowhere));
+        assert_eq!(of("a.csv", "#label=class").unwrap().label, Some(LabelColumn::Named("class".to_owned())));
+    }
+
+    #[test]
+    fn pieces_that_a_format_does_not_know_are_refused_with_those_it_does() {
+        for (path, pieces, part) in [
+            ("a.csv", "#x", "`#x` is not known of such a file, or said twice; known: #label=COLUMN"),
+            ("a.csv", "#label=", "`#label=` is not known"),
+            ("a.csv", "#header#no-header", "`#no-header` is not known of such a file, or said twice"),
+            ("a.csv", "#bytes#bytes", "said twice"),
+            ("a.npz", "#x#y", "`#y` is not known of such a file, or said twice; known: one #NAME"),
+            ("a.npy", "#x.T", "known: #rows=first and #rows=last"),
+            ("a.npy", "#label=0", "known: #rows=first"),
+            ("a.npz", "#x.T#rows=first", "said twice"),
+        ] {
+            let error = of(path, pieces).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}
