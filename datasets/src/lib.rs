@@ -69,6 +69,7 @@ pub mod law;
 pub mod lines;
 pub mod mnist;
 pub mod omniglot;
+mod own_file;
 mod partition;
 mod reader;
 pub mod shape;
