@@ -40,8 +40,6 @@ use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 
-use clap::Parser;
-
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     main_with(std::env::args_os())
@@ -49,7 +47,7 @@ pub fn main() -> ExitCode {
 
 /// Runs a command line; its first word is the program's name.
 pub fn main_with(words: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args = args::Args::parse_from(words);
+    let args = args::Args::of_words(words);
     log::start();
     match catch_unwind(AssertUnwindSafe(|| commands::run(args))) {
         Ok(Ok(code)) => code,

@@ -87,8 +87,8 @@ pub enum DownloadError {
     },
 
     /// A file over the cap.
-    #[error("{url}: the file has more than the {limit} bytes that are allowed{}, which is more than this data set \
-             can need; check the address", announced(*.said))]
+    #[error("{url}: the file has more than the {limit} bytes that are allowed{}; no file of this data set needs \
+             more, so check the address", announced(*.said))]
     TooLarge {
         /// The address.
         url: String,
