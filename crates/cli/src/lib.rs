@@ -10,6 +10,7 @@
 //! | [`assemble`] | from a config to data, model, strategy and optimiser |
 //! | [`run_folder`] | the files of a run |
 //! | [`commands`] | one file per command |
+//! | [`memory_limit`] | bytes that a command needs, before it asks for them |
 //! | [`picture`], [`npy`], [`report`], [`chart`] | what comes out besides text |
 //! | [`error`] | exit codes |
 //!
@@ -29,6 +30,7 @@ pub mod device;
 pub mod error;
 mod log;
 pub mod memory;
+pub mod memory_limit;
 pub mod model;
 pub mod npy;
 pub mod picture;

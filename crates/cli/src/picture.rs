@@ -11,6 +11,11 @@ struct Sheet {
     pixels: Vec<u8>,
 }
 
+/// How many pixels a side of each value: small pictures are enlarged.
+pub(crate) fn scale(shape: ImageShape) -> usize {
+    (28 / shape.height.max(shape.width).max(1)).max(1)
+}
+
 /// Grey of the gaps.
 const GAP: u8 = 96;
 
@@ -20,7 +25,7 @@ impl Sheet {
     /// Small pictures are enlarged so that a tile has at least 28 pixels a side.
     fn new(shape: ImageShape, rows: &[f32], columns: usize) -> Self {
         let (height, width) = (shape.height, shape.width);
-        let scale = Sheet::scale(shape);
+        let scale = self::scale(shape);
         let (tile_h, tile_w) = (height * scale + 2, width * scale + 2);
         let (sheet_h, sheet_w) = Sheet::size(shape, rows.len() / (height * width), columns);
         let mut pixels = vec![GAP; sheet_h * sheet_w];
@@ -36,13 +41,9 @@ impl Sheet {
         Sheet { height: sheet_h, width: sheet_w, pixels }
     }
 
-    fn scale(shape: ImageShape) -> usize {
-        (28 / shape.height.max(shape.width)).max(1)
-    }
-
     /// Height and width of a sheet of `n` pictures.
     fn size(shape: ImageShape, n: usize, columns: usize) -> (usize, usize) {
-        let tile = |side: usize| side * Sheet::scale(shape) + 2;
+        let tile = |side: usize| side * scale(shape) + 2;
         (n.div_ceil(columns) * tile(shape.height) + 2, columns * tile(shape.width) + 2)
     }
 

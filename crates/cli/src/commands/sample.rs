@@ -16,6 +16,7 @@ use super::trained::{Trained, fingerprint};
 use crate::args::SampleArgs;
 use crate::config::count;
 use crate::error::{known, say, user};
+use crate::memory_limit::{self, Limit};
 use crate::model::AnyModel;
 use crate::run_folder::{check_folder, write_whole};
 use crate::{npy, picture};
@@ -48,6 +49,9 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
         (None, None) => PathBuf::from("samples.png"),
     };
     check_ending(&out)?;
+    let (shape, width) = (trained.data.shape, trained.data.train.width());
+    memory_limit::of_samples(&trained.config.model, shape, width, n, ending(&out) == "png")
+        .check(Limit::of_processor())?;
     let values = match sampler {
         "ancestral" => ancestral(&trained.model, n, args.seed, args.mean)?,
         name => {

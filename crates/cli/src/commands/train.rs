@@ -22,7 +22,7 @@ use crate::config::{Config, Overlay, count};
 use crate::error::{OrUser, say, user, write_out};
 use crate::model::AnyModel;
 use crate::run_folder::RunFolder;
-use crate::{assemble, log, report};
+use crate::{assemble, log, memory_limit, report};
 
 /// Trains a model into a run folder.
 ///
@@ -56,6 +56,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         )));
     }
     let data = assemble::data(&config, None)?;
+    memory_limit::check_training(&config, &data, &device)?;
     let plan = assemble::plan(&config, &data);
     check_devices(devices.len(), &plan, average(&config).is_some(), &assemble::rule(&config)).or_user()?;
     let mut model = assemble::model(&config, &data, &device)?;
