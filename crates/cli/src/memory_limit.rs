@@ -26,7 +26,7 @@ use burn::tensor::Device;
 use helmholtz_datasets::{DataSet, ImageShape};
 
 use crate::config::{Config, ModelConfig};
-use crate::error::user;
+use crate::error::{excerpt, user};
 pub use machine::Limit;
 
 /// Bytes that something needs at least, by what they are for.
@@ -57,7 +57,7 @@ impl Need {
         let (name, most) =
             self.0.iter().max_by_key(|(_, bytes)| *bytes).expect("more than nothing is needed");
         Err(user(format!(
-            "{name}: at least {} of memory are needed, {} of them for this, and {} {}; lower it",
+            "{name}: at least {} of memory are needed, {} of them for this, and {} {}; give less",
             shown(bytes),
             shown(*most),
             limit.of,
@@ -164,11 +164,16 @@ fn of_proposal(model: &ModelConfig, width: usize) -> u64 {
     size(width).saturating_add(latents(model).saturating_mul(traces))
 }
 
+fn name_of_layers(model: &ModelConfig) -> String {
+    format!("model.layers = {} (--layers)", excerpt(&format!("{:?}", model.layers)))
+}
+
 fn name_of_weights(model: &ModelConfig) -> String {
-    let hidden = model.hidden.map_or(String::new(), |hidden| format!(", model.hidden = {hidden}"));
+    let hidden = model.hidden.map_or(String::new(), |hidden| format!(" and model.hidden = {hidden}"));
     let bodies = model.bodies.as_ref().filter(|_| model.kind == "vae");
-    let bodies = bodies.map_or(String::new(), |bodies| format!(", model.bodies = {bodies:?}"));
-    format!("model.layers = {:?} (--layers){hidden}{bodies}", model.layers)
+    let bodies = bodies
+        .map_or(String::new(), |bodies| format!(" and model.bodies = {}", excerpt(&format!("{bodies:?}"))));
+    format!("{}{hidden}{bodies}", name_of_layers(model))
 }
 
 /// Refuses a model whose weights alone do not fit.
@@ -198,8 +203,9 @@ pub fn of_training(config: &Config, [train, valid]: [usize; 2], width: usize) ->
         .and(format!("data.id = \"{}\"", config.data.id), values(&[size(train + valid), size(width)]))
         .and(
             format!(
-                "strategy.samples = {samples} (--samples) with train.batch = {} (--batch)",
-                config.train.batch
+                "strategy.samples = {samples} (--samples), train.batch = {} (--batch) and {}",
+                config.train.batch,
+                name_of_layers(model)
             ),
             values(&[size(batch), size(samples), of_proposal(model, width)]),
         )

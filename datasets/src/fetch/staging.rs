@@ -22,7 +22,15 @@ pub(super) struct Staging {
 impl Staging {
     pub(super) fn open(entry: &Entry, data_dir: &Path) -> Result<Self, FetchError> {
         let below = Path::new(".fetch").join(entry.id.replace('/', "-"));
-        fs::create_dir_all(data_dir).map_err(|cause| disk(data_dir, cause))?;
+        match fs::metadata(data_dir) {
+            Ok(there) if !there.is_dir() => {
+                return Err(FetchError::InTheWay {
+                    path: data_dir.to_owned(),
+                    found: own_file::kind(&there),
+                });
+            }
+            _ => fs::create_dir_all(data_dir).map_err(|cause| disk(data_dir, cause))?,
+        }
         make_folders(data_dir, &below)?;
         let folder = data_dir.join(below);
         let lock_path = folder.with_extension("lock");

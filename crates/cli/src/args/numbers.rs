@@ -22,12 +22,11 @@ fn takes_negative(arg: Arg) -> Arg {
     if kind == TypeId::of::<u64>() {
         return arg.allow_negative_numbers(true).value_parser(whole_number);
     }
-    if kind == TypeId::of::<Layers>() {
-        // `-5,3` is no number.
+    // `-1e-3` and `-5,3` are no numbers to clap.
+    if [TypeId::of::<f64>(), TypeId::of::<Layers>()].iter().any(|other| kind == *other) {
         return arg.allow_hyphen_values(true);
     }
-    let is_number = [TypeId::of::<i64>(), TypeId::of::<f64>()].iter().any(|number| kind == *number);
-    if is_number { arg.allow_negative_numbers(true) } else { arg }
+    if kind == TypeId::of::<i64>() { arg.allow_negative_numbers(true) } else { arg }
 }
 
 /// A seed or a count that may be any number below 2^64.

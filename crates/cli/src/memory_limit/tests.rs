@@ -45,10 +45,8 @@ fn what_asks_for_the_most_is_named_with_the_estimate_and_the_limit() {
         "strategy.samples = 1000000 (--samples) with train.batch = 100 (--batch): at least 233 GiB of memory are \
          needed, 233 GiB of them for this, and this machine has 4.0 GiB; lower it"
     );
-    assert!(
-        refused(&config(&["model.layers=[10000000]"]), [10_000, 1000])
-            .starts_with("model.layers = [10000000]")
-    );
+    let wide = config(&["model.layers=[10000000]", "strategy.kind=ws", "train.batch=10"]);
+    assert!(refused(&wide, [10_000, 1000]).starts_with("model.layers = [10000000] (--layers): at least"));
     assert!(refused(&config(&[]), [100_000_000, 1000]).starts_with("data.id = "));
     of_training(&config(&[]), [10_000, 1000], 25).check(limit).unwrap();
     // A batch has no more rows than there are.
