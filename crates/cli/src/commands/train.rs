@@ -186,7 +186,9 @@ fn overlay(args: &TrainArgs) -> anyhow::Result<Overlay> {
         values.map(|value| count(flag, value)).transpose()?;
     }
     if let Some(rate) = args.lr.filter(|rate| *rate < 0.0) {
-        return Err(user(format!("--lr {rate}: a learning rate is not below zero; give one such as 0.001")));
+        return Err(user(format!(
+            "--lr {rate}: a learning rate is a finite number, not below zero, such as 0.001"
+        )));
     }
     for &size in args.layers.iter().flat_map(|layers| &layers.0) {
         count("--layers", size)?;

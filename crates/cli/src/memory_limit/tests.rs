@@ -42,8 +42,8 @@ fn what_asks_for_the_most_is_named_with_the_estimate_and_the_limit() {
     let large = refused(&config(&["strategy.samples=1000000"]), [10_000, 1000]);
     assert_eq!(
         large,
-        "strategy.samples = 1000000 (--samples) with train.batch = 100 (--batch): at least 233 GiB of memory are \
-         needed, 233 GiB of them for this, and this machine has 4.0 GiB; lower it"
+        "strategy.samples = 1000000 (--samples), train.batch = 100 (--batch) and model.layers = [200] (--layers): at \
+         least 233 GiB of memory are needed, 233 GiB of them for this, and this machine has 4.0 GiB; give less"
     );
     let wide = config(&["model.layers=[10000000]", "strategy.kind=ws", "train.batch=10"]);
     assert!(refused(&wide, [10_000, 1000]).starts_with("model.layers = [10000000] (--layers): at least"));
