@@ -110,14 +110,17 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// True if it is not the network or the disk that failed, but what was asked for.
+    /// True if it is not the network or the disk that failed, but what was asked for, or a place that may not be
+    /// written to.
     pub fn is_of_the_request(&self) -> bool {
-        use DownloadError::{Address, NotAFile, Source};
+        use DownloadError::{Address, Denied, NotAFile, Source};
+        use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        let is_of_the_request =
+            |error| matches!(error, &(Address { .. } | Denied { .. } | NotAFile { .. } | Source { .. }));
         match self {
-            FetchError::Download(errors) => {
-                errors.iter().all(|error| matches!(error, Address { .. } | NotAFile { .. } | Source { .. }))
-            }
-            FetchError::Values { .. } | FetchError::Disk { .. } | FetchError::LockLost { .. } => false,
+            FetchError::Download(errors) => errors.iter().all(is_of_the_request),
+            FetchError::Disk { cause, .. } => matches!(cause.kind(), PermissionDenied | ReadOnlyFilesystem),
+            FetchError::Values { .. } | FetchError::LockLost { .. } => false,
             _ => true,
         }
     }
@@ -338,4 +341,38 @@ fn file_url(path: &Path) -> String {
 
 fn disk(path: &Path, cause: io::Error) -> FetchError {
     FetchError::Disk { path: path.to_owned(), cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_may_not_be_written_to_is_of_the_request_and_a_full_disk_is_not() {
+        for (kind, is_of_the_request) in [
+            (io::ErrorKind::PermissionDenied, true),
+            (io::ErrorKind::ReadOnlyFilesystem, true),
+            (io::ErrorKind::StorageFull, false),
+        ] {
+            assert_eq!(disk(Path::new("data"), kind.into()).is_of_the_request(), is_of_the_request);
+            let error = DownloadError::disk(Path::new("data"), 0, kind.into());
+            assert_eq!(FetchError::Download(vec![error]).is_of_the_request(), is_of_the_request);
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_catalogue_may_be_as_large_as_it_is_and_not_much_larger() {
+        for entry in crate::catalogue().iter().filter(|entry| !entry.generated) {
+            for file in entry.files {
+                let origin = Origin::From("http://127.0.0.1:1".to_owned());
+                let candidate = Candidate::of(entry, file, &origin).unwrap();
+                let packed = candidate.most_bytes(file.names[0]).unwrap();
+                assert!(file.bytes > 0 && packed == 2 * file.bytes + (1 << 20), "{}", entry.id);
+                for name in file.names {
+                    let most = candidate.most_bytes(name).unwrap();
+                    assert!((packed..4 << 30).contains(&most), "{name}: {most}");
+                }
+            }
+        }
+    }
 }

@@ -56,10 +56,10 @@ impl Need {
         }
         let (name, most) =
             self.0.iter().max_by_key(|(_, bytes)| *bytes).expect("more than nothing is needed");
+        let (bytes, most) = (shown(bytes), shown(*most));
+        let share = if most == bytes { String::new() } else { format!(", {most} of them for this,") };
         Err(user(format!(
-            "{name}: at least {} of memory are needed, {} of them for this, and {} {}; give less",
-            shown(bytes),
-            shown(*most),
+            "{name}: at least {bytes} of memory are needed{share} and {} {}; give less",
             limit.of,
             shown(limit.bytes)
         )))

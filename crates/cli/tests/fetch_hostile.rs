@@ -11,7 +11,7 @@ use std::path::Path;
 use common::{fail, run};
 use server::{Reply, Server, TRAIN, at, drawn};
 
-fn args<'a>(from: &'a str) -> [&'a str; 8] {
+fn args(from: &str) -> [&str; 8] {
     ["data", "fetch", drawn().id, "--from", from, "--data-dir", "data", "--quiet"]
 }
 

@@ -176,7 +176,7 @@ impl DownloadError {
     }
 
     /// The error of a write to `path` that failed when `received` bytes were there.
-    pub(super) fn disk(path: &Path, received: u64, cause: io::Error) -> Self {
+    pub(in crate::fetch) fn disk(path: &Path, received: u64, cause: io::Error) -> Self {
         let path = path.to_owned();
         match cause.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
