@@ -5,13 +5,14 @@
 //! be written, files are parsed every time.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use crate::formats::header::Opening;
 use crate::formats::{self, Format, Table, Wanted, source};
+use crate::own_file::{self, OpenError};
 use crate::{DataError, Kind, Split};
 
 /// What a copy starts with. A change of the parsers' results, or of what follows, changes it.
@@ -117,11 +118,17 @@ enum Unusable {
 }
 
 fn load(copy: &Path, source: &[u8; 32]) -> Result<Split, Unusable> {
-    let bytes = match fs::read(copy) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unusable::None),
-        Err(_) => return Err(Unusable::Because("the parsed copy cannot be read")),
-    };
+    let mut bytes = Vec::new();
+    let read = own_file::open(copy, fs::File::options().read(true))
+        .and_then(|mut file| Ok(file.read_to_end(&mut bytes)?));
+    match read {
+        Ok(_) => {}
+        Err(OpenError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Err(Unusable::None),
+        Err(OpenError::Io(_)) => return Err(Unusable::Because("the parsed copy cannot be read")),
+        Err(OpenError::NotAFile(_)) => {
+            return Err(Unusable::Because("a link or another thing is in the place of the parsed copy"));
+        }
+    }
     let damaged = || Unusable::Because("the parsed copy is damaged");
     if bytes.len() < HEADER + SEAL {
         return Err(damaged());
@@ -168,7 +175,7 @@ fn store(copy: &Path, source: &[u8; 32], split: &Split) -> io::Result<()> {
     content.extend(labels.iter().flat_map(|label| label.to_le_bytes()));
     content.extend(pack(split.bits()));
     content.extend(&Sha256::digest(&content)[..]);
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut file = own_file::scratch(folder)?;
     file.write_all(&content)?;
     file.persist(copy)?;
     Ok(())
@@ -258,6 +265,23 @@ mod tests {
         fs::write(&copy, &whole[..100]).unwrap();
         assert_eq!(read(&cache, &path, &Wanted::default()).unwrap().0, parsed);
         assert_eq!(fs::read(&copy).unwrap(), whole);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_in_the_place_of_a_copy_is_replaced_and_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, cache) = (dir.path().join("a.amat"), Cache::at(dir.path().join("parsed")));
+        fs::write(&path, text("1 1 1 1 0 0 0 0")).unwrap();
+        let (parsed, source) = read(&cache, &path, &Wanted::default()).unwrap();
+        let (copy, victim) = (cache.copy_of(&path, None).unwrap(), dir.path().join("victim"));
+        fs::rename(&copy, &victim).unwrap();
+        let whole = fs::read(&victim).unwrap();
+        std::os::unix::fs::symlink(&victim, &copy).unwrap();
+        assert!(matches!(load(&copy, &source), Err(Unusable::Because(_))));
+        assert_eq!(read(&cache, &path, &Wanted::default()).unwrap().0, parsed);
+        assert!(!copy.is_symlink() && fs::read(&copy).unwrap() == whole);
+        assert!(fs::read(&victim).unwrap() == whole);
     }
 
     #[test]

@@ -6,17 +6,19 @@
 //!
 //! Nothing is ever asked of a network unless [`fetch`] is called.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub mod download;
+mod lock;
+mod staging;
 
-use download::{DownloadError, Rules, download};
+use download::{DownloadError, Rules, redacted};
+use staging::Staging;
 
-use crate::cache::{Cache, hex};
+use crate::cache::Cache;
 use crate::catalogue::Entry;
-use crate::formats::source;
 use crate::source_file::SourceFile;
 use crate::{DataError, DataSet};
 
@@ -83,6 +85,22 @@ pub enum FetchError {
         cause: io::Error,
     },
 
+    /// Something else stands where a file or a folder of the download should be.
+    #[error("{}: here is {found} where the download keeps its files; move it away, then run it again", .path.display())]
+    InTheWay {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
+    },
+
+    /// The lock was removed while the set was fetched.
+    #[error("{}: the lock of this download was removed, so another process may have begun the same; run it again", .path.display())]
+    LockLost {
+        /// The set's folder.
+        path: PathBuf,
+    },
+
     /// Another process fetches the same set.
     #[error("{}: another process is fetching this set; wait for it to end", .path.display())]
     Busy {
@@ -92,14 +110,17 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// True if it is not the network or the disk that failed, but what was asked for.
+    /// True if it is not the network or the disk that failed, but what was asked for, or a place that may not be
+    /// written to.
     pub fn is_of_the_request(&self) -> bool {
-        use DownloadError::{Address, Source};
+        use DownloadError::{Address, Denied, NotAFile, Source};
+        use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        let is_of_the_request =
+            |error| matches!(error, &(Address { .. } | Denied { .. } | NotAFile { .. } | Source { .. }));
         match self {
-            FetchError::Download(errors) => {
-                errors.iter().all(|error| matches!(error, Address { .. } | Source { .. }))
-            }
-            FetchError::Values { .. } | FetchError::Disk { .. } => false,
+            FetchError::Download(errors) => errors.iter().all(is_of_the_request),
+            FetchError::Disk { cause, .. } => matches!(cause.kind(), PermissionDenied | ReadOnlyFilesystem),
+            FetchError::Values { .. } | FetchError::LockLost { .. } => false,
             _ => true,
         }
     }
@@ -112,14 +133,23 @@ fn listed(errors: &[DownloadError]) -> String {
 }
 
 /// Where files come from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub enum Origin {
     /// The addresses of the catalogue.
     #[default]
     Mirrors,
     /// A folder or an address (`https://`, `http://`, `file://`) below which files have the names of the
-    /// catalogue, with or without their folders.
+    /// catalogue, with or without their folders. A name and a password in it are sent, and shown nowhere.
     From(String),
+}
+
+impl std::fmt::Debug for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::Mirrors => f.write_str("Mirrors"),
+            Origin::From(from) => f.debug_tuple("From").field(&redacted(from)).finish(),
+        }
+    }
 }
 
 /// What happens meanwhile.
@@ -197,12 +227,12 @@ pub fn fetch(
                 Err(error) => return Err(error),
             }
         }
-        let error = match entry.load_in(&[staging.folder.clone(), data_dir.to_owned()], &Cache::off()) {
+        let error = match entry.load_in(&[staging.folder().to_owned(), data_dir.to_owned()], &Cache::off()) {
             Ok(set) => return Ok(Fetched { set, new_files: staging.put_in_place(&wanted, data_dir)? }),
             Err(error) => error,
         };
         // The folder that files arrive in is nobody's business.
-        let what = error.to_string().replace(&format!("{}/", staging.folder.display()), "");
+        let what = error.to_string().replace(&format!("{}/", staging.folder().display()), "");
         let mut goes_on = false;
         for candidate in &mut candidates {
             goes_on |= staging.refuse(candidate)?;
@@ -217,7 +247,6 @@ pub fn fetch(
 }
 
 /// An address and the name that fits what comes from there.
-#[derive(Clone, Debug)]
 struct Address {
     url: String,
     name: &'static str,
@@ -227,6 +256,8 @@ struct Address {
 struct Candidate {
     file: &'static SourceFile,
     addresses: Vec<Address>,
+    /// Bytes that the set has as text, at most.
+    text: u64,
     /// The first address that has not been refused.
     next: usize,
     /// The address that the file at hand came from; none if an earlier call brought it.
@@ -235,9 +266,24 @@ struct Candidate {
 
 impl Candidate {
     fn of(entry: &Entry, file: &'static SourceFile, origin: &Origin) -> Result<Self, FetchError> {
-        Ok(Candidate { file, addresses: addresses(entry, file, origin)?, next: 0, used: None })
+        let rows: usize = entry.split_sizes.iter().sum();
+        let text = (rows as u64).saturating_mul(entry.width() as u64).saturating_mul(MOST_OF_A_VALUE);
+        Ok(Candidate { file, addresses: addresses(entry, file, origin)?, text, next: 0, used: None })
+    }
+
+    /// Bytes that the file may have under one of its names: twice those of the catalogue under the preferred one,
+    /// which may have been packed anew, and those of the whole set as text under another, each with a mebibyte more.
+    /// None where the catalogue names no size; then [`Rules::max_bytes`] alone is the cap.
+    fn most_bytes(&self, name: &str) -> Option<u64> {
+        let bytes = Some(self.file.bytes).filter(|bytes| *bytes > 0)?;
+        let packed_anew = bytes.saturating_mul(2);
+        let most = if name == self.file.names[0] { packed_anew } else { packed_anew.max(self.text) };
+        Some(most.saturating_add(1 << 20))
     }
 }
+
+/// Bytes of a value as text, at most: its digits, or its index beside it.
+const MOST_OF_A_VALUE: u64 = 32;
 
 fn addresses(entry: &Entry, file: &'static SourceFile, origin: &Origin) -> Result<Vec<Address>, FetchError> {
     let found: Vec<Address> = match origin {
@@ -275,7 +321,7 @@ fn addresses(entry: &Entry, file: &'static SourceFile, origin: &Origin) -> Resul
             Err(FetchError::NoMirror { id: entry.id, name: file.names[0], from_whom: entry.source })
         }
         (true, Origin::From(from)) => {
-            Err(FetchError::NotThere { from: from.clone(), name: file.names[0], names: file.names })
+            Err(FetchError::NotThere { from: redacted(from), name: file.names[0], names: file.names })
         }
     }
 }
@@ -293,132 +339,40 @@ fn file_url(path: &Path) -> String {
     url
 }
 
-/// The folder that files arrive in, held by one process.
-struct Staging {
-    folder: PathBuf,
-    lock_path: PathBuf,
-    _lock: File,
-}
-
-impl Staging {
-    fn open(entry: &Entry, data_dir: &Path) -> Result<Self, FetchError> {
-        let folder = data_dir.join(".fetch").join(entry.id.replace('/', "-"));
-        fs::create_dir_all(&folder).map_err(|cause| disk(&folder, cause))?;
-        let lock_path = folder.with_extension("lock");
-        let lock = File::create(&lock_path).map_err(|cause| disk(&lock_path, cause))?;
-        match lock.try_lock() {
-            // The process that held it may have removed it between our opening and our locking it.
-            Ok(()) if lock_path.exists() => Ok(Staging { folder, lock_path, _lock: lock }),
-            Ok(()) | Err(TryLockError::WouldBlock) => Err(FetchError::Busy { path: folder }),
-            Err(TryLockError::Error(cause)) => Err(disk(&lock_path, cause)),
-        }
-    }
-
-    /// Removes what earlier calls left of a set that is complete by now, if nobody is using it.
-    fn discard(entry: &Entry, data_dir: &Path) {
-        if data_dir.join(".fetch").is_dir()
-            && let Ok(staging) = Staging::open(entry, data_dir)
-        {
-            staging.tidy_up(data_dir);
-        }
-    }
-
-    /// Downloads a file, unless it is here, from the first of its addresses that has it.
-    fn arrive(
-        &self,
-        candidate: &mut Candidate,
-        rules: &Rules,
-        on_event: &mut dyn FnMut(Event<'_>),
-    ) -> Result<(), FetchError> {
-        let Candidate { file, addresses, next, used } = candidate;
-        if file.find(&self.folder).is_some() {
-            return Ok(());
-        }
-        let mut errors = Vec::new();
-        for (i, Address { url, name }) in addresses.iter().enumerate().skip(*next) {
-            let arrived = self.folder.join(name);
-            let part = with_suffix(&arrived, ".part");
-            let folder = arrived.parent().unwrap_or(&self.folder);
-            fs::create_dir_all(folder).map_err(|cause| disk(folder, cause))?;
-            let mut progress = |here, total: Option<u64>| {
-                let total = total.or((*name == file.names[0]).then_some(file.bytes));
-                on_event(Event::Bytes { name, here, total });
-            };
-            match download(url, &part, rules, &mut progress) {
-                Ok(()) => {
-                    fs::rename(&part, &arrived).map_err(|cause| disk(&arrived, cause))?;
-                    *used = Some(i);
-                    on_event(Event::Arrived { name });
-                    return Ok(());
-                }
-                Err(error) if error.another_mirror_may_help() => {
-                    if i + 1 < addresses.len() {
-                        on_event(Event::Failed { error: &error });
-                    }
-                    errors.push(error);
-                }
-                Err(error) => return Err(FetchError::Download(vec![error])),
-            }
-        }
-        if file.labels { Ok(()) } else { Err(FetchError::Download(errors)) }
-    }
-
-    /// Removes a file with which the set is not the protocol's, unless it is the known original;
-    /// true if there is another place to have it from.
-    fn refuse(&self, candidate: &mut Candidate) -> Result<bool, FetchError> {
-        let Candidate { file, addresses, next, used } = candidate;
-        let Some(path) = file.find(&self.folder) else { return Ok(false) };
-        let original = file.sha256.is_some_and(|known| {
-            path.ends_with(file.names[0]) && source::hash(&path).is_ok_and(|(found, _)| hex(&found) == known)
-        });
-        if original {
-            return Ok(false);
-        }
-        self.remove(file)?;
-        // One that an earlier call brought says nothing of the addresses of this call. Of several
-        // files any may be the wrong one, so the last address stays in use beside others.
-        let goes_on = used.is_none_or(|used| used + 1 < addresses.len());
-        *next = used.map_or(0, |used| (used + 1).min(addresses.len() - 1));
-        *used = None;
-        Ok(goes_on)
-    }
-
-    /// Removes what has arrived of a file.
-    fn remove(&self, file: &SourceFile) -> Result<(), FetchError> {
-        while let Some(path) = file.find(&self.folder) {
-            fs::remove_file(&path).map_err(|cause| disk(&path, cause))?;
-        }
-        Ok(())
-    }
-
-    /// Moves the files that have arrived to where they are looked for.
-    fn put_in_place(self, wanted: &[&SourceFile], data_dir: &Path) -> Result<Vec<PathBuf>, FetchError> {
-        let mut places = Vec::new();
-        for file in wanted.iter().filter_map(|file| file.find(&self.folder)) {
-            let place = data_dir.join(file.strip_prefix(&self.folder).unwrap_or(&file));
-            let folder = place.parent().unwrap_or(data_dir);
-            fs::create_dir_all(folder).map_err(|cause| disk(folder, cause))?;
-            fs::rename(&file, &place).map_err(|cause| disk(&place, cause))?;
-            places.push(place);
-        }
-        self.tidy_up(data_dir);
-        Ok(places)
-    }
-
-    /// Removes the folder; what cannot be removed does no harm.
-    fn tidy_up(self, data_dir: &Path) {
-        let _ = fs::remove_dir_all(&self.folder);
-        let _ = fs::remove_file(&self.lock_path);
-        let _ = fs::remove_dir(data_dir.join(".fetch"));
-    }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
 fn disk(path: &Path, cause: io::Error) -> FetchError {
     FetchError::Disk { path: path.to_owned(), cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_may_not_be_written_to_is_of_the_request_and_a_full_disk_is_not() {
+        for (kind, is_of_the_request) in [
+            (io::ErrorKind::PermissionDenied, true),
+            (io::ErrorKind::ReadOnlyFilesystem, true),
+            (io::ErrorKind::StorageFull, false),
+        ] {
+            assert_eq!(disk(Path::new("data"), kind.into()).is_of_the_request(), is_of_the_request);
+            let error = DownloadError::disk(Path::new("data"), 0, kind.into());
+            assert_eq!(FetchError::Download(vec![error]).is_of_the_request(), is_of_the_request);
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_catalogue_may_be_as_large_as_it_is_and_not_much_larger() {
+        for entry in crate::catalogue().iter().filter(|entry| !entry.generated) {
+            for file in entry.files {
+                let origin = Origin::From("http://127.0.0.1:1".to_owned());
+                let candidate = Candidate::of(entry, file, &origin).unwrap();
+                let packed = candidate.most_bytes(file.names[0]).unwrap();
+                assert!(file.bytes > 0 && packed == 2 * file.bytes + (1 << 20), "{}", entry.id);
+                for name in file.names {
+                    let most = candidate.most_bytes(name).unwrap();
+                    assert!((packed..4 << 30).contains(&most), "{name}: {most}");
+                }
+            }
+        }
+    }
 }

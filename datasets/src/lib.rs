@@ -70,6 +70,7 @@ pub mod law;
 pub mod lines;
 pub mod mnist;
 pub mod omniglot;
+mod own_file;
 mod partition;
 mod reader;
 mod selectors;

@@ -4,14 +4,13 @@
 //! So a scratch file has a random name and is created, never opened ([`write`]), and what must keep its name (a lock, a
 //! journal) is opened only if it is a regular file and no link ([`open_lock`], [`open_append`]).
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-/// How the name of a scratch file begins and ends; random letters stand between.
-const SCRATCH: [&str; 2] = [".helmholtz-", ".part"];
+use crate::own_file::{self, SCRATCH};
 
 /// Writes a file under a scratch name beside it and renames it, so that no half of it is ever seen.
 ///
@@ -32,13 +31,7 @@ pub fn write(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> 
 /// # Errors
 /// If the folder is not there or nothing can be written into it.
 pub fn scratch_in(folder: &Path) -> io::Result<NamedTempFile> {
-    let [prefix, suffix] = SCRATCH;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(prefix).suffix(suffix);
-    // What others may read is the umask's to say, as for any file that a program writes.
-    #[cfg(unix)]
-    builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
-    builder.tempfile_in(folder)
+    own_file::scratch(folder)
 }
 
 /// Removes files that a process which died has left in a folder: those whose names `is_left` knows.
@@ -64,47 +57,22 @@ pub fn is_scratch(name: &str) -> bool {
 /// Opens a file to be locked, and makes it if it is not there; what it holds stays.
 ///
 /// # Errors
-/// If it is a link or no regular file, or cannot be opened.
+/// If it is a link, has another name as well or is no regular file, or cannot be opened.
 pub fn open_lock(path: &Path) -> io::Result<File> {
-    open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false))
+    Ok(own_file::open_to_write(path, File::options().read(true).write(true).create(true).truncate(false))?)
 }
 
 /// Opens a file to be appended to, and with `create` makes it if it is not there.
 ///
 /// # Errors
-/// If it is a link or no regular file, or cannot be opened.
+/// If it is a link, has another name as well or is no regular file, or cannot be opened.
 pub fn open_append(path: &Path, create: bool) -> io::Result<File> {
-    open(path, OpenOptions::new().append(true).create(create))
+    Ok(own_file::open_to_write(path, File::options().append(true).create(create))?)
 }
 
 /// Whether a path still leads to an open file, and not to another that took its place.
 pub fn is_at(file: &File, path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let place = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-        match (file.metadata(), fs::symlink_metadata(path)) {
-            (Ok(open), Ok(there)) => place(open) == place(there),
-            _ => false,
-        }
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = file;
-        path.is_file()
-    }
-}
-
-fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    let refuse = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_owned());
-    if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
-        return Err(refuse("is a symbolic link, which is not followed here; remove it"));
-    }
-    // A link that appears after the look above is refused by the system; a pipe must not keep the program waiting.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    let file = options.open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(refuse("is not a regular file; remove it")) }
+    own_file::is_at(file, path)
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -1,10 +1,12 @@
 //! The commands and their flags.
 
+mod numbers;
 mod pictures;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::shard::Shard;
 pub use pictures::{ChainArgs, EncodeArgs, InpaintArgs, ReconstructArgs, SampleArgs};
@@ -19,6 +21,17 @@ pub struct Args {
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Args {
+    /// The command and its flags, as [`Parser::parse_from`] would find them, but that flags take negative numbers.
+    ///
+    /// Ends the process with a message where they make no sense, or ask for help.
+    pub fn of_words(words: impl IntoIterator<Item = OsString>) -> Self {
+        let mut command = numbers::with_negative(Args::command());
+        let matches = command.try_get_matches_from_mut(words).unwrap_or_else(|error| error.exit());
+        Args::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    }
 }
 
 /// The commands.

@@ -16,6 +16,7 @@ use helmholtz_vae::{Activation, Likelihood, Std, VaeConfig};
 
 use crate::config::{Config, ModelConfig, OptimizerConfig};
 use crate::error::{OrUser, user};
+use crate::memory_limit;
 use crate::model::AnyModel;
 use crate::strategy::{AnyStrategy, strategy};
 
@@ -107,6 +108,7 @@ fn check_grey(config: &Config, data: &DataSet) -> anyhow::Result<()> {
 /// # Errors
 /// If its sizes make no model.
 pub fn model(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result<AnyModel> {
+    memory_limit::check_model(config, data.train.width(), device)?;
     if config.model.kind == "vae" {
         return vae(config, data, device);
     }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 
-use crate::error::{known, user};
+use crate::error::{excerpt, known, user};
 
 /// The names that `--device` knows, whether or not this binary has them.
 pub const NAMES: [&str; 6] = ["flex", "ndarray", "wgpu", "vulkan", "cuda", "remote"];
@@ -26,6 +26,26 @@ pub fn built_with() -> Vec<&'static str> {
 /// If one of them is none.
 pub fn select_all(names: &str) -> anyhow::Result<Vec<Device>> {
     names.split(',').map(|name| select(name.trim())).collect()
+}
+
+/// Refuses a device of another machine that a file names, unless the command line asks for it: a run folder or a plan
+/// that came from elsewhere must not choose where data and the token of `HELMHOLTZ_TOKEN` are sent.
+///
+/// `names` is the list that the file at `place` has under `run.device`, `asked` whether the command line names devices
+/// itself. Asked before anything is connected to, in binaries without `remote` as well.
+///
+/// # Errors
+/// If a device is of another machine and was not asked for, or is not the name of a device.
+pub fn check_asked(names: &str, asked: bool, place: &dyn std::fmt::Display) -> anyhow::Result<()> {
+    for name in names.split(',').map(str::trim) {
+        if matches!(parse(name)?, Place::Lent(..)) && !asked {
+            return Err(user(format!(
+                "{place}: run.device = \"{names}\" is a device of another machine, which is connected to only if the \
+                 command line asks for it; add --device {names} to use it, or --device flex to compute here"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The first of a list of devices.
@@ -55,7 +75,7 @@ fn parse(name: &str) -> anyhow::Result<Place<'_>> {
         None => (name, None),
     };
     if !NAMES.contains(&backend) {
-        return Err(user(format!("unknown device `{name}`; {}", known(backend, &NAMES))));
+        return Err(user(format!("unknown device `{}`; {}", excerpt(name), known(backend, &NAMES))));
     }
     match (backend, rest) {
         ("remote", Some(place)) => parse_lent(name, place),
@@ -66,6 +86,7 @@ fn parse(name: &str) -> anyhow::Result<Place<'_>> {
         (_, None) => Ok(Place::Here(backend, None)),
         (_, Some(index)) => {
             let index: usize = index.parse().map_err(|_| {
+                let (name, index) = (excerpt(name), excerpt(index));
                 user(format!("device `{name}`: `{index}` is not the number of a device, as in `cuda:1`"))
             })?;
             if matches!(backend, "flex" | "ndarray") {
@@ -83,6 +104,7 @@ fn parse_lent<'a>(name: &str, place: &'a str) -> anyhow::Result<Place<'a>> {
     let (address, index) = match place.split_once('/') {
         Some((address, index)) => {
             let index: u32 = index.parse().map_err(|_| {
+                let (name, index) = (excerpt(name), excerpt(index));
                 user(format!("device `{name}`: `{index}` is not the number of a device of the server"))
             })?;
             (address, index)
@@ -91,6 +113,7 @@ fn parse_lent<'a>(name: &str, place: &'a str) -> anyhow::Result<Place<'a>> {
     };
     let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
     if !port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0)) {
+        let (name, address) = (excerpt(name), excerpt(address));
         return Err(user(format!(
             "device `{name}`: `{address}` is not the address of a server, as in `remote:gpu.example.org:3000`"
         )));
@@ -225,7 +248,30 @@ pub(crate) mod lost {
         };
         Some(anyhow::anyhow!(
             "the work on device `{name}` broke off: {words}. Is its server still running? A training run goes on \
-             from its newest checkpoint by `helmholtz train --resume --out RUN`, here or (--device) on another device"
+             from its newest checkpoint by `helmholtz train --resume --out RUN` with the same --device, or with \
+             --device flex here"
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_of_another_machine_has_to_be_asked_for() {
+        let refused = |names: &str| check_asked(names, false, &"run.toml").unwrap_err().to_string();
+        for names in ["remote:10.0.0.1:3000", "flex, remote:10.0.0.1:3000/1"] {
+            let message = refused(names);
+            assert!(
+                message.contains("run.toml") && message.contains(&format!("--device {names}")),
+                "{message}"
+            );
+            check_asked(names, true, &"run.toml").unwrap();
+        }
+        for names in ["flex", "cuda:0,cuda:1"] {
+            check_asked(names, false, &"run.toml").unwrap();
+        }
+        assert!(refused("remote:nowhere").contains("is not the address of a server"));
     }
 }

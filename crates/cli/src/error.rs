@@ -1,5 +1,6 @@
 //! Exit codes: 0 done, 1 the work failed, 2 the user's input is wrong, 130 stopped by Ctrl-C.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -32,9 +33,12 @@ impl<T, E: fmt::Display> OrUser<T> for Result<T, E> {
     }
 }
 
+/// The most bytes of a message that are printed: whatever a file puts into it.
+const LONGEST_MESSAGE: usize = 8000;
+
 /// Prints an error and gives its exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", shortened(&format!("{error:#}"), LONGEST_MESSAGE));
     ExitCode::from(if error.is::<UserError>() { 2 } else { 1 })
 }
 
@@ -61,11 +65,44 @@ macro_rules! say {
 }
 pub(crate) use say;
 
+/// A value from outside, short enough to be quoted in a sentence: its first 80 characters, and how long it is if it
+/// is longer.
+pub fn excerpt(text: &str) -> Cow<'_, str> {
+    shortened(text, 80)
+}
+
+/// The first `most` characters of a text, and how long it is if it is longer.
+pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}... ({} bytes)", &text[..end], text.len())),
+    }
+}
+
+/// What is wrong with a TOML text, with the line if that can be shown.
+pub fn toml_problem(error: &toml::de::Error, text: &str) -> String {
+    let whole = error.to_string();
+    if whole.lines().all(|line| line.chars().count() <= 200) {
+        return whole;
+    }
+    let message = shortened(error.message(), 300).trim().to_owned();
+    match error.span().and_then(|span| text.get(..span.start)) {
+        None => message,
+        Some(before) => {
+            let line = before.matches('\n').count() + 1;
+            let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+            format!("line {line}, column {column}: {message}")
+        }
+    }
+}
+
 /// The known names, and the nearest of them to `name`: the end of a sentence about an unknown name.
 pub fn known(name: &str, names: &[&str]) -> String {
+    // The distance to a name takes time and memory by the product of the lengths.
+    let near = Some(name).filter(|name| name.len() <= 100);
     let nearest = names
         .iter()
-        .map(|known| (strsim::damerau_levenshtein(&name.to_lowercase(), known), known))
+        .filter_map(|known| Some((strsim::damerau_levenshtein(&near?.to_lowercase(), known), known)))
         .filter(|(distance, known)| *distance <= 1 + known.len() / 3)
         .min();
     let hint = nearest.map(|(_, known)| format!("; did you mean `{known}`?")).unwrap_or_default();
@@ -75,6 +112,22 @@ pub fn known(name: &str, names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_quoted_is_short() {
+        assert_eq!(excerpt("short"), "short");
+        let long = "ä".repeat(1000);
+        assert_eq!(excerpt(&long), format!("{}... (2000 bytes)", "ä".repeat(80)));
+        assert!(known(&"x".repeat(50_000_000), &["ws", "rws"]).len() < 100);
+    }
+
+    #[test]
+    fn a_toml_problem_shows_its_line_only_if_the_line_is_short() {
+        let problem = |text: &str| toml_problem(&toml::from_str::<toml::Table>(text).unwrap_err(), text);
+        assert!(problem("a = 1\nb = = 2\n").contains("2 | b = = 2"));
+        let long = problem(&format!("a = 1\nb = \"{}\" x\n", "y".repeat(100_000)));
+        assert!(long.starts_with("line 2, column ") && long.len() < 400, "{long}");
+    }
 
     #[test]
     fn the_nearest_name_is_suggested_and_a_far_one_is_not() {

@@ -13,6 +13,7 @@
 //! | `provenance` | what a run was started with, and whether that has changed |
 //! | `tensors` | safetensors files: sealed, and the same bytes each time |
 //! | [`commands`] | one file per command |
+//! | [`memory_limit`] | bytes that a command needs, before it asks for them |
 //! | [`picture`], [`npy`], [`report`], [`chart`] | what comes out besides text |
 //! | [`error`] | exit codes |
 //!
@@ -32,6 +33,7 @@ pub mod device;
 pub mod error;
 mod log;
 pub mod memory;
+pub mod memory_limit;
 pub mod model;
 pub mod npy;
 pub mod output;
@@ -46,8 +48,6 @@ use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 
-use clap::Parser;
-
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     main_with(std::env::args_os())
@@ -55,7 +55,7 @@ pub fn main() -> ExitCode {
 
 /// Runs a command line; its first word is the program's name.
 pub fn main_with(words: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args = args::Args::parse_from(words);
+    let args = args::Args::of_words(words);
     log::start();
     match catch_unwind(AssertUnwindSafe(|| commands::run(args))) {
         Ok(Ok(code)) => code,

@@ -11,6 +11,11 @@ struct Sheet {
     pixels: Vec<u8>,
 }
 
+/// How many pixels a side of each value: small pictures are enlarged.
+pub(crate) fn scale(shape: ImageShape) -> usize {
+    (28 / shape.height.max(shape.width).max(1)).max(1)
+}
+
 /// Grey of the gaps.
 const GAP: u8 = 96;
 
@@ -20,7 +25,7 @@ impl Sheet {
     /// Small pictures are enlarged so that a tile has at least 28 pixels a side.
     fn new(shape: ImageShape, rows: &[f32], columns: usize) -> Self {
         let (height, width) = (shape.height, shape.width);
-        let scale = Sheet::scale(shape);
+        let scale = self::scale(shape);
         let (tile_h, tile_w) = (height * scale + 2, width * scale + 2);
         let (sheet_h, sheet_w) = Sheet::size(shape, rows.len() / (height * width), columns);
         let mut pixels = vec![GAP; sheet_h * sheet_w];
@@ -36,13 +41,9 @@ impl Sheet {
         Sheet { height: sheet_h, width: sheet_w, pixels }
     }
 
-    fn scale(shape: ImageShape) -> usize {
-        (28 / shape.height.max(shape.width)).max(1)
-    }
-
     /// Height and width of a sheet of `n` pictures.
     fn size(shape: ImageShape, n: usize, columns: usize) -> (usize, usize) {
-        let tile = |side: usize| side * Sheet::scale(shape) + 2;
+        let tile = |side: usize| side * scale(shape) + 2;
         (n.div_ceil(columns) * tile(shape.height) + 2, columns * tile(shape.width) + 2)
     }
 
@@ -112,7 +113,7 @@ pub fn check_animation(shape: ImageShape, pictures: usize) -> Result<(), String>
 /// # Panics
 /// If [`check_animation`] would refuse it.
 pub fn write_animation(
-    file: impl Write,
+    mut file: impl Write,
     shape: ImageShape,
     frames: &[Vec<f32>],
 ) -> Result<(), gif::EncodingError> {
@@ -122,7 +123,8 @@ pub fn write_animation(
     let greys: Vec<u8> = (0..=255u8).flat_map(|grey| [grey; 3]).collect();
     let side = |pixels: usize| u16::try_from(pixels).expect("checked before the work was done");
     let (width, height) = (side(first.width), side(first.height));
-    let mut encoder = gif::Encoder::new(file, width, height, &greys)?;
+    // In memory: an encoder that is dropped writes its end, and panics where a full disk does not take it.
+    let mut encoder = gif::Encoder::new(Vec::new(), width, height, &greys)?;
     encoder.set_repeat(gif::Repeat::Infinite)?;
     for (i, sheet) in sheets.enumerate() {
         let mut frame = gif::Frame::from_indexed_pixels(width, height, sheet.pixels.as_slice(), None);
@@ -130,7 +132,7 @@ pub fn write_animation(
         frame.delay = if i == 0 || i + 1 == frames.len() { 100 } else { 10 };
         encoder.write_frame(&frame)?;
     }
-    Ok(())
+    Ok(file.write_all(&encoder.into_inner()?)?)
 }
 
 /// Reads a picture as grey values in [0, 1], with its height and width.
@@ -193,6 +195,35 @@ mod tests {
             greys.push(frame.buffer[5 * 60 + 5]);
         }
         assert_eq!(greys, [0, 128, 255]);
+    }
+
+    /// A disk with room for so many bytes.
+    struct Full(usize);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let n = bytes.len().min(self.0);
+            self.0 -= n;
+            if n > 0 { Ok(n) } else { Err(std::io::ErrorKind::StorageFull.into()) }
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_of_every_picture_and_no_panic() {
+        let frames: Vec<Vec<f32>> = (0..3).map(|i| vec![i as f32 / 2.0; 12]).collect();
+        let mut whole = Vec::new();
+        write_animation(&mut whole, SHAPE, &frames).unwrap();
+        for room in (0..whole.len()).step_by(50).chain([whole.len() - 1]) {
+            assert!(write_animation(Full(room), SHAPE, &frames).is_err(), "room for {room} bytes");
+        }
+        for room in [0, 10, 60] {
+            assert!(write_strip(Full(room), SHAPE, &frames[0], 2).is_err(), "room for {room} bytes");
+            assert!(write_sheet(Full(room), SHAPE, &frames[0]).is_err(), "room for {room} bytes");
+        }
     }
 
     #[test]

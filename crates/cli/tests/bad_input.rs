@@ -63,7 +63,7 @@ fn configs_that_make_no_run_are_refused() {
     refuse(&["train", "--samples=-3"], &["--samples -3", "must not be negative"]);
     refuse(&["train", "--set", "optimizer.momentum=0.9"], &["optimizer.momentum belongs to sgd and rmsprop"]);
     refuse(&["train", "--lr", "NaN"], &["optimizer.lr = NaN", "finite"]);
-    refuse(&["train", "--lr=-1"], &["optimizer.lr = -1"]);
+    refuse(&["train", "--lr=-1"], &["--lr -1", "not below zero"]);
     refuse(&["train", "--batch", "0"], &["train.batch = 0"]);
     refuse(&["train", "--epochs", "0"], &["at least 1"]);
     refuse(&["train", "--threads", "0"], &["run.threads = 0"]);

@@ -212,6 +212,38 @@ mod lent {
     }
 
     #[test]
+    fn a_server_says_whom_it_refuses_and_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut command = helmholtz();
+        command.args(["serve", "--listen", "127.0.0.1:0"]).env("HELMHOLTZ_TOKEN", "of the server");
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let device = line.split(' ').find(|word| word.starts_with("remote:")).unwrap().trim_end_matches(';');
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let server = Server(child, device.to_owned());
+        let ask = |device: &str, token: &str| {
+            let words = small_run("run", &["--steps", "3", "--device", device]);
+            let output = helmholtz().current_dir(folder).args(&words).env("HELMHOLTZ_TOKEN", token).output();
+            assert_eq!(output.unwrap().status.code(), Some(2));
+        };
+        let mut next = || {
+            let mut line = String::new();
+            said.read_line(&mut line).unwrap();
+            line
+        };
+        ask(&server.1, "another");
+        let line = next();
+        let words = ["refused ", "127.0.0.1:", "does not know the token of HELMHOLTZ_TOKEN"];
+        assert!(words.iter().all(|word| line.contains(word)), "{line}");
+        assert!(!line.contains("another"), "the token that was tried is not shown: {line}");
+        ask(&format!("{}/7", server.1), "of the server");
+        let line = next();
+        assert!(line.contains("it asked for device 7 of 1"), "{line}");
+    }
+
+    #[test]
     fn a_server_that_ends_ends_the_run_with_a_sentence_and_flex_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();

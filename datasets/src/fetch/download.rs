@@ -9,7 +9,9 @@
 mod client;
 mod error;
 mod local;
+mod pace;
 mod part;
+mod secret;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +22,9 @@ use std::time::Duration;
 
 use client::{ContentRange, Failure};
 pub use error::DownloadError;
+use pace::Paced;
 use part::{Origin, Part};
+pub use secret::redacted;
 
 /// Redirects that are followed from one address.
 const MAX_REDIRECTS: u32 = 10;
@@ -40,6 +44,8 @@ pub struct Rules {
     pub connect: Duration,
     /// How long a server may send nothing; after that the transfer counts as cut.
     pub stall: Duration,
+    /// Bytes a second that a server has to send, on average over each `stall`; a slower transfer counts as cut.
+    pub floor: u64,
     /// How many times a cut transfer is taken up again, at one address.
     pub attempts: u32,
     /// The pause before a cut transfer is taken up again; each next one is twice as long, up to 30 s.
@@ -53,6 +59,7 @@ impl Default for Rules {
             max_bytes: 8 << 30,
             connect: Duration::from_secs(30),
             stall: Duration::from_secs(60),
+            floor: 4 << 10,
             attempts: 5,
             pause: Duration::from_secs(1),
         }
@@ -60,9 +67,20 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// How long the body of one answer may take: that of the largest file at the lowest speed.
+    fn longest(&self) -> Duration {
+        self.stall.saturating_add(Duration::from_secs(self.max_bytes / self.floor.max(1)))
+    }
+
     fn pause_before(&self, retry: u32) -> Duration {
         self.pause.saturating_mul(1 << retry.min(16)).min(MAX_PAUSE)
     }
+}
+
+/// An address to ask, and what may be shown and stored of it.
+struct Address<'a> {
+    url: &'a str,
+    shown: String,
 }
 
 /// Downloads `url` (`https://`, `http://` if allowed, `file://`) to `part`, going on where an earlier
@@ -72,6 +90,9 @@ impl Rules {
 /// number falls back to 0 when a server makes us start afresh. The folder of `part` must exist, and
 /// nobody else may write `part` meanwhile. After `Ok` the note is gone, so that another call would
 /// start afresh. A `file://` source is copied from its beginning each time.
+///
+/// A name and a password in the address (`https://NAME:PASSWORD@HOST/PATH`) are sent to its host. Messages, logs and
+/// the note show `***` instead.
 ///
 /// # Errors
 /// The server or the disk failed, or the file breaks a rule; see [`DownloadError`]. Bytes that
@@ -86,8 +107,9 @@ pub fn download(
         return local::copy(url, &source, part, rules, progress);
     }
     let agent = client::agent(url, rules)?;
-    let mut part = Part::open(part, url)?;
-    let result = transfer(&agent, url, &mut part, rules, progress);
+    let address = Address { url, shown: redacted(url) };
+    let mut part = Part::open(part, &address.shown)?;
+    let result = transfer(&agent, &address, &mut part, rules, progress);
     if result.is_err() {
         part.remove_if_empty();
     }
@@ -97,14 +119,15 @@ pub fn download(
 /// Asks until the whole file is here or the attempts are used up.
 fn transfer(
     agent: &ureq::Agent,
-    url: &str,
+    address: &Address<'_>,
     part: &mut Part,
     rules: &Rules,
     progress: &mut dyn FnMut(u64, Option<u64>),
 ) -> Result<(), DownloadError> {
+    let url = address.shown.as_str();
     let mut retries = 0;
     loop {
-        let cause = match attempt(agent, url, part, rules, progress) {
+        let cause = match attempt(agent, address, part, rules, progress) {
             Ok(Attempt::Complete) => return part.finish(),
             // The next attempt asks for the whole file, to which this cannot be the outcome again.
             Ok(Attempt::Unfit) => {
@@ -147,15 +170,16 @@ enum Attempt {
 
 fn attempt(
     agent: &ureq::Agent,
-    url: &str,
+    address: &Address<'_>,
     part: &mut Part,
     rules: &Rules,
     progress: &mut dyn FnMut(u64, Option<u64>),
 ) -> Result<Attempt, DownloadError> {
+    let url = address.shown.as_str();
     if part.length > rules.max_bytes {
         return Ok(Attempt::TooLarge(part.origin.total));
     }
-    let mut request = agent.get(url);
+    let mut request = agent.get(address.url);
     if part.length > 0 {
         request = request.header("Range", format!("bytes={}-", part.length));
         if let Some(validator) = &part.origin.validator {
@@ -205,7 +229,7 @@ fn attempt(
     progress(part.length, total);
     // HTTP's own framing ends a body at its Content-Length; this also ends one that came without.
     let rest = total.map_or(u64::MAX, |total| total - part.length);
-    let body = response.into_body().into_reader().take(rest);
+    let body = Paced::new(response.into_body().into_reader().take(rest), rules.floor, rules.stall);
     let Part { file, length, .. } = part;
     match copy(body, file, length, rules.max_bytes, &mut |here| progress(here, total)) {
         Ok(()) if total.is_some_and(|total| part.length < total) => {

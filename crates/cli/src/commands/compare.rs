@@ -23,7 +23,6 @@ use serde_json::{Value, json};
 
 use super::use_threads;
 use crate::args::CompareArgs;
-use crate::config::count;
 use crate::error::{say, user};
 use crate::output::write_inside;
 use plan::{Flags, Plan};
@@ -40,7 +39,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     if let Some(seed) = args.seed.filter(|&seed| i64::try_from(seed).is_err()) {
         return Err(user(format!("--seed {seed}: must be below 2^63")));
     }
-    use_threads(args.threads.map(|n| count("--threads", n)).transpose()?)?;
+    use_threads(args.threads)?;
     let started = Instant::now();
     let (plan, text) = Plan::read(args.config.as_deref())?;
     let place = args.config.as_ref().map_or("the default plan".to_owned(), |path| path.display().to_string());

@@ -18,7 +18,6 @@ use serde_json::json;
 use self::check::{Check, On, Row};
 use super::use_threads;
 use crate::args::DoctorArgs;
-use crate::config::count;
 use crate::device;
 use crate::error::{say, user};
 
@@ -27,7 +26,7 @@ use crate::error::{say, user};
 /// # Errors
 /// If there is no such device, or nothing to compare it with.
 pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
-    use_threads(args.threads.map(|n| count("--threads", n)).transpose()?)?;
+    use_threads(args.threads)?;
     let name = args.device.as_deref().unwrap_or("flex");
     let on = On { device: device::select(name)?, dtype: DType::F32 };
     let reference = device::select("flex")

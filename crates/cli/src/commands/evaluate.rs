@@ -7,18 +7,20 @@ use helmholtz_eval::{
     AnnealedImportanceSampling, AnnealedRow, FEWEST_DRAWS, ImportanceSampling, LogPartition,
     PartitionFunction, Reading, Within,
 };
+use helmholtz_ops::in_host_memory;
 use helmholtz_samplers::Hmc;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::found::Found;
-use super::score::{Sampled, Scores, active_units, chosen_rows, is_closed_form, partition};
+use super::score::{PART, Sampled, Scores, active_units, chosen_rows, is_closed_form, partition};
 use super::shard::{Content, Part, Setting, Shard};
 use super::test_rows::TestRows;
 use super::trained::{Trained, fingerprint};
 use crate::args::{AnnealingArgs, EvaluateArgs};
 use crate::config::count;
 use crate::error::{OrUser, known, say, user};
+use crate::memory_limit::{self, Limit};
 use crate::output;
 
 const METHODS: [&str; 3] = ["is", "exact", "ais"];
@@ -81,6 +83,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         }
     }
     let rows = chosen_rows(&trained.data, asked.split, asked.limit);
+    check_memory(&trained, &asked, rows.len(), method)?;
     let test_rows = (asked.split == SplitName::Test).then(|| TestRows::of(&trained.data));
     test_rows.iter().for_each(TestRows::warn);
     if let Some(shard) = asked.shard {
@@ -117,6 +120,26 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         test_rows,
     };
     found.report(seconds, args.json, args.per_example.as_deref())
+}
+
+/// Refuses more samples or chains at a time than there can be memory for.
+fn check_memory(trained: &Trained, asked: &Asked, rows: usize, method: &str) -> anyhow::Result<()> {
+    let (model, width) = (&trained.config.model, trained.data.train.width());
+    let ImportanceSampling { samples, chunk, .. } = asked.evaluator;
+    let need = match method {
+        "ais" => {
+            let chains = asked.annealing.chains;
+            let at_once = match in_host_memory(&trained.device) {
+                true => rayon::current_num_threads(),
+                false => (chunk / chains).max(1),
+            };
+            memory_limit::of_annealing(model, at_once.min(rows), chains)
+        }
+        "is" if asked.within.is_some() => memory_limit::of_importance(model, width, rows, samples, chunk),
+        "is" => memory_limit::of_importance(model, width, rows.min(PART), samples, chunk),
+        _ => return Ok(()),
+    };
+    need.check(Limit::of(&trained.device))
 }
 
 /// Scores one part of the samples, or by annealing of the rows, into a file that `merge` reads.

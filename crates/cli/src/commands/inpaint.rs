@@ -18,6 +18,7 @@ use super::{chains, sample};
 use crate::args::InpaintArgs;
 use crate::config::count;
 use crate::error::{OrUser, known, say, user};
+use crate::memory_limit::{self, Limit};
 use crate::output::Output;
 use crate::picture;
 
@@ -65,6 +66,10 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
     if out.animation.is_some() {
         picture::check_animation(shape, rows.len()).or_user()?;
     }
+    let (in_strip, in_animation) = (places(settings.sweeps, frames), places(settings.sweeps, MOST_FRAMES));
+    // The originals, what is hidden and the start, and in an animation the latter two once more.
+    let states = in_strip.len() + in_animation.len() + 5;
+    memory_limit::of_states(trained.data.train.width(), rows.len(), states).check(Limit::of_processor())?;
     let original = trained.data.fixed(split).select(&rows).tensor(&trained.device);
     let known =
         Known { mask: as_row(hidden.iter().map(|hidden| !hidden), &trained), values: original.clone() };
@@ -88,8 +93,6 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
         let pixels = sample::shown(stack, chains, !args.bits)?;
         Ok(with_given(&|i| pixels[i]))
     };
-    let in_strip = places(settings.sweeps, frames);
-    let in_animation = places(settings.sweeps, MOST_FRAMES);
     let masked = with_given(&|_| 0.5);
     let first = show(&start)?;
     let mut columns = vec![given.clone(), masked.clone(), first.clone()];

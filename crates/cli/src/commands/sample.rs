@@ -16,6 +16,7 @@ use super::trained::{Trained, fingerprint};
 use crate::args::SampleArgs;
 use crate::config::count;
 use crate::error::{known, say, user};
+use crate::memory_limit::{self, Limit};
 use crate::model::AnyModel;
 use crate::output::{self, Output};
 use crate::{npy, picture};
@@ -47,6 +48,10 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
         (None, Some(folder)) => Output::inside(&folder.join("samples"), "samples.png"),
         (None, None) => Output::named("--out", Path::new("samples.png"), &ENDINGS)?,
     };
+    let (shape, width) = (trained.data.shape, trained.data.train.width());
+    let is_picture = out.path().extension().is_none_or(|ending| ending != "npy");
+    memory_limit::of_samples(&trained.config.model, shape, width, n, is_picture)
+        .check(Limit::of_processor())?;
     let values = match sampler {
         "ancestral" => ancestral(&trained.model, n, args.seed, args.mean)?,
         name => {

@@ -147,7 +147,7 @@ pub(crate) fn chosen_rows(data: &DataSet, split: SplitName, limit: Option<usize>
 }
 
 /// Rows small enough in number for a progress bar; the estimates do not depend on it.
-const PART: usize = 250;
+pub(crate) const PART: usize = 250;
 
 /// Rows of a split that are to be scored by importance samples, whose draws are keyed by protocol, row, sample
 /// and seed.

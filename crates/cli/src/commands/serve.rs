@@ -14,16 +14,18 @@ use crate::args::ServeArgs;
 /// If a device is none, the address cannot be listened on, or it is open to other machines without a token.
 #[cfg(feature = "remote")]
 pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    use std::io::Write;
     use std::net::TcpListener;
 
-    use burn::server::{RemoteServer, ServeError, TokenAuthorizer, WebSocketTransport};
+    use burn::server::{
+        AuthorizationRequest, PeerAuthorizer, RemoteServer, ServeError, TokenAuthorizer, WebSocketTransport,
+    };
 
     use super::use_threads;
-    use crate::config::count;
     use crate::device::{self, TOKEN};
     use crate::error::{say, user};
 
-    use_threads(args.threads.map(|n| count("--threads", n)).transpose()?)?;
+    use_threads(args.threads)?;
     if args.device.contains("remote") {
         return Err(user(format!("--device {}: what another machine lends cannot be lent on", args.device)));
     }
@@ -33,17 +35,37 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         user(format!("--listen {listen}: {error}; it takes an address such as 127.0.0.1:3000"))
     })?;
     let address = listener.local_addr()?;
-    let mut server = RemoteServer::new(devices);
-    match device::token()? {
-        Some(token) => server = server.with_authorizer(TokenAuthorizer::new(token)?),
+    let n_devices = devices.len();
+    let authorizer = match device::token()? {
+        Some(token) => Some(TokenAuthorizer::new(token)?),
         None if !address.ip().is_loopback() => {
             return Err(user(format!(
                 "--listen {listen}: whoever reaches this address could use the device; set {TOKEN} here and at the \
                  clients, or listen on 127.0.0.1"
             )));
         }
-        None => {}
-    }
+        None => None,
+    };
+    // Burn's own words of a refusal go to a log that is not shown.
+    let server = RemoteServer::new(devices).with_authorizer(move |request: AuthorizationRequest<'_>| {
+        let (client, index) = (request.client, request.device_index);
+        let refused = match &authorizer {
+            Some(authorizer) if authorizer.authorize(request).is_err() => {
+                Some(format!("it does not know the token of {TOKEN}"))
+            }
+            _ => None,
+        };
+        // Burn refuses that itself, once the client may know how many devices there are.
+        let no_such_device = || {
+            let asked_too_much = index as usize >= n_devices;
+            asked_too_much.then(|| format!("it asked for device {index} of {n_devices}, counted from 0"))
+        };
+        if let Some(reason) = refused.clone().or_else(no_such_device) {
+            // A closed pipe must not end the server.
+            let _ = writeln!(std::io::stderr(), "refused {client}: {reason}");
+        }
+        refused.map_or(Ok(()), Err)
+    });
     say!("lending {} as --device remote:{address}; Ctrl-C ends it", args.device);
     server.serve(WebSocketTransport::from_listener(listener)).map_err(|error| match error {
         ServeError::UnsupportedDevice { .. } | ServeError::MixedBackends => {

@@ -23,7 +23,7 @@ use crate::error::{OrUser, say, user, write_out};
 use crate::model::AnyModel;
 use crate::output::Output;
 use crate::run_folder::{RunFolder, RunLock};
-use crate::{assemble, log, report};
+use crate::{assemble, log, memory_limit, report};
 
 /// Trains a model into a run folder.
 ///
@@ -43,7 +43,10 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         write_out(format_args!("{}", config.to_toml()));
         return Ok(ExitCode::SUCCESS);
     }
-    use_threads(config.run.threads)?;
+    use_threads(config.run.threads.and_then(|threads| i64::try_from(threads).ok()))?;
+    let place = started_run.as_ref().map(RunFolder::config_path).or_else(|| args.config.clone());
+    let asked = args.device.is_some() || overlay.sets("run.device");
+    crate::device::check_asked(&config.run.device, asked, &place.unwrap_or_default().display())?;
     let devices = crate::device::select_all(&config.run.device)?;
     let device = devices[0].clone();
     if devices.len() > 1 && ["coupled", "nvil"].contains(&config.strategy.kind.as_str()) {
@@ -54,6 +57,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         )));
     }
     let data = assemble::data(&config, None)?;
+    memory_limit::check_training(&config, &data, &device)?;
     let test_rows = TestRows::of(&data);
     test_rows.warn();
     let plan = assemble::plan(&config, &data);
@@ -190,6 +194,11 @@ fn overlay(args: &TrainArgs) -> anyhow::Result<Overlay> {
         ("--checkpoint-every", args.checkpoint_every),
     ] {
         values.map(|value| count(flag, value)).transpose()?;
+    }
+    if let Some(rate) = args.lr.filter(|rate| *rate < 0.0) {
+        return Err(user(format!(
+            "--lr {rate}: a learning rate is a finite number, not below zero, such as 0.001"
+        )));
     }
     for &size in args.layers.iter().flat_map(|layers| &layers.0) {
         count("--layers", size)?;

@@ -41,7 +41,7 @@ impl Trained {
     /// If the run, the weights or the data are missing or wrong.
     pub fn load(args: &ModelArgs) -> anyhow::Result<Self> {
         let asked = args.epoch.map(|n| count("--epoch", n)).transpose()?;
-        use_threads(args.threads.map(|n| count("--threads", n)).transpose()?)?;
+        use_threads(args.threads)?;
         let (config, run) = match (&args.run, &args.config) {
             (Some(run), _) => {
                 let folder = RunFolder::open(run)?;
@@ -50,6 +50,9 @@ impl Trained {
             (None, config) => (Config::resolve(config.as_deref(), &Overlay::default())?, None),
         };
         let trained_on = crate::device::first(&config.run.device);
+        let place =
+            run.as_ref().map(RunFolder::config_path).or_else(|| args.config.clone()).unwrap_or_default();
+        crate::device::check_asked(trained_on, args.device.is_some(), &place.display())?;
         let device = crate::device::select(args.device.as_deref().unwrap_or(trained_on))?;
         let data = assemble::data(&config, args.data_dir.as_deref())?;
         if let Some(folder) = &run {

@@ -9,6 +9,8 @@ mod schema;
 mod strategy;
 mod vae;
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use helmholtz_datasets::Plan;
@@ -22,7 +24,7 @@ pub use schema::{
     StageConfig, StrategyConfig, TrainConfig,
 };
 
-use crate::error::{OrUser, known, user};
+use crate::error::{OrUser, excerpt, known, shortened, toml_problem, user};
 
 /// Keys that may differ between a run and its resumption; the length only of a run without stages and at a
 /// constant rate.
@@ -40,14 +42,10 @@ impl Config {
     pub fn resolve(file: Option<&Path>, overlay: &Overlay) -> anyhow::Result<Self> {
         let (place, table) = match file {
             Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| {
-                    user(format!(
-                        "{}: {error}; give the path of a config file, or flags alone",
-                        path.display()
-                    ))
-                })?;
-                let table =
-                    text.parse::<Table>().map_err(|error| user(format!("{}: {error}", path.display())))?;
+                let text = read_text(path, "a config file, or flags alone")?;
+                let table = text
+                    .parse::<Table>()
+                    .map_err(|error| user(format!("{}: {}", path.display(), toml_problem(&error, &text))))?;
                 (path.display().to_string(), table)
             }
             None => ("the command line".to_string(), Table::new()),
@@ -66,9 +64,9 @@ impl Config {
         }
         check_keys(&table, "the command line")?;
         follow_the_model(&mut table)?;
-        let config: Config = table
-            .try_into()
-            .map_err(|error: toml::de::Error| user(format!("{place}: {}", error.message().trim())))?;
+        let config: Config = table.try_into().map_err(|error: toml::de::Error| {
+            user(format!("{place}: {}", shortened(error.message().trim(), 300)))
+        })?;
         config.checked()
     }
 
@@ -127,8 +125,8 @@ impl Config {
         if !self.model.bias.is_finite() {
             return Err(user(format!("model.bias = {}: must be finite", self.model.bias)));
         }
-        if self.run.threads == Some(0) {
-            return Err(user("run.threads = 0: must be at least 1; leave it out for all of them"));
+        if let Some(threads) = self.run.threads {
+            crate::commands::check_threads("run.threads =", threads)?;
         }
         match (self.train.epochs, self.train.steps) {
             (Some(_), Some(_)) => {
@@ -203,7 +201,8 @@ impl Config {
             }
             if let Some(kind) = kinds.iter().find(|kind| !LAYERS.contains(&kind.as_str())) {
                 return Err(user(format!(
-                    "model.{key} = [.. \"{kind}\" ..]: unknown layer; {}",
+                    "model.{key} = [.. \"{}\" ..]: unknown layer; {}",
+                    excerpt(kind),
                     known(kind, &LAYERS)
                 )));
             }
@@ -289,12 +288,33 @@ impl Config {
     }
 }
 
+/// The text of a config or a plan, which no one writes longer than [`LONGEST`] bytes: a device or another program's
+/// file must not fill the memory.
+///
+/// # Errors
+/// If the file cannot be read or is too long; `what` ends the sentence: what is wanted.
+pub(crate) fn read_text(path: &Path, what: &str) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text));
+    let wrong = |problem: &dyn std::fmt::Display| {
+        Err(user(format!("{}: {problem}; give the path of {what}", path.display())))
+    };
+    match read {
+        Err(error) => wrong(&error),
+        Ok(_) if text.len() as u64 > LONGEST => wrong(&format!("has more than {LONGEST} bytes")),
+        Ok(_) => Ok(text),
+    }
+}
+
+/// Bytes of a config file: 4 MiB.
+const LONGEST: u64 = 4 << 20;
+
 /// Refuses an unknown name, with the nearest known one.
 fn check_name(key: &str, value: &str, names: &[&str]) -> anyhow::Result<()> {
     if names.contains(&value) {
         return Ok(());
     }
-    Err(user(format!("{key} = \"{value}\": unknown; {}", known(value, names))))
+    Err(user(format!("{key} = \"{}\": unknown; {}", excerpt(value), known(value, names))))
 }
 
 /// A bidirectional machine is trained by its own strategy unless another is named, and a vae by the ELBO; a vae's

@@ -14,6 +14,7 @@ impl Config {
                     "optimizer.{key} = {rate}: a learning rate is a finite number, not below zero, such as 0.001"
                 )));
             }
+            check_single(key, rate)?;
         }
         for (key, value, kinds) in [
             // Zero is the default, and none at all.
@@ -31,9 +32,11 @@ impl Config {
                 )));
             }
         }
-        if let Some(epsilon) = optimizer.epsilon.filter(|epsilon| !(epsilon.is_finite() && *epsilon > 0.0)) {
+        // As the optimiser reads it: what rounds to 0 there would divide by 0.
+        let is_epsilon = |epsilon: f64| (epsilon as f32).is_finite() && epsilon as f32 > 0.0;
+        if let Some(epsilon) = optimizer.epsilon.filter(|epsilon| !is_epsilon(*epsilon)) {
             return Err(user(format!(
-                "optimizer.epsilon = {epsilon}: a finite number above 0, such as 1e-8"
+                "optimizer.epsilon = {epsilon}: a finite number above 0 in single precision, such as 1e-8"
             )));
         }
         for (key, value) in [
@@ -46,6 +49,13 @@ impl Config {
             if let Some(value) = value.filter(|value| !(0.0..1.0).contains(value)) {
                 return Err(user(format!("optimizer.{key} = {value}: must lie in [0, 1)")));
             }
+            // A decay of 1 forgets nothing, and the corrections that divide by 1 - decay divide by 0.
+            if let Some(value) = value.filter(|value| *value as f32 >= 1.0) {
+                return Err(user(format!(
+                    "optimizer.{key} = {value}: is 1 in single precision, in which the optimiser computes, and must be \
+                     below 1; the largest such number is about 0.99999994"
+                )));
+            }
         }
         for (key, value) in [
             ("lr_end", optimizer.lr_end),
@@ -56,7 +66,55 @@ impl Config {
             if !(value.is_finite() && value >= 0.0) {
                 return Err(user(format!("optimizer.{key} = {value}: a finite number, not below zero")));
             }
+            check_single(key, value)?;
         }
         Ok(())
+    }
+}
+
+/// Refuses a finite number that is infinite where the optimiser computes.
+fn check_single(key: &str, value: f64) -> anyhow::Result<()> {
+    if (value as f32).is_finite() {
+        return Ok(());
+    }
+    Err(user(format!(
+        "optimizer.{key} = {value}: is infinite in single precision, in which the optimiser computes; give a number \
+         below 3.4e38"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, Overlay};
+
+    #[test]
+    fn numbers_that_single_precision_rounds_to_a_limit_are_refused() {
+        let message = |kind: &str, key: &str, value: f64| {
+            let overlay = Overlay::default().set("optimizer.kind", kind).set(key, value);
+            Config::resolve(None, &overlay).map_err(|error| error.to_string())
+        };
+        for (kind, key) in [
+            ("adam", "optimizer.beta1"),
+            ("adam", "optimizer.beta2"),
+            ("adam", "optimizer.average"),
+            ("rmsprop", "optimizer.decay"),
+            ("sgd", "optimizer.momentum"),
+        ] {
+            for value in [0.9999999999999999, 0.99999998] {
+                let refused = message(kind, key, value).unwrap_err();
+                assert!(refused.contains(key) && refused.contains("single precision"), "{refused}");
+            }
+            message(kind, key, 0.9999999).unwrap();
+        }
+        for (key, value) in [
+            ("optimizer.epsilon", 1e-60),
+            ("optimizer.epsilon", 1e60),
+            ("optimizer.lr", 1e60),
+            ("optimizer.lr_q", 1e60),
+            ("optimizer.weight_decay", 1e300),
+        ] {
+            let refused = message("adam", key, value).unwrap_err();
+            assert!(refused.contains(key) && refused.contains("single precision"), "{refused}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use toml::{Table, Value};
 
 use super::schema::{Config, ModelConfig, OptimizerConfig, RunConfig, StrategyConfig, TrainConfig};
-use crate::error::{known, user};
+use crate::error::{excerpt, known, user};
 
 /// Values laid over a config, in order.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +37,7 @@ impl Overlay {
     /// If there is no `=`.
     pub fn parse(self, pair: &str) -> anyhow::Result<Self> {
         let (key, value) = pair.split_once('=').ok_or_else(|| {
+            let pair = excerpt(pair);
             user(format!(
                 "--set {pair}: there is no `=`; write a key and a value, as in --set train.batch=50"
             ))
@@ -61,8 +62,9 @@ pub(super) fn lay_over(table: &mut Table, key: &str, value: Value) -> anyhow::Re
     let mut table = table;
     for part in parts {
         let entry = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
-        table =
-            entry.as_table_mut().ok_or_else(|| user(format!("{key}: `{part}` is a value, not a section")))?;
+        table = entry.as_table_mut().ok_or_else(|| {
+            user(format!("{}: `{}` is a value, not a section", excerpt(key), excerpt(part)))
+        })?;
     }
     table.insert(last.to_string(), value);
     Ok(())
@@ -141,7 +143,7 @@ pub(super) fn check_keys(table: &Table, place: &str) -> anyhow::Result<()> {
         _ => vec![section.clone()],
     });
     match found.into_iter().find(|key| !names.contains(&key.as_str())) {
-        Some(key) => Err(user(format!("{place}: unknown key `{key}`; {}", known(&key, &names)))),
+        Some(key) => Err(user(format!("{place}: unknown key `{}`; {}", excerpt(&key), known(&key, &names)))),
         None => Ok(()),
     }
 }

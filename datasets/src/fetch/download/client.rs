@@ -6,17 +6,17 @@ use ureq::http::{HeaderMap, Uri};
 use ureq::{Agent, Error, Timeout};
 
 use super::part::Origin;
-use super::{DownloadError, MAX_REDIRECTS, Rules};
+use super::{DownloadError, MAX_REDIRECTS, Rules, redacted};
 
 const USER_AGENT: &str = concat!("helmholtz/", env!("CARGO_PKG_VERSION"));
 
 /// A client for an `https://` or `http://` address.
 pub(super) fn agent(url: &str, rules: &Rules) -> Result<Agent, DownloadError> {
-    let error = |problem: String| DownloadError::Address { url: url.to_owned(), problem };
+    let error = |problem: String| DownloadError::Address { url: redacted(url), problem };
     let uri: Uri = url.parse().map_err(|cause| error(format!("is not an address ({cause})")))?;
     match uri.scheme_str() {
         Some("https") => {}
-        Some("http") if rules.https_only => return Err(DownloadError::Insecure { url: url.to_owned() }),
+        Some("http") if rules.https_only => return Err(DownloadError::Insecure { url: redacted(url) }),
         Some("http") => {}
         Some(scheme) => return Err(error(format!("has the unknown scheme `{scheme}`"))),
         None => return Err(error("has no scheme".to_owned())),
@@ -33,7 +33,10 @@ pub(super) fn agent(url: &str, rules: &Rules) -> Result<Agent, DownloadError> {
         .max_idle_connections(0)
         .timeout_resolve(Some(rules.connect))
         .timeout_connect(Some(rules.connect))
+        .timeout_send_request(Some(rules.stall))
         .timeout_recv_response(Some(rules.stall))
+        // For what the pace of the body does not see, such as the sizes of chunks that come byte by byte.
+        .timeout_recv_body(Some(rules.longest()))
         .timeout_per_write(Some(rules.stall))
         // Restarts with each read, unlike all of ureq's other limits.
         .timeout_per_read(Some(rules.stall));
@@ -61,7 +64,7 @@ pub(super) fn failure(url: &str, error: Error, rules: &Rules) -> Failure {
         Error::Timeout(_) => return Failure::Cut(cause),
         Error::Io(error) if is_cut(error.kind()) => return Failure::Cut(cause),
         // The address itself has been looked at before.
-        Error::RequireHttpsOnly(to) => DownloadError::InsecureRedirect { url, to },
+        Error::RequireHttpsOnly(to) => DownloadError::InsecureRedirect { url, to: redacted(&to) },
         Error::BadUri(_) | Error::Http(_) => {
             DownloadError::Address { url, problem: format!("leads to what is not an address ({cause})") }
         }
@@ -83,12 +86,13 @@ pub(super) fn cause(error: &Error, rules: &Rules) -> String {
         Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
             format!("no connection within {:?}", rules.connect)
         }
+        Error::Timeout(Timeout::RecvBody) => format!("it took longer than {:?}", rules.longest()),
         Error::Timeout(_) => format!("nothing came for {:?}", rules.stall),
         Error::Io(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
             "the server closed the connection".to_owned()
         }
         Error::Io(cause) => cause.to_string(),
-        error => error.to_string(),
+        error => redacted(&error.to_string()),
     }
 }
 

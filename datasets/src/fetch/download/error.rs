@@ -87,8 +87,8 @@ pub enum DownloadError {
     },
 
     /// A file over the cap.
-    #[error("{url}: the file has more than the {limit} bytes that are allowed{}; check the address, or \
-             raise the limit", announced(*.said))]
+    #[error("{url}: the file has more than the {limit} bytes that are allowed{}; no file of this data set needs \
+             more, so check the address", announced(*.said))]
     TooLarge {
         /// The address.
         url: String,
@@ -176,7 +176,7 @@ impl DownloadError {
     }
 
     /// The error of a write to `path` that failed when `received` bytes were there.
-    pub(super) fn disk(path: &Path, received: u64, cause: io::Error) -> Self {
+    pub(in crate::fetch) fn disk(path: &Path, received: u64, cause: io::Error) -> Self {
         let path = path.to_owned();
         match cause.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

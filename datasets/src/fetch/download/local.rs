@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::part::{Origin, Part};
-use super::{DownloadError, Rules, Stop};
+use super::{DownloadError, Rules, Stop, redacted};
 
 /// The path that a `file://` address names; nothing for other addresses.
 pub(super) fn path_of(url: &str) -> Result<Option<PathBuf>, DownloadError> {
@@ -13,7 +13,7 @@ pub(super) fn path_of(url: &str) -> Result<Option<PathBuf>, DownloadError> {
     if !scheme.eq_ignore_ascii_case("file") {
         return Ok(None);
     }
-    let error = |problem: &str| DownloadError::Address { url: url.to_owned(), problem: problem.to_owned() };
+    let error = |problem: &str| DownloadError::Address { url: redacted(url), problem: problem.to_owned() };
     let (host, path) = rest.split_at(rest.find('/').ok_or_else(|| error("names no absolute path"))?);
     if !(host.is_empty() || host.eq_ignore_ascii_case("localhost")) {
         return Err(error("names a file of another machine"));

@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::DownloadError;
+use crate::own_file::{self, OpenError};
 
 /// A note is shorter than this: an address and a header have 64 KiB each at most.
 const MAX_NOTE: u64 = 256 << 10;
@@ -65,17 +66,12 @@ impl Part {
     /// on from, but stay until the server has something better.
     pub(super) fn open(path: &Path, url: &str) -> Result<Self, DownloadError> {
         let error = |cause| DownloadError::disk(path, 0, cause);
-        let mut file = match fs::symlink_metadata(path) {
-            Ok(there) if !there.is_file() => {
-                let found = kind(&there);
-                return Err(DownloadError::NotAFile { path: path.to_owned(), found });
-            }
-            Ok(_) => File::options().write(true).open(path),
-            // Unlike `create`, this follows no link that is put here in between.
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => File::create_new(path),
-            Err(cause) => Err(cause),
-        }
-        .map_err(error)?;
+        let mut options = File::options();
+        options.write(true).create(true).truncate(false);
+        let mut file = own_file::open_to_write(path, &options).map_err(|problem| match problem {
+            OpenError::NotAFile(found) => DownloadError::NotAFile { path: path.to_owned(), found },
+            OpenError::Io(cause) => error(cause),
+        })?;
         let length = file.seek(SeekFrom::End(0)).map_err(error)?;
         let mut part = Part { path: path.to_owned(), file, length, origin: Origin::default() };
         match read_note(&note_path(path)) {
@@ -141,38 +137,22 @@ fn note_path(part: &Path) -> PathBuf {
 
 /// Nothing if there is no note, or none that we can make sense of.
 fn read_note(path: &Path) -> Option<Origin> {
-    if !fs::symlink_metadata(path).ok()?.is_file() {
-        return None;
-    }
     let mut note = String::new();
-    File::open(path).ok()?.take(MAX_NOTE).read_to_string(&mut note).ok()?;
+    own_file::open(path, File::options().read(true)).ok()?.take(MAX_NOTE).read_to_string(&mut note).ok()?;
     Origin::of_note(&note)
 }
 
-/// By way of a second file, so that a note is whole or not there.
+/// By way of a scratch file, so that a note is whole or not there.
 fn write_note(path: &Path, note: &str) -> io::Result<()> {
-    let new = path.with_extension("from.new");
-    remove_if_there(&new)?;
-    let mut file = File::create_new(&new)?;
-    let result = file.write_all(note.as_bytes()).and_then(|()| fs::rename(&new, path));
-    if result.is_err() {
-        // The first error is the one to report.
-        let _ = fs::remove_file(&new);
-    }
-    result
+    let mut scratch = own_file::scratch(path.parent().unwrap_or(Path::new(".")))?;
+    scratch.write_all(note.as_bytes())?;
+    scratch.persist(path)?;
+    Ok(())
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
         _ => Ok(()),
-    }
-}
-
-fn kind(there: &fs::Metadata) -> &'static str {
-    match there.file_type() {
-        kind if kind.is_dir() => "a directory",
-        kind if kind.is_symlink() => "a symbolic link",
-        _ => "a device, pipe or socket",
     }
 }

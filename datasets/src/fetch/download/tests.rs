@@ -1,4 +1,5 @@
 mod disk;
+mod hostile;
 mod resume;
 mod server;
 
@@ -20,6 +21,7 @@ fn rules() -> Rules {
         max_bytes: 1000,
         connect: Duration::from_secs(5),
         stall: Duration::from_secs(5),
+        floor: 1,
         attempts: 2,
         pause: Duration::from_millis(1),
     }

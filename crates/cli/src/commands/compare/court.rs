@@ -19,6 +19,7 @@ use super::plan::{Court, Flags, Weights, check_shared};
 use crate::assemble;
 use crate::config::Config;
 use crate::error::user;
+use crate::memory_limit::{self, Limit};
 use crate::model::AnyModel;
 use crate::strategy::AnyStrategy;
 
@@ -95,6 +96,11 @@ pub(super) fn prepare<'a>(
     check_device(&base.run.device)?;
     let data = assemble::data(&base, data_dir)?;
     let device = crate::device::select(&base.run.device)?;
+    memory_limit::check_training(&base, &data, &device)?;
+    for (_, config) in &entrants {
+        let rows = court.rows.min(data.train.rows());
+        memory_limit::of_court(config, rows, data.train.width()).check(Limit::of(&device))?;
+    }
     check_model(&base, &data, &entrants, &device)?;
     Ok(Prepared { court, place: &flags.place, base, entrants, data, device })
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::config::{Config, Overlay, STRATEGIES};
-use crate::error::{known, user};
+use crate::config::{Config, Overlay, STRATEGIES, read_text};
+use crate::error::{excerpt, known, toml_problem, user};
 
 /// The plan of a run without a file.
 const DEFAULT: &str = include_str!("../../../../../configs/compare.toml");
@@ -131,13 +131,11 @@ impl Plan {
             None => ("the default plan".to_owned(), DEFAULT.to_owned()),
             Some(path) => {
                 let place = path.display().to_string();
-                let text = std::fs::read_to_string(path).map_err(|error| {
-                    user(format!("{place}: {error}; give the path of a plan, or none for the default one"))
-                })?;
-                (place, text)
+                (place, read_text(path, "a plan, or none for the default one")?)
             }
         };
-        let plan: Plan = toml::from_str(&text).map_err(|error| user(format!("{place}: {error}")))?;
+        let plan: Plan = toml::from_str(&text)
+            .map_err(|error| user(format!("{place}: {}", toml_problem(&error, &text))))?;
         if plan.schema != 1 {
             return Err(user(format!("{place}: schema = {}: this version reads schema 1", plan.schema)));
         }
@@ -243,7 +241,8 @@ fn check_names(
     }
     if let Some(name) = names.iter().chain(with.keys()).find(|name| !STRATEGIES.contains(&name.as_str())) {
         return Err(user(format!(
-            "{place}: [[{section}]] strategy {name}: unknown; {}",
+            "{place}: [[{section}]] strategy {}: unknown; {}",
+            excerpt(name),
             known(name, &STRATEGIES)
         )));
     }
@@ -314,6 +313,7 @@ fn resolve(
         overlay = overlay.set("seed", i64::try_from(seed).unwrap_or(i64::MAX));
     }
     let config = Config::of_table(config, &flags.place, &overlay)?;
+    crate::device::check_asked(&config.run.device, flags.device.is_some(), &flags.place)?;
     if let Some(path) = &config.train.init_from {
         return Err(user(format!(
             "{}: train.init_from = {}: a comparison begins with fresh weights; leave it out",

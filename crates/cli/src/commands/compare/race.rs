@@ -15,6 +15,7 @@ use crate::assemble;
 use crate::commands::score::{chosen_rows, cross_entropy};
 use crate::config::Config;
 use crate::error::user;
+use crate::memory_limit;
 use crate::model::AnyModel;
 
 /// What a race came to.
@@ -156,6 +157,9 @@ pub(super) fn prepare<'a>(
     let first = &entrants[0].1[0];
     let data = assemble::data(first, data_dir)?;
     let device = crate::device::select(&first.run.device)?;
+    for (_, configs) in &entrants {
+        memory_limit::check_training(&configs[0], &data, &device)?;
+    }
     let judge = Judge::new(race, &data, &assemble::model(first, &data, &device)?);
     Ok(Prepared { race, entrants, data, judge })
 }

@@ -7,6 +7,7 @@ mod show;
 
 use std::process::ExitCode;
 
+use super::use_threads;
 use crate::args::DataCommand;
 
 /// Runs one of the commands.
@@ -14,6 +15,7 @@ use crate::args::DataCommand;
 /// # Errors
 /// If a set is not known, not there or not what it should be, or nothing can be written.
 pub fn run(command: DataCommand) -> anyhow::Result<ExitCode> {
+    use_threads(None)?;
     match command {
         DataCommand::List { data_dir, json } => list::run(data_dir.as_deref(), json),
         DataCommand::Check { ids, data_dir, json } => check::run(&ids, data_dir.as_deref(), json),

@@ -4,12 +4,15 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
+use std::time::Duration;
 
 /// What is sent to one connection, before it is closed.
 pub(super) struct Reply {
     text: Vec<u8>,
     /// Leave the connection open until the client closes it.
     hold: bool,
+    /// Send these bytes over and over, with pauses, until the client closes the connection.
+    then: Option<(Vec<u8>, Duration)>,
 }
 
 impl Reply {
@@ -17,7 +20,7 @@ impl Reply {
     pub(super) fn new(head: &str, body: &[u8]) -> Self {
         let mut text = format!("HTTP/1.1 {}\r\n\r\n", head.replace('|', "\r\n")).into_bytes();
         text.extend_from_slice(body);
-        Reply { text, hold: false }
+        Reply { text, hold: false, then: None }
     }
 
     /// A 200 with its right length.
@@ -31,7 +34,13 @@ impl Reply {
 
     /// Not even a whole header.
     pub(super) fn silence() -> Self {
-        Reply { text: b"HTTP/1.1 200 O".to_vec(), hold: true }
+        Reply { text: b"HTTP/1.1 200 O".to_vec(), hold: true, then: None }
+    }
+
+    /// After that, `bytes` over and over.
+    pub(super) fn and_for_ever(mut self, bytes: &[u8], pause: Duration) -> Self {
+        self.then = Some((bytes.to_owned(), pause));
+        self
     }
 
     pub(super) fn and_silence(mut self) -> Self {
@@ -65,6 +74,11 @@ impl Server {
                 sender.send(request(&mut stream)).unwrap();
                 // The client may have left; then its own error is what the test looks at.
                 let _ = stream.write_all(&reply.text);
+                if let Some((bytes, pause)) = reply.then {
+                    while stream.write_all(&bytes).is_ok() {
+                        thread::sleep(pause);
+                    }
+                }
                 if reply.hold {
                     let _ = stream.read(&mut [0]);
                 }

@@ -1,0 +1,265 @@
+//! Bytes are estimated before they are asked for: what cannot fit is refused by a sentence, not by an abort.
+//!
+//! Every estimate counts what is surely held at the same time and nothing else, so that no run that fits is refused:
+//! a run that passes may still be too large. Values take 4 bytes each. With P weights, d_x observed units, Σd latent
+//! units in all layers together, and K samples for each of B rows:
+//!
+//! | command | bytes at least |
+//! | --- | --- |
+//! | any that loads a model | 4 P |
+//! | `train`, each strategy of a race | 4 P for the weights, 4 P for their gradient, 4 P for each moment of the optimiser (adam 2, rmsprop 1, momentum 1 more) and for an average of the weights; the train and valid split, 4 d_x a row; 4 B K u for the proposals of a step |
+//! | `evaluate` by samples | 4 u for each of the (row, sample) pairs in flight: of `--batch-rows`, or of 250 rows with all their samples if they are fewer |
+//! | `evaluate --method ais` | 12 Σd for each of the C chains of the rows in flight, one on each thread |
+//! | `sample` | 4 (d_x + Σd) a sample, and the pixels of a contact sheet |
+//! | `inpaint` | 4 d_x for each state of each picture that is shown |
+//! | a court of `compare` | 8 B K u for the proposals of an estimate, which is made in double precision |
+//!
+//! u is d_x + 3 Σd for layers of bits (the latents, and the traces that p and q leave for the gradient), and d_x + Σd
+//! for a vae.
+//!
+//! They are compared with [`Limit::of`]: on the processor the memory of the machine with its swap, or what the
+//! control group or `ulimit -v` leaves of it.
+
+mod machine;
+
+use burn::tensor::Device;
+use helmholtz_datasets::{DataSet, ImageShape};
+
+use crate::config::{Config, ModelConfig};
+use crate::error::{excerpt, user};
+pub use machine::Limit;
+
+/// Bytes that something needs at least, by what they are for.
+#[derive(Clone, Debug, Default)]
+pub struct Need(Vec<(String, u64)>);
+
+impl Need {
+    /// With `bytes` more for what `name` says: the flag or the key that asks for them, and its value.
+    pub fn and(mut self, name: impl Into<String>, bytes: u64) -> Self {
+        self.0.push((name.into(), bytes));
+        self
+    }
+
+    /// All bytes.
+    pub fn bytes(&self) -> u64 {
+        self.0.iter().fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
+    }
+
+    /// Refuses more than there can be.
+    ///
+    /// # Errors
+    /// With the largest part, the sum and the limit.
+    pub fn check(&self, limit: Limit) -> anyhow::Result<()> {
+        let bytes = self.bytes();
+        if bytes <= limit.bytes {
+            return Ok(());
+        }
+        let (name, most) =
+            self.0.iter().max_by_key(|(_, bytes)| *bytes).expect("more than nothing is needed");
+        let (bytes, most) = (shown(bytes), shown(*most));
+        let share = if most == bytes { String::new() } else { format!(", {most} of them for this,") };
+        Err(user(format!(
+            "{name}: at least {bytes} of memory are needed{share} and {} {}; give less",
+            limit.of,
+            shown(limit.bytes)
+        )))
+    }
+}
+
+/// Bytes in words.
+fn shown(bytes: u64) -> String {
+    const GIB: f64 = (1u64 << 30) as f64;
+    match bytes as f64 / GIB {
+        gib if gib >= 100.0 => format!("{gib:.0} GiB"),
+        gib if gib >= 0.1 => format!("{gib:.1} GiB"),
+        gib => format!("{:.1} MiB", gib * 1024.0),
+    }
+}
+
+/// 4 bytes for each of the values of a product.
+fn values(factors: &[u64]) -> u64 {
+    factors.iter().fold(4, |product, &factor| product.saturating_mul(factor))
+}
+
+fn sum(terms: impl IntoIterator<Item = u64>) -> u64 {
+    terms.into_iter().fold(0, u64::saturating_add)
+}
+
+fn size(n: usize) -> u64 {
+    n as u64
+}
+
+/// Weights of the model of a config, P, but for biases and convolutions.
+pub fn weights(model: &ModelConfig, width: usize) -> u64 {
+    let sizes: Vec<u64> = std::iter::once(width).chain(model.layers.iter().copied()).map(size).collect();
+    if model.kind == "vae" { of_vae(model, &sizes) } else { of_stack(model, &sizes) }
+}
+
+fn of_stack(model: &ModelConfig, sizes: &[u64]) -> u64 {
+    let hidden = model.hidden.map(size);
+    // Of units `x` given units `y`.
+    let of_layer = |kind: &str, y: u64, x: u64| match kind {
+        "dsbn" => hidden.unwrap_or((x.saturating_add(y)).div_ceil(2)).saturating_mul(x.saturating_add(y)),
+        "darn" => sum([y.saturating_mul(x), x.saturating_mul(x)]),
+        "nade" => {
+            let hidden = hidden.unwrap_or(x.min(y));
+            sum([y.saturating_mul(x), hidden.saturating_mul(sum([y, x, x]))])
+        }
+        _ => y.saturating_mul(x),
+    };
+    let of_prior = |kind: &str, x: u64| match kind {
+        "darn" => x.saturating_mul(x),
+        "nade" => hidden.unwrap_or(x).saturating_mul(2).saturating_mul(x),
+        _ => 0,
+    };
+    let [generative, recognition] = model.layer_kinds();
+    let neighbours = || sizes.iter().zip(sizes.iter().skip(1));
+    let p = generative.iter().zip(neighbours()).map(|(kind, (&below, &above))| of_layer(kind, above, below));
+    let q = recognition.iter().zip(neighbours()).map(|(kind, (&below, &above))| of_layer(kind, below, above));
+    let prior = generative.last().zip(sizes.last()).map(|(kind, &top)| of_prior(kind, top));
+    sum(p.chain(q).chain(prior))
+}
+
+fn of_vae(model: &ModelConfig, sizes: &[u64]) -> u64 {
+    let outputs = match (model.likelihood.as_deref(), model.components) {
+        (Some("logistics"), Some(components)) => size(components).saturating_mul(3),
+        _ => 1,
+    };
+    let convolves = model.channels.is_some();
+    let body = |l: usize| -> Vec<u64> {
+        let given = model.bodies.as_ref().and_then(|bodies| bodies.get(l));
+        given.into_iter().flatten().copied().map(size).collect()
+    };
+    let neighbours = sizes.iter().zip(sizes.iter().skip(1)).enumerate();
+    sum(neighbours.map(|(l, (&below, &above))| {
+        let body = body(l);
+        let inside = sum(body.windows(2).map(|pair| pair[0].saturating_mul(pair[1])));
+        // Of a net from units to units, whose last map is made `heads` times.
+        let net =
+            |from: u64, first: Option<&u64>, last: Option<&u64>, to: u64, heads: u64| match (first, last) {
+                (Some(&first), Some(&last)) => {
+                    sum([from.saturating_mul(first), inside, last.saturating_mul(to).saturating_mul(heads)])
+                }
+                _ => from.saturating_mul(to).saturating_mul(heads),
+            };
+        if l == 0 && convolves {
+            return inside.saturating_mul(2);
+        }
+        let heads = if l == 0 { outputs } else { 2 };
+        sum([
+            net(below, body.first(), body.last(), above, 2),
+            net(above, body.last(), body.first(), below, heads),
+        ])
+    }))
+}
+
+/// Σd, the latent units of all layers.
+fn latents(model: &ModelConfig) -> u64 {
+    sum(model.layers.iter().copied().map(size))
+}
+
+/// u, the values that a proposal leaves.
+fn of_proposal(model: &ModelConfig, width: usize) -> u64 {
+    let traces = if model.kind == "vae" { 1 } else { 3 };
+    size(width).saturating_add(latents(model).saturating_mul(traces))
+}
+
+fn name_of_layers(model: &ModelConfig) -> String {
+    format!("model.layers = {} (--layers)", excerpt(&format!("{:?}", model.layers)))
+}
+
+fn name_of_weights(model: &ModelConfig) -> String {
+    let hidden = model.hidden.map_or(String::new(), |hidden| format!(" and model.hidden = {hidden}"));
+    let bodies = model.bodies.as_ref().filter(|_| model.kind == "vae");
+    let bodies = bodies
+        .map_or(String::new(), |bodies| format!(" and model.bodies = {}", excerpt(&format!("{bodies:?}"))));
+    format!("{}{hidden}{bodies}", name_of_layers(model))
+}
+
+/// Refuses a model whose weights alone do not fit.
+///
+/// # Errors
+/// With what asks for them.
+pub fn check_model(config: &Config, width: usize, device: &Device) -> anyhow::Result<()> {
+    let need = Need::default().and(name_of_weights(&config.model), values(&[weights(&config.model, width)]));
+    need.check(Limit::of(device))
+}
+
+/// What a training run needs.
+pub fn of_training(config: &Config, [train, valid]: [usize; 2], width: usize) -> Need {
+    let Config { model, optimizer, .. } = config;
+    let moments = match optimizer.kind.as_str() {
+        "adam" => 2,
+        "rmsprop" => 1,
+        _ => 0,
+    };
+    let more = [optimizer.momentum > 0.0, optimizer.average > 0.0].into_iter().filter(|given| *given).count();
+    // The weights and their gradient.
+    let copies = 2 + moments + size(more);
+    let batch = config.train.batch.min(train);
+    let samples = config.samples().into_iter().max().unwrap_or(1);
+    Need::default()
+        .and(name_of_weights(model), values(&[weights(model, width), copies]))
+        .and(format!("data.id = \"{}\"", config.data.id), values(&[size(train + valid), size(width)]))
+        .and(
+            format!(
+                "strategy.samples = {samples} (--samples), train.batch = {} (--batch) and {}",
+                config.train.batch,
+                name_of_layers(model)
+            ),
+            values(&[size(batch), size(samples), of_proposal(model, width)]),
+        )
+}
+
+/// Refuses a training run that cannot fit.
+///
+/// # Errors
+/// With what asks for the most.
+pub fn check_training(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result<()> {
+    let rows = [data.train.rows(), data.valid.rows()];
+    let need = of_training(config, rows, data.train.width());
+    need.check(Limit::of(device))
+}
+
+/// What a court needs for its estimates, besides the training of its weights.
+pub fn of_court(config: &Config, rows: usize, width: usize) -> Need {
+    let samples = config.strategy.samples.unwrap_or(1);
+    let bytes = values(&[2, size(rows), size(samples), of_proposal(&config.model, width)]);
+    Need::default().and(format!("[[court]] samples = {samples} with rows = {rows}"), bytes)
+}
+
+/// What importance sampling of rows needs.
+pub fn of_importance(model: &ModelConfig, width: usize, rows: usize, samples: usize, chunk: usize) -> Need {
+    let samples_at_once = samples.min(chunk).max(1);
+    let rows_at_once = (chunk / samples_at_once).min(rows);
+    let pairs = size(samples_at_once).saturating_mul(size(rows_at_once));
+    Need::default().and(
+        format!("--batch-rows {chunk} with --samples {samples}"),
+        values(&[pairs, of_proposal(model, width)]),
+    )
+}
+
+/// What annealed importance sampling needs for rows that are in flight at a time.
+pub fn of_annealing(model: &ModelConfig, rows: usize, chains: usize) -> Need {
+    // Position, momentum and gradient.
+    Need::default().and(format!("--chains {chains}"), values(&[size(rows), size(chains), 3, latents(model)]))
+}
+
+/// What samples need, on a contact sheet or not.
+pub fn of_samples(model: &ModelConfig, shape: ImageShape, width: usize, n: usize, sheet: bool) -> Need {
+    let values = values(&[size(n), size(width).saturating_add(latents(model))]);
+    let side = |pixels: usize| size(pixels * crate::picture::scale(shape) + 2);
+    let tile = if sheet { side(shape.height).saturating_mul(side(shape.width)) } else { 0 };
+    Need::default().and(format!("--n {n}"), values.saturating_add(tile.saturating_mul(size(n))))
+}
+
+/// What pictures that are shown in so many states need.
+pub fn of_states(width: usize, n: usize, states: usize) -> Need {
+    Need::default().and(
+        format!("--n {n} with {states} states of each picture"),
+        values(&[size(n), size(states), size(width)]),
+    )
+}
+
+#[cfg(test)]
+mod tests;
