@@ -1,4 +1,5 @@
-//! Exit codes: 0 done, 1 the work failed, 2 the user's input is wrong, 130 stopped by Ctrl-C.
+//! Exit codes: 0 done, 1 the work failed, 2 the user's input is wrong, 130 stopped by Ctrl-C (or the key q),
+//! 143 by SIGTERM, 129 by SIGHUP.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -34,7 +35,7 @@ impl<T, E: fmt::Display> OrUser<T> for Result<T, E> {
 
 /// Prints an error and gives its exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    crate::screen::print(&format!("error: {error:#}"));
     ExitCode::from(if error.is::<UserError>() { 2 } else { 1 })
 }
 

@@ -34,6 +34,9 @@ pub mod npy;
 pub mod picture;
 pub mod report;
 pub mod run_folder;
+mod screen;
+mod shell;
+mod signals;
 pub mod strategy;
 
 use std::ffi::OsString;

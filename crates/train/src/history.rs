@@ -18,6 +18,7 @@ use thiserror::Error;
 
 use crate::fit::OnRecord;
 use crate::metrics::Quantity;
+use crate::stop::Stop;
 
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -191,7 +192,9 @@ pub(crate) struct Journal {
     /// By split: batches seen in this epoch, and the values that it ended with.
     pending: BTreeMap<String, (u64, BTreeMap<String, f64>)>,
     on_record: OnRecord,
-    interrupter: burn::train::Interrupter,
+    stop: Stop,
+    /// Nothing is appended after a record that could not be.
+    failed: bool,
 }
 
 impl Journal {
@@ -199,7 +202,7 @@ impl Journal {
         path: PathBuf,
         history: Arc<Mutex<History>>,
         extent: Extent,
-        interrupter: burn::train::Interrupter,
+        stop: Stop,
         on_record: OnRecord,
     ) -> Self {
         Journal {
@@ -209,7 +212,8 @@ impl Journal {
             names: BTreeMap::new(),
             pending: BTreeMap::new(),
             on_record,
-            interrupter,
+            stop,
+            failed: false,
         }
     }
 
@@ -261,14 +265,18 @@ impl MetricLogger for Journal {
         let EpochSummary { epoch_number: epoch, split } = summary;
         let (batches, values) = self.pending.remove(&split.to_string()).unwrap_or_default();
         // An epoch that was cut short is no epoch: nothing of it is kept, and a resumed run repeats it.
-        if batches != self.extent.batches(epoch, &split) || values.values().any(|value| !value.is_finite()) {
+        if self.failed
+            || batches != self.extent.batches(epoch, &split)
+            || values.values().any(|value| !value.is_finite())
+        {
             return;
         }
         let record = Record { epoch, split: split.to_string(), step: self.extent.step_after(epoch), values };
         if let Err(error) = self.append(&record) {
             let message = format!("{}: {error}", self.path.display());
             tracing::error!("{message}");
-            self.interrupter.fail(burn::train::checkpoint::CheckpointerError::Unknown(message));
+            self.failed = true;
+            self.stop.fail(message);
             return;
         }
         (self.on_record)(&record);

@@ -10,7 +10,9 @@
 //! | [`metrics`] | what is measured at every step, and what stops a run |
 //! | [`history`] | [`History`]: `metrics.jsonl`, the best epoch, the patience |
 //! | [`checkpoints`] | Burn's checkpoint files, sealed by a hash; which to keep; which to resume from |
-//! | [`renderer`] | no dashboard: plain lines, or nothing |
+//! | [`renderer`] | how a run shows its progress |
+//! | [`terminal`] | the terminal, given back as it was found |
+//! | [`stop`] | [`Stop`]: what ends a run before its last step |
 //! | [`fit`] | [`Fit`]: one training run |
 //!
 //! # How a run resumes to the bit
@@ -22,6 +24,7 @@
 pub mod adam;
 pub mod average;
 pub mod checkpoints;
+mod dashboard;
 pub mod fit;
 pub mod history;
 pub mod metrics;
@@ -29,6 +32,8 @@ pub mod renderer;
 pub mod rmsprop;
 pub mod rule;
 pub mod schedule;
+pub mod stop;
+pub mod terminal;
 #[cfg(test)]
 mod trained;
 pub mod trainee;
@@ -39,7 +44,10 @@ pub use checkpoints::{CheckpointError, Checkpoints, Newest};
 pub use fit::{End, Fit, FitError, OnRecord, Outcome, Parts, check_devices};
 pub use history::{History, HistoryError, Record};
 pub use metrics::NonFinite;
+pub use renderer::{OnStep, Progress};
 pub use rmsprop::RmsProp;
 pub use rule::Rule;
 pub use schedule::{Rate, Schedule, Shape, Stages};
+pub use stop::{Reason, Request, Stop};
+pub use terminal::Terminal;
 pub use trainee::{StepOutput, Trainee};
