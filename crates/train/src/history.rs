@@ -274,7 +274,7 @@ impl MetricLogger for Journal {
         let record = Record { epoch, split: split.to_string(), step: self.extent.step_after(epoch), values };
         if let Err(error) = self.append(&record) {
             let message = format!("{}: {error}", self.path.display());
-            tracing::error!("{message}");
+            tracing::info!("stopped: {message}");
             self.failed = true;
             self.stop.fail(message);
             return;

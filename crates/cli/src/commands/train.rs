@@ -310,7 +310,7 @@ fn only_trained(request: Request, folder: &Path) -> String {
 fn failed(error: FitError, folder: &RunFolder) -> anyhow::Error {
     match error {
         FitError::Training(_) => {
-            anyhow::anyhow!("{error}; then go on with {}", resume_command(folder.path()))
+            anyhow::anyhow!("{error}; put that right, then go on with {}", resume_command(folder.path()))
         }
         error => error.into(),
     }
