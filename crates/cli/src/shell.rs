@@ -35,7 +35,7 @@ mod tests {
     fn a_path_is_quoted_only_where_a_shell_would_take_it_apart() {
         assert_eq!(quoted(Path::new("runs/sbn-rws-1")), "runs/sbn-rws-1");
         assert_eq!(quoted(Path::new("my runs/a")), "'my runs/a'");
-        assert_eq!(quoted(Path::new("größe")), "größe");
+        assert_eq!(quoted(Path::new("größe")), "'größe'");
         assert_eq!(quoted(Path::new("a\nb's")), r"$'a\x0ab\'s'");
     }
 

@@ -1,12 +1,13 @@
 //! How a training run on a terminal stops: the exit code, what is left of the run, and the terminal itself.
 
-#![cfg(unix)]
+#![cfg(target_os = "linux")]
 
 mod common;
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -16,8 +17,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use common::{fail, helmholtz, succeed};
+use nix::fcntl::OFlag;
 use nix::libc;
-use nix::pty::{OpenptyResult, Winsize, openpty};
+use nix::pty::{Winsize, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{Termios, tcgetattr};
 use nix::unistd::{Pid, setsid};
@@ -25,7 +27,28 @@ use tempfile::{TempDir, tempdir};
 
 nix::ioctl_write_int_bad!(
     /// Makes the terminal the one that governs the session.
-    make_controlling_terminal, libc::TIOCSCTTY);
+    make_controlling_terminal,
+    libc::TIOCSCTTY
+);
+nix::ioctl_write_ptr_bad!(
+    /// Sets the rows and columns of a terminal.
+    set_size,
+    libc::TIOCSWINSZ,
+    Winsize
+);
+
+/// A terminal, from both sides. No program that another test starts inherits it: it would keep it from hanging up.
+fn open_terminal() -> std::io::Result<[File; 2]> {
+    let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
+    grantpt(&master)?;
+    unlockpt(&master)?;
+    let name = ptsname_r(&master)?;
+    let terminal = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(name)?;
+    let size = Winsize { ws_row: 30, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the descriptor is open, and the call reads a `Winsize`.
+    unsafe { set_size(terminal.as_raw_fd(), &size) }?;
+    Ok([OwnedFd::from(master).into(), terminal])
+}
 
 /// A run of a second or two, into `run`.
 const TRAIN: &str = "train --strategy ws --dataset lines/3x3 --batch 1000 --layers 6,4 --epochs 40 --out run \
@@ -35,7 +58,7 @@ const TRAIN: &str = "train --strategy ws --dataset lines/3x3 --batch 1000 --laye
 struct Session {
     child: Child,
     keyboard: File,
-    terminal: OwnedFd,
+    terminal: File,
     before: Termios,
     output: JoinHandle<Vec<u8>>,
     /// Nobody looks any more.
@@ -50,8 +73,7 @@ struct Ended {
 
 impl Session {
     fn start(folder: &Path, mut command: Command) -> Self {
-        let size = Winsize { ws_row: 30, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
-        let OpenptyResult { master, slave: terminal } = openpty(&size, None).unwrap();
+        let [keyboard, terminal] = open_terminal().unwrap();
         let before = tcgetattr(&terminal).unwrap();
         let end = || terminal.try_clone().unwrap();
         command.current_dir(folder).stdin(end()).stdout(end()).stderr(end());
@@ -64,7 +86,6 @@ impl Session {
             });
         }
         let child = command.spawn().unwrap();
-        let keyboard = File::from(master);
         let mut screen = keyboard.try_clone().unwrap();
         let gone = Arc::new(AtomicBool::new(false));
         let leaves = gone.clone();
