@@ -16,7 +16,7 @@ use burn::train::renderer::{
 use burn::train::{Interrupter, LearnerSummary};
 
 use crate::stop::{Request, Stop};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, survive_its_loss};
 
 /// What the dashboard panics with, in every thread that talks to it, once "stop immediately" was chosen.
 const KILLED: &str = "Killing training from user input.";
@@ -55,6 +55,7 @@ impl Drop for Restored {
 impl Dashboard {
     /// Takes the screen over; `epoch` is the one that the run goes on from.
     pub(crate) fn open(stop: Stop, epoch: Option<usize>, terminal: Terminal) -> (Self, Restored) {
+        survive_its_loss();
         let asked = Interrupter::new();
         let tui = Some(TuiMetricsRendererWrapper::new(asked.clone(), epoch));
         terminal.answer_ctrl_c();

@@ -10,6 +10,21 @@ pub struct Terminal {
 /// What undoes what a full-screen program has switched on: mouse reports, the alternate screen, a hidden cursor.
 const LEAVE: &[u8] = b"\x1b[?1006l\x1b[?1015l\x1b[?1003l\x1b[?1002l\x1b[?1000l\x1b[?1049l\x1b[?25h";
 
+/// Keeps a panic of the dashboard from becoming an abort.
+///
+/// Where the terminal goes away, the dashboard panics as it fails to restore it, and then prints on standard error
+/// while that panic unwinds. Printing there would be the second panic.
+pub(crate) fn survive_its_loss() {
+    #[cfg(unix)]
+    {
+        let next = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            unix::silence_the_dead();
+            next(info);
+        }));
+    }
+}
+
 #[cfg(unix)]
 mod unix {
     use std::fs::File;
@@ -17,11 +32,13 @@ mod unix {
     use std::thread;
     use std::time::{Duration, Instant};
 
+    use nix::errno::Errno;
     use nix::libc;
     use nix::sys::termios::{
         LocalFlags, SetArg, SpecialCharacterIndices::VQUIT, SpecialCharacterIndices::VSUSP, Termios,
         tcgetattr, tcsetattr,
     };
+    use nix::unistd::dup2_stderr;
 
     use super::{LEAVE, Terminal};
 
@@ -48,6 +65,15 @@ mod unix {
     fn same(a: &Termios, b: &Termios) -> bool {
         let flags = |t: &Termios| (t.input_flags, t.output_flags, t.control_flags, t.local_flags);
         flags(a) == flags(b)
+    }
+
+    /// Lets what is printed on standard error vanish, if that is a terminal that has gone away.
+    pub(super) fn silence_the_dead() {
+        if tcgetattr(io::stderr()) == Err(Errno::EIO)
+            && let Ok(nowhere) = File::options().write(true).open("/dev/null")
+        {
+            let _ = dup2_stderr(nowhere);
+        }
     }
 
     impl Terminal {
