@@ -12,6 +12,8 @@
 //! | [`commands`] | one file per command |
 //! | [`picture`], [`npy`], [`report`], [`chart`] | what comes out besides text |
 //! | [`error`] | exit codes |
+//! | `screen`, `signals` | what a training run shows while it runs, and how signals stop it |
+//! | `shell` | paths in commands that a message offers |
 //!
 //! ```
 //! use helmholtz_cli::config::{Config, Overlay};
