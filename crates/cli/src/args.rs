@@ -186,8 +186,11 @@ pub struct TrainArgs {
     /// Print the resolved config and stop
     #[arg(long)]
     pub print_config: bool,
-    /// Plain lines instead of the dashboard
-    #[arg(long)]
+    /// Burn's full-screen dashboard in place of the progress bar; press q to stop
+    #[arg(long, conflicts_with_all = ["no_tui", "quiet", "json"])]
+    pub tui: bool,
+    /// The progress bar, which is the default: see --tui
+    #[arg(long, hide = true)]
     pub no_tui: bool,
     /// No progress
     #[arg(long)]

@@ -1,4 +1,5 @@
-//! Exit codes: 0 done, 1 the work failed, 2 the user's input is wrong, 130 stopped by Ctrl-C.
+//! Exit codes: 0 done, 1 the work failed, 2 the user's input is wrong, 130 stopped by Ctrl-C (or the key q),
+//! 143 by SIGTERM, 129 by SIGHUP.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -38,7 +39,7 @@ const LONGEST_MESSAGE: usize = 8000;
 
 /// Prints an error and gives its exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {}", shortened(&format!("{error:#}"), LONGEST_MESSAGE));
+    crate::screen::print(&format!("error: {}", shortened(&format!("{error:#}"), LONGEST_MESSAGE)));
     ExitCode::from(if error.is::<UserError>() { 2 } else { 1 })
 }
 

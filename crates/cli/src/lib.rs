@@ -16,6 +16,8 @@
 //! | [`memory_limit`] | bytes that a command needs, before it asks for them |
 //! | [`picture`], [`npy`], [`report`], [`chart`] | what comes out besides text |
 //! | [`error`] | exit codes |
+//! | `screen`, `signals` | what a training run shows while it runs, and how signals stop it |
+//! | `shell` | paths in commands that a message offers |
 //!
 //! ```
 //! use helmholtz_cli::config::{Config, Overlay};
@@ -41,6 +43,9 @@ pub mod picture;
 mod provenance;
 pub mod report;
 pub mod run_folder;
+mod screen;
+mod shell;
+mod signals;
 pub mod strategy;
 mod tensors;
 

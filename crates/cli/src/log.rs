@@ -37,6 +37,8 @@ pub(crate) fn start() {
     };
     let shown = tracing_subscriber::fmt::layer()
         .without_time()
+        // Where standard error is gone, it would be told of the loss there, and panic.
+        .log_internal_errors(false)
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)

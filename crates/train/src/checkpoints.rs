@@ -11,6 +11,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use burn::store::RecordError;
 use burn::train::checkpoint::{
     Checkpoint, Checkpointer, CheckpointerError, CheckpointingAction, CheckpointingStrategy, FileCheckpointer,
 };
@@ -21,6 +22,7 @@ use thiserror::Error;
 
 use crate::History;
 use crate::history::wait_for_records;
+use crate::stop::Stop;
 
 /// The three parts of a checkpoint, by the names of their files.
 pub const PARTS: [&str; 3] = ["model", "optim", "scheduler"];
@@ -181,11 +183,12 @@ impl Checkpoints {
         Ok(())
     }
 
-    pub(crate) fn checkpointer(&self, part: &str) -> Sealed {
+    pub(crate) fn checkpointer(&self, part: &str, stop: Stop) -> Sealed {
         Sealed {
             files: FileCheckpointer::new(&self.folder, part),
             part: part.to_string(),
             folder: self.clone(),
+            stop,
         }
     }
 }
@@ -277,26 +280,51 @@ pub(crate) struct Sealed {
     files: FileCheckpointer,
     part: String,
     folder: Checkpoints,
+    /// Hears of what fails, which Burn's words hide.
+    stop: Stop,
+}
+
+impl Sealed {
+    /// Tells the run what failed, and Burn too.
+    fn failing<T>(&self, epoch: usize, result: Result<T, CheckpointerError>) -> Result<T, CheckpointerError> {
+        result.inspect_err(|error| {
+            let file = self.folder.file(&self.part, epoch);
+            self.stop.fail(format!("{}: {}", file.display(), cause(error)));
+        })
+    }
+}
+
+/// The system's words without those that Burn's crates wrap around them.
+fn cause(error: &CheckpointerError) -> String {
+    match error {
+        CheckpointerError::IOError(error) => error.to_string(),
+        // As in "I/O error: cannot write to 'model-1.bpk.7-0.tmp': No space left on device (os error 28)".
+        CheckpointerError::Record(RecordError::Io(words)) => {
+            words.rsplit_once("': ").map_or(words.as_str(), |(_, cause)| cause).to_string()
+        }
+        CheckpointerError::Record(error) => error.to_string(),
+        CheckpointerError::Unknown(words) => words.clone(),
+    }
 }
 
 impl<R: Checkpoint> Checkpointer<R> for Sealed {
     fn save(&self, epoch: usize, record: R) -> Result<(), CheckpointerError> {
-        self.files.save(epoch, record)?;
+        self.failing(epoch, self.files.save(epoch, record))?;
         let file = self.folder.file(&self.part, epoch);
         let seal = || -> io::Result<()> {
             fs::File::open(&file)?.sync_all()?;
             let line = format!("{}  {}\n", hash(&file)?, name_of(&file));
             whole::write(&seal_of(&file), |seal| seal.write_all(line.as_bytes()))
         };
-        seal().map_err(CheckpointerError::IOError)
+        self.failing(epoch, seal().map_err(CheckpointerError::IOError))
     }
 
     fn delete(&self, epoch: usize) -> Result<(), CheckpointerError> {
         let seal = seal_of(&self.folder.file(&self.part, epoch));
         if seal.exists() {
-            fs::remove_file(seal).map_err(CheckpointerError::IOError)?;
+            self.failing(epoch, fs::remove_file(seal).map_err(CheckpointerError::IOError))?;
         }
-        Checkpointer::<R>::delete(&self.files, epoch)
+        self.failing(epoch, Checkpointer::<R>::delete(&self.files, epoch))
     }
 
     fn restore(&self, epoch: usize) -> Result<R, CheckpointerError> {

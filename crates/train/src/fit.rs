@@ -9,7 +9,7 @@ use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::tensor::{Device, Tensor};
 use burn::train::metric::store::EventStoreClient;
 use burn::train::{
-    EarlyStoppingStrategy, ExecutionStrategy, Interrupter, Learner, MultiDeviceOptim, SupervisedTraining,
+    EarlyStoppingStrategy, ExecutionStrategy, Learner, LearningResult, MultiDeviceOptim, SupervisedTraining,
 };
 use helmholtz_core::{Evaluator, Key, LatentVariableModel, Measure, Model, Strategy};
 use helmholtz_datasets::{Feed, Plan, Rows};
@@ -17,11 +17,13 @@ use thiserror::Error;
 
 use crate::average::Average;
 use crate::checkpoints::{CheckpointError, Checkpoints, KeepLastAndBest, PARTS};
+use crate::dashboard::Dashboard;
 use crate::history::{Extent, History, HistoryError, Journal, Record, wait_for_records};
 use crate::metrics::{Guard, NonFinite, Quantity, Summary};
-use crate::renderer::NoDashboard;
+use crate::renderer::{Plain, Progress};
 use crate::rule::Rule;
 use crate::schedule::Stages;
+use crate::stop::{Reason, Request, Stop};
 use crate::trainee::Trainee;
 
 /// What happens with the record of each epoch and split; an error ends the run.
@@ -44,12 +46,12 @@ pub struct Fit {
     pub patience: Option<usize>,
     /// The epoch to go on from, if its checkpoint is there.
     pub resume: Option<usize>,
-    /// Whether to show Burn's terminal dashboard.
-    pub dashboard: bool,
+    /// How progress is shown.
+    pub progress: Progress,
     /// Called with the record of each epoch and split.
     pub on_record: OnRecord,
-    /// Stops the run from outside.
-    pub interrupter: Interrupter,
+    /// Stops the run, from outside or from within.
+    pub stop: Stop,
 }
 
 /// What a run trains, and on what.
@@ -83,9 +85,9 @@ pub enum End {
     Finished,
     /// The validation likelihood stopped improving.
     OutOfPatience,
-    /// It was stopped from outside, with the reason given.
-    Interrupted(String),
-    /// A number was none.
+    /// Somebody asked it to stop.
+    Stopped(Request),
+    /// A number was not finite.
     NonFinite(NonFinite),
 }
 
@@ -114,9 +116,17 @@ pub enum FitError {
     /// `metrics.jsonl` cannot be used.
     #[error(transparent)]
     History(#[from] HistoryError),
-    /// The learner stopped on an error.
+    /// Something failed; the message names the file and the cause.
     #[error("training stopped: {0}")]
     Training(String),
+    /// The learner stopped, and nothing had asked for it.
+    #[error("training ended after {taken} of {planned} steps, and the learner gave no reason")]
+    Early {
+        /// Steps on record.
+        taken: u64,
+        /// Steps of the plan.
+        planned: u64,
+    },
 }
 
 #[derive(Clone)]
@@ -186,15 +196,14 @@ impl Fit {
         let feed = if draws_bits { feed.drawing_bits(self.key) } else { feed };
         let steps = feed.steps_taken();
         let rows = Rows::new(valid, VALIDATION_BATCH);
-        let guard = Guard::new(self.interrupter.clone());
+        let guard = Guard::new(self.stop.clone());
         let extent = Extent {
             plan: self.plan,
             first: (first_epoch, first_step),
             valid_batches: rows.batches(),
             parts,
         };
-        let journal =
-            Journal::new(journal_path, history.clone(), extent, self.interrupter.clone(), self.on_record);
+        let journal = Journal::new(journal_path, history.clone(), extent, self.stop.clone(), self.on_record);
         let keep = KeepLastAndBest {
             history: history.clone(),
             every: self.checkpoint_every.max(1),
@@ -213,11 +222,12 @@ impl Fit {
         let trainee = Trainee { model, strategy, average, rule, evaluator, key: self.key }.train();
         // A run that has nothing left to do is loaded and ends at once.
         let num_epochs = if done { first_epoch } else { last_epoch };
-        let [model_files, optim_files, schedule_files] = PARTS.map(|part| checkpoints.checkpointer(part));
+        let [model_files, optim_files, schedule_files] =
+            PARTS.map(|part| checkpoints.checkpointer(part, self.stop.clone()));
         let mut training = SupervisedTraining::new(&self.folder, Arc::new(feed), Arc::new(rows))
             .with_training_strategy(execution(self.devices).into())
             .with_application_logger(None)
-            .with_interrupter(self.interrupter.clone())
+            .with_interrupter(self.stop.interrupter())
             .with_custom_checkpointers(model_files, optim_files, schedule_files)
             .with_checkpointing_strategy(keep)
             .early_stopping(Patience { history: history.clone(), epochs: self.patience })
@@ -227,27 +237,42 @@ impl Fit {
         for quantity in Quantity::TRAIN.into_iter().chain(measures.into_iter().map(Quantity::Own)) {
             training = training.metric_train_numeric(Summary::new(quantity, guard.clone()));
         }
-        if !self.dashboard {
-            training = training.renderer(Box::new(NoDashboard));
+        let epoch = (first_epoch > 0).then_some(first_epoch);
+        if let Some(epoch) = epoch {
+            training = training.checkpoint(epoch);
         }
-        if first_epoch > 0 {
-            training = training.checkpoint(first_epoch);
-        }
+        let plain = |on_step| Plain { on_step, steps: steps.clone() };
+        let mut terminal = None;
+        training = match self.progress {
+            Progress::Silent => training.renderer(Box::new(plain(None))),
+            Progress::Steps(on_step) => training.renderer(Box::new(plain(Some(on_step)))),
+            Progress::Dashboard(found) => {
+                let (dashboard, restored) = Dashboard::open(self.stop.clone(), epoch, found);
+                terminal = Some(restored);
+                training.renderer(Box::new(dashboard))
+            }
+        };
         let result = training.launch(Learner::new(trainee, optimiser, schedule));
-        if let Some(error) = result.error {
-            return Err(FitError::Training(error.to_string()));
+        let LearningResult { model, renderer, error, .. } = result;
+        // A dashboard closes here.
+        drop(renderer);
+        drop(terminal);
+        // What Burn noticed by itself.
+        if let Some(error) = error {
+            self.stop.fail(error.to_string());
         }
         let history = history.lock().expect("no thread panics while it holds the history").clone();
-        let end = match (guard.found(), result.interrupted) {
-            (Some(found), _) => End::NonFinite(found),
-            (None, Some(stop)) => End::Interrupted(stop.reason.unwrap_or_else(|| "stopped".to_string())),
-            (None, None) if history.last().is_some_and(|(_, step)| step < self.plan.steps) => {
-                End::OutOfPatience
-            }
-            (None, None) => End::Finished,
+        let taken = history.last().map_or(0, |(_, step)| step);
+        let end = match self.stop.reason() {
+            Some(Reason::Failed(message)) => return Err(FitError::Training(message)),
+            Some(Reason::NonFinite(found)) => End::NonFinite(found),
+            Some(Reason::Asked(request)) => End::Stopped(request),
+            None if taken >= self.plan.steps => End::Finished,
+            None if history.exhausted(self.patience) => End::OutOfPatience,
+            None => return Err(FitError::Early { taken, planned: self.plan.steps }),
         };
         let steps = steps.load(std::sync::atomic::Ordering::SeqCst);
-        Ok(Outcome { model: result.model.judged(), end, history, steps })
+        Ok(Outcome { model: model.judged(), end, history, steps })
     }
 }
 
@@ -297,101 +322,4 @@ fn execution(mut devices: Vec<Device>) -> ExecutionStrategy {
 const VALIDATION_BATCH: usize = 500;
 
 #[cfg(test)]
-mod tests {
-    use burn::module::Module;
-    use burn::optim::SgdConfig;
-    use burn::tensor::DType;
-    use helmholtz_core::{Diagnostics, Estimate, Follows, Gradients, Measured, Over};
-    use helmholtz_directed::{HelmholtzMachine, StackConfig};
-
-    use super::*;
-    use crate::schedule::{Rate, Schedule, Shape};
-
-    const MEAN: Measure = Measure { name: "own_mean", over: Over::Mean };
-    const MAXIMUM: Measure = Measure { name: "own_maximum", over: Over::Maximum };
-
-    /// Moves nothing, and measures the mean of the batch where it is told to.
-    #[derive(Module, Debug)]
-    struct Watch {
-        measures: bool,
-    }
-
-    impl Strategy<HelmholtzMachine> for Watch {
-        fn estimate(&self, _model: &HelmholtzMachine, x: Tensor<2>, _key: Key) -> Estimate {
-            let mut diagnostics = Diagnostics::new(x.clone().mean(), x.clone().mean());
-            if self.measures {
-                let measured = |measure| Measured { measure, value: x.clone().mean() };
-                diagnostics.more = vec![measured(MEAN), measured(MAXIMUM)];
-            }
-            Estimate { gradients: Gradients::new(), diagnostics, evaluations: 0 }
-        }
-
-        fn follows(&self) -> Follows {
-            Follows::default()
-        }
-
-        fn measures(&self) -> &[Measure] {
-            if self.measures { &[MEAN, MAXIMUM] } else { &[] }
-        }
-    }
-
-    #[derive(Clone, Debug)]
-    struct Zero;
-
-    impl Evaluator<HelmholtzMachine> for Zero {
-        fn score(&self, _: &HelmholtzMachine, x: Tensor<2>, _: Arc<[u64]>, _: Key) -> Tensor<1> {
-            x.sum_dim(1).squeeze_dim::<1>(1) * 0.0
-        }
-    }
-
-    #[test]
-    fn what_only_one_stage_measures_is_recorded_in_its_epochs_alone() {
-        let (folder, device) = (tempfile::tempdir().unwrap(), Device::flex());
-        // Five rows in batches of two: the last holds one.
-        let rows = Tensor::<1>::from_floats([0.0, 1.0, 2.0, 3.0, 4.0], &device).reshape([5, 1]);
-        let plan = Plan::of_epochs(5, 2, 2);
-        let stages = vec![(3, Watch { measures: false }), (6, Watch { measures: true })];
-        let fit = Fit {
-            folder: folder.path().into(),
-            devices: vec![device.clone()],
-            key: Key::new(0),
-            plan,
-            checkpoint_every: 1,
-            patience: None,
-            resume: None,
-            dashboard: false,
-            on_record: Box::new(|_| Ok(())),
-            interrupter: Interrupter::new(),
-        };
-        let rate = Rate { start: 0.1, end: 0.1, shape: Shape::Constant };
-        let outcome = fit
-            .run(Parts {
-                model: StackConfig::new(1, vec![1]).init(None, Key::new(0), &device).unwrap(),
-                strategy: Stages::new(stages),
-                average: None,
-                rule: Rule::default(),
-                evaluator: Zero,
-                optimiser: SgdConfig::new().init(),
-                schedule: ModuleLrScheduler::new(Schedule::new(vec![(6, rate)])),
-                train: rows.clone(),
-                draws_bits: false,
-                valid: rows.clone(),
-            })
-            .unwrap();
-        assert_eq!((outcome.end, outcome.steps), (End::Finished, 6));
-        let of_epoch = |epoch: usize| {
-            let is = |record: &&Record| record.epoch == epoch && record.split == "train";
-            outcome.history.records().iter().find(is).expect("every epoch has a record").values.clone()
-        };
-        let (first, second) = (of_epoch(1), of_epoch(2));
-        assert_eq!((first.get("own_mean"), first.get("own_maximum")), (None, None));
-        // Rows count alike in the mean: it is that of 0 .. 4 in any order.
-        assert_eq!((first["bound"], second["own_mean"]), (2.0, 2.0));
-        let feed = Feed::new(rows, plan, Key::new(0), 3);
-        let means = burn::data::dataloader::DataLoader::iter(&feed).map(|batch| {
-            let mean: Tensor<1> = batch.unwrap().x.cast(DType::F64).mean();
-            mean.into_data().try_to_vec::<f64>().unwrap()[0]
-        });
-        assert_eq!(second["own_maximum"], means.fold(0.0, f64::max));
-    }
-}
+mod tests;

@@ -18,6 +18,7 @@ use thiserror::Error;
 use crate::chain::Chain;
 use crate::fit::OnRecord;
 use crate::metrics::Quantity;
+use crate::stop::Stop;
 
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -194,15 +195,15 @@ pub(crate) struct Journal {
     /// The seal of the last line, and the bytes of the file so far.
     chain: Chain,
     length: u64,
-    /// A record could not be kept: none that follows it may stand in the file.
-    broken: bool,
     history: Arc<Mutex<History>>,
     extent: Extent,
     names: BTreeMap<String, String>,
     /// By split: batches seen in this epoch, and the values that it ended with.
     pending: BTreeMap<String, (u64, BTreeMap<String, f64>)>,
     on_record: OnRecord,
-    interrupter: burn::train::Interrupter,
+    stop: Stop,
+    /// Nothing is appended after a record that could not be.
+    failed: bool,
 }
 
 impl Journal {
@@ -210,7 +211,7 @@ impl Journal {
         path: PathBuf,
         history: Arc<Mutex<History>>,
         extent: Extent,
-        interrupter: burn::train::Interrupter,
+        stop: Stop,
         on_record: OnRecord,
     ) -> Self {
         let (text, chain) = history.lock().expect("no thread panics while it holds the history").text();
@@ -218,13 +219,13 @@ impl Journal {
             path,
             chain,
             length: text.len() as u64,
-            broken: false,
             history,
             extent,
             names: BTreeMap::new(),
             pending: BTreeMap::new(),
             on_record,
-            interrupter,
+            stop,
+            failed: false,
         }
     }
 
@@ -290,16 +291,16 @@ impl MetricLogger for Journal {
         // An epoch that was cut short is no epoch: nothing of it is kept, and a resumed run repeats it.
         let is_whole =
             batches == self.extent.batches(epoch, &split) && values.values().all(|v| v.is_finite());
-        if self.broken || !is_whole {
+        if self.failed || !is_whole {
             return;
         }
         let record = Record { epoch, split: split.to_string(), step: self.extent.step_after(epoch), values };
         let appended = self.append(&record).and_then(|()| (self.on_record)(&record));
         if let Err(error) = appended {
-            self.broken = true;
             let message = format!("{}: {error}", self.path.display());
-            tracing::error!("{message}");
-            self.interrupter.fail(burn::train::checkpoint::CheckpointerError::Unknown(message));
+            tracing::info!("stopped: {message}");
+            self.failed = true;
+            self.stop.fail(message);
             return;
         }
         self.history.lock().expect("no thread panics while it holds the history").push(record);

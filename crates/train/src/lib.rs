@@ -12,7 +12,9 @@
 //! | `chain` | the seals of its lines |
 //! | [`checkpoints`] | Burn's checkpoint files, sealed by a hash; which to keep; which to resume from |
 //! | [`examine`] | the parts of a checkpoint, read with care before Burn's learner sees them |
-//! | [`renderer`] | no dashboard: plain lines, or nothing |
+//! | [`renderer`] | how a run shows its progress |
+//! | [`terminal`] | the terminal, given back as it was found |
+//! | [`stop`] | [`Stop`]: what ends a run before its last step |
 //! | [`fit`] | [`Fit`]: one training run |
 //!
 //! # How a run resumes to the bit
@@ -25,6 +27,7 @@ pub mod adam;
 pub mod average;
 mod chain;
 pub mod checkpoints;
+mod dashboard;
 pub mod examine;
 pub mod fit;
 pub mod history;
@@ -33,6 +36,8 @@ pub mod renderer;
 pub mod rmsprop;
 pub mod rule;
 pub mod schedule;
+pub mod stop;
+pub mod terminal;
 #[cfg(test)]
 mod trained;
 pub mod trainee;
@@ -44,7 +49,10 @@ pub use examine::{Layout, difference, examine_parts, layout, model_record};
 pub use fit::{End, Fit, FitError, OnRecord, Outcome, Parts, check_devices};
 pub use history::{History, HistoryError, Record};
 pub use metrics::NonFinite;
+pub use renderer::{OnStep, Progress};
 pub use rmsprop::RmsProp;
 pub use rule::Rule;
 pub use schedule::{Rate, Schedule, Shape, Stages};
+pub use stop::{Reason, Request, Stop};
+pub use terminal::Terminal;
 pub use trainee::{StepOutput, Trainee};

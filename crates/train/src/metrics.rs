@@ -1,17 +1,17 @@
 //! What is measured at every step, and what stops a run.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use burn::tensor::TensorReadError;
-use burn::train::Interrupter;
 use burn::train::metric::{
     Adaptor, Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry,
     SerializedEntry,
 };
 use helmholtz_core::{Measure, Over};
 
+use crate::stop::{Reason, Stop};
 use crate::trainee::{StepOutput, ValidOutput};
 
 /// A quantity of a training step or of a validation batch.
@@ -66,7 +66,7 @@ impl Quantity {
     }
 }
 
-/// A number that is none.
+/// A number that is not finite.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NonFinite {
     /// What it was.
@@ -86,31 +86,21 @@ impl fmt::Display for NonFinite {
     }
 }
 
-/// Where a metric reports a number that is none, and stops the run.
+/// Where a metric reports a number that is not finite, which stops the run.
 #[derive(Clone)]
 pub struct Guard {
-    found: Arc<OnceLock<NonFinite>>,
-    interrupter: Interrupter,
+    stop: Stop,
 }
 
 impl Guard {
-    /// A guard that stops through `interrupter`.
-    pub fn new(interrupter: Interrupter) -> Self {
-        Guard { found: Arc::new(OnceLock::new()), interrupter }
-    }
-
-    /// The first such number.
-    pub fn found(&self) -> Option<NonFinite> {
-        self.found.get().cloned()
+    /// A guard that stops through `stop`.
+    pub fn new(stop: Stop) -> Self {
+        Guard { stop }
     }
 
     fn check(&self, quantity: Quantity, value: f64, step: Option<u64>) {
         if !value.is_finite() {
-            let found = NonFinite { quantity: quantity.name(), value, step };
-            let reason = found.to_string();
-            if self.found.set(found).is_ok() {
-                self.interrupter.stop(Some(&reason));
-            }
+            self.stop.record(Reason::NonFinite(NonFinite { quantity: quantity.name(), value, step }));
         }
     }
 }

@@ -7,11 +7,10 @@ use anyhow::{Context, ensure};
 use burn::module::Module;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::tensor::Tensor;
-use burn::train::Interrupter;
 use helmholtz_core::{Estimate, Follows, Key, LatentVariableModel, Measure, Model, Strategy};
 use helmholtz_datasets::Plan;
 use helmholtz_eval::ImportanceSampling;
-use helmholtz_train::{End, Fit, Parts, Rule};
+use helmholtz_train::{End, Fit, Parts, Progress, Rule, Stop};
 
 use crate::bench::descent::Descent;
 use crate::bench::parts::WARM_UP;
@@ -89,9 +88,9 @@ impl Session {
             checkpoint_every: 1,
             patience: None,
             resume: None,
-            dashboard: false,
+            progress: Progress::Silent,
             on_record: Box::new(|_| Ok(())),
-            interrupter: Interrupter::new(),
+            stop: Stop::new(),
         };
         let outcome = fit.run(Parts {
             model: model.clone(),

@@ -1,15 +1,15 @@
 //! `helmholtz train`.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
-use burn::train::Interrupter;
 use helmholtz_core::{Key, LatentVariableModel};
 use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName, whole};
 use helmholtz_eval::{ImportanceSampling, LogPartition, NllSummary, PartitionFunction, Reading};
-use helmholtz_train::{End, Fit, OnRecord, Outcome, Parts, Record, check_devices};
+use helmholtz_train::{End, Fit, FitError, OnRecord, Outcome, Parts, Record, Request, Stop, check_devices};
 use serde_json::{Value, json};
 
 use super::epoch::{examined, of_finished, to_resume};
@@ -23,6 +23,9 @@ use crate::error::{OrUser, say, user, write_out};
 use crate::model::AnyModel;
 use crate::output::Output;
 use crate::run_folder::{RunFolder, RunLock};
+use crate::screen::{Screen, print};
+use crate::shell::quoted;
+use crate::signals::Signals;
 use crate::{assemble, log, memory_limit, report};
 
 /// Trains a model into a run folder.
@@ -30,6 +33,7 @@ use crate::{assemble, log, memory_limit, report};
 /// # Errors
 /// If the config, the data or the folder are wrong, or the run fails.
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
+    Screen::check(args)?;
     let overlay = overlay(args)?;
     let started_run = match (&args.out, args.resume) {
         (Some(out), true) => Some(RunFolder::open(out)?),
@@ -89,6 +93,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             (folder, None, lock)
         }
     };
+    // Kept to the end: the results are written into the folder too.
+    let lock = Arc::new(lock);
     log_to(&folder);
     tracing::info!(
         seed = config.seed,
@@ -98,9 +104,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         folder.path().display()
     );
 
-    let dashboard = !(args.no_tui || args.quiet || args.json) && std::io::stdout().is_terminal();
-    let interrupter = Interrupter::new();
-    stop_on_ctrl_c(interrupter.clone())?;
+    let first_step = resume.map_or(0, |epoch| resume::steps_by(&folder, epoch));
+    let (stop, screen) = (Stop::new(), Screen::new(args, plan)?);
+    let signals = Signals::listen(stop.clone(), screen.clone())?;
     let started = Instant::now();
     let fit = Fit {
         folder: folder.path().to_path_buf(),
@@ -110,11 +116,10 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         checkpoint_every: config.train.checkpoint_every,
         patience: (config.train.patience > 0).then_some(config.train.patience),
         resume,
-        dashboard,
-        on_record: journal(!(dashboard || args.quiet), &folder, plan, lock),
-        interrupter,
+        progress: screen.progress(first_step),
+        on_record: journal((!args.quiet).then(|| screen.clone()), &folder, plan, lock.clone()),
+        stop,
     };
-    let first_step = resume.map_or(0, |epoch| resume::steps_by(&folder, epoch));
     let outcome = fit.run(Parts {
         model: model.clone(),
         strategy: assemble::strategies(&config, &plan, model.observed(), &device)?,
@@ -126,7 +131,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         train: data.train.tensor(&device),
         draws_bits: data.binarization == Binarization::Dynamic,
         valid: data.valid.tensor(&device),
-    })?;
+    });
+    screen.close();
+    let outcome = outcome.map_err(|error| failed(error, &folder))?;
     let seconds = started.elapsed().as_secs_f64();
     match &outcome.end {
         End::NonFinite(found) => {
@@ -141,19 +148,17 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
                 folder.path().display()
             );
         }
-        End::Interrupted(reason) => {
-            let shown = folder.path().display();
-            eprintln!(
-                "stopped after {} steps ({reason}); go on with `helmholtz train --resume --out {shown}`",
-                outcome.steps
-            );
-            return Ok(ExitCode::from(130));
-        }
+        End::Stopped(request) => return Ok(stopped(*request, outcome.steps, &folder)),
         End::Finished | End::OutOfPatience => {}
+    }
+    let path = folder.path().to_path_buf();
+    if let Some(request) = signals.scoring(move |request| only_trained(request, &path)) {
+        return Ok(stopped(request, outcome.steps, &folder));
     }
     let (best, epoch) = of_finished(&folder, model, &config)?;
     let results = Results::new(&best, &data, &config, test_rows)?;
     let pixels = sample::ancestral(&best, 100, config.seed, false)?;
+    signals.writing();
     let sheet = Output::inside(&folder.path().join("samples"), "samples.png");
     sample::write(&sheet, data.shape, data.train.width(), &pixels)?;
     folder.write("report.html", |file| {
@@ -236,8 +241,8 @@ fn in_config(flag: &str, path: &Path) -> anyhow::Result<String> {
     })
 }
 
-/// Looks after the lock, appends to `timing.jsonl` and, if `lines`, prints a line for each epoch.
-fn journal(lines: bool, folder: &RunFolder, plan: Plan, lock: RunLock) -> OnRecord {
+/// Looks after the lock, appends to `timing.jsonl` and prints a line for each epoch on the screen, if there is one.
+fn journal(screen: Option<Screen>, folder: &RunFolder, plan: Plan, lock: Arc<RunLock>) -> OnRecord {
     let timing = folder.path().join("timing.jsonl");
     let mut last = Instant::now();
     let mut training = String::new();
@@ -260,31 +265,45 @@ fn journal(lines: bool, folder: &RunFolder, plan: Plan, lock: RunLock) -> OnReco
                 value("gradient_norm_p"),
                 value("gradient_norm_q")
             );
-        } else if lines {
+        } else if let Some(screen) = &screen {
             let total = plan.steps;
-            // A pipe that was closed must not end the run.
-            let _ = writeln!(
-                std::io::stderr(),
+            screen.line(&format!(
                 "epoch {:>3}  step {}/{total}  {training}  valid nll {:.3}",
                 record.epoch,
                 record.step,
                 value("nll")
-            );
+            ));
         }
         Ok(())
     })
 }
 
-fn stop_on_ctrl_c(interrupter: Interrupter) -> anyhow::Result<()> {
-    ctrlc::set_handler(move || {
-        if interrupter.should_stop() {
-            // The second time: at once. Nothing is half-written, files being renamed when whole.
-            std::process::exit(130);
+/// The command that goes on with a run.
+fn resume_command(folder: &Path) -> String {
+    format!("`helmholtz train --resume --out {}`", quoted(folder))
+}
+
+fn stopped(request: Request, steps: u64, folder: &RunFolder) -> ExitCode {
+    print(&format!("stopped after {steps} steps ({request}); go on with {}", resume_command(folder.path())));
+    ExitCode::from(request.exit_code())
+}
+
+fn only_trained(request: Request, folder: &Path) -> String {
+    format!(
+        "stopped while scoring ({request}); the run is trained: score it with {}, or with `helmholtz evaluate {}`",
+        resume_command(folder),
+        quoted(folder)
+    )
+}
+
+/// Training that failed, with the way on.
+fn failed(error: FitError, folder: &RunFolder) -> anyhow::Error {
+    match error {
+        FitError::Training(_) => {
+            anyhow::anyhow!("{error}; put that right, then go on with {}", resume_command(folder.path()))
         }
-        interrupter.stop(Some("Ctrl-C"));
-        eprintln!("stopping; once more to stop at once");
-    })?;
-    Ok(())
+        error => error.into(),
+    }
 }
 
 /// Sends what the program and Burn report to `experiment.log`.

@@ -1,0 +1,83 @@
+//! What a training run shows while it runs.
+
+use std::io::{IsTerminal, Write};
+
+use helmholtz_datasets::Plan;
+use helmholtz_train::{Progress, Terminal};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::args::TrainArgs;
+use crate::error::user;
+
+/// Where progress and lines go.
+#[derive(Clone)]
+pub(crate) enum Screen {
+    /// Burn's dashboard, which has the terminal to itself. The terminal is kept as it was before.
+    Dashboard(Terminal),
+    /// Lines on standard error, above a bar if that is a terminal.
+    Lines(ProgressBar),
+}
+
+impl Screen {
+    /// Refuses a dashboard where there is no terminal.
+    ///
+    /// # Errors
+    /// If `--tui` was given and standard output is not a terminal.
+    pub(crate) fn check(args: &TrainArgs) -> anyhow::Result<()> {
+        if args.tui && !std::io::stdout().is_terminal() {
+            return Err(user(
+                "--tui: standard output is not a terminal, which the dashboard draws on; leave --tui out",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What the flags ask for.
+    ///
+    /// # Errors
+    /// If the bar's template is wrong.
+    pub(crate) fn new(args: &TrainArgs, plan: Plan) -> anyhow::Result<Self> {
+        if args.tui {
+            return Ok(Screen::Dashboard(Terminal::now()));
+        }
+        let quiet = args.quiet || args.json;
+        let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(plan.steps) };
+        bar.set_style(ProgressStyle::with_template("{bar:40} step {pos}/{len}, {eta} left")?);
+        Ok(Screen::Lines(bar.with_finish(indicatif::ProgressFinish::AndClear)))
+    }
+
+    /// How the run reports its progress, from step `first` on.
+    pub(crate) fn progress(&self, first: u64) -> Progress {
+        match self {
+            Screen::Dashboard(terminal) => Progress::Dashboard(terminal.clone()),
+            Screen::Lines(bar) if bar.is_hidden() => Progress::Silent,
+            Screen::Lines(bar) => {
+                let bar = bar.clone().with_position(first);
+                bar.reset_eta();
+                Progress::Steps(Box::new(move |step| bar.set_position(step)))
+            }
+        }
+    }
+
+    /// Prints a line on standard error; nothing under a dashboard, which would be torn.
+    pub(crate) fn line(&self, line: &str) {
+        match self {
+            Screen::Dashboard(_) => {}
+            Screen::Lines(bar) if bar.is_hidden() => print(line),
+            Screen::Lines(bar) => bar.println(line),
+        }
+    }
+
+    /// Gives the terminal back.
+    pub(crate) fn close(&self) {
+        match self {
+            Screen::Dashboard(terminal) => terminal.restore(),
+            Screen::Lines(bar) => bar.finish_and_clear(),
+        }
+    }
+}
+
+/// Prints a line on standard error. One that was closed, or a terminal that went away, must not end the run.
+pub(crate) fn print(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -1,0 +1,198 @@
+//! Burn's terminal dashboard, whose stop is the run's.
+
+use std::any::Any;
+use std::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
+use burn::train::metric::MetricDefinition;
+use burn::train::renderer::tui::TuiMetricsRendererWrapper;
+use burn::train::renderer::{
+    EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation, MetricsRendererTraining,
+};
+use burn::train::{Interrupter, LearnerSummary};
+
+use crate::stop::{Request, Stop};
+use crate::terminal::{Terminal, survive_its_loss};
+
+/// What the dashboard panics with, in every thread that talks to it, once "stop immediately" was chosen.
+const KILLED: &str = "Killing training from user input.";
+
+/// The dashboard with an interrupter of its own.
+///
+/// It resets its interrupter when it closes, which would make the learner forget its stop and its error.
+pub(crate) struct Dashboard {
+    /// Gone once it has failed.
+    tui: Option<TuiMetricsRendererWrapper>,
+    asked: Interrupter,
+    stop: Stop,
+    /// Shared with nobody who keeps it: it lives as long as the dashboard.
+    _alive: Arc<()>,
+}
+
+/// Gives the terminal back when it is dropped, also by a panic in a training step.
+pub(crate) struct Restored {
+    terminal: Terminal,
+    dashboard: Weak<()>,
+}
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        // Where a panic unwinds, another thread is about to close the dashboard.
+        for _ in 0..100 {
+            if self.dashboard.strong_count() == 0 {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.terminal.restore();
+    }
+}
+
+impl Dashboard {
+    /// Takes the screen over; `epoch` is the one that the run goes on from.
+    pub(crate) fn open(stop: Stop, epoch: Option<usize>, terminal: Terminal) -> (Self, Restored) {
+        survive_its_loss();
+        let asked = Interrupter::new();
+        let tui = Some(TuiMetricsRendererWrapper::new(asked.clone(), epoch));
+        terminal.answer_ctrl_c();
+        let alive = Arc::new(());
+        let restored = Restored { terminal, dashboard: Arc::downgrade(&alive) };
+        (Dashboard { tui, asked, stop, _alive: alive }, restored)
+    }
+
+    /// Tells the dashboard something, and listens to what was typed there.
+    fn tell<R>(&mut self, event: impl FnOnce(&mut TuiMetricsRendererWrapper) -> R) -> Option<R> {
+        let tui = self.tui.as_mut()?;
+        match catch_unwind(AssertUnwindSafe(|| event(tui))) {
+            Ok(answer) => {
+                self.listen();
+                Some(answer)
+            }
+            Err(panic) => {
+                // Dropping it would send it one more event.
+                std::mem::forget(self.tui.take());
+                self.failed(&*panic);
+                None
+            }
+        }
+    }
+
+    fn listen(&self) {
+        if self.asked.should_stop() {
+            self.stop.ask(Request::Quit);
+        }
+    }
+
+    fn failed(&self, panic: &(dyn Any + Send)) {
+        let text = panic.downcast_ref::<&str>().copied();
+        match text.or(panic.downcast_ref::<String>().map(String::as_str)) {
+            Some(KILLED) => self.stop.ask(Request::Quit),
+            text => self.stop.fail(format!("the dashboard failed ({})", text.unwrap_or("no message"))),
+        }
+    }
+}
+
+impl Drop for Dashboard {
+    fn drop(&mut self) {
+        let Some(tui) = self.tui.take() else { return };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(tui))) {
+            self.failed(&*panic);
+        }
+        self.listen();
+    }
+}
+
+impl MetricsRendererTraining for Dashboard {
+    fn update_train(&mut self, state: MetricState) {
+        self.tell(|tui| tui.update_train(state));
+    }
+
+    fn update_valid(&mut self, state: MetricState) {
+        self.tell(|tui| tui.update_valid(state));
+    }
+
+    fn on_train_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), Box<dyn Error>> {
+        self.listen();
+        self.tell(|tui| tui.on_train_end(summary)).unwrap_or(Ok(()))
+    }
+}
+
+impl MetricsRendererEvaluation for Dashboard {
+    fn update_test(&mut self, name: EvaluationName, state: MetricState) {
+        self.tell(|tui| tui.update_test(name, state));
+    }
+
+    fn on_test_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), Box<dyn Error>> {
+        self.tell(|tui| tui.on_test_end(summary)).unwrap_or(Ok(()))
+    }
+}
+
+impl TrainingProgressLogger for Dashboard {
+    fn start(&mut self, epochs: usize, first: usize, items: Option<usize>, label: Option<&str>) {
+        self.tell(|tui| tui.start(epochs, first, items, label));
+    }
+
+    fn update_epoch(&mut self, epoch: usize) {
+        self.tell(|tui| tui.update_epoch(epoch));
+    }
+
+    fn start_split(&mut self, split: &str, items: usize) {
+        self.tell(|tui| tui.start_split(split, items));
+    }
+
+    fn update_split(&mut self, items: usize) {
+        self.tell(|tui| tui.update_split(items));
+    }
+
+    fn end_split(&mut self) {
+        self.tell(|tui| tui.end_split());
+    }
+
+    fn end(&mut self) {
+        self.tell(|tui| tui.end());
+    }
+
+    fn log_event_training(&mut self, event: String) {
+        self.tell(|tui| tui.log_event_training(event));
+    }
+}
+
+impl EvaluationProgressLogger for Dashboard {
+    fn start_global_progress(&mut self, tests: usize) {
+        self.tell(|tui| tui.start_global_progress(tests));
+    }
+
+    fn start_test(&mut self, name: &str, items: usize) {
+        self.tell(|tui| tui.start_test(name, items));
+    }
+
+    fn update_test_progress(&mut self, items: usize) {
+        self.tell(|tui| tui.update_test_progress(items));
+    }
+
+    fn end_test(&mut self) {
+        self.tell(|tui| tui.end_test());
+    }
+
+    fn end_global_progress(&mut self) {
+        self.tell(|tui| tui.end_global_progress());
+    }
+
+    fn log_event_evaluation(&mut self, event: String) {
+        self.tell(|tui| tui.log_event_evaluation(event));
+    }
+}
+
+impl MetricsRenderer for Dashboard {
+    fn manual_close(&mut self) {
+        self.tell(|tui| tui.manual_close());
+    }
+
+    fn register_metric(&mut self, definition: MetricDefinition) {
+        self.tell(|tui| tui.register_metric(definition));
+    }
+}

@@ -1,0 +1,144 @@
+//! What ends a run before its last step.
+//!
+//! Burn's [`Interrupter`] also carries a stop, but whoever holds one may reset it: the dashboard does so when it
+//! closes, and the reason and the error are lost. A [`Stop`] forgets nothing, and a run decides from it how it ended.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use burn::train::Interrupter;
+
+use crate::metrics::NonFinite;
+
+/// Who asked a run to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// SIGINT: Ctrl-C.
+    Interrupt,
+    /// SIGTERM: a scheduler, or `kill`.
+    Terminate,
+    /// SIGHUP: the terminal went away.
+    Hangup,
+    /// The key q of the dashboard.
+    Quit,
+}
+
+impl Request {
+    /// The exit code of a program that stops on this request: 128 and the number of the signal.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Request::Interrupt | Request::Quit => 130,
+            Request::Terminate => 143,
+            Request::Hangup => 129,
+        }
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Request::Interrupt => "Ctrl-C",
+            Request::Terminate => "SIGTERM",
+            Request::Hangup => "SIGHUP",
+            Request::Quit => "q",
+        })
+    }
+}
+
+/// Why a run stops.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reason {
+    /// Somebody asked for it.
+    Asked(Request),
+    /// A number was not finite.
+    NonFinite(NonFinite),
+    /// Something failed; the message names the file and the cause.
+    Failed(String),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Asked(request) => request.fmt(f),
+            Reason::NonFinite(found) => found.fmt(f),
+            Reason::Failed(message) => f.write_str(message),
+        }
+    }
+}
+
+/// Stops a run, and keeps the reason. Clones share it.
+#[derive(Clone, Default)]
+pub struct Stop {
+    reason: Arc<Mutex<Option<Reason>>>,
+    interrupter: Interrupter,
+}
+
+impl Stop {
+    /// Nothing has asked for a stop yet.
+    pub fn new() -> Self {
+        Stop::default()
+    }
+
+    /// Stops the run. The first reason stands, except that an error replaces a request.
+    pub fn record(&self, reason: Reason) {
+        let mut kept = self.lock();
+        let replaces = match &*kept {
+            None => true,
+            Some(Reason::Asked(_)) => !matches!(reason, Reason::Asked(_)),
+            Some(_) => false,
+        };
+        self.interrupter.stop(Some(&reason.to_string()));
+        if replaces {
+            *kept = Some(reason);
+        }
+    }
+
+    /// Stops the run on a request.
+    pub fn ask(&self, request: Request) {
+        self.record(Reason::Asked(request));
+    }
+
+    /// Stops the run on an error.
+    pub fn fail(&self, message: impl Into<String>) {
+        self.record(Reason::Failed(message.into()));
+    }
+
+    /// Why the run stops, if it does.
+    pub fn reason(&self) -> Option<Reason> {
+        self.lock().clone()
+    }
+
+    /// What tells Burn's learner.
+    pub(crate) fn interrupter(&self) -> Interrupter {
+        self.interrupter.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Reason>> {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_reason_stands_when_burn_resets_its_interrupter() {
+        let stop = Stop::new();
+        stop.ask(Request::Terminate);
+        stop.ask(Request::Interrupt);
+        stop.interrupter().reset();
+        assert_eq!(stop.reason(), Some(Reason::Asked(Request::Terminate)));
+    }
+
+    #[test]
+    fn an_error_replaces_a_request_and_is_not_replaced() {
+        let stop = Stop::new();
+        stop.ask(Request::Quit);
+        stop.fail("the disk is full");
+        stop.ask(Request::Interrupt);
+        stop.fail("the disk is still full");
+        assert_eq!(stop.reason(), Some(Reason::Failed("the disk is full".into())));
+        assert!(stop.interrupter().should_stop());
+    }
+}
