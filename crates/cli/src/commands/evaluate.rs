@@ -11,8 +11,9 @@ use helmholtz_samplers::Hmc;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::check::Judged;
 use super::found::Found;
-use super::score::{Sampled, Scores, active_units, chosen_rows, is_closed_form, partition};
+use super::score::{Sampled, Scores, active_units, chosen_rows, is_closed_form, numbers, partition};
 use super::shard::{Content, Part, Setting, Shard};
 use super::trained::{Trained, fingerprint};
 use crate::args::{AnnealingArgs, EvaluateArgs};
@@ -79,6 +80,11 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
             )));
         }
     }
+    if args.defence.is_some() && (method != "is" || reading == Reading::Bidirectional) {
+        return Err(user(
+            "--defence: is for log p(x) by importance sampling; leave it out, or take --method is and no --as bihm",
+        ));
+    }
     let rows = chosen_rows(&trained.data, asked.split, asked.limit);
     if let Some(shard) = asked.shard {
         return score_part(shard, &trained, (&rows, method), &asked, args);
@@ -93,13 +99,17 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         _ => sampled(&trained, &rows, &asked, args)?,
     };
     let active = active_units(&trained.model, &trained.data, asked.split, &rows);
+    let Trained { model, data, config, .. } = &trained;
+    let of = Sampled { model, data, split: asked.split, rows: &rows, seed: args.seed };
+    let checked = if method == "is" { of.check(&asked.evaluator, args.check) } else { None };
+    let judged = checked
+        .map(|checked| Judged::new(&checked, &numbers(&rows), &scores, (&named(args), &config.model.layers)));
     let seconds = started.elapsed().as_secs_f64();
     if let Some(Within { error, most }) = asked.within
         && (scores.summary.se_mc > error || scores.summary.bias_mc > error)
     {
         tracing::warn!("--error {error}: not reached with at most {most} samples a row (--max-samples)");
     }
-    let Trained { data, config, .. } = &trained;
     let hmc = &asked.annealing.hmc;
     let found = Found {
         protocol: data.protocol().to_string(),
@@ -110,6 +120,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         scores,
         active,
         layers: config.model.layers.clone(),
+        judged,
     };
     found.report(seconds, args.json, args.per_example.as_deref())
 }
@@ -144,6 +155,9 @@ fn score_part(
     // What concerns all parts alike is done with the first of them.
     let active = if shard.is_first() { active_units(model, data, asked.split, rows) } else { None };
     let log_z2 = if shard.is_first() { log_partition(trained, asked, args)? } else { None };
+    let of = Sampled { model, data, split: asked.split, rows, seed: args.seed };
+    let checked =
+        if shard.is_first() && method == "is" { of.check(&asked.evaluator, args.check) } else { None };
     let setting = Setting {
         protocol: data.protocol().to_string(),
         data_sha256: data.data_sha256.clone(),
@@ -155,10 +169,11 @@ fn score_part(
         seed: args.seed,
         weights_sha256: fingerprint(model),
         layers: trained.config.model.layers.clone(),
+        defence: args.defence,
         rows: rows.iter().map(|&row| row as u64).collect(),
     };
     let seconds = started.elapsed().as_secs_f64();
-    let part = Part { shard, setting, content, active, log_z2, seconds };
+    let part = Part { shard, setting, content, active, log_z2, checked, seconds };
     let path = args.out.as_deref().expect("clap asks for --out with --shard");
     part.write(path)?;
     if args.json {
@@ -170,6 +185,17 @@ fn score_part(
         say!("{}: part {shard}, {seconds:.1} s; `helmholtz merge` puts the parts together", path.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How a command names the model, and the split if it is not the usual one.
+fn named(args: &EvaluateArgs) -> String {
+    let model = match (&args.model.run, &args.model.weights, &args.model.config) {
+        (_, Some(weights), Some(config)) => {
+            format!("--weights {} --config {}", weights.display(), config.display())
+        }
+        (run, ..) => run.as_ref().map_or_else(|| "RUN".into(), |run| run.display().to_string()),
+    };
+    if args.split == "test" { model } else { format!("{model} --split {}", args.split) }
 }
 
 fn asked(args: &EvaluateArgs, method: &str) -> anyhow::Result<Asked> {
@@ -198,9 +224,13 @@ fn asked(args: &EvaluateArgs, method: &str) -> anyhow::Result<Asked> {
         }
         check_folder("--out", path)?;
     }
+    let defence = args.defence.unwrap_or(0.0);
+    if args.defence.is_some() && !(defence > 0.0 && defence < 1.0) {
+        return Err(user(format!("--defence {defence}: must be above 0 and below 1, as in --defence 0.1")));
+    }
     Ok(Asked {
         split,
-        evaluator: ImportanceSampling { reading: Reading::Directed, samples, chunk },
+        evaluator: ImportanceSampling { chunk, defence, ..ImportanceSampling::new(samples) },
         limit,
         within,
         partition: PartitionFunction { error: z_error, most: most as u64 },

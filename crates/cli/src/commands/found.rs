@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use helmholtz_datasets::SplitName;
 use serde_json::json;
 
+use super::check::Judged;
 use super::score::{Bidirectional, OfLaw, Scores};
 use crate::error::say;
 use crate::npy;
@@ -25,6 +26,8 @@ pub(crate) struct Found {
     pub(crate) active: Option<Vec<usize>>,
     /// Sizes of the layers.
     pub(crate) layers: Vec<usize>,
+    /// What the check says, where there was one.
+    pub(crate) judged: Option<Judged>,
 }
 
 impl Found {
@@ -61,6 +64,8 @@ impl Found {
             "ess": s.ess, "max_weight": s.max_weight,
             "exact_nll": (method == "exact").then_some(s.nll), "log_z2": null, "data_sha256": data_sha256,
             "active_units": active,
+            "suspect": self.judged.as_ref().and_then(Judged::suspect),
+            "check": self.judged.as_ref().map(Judged::json),
         });
         if let Some([temperatures, leapfrog]) = annealing {
             json["temperatures"] = json!(temperatures);
@@ -100,7 +105,11 @@ impl Found {
             Some(found) if found.log_z2.is_known() => " of p*",
             Some(_) => " of p* <=",
         };
-        say!("  NLL{of:<10}{:.3} nats, 95 % over rows [{:.3}, {:.3}]", s.nll, s.ci95[0], s.ci95[1]);
+        let over_rows = match s.ci95 {
+            Some([low, high]) => format!("95 % over rows [{low:.3}, {high:.3}]"),
+            None => "one row: no spread".to_string(),
+        };
+        say!("  NLL{of:<10}{:.3} nats, {over_rows}", s.nll);
         if method == "exact" {
             self.print_exact();
             return;
@@ -130,6 +139,9 @@ impl Found {
             );
         }
         self.print_bidirectional();
+        if let Some(judged) = &self.judged {
+            judged.print();
+        }
         let unit = if method == "ais" { "chain" } else { "sample" };
         say!("  pairs        {:.1} (row, {unit}) a second", s.n as f64 * s.k_mean / seconds);
     }
@@ -144,7 +156,9 @@ impl Found {
                 "  of the law   {cross_entropy:.4} nats, the cross-entropy; the law's own entropy is {entropy:.4}"
             );
         }
-        say!("  by enumeration of all latent states; spread over rows ±{:.3}", self.scores.summary.se_rows);
+        let spread =
+            self.scores.summary.se_rows.map_or_else(String::new, |se| format!("; spread over rows ±{se:.3}"));
+        say!("  by enumeration of all latent states{spread}");
     }
 
     fn print_bidirectional(&self) {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use helmholtz_datasets::SplitName;
 use helmholtz_eval::{AnnealedRow, RowWeights};
 
+use super::check::Judged;
 use super::found::Found;
 use super::score::Scores;
 use super::shard::{Content, Part};
@@ -77,7 +78,7 @@ fn in_order(mut parts: Vec<(&PathBuf, Part)>) -> anyhow::Result<Vec<Part>> {
 /// What the parts found together.
 fn merged(mut parts: Vec<Part>) -> anyhow::Result<Found> {
     let setting = parts[0].setting.clone();
-    let (active, log_z2) = (parts[0].active.take(), parts[0].log_z2);
+    let (active, log_z2, checked) = (parts[0].active.take(), parts[0].log_z2, parts[0].checked.take());
     let n = setting.rows.len();
     let mut weights = vec![RowWeights::default(); n];
     let mut annealed: Vec<Option<AnnealedRow>> = vec![None; n];
@@ -99,6 +100,8 @@ fn merged(mut parts: Vec<Part>) -> anyhow::Result<Found> {
         let checked = weights.into_iter().zip(&setting.rows).map(|(weights, &row)| weights.checked(row));
         Scores::of_weights(&checked.collect::<Result<Vec<_>, _>>()?, log_z2)
     };
+    let judged =
+        checked.map(|checked| Judged::new(&checked, &setting.rows, &scores, ("RUN", &setting.layers)));
     let split: SplitName = setting.split.parse().or_user()?;
     Ok(Found {
         protocol: setting.protocol,
@@ -109,5 +112,6 @@ fn merged(mut parts: Vec<Part>) -> anyhow::Result<Found> {
         scores,
         active,
         layers: setting.layers,
+        judged,
     })
 }

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
 
-use helmholtz_eval::{AnnealedRow, LogPartition, RowEstimate, RowWeights};
+use helmholtz_eval::{AnnealedRow, Checked, LogPartition, RowEstimate, RowWeights};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,9 @@ pub(crate) struct Setting {
     pub(crate) seed: u64,
     pub(crate) weights_sha256: String,
     pub(crate) layers: Vec<usize>,
+    /// The share of the defence in the proposals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) defence: Option<f64>,
     /// The rows of the whole evaluation, in order.
     pub(crate) rows: Vec<u64>,
 }
@@ -134,6 +137,8 @@ pub(crate) struct Part {
     pub(crate) active: Option<Vec<usize>>,
     /// In the first part of a model read as bidirectional.
     pub(crate) log_z2: Option<LogPartition>,
+    /// The check of the samples, in the first part.
+    pub(crate) checked: Option<Checked>,
     pub(crate) seconds: f64,
 }
 
@@ -141,6 +146,7 @@ pub(crate) struct Part {
 const SHARD: &str = "helmholtz.shard";
 const SETTING: &str = "helmholtz.setting";
 const ACTIVE: &str = "helmholtz.active_units";
+const CHECK: &str = "helmholtz.check";
 const SECONDS: &str = "helmholtz.seconds";
 const WEIGHTS: &str = "weights";
 const ROWS: &str = "rows";
@@ -178,6 +184,9 @@ impl Part {
         ]);
         if let Some(active) = &self.active {
             metadata.insert(ACTIVE.to_string(), serde_json::to_string(active)?);
+        }
+        if let Some(checked) = &self.checked {
+            metadata.insert(CHECK.to_string(), serde_json::to_string(checked)?);
         }
         let bytes = serialize(views, Some(metadata))?;
         write_whole(path, |file| file.write_all(&bytes))
@@ -219,6 +228,10 @@ fn parse(bytes: &[u8]) -> Result<Part, String> {
         .get(ACTIVE)
         .map(|text| serde_json::from_str(text).map_err(|error| format!("{ACTIVE}: {error}")))
         .transpose()?;
+    let checked = metadata
+        .get(CHECK)
+        .map(|text| serde_json::from_str(text).map_err(|error| format!("{CHECK}: {error}")))
+        .transpose()?;
     let seconds = said(SECONDS)?.parse().map_err(|error| format!("{SECONDS}: {error}"))?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| text(&error))?;
     let values = |name: &str, shape: &[usize]| -> Result<Vec<f64>, String> {
@@ -258,7 +271,7 @@ fn parse(bytes: &[u8]) -> Result<Part, String> {
     } else {
         None
     };
-    Ok(Part { shard, setting, content, active, log_z2, seconds })
+    Ok(Part { shard, setting, content, active, log_z2, checked, seconds })
 }
 
 fn annealed(&[log_prob, samples, ess, max_weight, variance, bias, acceptance]: &[f64; 7]) -> AnnealedRow {

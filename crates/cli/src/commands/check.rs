@@ -1,0 +1,152 @@
+//! An evaluation's check of itself: what it looks at, and what it says.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use helmholtz_core::{Enumerable, Key, LatentVariableModel, Role};
+use helmholtz_eval::check::CHECKED_ROWS;
+use helmholtz_eval::{Check, Checked, ImportanceSampling, Reading, Verdict};
+use serde_json::{Value, json};
+
+use super::score::{Sampled, Scores, chosen_rows, numbers};
+use crate::error::say;
+use crate::model::AnyModel;
+
+/// How much an evaluation by importance samples checks itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checking {
+    /// With enumeration of some rows where latent states are few.
+    #[default]
+    Auto,
+    /// Without enumeration.
+    Sampling,
+    /// Not at all.
+    Off,
+}
+
+impl FromStr for Checking {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Checking::Auto),
+            "sampling" => Ok(Checking::Sampling),
+            "off" => Ok(Checking::Off),
+            _ => Err("it is auto, sampling (which enumerates no row) or off".to_string()),
+        }
+    }
+}
+
+impl Sampled<'_> {
+    /// Checks up to 128 of the rows, and 64 dreams; nothing where p* is scored, or nothing is asked for.
+    ///
+    /// The rows do not depend on how many are scored, if these are more.
+    pub(crate) fn check(&self, evaluator: &ImportanceSampling, checking: Checking) -> Option<Checked> {
+        if checking == Checking::Off || evaluator.reading == Reading::Bidirectional {
+            return None;
+        }
+        let rows = if self.rows.len() > CHECKED_ROWS {
+            chosen_rows(self.data, self.split, Some(CHECKED_ROWS))
+        } else {
+            self.rows.to_vec()
+        };
+        let enumerate = checking == Checking::Auto;
+        let check = Check { chunk: evaluator.chunk, enumerate, ..Check::new(evaluator.samples) };
+        let own = Key::new(self.seed).child(Role::Check);
+        let checked = match self.model {
+            AnyModel::Stack(stack) if stack.latent_bits() == 0 => return None,
+            AnyModel::Stack(stack) => {
+                let x = self.data.fixed(self.split).select(&rows).tensor(&stack.device());
+                check.of_bits(stack, x, numbers(&rows), [self.key(), own])
+            }
+            // A defended estimate is another than the one that dreams would be scored by.
+            AnyModel::Vae(_) if evaluator.defence > 0.0 => return None,
+            AnyModel::Vae(vae) => check.of_dreams(vae, own),
+        };
+        // Nor do the bounds on dreams hold for it.
+        let dreams = if evaluator.defence > 0.0 { Vec::new() } else { checked.dreams };
+        Some(Checked { dreams, ..checked })
+    }
+}
+
+/// What the check of an evaluation says.
+pub(crate) struct Judged {
+    verdict: Verdict,
+    /// The command that finds out.
+    command: String,
+}
+
+impl Judged {
+    /// The verdict on scores of the rows with the given numbers; `model` is how a command names the model.
+    pub(crate) fn new(
+        checked: &Checked,
+        rows: &[u64],
+        scores: &Scores,
+        (model, layers): (&str, &[usize]),
+    ) -> Self {
+        let estimates: HashMap<u64, f64> =
+            rows.iter().copied().zip(scores.log_probs.iter().copied()).collect();
+        let verdict = checked.verdict(&scores.summary, |row| estimates.get(&row).copied());
+        // Rows of the data are looked at where latents are bits.
+        let how = if checked.rows.is_empty() {
+            "--method ais --limit 100".to_string()
+        } else if layers.iter().sum::<usize>() <= helmholtz_eval::MAX_LATENT_BITS {
+            "--exact --limit 500".to_string()
+        } else {
+            let samples = (10.0 * scores.summary.k_mean).max(10_000.0);
+            format!("--defence 0.1 --samples {samples:.0} --limit 500")
+        };
+        Judged { verdict, command: format!("helmholtz evaluate {model} {how}") }
+    }
+
+    /// Why the evaluation is suspect, if it is.
+    pub(crate) fn suspect(&self) -> Option<String> {
+        Some(format!("{}; find out with `{}`", self.verdict.suspicion?, self.command))
+    }
+
+    /// The figures, as `--json` prints them.
+    pub(crate) fn json(&self) -> Value {
+        let v = &self.verdict;
+        let rows = (v.rows > 0).then(|| {
+            json!({
+                "n": v.rows, "visited_states": v.visited, "explained": v.explained,
+                "shortfall": v.shortfall.map(|of| of.mean), "shortfall_se": v.shortfall.and_then(|of| of.se),
+                "missed": v.missed.map(|of| of.mean), "missed_se": v.missed.and_then(|of| of.se),
+                "distinct_states": v.distinct, "top_state": v.top_state, "q_entropy": v.entropy,
+            })
+        });
+        let dreams = v.bounds.map(|[lower, upper]| {
+            json!({
+                "n": v.dreams, "lower": lower, "upper": upper,
+                "missed": v.missed_of_dreams.map(|of| of.mean),
+                "missed_se": v.missed_of_dreams.and_then(|of| of.se),
+            })
+        });
+        let exact = v.exact.map(|(n, of)| json!({"n": n, "shortfall": of.mean, "shortfall_se": of.se}));
+        json!({"rows": rows, "dreams": dreams, "exact": exact})
+    }
+
+    /// The same in words.
+    pub(crate) fn print(&self) {
+        let v = &self.verdict;
+        match (self.suspect(), v.shortfall) {
+            (Some(suspect), _) => say!("  suspect      {suspect}"),
+            (None, Some(shortfall)) => say!(
+                "  checked      {} rows: {:.0} latent states visited of each make up {:.1} % of p(x), which is {:+.4} nats \
+                 from the estimate",
+                v.rows,
+                v.visited.unwrap_or_default(),
+                100.0 * v.explained.unwrap_or_default(),
+                shortfall.mean
+            ),
+            (None, None) => {
+                if let Some([lower, upper]) = v.bounds {
+                    say!(
+                        "  checked      {} samples of the model: their log p is between {lower:.3} and {upper:.3} nats",
+                        v.dreams
+                    );
+                }
+            }
+        }
+    }
+}
