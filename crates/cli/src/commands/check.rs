@@ -126,27 +126,25 @@ impl Judged {
         json!({"rows": rows, "dreams": dreams, "exact": exact})
     }
 
-    /// The same in words.
-    pub(crate) fn print(&self) {
+    /// In words, what an evaluation that is not suspect was checked by.
+    pub(crate) fn print_figures(&self) {
         let v = &self.verdict;
-        match (self.suspect(), v.shortfall) {
-            (Some(suspect), _) => say!("  suspect      {suspect}"),
-            (None, Some(shortfall)) => say!(
-                "  checked      {} rows: {:.0} latent states visited of each make up {:.1} % of p(x), which is {:+.4} nats \
-                 from the estimate",
+        if v.suspicion.is_some() {
+            return;
+        }
+        if let (Some(shortfall), Some(visited), Some(explained)) = (v.shortfall, v.visited, v.explained) {
+            say!(
+                "  checked      {} rows: {visited:.0} latent states visited of each make up {:.1} % of p(x); the estimate is \
+                 {:.4} nats from theirs",
                 v.rows,
-                v.visited.unwrap_or_default(),
-                100.0 * v.explained.unwrap_or_default(),
-                shortfall.mean
-            ),
-            (None, None) => {
-                if let Some([lower, upper]) = v.bounds {
-                    say!(
-                        "  checked      {} samples of the model: their log p is between {lower:.3} and {upper:.3} nats",
-                        v.dreams
-                    );
-                }
-            }
+                100.0 * explained,
+                shortfall.mean.abs()
+            );
+        } else if let Some([lower, upper]) = v.bounds {
+            say!(
+                "  checked      {} samples of the model: their log p is between {lower:.3} and {upper:.3} nats on average",
+                v.dreams
+            );
         }
     }
 }

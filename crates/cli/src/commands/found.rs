@@ -110,6 +110,9 @@ impl Found {
             None => "one row: no spread".to_string(),
         };
         say!("  NLL{of:<10}{:.3} nats, {over_rows}", s.nll);
+        if let Some(suspect) = self.judged.as_ref().and_then(Judged::suspect) {
+            say!("  suspect      {suspect}");
+        }
         if method == "exact" {
             self.print_exact();
             return;
@@ -140,7 +143,7 @@ impl Found {
         }
         self.print_bidirectional();
         if let Some(judged) = &self.judged {
-            judged.print();
+            judged.print_figures();
         }
         let unit = if method == "ais" { "chain" } else { "sample" };
         say!("  pairs        {:.1} (row, {unit}) a second", s.n as f64 * s.k_mean / seconds);
