@@ -9,14 +9,14 @@ use helmholtz_noise::Stream;
 use helmholtz_strategies::{Reinforce, ReweightedWakeSleep, Vimco, WakeSleep};
 
 /// A model with its recognition net.
-pub struct Net {
-    pub name: String,
-    pub model: HelmholtzMachine,
+pub(crate) struct Net {
+    pub(crate) name: String,
+    pub(crate) model: HelmholtzMachine,
 }
 
 /// How nets are trained.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     data: &'static str,
     kind: Kind,
     latents: Vec<usize>,
@@ -30,7 +30,7 @@ pub struct Plan {
 
 /// What is done to a recognition net.
 #[derive(Clone, Copy, Debug)]
-pub enum Damage {
+pub(crate) enum Damage {
     /// All parameters times a factor.
     Scaled(f32),
     /// One unit's bias set, its number among all units of the layers counted on.
@@ -116,7 +116,7 @@ impl Plan {
     }
 
     /// The nets, and the rows that they are to be scored on.
-    pub fn nets(&self, rows: usize) -> (Vec<Net>, Tensor<2>) {
+    pub(crate) fn nets(&self, rows: usize) -> (Vec<Net>, Tensor<2>) {
         let device = Device::flex();
         let data = helmholtz_datasets::load(self.data, None).unwrap();
         let train = data.train.tensor(&device);
@@ -149,7 +149,7 @@ impl Plan {
     }
 
     /// A few nets, for every day.
-    pub fn few(seed: u64) -> Vec<Plan> {
+    pub(crate) fn few(seed: u64) -> Vec<Plan> {
         let damages = vec![
             Damage::Scaled(20.0),
             Damage::Bias(seed as usize, 20.0),
@@ -178,7 +178,7 @@ impl Plan {
     }
 
     /// Many, with seeds from a first one on.
-    pub fn all(first: u64) -> Vec<Plan> {
+    pub(crate) fn all(first: u64) -> Vec<Plan> {
         let shapes: [(&'static str, Kind, &[usize]); 8] = [
             ("bars/4x4", Kind::Sbn, &[8]),
             ("bars/4x4", Kind::Sbn, &[6, 4]),
@@ -224,7 +224,7 @@ impl Plan {
 }
 
 /// Latents that are the data: p copies them down and q up, almost without error.
-pub fn copying(rows: usize) -> (HelmholtzMachine, Tensor<2>) {
+pub(crate) fn copying(rows: usize) -> (HelmholtzMachine, Tensor<2>) {
     struct Copy;
     impl ModuleMapper for Copy {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {

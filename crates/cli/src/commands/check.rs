@@ -51,21 +51,18 @@ impl Sampled<'_> {
             self.rows.to_vec()
         };
         let enumerate = checking == Checking::Auto;
-        let check = Check { chunk: evaluator.chunk, enumerate, ..Check::new(evaluator.samples) };
+        let q_alone = evaluator.defence == 0.0;
+        let check = Check { chunk: evaluator.chunk, enumerate, q_alone, ..Check::new(evaluator.samples) };
         let own = Key::new(self.seed).child(Role::Check);
-        let checked = match self.model {
+        Some(match self.model {
             AnyModel::Stack(stack) if stack.latent_bits() == 0 => return None,
             AnyModel::Stack(stack) => {
                 let x = self.data.fixed(self.split).select(&rows).tensor(&stack.device());
                 check.of_bits(stack, x, numbers(&rows), [self.key(), own])
             }
-            // A defended estimate is another than the one that dreams would be scored by.
-            AnyModel::Vae(_) if evaluator.defence > 0.0 => return None,
+            AnyModel::Vae(_) if !q_alone => return None,
             AnyModel::Vae(vae) => check.of_dreams(vae, own),
-        };
-        // Nor do the bounds on dreams hold for it.
-        let dreams = if evaluator.defence > 0.0 { Vec::new() } else { checked.dreams };
-        Some(Checked { dreams, ..checked })
+        })
     }
 }
 

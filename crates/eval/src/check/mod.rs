@@ -12,8 +12,8 @@
 //! ```
 //!
 //! is an unbiased estimate of p(x) too, in which no draw is needed for the states of V. If it is above `p̂(x)` on
-//! average over rows, the draws have missed what the chains have found. If V makes up nearly all of it, both are
-//! checked for good, in both directions: a posterior of a single state is then no reason for alarm.
+//! average over rows, the draws have missed what the chains have found. A posterior of a single state is no reason for
+//! alarm: V holds it, and both estimates agree.
 //!
 //! **Missed mass** ([`proposals`]). A sample h* of the posterior, put among the K draws, has the share
 //! `s = w* / (w* + Σ w_k)` of the weight. If the weights speak for all of the posterior, a draw that is chosen by
@@ -67,6 +67,9 @@ pub struct Check {
     pub dreams: usize,
     /// Whether rows are enumerated where there are at most 2^14 latent states.
     pub enumerate: bool,
+    /// Whether the evaluation draws from q alone. If it draws from a mixture, it may have what q misses, so that only
+    /// visited states and enumeration say anything of it.
+    pub q_alone: bool,
 }
 
 /// What was found of one row of the data.
@@ -86,8 +89,8 @@ pub struct RowCheck {
     pub top_state: f64,
     /// Estimated entropy of q, nats.
     pub entropy: f64,
-    /// Excess share of samples of the posterior by Markov chains: the mass that q misses.
-    pub missed: f64,
+    /// Excess share of samples of the posterior by Markov chains: the mass that q misses, if it draws alone.
+    pub missed: Option<f64>,
     /// `log p(x)` by enumeration.
     pub exact: Option<f64>,
 }
@@ -95,10 +98,8 @@ pub struct RowCheck {
 /// What was found of one dream.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DreamCheck {
-    /// `log 1/K Σ w_k`, low on average.
-    pub lower: f64,
-    /// `log 1/(K + 1) (w* + Σ w_k)`, high on average.
-    pub upper: f64,
+    /// `log 1/K Σ w_k`, low on average, and `log 1/(K + 1) (w* + Σ w_k)`, high on average, if both are finite.
+    pub bounds: Option<[f64; 2]>,
     /// Excess share of the exact sample of the posterior: the mass that q misses.
     pub missed: f64,
 }
@@ -115,7 +116,7 @@ pub struct Checked {
 impl Check {
     /// The check of an evaluation with K samples a row.
     pub fn new(samples: usize) -> Self {
-        Check { samples, chunk: 4000, dreams: CHECKED_DREAMS, enumerate: true }
+        Check { samples, chunk: 4000, dreams: CHECKED_DREAMS, enumerate: true, q_alone: true }
     }
 
     /// Checks a model of latent bits on the rows `x` of the data, whose own numbers are `rows`.
@@ -131,11 +132,15 @@ impl Check {
         let exact = self.enumerated(model, &x);
         let explorer = Explorer::new(model, own.child("rows"));
         let visited = explorer.from_proposals(x.clone(), rows.clone());
-        let mut checked =
-            Checked { rows: Vec::new(), dreams: self.of_dreamt_bits(model, own.child("dreams")) };
+        let dreams = if self.q_alone { self.of_dreamt_bits(model, own.child("dreams")) } else { Vec::new() };
+        let mut checked = Checked { rows: Vec::new(), dreams };
         proposals::for_each_row_by_state(self, model, x, rows.clone(), evaluation, |i, proposed, states| {
             let found = &visited[i];
             let (log_prob, explained) = found.with_draws(&proposed, &states);
+            // The evaluation refuses a row without weight itself.
+            if !proposed.log_sum.is_finite() || !log_prob.is_finite() {
+                return;
+            }
             checked.rows.push(RowCheck {
                 row: rows[i],
                 log_prob,
@@ -144,8 +149,8 @@ impl Check {
                 distinct: states.len() as u64,
                 top_state: proposed.top_state(&states),
                 entropy: proposed.entropy,
-                missed: proposed.excess(&found.log_weights),
-                exact: exact[i],
+                missed: self.q_alone.then(|| proposed.excess(&found.log_weights)),
+                exact: exact[i].filter(|exact| exact.is_finite()),
             });
         });
         checked
@@ -164,7 +169,7 @@ impl Check {
     }
 
     /// The dreams of latent bits: the chains that begin at the exact samples say more of each.
-    fn of_dreamt_bits<M: Layerwise + Enumerable>(&self, model: &M, key: Key) -> Vec<DreamCheck> {
+    fn of_dreamt_bits<M: Layerwise>(&self, model: &M, key: Key) -> Vec<DreamCheck> {
         let (x, h, numbers) = self.dream(model, key);
         let log_weights = log_weights_of(model, &x, &h);
         let along = Explorer::new(model, key.child("chains")).along(x.clone(), numbers.clone(), rows_of(&h));
@@ -211,9 +216,9 @@ fn log_weights_of<M: LatentVariableModel>(model: &M, x: &Tensor<2>, h: &M::Laten
 
 fn dream_check(proposed: &Proposed, exact: f64, samples: &[f64]) -> DreamCheck {
     let k = proposed.k as f64;
+    let bounds = [proposed.log_sum - k.ln(), log_add(proposed.log_sum, exact) - (k + 1.0).ln()];
     DreamCheck {
-        lower: proposed.log_sum - k.ln(),
-        upper: log_add(proposed.log_sum, exact) - (k + 1.0).ln(),
+        bounds: bounds.iter().all(|bound| bound.is_finite()).then_some(bounds),
         missed: proposed.excess(samples),
     }
 }

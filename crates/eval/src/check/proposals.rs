@@ -40,6 +40,9 @@ pub(super) fn share(log_weight: f64, log_sum: f64) -> f64 {
 impl Proposed {
     fn of(log_weights: &[f64], entropy: f64) -> Self {
         let max = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if max == f64::NEG_INFINITY {
+            return Proposed { k: log_weights.len(), log_sum: max, own_share: 0.0, entropy };
+        }
         let log_sum = max + log_weights.iter().map(|w| (w - max).exp()).sum::<f64>().ln();
         let own = log_weights.iter().map(|&w| (w - log_sum).exp() * share(w, log_sum));
         Proposed { k: log_weights.len(), log_sum, own_share: own.sum(), entropy }
@@ -151,6 +154,8 @@ mod tests {
         let lone = Proposed::of(&[0.0, -1000.0], 0.0);
         assert!((lone.own_share - 0.5).abs() < 1e-15);
         assert_eq!(share(f64::NEG_INFINITY, 0.0), 0.0);
+        let none = Proposed::of(&[f64::NEG_INFINITY; 3], 0.0);
+        assert_eq!((none.own_share, share(-5.0, none.log_sum)), (0.0, 1.0));
         assert!((share(40.0, 0.0) - 1.0).abs() < 1e-15);
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use helmholtz_core::{Draws, Enumerable, Key, Layerwise};
+use helmholtz_core::{Draws, Key, Layerwise};
 use helmholtz_ops::{noise, on_workers};
 
 use super::proposals::log_add;
@@ -80,10 +80,12 @@ struct Walk {
     chains: usize,
 }
 
-impl<'a, M: Layerwise + Enumerable> Explorer<'a, M> {
+impl<'a, M: Layerwise> Explorer<'a, M> {
     /// Chains whose every draw is under `key`.
     pub(super) fn new(model: &'a M, key: Key) -> Self {
-        let sizes = model.states(0, 1).iter().map(|layer| layer.dims()[1]).collect();
+        // Any draw shows how wide the layers are.
+        let (_, latents) = model.dream(&Draws::new(key, 1, 1));
+        let sizes = latents.iter().map(|layer| layer.dims()[1]).collect();
         Explorer { model, key, sizes, device: model.device(), dtype: model.dtype() }
     }
 
