@@ -12,6 +12,9 @@ use super::score::{Sampled, Scores, chosen_rows, numbers};
 use crate::error::say;
 use crate::model::AnyModel;
 
+/// Samples of a row that are looked at again at most: all weights of a row are in memory at once.
+const MOST_SAMPLES: usize = 100_000;
+
 /// How much an evaluation by importance samples checks itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Checking {
@@ -40,8 +43,13 @@ impl FromStr for Checking {
 impl Sampled<'_> {
     /// Checks up to 128 of the rows, and 64 dreams; nothing where p* is scored, or nothing is asked for.
     ///
-    /// The rows do not depend on how many are scored, if these are more.
-    pub(crate) fn check(&self, evaluator: &ImportanceSampling, checking: Checking) -> Option<Checked> {
+    /// The rows do not depend on how many are scored, if these are more. `samples` is K, or its mean.
+    pub(crate) fn check(
+        &self,
+        evaluator: &ImportanceSampling,
+        samples: usize,
+        checking: Checking,
+    ) -> Option<Checked> {
         if checking == Checking::Off || evaluator.reading == Reading::Bidirectional {
             return None;
         }
@@ -51,8 +59,10 @@ impl Sampled<'_> {
             self.rows.to_vec()
         };
         let enumerate = checking == Checking::Auto;
-        let q_alone = evaluator.defence == 0.0;
-        let check = Check { chunk: evaluator.chunk, enumerate, q_alone, ..Check::new(evaluator.samples) };
+        // Of fewer samples than there were the missed mass is another.
+        let q_alone = evaluator.defence == 0.0 && samples <= MOST_SAMPLES;
+        let samples = samples.min(MOST_SAMPLES);
+        let check = Check { chunk: evaluator.chunk, enumerate, q_alone, ..Check::new(samples) };
         let own = Key::new(self.seed).child(Role::Check);
         Some(match self.model {
             AnyModel::Stack(stack) if stack.latent_bits() == 0 => return None,

@@ -99,12 +99,13 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         _ => sampled(&trained, &rows, &asked, args)?,
     };
     let active = active_units(&trained.model, &trained.data, asked.split, &rows);
+    let seconds = started.elapsed().as_secs_f64();
     let Trained { model, data, config, .. } = &trained;
     let of = Sampled { model, data, split: asked.split, rows: &rows, seed: args.seed };
-    let checked = if method == "is" { of.check(&asked.evaluator, args.check) } else { None };
+    let samples = scores.summary.k_mean.round() as usize;
+    let checked = if method == "is" { of.check(&asked.evaluator, samples, args.check) } else { None };
     let judged = checked
         .map(|checked| Judged::new(&checked, &numbers(&rows), &scores, (&named(args), &config.model.layers)));
-    let seconds = started.elapsed().as_secs_f64();
     if let Some(Within { error, most }) = asked.within
         && (scores.summary.se_mc > error || scores.summary.bias_mc > error)
     {
@@ -156,8 +157,11 @@ fn score_part(
     let active = if shard.is_first() { active_units(model, data, asked.split, rows) } else { None };
     let log_z2 = if shard.is_first() { log_partition(trained, asked, args)? } else { None };
     let of = Sampled { model, data, split: asked.split, rows, seed: args.seed };
-    let checked =
-        if shard.is_first() && method == "is" { of.check(&asked.evaluator, args.check) } else { None };
+    let checked = if shard.is_first() && method == "is" {
+        of.check(&asked.evaluator, asked.evaluator.samples, args.check)
+    } else {
+        None
+    };
     let setting = Setting {
         protocol: data.protocol().to_string(),
         data_sha256: data.data_sha256.clone(),

@@ -84,7 +84,7 @@ pub(crate) struct Setting {
     pub(crate) weights_sha256: String,
     pub(crate) layers: Vec<usize>,
     /// The share of the defence in the proposals.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) defence: Option<f64>,
     /// The rows of the whole evaluation, in order.
     pub(crate) rows: Vec<u64>,
