@@ -4,7 +4,7 @@
 //! the effective sample size is near 100 %, the error that they state is tiny, and the estimate is low by
 //! `-log(1 - m)` nats, m being the posterior mass of the mode. The draws cannot show this; three other things can:
 //!
-//! **Visited states** ([`visit`]). Short Gibbs chains at fixed x walk over latent states and score every state that
+//! **Visited states** (`visit.rs`). Short Gibbs chains at fixed x walk over latent states and score every state that
 //! they look at. Let V be the states seen. As V does not depend on the K draws,
 //!
 //! ```text
@@ -15,7 +15,7 @@
 //! average over rows, the draws have missed what the chains have found. A posterior of a single state is no reason for
 //! alarm: V holds it, and both estimates agree.
 //!
-//! **Missed mass** ([`proposals`]). A sample h* of the posterior, put among the K draws, has the share
+//! **Missed mass** (`proposals.rs`). A sample h* of the posterior, put among the K draws, has the share
 //! `s = w* / (w* + Σ w_k)` of the weight. If the weights speak for all of the posterior, a draw that is chosen by
 //! weight has the same share on average; if q misses the mass m, s is nearly one that often. The mean difference
 //! of the two estimates m. Posterior samples are the last states of chains that began at such a draw, and:
