@@ -131,7 +131,7 @@ impl Check {
     ) -> Checked {
         let exact = self.enumerated(model, &x);
         let explorer = Explorer::new(model, own.child("rows"));
-        let visited = explorer.from_proposals(x.clone(), rows.clone());
+        let visited = explorer.visit_rows(x.clone(), rows.clone());
         let dreams = if self.q_alone { self.of_dreamt_bits(model, own.child("dreams")) } else { Vec::new() };
         let mut checked = Checked { rows: Vec::new(), dreams };
         proposals::for_each_row_by_state(self, model, x, rows.clone(), evaluation, |i, proposed, states| {

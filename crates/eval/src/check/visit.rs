@@ -118,7 +118,7 @@ impl<'a, M: Layerwise> Explorer<'a, M> {
     }
 
     /// Chains from draws of q, and from elsewhere where bits are few.
-    pub(super) fn from_proposals(&self, x: Tensor<2>, rows: Arc<[u64]>) -> Vec<Visited> {
+    pub(super) fn visit_rows(&self, x: Tensor<2>, rows: Arc<[u64]>) -> Vec<Visited> {
         let mut visited = vec![Visited::default(); rows.len()];
         let mut starts = vec![self.chosen(&x, &rows, &mut visited)];
         if self.width() <= FEW_BITS {
