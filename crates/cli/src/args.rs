@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::commands::check::Checking;
 use crate::commands::shard::Shard;
 pub use pictures::{ChainArgs, EncodeArgs, InpaintArgs, ReconstructArgs, SampleArgs};
 
@@ -244,6 +245,13 @@ pub struct EvaluateArgs {
     /// Most samples of a row with --error
     #[arg(long, value_name = "K", default_value_t = 100_000, requires = "error")]
     pub max_samples: i64,
+    /// Draw a share A of the samples from laws that miss no state, as in 0.1: of latent bits half from the prior and
+    /// half uniformly, of a vae from the prior; unbiased for p(x) [default: 0]
+    #[arg(long, value_name = "A")]
+    pub defence: Option<f64>,
+    /// How the samples are checked: auto, sampling (which enumerates no row) or off
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub check: Checking,
     /// Of a model read as bihm: the error of 2 log Z that is asked for, nats [default: 0.01]
     #[arg(long, value_name = "E")]
     pub z_error: Option<f64>,

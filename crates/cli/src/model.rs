@@ -119,6 +119,10 @@ impl LatentVariableModel for AnyModel {
         each!(self, model => model.log_weights(x, draws))
     }
 
+    fn log_weights_defended(&self, x: Tensor<2>, draws: &Draws, defence: f64) -> Tensor<2> {
+        each!(self, model => model.log_weights_defended(x, draws, defence))
+    }
+
     fn dream(&self, draws: &Draws) -> (Tensor<2>, Vec<Tensor<2>>) {
         each!(self, model => model.dream(draws))
     }

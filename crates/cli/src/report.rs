@@ -43,7 +43,7 @@ pub fn render(
                         tr {
                             td { (name) }
                             td { (format!("{:.3}", s.nll)) }
-                            td { (format!("± {:.3}", s.se_rows)) }
+                            td { (s.se_rows.map_or_else(|| "one row: no spread".into(), |se| format!("± {se:.3}"))) }
                             td { (format!("± {:.4}, {:.4} too high", s.se_mc, s.bias_mc)) }
                             td { (k) }
                             td { (s.n) }

@@ -49,6 +49,8 @@ fn a_run_is_trained_evaluated_sampled_and_exported() {
         "max_weight",
         "log_z2",
         "data_sha256",
+        "suspect",
+        "check",
     ] {
         assert!(sampled.get(key).is_some(), "{key} is missing");
     }

@@ -72,6 +72,17 @@ pub trait LatentVariableModel: Model {
         self.propose(x, draws, 0.0).log_weights()
     }
 
+    /// `log p(x, h_k) - log r(h_k | x)` with `h_k` from the mixture `r = (1 - d) q + d s`, `defence` being d in (0, 1):
+    /// `[batch, k]`.
+    ///
+    /// s is a law with heavy tails that the model chooses, such as its prior `p(h)`. As each weight has the density of
+    /// the whole mixture below it, their mean is `p(x)` in expectation for any d, and no weight is above
+    /// `p(x, h) / (d s(h))` where q is next to nothing. Of a model without latents it is
+    /// [`log_weights`](Self::log_weights).
+    fn log_weights_defended(&self, x: Tensor<2>, draws: &Draws, defence: f64) -> Tensor<2> {
+        self.propose(x, draws, defence).log_weights()
+    }
+
     /// `x, h ~ p(x, h)`, one for each matrix row of `draws`.
     fn dream(&self, draws: &Draws) -> (Tensor<2>, Self::Latents);
 

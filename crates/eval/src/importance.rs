@@ -60,6 +60,9 @@ pub struct ImportanceSampling {
     pub samples: usize,
     /// Matrix rows, that is (row, sample) pairs, in flight at a time: what bounds the memory.
     pub chunk: usize,
+    /// The share of a law with heavy tails that is mixed into the proposals, in [0, 1); 0 for q alone. The estimate of
+    /// `log p(x)` is consistent with any; that of `log p̃*(x)` takes none.
+    pub defence: f64,
 }
 
 /// The estimate of one row.
@@ -173,7 +176,7 @@ impl ImportanceSampling {
     /// If `samples` is zero.
     pub fn new(samples: usize) -> Self {
         assert!(samples > 0, "importance sampling needs at least one sample");
-        ImportanceSampling { reading: Reading::Directed, samples, chunk: 4000 }
+        ImportanceSampling { reading: Reading::Directed, samples, chunk: 4000, defence: 0.0 }
     }
 
     /// The same, of a model under a reading.
@@ -207,7 +210,7 @@ impl ImportanceSampling {
         rows: Arc<[u64]>,
         key: Key,
     ) -> Result<Vec<RowWeights>, ZeroWeight> {
-        let mut split = Split::new(model, x, rows, key, self.chunk);
+        let mut split = Split::new(self, model, x, rows, key);
         split.draw(&split.all(), 0..self.samples, |_| {});
         split.check()?;
         Ok(split.sums)
@@ -226,7 +229,7 @@ impl ImportanceSampling {
         samples: Range<usize>,
     ) -> Vec<RowWeights> {
         assert!(samples.end <= self.samples, "{samples:?} are not among {} samples", self.samples);
-        let mut split = Split::new(model, x, rows, key, self.chunk);
+        let mut split = Split::new(self, model, x, rows, key);
         split.draw(&split.all(), samples, |_| {});
         split.sums
     }
@@ -266,7 +269,7 @@ impl ImportanceSampling {
         assert!(self.samples >= 2, "one sample says nothing of its variance");
         assert!(self.samples <= within.most, "more samples to begin with than a row may have");
         assert!(within.error > 0.0, "the error of samples is never 0");
-        let mut split = Split::new(model, x, rows, key, self.chunk);
+        let mut split = Split::new(self, model, x, rows, key);
         let mut done = 0;
         let mut draw = |split: &mut Split<'_, M>, places: &[usize], range, planned| {
             split.draw(places, range, |pairs| {
@@ -308,14 +311,17 @@ struct Split<'a, M> {
     rows: Arc<[u64]>,
     key: Key,
     chunk: usize,
+    defence: f64,
     sums: Vec<RowWeights>,
 }
 
 impl<'a, M: LatentVariableModel> Split<'a, M> {
-    fn new(model: &'a M, x: Tensor<2>, rows: Arc<[u64]>, key: Key, chunk: usize) -> Self {
+    fn new(of: &ImportanceSampling, model: &'a M, x: Tensor<2>, rows: Arc<[u64]>, key: Key) -> Self {
         assert_eq!(x.dims()[0], rows.len(), "one number for each row");
         let sums = vec![RowWeights::default(); rows.len()];
-        Split { model, x, rows, key, chunk: chunk.max(1), sums }
+        // p̃* is a mean of √(p / q) under q itself.
+        assert!(of.defence == 0.0 || of.reading == Reading::Directed, "a defence is for log p(x)");
+        Split { model, x, rows, key, chunk: of.chunk.max(1), defence: of.defence, sums }
     }
 
     /// The places of all rows.
@@ -340,7 +346,14 @@ impl<'a, M: LatentVariableModel> Split<'a, M> {
                 let k = samples.len();
                 let (model, x, draws) = (self.model.clone(), x.clone(), draws.samples(samples));
                 let device = model.device();
-                let log_weights = on_workers(&device, move || model.log_weights(x, &draws));
+                let defence = self.defence;
+                let log_weights = on_workers(&device, move || {
+                    if defence > 0.0 {
+                        model.log_weights_defended(x, &draws, defence)
+                    } else {
+                        model.log_weights(x, &draws)
+                    }
+                });
                 let log_weights = log_weights.into_data_as::<f64>();
                 let log_weights = log_weights.try_to_vec::<f64>().expect("converted to f64 just now");
                 for (&i, log_weights) in part.iter().zip(log_weights.chunks_exact(k)) {

@@ -8,6 +8,7 @@
 //! | [`active`] | how many units of such a model carry anything of the data |
 //! | [`partition`] | 2 log Z of a bidirectional Helmholtz machine, from draws of it |
 //! | [`allocation`] | how many samples each row gets for an error of their mean |
+//! | [`check`] | whether importance sampling may be believed: what the recognition net misses |
 //! | [`summary`] | means over rows with their errors |
 //!
 //! An importance-sampled row is an estimate that is low on average; [`importance::RowEstimate`]
@@ -16,6 +17,7 @@
 pub mod active;
 pub mod ais;
 pub mod allocation;
+pub mod check;
 pub mod exact;
 pub mod importance;
 pub mod partition;
@@ -25,6 +27,7 @@ pub mod summary;
 pub use active::{ACTIVE_ABOVE, Activity};
 pub use ais::{AnnealedImportanceSampling, AnnealedRow};
 pub use allocation::Within;
+pub use check::{Check, Checked, Suspicion, Verdict};
 pub use exact::{ExactError, ExactLikelihood, MAX_JOINT_BITS, MAX_LATENT_BITS};
 pub use importance::{ImportanceSampling, Reading, RowEstimate, RowWeights, ZeroWeight};
 pub use partition::{FEWEST_DRAWS, LogPartition, PartitionFunction};

@@ -9,15 +9,15 @@ pub struct NllSummary {
     pub n: usize,
     /// Mean of `-log p̂(x)`.
     pub nll: f64,
-    /// Standard error of the mean that the spread over rows makes.
-    pub se_rows: f64,
+    /// Standard error of the mean that the spread over rows makes; one row has no spread.
+    pub se_rows: Option<f64>,
     /// Standard error of the mean that the samples add.
     pub se_mc: f64,
     /// How much the mean is expected to be too high: half the relative variance of the mean weight, or in the
     /// bidirectional reading the whole of that of the mean root.
     pub bias_mc: f64,
-    /// 95 % interval over rows.
-    pub ci95: [f64; 2],
+    /// 95 % interval over rows; one row has none.
+    pub ci95: Option<[f64; 2]>,
     /// Mean number of samples of a row, K; 0 of an exact likelihood.
     pub k_mean: f64,
     /// Largest number of samples of a row.
@@ -37,18 +37,19 @@ pub fn summarise(rows: &[RowEstimate]) -> NllSummary {
     let n = rows.len() as f64;
     let mean = |f: &dyn Fn(&RowEstimate) -> f64| rows.iter().map(f).sum::<f64>() / n;
     let nll = mean(&|row| -row.log_prob);
-    let variance =
-        if rows.len() < 2 { 0.0 } else { mean(&|row| (row.log_prob + nll).powi(2)) * n / (n - 1.0) };
-    let se_rows = (variance / n).sqrt();
+    let se_rows = (rows.len() > 1).then(|| {
+        let variance = mean(&|row| (row.log_prob + nll).powi(2)) * n / (n - 1.0);
+        (variance / n).sqrt()
+    });
     // 1.96 standard errors: the two-sided 95 % point of the normal law.
-    let half_width = 1.959_964 * se_rows;
+    let half_width = se_rows.map(|se| 1.959_964 * se);
     NllSummary {
         n: rows.len(),
         nll,
         se_rows,
         se_mc: (mean(&|row| row.variance) / n).sqrt(),
         bias_mc: mean(&|row| row.bias),
-        ci95: [nll - half_width, nll + half_width],
+        ci95: half_width.map(|half| [nll - half, nll + half]),
         k_mean: mean(&|row| row.samples as f64),
         k_max: rows.iter().map(|row| row.samples).max().unwrap_or_default(),
         ess: mean(&|row| row.ess),
@@ -80,7 +81,13 @@ mod tests {
         let summary = summarise(&exact_rows(&[-1.0, -2.0, -3.0, -4.0]));
         assert_eq!((summary.n, summary.nll, summary.bias_mc), (4, 2.5, 0.0));
         let se = (5.0f64 / 3.0 / 4.0).sqrt();
-        assert!((summary.se_rows - se).abs() < 1e-14);
-        assert!((summary.ci95[1] - 2.5 - 1.96 * se).abs() < 1e-4);
+        assert!((summary.se_rows.unwrap() - se).abs() < 1e-14);
+        assert!((summary.ci95.unwrap()[1] - 2.5 - 1.96 * se).abs() < 1e-4);
+    }
+
+    #[test]
+    fn one_row_has_no_spread() {
+        let summary = summarise(&exact_rows(&[-1.0]));
+        assert_eq!((summary.nll, summary.se_rows, summary.ci95), (1.0, None, None));
     }
 }

@@ -59,6 +59,8 @@ pub enum Role {
     Momentum = 18,
     /// Whether a proposal is accepted.
     Accept = 19,
+    /// What an evaluation draws to check itself; split further by names.
+    Check = 20,
 }
 
 /// What [`Key::child`] splits by.

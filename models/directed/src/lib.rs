@@ -16,6 +16,7 @@
 //! ```
 
 pub mod config;
+mod defence;
 pub mod stack;
 
 pub use config::{ConfigError, Kind, StackConfig};

@@ -89,7 +89,7 @@ impl<C: Conditional, P: Prior> Stack<C, P> {
     }
 }
 
-fn layer_draws(draws: &Draws, l: usize) -> Draws {
+pub(crate) fn layer_draws(draws: &Draws, l: usize) -> Draws {
     draws.child(Role::Layer).child(l)
 }
 
@@ -134,7 +134,7 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
     }
 
     fn propose(&self, x: Tensor<2>, draws: &Draws, defence: f64) -> Proposals<Vec<Tensor<2>>> {
-        let marked = (defence > 0.0).then(|| marks(draws, defence));
+        let marked = (defence > 0.0).then(|| marks(draws, 0.0..defence));
         let mut latents: Vec<Tensor<2>> = Vec::with_capacity(self.depth());
         let mut y = self.centred(x.clone());
         let q = collect(self.recognition.iter().enumerate().map(|(l, layer)| {
@@ -163,6 +163,11 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
             return self.prior.score(x).log_prob.unsqueeze_dim::<2>(1).repeat_dim(1, draws.k());
         }
         self.propose(x, draws, 0.0).log_weights()
+    }
+
+    /// s is half the prior, half the uniform law on all states.
+    fn log_weights_defended(&self, x: Tensor<2>, draws: &Draws, defence: f64) -> Tensor<2> {
+        if self.depth() == 0 { self.log_weights(x, draws) } else { self.defended(x, draws, defence) }
     }
 
     fn dream(&self, draws: &Draws) -> (Tensor<2>, Vec<Tensor<2>>) {
@@ -267,15 +272,15 @@ impl<C: Conditional, P: Prior> Layerwise for Stack<C, P> {
     }
 }
 
-/// The matrix rows that the uniform component of a defensive mixture proposes.
-fn marks(draws: &Draws, defence: f64) -> Vec<bool> {
+/// The matrix rows that one component of a mixture proposes: those whose number for the choice lies in `range`.
+pub(crate) fn marks(draws: &Draws, range: std::ops::Range<f64>) -> Vec<bool> {
     let key = draws.child(Role::Mixture).key();
     (0..draws.len())
         .map(|i| {
             let (row, sample) = draws.cell(i);
             let mut u = [0.0f64];
             fill_uniform(key, row, sample, &mut u);
-            u[0] < defence
+            range.contains(&u[0])
         })
         .collect()
 }

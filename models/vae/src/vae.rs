@@ -14,6 +14,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::{Draws, Gradients, LatentVariableModel, Proposals, Reparameterized, Role, Traced};
+use helmholtz_ops::log_weights::log_sum_exp;
 use helmholtz_ops::noise;
 
 use crate::gaussian::{Gaussian, Moments, log_standard_normal};
@@ -205,16 +206,32 @@ impl LatentVariableModel for Vae {
         self.log_weights_at(x, noise)
     }
 
+    /// s is the prior.
+    fn log_weights_defended(&self, x: Tensor<2>, draws: &Draws, defence: f64) -> Tensor<2> {
+        let (n, device) = (draws.len(), self.device());
+        let noise = |draws: &Draws| noise::normal(draws, self.noise_units(), self.dtype(), &device);
+        let of_q = self.latents_at(x.clone(), noise(draws));
+        let of_prior = self.latents_of(noise(&draws.child(Role::Defensive)));
+        let choice =
+            noise::uniform(&draws.child(Role::Mixture), 1, self.dtype(), &device).lower_elem(defence);
+        let pairs = of_q.into_iter().zip(of_prior);
+        let h: Vec<Tensor<2>> = pairs
+            .map(|(own, other)| {
+                let [_, d] = own.dims();
+                own.mask_where(choice.clone().expand([n, d]), other)
+            })
+            .collect();
+        let log_prior = self.trace_latents(&h).0 + defence.ln();
+        let log_q = self.log_posterior(x.clone(), &h) + (1.0 - defence).ln();
+        let parts = [log_q, log_prior].map(|log_part| log_part.unsqueeze_dim::<2>(1));
+        let log_weights: Tensor<1> =
+            self.log_joint_value(x, &h) - log_sum_exp(Tensor::cat(parts.to_vec(), 1));
+        log_weights.reshape([draws.n_rows(), draws.k()])
+    }
+
     fn dream(&self, draws: &Draws) -> (Tensor<2>, Vec<Tensor<2>>) {
         let units = noise::normal(draws, self.noise_units(), self.dtype(), &self.device());
-        let mut e = self.split(units);
-        let mut h = vec![e.pop().expect("there is a latent layer")];
-        for (layer, e) in self.generative.iter().zip(e).rev() {
-            let above = h[h.len() - 1].clone();
-            let Moments { mean, std, .. } = layer.moments(above);
-            h.push(mean + std * e);
-        }
-        h.reverse();
+        let h = self.latents_of(units);
         let x = self.observed.draw(h[0].clone(), &draws.child(Role::Layer).child(0usize));
         (x, h)
     }
@@ -273,6 +290,19 @@ impl LatentVariableModel for Vae {
 }
 
 impl Vae {
+    /// `h ~ p(h)` along the path of noise, from the lowest latents up.
+    fn latents_of(&self, noise: Tensor<2>) -> Vec<Tensor<2>> {
+        let mut e = self.split(noise);
+        let mut h = vec![e.pop().expect("there is a latent layer")];
+        for (layer, e) in self.generative.iter().zip(e).rev() {
+            let above = h[h.len() - 1].clone();
+            let Moments { mean, std, .. } = layer.moments(above);
+            h.push(mean + std * e);
+        }
+        h.reverse();
+        h
+    }
+
     /// `log p(x, h)` without traces.
     pub(crate) fn log_joint_value(&self, x: Tensor<2>, h: &[Tensor<2>]) -> Tensor<1> {
         self.trace_latents(h).0 + self.observed.trace(x, h[0].clone()).log_prob

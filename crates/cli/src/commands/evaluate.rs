@@ -12,8 +12,9 @@ use helmholtz_samplers::Hmc;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::check::Judged;
 use super::found::Found;
-use super::score::{PART, Sampled, Scores, active_units, chosen_rows, is_closed_form, partition};
+use super::score::{PART, Sampled, Scores, active_units, chosen_rows, is_closed_form, numbers, partition};
 use super::shard::{Content, Part, Setting, Shard};
 use super::test_rows::TestRows;
 use super::trained::{Trained, fingerprint};
@@ -82,6 +83,11 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
             )));
         }
     }
+    if args.defence.is_some() && (method != "is" || reading == Reading::Bidirectional) {
+        return Err(user(
+            "--defence: is for log p(x) by importance sampling; leave it out, or take --method is and no --as bihm",
+        ));
+    }
     let rows = chosen_rows(&trained.data, asked.split, asked.limit);
     check_memory(&trained, &asked, rows.len(), method)?;
     let test_rows = (asked.split == SplitName::Test).then(|| TestRows::of(&trained.data));
@@ -100,12 +106,17 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     };
     let active = active_units(&trained.model, &trained.data, asked.split, &rows);
     let seconds = started.elapsed().as_secs_f64();
+    let Trained { model, data, config, .. } = &trained;
+    let of = Sampled { model, data, split: asked.split, rows: &rows, seed: args.seed };
+    let samples = scores.summary.k_mean.round() as usize;
+    let checked = if method == "is" { of.check(&asked.evaluator, samples, args.check) } else { None };
+    let judged = checked
+        .map(|checked| Judged::new(&checked, &numbers(&rows), &scores, (&named(args), &config.model.layers)));
     if let Some(Within { error, most }) = asked.within
         && (scores.summary.se_mc > error || scores.summary.bias_mc > error)
     {
         tracing::warn!("--error {error}: not reached with at most {most} samples a row (--max-samples)");
     }
-    let Trained { data, config, .. } = &trained;
     let hmc = &asked.annealing.hmc;
     let found = Found {
         protocol: data.protocol().to_string(),
@@ -118,6 +129,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         active,
         layers: config.model.layers.clone(),
         test_rows,
+        judged,
     };
     found.report(seconds, args.json, args.per_example.as_deref())
 }
@@ -172,6 +184,12 @@ fn score_part(
     // What concerns all parts alike is done with the first of them.
     let active = if shard.is_first() { active_units(model, data, asked.split, rows) } else { None };
     let log_z2 = if shard.is_first() { log_partition(trained, asked, args)? } else { None };
+    let of = Sampled { model, data, split: asked.split, rows, seed: args.seed };
+    let checked = if shard.is_first() && method == "is" {
+        of.check(&asked.evaluator, asked.evaluator.samples, args.check)
+    } else {
+        None
+    };
     let setting = Setting {
         protocol: data.protocol().to_string(),
         data_sha256: data.data_sha256.clone(),
@@ -184,10 +202,11 @@ fn score_part(
         weights_sha256: fingerprint(model),
         epoch: trained.epoch,
         layers: trained.config.model.layers.clone(),
+        defence: args.defence,
         rows: rows.iter().map(|&row| row as u64).collect(),
     };
     let seconds = started.elapsed().as_secs_f64();
-    let part = Part { shard, setting, content, active, log_z2, seconds };
+    let part = Part { shard, setting, content, active, log_z2, checked, seconds };
     let path = args.out.as_deref().expect("clap asks for --out with --shard");
     part.write(path)?;
     if args.json {
@@ -202,6 +221,17 @@ fn score_part(
         say!("{}: part {shard}, {seconds:.1} s; `helmholtz merge` puts the parts together", path.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How a command names the model, and the split if it is not the usual one.
+fn named(args: &EvaluateArgs) -> String {
+    let model = match (&args.model.run, &args.model.weights, &args.model.config) {
+        (_, Some(weights), Some(config)) => {
+            format!("--weights {} --config {}", weights.display(), config.display())
+        }
+        (run, ..) => run.as_ref().map_or_else(|| "RUN".into(), |run| run.display().to_string()),
+    };
+    if args.split == "test" { model } else { format!("{model} --split {}", args.split) }
 }
 
 fn asked(args: &EvaluateArgs, method: &str) -> anyhow::Result<Asked> {
@@ -227,9 +257,13 @@ fn asked(args: &EvaluateArgs, method: &str) -> anyhow::Result<Asked> {
     if let (Some(path), Some(_)) = (&args.out, args.shard) {
         output::check("--out", path, &["safetensors"])?;
     }
+    let defence = args.defence.unwrap_or(0.0);
+    if args.defence.is_some() && !(defence > 0.0 && defence < 1.0) {
+        return Err(user(format!("--defence {defence}: must be above 0 and below 1, as in --defence 0.1")));
+    }
     Ok(Asked {
         split,
-        evaluator: ImportanceSampling { reading: Reading::Directed, samples, chunk },
+        evaluator: ImportanceSampling { chunk, defence, ..ImportanceSampling::new(samples) },
         limit,
         within,
         partition: PartitionFunction { error: z_error, most: most as u64 },

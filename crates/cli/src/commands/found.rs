@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use helmholtz_datasets::SplitName;
 use serde_json::json;
 
+use super::check::Judged;
 use super::score::{Bidirectional, OfLaw, Scores};
 use super::test_rows::TestRows;
 use crate::error::say;
@@ -30,6 +31,8 @@ pub(crate) struct Found {
     pub(crate) layers: Vec<usize>,
     /// How the test rows relate to the others, where they were scored.
     pub(crate) test_rows: Option<TestRows>,
+    /// What the check says, where there was one.
+    pub(crate) judged: Option<Judged>,
 }
 
 impl Found {
@@ -66,6 +69,8 @@ impl Found {
             "ess": s.ess, "max_weight": s.max_weight,
             "exact_nll": (method == "exact").then_some(s.nll), "log_z2": null, "data_sha256": data_sha256,
             "active_units": active, "epoch": epoch,
+            "suspect": self.judged.as_ref().and_then(Judged::suspect),
+            "check": self.judged.as_ref().map(Judged::json),
         });
         TestRows::put(self.test_rows.as_ref(), &mut json);
         if let Some([temperatures, leapfrog]) = annealing {
@@ -107,7 +112,14 @@ impl Found {
             Some(found) if found.log_z2.is_known() => " of p*",
             Some(_) => " of p* <=",
         };
-        say!("  NLL{of:<10}{:.3} nats, 95 % over rows [{:.3}, {:.3}]", s.nll, s.ci95[0], s.ci95[1]);
+        let over_rows = match s.ci95 {
+            Some([low, high]) => format!("95 % over rows [{low:.3}, {high:.3}]"),
+            None => "one row: no spread".to_string(),
+        };
+        say!("  NLL{of:<10}{:.3} nats, {over_rows}", s.nll);
+        if let Some(suspect) = self.judged.as_ref().and_then(Judged::suspect) {
+            say!("  suspect      {suspect}");
+        }
         if method == "exact" {
             self.print_exact();
             return;
@@ -137,6 +149,9 @@ impl Found {
             );
         }
         self.print_bidirectional();
+        if let Some(judged) = &self.judged {
+            judged.print_figures();
+        }
         let unit = if method == "ais" { "chain" } else { "sample" };
         say!("  pairs        {:.1} (row, {unit}) a second", s.n as f64 * s.k_mean / seconds);
     }
@@ -151,7 +166,9 @@ impl Found {
                 "  of the law   {cross_entropy:.4} nats, the cross-entropy; the law's own entropy is {entropy:.4}"
             );
         }
-        say!("  by enumeration of all latent states; spread over rows ±{:.3}", self.scores.summary.se_rows);
+        let spread =
+            self.scores.summary.se_rows.map_or_else(String::new, |se| format!("; spread over rows ±{se:.3}"));
+        say!("  by enumeration of all latent states{spread}");
     }
 
     fn print_bidirectional(&self) {

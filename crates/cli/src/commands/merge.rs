@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use helmholtz_datasets::SplitName;
 use helmholtz_eval::{AnnealedRow, RowWeights};
 
+use super::check::Judged;
 use super::found::Found;
 use super::score::Scores;
 use super::shard::{Content, Part};
@@ -89,7 +90,7 @@ fn merged(mut parts: Vec<Part>) -> anyhow::Result<Found> {
     let setting = parts[0].setting.clone();
     // Older parts do not say it.
     let epoch = parts.iter().find_map(|part| part.setting.epoch);
-    let (active, log_z2) = (parts[0].active.take(), parts[0].log_z2);
+    let (active, log_z2, checked) = (parts[0].active.take(), parts[0].log_z2, parts[0].checked.take());
     let n = setting.rows.len();
     let mut weights = vec![RowWeights::default(); n];
     let mut annealed: Vec<Option<AnnealedRow>> = vec![None; n];
@@ -111,6 +112,8 @@ fn merged(mut parts: Vec<Part>) -> anyhow::Result<Found> {
         let checked = weights.into_iter().zip(&setting.rows).map(|(weights, &row)| weights.checked(row));
         Scores::of_weights(&checked.collect::<Result<Vec<_>, _>>()?, log_z2)
     };
+    let judged =
+        checked.map(|checked| Judged::new(&checked, &setting.rows, &scores, ("RUN", &setting.layers)));
     let split: SplitName = setting.split.parse().or_user()?;
     Ok(Found {
         protocol: setting.protocol,
@@ -124,5 +127,6 @@ fn merged(mut parts: Vec<Part>) -> anyhow::Result<Found> {
         layers: setting.layers,
         // The parts do not hold the data.
         test_rows: None,
+        judged,
     })
 }

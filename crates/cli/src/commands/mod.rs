@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod chains;
+pub mod check;
 pub mod compare;
 pub mod data;
 pub mod devices;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::Write;
 use std::path::Path;
 
-use helmholtz_eval::{AnnealedRow, LogPartition, RowEstimate, RowWeights};
+use helmholtz_eval::{AnnealedRow, Checked, LogPartition, RowEstimate, RowWeights};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,9 @@ struct About {
     seconds: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     active_units: Option<Vec<usize>>,
+    /// In the first part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    check: Option<Checked>,
 }
 
 // Names in the file.
@@ -82,8 +85,12 @@ impl Part {
         let views = columns.iter().map(|(name, bytes)| {
             Ok((name.clone(), TensorView::new(Dtype::F64, vec![bytes.len() / 8], bytes)?))
         });
-        let about =
-            About { shard: self.shard.to_string(), seconds: self.seconds, active_units: self.active.clone() };
+        let about = About {
+            shard: self.shard.to_string(),
+            seconds: self.seconds,
+            active_units: self.active.clone(),
+            check: self.checked.clone(),
+        };
         let metadata = HashMap::from([
             (ABOUT.to_string(), serde_json::to_string(&about)?),
             (SETTING.to_string(), serde_json::to_string(&self.setting)?),
@@ -163,8 +170,8 @@ fn parse(bytes: &[u8], sealed: bool) -> Result<Part, String> {
     } else {
         None
     };
-    let About { seconds, active_units: active, .. } = about;
-    Ok(Part { shard, setting, content, active, log_z2, seconds })
+    let About { seconds, active_units: active, check: checked, .. } = about;
+    Ok(Part { shard, setting, content, active, log_z2, checked, seconds })
 }
 
 fn about(metadata: &HashMap<String, String>) -> Result<About, String> {
@@ -177,6 +184,7 @@ fn about(metadata: &HashMap<String, String>) -> Result<About, String> {
         shard: said(OLD_SHARD)?.clone(),
         seconds: said(OLD_SECONDS)?.parse().map_err(|error| format!("{OLD_SECONDS}: {error}"))?,
         active_units: active.map_err(|error| format!("{OLD_ACTIVE}: {error}"))?,
+        check: None,
     })
 }
 
@@ -251,6 +259,7 @@ mod tests {
             weights_sha256: "1".into(),
             epoch: Some(3),
             layers: vec![4],
+            defence: None,
             rows: vec![5, 2, 9],
         }
     }
@@ -275,6 +284,7 @@ mod tests {
             content: Content::Samples(vec![weights.unwrap(); 3]),
             active: Some(vec![2]),
             log_z2: Some(log_z2),
+            checked: None,
             seconds: 1.5,
         };
         let rows = Content::Rows(vec![row(Some(0.7)), row(None)]);

@@ -161,7 +161,7 @@ pub(crate) struct Sampled<'a> {
 }
 
 impl Sampled<'_> {
-    fn key(&self) -> Key {
+    pub(crate) fn key(&self) -> Key {
         Key::new(self.seed).child(Role::Evaluate).child(self.data.protocol().as_str())
     }
 
@@ -222,7 +222,8 @@ impl Sampled<'_> {
     }
 }
 
-fn numbers(rows: &[usize]) -> Arc<[u64]> {
+/// Rows by their numbers.
+pub(crate) fn numbers(rows: &[usize]) -> Arc<[u64]> {
     rows.iter().map(|&row| row as u64).collect()
 }
 

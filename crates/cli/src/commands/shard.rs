@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use helmholtz_eval::{AnnealedRow, LogPartition, RowWeights};
+use helmholtz_eval::{AnnealedRow, Checked, LogPartition, RowWeights};
 use serde::{Deserialize, Serialize};
 
 /// Part I of N.
@@ -76,6 +76,9 @@ pub(crate) struct Setting {
     #[serde(default)]
     pub(crate) epoch: Option<usize>,
     pub(crate) layers: Vec<usize>,
+    /// The share of the defence in the proposals.
+    #[serde(default)]
+    pub(crate) defence: Option<f64>,
     /// The rows of the whole evaluation, in order.
     pub(crate) rows: Vec<u64>,
 }
@@ -132,6 +135,8 @@ pub(crate) struct Part {
     pub(crate) active: Option<Vec<usize>>,
     /// In the first part of a model read as bidirectional.
     pub(crate) log_z2: Option<LogPartition>,
+    /// The check of the samples, in the first part.
+    pub(crate) checked: Option<Checked>,
     pub(crate) seconds: f64,
 }
 

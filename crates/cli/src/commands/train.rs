@@ -396,7 +396,11 @@ fn finish(
         examples / seconds
     );
     for (name, s, k) in results.rows() {
-        say!("  {name:<5} {} {:.3} ± {:.3} nats (K = {k}, {} rows)", results.of(), s.nll, s.se_rows, s.n);
+        let rows = match s.se_rows {
+            Some(se) => format!("± {se:.3} nats (K = {k}, {} rows)", s.n),
+            None => format!("nats (K = {k}; one row: no spread)"),
+        };
+        say!("  {name:<5} {} {:.3} {rows}", results.of(), s.nll);
     }
     for sentence in results.test_rows.sentences() {
         say!("  {sentence}");

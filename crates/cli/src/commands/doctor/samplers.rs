@@ -71,7 +71,7 @@ pub(super) fn checks() -> Vec<Check> {
             for (name, kind) in Kind::ALL {
                 let (model, x) = (stack(on, kind), on.bits("x", [7, OBSERVED]));
                 for reading in [Reading::Directed, Reading::Bidirectional] {
-                    let sampling = ImportanceSampling { chunk: 31, reading, samples: 10 };
+                    let sampling = ImportanceSampling { chunk: 31, reading, ..ImportanceSampling::new(10) };
                     let found = sampling.estimate(&model, x.clone(), numbers(7), Key::new(3));
                     estimates(out, &format!("{name}, {reading:?}"), found.expect("rows have weight"));
                 }

@@ -1,0 +1,157 @@
+//! An evaluation's check of itself: what it looks at, and what it says.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use helmholtz_core::{Enumerable, Key, LatentVariableModel, Role};
+use helmholtz_eval::check::CHECKED_ROWS;
+use helmholtz_eval::{Check, Checked, ImportanceSampling, Reading, Verdict};
+use serde_json::{Value, json};
+
+use super::score::{Sampled, Scores, chosen_rows, numbers};
+use crate::error::say;
+use crate::model::AnyModel;
+
+/// Samples of a row that are looked at again at most: all weights of a row are in memory at once.
+const MOST_SAMPLES: usize = 100_000;
+
+/// How much an evaluation by importance samples checks itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checking {
+    /// With enumeration of some rows where latent states are few.
+    #[default]
+    Auto,
+    /// Without enumeration.
+    Sampling,
+    /// Not at all.
+    Off,
+}
+
+impl FromStr for Checking {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Checking::Auto),
+            "sampling" => Ok(Checking::Sampling),
+            "off" => Ok(Checking::Off),
+            _ => Err("it is auto, sampling (which enumerates no row) or off".to_string()),
+        }
+    }
+}
+
+impl Sampled<'_> {
+    /// Checks up to 128 of the rows, and 64 dreams; nothing where p* is scored, or nothing is asked for.
+    ///
+    /// The rows do not depend on how many are scored, if these are more. `samples` is K, or its mean.
+    pub(crate) fn check(
+        &self,
+        evaluator: &ImportanceSampling,
+        samples: usize,
+        checking: Checking,
+    ) -> Option<Checked> {
+        if checking == Checking::Off || evaluator.reading == Reading::Bidirectional {
+            return None;
+        }
+        let rows = if self.rows.len() > CHECKED_ROWS {
+            chosen_rows(self.data, self.split, Some(CHECKED_ROWS))
+        } else {
+            self.rows.to_vec()
+        };
+        let enumerate = checking == Checking::Auto;
+        // Of fewer samples than there were the missed mass is another.
+        let q_alone = evaluator.defence == 0.0 && samples <= MOST_SAMPLES;
+        let samples = samples.min(MOST_SAMPLES);
+        let check = Check { chunk: evaluator.chunk, enumerate, q_alone, ..Check::new(samples) };
+        let own = Key::new(self.seed).child(Role::Check);
+        Some(match self.model {
+            AnyModel::Stack(stack) if stack.latent_bits() == 0 => return None,
+            AnyModel::Stack(stack) => {
+                let x = self.data.fixed(self.split).select(&rows).tensor(&stack.device());
+                check.of_bits(stack, x, numbers(&rows), [self.key(), own])
+            }
+            AnyModel::Vae(_) if !q_alone => return None,
+            AnyModel::Vae(vae) => check.of_dreams(vae, own),
+        })
+    }
+}
+
+/// What the check of an evaluation says.
+pub(crate) struct Judged {
+    verdict: Verdict,
+    /// The command that finds out.
+    command: String,
+}
+
+impl Judged {
+    /// The verdict on scores of the rows with the given numbers; `model` is how a command names the model.
+    pub(crate) fn new(
+        checked: &Checked,
+        rows: &[u64],
+        scores: &Scores,
+        (model, layers): (&str, &[usize]),
+    ) -> Self {
+        let estimates: HashMap<u64, f64> =
+            rows.iter().copied().zip(scores.log_probs.iter().copied()).collect();
+        let verdict = checked.verdict(&scores.summary, |row| estimates.get(&row).copied());
+        // Rows of the data are looked at where latents are bits.
+        let how = if checked.rows.is_empty() {
+            "--method ais --limit 100".to_string()
+        } else if layers.iter().sum::<usize>() <= helmholtz_eval::MAX_LATENT_BITS {
+            "--exact --limit 500".to_string()
+        } else {
+            let samples = (10.0 * scores.summary.k_mean).max(10_000.0);
+            format!("--defence 0.1 --samples {samples:.0} --limit 500")
+        };
+        Judged { verdict, command: format!("helmholtz evaluate {model} {how}") }
+    }
+
+    /// Why the evaluation is suspect, if it is.
+    pub(crate) fn suspect(&self) -> Option<String> {
+        Some(format!("{}; find out with `{}`", self.verdict.suspicion?, self.command))
+    }
+
+    /// The figures, as `--json` prints them.
+    pub(crate) fn json(&self) -> Value {
+        let v = &self.verdict;
+        let rows = (v.rows > 0).then(|| {
+            json!({
+                "n": v.rows, "visited_states": v.visited, "explained": v.explained,
+                "shortfall": v.shortfall.map(|of| of.mean), "shortfall_se": v.shortfall.and_then(|of| of.se),
+                "missed": v.missed.map(|of| of.mean), "missed_se": v.missed.and_then(|of| of.se),
+                "distinct_states": v.distinct, "top_state": v.top_state, "q_entropy": v.entropy,
+            })
+        });
+        let dreams = v.bounds.map(|[lower, upper]| {
+            json!({
+                "n": v.dreams, "lower": lower, "upper": upper,
+                "missed": v.missed_of_dreams.map(|of| of.mean),
+                "missed_se": v.missed_of_dreams.and_then(|of| of.se),
+            })
+        });
+        let exact = v.exact.map(|(n, of)| json!({"n": n, "shortfall": of.mean, "shortfall_se": of.se}));
+        json!({"rows": rows, "dreams": dreams, "exact": exact})
+    }
+
+    /// In words, what an evaluation that is not suspect was checked by.
+    pub(crate) fn print_figures(&self) {
+        let v = &self.verdict;
+        if v.suspicion.is_some() {
+            return;
+        }
+        if let (Some(shortfall), Some(visited), Some(explained)) = (v.shortfall, v.visited, v.explained) {
+            say!(
+                "  checked      {} rows: {visited:.0} latent states visited of each make up {:.1} % of p(x); the estimate is \
+                 {:.4} nats from theirs",
+                v.rows,
+                100.0 * explained,
+                shortfall.mean.abs()
+            );
+        } else if let Some([lower, upper]) = v.bounds {
+            say!(
+                "  checked      {} samples of the model: their log p is between {lower:.3} and {upper:.3} nats on average",
+                v.dreams
+            );
+        }
+    }
+}

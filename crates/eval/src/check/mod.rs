@@ -1,0 +1,252 @@
+//! Whether importance sampling may be believed: what the recognition net misses.
+//!
+//! Where q gives a mode of the posterior next to nothing, none of K draws falls there. Their weights are then equal,
+//! the effective sample size is near 100 %, the error that they state is tiny, and the estimate is low by
+//! `-log(1 - m)` nats, m being the posterior mass of the mode. The draws cannot show this; three other things can:
+//!
+//! **Visited states** (`visit.rs`). Short Gibbs chains at fixed x walk over latent states and score every state that
+//! they look at. Let V be the states seen. As V does not depend on the K draws,
+//!
+//! ```text
+//! p̂_V(x) = Σ_{h ∈ V} p(x, h) + 1/K Σ_{k: h_k ∉ V} w_k
+//! ```
+//!
+//! is an unbiased estimate of p(x) too, in which no draw is needed for the states of V. If it is above `p̂(x)` on
+//! average over rows, the draws have missed what the chains have found. A posterior of a single state is no reason for
+//! alarm: V holds it, and both estimates agree.
+//!
+//! **Missed mass** (`proposals.rs`). A sample h* of the posterior, put among the K draws, has the share
+//! `s = w* / (w* + Σ w_k)` of the weight. If the weights speak for all of the posterior, a draw that is chosen by
+//! weight has the same share on average; if q misses the mass m, s is nearly one that often. The mean difference
+//! of the two estimates m. Posterior samples are the last states of chains that began at such a draw, and:
+//!
+//! **Dreams.** `x, h* ~ p(x, h)`: here h* is an exact sample of the posterior. With the K draws alone and with h* among
+//! them the mean weight bounds `log p(x)` from below and from above in expectation. This needs no chain, so it serves
+//! models of real latents as well; but it concerns the model's own data.
+//!
+//! Where latent states are few, some rows are enumerated besides, and then they decide.
+//!
+//! # References
+//! Grosse, Ghahramani, Adams, "Sandwiching the marginal likelihood using bidirectional Monte Carlo",
+//! arXiv:1511.02543, 2015 (an exact posterior sample bounds from above); Owen, Zhou, "Safe and effective importance
+//! sampling", JASA 95, 2000 (what defensive mixtures are for).
+
+mod proposals;
+mod verdict;
+mod visit;
+
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+use helmholtz_core::{Draws, Enumerable, Key, LatentVariableModel, Layerwise};
+use serde::{Deserialize, Serialize};
+
+pub use verdict::{Mean, Suspicion, Verdict};
+
+use crate::exact::ExactLikelihood;
+use proposals::{ByState, Proposed, log_add, share};
+use visit::{Explorer, Visited, rows_of};
+
+/// Rows of the data that are checked, or all of them if there are fewer.
+pub const CHECKED_ROWS: usize = 128;
+/// Dreams that are checked.
+pub const CHECKED_DREAMS: usize = 64;
+/// The largest number of latent bits at which rows are enumerated.
+pub const ENUMERATED_BITS: usize = 14;
+/// Entries of the table of rows and states that are enumerated.
+const ENUMERATED: usize = 1 << 17;
+
+/// How the importance samples of an evaluation are checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Check {
+    /// Samples per row, K, as in the evaluation.
+    pub samples: usize,
+    /// Matrix rows in flight at a time.
+    pub chunk: usize,
+    /// Number of dreams.
+    pub dreams: usize,
+    /// Whether rows are enumerated where there are at most 2^14 latent states.
+    pub enumerate: bool,
+    /// Whether the evaluation draws from q alone. If it draws from a mixture, it may have what q misses, so that only
+    /// visited states and enumeration say anything of it.
+    pub q_alone: bool,
+}
+
+/// What was found of one row of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RowCheck {
+    /// The row's number in its split.
+    pub row: u64,
+    /// `log p̂_V(x)`, nats.
+    pub log_prob: f64,
+    /// The share of it that visited states make up.
+    pub explained: f64,
+    /// Number of states visited.
+    pub visited: u64,
+    /// Number of different states among the K draws.
+    pub distinct: u64,
+    /// Share of the weight that the state with most of it has.
+    pub top_state: f64,
+    /// Estimated entropy of q, nats.
+    pub entropy: f64,
+    /// Excess share of samples of the posterior by Markov chains: the mass that q misses, if it draws alone.
+    pub missed: Option<f64>,
+    /// `log p(x)` by enumeration.
+    pub exact: Option<f64>,
+}
+
+/// What was found of one dream.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DreamCheck {
+    /// `log 1/K Σ w_k`, low on average, and `log 1/(K + 1) (w* + Σ w_k)`, high on average, if both are finite.
+    pub bounds: Option<[f64; 2]>,
+    /// Excess share of the exact sample of the posterior: the mass that q misses.
+    pub missed: f64,
+}
+
+/// What was found of all of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Checked {
+    /// Rows of the data; empty for real latents.
+    pub rows: Vec<RowCheck>,
+    /// Dreams.
+    pub dreams: Vec<DreamCheck>,
+}
+
+impl Check {
+    /// The check of an evaluation with K samples a row.
+    pub fn new(samples: usize) -> Self {
+        Check { samples, chunk: 4000, dreams: CHECKED_DREAMS, enumerate: true, q_alone: true }
+    }
+
+    /// Checks a model of latent bits on the rows `x` of the data, whose own numbers are `rows`.
+    ///
+    /// `evaluation` is the key of the evaluation's own draws, which are looked at again; `own` is that of all others.
+    pub fn of_bits<M: Layerwise + Enumerable>(
+        &self,
+        model: &M,
+        x: Tensor<2>,
+        rows: Arc<[u64]>,
+        [evaluation, own]: [Key; 2],
+    ) -> Checked {
+        let exact = self.enumerated(model, &x);
+        let explorer = Explorer::new(model, own.child("rows"));
+        let visited = explorer.visit_rows(x.clone(), rows.clone());
+        let dreams = if self.q_alone { self.of_dreamt_bits(model, own.child("dreams")) } else { Vec::new() };
+        let mut checked = Checked { rows: Vec::new(), dreams };
+        proposals::for_each_row_by_state(self, model, x, rows.clone(), evaluation, |i, proposed, states| {
+            let found = &visited[i];
+            let (log_prob, explained) = found.with_draws(&proposed, &states);
+            // The evaluation refuses a row without weight itself.
+            if !proposed.log_sum.is_finite() || !log_prob.is_finite() {
+                return;
+            }
+            checked.rows.push(RowCheck {
+                row: rows[i],
+                log_prob,
+                explained,
+                visited: found.states.len() as u64,
+                distinct: states.len() as u64,
+                top_state: proposed.top_state(&states),
+                entropy: proposed.entropy,
+                missed: self.q_alone.then(|| proposed.excess(&found.log_weights)),
+                exact: exact[i].filter(|exact| exact.is_finite()),
+            });
+        });
+        checked
+    }
+
+    /// Checks any model on its dreams alone.
+    pub fn of_dreams<M: LatentVariableModel>(&self, model: &M, own: Key) -> Checked {
+        let key = own.child("dreams");
+        let (x, h, numbers) = self.dream(model, key);
+        let log_weights = log_weights_of(model, &x, &h);
+        let mut dreams = Vec::new();
+        proposals::for_each_row(self, model, x, numbers, key.child("draws"), |i, proposed| {
+            dreams.push(dream_check(&proposed, log_weights[i], &log_weights[i..=i]));
+        });
+        Checked { rows: Vec::new(), dreams }
+    }
+
+    /// The dreams of latent bits: the chains that begin at the exact samples say more of each.
+    fn of_dreamt_bits<M: Layerwise>(&self, model: &M, key: Key) -> Vec<DreamCheck> {
+        let (x, h, numbers) = self.dream(model, key);
+        let log_weights = log_weights_of(model, &x, &h);
+        let along = Explorer::new(model, key.child("chains")).along(x.clone(), numbers.clone(), rows_of(&h));
+        let mut dreams = Vec::new();
+        proposals::for_each_row(self, model, x, numbers, key.child("draws"), |i, proposed| {
+            // A chain that begins at a sample of the posterior stays there.
+            let all: Vec<f64> = std::iter::once(log_weights[i]).chain(along[i].iter().copied()).collect();
+            dreams.push(dream_check(&proposed, log_weights[i], &all));
+        });
+        dreams
+    }
+
+    fn dream<M: LatentVariableModel>(&self, model: &M, key: Key) -> (Tensor<2>, M::Latents, Arc<[u64]>) {
+        let numbers: Arc<[u64]> = (0..self.dreams as u64).collect();
+        let (x, h) = model.dream(&Draws::of_rows(key.child("law"), numbers.clone(), 1));
+        (x, h, numbers)
+    }
+
+    /// `log p(x)` of as many rows as may be enumerated, spread over all of them.
+    fn enumerated<M: Enumerable>(&self, model: &M, x: &Tensor<2>) -> Vec<Option<f64>> {
+        let [n, d] = x.dims();
+        let mut exact = vec![None; n];
+        if !self.enumerate || model.latent_bits() > ENUMERATED_BITS {
+            return exact;
+        }
+        let some = n.min(ENUMERATED >> model.latent_bits());
+        let places: Vec<usize> = (0..some).map(|i| i * n / some).collect();
+        let rows = places.iter().map(|&i| x.clone().slice([i..i + 1, 0..d]));
+        let rows = Tensor::cat(rows.collect(), 0);
+        let log_probs = ExactLikelihood::default().log_prob(model, rows);
+        for (i, log_prob) in places.into_iter().zip(log_probs.into_iter().flatten()) {
+            exact[i] = Some(log_prob);
+        }
+        exact
+    }
+}
+
+/// `log p(x, h) - log q(h | x)` of each row.
+fn log_weights_of<M: LatentVariableModel>(model: &M, x: &Tensor<2>, h: &M::Latents) -> Vec<f64> {
+    let log_p = model.trace_joint(x.clone(), h).log_prob;
+    let log_q = model.trace_posterior(x.clone(), h).log_prob;
+    visit::numbers(log_p - log_q)
+}
+
+fn dream_check(proposed: &Proposed, exact: f64, samples: &[f64]) -> DreamCheck {
+    let k = proposed.k as f64;
+    let bounds = [proposed.log_sum - k.ln(), log_add(proposed.log_sum, exact) - (k + 1.0).ln()];
+    DreamCheck {
+        bounds: bounds.iter().all(|bound| bound.is_finite()).then_some(bounds),
+        missed: proposed.excess(samples),
+    }
+}
+
+impl Visited {
+    /// `log p̂_V` with the draws of the evaluation, and the share of it that is Σ over visited states.
+    fn with_draws(&self, proposed: &Proposed, states: &ByState) -> (f64, f64) {
+        let log_visited = self.log_sum();
+        let others = states.iter().filter(|(state, _)| !self.states.contains_key(*state));
+        let log_others = others.fold(f64::NEG_INFINITY, |sum, (_, &(count, log_weight))| {
+            log_add(sum, log_weight + f64::from(count).ln())
+        });
+        let log_prob = log_add(log_visited, log_others - (proposed.k as f64).ln());
+        (log_prob, (log_visited - log_prob).exp())
+    }
+}
+
+impl Proposed {
+    /// The mean share of other samples among the draws less that of a draw chosen by weight.
+    fn excess(&self, log_weights: &[f64]) -> f64 {
+        let mean =
+            log_weights.iter().map(|&w| share(w, self.log_sum)).sum::<f64>() / log_weights.len() as f64;
+        mean - self.own_share
+    }
+
+    /// The share of the weight that the state with most of it has.
+    fn top_state(&self, states: &ByState) -> f64 {
+        let weight = |&(count, log_weight): &(u32, f64)| f64::from(count) * (log_weight - self.log_sum).exp();
+        states.values().map(weight).fold(0.0, f64::max)
+    }
+}

@@ -1,0 +1,215 @@
+//! What a check says of an evaluation.
+
+use std::fmt;
+
+use super::{Checked, RowCheck};
+use crate::summary::NllSummary;
+
+// The thresholds were chosen on some 500 trained and damaged nets of `tests/suspect.rs` (seeds 0 to 9), of which the
+// sound ones, off by less than 0.02 nats, had a shortfall of 0.053 and a missed mass of 0.016 at most, and of the bad
+// ones, off by more than 0.1 nats, all had 0.06 or more of one, or 0.05 or more of the other.
+
+/// Nats that the mean of the checked rows may be off before it is suspect.
+const SHORTFALL: f64 = 0.06;
+/// Share of p(x) that visited states must make up for dreams not to count.
+const EXPLAINED: f64 = 0.9;
+/// Posterior mass that q may miss on the data.
+const MISSED: f64 = 0.05;
+/// The same on dreams, where no row of the data could be checked ...
+const MISSED_OF_DREAMS: f64 = 0.1;
+/// ... and where rows were: the data need not look like dreams, and q was trained on the data.
+const MISSED_OF_DREAMS_ALONE: f64 = 0.3;
+/// Standard errors that a missed mass must be above zero.
+const ERRORS: f64 = 3.0;
+/// A bias that the samples state themselves hides nothing, if it is at least this many nats ...
+const STATED: f64 = 0.1;
+/// ... and what is found is at most so many times as much.
+const TIMES_STATED: f64 = 1.5;
+
+/// A mean with its standard error, which one number does not have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mean {
+    /// The mean.
+    pub mean: f64,
+    /// Its standard error.
+    pub se: Option<f64>,
+}
+
+impl Mean {
+    fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+        let values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+        let se = (values.len() > 1).then(|| (squares / (n - 1.0) / n).sqrt());
+        (!values.is_empty()).then_some(Mean { mean, se })
+    }
+
+    /// Whether the mean is above a threshold, and above zero by more than chance.
+    fn is_above(&self, threshold: f64) -> bool {
+        self.mean > threshold && self.se.is_some_and(|se| self.mean > ERRORS * se)
+    }
+}
+
+/// Why an evaluation is suspect; as text a sentence without its full stop.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Suspicion {
+    /// Enumeration of some rows says so.
+    Enumerated {
+        /// How much the estimates are too low, nats.
+        shortfall: f64,
+        /// Rows that were enumerated.
+        rows: usize,
+    },
+    /// States that were visited say so.
+    Visited {
+        /// How much the estimates are too low at least, nats.
+        shortfall: f64,
+        /// Rows that were checked.
+        rows: usize,
+    },
+    /// Markov chains on the data say so.
+    Missed {
+        /// The posterior mass that q misses.
+        mass: f64,
+        /// Rows that were checked.
+        rows: usize,
+    },
+    /// Dreams say so.
+    Dreams {
+        /// The posterior mass that q misses.
+        mass: f64,
+        /// Dreams that were checked.
+        dreams: usize,
+        /// Distance of the bounds, nats.
+        gap: f64,
+    },
+}
+
+impl fmt::Display for Suspicion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Suspicion::Enumerated { shortfall, rows } => write!(
+                f,
+                "the NLL is about {shortfall:.2} nats too high on the {rows} rows whose latent states were \
+                 enumerated: the recognition net misses part of the posterior"
+            ),
+            Suspicion::Visited { shortfall, rows } => write!(
+                f,
+                "the NLL is about {shortfall:.2} nats too high on {rows} checked rows, for Markov chains found latent \
+                 states there that the recognition net misses"
+            ),
+            Suspicion::Missed { mass, rows } => write!(
+                f,
+                "the NLL may be too high: on {rows} checked rows the recognition net misses about {:.0} % of the \
+                 posterior that Markov chains reach",
+                100.0 * mass
+            ),
+            Suspicion::Dreams { mass, dreams, gap } => write!(
+                f,
+                "the NLL may be too high: on {dreams} samples of the model itself the recognition net misses about \
+                 {:.0} % of the posterior, and the bounds on log p are {gap:.2} nats apart",
+                100.0 * mass
+            ),
+        }
+    }
+}
+
+/// What the figures of a check come to, beside the estimates that were checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// Rows of the data that were checked.
+    pub rows: usize,
+    /// How much the estimates are below `log p̂_V`, nats.
+    pub shortfall: Option<Mean>,
+    /// Share of `p̂_V` that visited states make up, on average.
+    pub explained: Option<f64>,
+    /// States visited for a row, on average.
+    pub visited: Option<f64>,
+    /// Different states among the K draws of a row, on average.
+    pub distinct: Option<f64>,
+    /// Share of the weight that the state with most of it has, on average.
+    pub top_state: Option<f64>,
+    /// Entropy of q, nats, on average.
+    pub entropy: Option<f64>,
+    /// Posterior mass that q misses on the data, by Markov chains.
+    pub missed: Option<Mean>,
+    /// Rows enumerated, and how much the estimates are below the exact values, nats.
+    pub exact: Option<(usize, Mean)>,
+    /// Dreams that were checked.
+    pub dreams: usize,
+    /// Mean bounds on log p of dreams, from below and from above, nats.
+    pub bounds: Option<[f64; 2]>,
+    /// Posterior mass that q misses on dreams.
+    pub missed_of_dreams: Option<Mean>,
+    /// Why the evaluation is suspect, if it is.
+    pub suspicion: Option<Suspicion>,
+}
+
+impl Checked {
+    /// The verdict on an evaluation that came to `summary`, and of a row to `estimate`, which gives no number for a
+    /// row that was not evaluated.
+    pub fn verdict(&self, summary: &NllSummary, estimate: impl Fn(u64) -> Option<f64>) -> Verdict {
+        let rows: Vec<(&RowCheck, f64)> =
+            self.rows.iter().filter_map(|row| Some((row, estimate(row.row)?))).collect();
+        let mean = |of: &dyn Fn(&RowCheck) -> f64| Mean::of(rows.iter().map(|(row, _)| of(row)));
+        let bound = |i: usize| Mean::of(self.dreams.iter().filter_map(|dream| Some(dream.bounds?[i])));
+        let exact: Vec<f64> = rows.iter().filter_map(|(row, estimate)| Some(row.exact? - estimate)).collect();
+        let mut verdict = Verdict {
+            rows: rows.len(),
+            shortfall: Mean::of(rows.iter().map(|(row, estimate)| row.log_prob - estimate)),
+            explained: mean(&|row| row.explained).map(|of| of.mean),
+            visited: mean(&|row| row.visited as f64).map(|of| of.mean),
+            distinct: mean(&|row| row.distinct as f64).map(|of| of.mean),
+            top_state: mean(&|row| row.top_state).map(|of| of.mean),
+            entropy: mean(&|row| row.entropy).map(|of| of.mean),
+            missed: Mean::of(rows.iter().filter_map(|(row, _)| row.missed)),
+            exact: Mean::of(exact.iter().copied()).map(|of| (exact.len(), of)),
+            dreams: self.dreams.len(),
+            bounds: bound(0).zip(bound(1)).map(|(lower, upper)| [lower.mean, upper.mean]),
+            missed_of_dreams: Mean::of(self.dreams.iter().map(|dream| dream.missed)),
+            suspicion: None,
+        };
+        verdict.suspicion = verdict.suspect(summary);
+        verdict
+    }
+}
+
+impl Verdict {
+    fn suspect(&self, summary: &NllSummary) -> Option<Suspicion> {
+        // What the result says of itself is no false certainty.
+        let is_stated = |nats: f64| summary.bias_mc >= STATED && nats <= TIMES_STATED * summary.bias_mc;
+        let is_hidden = |nats: f64| nats > SHORTFALL && !is_stated(nats);
+        if let Some((rows, Mean { mean: shortfall, .. })) = self.exact {
+            if is_hidden(shortfall) {
+                return Some(Suspicion::Enumerated { shortfall, rows });
+            }
+            // Where every checked row was enumerated, that is the answer.
+            if rows == self.rows {
+                return None;
+            }
+        }
+        let shortfall = self.shortfall.map_or(0.0, |of| of.mean);
+        if is_hidden(shortfall) {
+            return Some(Suspicion::Visited { shortfall, rows: self.rows });
+        }
+        // A mass m that is missed makes an estimate low by -log(1 - m), of which the samples may state a part.
+        let is_hidden = |mass: f64| -(1.0 - mass).ln() - summary.bias_mc > SHORTFALL;
+        if let Some(missed) = self.missed
+            && missed.is_above(MISSED)
+            && is_hidden(missed.mean)
+        {
+            return Some(Suspicion::Missed { mass: missed.mean, rows: self.rows });
+        }
+        if self.explained.is_some_and(|share| share >= EXPLAINED) {
+            return None;
+        }
+        let missed = self.missed_of_dreams?;
+        let threshold = if self.rows == 0 { MISSED_OF_DREAMS } else { MISSED_OF_DREAMS_ALONE };
+        (missed.is_above(threshold) && is_hidden(missed.mean)).then_some(Suspicion::Dreams {
+            mass: missed.mean,
+            dreams: self.dreams,
+            gap: self.bounds.map_or(f64::INFINITY, |[lower, upper]| upper - lower),
+        })
+    }
+}
