@@ -119,8 +119,7 @@ pub fn load(id: &str, data_dir: Option<&Path>) -> Result<DataSet, DataError> {
 /// # Errors
 /// As [`load`].
 pub fn load_from(id: &str, places: &Places) -> Result<DataSet, DataError> {
-    let set =
-        if id.starts_with("file:") { file::load(id, &places.cache)? } else { entry(id)?.load(places)? };
+    let set = if id.starts_with("file:") { file::load_from(id, places)? } else { entry(id)?.load(places)? };
     tracing::debug!(protocol = set.protocol(), data_sha256 = set.data_sha256, "loaded a data set");
     Ok(set)
 }

@@ -1,6 +1,6 @@
 //! `file:TRAIN[,VALID[,TEST]]`: a user's own files, in any of the [formats](crate::formats).
 //!
-//! Relative paths start from the current directory, and a path holds no comma. What stands after a
+//! Relative paths start from `--data-dir`, else from the current directory, and a path holds no comma. What stands after a
 //! `#` says how a file is to be read: `PATH#NAME` is the array NAME of a `.npz` or `.mat` file that
 //! holds several, `#rows=last` has an example along the last axis of it (`#NAME.T` for short),
 //! `#label=0` names the column of labels of a `.csv`, `#header` and `#no-header` say what its first
@@ -26,7 +26,7 @@ use crate::cache::{Cache, hex};
 use crate::formats::{Format, Limits, Table, room};
 use crate::partition::partition;
 use crate::source_file::{FoundFile, Note};
-use crate::{DataError, DataSet, Kind, Split, selectors};
+use crate::{DataError, DataSet, Kind, Places, Split, selectors};
 
 /// Version of the rules above.
 const VERSION: u32 = 1;
@@ -37,7 +37,18 @@ const VERSION: u32 = 1;
 /// If the id does not name one to three files, a file is not well formed, or they do not fit
 /// together.
 pub fn load(id: &str, cache: &Cache) -> Result<DataSet, DataError> {
-    let parts = parts(id)?;
+    load_from(id, &Places { data_dir: None, cache: cache.clone() })
+}
+
+/// [`load`], relative paths starting from a folder that is named.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn load_from(id: &str, places: &Places) -> Result<DataSet, DataError> {
+    let (mut parts, cache) = (parts(id)?, &places.cache);
+    if let Some(folder) = &places.data_dir {
+        parts.iter_mut().flatten().for_each(|part| part.path = folder.join(&part.path));
+    }
     let read = parts.par_iter().map(|part| part.as_ref().map(|part| part.read(cache)).transpose());
     // Collected before it is searched, so that of several errors the first file's is reported.
     let read: Vec<_> = read.collect::<Vec<_>>().into_iter().collect::<Result<_, _>>()?;

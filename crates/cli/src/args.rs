@@ -366,6 +366,9 @@ pub struct ExportArgs {
     /// Replace the file if it is there
     #[arg(long)]
     pub force: bool,
+    /// Where data files lie; read only for runs of older versions, which do not say how wide a row is
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
 }
 
 /// `helmholtz data`.

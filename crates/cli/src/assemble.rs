@@ -8,7 +8,7 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{ModuleOptimizer, SgdConfig};
 use burn::tensor::Device;
 use helmholtz_core::{Key, Role};
-use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName, Values};
+use helmholtz_datasets::{Binarization, DataSet, ImageShape, Plan, SplitName, Values};
 use helmholtz_directed::{Kind, StackConfig};
 use helmholtz_layers::{InitialWeights, Order};
 use helmholtz_train::{Adam, Rate, RmsProp, Rule, Schedule, Shape, Stages};
@@ -103,21 +103,35 @@ fn check_grey(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The model of a config, freshly initialised.
+/// The model of a config, freshly initialised for its data.
 ///
 /// # Errors
 /// If its sizes make no model.
 pub fn model(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result<AnyModel> {
-    memory_limit::check_model(config, data.train.width(), device)?;
+    model_for(config, data.shape, Some(&data.train.mean()), device)
+}
+
+/// The model of a config for rows of a shape. Without the mean of the training rows its biases are not those that a
+/// training begins with: it is for weights to be read into.
+///
+/// # Errors
+/// If its sizes make no model.
+pub(crate) fn model_for(
+    config: &Config,
+    shape: ImageShape,
+    mean: Option<&[f64]>,
+    device: &Device,
+) -> anyhow::Result<AnyModel> {
+    memory_limit::check_model(config, shape.pixels(), device)?;
     if config.model.kind == "vae" {
-        return vae(config, data, device);
+        return vae(config, shape, mean, device);
     }
     let ModelConfig { layers, hidden, bias, bias_from_data, centre, .. } = &config.model;
     let weights = match config.model.weights.as_str() {
         "glorot" => InitialWeights::Glorot,
         _ => InitialWeights::GlorotOverFanIn,
     };
-    let width = data.train.width();
+    let width = shape.pixels();
     let order = match config.model.order.as_deref() {
         Some("random") => {
             let seed = config.model.order_seed.unwrap_or_default();
@@ -142,13 +156,18 @@ pub fn model(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result
         centre: *centre,
         ..StackConfig::new(width, layers.clone())
     };
-    stack.init(Some(&data.train.mean()), Key::new(config.seed), device).map(AnyModel::Stack).or_user()
+    stack.init(mean, Key::new(config.seed), device).map(AnyModel::Stack).or_user()
 }
 
 /// The variational autoencoder of a config, whose keys are written out.
-fn vae(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result<AnyModel> {
+fn vae(
+    config: &Config,
+    shape: ImageShape,
+    mean: Option<&[f64]>,
+    device: &Device,
+) -> anyhow::Result<AnyModel> {
     let ModelConfig { layers, bodies, activation, std, likelihood, components, channels, .. } = &config.model;
-    let usual = VaeConfig::new(data.train.width(), layers.clone());
+    let usual = VaeConfig::new(shape.pixels(), layers.clone());
     let vae = VaeConfig {
         bodies: bodies.clone().unwrap_or_else(|| usual.bodies.clone()),
         activation: match activation.as_deref() {
@@ -162,12 +181,12 @@ fn vae(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result<AnyMo
             _ => Likelihood::Bernoulli,
         },
         channels: channels.clone().unwrap_or_default(),
-        shape: (data.shape.height > 1).then_some([data.shape.height, data.shape.width]),
+        shape: (shape.height > 1).then_some([shape.height, shape.width]),
         bias_from_data: config.model.bias_from_data,
         centre: config.model.centre,
         ..usual
     };
-    vae.init(Some(&data.train.mean()), Key::new(config.seed), device).map(AnyModel::Vae).or_user()
+    vae.init(mean, Key::new(config.seed), device).map(AnyModel::Vae).or_user()
 }
 
 /// Rows, batch and steps of the run of a config, all its stages together.

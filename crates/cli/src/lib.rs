@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`args`] | the commands and their flags |
 //! | [`config`] | the config file, its defaults and its checks |
+//! | [`data_facts`] | what a model needs to know of its data |
 //! | [`device`] | the one list of backends |
 //! | [`model`] | any model that a config can name |
 //! | [`strategy`] | any strategy that a config can name |
@@ -31,6 +32,7 @@ pub mod assemble;
 pub mod chart;
 pub mod commands;
 pub mod config;
+pub mod data_facts;
 pub mod device;
 pub mod error;
 mod log;

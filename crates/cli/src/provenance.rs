@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::config::{Config, MAY_CHANGE};
+use crate::data_facts::DataFacts;
 use crate::error::user;
 use crate::run_folder::{PROVENANCE as NAME, RunFolder};
 
@@ -55,23 +56,37 @@ impl RunFolder {
     pub fn write_provenance(
         &self,
         config: &Config,
-        [protocol, data_sha256]: [&str; 2],
+        data: &DataFacts,
         init_sha256: Option<&str>,
     ) -> anyhow::Result<()> {
         let mut provenance = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "commit": option_env!("HELMHOLTZ_COMMIT"),
             "device": config.run.device,
-            "data": protocol,
-            "data_sha256": data_sha256,
             CONFIG: config_sha256(&config.to_toml())?,
             "seed": config.seed,
             "command": std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>(),
         });
+        if let (Value::Object(all), Value::Object(facts)) = (&mut provenance, json!(data)) {
+            all.extend(facts);
+        }
         if let (Some(path), Some(sha256)) = (&config.train.init_from, init_sha256) {
             provenance["init_from"] = json!({"path": path, "weights_sha256": sha256});
         }
         self.write(NAME, |file| writeln!(file, "{provenance:#}"))
+    }
+
+    /// What the run knows of its data; `None` in a run of an older version.
+    ///
+    /// # Errors
+    /// If `provenance.json` cannot be read.
+    pub(crate) fn data_facts(&self) -> anyhow::Result<Option<DataFacts>> {
+        let provenance = self.provenance()?.filter(|all| !all["data_shape"].is_null());
+        let facts = provenance.map(|all| serde_json::from_value::<DataFacts>(all)).transpose();
+        match facts.map_err(|error| self.unreadable(&error))? {
+            Some(facts) if !facts.are_sound() => Err(self.unreadable(&"data_shape is no shape of a row")),
+            facts => Ok(facts),
+        }
     }
 
     /// Refuses data that are not those the run was started on.

@@ -23,10 +23,10 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         config: None,
         device: None,
         threads: None,
-        data_dir: None,
+        data_dir: args.data_dir.clone(),
         epoch: args.epoch,
     };
-    let trained = Trained::load(&model)?;
+    let trained = Trained::without_data(&model)?;
     trained.say_epoch();
     write_weights(&trained.model, &trained.data, &trained.config, &out)?;
     eprintln!("weights written to {}", args.file.display());

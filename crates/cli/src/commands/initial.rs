@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use anyhow::Context;
-use helmholtz_datasets::DataSet;
 
 use super::epoch::of_run;
 use super::trained::fingerprint;
 use super::weights::{with_weights, write_weights};
 use crate::config::Config;
+use crate::data_facts::DataFacts;
 use crate::error::user;
 use crate::model::AnyModel;
 use crate::output::Output;
@@ -58,7 +58,7 @@ impl Initial {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(super) fn keep(&self, folder: &RunFolder, data: &DataSet, config: &Config) -> anyhow::Result<()> {
+    pub(super) fn keep(&self, folder: &RunFolder, data: &DataFacts, config: &Config) -> anyhow::Result<()> {
         write_weights(&self.model, data, config, &Output::inside(folder.path(), KEPT))
     }
 }

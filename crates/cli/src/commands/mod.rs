@@ -15,7 +15,7 @@ mod initial;
 pub mod inpaint;
 pub mod merge;
 mod part_file;
-mod resume;
+pub mod resume;
 pub mod sample;
 pub(crate) mod score;
 pub mod serve;

@@ -1,8 +1,12 @@
 //! Where `helmholtz train --resume` goes on.
 
+use std::path::Path;
+
 use helmholtz_train::History;
 
+use super::epoch::{examined, to_resume};
 use crate::args::TrainArgs;
+use crate::assemble;
 use crate::config::{Config, Overlay};
 use crate::error::user;
 use crate::run_folder::RunFolder;
@@ -26,6 +30,20 @@ pub(super) fn config(folder: &RunFolder, args: &TrainArgs, overlay: &Overlay) ->
         folder.path().display(),
         differences.join(", ")
     )))
+}
+
+/// The epoch that `train --resume` would go on from; `None` if it would begin at the beginning.
+///
+/// # Errors
+/// If the run cannot be gone on with.
+pub fn epoch_of(out: &Path) -> anyhow::Result<Option<usize>> {
+    let folder = RunFolder::open(out)?;
+    let config = folder.config()?;
+    let device = crate::device::select(crate::device::first(&config.run.device))?;
+    let data = assemble::data(&config, None)?;
+    folder.check_data(&data.data_sha256)?;
+    let (plan, model) = (assemble::plan(&config, &data), assemble::model(&config, &data, &device)?);
+    to_resume(&folder, examined(&folder, &model, &config, &plan)?)
 }
 
 /// Whether there is a run to go on with, and not only the beginning of one that died before its first step.

@@ -15,6 +15,7 @@ use super::chains::{self, Kept, Settings};
 use super::trained::{Trained, fingerprint};
 use crate::args::SampleArgs;
 use crate::config::count;
+use crate::data_facts::DataFacts;
 use crate::error::{known, say, user};
 use crate::memory_limit::{self, Limit};
 use crate::model::AnyModel;
@@ -40,7 +41,7 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     }
     args.keep_chains.as_ref().map_or(Ok(()), |path| output::check("--keep-chains", path, &[]))?;
     let named = args.out.as_ref().map(|path| Output::named("--out", path, &ENDINGS)).transpose()?;
-    let trained = Trained::load(&args.model)?;
+    let trained = Trained::without_data(&args.model)?;
     trained.say_epoch();
     let sampler = sampler(args, &trained)?;
     let out = match (named, &trained.folder) {
@@ -48,7 +49,8 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
         (None, Some(folder)) => Output::inside(&folder.join("samples"), "samples.png"),
         (None, None) => Output::named("--out", Path::new("samples.png"), &ENDINGS)?,
     };
-    let (shape, width) = (trained.data.shape, trained.data.train.width());
+    let shape = trained.data.shape();
+    let width = shape.pixels();
     let is_picture = out.path().extension().is_none_or(|ending| ending != "npy");
     memory_limit::of_samples(&trained.config.model, shape, width, n, is_picture)
         .check(Limit::of_processor())?;
@@ -71,7 +73,7 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
             shown(stack, &state, args.mean)?
         }
     };
-    write(&out, trained.data.shape, trained.data.train.width(), &values)?;
+    write(&out, shape, width, &values)?;
     say!("{}", out.path().display());
     Ok(ExitCode::SUCCESS)
 }
@@ -103,7 +105,7 @@ fn gibbs(
 }
 
 /// Which sampler is asked for, without flags that it has no use for.
-fn sampler<'a>(args: &'a SampleArgs, trained: &Trained) -> anyhow::Result<&'a str> {
+fn sampler<'a>(args: &'a SampleArgs, trained: &Trained<DataFacts>) -> anyhow::Result<&'a str> {
     let sampler = match (args.sampler.as_deref(), trained.reading(args.as_model.as_deref())?) {
         (Some(name @ ("one-shot" | "gibbs")), Reading::Directed) if trained.config.model.kind == "vae" => {
             return Err(user(format!(
@@ -148,7 +150,7 @@ fn sizes(model: &HelmholtzMachine) -> Vec<usize> {
 fn kept<'a>(
     path: &'a Path,
     args: &SampleArgs,
-    trained: &Trained,
+    trained: &Trained<DataFacts>,
     (n, settings, one_shot): (usize, Settings, OneShot),
 ) -> Kept<'a> {
     let setting = vec![

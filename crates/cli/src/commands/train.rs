@@ -1,7 +1,7 @@
 //! `helmholtz train`.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,6 +19,7 @@ use super::test_rows::TestRows;
 use super::{resume, sample, use_threads};
 use crate::args::TrainArgs;
 use crate::config::{Config, Overlay, count};
+use crate::data_facts::DataFacts;
 use crate::error::{OrUser, say, user, write_out};
 use crate::model::AnyModel;
 use crate::output::Output;
@@ -39,7 +40,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         (Some(out), true) => Some(RunFolder::open(out)?),
         _ => None,
     };
-    let config = match &started_run {
+    let mut config = match &started_run {
         Some(folder) => resume::config(folder, args, &overlay)?,
         None => Config::resolve(args.config.as_deref(), &overlay)?,
     };
@@ -60,6 +61,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             config.run.device, config.strategy.kind
         )));
     }
+    config.run.data_dir = data_dir(&config)?;
     let data = assemble::data(&config, None)?;
     memory_limit::check_training(&config, &data, &device)?;
     let test_rows = TestRows::of(&data);
@@ -82,14 +84,15 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         None => {
             let source = config.train.init_from.as_deref();
             let initial = source.map(|source| Initial::find(source, model.clone(), &config)).transpose()?;
+            let facts = DataFacts::of(&data);
             let (folder, lock) = RunFolder::create(args.out.as_deref(), &config)?;
             let sha256 = initial.as_ref().map(|initial| initial.sha256.clone());
             if let Some(initial) = initial {
-                initial.keep(&folder, &data, &config)?;
+                initial.keep(&folder, &facts, &config)?;
                 model = initial.model;
             }
             // Last: with it the folder holds a run.
-            folder.write_provenance(&config, [&data.protocol(), &data.data_sha256], sha256.as_deref())?;
+            folder.write_provenance(&config, &facts, sha256.as_deref())?;
             (folder, None, lock)
         }
     };
@@ -228,6 +231,24 @@ fn overlay(args: &TrainArgs) -> anyhow::Result<Overlay> {
         .set_if("run.device", args.device.clone())
         .set_if("run.threads", args.threads)
         .set_if("run.data_dir", data_dir))
+}
+
+/// Where the data lie, as an absolute path: the run is read from other folders too.
+fn data_dir(config: &Config) -> anyhow::Result<Option<PathBuf>> {
+    let absolute = |path: &Path| {
+        std::path::absolute(path).map_err(|error| user(format!("--data-dir {}: {error}", path.display())))
+    };
+    match &config.run.data_dir {
+        Some(path) => absolute(path).map(Some),
+        // The paths of a file: set begin in the current folder.
+        None if config.data.id.starts_with("file:") => {
+            let here =
+                std::env::current_dir().map_err(|error| user(format!("the current folder: {error}")))?;
+            // A name that run.toml cannot hold is left out.
+            Ok(Some(here).filter(|here| here.to_str().is_some()))
+        }
+        None => Ok(None),
+    }
 }
 
 /// A path as a config can hold it.

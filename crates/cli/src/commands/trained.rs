@@ -4,28 +4,29 @@ use std::path::PathBuf;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
-use helmholtz_datasets::DataSet;
+use helmholtz_datasets::{DataSet, ImageShape};
 use helmholtz_eval::Reading;
 use sha2::{Digest, Sha256};
 
 use super::epoch::of_run;
 use super::use_threads;
-use super::weights::with_weights;
+use super::weights::{data_facts, with_weights};
 use crate::args::ModelArgs;
 use crate::assemble;
 use crate::config::{Config, MODELS, Overlay, count};
+use crate::data_facts::DataFacts;
 use crate::error::{known, user};
 use crate::model::AnyModel;
 use crate::run_folder::RunFolder;
 
-/// A model with its data.
-pub struct Trained {
+/// A model with its data, or with what it knows of them ([`DataFacts`]).
+pub struct Trained<D = DataSet> {
     /// The model, on the device.
     pub model: AnyModel,
     /// The config it was trained by.
     pub config: Config,
     /// Its data.
-    pub data: DataSet,
+    pub data: D,
     /// The device.
     pub device: Device,
     /// The run folder, if it comes from one.
@@ -40,6 +41,43 @@ impl Trained {
     /// # Errors
     /// If the run, the weights or the data are missing or wrong.
     pub fn load(args: &ModelArgs) -> anyhow::Result<Self> {
+        Trained::load_with(args, |config, run| {
+            let data = assemble::data(config, args.data_dir.as_deref())?;
+            if let Some(folder) = run {
+                folder.check_data(&data.data_sha256)?;
+            }
+            Ok((data.shape, data))
+        })
+    }
+}
+
+impl Trained<DataFacts> {
+    /// The same without its data, which need not be there any more; those of an older version's run are read to learn
+    /// how wide a row is.
+    ///
+    /// # Errors
+    /// If the run or the weights are missing or wrong.
+    pub fn without_data(args: &ModelArgs) -> anyhow::Result<Self> {
+        Trained::load_with(args, |config, run| {
+            let known = match (run, &args.weights) {
+                (Some(folder), _) => folder.data_facts()?,
+                (None, Some(file)) if file.is_file() => data_facts(file)?,
+                (None, _) => None,
+            };
+            let facts = match known {
+                Some(facts) => facts,
+                None => DataFacts::of(&assemble::data(config, args.data_dir.as_deref())?),
+            };
+            Ok((facts.shape(), facts))
+        })
+    }
+}
+
+impl<D> Trained<D> {
+    fn load_with(
+        args: &ModelArgs,
+        data: impl FnOnce(&Config, Option<&RunFolder>) -> anyhow::Result<(ImageShape, D)>,
+    ) -> anyhow::Result<Self> {
         let asked = args.epoch.map(|n| count("--epoch", n)).transpose()?;
         use_threads(args.threads)?;
         let (config, run) = match (&args.run, &args.config) {
@@ -54,11 +92,8 @@ impl Trained {
             run.as_ref().map(RunFolder::config_path).or_else(|| args.config.clone()).unwrap_or_default();
         crate::device::check_asked(trained_on, args.device.is_some(), &place.display())?;
         let device = crate::device::select(args.device.as_deref().unwrap_or(trained_on))?;
-        let data = assemble::data(&config, args.data_dir.as_deref())?;
-        if let Some(folder) = &run {
-            folder.check_data(&data.data_sha256)?;
-        }
-        let fresh = assemble::model(&config, &data, &device)?;
+        let (shape, data) = data(&config, run.as_ref())?;
+        let fresh = assemble::model_for(&config, shape, None, &device)?;
         let (model, folder, epoch) = match (run, &args.weights) {
             (Some(folder), _) => {
                 let (model, epoch) = of_run(&folder, asked, fresh, &config)?;

@@ -6,12 +6,12 @@ use std::path::Path;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{DType, Tensor};
-use helmholtz_datasets::DataSet;
 use helmholtz_train::{Layout, difference, layout};
 use safetensors::SafeTensors;
 use toml::{Table, Value};
 
 use crate::config::{Config, Overlay};
+use crate::data_facts::DataFacts;
 use crate::error::user;
 use crate::model::AnyModel;
 use crate::output::Output;
@@ -19,6 +19,25 @@ use crate::tensors;
 
 /// The name of the config in the file.
 const CONFIG: &str = "helmholtz.config";
+/// The name of what the model knows of its data.
+const FACTS: &str = "helmholtz.data_facts";
+
+/// What a weight file says of the data; `None` if it is of an older version or of another program.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(super) fn data_facts(file: &Path) -> anyhow::Result<Option<DataFacts>> {
+    let wrong = |what: String| user(format!("{}: {what}", file.display()));
+    let bytes = tensors::read(file).map_err(wrong)?;
+    let (_, header) = SafeTensors::read_metadata(&bytes)
+        .map_err(|error| wrong(format!("not a safetensors file ({error})")))?;
+    let text = header.metadata().as_ref().and_then(|metadata| metadata.get(FACTS));
+    let facts = text.map(|text| serde_json::from_str::<DataFacts>(text)).transpose();
+    match facts.map_err(|error| wrong(format!("{FACTS} in it cannot be read ({error})")))? {
+        Some(facts) if !facts.are_sound() => Err(wrong(format!("{FACTS} in it is of no rows"))),
+        facts => Ok(facts),
+    }
+}
 
 /// Writes the weights of a model to a safetensors file: whole, or not at all, sealed, and the same bytes each time.
 ///
@@ -26,13 +45,14 @@ const CONFIG: &str = "helmholtz.config";
 /// If the file cannot be written.
 pub(super) fn write_weights(
     model: &AnyModel,
-    data: &DataSet,
+    data: &DataFacts,
     config: &Config,
     out: &Output,
 ) -> anyhow::Result<()> {
     let mut store = SafetensorsStore::from_bytes(None)
-        .metadata("helmholtz.data", data.protocol())
-        .metadata("helmholtz.data_sha256", data.data_sha256.clone())
+        .metadata("helmholtz.data", data.protocol.clone())
+        .metadata("helmholtz.data_sha256", data.sha256.clone())
+        .metadata(FACTS, serde_json::to_string(data)?)
         .metadata(CONFIG, config.to_toml());
     let failed = |error: &dyn std::fmt::Display| anyhow::anyhow!("{}: {error}", out.path().display());
     model.save_into(&mut store).map_err(|error| failed(&error))?;
