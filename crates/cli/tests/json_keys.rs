@@ -1,0 +1,115 @@
+//! `--json`: every key that is printed is documented, and no key is lost.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use common::{small_run, succeed};
+use serde_json::Value;
+
+/// The keys of an object and of what is in it, but for what has a page of its own.
+fn keys(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                found.insert(key.clone());
+                if key != "check" {
+                    keys(value, found);
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
+        _ => {}
+    }
+}
+
+/// The section of docs/json.md under a heading.
+fn section(heading: &str) -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md");
+    let page = fs::read_to_string(page).unwrap();
+    let start = page.find(&format!("## {heading}\n")).unwrap_or_else(|| panic!("no section {heading}"));
+    page[start + 3..].split("\n## ").next().unwrap().to_owned()
+}
+
+/// Holds the printed keys against the page, and against those that other programs rely on.
+fn check(heading: &str, output: &str, kept: &str) {
+    let mut found = BTreeSet::new();
+    keys(&serde_json::from_str(output).unwrap(), &mut found);
+    let page = section(heading);
+    for key in &found {
+        assert!(page.contains(&format!("`{key}`")), "{heading}: {key} is printed and not documented");
+    }
+    for key in kept.split_whitespace() {
+        assert!(found.contains(key), "{heading}: {key} is gone");
+    }
+}
+
+const SUMMARY: &str = "nll se_rows se_mc bias_mc";
+const EVALUATION: &str = "protocol split n k k_max method nll se_rows se_mc bias_mc ci95 ess max_weight exact_nll log_z2 \
+                          data_sha256 active_units";
+
+#[test]
+fn every_key_is_documented_and_none_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let json = |args: &[&str]| succeed(folder, &[args, &["--json"]].concat());
+    let train = |out, more: &[&str]| json(&[&small_run(out, &["--epochs", "1"])[..], more].concat());
+    let of_train =
+        format!("{SUMMARY} run steps epochs best_epoch train_seconds examples_per_second valid test k n");
+    check("train", &train("sbn", &[]), &of_train);
+    let of_machine = format!("{of_train} log_z2 log_z2_se nll_is_bound");
+    check("train", &train("bihm", &["--model", "bihm"]), &of_machine);
+    json(&[
+        "train",
+        "--model",
+        "vae",
+        "--layers",
+        "2",
+        "--dataset",
+        "lines/3x3",
+        "--steps",
+        "2",
+        "--out",
+        "vae",
+    ]);
+
+    let evaluate = |run, more: &[&str]| json(&[&["evaluate", run, "--limit", "5"], more].concat());
+    check("evaluate and merge", &evaluate("sbn", &["--samples", "3"]), EVALUATION);
+    check(
+        "evaluate and merge",
+        &evaluate("sbn", &["--exact"]),
+        &format!("{EVALUATION} cross_entropy entropy"),
+    );
+    let of_z = "nll_p ess_p nll_is_bound log_z2_se log_z2_se_formula log_z2_se_batches log_z2_bias log_z2_check log_z2_n";
+    check("evaluate and merge", &evaluate("bihm", &["--samples", "3"]), &format!("{EVALUATION} {of_z}"));
+    let annealed = evaluate("vae", &["--method", "ais", "--temperatures", "2", "--chains", "2"]);
+    check("evaluate and merge", &annealed, &format!("{EVALUATION} temperatures leapfrog acceptance"));
+    let part = evaluate("sbn", &["--samples", "3", "--shard", "1/1", "--out", "s.safetensors"]);
+    check("evaluate and merge", &part, "shard file n seconds");
+    check("evaluate and merge", &json(&["merge", "s.safetensors"]), EVALUATION);
+
+    let other = "data, devices and doctor";
+    let of_set = "data_dir data id data_sha256 files shape splits state";
+    check(
+        other,
+        &json(&["data", "check", "lines/3x3"]),
+        &format!("{of_set} protocol pinned test_rows_in_train"),
+    );
+    check(other, &json(&["data", "list"]), &format!("{of_set} missing names mirrors licence"));
+    check(other, &json(&["devices"]), "built_with threads devices backend name");
+
+    let plan = "schema = 1\n[[court]]\nstrategies = [\"ws\"]\nsamples = [2]\nweights = [\"fresh\"]\nrows = 1\n\
+                estimates = 200\nconfig = { data = { id = \"lines/3x3\" }, model = { layers = [2] } }\n\
+                [[race]]\nstrategies = [\"ws\"]\nseeds = 1\nbudget = { model_evaluations = 1e3 }\n\
+                config = { data = { id = \"lines/3x3\" }, model = { layers = [2] } }\n";
+    fs::write(folder.join("plan.toml"), plan).unwrap();
+    let of_court = "court strategy k weights seed block reference n bias bias_se z variance snr cosine ess verdict \
+                    seconds_per_estimate model_evaluations";
+    check(
+        "compare",
+        &json(&["compare", "plan.toml", "--out", "c"]),
+        &format!("{of_court} race budget nll se curve"),
+    );
+}
