@@ -75,7 +75,8 @@ pub fn is_at(file: &File, path: &Path) -> bool {
     own_file::is_at(file, path)
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder of a file: that of a bare name is the current one.
+pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use helmholtz_datasets::whole;
+use helmholtz_datasets::whole::{self, folder_of};
 
 use crate::error::user;
 
@@ -108,7 +108,12 @@ pub fn write_whole(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()
 /// # Errors
 /// If it cannot be written.
 pub fn write_inside(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> anyhow::Result<()> {
-    whole::write(path, content).map_err(|error| failed(path, &error))
+    // A copy of a run may have lost its empty folders.
+    let write = || {
+        fs::create_dir_all(folder_of(path))?;
+        whole::write(path, content)
+    };
+    write().map_err(|error| failed(path, &error))
 }
 
 /// What to say of a file that could not be written. A folder that is missing or read-only is the user's to set right; a
@@ -157,10 +162,6 @@ fn takes_bytes(found: &fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn takes_bytes(_: &fs::Metadata) -> bool {
     false
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

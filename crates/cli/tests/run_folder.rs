@@ -67,6 +67,8 @@ fn a_run_that_died_within_its_first_checkpoint_starts_from_the_beginning() {
     let checkpoint = folder.join("cut/checkpoint");
     fs::remove_file(checkpoint.join("model-1.bpk.sha256")).unwrap();
     fs::remove_file(checkpoint.join("scheduler-1.bpk")).unwrap();
+    // What copies a folder may leave out one that is empty.
+    fs::remove_dir_all(folder.join("cut/samples")).unwrap();
     for left in ["scheduler-1.bpk.1435-1.tmp", ".helmholtz-Ab3dEf.part"] {
         fs::write(checkpoint.join(left), "half").unwrap();
     }

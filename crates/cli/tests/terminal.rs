@@ -20,7 +20,7 @@ use common::{fail, helmholtz, succeed};
 use nix::fcntl::OFlag;
 use nix::libc;
 use nix::pty::{Winsize, grantpt, posix_openpt, ptsname_r, unlockpt};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::sys::termios::{Termios, tcgetattr};
 use nix::unistd::{Pid, setsid};
 use tempfile::{TempDir, tempdir};
@@ -77,9 +77,11 @@ impl Session {
         let before = tcgetattr(&terminal).unwrap();
         let end = || terminal.try_clone().unwrap();
         command.current_dir(folder).stdin(end()).stdout(end()).stderr(end());
-        // SAFETY: both are system calls that may be made between fork and exec.
+        // SAFETY: all are system calls that may be made between fork and exec.
         unsafe {
             command.pre_exec(|| {
+                // Whoever runs the tests may have it ignored, which is inherited.
+                signal(Signal::SIGHUP, SigHandler::SigDfl)?;
                 setsid()?;
                 make_controlling_terminal(0, 0)?;
                 Ok(())

@@ -93,7 +93,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let test_rows = (asked.split == SplitName::Test).then(|| TestRows::of(&trained.data));
     test_rows.iter().for_each(TestRows::warn);
     if let Some(shard) = asked.shard {
-        return score_part(shard, &trained, (&rows, method), &asked, args);
+        return score_part(shard, &trained, (&rows, method, test_rows), &asked, args);
     }
     let started = std::time::Instant::now();
     let scores = match method {
@@ -158,7 +158,7 @@ fn check_memory(trained: &Trained, asked: &Asked, rows: usize, method: &str) -> 
 fn score_part(
     shard: Shard,
     trained: &Trained,
-    (rows, method): (&[usize], &str),
+    (rows, method, test_rows): (&[usize], &str, Option<TestRows>),
     asked: &Asked,
     args: &EvaluateArgs,
 ) -> anyhow::Result<ExitCode> {
@@ -206,7 +206,8 @@ fn score_part(
         rows: rows.iter().map(|&row| row as u64).collect(),
     };
     let seconds = started.elapsed().as_secs_f64();
-    let part = Part { shard, setting, content, active, log_z2, checked, seconds };
+    let test_rows = test_rows.filter(|_| shard.is_first());
+    let part = Part { shard, setting, content, active, log_z2, checked, test_rows, seconds };
     let path = args.out.as_deref().expect("clap asks for --out with --shard");
     part.write(path)?;
     if args.json {

@@ -10,6 +10,7 @@ use super::check::Judged;
 use super::found::Found;
 use super::score::Scores;
 use super::shard::{Content, Part};
+use super::test_rows::TestRows;
 use crate::args::MergeArgs;
 use crate::error::{OrUser, user};
 use crate::output;
@@ -91,6 +92,8 @@ fn merged(mut parts: Vec<Part>) -> anyhow::Result<Found> {
     // Older parts do not say it.
     let epoch = parts.iter().find_map(|part| part.setting.epoch);
     let (active, log_z2, checked) = (parts[0].active.take(), parts[0].log_z2, parts[0].checked.take());
+    let test_rows = parts[0].test_rows;
+    test_rows.iter().for_each(TestRows::warn);
     let n = setting.rows.len();
     let mut weights = vec![RowWeights::default(); n];
     let mut annealed: Vec<Option<AnnealedRow>> = vec![None; n];
@@ -125,8 +128,7 @@ fn merged(mut parts: Vec<Part>) -> anyhow::Result<Found> {
         scores,
         active,
         layers: setting.layers,
-        // The parts do not hold the data.
-        test_rows: None,
+        test_rows,
         judged,
     })
 }

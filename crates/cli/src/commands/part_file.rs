@@ -14,6 +14,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::shard::{Content, Part, Setting, Shard};
+use super::test_rows::TestRows;
 use crate::error::user;
 use crate::output::write_whole;
 use crate::tensors;
@@ -28,6 +29,9 @@ struct About {
     /// In the first part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     check: Option<Checked>,
+    /// In the first part of the test split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    test_rows: Option<TestRows>,
 }
 
 // Names in the file.
@@ -90,6 +94,7 @@ impl Part {
             seconds: self.seconds,
             active_units: self.active.clone(),
             check: self.checked.clone(),
+            test_rows: self.test_rows,
         };
         let metadata = HashMap::from([
             (ABOUT.to_string(), serde_json::to_string(&about)?),
@@ -170,8 +175,8 @@ fn parse(bytes: &[u8], sealed: bool) -> Result<Part, String> {
     } else {
         None
     };
-    let About { seconds, active_units: active, check: checked, .. } = about;
-    Ok(Part { shard, setting, content, active, log_z2, checked, seconds })
+    let About { seconds, active_units: active, check: checked, test_rows, .. } = about;
+    Ok(Part { shard, setting, content, active, log_z2, checked, test_rows, seconds })
 }
 
 fn about(metadata: &HashMap<String, String>) -> Result<About, String> {
@@ -185,6 +190,7 @@ fn about(metadata: &HashMap<String, String>) -> Result<About, String> {
         seconds: said(OLD_SECONDS)?.parse().map_err(|error| format!("{OLD_SECONDS}: {error}"))?,
         active_units: active.map_err(|error| format!("{OLD_ACTIVE}: {error}"))?,
         check: None,
+        test_rows: None,
     })
 }
 
@@ -285,6 +291,7 @@ mod tests {
             active: Some(vec![2]),
             log_z2: Some(log_z2),
             checked: None,
+            test_rows: None,
             seconds: 1.5,
         };
         let rows = Content::Rows(vec![row(Some(0.7)), row(None)]);

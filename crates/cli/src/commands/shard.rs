@@ -9,6 +9,8 @@ use std::str::FromStr;
 use helmholtz_eval::{AnnealedRow, Checked, LogPartition, RowWeights};
 use serde::{Deserialize, Serialize};
 
+use super::test_rows::TestRows;
+
 /// Part I of N.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
@@ -137,6 +139,8 @@ pub(crate) struct Part {
     pub(crate) log_z2: Option<LogPartition>,
     /// The check of the samples, in the first part.
     pub(crate) checked: Option<Checked>,
+    /// How the test rows relate to the others, in the first part of the test split.
+    pub(crate) test_rows: Option<TestRows>,
     pub(crate) seconds: f64,
 }
 

@@ -1,10 +1,11 @@
 //! Whether the test rows are a test: not where the model was fitted to them, or chosen by them.
 
 use helmholtz_datasets::{DataSet, facts};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// How the test split of a set relates to the other two.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TestRows {
     /// Rows of the test split.
     n: usize,

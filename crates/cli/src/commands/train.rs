@@ -61,8 +61,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             config.run.device, config.strategy.kind
         )));
     }
-    config.run.data_dir = data_dir(&config)?;
     let data = assemble::data(&config, None)?;
+    config.run.data_dir = data_dir(&config)?;
     memory_limit::check_training(&config, &data, &device)?;
     let test_rows = TestRows::of(&data);
     test_rows.warn();
