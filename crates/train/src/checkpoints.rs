@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use burn::store::RecordError;
 use burn::train::checkpoint::{
@@ -183,13 +184,16 @@ impl Checkpoints {
         Ok(())
     }
 
-    pub(crate) fn checkpointer(&self, part: &str, stop: Stop) -> Sealed {
-        Sealed {
-            files: FileCheckpointer::new(&self.folder, part),
-            part: part.to_string(),
+    /// The checkpointers of the three parts.
+    pub(crate) fn checkpointers(&self, stop: &Stop) -> [Sealed; 3] {
+        let saved = Arc::new(Saved::default());
+        [0, 1, 2].map(|part| Sealed {
+            files: FileCheckpointer::new(&self.folder, PARTS[part]),
+            part,
             folder: self.clone(),
-            stop,
-        }
+            saved: saved.clone(),
+            stop: stop.clone(),
+        })
     }
 }
 
@@ -278,19 +282,64 @@ fn defect(file: &Path) -> Result<Option<Defect>, CheckpointError> {
 /// Burn's file checkpointer with a hash beside every file.
 pub(crate) struct Sealed {
     files: FileCheckpointer,
-    part: String,
+    /// Its place in [`PARTS`].
+    part: usize,
     folder: Checkpoints,
+    saved: Arc<Saved>,
     /// Hears of what fails, which Burn's words hide.
     stop: Stop,
+}
+
+/// A part that is never saved, since its thread died, must not keep the others waiting for ever.
+const LONGEST_SAVE: Duration = Duration::from_secs(600);
+
+/// What the three parts have saved. Burn saves each in a thread of its own, and one may be epochs behind another: were
+/// each to delete what itself no longer needs, a crash could find no epoch of which all three are there.
+#[derive(Default)]
+struct Saved {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The last epoch that each part has saved and sealed.
+    epochs: [usize; 3],
+    /// A part could not be saved: from then on nothing is deleted.
+    failed: bool,
+}
+
+impl Saved {
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
+    }
+
+    /// Waits until all parts have saved the epoch that a part saved last. False if one of them could not.
+    ///
+    /// A save never waits, so that those that are waited for come to their end.
+    fn is_whole(&self, part: usize) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let epoch = state.epochs[part];
+        let behind = |state: &mut State| !state.failed && state.epochs.iter().any(|&saved| saved < epoch);
+        let waited = self.changed.wait_timeout_while(state, LONGEST_SAVE, behind);
+        let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        !(state.failed || timeout.timed_out())
+    }
 }
 
 impl Sealed {
     /// Tells the run what failed, and Burn too.
     fn failing<T>(&self, epoch: usize, result: Result<T, CheckpointerError>) -> Result<T, CheckpointerError> {
         result.inspect_err(|error| {
-            let file = self.folder.file(&self.part, epoch);
+            self.saved.change(|state| state.failed = true);
+            let file = self.file(epoch);
             self.stop.fail(format!("{}: {}", file.display(), cause(error)));
         })
+    }
+
+    fn file(&self, epoch: usize) -> PathBuf {
+        self.folder.file(PARTS[self.part], epoch)
     }
 }
 
@@ -310,17 +359,22 @@ fn cause(error: &CheckpointerError) -> String {
 impl<R: Checkpoint> Checkpointer<R> for Sealed {
     fn save(&self, epoch: usize, record: R) -> Result<(), CheckpointerError> {
         self.failing(epoch, self.files.save(epoch, record))?;
-        let file = self.folder.file(&self.part, epoch);
+        let file = self.file(epoch);
         let seal = || -> io::Result<()> {
             fs::File::open(&file)?.sync_all()?;
             let line = format!("{}  {}\n", hash(&file)?, name_of(&file));
             whole::write(&seal_of(&file), |seal| seal.write_all(line.as_bytes()))
         };
-        self.failing(epoch, seal().map_err(CheckpointerError::IOError))
+        self.failing(epoch, seal().map_err(CheckpointerError::IOError))?;
+        self.saved.change(|state| state.epochs[self.part] = epoch);
+        Ok(())
     }
 
     fn delete(&self, epoch: usize) -> Result<(), CheckpointerError> {
-        let seal = seal_of(&self.folder.file(&self.part, epoch));
+        if !self.saved.is_whole(self.part) {
+            return Ok(());
+        }
+        let seal = seal_of(&self.file(epoch));
         if seal.exists() {
             self.failing(epoch, fs::remove_file(seal).map_err(CheckpointerError::IOError))?;
         }
@@ -328,7 +382,7 @@ impl<R: Checkpoint> Checkpointer<R> for Sealed {
     }
 
     fn restore(&self, epoch: usize) -> Result<R, CheckpointerError> {
-        match defect(&self.folder.file(&self.part, epoch)) {
+        match defect(&self.file(epoch)) {
             Ok(None) => self.files.restore(epoch),
             Ok(Some(defect)) => Err(CheckpointerError::Unknown(defect.into())),
             Err(error) => Err(CheckpointerError::Unknown(error.to_string())),
@@ -367,5 +421,33 @@ impl CheckpointingStrategy for KeepLastAndBest {
         // Saved before anything is deleted: a crash in between loses nothing.
         let deletions = superfluous.into_iter().map(CheckpointingAction::Delete);
         std::iter::once(CheckpointingAction::Save).chain(deletions).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_part_deletes_only_once_the_others_have_saved_what_it_has_or_not_at_all() {
+        let saved = Arc::new(Saved::default());
+        saved.change(|state| state.epochs = [3, 3, 1]);
+        let waiting = thread::spawn({
+            let saved = saved.clone();
+            move || saved.is_whole(0)
+        });
+        // The part that lags behind does not wait: nothing of its own is newer than what the others have.
+        assert!(saved.is_whole(2));
+        assert!(!waiting.is_finished());
+        saved.change(|state| state.epochs[2] = 2);
+        assert!(saved.is_whole(2) && !waiting.is_finished());
+        saved.change(|state| state.epochs[2] = 3);
+        assert!(waiting.join().unwrap());
+        // Where the third part cannot be saved any more, what there is stays.
+        saved.change(|state| state.epochs[0] = 4);
+        saved.change(|state| state.failed = true);
+        assert!(!saved.is_whole(0));
     }
 }

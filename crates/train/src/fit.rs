@@ -16,7 +16,7 @@ use helmholtz_datasets::{Feed, Plan, Rows};
 use thiserror::Error;
 
 use crate::average::Average;
-use crate::checkpoints::{CheckpointError, Checkpoints, KeepLastAndBest, PARTS};
+use crate::checkpoints::{CheckpointError, Checkpoints, KeepLastAndBest};
 use crate::dashboard::Dashboard;
 use crate::history::{Extent, History, HistoryError, Journal, Record, wait_for_records};
 use crate::metrics::{Guard, NonFinite, Quantity, Summary};
@@ -222,8 +222,7 @@ impl Fit {
         let trainee = Trainee { model, strategy, average, rule, evaluator, key: self.key }.train();
         // A run that has nothing left to do is loaded and ends at once.
         let num_epochs = if done { first_epoch } else { last_epoch };
-        let [model_files, optim_files, schedule_files] =
-            PARTS.map(|part| checkpoints.checkpointer(part, self.stop.clone()));
+        let [model_files, optim_files, schedule_files] = checkpoints.checkpointers(&self.stop);
         let mut training = SupervisedTraining::new(&self.folder, Arc::new(feed), Arc::new(rows))
             .with_training_strategy(execution(self.devices).into())
             .with_application_logger(None)

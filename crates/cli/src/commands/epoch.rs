@@ -206,11 +206,11 @@ pub(crate) fn examined(
 /// # Errors
 /// If every checkpoint is damaged.
 pub(crate) fn to_resume(folder: &RunFolder, found: Found) -> anyhow::Result<Option<usize>> {
-    // A run that has had a whole checkpoint keeps it until it has another.
-    if let (true, [(epoch, defect)]) = (found.whole.is_empty(), found.damaged.as_slice())
-        && found.unfinished.contains(epoch)
-    {
-        eprintln!("warning: {defect}, and there is no checkpoint before it; starting from the beginning");
+    // A run that has had a whole checkpoint keeps it until it has another. One that died before has that of the first
+    // epoch, and may have begun on later ones.
+    let unfinished = found.damaged.iter().all(|(epoch, _)| found.unfinished.contains(epoch));
+    if let (true, true, [(1, defect), ..]) = (found.whole.is_empty(), unfinished, found.damaged.as_slice()) {
+        eprintln!("warning: {defect}, and no other checkpoint is whole; starting from the beginning");
         return Ok(None);
     }
     match checkpoints(folder).newest(found).or_user()? {
