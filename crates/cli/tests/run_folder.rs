@@ -75,6 +75,13 @@ fn a_run_that_died_within_its_first_checkpoint_starts_from_the_beginning() {
     let said = resume(folder, "cut", &["--epochs", "2"]);
     assert!(said.contains("starting from the beginning"), "{said}");
     assert_eq!(metrics(folder, "cut"), metrics(folder, "whole"));
+    // The parts are saved side by side: one may be behind when another has begun on the next epoch.
+    succeed(folder, &small_run("behind", &["--epochs", "2"]));
+    for left in ["optim-1.bpk.sha256", "optim-2.bpk", "model-2.bpk.sha256"] {
+        fs::remove_file(folder.join("behind/checkpoint").join(left)).unwrap();
+    }
+    assert!(resume(folder, "behind", &[]).contains("starting from the beginning"));
+    assert_eq!(metrics(folder, "behind"), metrics(folder, "whole"));
     let left =
         fs::read_dir(checkpoint).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert!(left.into_iter().all(|name| !name.ends_with(".tmp") && !name.ends_with(".part")));
