@@ -1,7 +1,7 @@
 //! Files that are whole or not there, and files that are opened where a link would lead astray.
 //!
 //! Whoever can write into a folder can put a symbolic link there under a name that a program is about to open.
-//! So a scratch file has a random name and is created, never opened ([`write`]), and what must keep its name (a lock, a
+//! So a scratch file has a random name and is created, never opened ([`write()`]), and what must keep its name (a lock, a
 //! journal) is opened only if it is a regular file and no link ([`open_lock`], [`open_append`]).
 
 use std::fs::{self, File};

@@ -82,7 +82,7 @@ impl RunFolder {
     /// If `provenance.json` cannot be read.
     pub(crate) fn data_facts(&self) -> anyhow::Result<Option<DataFacts>> {
         let provenance = self.provenance()?.filter(|all| !all["data_shape"].is_null());
-        let facts = provenance.map(|all| serde_json::from_value::<DataFacts>(all)).transpose();
+        let facts = provenance.map(serde_json::from_value::<DataFacts>).transpose();
         match facts.map_err(|error| self.unreadable(&error))? {
             Some(facts) if !facts.are_sound() => Err(self.unreadable(&"data_shape is no shape of a row")),
             facts => Ok(facts),
