@@ -39,7 +39,7 @@ pub(crate) fn wanted<'a>(path: &Path, pieces: impl Iterator<Item = &'a str>) -> 
                 Format::Npz | Format::Mat => "one #NAME of an array, and #rows=first or #rows=last",
                 _ => "#rows=first and #rows=last",
             };
-            let problem = format!("`#{piece}` is not known of such a file, or said twice; known: {known}");
+            let problem = format!("unknown or repeated selector `#{piece}`; this format knows: {known}");
             DataError::malformed(path, problem)
         })?;
     }
@@ -117,14 +117,14 @@ mod tests {
     #[test]
     fn pieces_that_a_format_does_not_know_are_refused_with_those_it_does() {
         for (path, pieces, part) in [
-            ("a.csv", "#x", "`#x` is not known of such a file, or said twice; known: #label=COLUMN"),
+            ("a.csv", "#x", "unknown or repeated selector `#x`; this format knows: #label=COLUMN"),
             ("a.csv", "#label=", "`#label=` is not known"),
-            ("a.csv", "#header#no-header", "`#no-header` is not known of such a file, or said twice"),
-            ("a.csv", "#bytes#bytes", "said twice"),
-            ("a.npz", "#x#y", "`#y` is not known of such a file, or said twice; known: one #NAME"),
+            ("a.csv", "#header#no-header", "unknown or repeated selector `#no-header`"),
+            ("a.csv", "#bytes#bytes", "repeated selector"),
+            ("a.npz", "#x#y", "unknown or repeated selector `#y`; this format knows: one #NAME"),
             ("a.npy", "#x.T", "known: #rows=first and #rows=last"),
             ("a.npy", "#label=0", "known: #rows=first"),
-            ("a.npz", "#x.T#rows=first", "said twice"),
+            ("a.npz", "#x.T#rows=first", "repeated selector"),
         ] {
             let error = of(path, pieces).unwrap_err();
             assert!(error.contains(part), "{error}");

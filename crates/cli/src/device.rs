@@ -61,7 +61,7 @@ enum Place<'a> {
     Lent(&'a str, usize),
 }
 
-/// Refuses names that are none in a list such as `cuda:0,cuda:1`, whether or not their devices can be had here and now.
+/// Refuses unknown names in a list such as `cuda:0,cuda:1`, whether or not their devices can be had here and now.
 ///
 /// # Errors
 /// If a name is unknown, or its index or address is none.

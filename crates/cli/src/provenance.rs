@@ -144,7 +144,10 @@ impl RunFolder {
             && let Some(before) = provenance[CONFIG].as_str().map(str::to_owned)
             && before != hash
         {
-            let before = config_sha256(&fs::read_to_string(self.config_path())?).unwrap_or(before);
+            let before = fs::read_to_string(self.config_path())
+                .ok()
+                .and_then(|text| config_sha256(&text).ok())
+                .unwrap_or(before);
             provenance[CONFIG_BEFORE] = json!(before);
             provenance[CONFIG] = json!(hash);
             self.write(NAME, |file| writeln!(file, "{provenance:#}"))?;

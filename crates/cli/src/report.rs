@@ -51,7 +51,7 @@ pub fn render(
                     }
                 }
                 @for remark in remarks {
-                    p { strong { "Mind: " } (remark) "." }
+                    p { strong { "Note: " } (remark) "." }
                 }
                 h2 { "Learning curve" }
                 (PreEscaped(curves(&[(of_validation, "#0b5394", &valid), ("train bound, negative", "#b45f06", &bound)])))

@@ -16,7 +16,9 @@ const LOCK: &str = ".lock";
 /// The folders in a run's folder.
 const FOLDERS: [&str; 2] = ["checkpoint", "samples"];
 /// Files that a run may have before it has begun.
-const BEGINNING: [&str; 3] = [LOCK, "run.toml", "initial.safetensors"];
+const BEGINNING: [&str; 3] = [LOCK, "run.toml", INITIAL];
+/// A copy of the weights that a run began with, where they are those of another.
+pub(crate) const INITIAL: &str = "initial.safetensors";
 
 /// A run's folder.
 #[derive(Clone, Debug)]
@@ -48,15 +50,9 @@ impl RunFolder {
     /// # Errors
     /// If the folder holds something already or cannot be made.
     pub fn create(path: Option<&Path>, config: &Config) -> anyhow::Result<(Self, RunLock)> {
-        let path = match path {
-            Some(path) => path.to_path_buf(),
-            None => next_free(config),
-        };
+        let path = path.map_or_else(|| next_free(config), |path| Ok(path.to_path_buf()))?;
         let folder = RunFolder { path };
-        let shown = folder.path.display();
-        let wrong = |error: io::Error| {
-            user(format!("{shown}: {error}; --out must be a folder that can be written to"))
-        };
+        let wrong = |error: io::Error| output::failed(&folder.path, &error);
         folder.check_new()?;
         if let Some(parent) = folder.path.parent() {
             fs::create_dir_all(parent).map_err(wrong)?;
@@ -69,6 +65,11 @@ impl RunFolder {
         let lock = folder.lock()?;
         folder.check_new()?;
         folder.sweep()?;
+        // Of a beginning by another command.
+        match fs::remove_file(folder.path.join(INITIAL)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(wrong(error)),
+            _ => {}
+        }
         for inner in FOLDERS {
             fs::create_dir_all(folder.path.join(inner)).map_err(wrong)?;
         }
@@ -219,7 +220,8 @@ fn is_left(name: &str) -> bool {
     whole::is_scratch(name) || of_burn || of_old
 }
 
-fn next_free(config: &Config) -> PathBuf {
+/// A folder with the next free name under `runs/`, which is made: of two processes that look for one, each has its own.
+fn next_free(config: &Config) -> anyhow::Result<PathBuf> {
     let data = config
         .data
         .id
@@ -227,6 +229,15 @@ fn next_free(config: &Config) -> PathBuf {
         .filter(|part| !part.is_empty())
         .collect::<Vec<_>>()
         .join("-");
-    let name = |n: usize| format!("runs/{}-{}-{data}-{n}", config.model.kind, config.strategy.kind);
-    (1..).map(|n| PathBuf::from(name(n))).find(|path| !path.exists()).expect("some number is free")
+    let runs = Path::new("runs");
+    fs::create_dir_all(runs).map_err(|error| output::failed(runs, &error))?;
+    for n in 1.. {
+        let path = runs.join(format!("{}-{}-{data}-{n}", config.model.kind, config.strategy.kind));
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(output::failed(&path, &error)),
+        }
+    }
+    unreachable!("some number is free")
 }

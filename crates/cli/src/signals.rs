@@ -1,7 +1,7 @@
 //! Signals during a training run.
 //!
 //! The first one stops the training after the step that is being taken; a second one ends the program at once, which
-//! leaves nothing half-written, since files are renamed once they are whole. While a trained run is scored there is
+//! may cut the last line of a log, as `--resume` expects, and no other file: those are renamed once they are whole. While a trained run is scored there is
 //! nothing to be lost, and the first one ends the program.
 
 use std::io;

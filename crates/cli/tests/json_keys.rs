@@ -9,19 +9,32 @@ use std::path::Path;
 use common::{small_run, succeed};
 use serde_json::Value;
 
-/// The keys of an object and of what is in it, but for what has a page of its own.
+/// The keys of an object and of what is in it, but for what has a page of its own, which is held against that.
 fn keys(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
             for (key, value) in fields {
                 found.insert(key.clone());
-                if key != "check" {
+                if key == "check" {
+                    check_of_check(value);
+                } else {
                     keys(value, found);
                 }
             }
         }
         Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
         _ => {}
+    }
+}
+
+/// Every key of the check of an evaluation is on docs/check.md, as in `rows.n`.
+fn check_of_check(check: &Value) {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/check.md");
+    let page = fs::read_to_string(page).unwrap();
+    for (group, figures) in check.as_object().into_iter().flatten() {
+        for key in figures.as_object().into_iter().flatten().map(|(key, _)| key) {
+            assert!(page.contains(&format!("`{group}.{key}`")), "check: {group}.{key} is not documented");
+        }
     }
 }
 

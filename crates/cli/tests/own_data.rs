@@ -45,6 +45,13 @@ fn a_first_row_with_a_missing_value_is_refused_and_a_header_is_named() {
     assert!(code == Some(0) && text.contains("line 1 taken as header") && !text.contains("CHECK"), "{text}");
     let found = json(&succeed(folder, &["data", "check", "file:header.csv", "--json"]));
     assert_eq!(found["data"][0]["files"][0]["notes"], serde_json::json!(["line 1 taken as header"]));
+    // One field short, a row has its label among the values.
+    fs::write(folder.join("short.csv"), "1,0,1\n0,1,0\n0,1\n").unwrap();
+    let (code, text) = check(folder, "file:short.csv#no-header#label=-1");
+    assert!(
+        code == Some(2) && text.contains("line 3: found 2 values where the rows before it have 3"),
+        "{text}"
+    );
     // Two columns called 0 and 1 may be a row: it is said which was chosen, and how to choose the other.
     fs::write(folder.join("two.csv"), "0,1\n1,1\n0,0\n").unwrap();
     let (code, text) = check(folder, "file:two.csv");

@@ -75,6 +75,18 @@ fn a_run_that_died_within_its_first_checkpoint_starts_from_the_beginning() {
     let said = resume(folder, "cut", &["--epochs", "2"]);
     assert!(said.contains("starting from the beginning"), "{said}");
     assert_eq!(metrics(folder, "cut"), metrics(folder, "whole"));
+    // A checkpoint that was finished and damaged afterwards is no beginning, and is not thrown away.
+    succeed(folder, &small_run("one", &["--epochs", "1"]));
+    let model = folder.join("one/checkpoint/model-1.bpk");
+    fs::write(&model, "damaged").unwrap();
+    fail(
+        folder,
+        &["train", "--resume", "--quiet", "--out", "one"],
+        2,
+        &["no checkpoint is whole", "model-1.bpk"],
+    );
+    assert_eq!(fs::read_to_string(&model).unwrap(), "damaged");
+    assert!(folder.join("one/checkpoint/optim-1.bpk").exists());
     // The parts are saved side by side: one may be behind when another has begun on the next epoch.
     succeed(folder, &small_run("behind", &["--epochs", "2"]));
     for left in ["optim-1.bpk.sha256", "optim-2.bpk", "model-2.bpk.sha256"] {

@@ -324,6 +324,11 @@ impl Saved {
         let behind = |state: &mut State| !state.failed && state.epochs.iter().any(|&saved| saved < epoch);
         let waited = self.changed.wait_timeout_while(state, LONGEST_SAVE, behind);
         let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        if timeout.timed_out() {
+            tracing::warn!(
+                "a part of a checkpoint was not saved within {LONGEST_SAVE:?}: older ones are kept"
+            );
+        }
         !(state.failed || timeout.timed_out())
     }
 }

@@ -94,9 +94,23 @@ impl History {
         for (i, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
             let wrong = |message: String| HistoryError::Malformed { path: path.into(), line: i + 1, message };
             let Some(line) = line.strip_suffix(b"\n") else { break };
-            let line = std::str::from_utf8(line).map_err(|error| wrong(error.to_string()))?;
-            let object = chain.open(line).map_err(|what| wrong(what.to_owned()))?;
-            let record: Record = serde_json::from_str(&object).map_err(|error| wrong(error.to_string()))?;
+            let mut read = || -> Result<Record, String> {
+                let line = std::str::from_utf8(line).map_err(|error| error.to_string())?;
+                let object = chain.open(line)?;
+                serde_json::from_str(&object).map_err(|error| error.to_string())
+            };
+            let record = match read() {
+                Ok(record) => record,
+                // What comes after the epoch is not asked for.
+                Err(_)
+                    if records
+                        .last()
+                        .is_some_and(|last: &Record| last.epoch == epoch && last.split == "valid") =>
+                {
+                    break;
+                }
+                Err(what) => return Err(wrong(what)),
+            };
             if record.epoch > epoch {
                 break;
             }
@@ -295,9 +309,11 @@ impl MetricLogger for Journal {
             return;
         }
         let record = Record { epoch, split: split.to_string(), step: self.extent.step_after(epoch), values };
-        let appended = self.append(&record).and_then(|()| (self.on_record)(&record));
-        if let Err(error) = appended {
-            let message = format!("{}: {error}", self.path.display());
+        // What looks after the run may know that the file is no longer its own.
+        let looked = (self.on_record)(&record).map_err(|error| error.to_string());
+        let kept = looked
+            .and_then(|()| self.append(&record).map_err(|error| format!("{}: {error}", self.path.display())));
+        if let Err(message) = kept {
             tracing::info!("stopped: {message}");
             self.failed = true;
             self.stop.fail(message);

@@ -23,7 +23,7 @@ impl Lock {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
         for _ in 0..ATTEMPTS {
-            let file = own_file::open(path, &options)?;
+            let file = own_file::open_to_write(path, &options)?;
             match file.try_lock() {
                 Ok(()) => {
                     let lock = Lock { path: path.to_owned(), file };

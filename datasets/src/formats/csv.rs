@@ -30,6 +30,7 @@ pub(crate) fn read(path: &Path, text: &mut impl BufRead, wanted: &Wanted) -> Res
     let (mut row, mut labels) = (vec![], vec![]);
     let mut opening: Option<Opening> = None;
     let mut numbers = Numbers::new(wanted);
+    let mut first_fields = None;
     while let Some((line, record)) = records.next(builder.n_rows)? {
         let n_fields = record.len();
         if opening.is_none() {
@@ -45,6 +46,13 @@ pub(crate) fn read(path: &Path, text: &mut impl BufRead, wanted: &Wanted) -> Res
         if let Some(names) = names.as_ref().filter(|names| names.len() != n_fields) {
             let problem =
                 format!("line {line}: found {n_fields} values where the header has {}", names.len());
+            return Err(DataError::malformed(path, problem));
+        }
+        // One field short, a row would have its label among the values.
+        let of_first = *first_fields.get_or_insert(n_fields);
+        if label_column.is_some() && n_fields != of_first {
+            let problem =
+                format!("line {line}: found {n_fields} values where the rows before it have {of_first}");
             return Err(DataError::malformed(path, problem));
         }
         row.clear();

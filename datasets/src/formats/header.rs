@@ -237,7 +237,7 @@ mod tests {
             let error = opening(&record, &Wanted::default()).unwrap_err();
             assert!(error.contains("line 1: every value is missing"), "{error}");
         }
-        // Nor does a marker pass among numbers that count.
+        // A marker among numbers that count columns is no name either.
         assert!(opening(&["NA", "0", "1", "2"], &Wanted::default()).is_err());
     }
 

@@ -1,16 +1,20 @@
 //! An evaluation's check of itself: what it looks at, and what it says.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use helmholtz_core::{Enumerable, Key, LatentVariableModel, Role};
+use helmholtz_datasets::SplitName;
 use helmholtz_eval::check::CHECKED_ROWS;
 use helmholtz_eval::{Check, Checked, ImportanceSampling, Reading, Verdict};
 use serde_json::{Value, json};
 
 use super::score::{Sampled, Scores, chosen_rows, numbers};
+use crate::args::ModelArgs;
 use crate::error::say;
 use crate::model::AnyModel;
+use crate::shell::quoted;
 
 /// Samples of a row that are looked at again at most: all weights of a row are in memory at once.
 const MOST_SAMPLES: usize = 100_000;
@@ -43,11 +47,12 @@ impl FromStr for Checking {
 impl Sampled<'_> {
     /// Checks up to 128 of the rows, and 64 dreams; nothing where p* is scored, or nothing is asked for.
     ///
-    /// The rows do not depend on how many are scored, if these are more. `samples` is K, or its mean.
+    /// The rows do not depend on how many are scored, if these are more. `samples` is K, or its mean if rows have
+    /// `different` numbers of them.
     pub(crate) fn check(
         &self,
         evaluator: &ImportanceSampling,
-        samples: usize,
+        (samples, different): (usize, bool),
         checking: Checking,
     ) -> Option<Checked> {
         if checking == Checking::Off || evaluator.reading == Reading::Bidirectional {
@@ -59,8 +64,8 @@ impl Sampled<'_> {
             self.rows.to_vec()
         };
         let enumerate = checking == Checking::Auto;
-        // Of fewer samples than there were the missed mass is another.
-        let q_alone = evaluator.defence == 0.0 && samples <= MOST_SAMPLES;
+        // With another number of samples than a row had, another mass is missed.
+        let q_alone = evaluator.defence == 0.0 && samples <= MOST_SAMPLES && !different;
         let samples = samples.min(MOST_SAMPLES);
         let check = Check { chunk: evaluator.chunk, enumerate, q_alone, ..Check::new(samples) };
         let own = Key::new(self.seed).child(Role::Check);
@@ -81,6 +86,24 @@ pub(crate) struct Judged {
     verdict: Verdict,
     /// The command that finds out.
     command: String,
+}
+
+/// How a command names a model, with the split and the epoch if they are not the usual ones.
+pub(crate) fn named(model: Option<&ModelArgs>, split: SplitName, epoch: Option<usize>) -> String {
+    let word = |path: &Option<PathBuf>| path.as_deref().map_or_else(|| "RUN".to_owned(), quoted);
+    let mut command = match model {
+        Some(ModelArgs { weights: Some(weights), config, .. }) => {
+            format!("--weights {} --config {}", quoted(weights), word(config))
+        }
+        model => word(&model.and_then(|model| model.run.clone())),
+    };
+    if split != SplitName::Test {
+        command += &format!(" --split {split}");
+    }
+    if let Some(epoch) = epoch {
+        command += &format!(" --epoch {epoch}");
+    }
+    command
 }
 
 impl Judged {

@@ -178,15 +178,17 @@ pub(crate) fn examined(
     let found = checkpoints.examine().or_user()?;
     let records = folder.path().join("metrics.jsonl");
     let recorded = match found.whole.last() {
-        Some(&newest) => History::read(&records, newest).or_user()?.last().map_or(0, |(epoch, _)| epoch),
-        None => 0,
+        Some(&newest) => {
+            Some(History::read(&records, newest).or_user()?.last().map_or(0, |(epoch, _)| epoch))
+        }
+        None => None,
     };
     let unrecorded = |epoch: usize| {
         format!("{}: the record of epoch {epoch} is missing or was cut short", records.display())
     };
     let trainee = trainee(fresh.clone(), config)?;
     let examine = |epoch: usize| {
-        if epoch > recorded {
+        if recorded.is_some_and(|recorded| epoch > recorded) {
             return Err(unrecorded(epoch));
         }
         let files = PARTS.map(|part| checkpoints.file(part, epoch));
@@ -195,7 +197,7 @@ pub(crate) fn examined(
             .map_err(|(part, what)| format!("{}-{epoch}.bpk {what}", PARTS[part]))
     };
     let mut found = checkpoints.examine_with(examine).or_user()?;
-    if recorded == 0 && found.damaged.iter().any(|(epoch, _)| *epoch == 1) {
+    if recorded == Some(0) && found.damaged.iter().any(|(epoch, _)| *epoch == 1) {
         found.unfinished.insert(1);
     }
     Ok(found)
@@ -206,10 +208,12 @@ pub(crate) fn examined(
 /// # Errors
 /// If every checkpoint is damaged.
 pub(crate) fn to_resume(folder: &RunFolder, found: Found) -> anyhow::Result<Option<usize>> {
-    // A run that has had a whole checkpoint keeps it until it has another. One that died before has that of the first
-    // epoch, and may have begun on later ones.
+    // A run that has had a whole checkpoint keeps it until it has another. One that died before has some of the first
+    // epoch's files, and since no part is saved twice before every part was saved once, of the second's at most.
     let unfinished = found.damaged.iter().all(|(epoch, _)| found.unfinished.contains(epoch));
-    if let (true, true, [(1, defect), ..]) = (found.whole.is_empty(), unfinished, found.damaged.as_slice()) {
+    if let ([(1, defect)] | [(1, defect), _], true, true) =
+        (found.damaged.as_slice(), found.whole.is_empty(), unfinished)
+    {
         eprintln!("warning: {defect}, and no other checkpoint is whole; starting from the beginning");
         return Ok(None);
     }
@@ -234,8 +238,10 @@ pub(crate) fn warn_of_lost_best(folder: &RunFolder, epoch: usize) {
     let history = History::read(&folder.path().join("metrics.jsonl"), epoch);
     let best = history.ok().and_then(|history| history.best());
     let (Some((best, _)), Ok(found)) = (best, checkpoints(folder).examine()) else { return };
-    if let Err(error) = whole(folder, best, &found) {
-        eprintln!("warning: {error}; the run goes on without the best epoch so far");
+    if !found.whole.contains(&best) {
+        let defect = found.damaged.iter().find(|(e, _)| *e == best).map(|(_, defect)| defect.as_str());
+        let defect = defect.unwrap_or("it has no checkpoint");
+        eprintln!("warning: epoch {best}, the best so far: {defect}; the run goes on without it");
     }
 }
 

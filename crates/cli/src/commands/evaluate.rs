@@ -12,7 +12,7 @@ use helmholtz_samplers::Hmc;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::check::Judged;
+use super::check::{Judged, named};
 use super::found::Found;
 use super::score::{PART, Sampled, Scores, active_units, chosen_rows, is_closed_form, numbers, partition};
 use super::shard::{Content, Part, Setting, Shard};
@@ -109,9 +109,22 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let Trained { model, data, config, .. } = &trained;
     let of = Sampled { model, data, split: asked.split, rows: &rows, seed: args.seed };
     let samples = scores.summary.k_mean.round() as usize;
-    let checked = if method == "is" { of.check(&asked.evaluator, samples, args.check) } else { None };
-    let judged = checked
-        .map(|checked| Judged::new(&checked, &numbers(&rows), &scores, (&named(args), &config.model.layers)));
+    let checked = if method == "is" {
+        of.check(&asked.evaluator, (samples, asked.within.is_some()), args.check)
+    } else {
+        None
+    };
+    let judged = checked.map(|checked| {
+        Judged::new(
+            &checked,
+            &numbers(&rows),
+            &scores,
+            (
+                &named(Some(&args.model), asked.split, args.model.epoch.and(trained.epoch)),
+                &config.model.layers,
+            ),
+        )
+    });
     if let Some(Within { error, most }) = asked.within
         && (scores.summary.se_mc > error || scores.summary.bias_mc > error)
     {
@@ -186,7 +199,7 @@ fn score_part(
     let log_z2 = if shard.is_first() { log_partition(trained, asked, args)? } else { None };
     let of = Sampled { model, data, split: asked.split, rows, seed: args.seed };
     let checked = if shard.is_first() && method == "is" {
-        of.check(&asked.evaluator, asked.evaluator.samples, args.check)
+        of.check(&asked.evaluator, (asked.evaluator.samples, false), args.check)
     } else {
         None
     };
@@ -222,17 +235,6 @@ fn score_part(
         say!("{}: part {shard}, {seconds:.1} s; `helmholtz merge` puts the parts together", path.display());
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// How a command names the model, and the split if it is not the usual one.
-fn named(args: &EvaluateArgs) -> String {
-    let model = match (&args.model.run, &args.model.weights, &args.model.config) {
-        (_, Some(weights), Some(config)) => {
-            format!("--weights {} --config {}", weights.display(), config.display())
-        }
-        (run, ..) => run.as_ref().map_or_else(|| "RUN".into(), |run| run.display().to_string()),
-    };
-    if args.split == "test" { model } else { format!("{model} --split {}", args.split) }
 }
 
 fn asked(args: &EvaluateArgs, method: &str) -> anyhow::Result<Asked> {

@@ -46,14 +46,15 @@ impl Found {
         as_json: bool,
         per_example: Option<&Path>,
     ) -> anyhow::Result<ExitCode> {
+        // First, for printing ends the program where a reader has gone away.
+        if let Some(path) = per_example {
+            let log_probs = &self.scores.log_probs;
+            write_whole(path, |file| npy::write_f64(file, &[log_probs.len()], log_probs))?;
+        }
         if as_json {
             say!("{}", self.json());
         } else {
             self.print(seconds);
-        }
-        if let Some(path) = per_example {
-            let log_probs = &self.scores.log_probs;
-            write_whole(path, |file| npy::write_f64(file, &[log_probs.len()], log_probs))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -12,10 +12,7 @@ use crate::data_facts::DataFacts;
 use crate::error::user;
 use crate::model::AnyModel;
 use crate::output::Output;
-use crate::run_folder::RunFolder;
-
-/// Where a run keeps a copy of them, so that it goes on without the run that they come from.
-const KEPT: &str = "initial.safetensors";
+use crate::run_folder::{INITIAL, RunFolder};
 
 /// Weights to begin with.
 pub(super) struct Initial {
@@ -59,7 +56,7 @@ impl Initial {
     /// # Errors
     /// If it cannot be written.
     pub(super) fn keep(&self, folder: &RunFolder, data: &DataFacts, config: &Config) -> anyhow::Result<()> {
-        write_weights(&self.model, data, config, &Output::inside(folder.path(), KEPT))
+        write_weights(&self.model, data, config, &Output::inside(folder.path(), INITIAL))
     }
 }
 
@@ -68,5 +65,5 @@ impl Initial {
 /// # Errors
 /// If the copy is damaged.
 pub(super) fn kept(folder: &RunFolder, fresh: AnyModel, config: &Config) -> anyhow::Result<AnyModel> {
-    with_weights(fresh, &folder.path().join(KEPT), config)
+    with_weights(fresh, &folder.path().join(INITIAL), config)
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use helmholtz_datasets::SplitName;
 use helmholtz_eval::{AnnealedRow, RowWeights};
 
-use super::check::Judged;
+use super::check::{Judged, named};
 use super::found::Found;
 use super::score::Scores;
 use super::shard::{Content, Part};
@@ -115,9 +115,10 @@ fn merged(mut parts: Vec<Part>) -> anyhow::Result<Found> {
         let checked = weights.into_iter().zip(&setting.rows).map(|(weights, &row)| weights.checked(row));
         Scores::of_weights(&checked.collect::<Result<Vec<_>, _>>()?, log_z2)
     };
-    let judged =
-        checked.map(|checked| Judged::new(&checked, &setting.rows, &scores, ("RUN", &setting.layers)));
     let split: SplitName = setting.split.parse().or_user()?;
+    let model = named(None, split, epoch);
+    let judged =
+        checked.map(|checked| Judged::new(&checked, &setting.rows, &scores, (&model, &setting.layers)));
     Ok(Found {
         protocol: setting.protocol,
         data_sha256: setting.data_sha256,

@@ -106,7 +106,7 @@ impl Part {
     /// Reads a part.
     ///
     /// # Errors
-    /// If the file is none, or is damaged.
+    /// If the file is not a part of an evaluation, or is damaged.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let wrong = |what| user(format!("{shown}: not a part of an evaluation (evaluate --shard): {what}"));

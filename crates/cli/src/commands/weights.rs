@@ -77,7 +77,10 @@ pub(super) fn with_weights(mut fresh: AnyModel, file: &Path, config: &Config) ->
     let (_, header) = SafeTensors::read_metadata(&bytes)
         .map_err(|error| wrong(format!("not a safetensors file ({error}); {advice}")))?;
     // Files of other programs and of earlier versions have no seal.
-    tensors::check_seal(&bytes).map_err(wrong)?;
+    let sealed = tensors::check_seal(&bytes).map_err(wrong)?;
+    if !sealed && header.metadata().as_ref().is_some_and(|metadata| metadata.contains_key(FACTS)) {
+        return Err(wrong("it has lost the hash over its bytes; export the weights again".to_owned()));
+    }
     if let Some(text) = header.metadata().as_ref().and_then(|metadata| metadata.get(CONFIG)) {
         check_config(text, config).map_err(wrong)?;
     }

@@ -39,7 +39,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use helmholtz_core::{Draws, Enumerable, Key, LatentVariableModel, Layerwise};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use verdict::{Mean, Suspicion, Verdict};
 
@@ -88,6 +88,7 @@ pub struct RowCheck {
     /// Share of the weight that the state with most of it has.
     pub top_state: f64,
     /// Estimated entropy of q, nats.
+    #[serde(deserialize_with = "or_nan")]
     pub entropy: f64,
     /// Excess share of samples of the posterior by Markov chains: the mass that q misses, if it draws alone.
     pub missed: Option<f64>,
@@ -101,7 +102,13 @@ pub struct DreamCheck {
     /// `log 1/K Σ w_k`, low on average, and `log 1/(K + 1) (w* + Σ w_k)`, high on average, if both are finite.
     pub bounds: Option<[f64; 2]>,
     /// Excess share of the exact sample of the posterior: the mass that q misses.
+    #[serde(deserialize_with = "or_nan")]
     pub missed: f64,
+}
+
+/// JSON has no NaN, and writes null for it.
+fn or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Option::<f64>::deserialize(deserializer).map(|number| number.unwrap_or(f64::NAN))
 }
 
 /// What was found of all of them.

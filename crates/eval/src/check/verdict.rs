@@ -19,12 +19,8 @@ const MISSED: f64 = 0.05;
 const MISSED_OF_DREAMS: f64 = 0.1;
 /// ... and where rows were: the data need not look like dreams, and q was trained on the data.
 const MISSED_OF_DREAMS_ALONE: f64 = 0.3;
-/// Standard errors that a missed mass must be above zero.
+/// Standard errors that what is found must be above zero.
 const ERRORS: f64 = 3.0;
-/// A bias that the samples state themselves hides nothing, if it is at least this many nats ...
-const STATED: f64 = 0.1;
-/// ... and what is found is at most so many times as much.
-const TIMES_STATED: f64 = 1.5;
 
 /// A mean with its standard error, which one number does not have.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,7 +92,7 @@ impl fmt::Display for Suspicion {
             ),
             Suspicion::Visited { shortfall, rows } => write!(
                 f,
-                "the NLL is about {shortfall:.2} nats too high on {rows} checked rows, for Markov chains found latent \
+                "the NLL is about {shortfall:.2} nats too high on {rows} checked rows, because Markov chains found latent \
                  states there that the recognition net misses"
             ),
             Suspicion::Missed { mass, rows } => write!(
@@ -177,21 +173,23 @@ impl Checked {
 
 impl Verdict {
     fn suspect(&self, summary: &NllSummary) -> Option<Suspicion> {
-        // What the result says of itself is no false certainty.
-        let is_stated = |nats: f64| summary.bias_mc >= STATED && nats <= TIMES_STATED * summary.bias_mc;
-        let is_hidden = |nats: f64| nats > SHORTFALL && !is_stated(nats);
-        if let Some((rows, Mean { mean: shortfall, .. })) = self.exact {
-            if is_hidden(shortfall) {
-                return Some(Suspicion::Enumerated { shortfall, rows });
+        // One sample says nothing of its bias, so that nothing can be compared with what it says.
+        if !summary.bias_mc.is_finite() {
+            return None;
+        }
+        // The bias that the result states itself is no false certainty.
+        let is_hidden = |of: &Mean| of.is_above(SHORTFALL + summary.bias_mc);
+        if let Some((rows, of)) = self.exact {
+            if is_hidden(&of) {
+                return Some(Suspicion::Enumerated { shortfall: of.mean, rows });
             }
             // Where every checked row was enumerated, that is the answer.
             if rows == self.rows {
                 return None;
             }
         }
-        let shortfall = self.shortfall.map_or(0.0, |of| of.mean);
-        if is_hidden(shortfall) {
-            return Some(Suspicion::Visited { shortfall, rows: self.rows });
+        if let Some(of) = self.shortfall.filter(|of| is_hidden(of)) {
+            return Some(Suspicion::Visited { shortfall: of.mean, rows: self.rows });
         }
         // A mass m that is missed makes an estimate low by -log(1 - m), of which the samples may state a part.
         let is_hidden = |mass: f64| -(1.0 - mass).ln() - summary.bias_mc > SHORTFALL;
@@ -211,5 +209,54 @@ impl Verdict {
             dreams: self.dreams,
             gap: self.bounds.map_or(f64::INFINITY, |[lower, upper]| upper - lower),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of rows whose estimates fall short of what was visited, where the result states a bias.
+    fn suspicion(shortfalls: &[f64], bias_mc: f64) -> Option<Suspicion> {
+        let row = |(row, &log_prob): (usize, &f64)| RowCheck {
+            row: row as u64,
+            log_prob,
+            explained: 1.0,
+            visited: 1,
+            distinct: 1,
+            top_state: 1.0,
+            entropy: 0.0,
+            missed: None,
+            exact: None,
+        };
+        let checked = Checked { rows: shortfalls.iter().enumerate().map(row).collect(), dreams: Vec::new() };
+        let summary = NllSummary {
+            n: shortfalls.len(),
+            nll: 0.0,
+            se_rows: None,
+            se_mc: 0.0,
+            bias_mc,
+            ci95: None,
+            k_mean: 10.0,
+            k_max: 10,
+            ess: 1.0,
+            max_weight: 1.0,
+        };
+        checked.verdict(&summary, |_| Some(0.0)).suspicion
+    }
+
+    #[test]
+    fn a_shortfall_is_suspect_beyond_what_is_stated_and_beyond_chance() {
+        let steady = |nats: f64| vec![nats - 0.01, nats + 0.01, nats, nats - 0.005, nats + 0.005];
+        assert!(matches!(suspicion(&steady(0.2), 0.01), Some(Suspicion::Visited { rows: 5, .. })));
+        assert_eq!(suspicion(&steady(0.05), 0.0), None);
+        // The result says itself by how much it is off.
+        assert_eq!(suspicion(&steady(0.09), 0.09), None);
+        assert!(suspicion(&steady(0.2), 0.1).is_some());
+        // Noise of a few rows, and of a single one.
+        assert_eq!(suspicion(&[1.0, -0.8, 0.9, -0.6, 0.2], 0.0), None);
+        assert_eq!(suspicion(&[0.5], 0.0), None);
+        // One sample a row states nothing.
+        assert_eq!(suspicion(&steady(2.0), f64::NAN), None);
     }
 }
