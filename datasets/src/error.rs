@@ -41,7 +41,7 @@ pub enum DataError {
     },
 
     /// A user's file that is not there.
-    #[error("there is no file {}; relative paths start from the current directory", .path.display())]
+    #[error("there is no file {}; relative paths start from --data-dir, else from the current directory", .path.display())]
     NoFile {
         /// The file.
         path: PathBuf,

@@ -118,12 +118,12 @@ mod tests {
     fn pieces_that_a_format_does_not_know_are_refused_with_those_it_does() {
         for (path, pieces, part) in [
             ("a.csv", "#x", "unknown or repeated selector `#x`; this format knows: #label=COLUMN"),
-            ("a.csv", "#label=", "`#label=` is not known"),
+            ("a.csv", "#label=", "selector `#label=`"),
             ("a.csv", "#header#no-header", "unknown or repeated selector `#no-header`"),
             ("a.csv", "#bytes#bytes", "repeated selector"),
             ("a.npz", "#x#y", "unknown or repeated selector `#y`; this format knows: one #NAME"),
-            ("a.npy", "#x.T", "known: #rows=first and #rows=last"),
-            ("a.npy", "#label=0", "known: #rows=first"),
+            ("a.npy", "#x.T", "knows: #rows=first and #rows=last"),
+            ("a.npy", "#label=0", "knows: #rows=first"),
             ("a.npz", "#x.T#rows=first", "repeated selector"),
         ] {
             let error = of(path, pieces).unwrap_err();

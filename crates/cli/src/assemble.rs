@@ -8,7 +8,7 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{ModuleOptimizer, SgdConfig};
 use burn::tensor::Device;
 use helmholtz_core::{Key, Role};
-use helmholtz_datasets::{Binarization, DataSet, ImageShape, Plan, SplitName, Values};
+use helmholtz_datasets::{Binarization, DataError, DataSet, ImageShape, Plan, SplitName, Values};
 use helmholtz_directed::{Kind, StackConfig};
 use helmholtz_layers::{InitialWeights, Order};
 use helmholtz_train::{Adam, Rate, RmsProp, Rule, Schedule, Shape, Stages};
@@ -25,8 +25,7 @@ use crate::strategy::{AnyStrategy, strategy};
 /// # Errors
 /// If the id is unknown, its files are missing or wrong, or the model cannot be fitted to its values.
 pub fn data(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet> {
-    let data =
-        helmholtz_datasets::load(&config.data.id, data_dir.or(config.run.data_dir.as_deref())).or_user()?;
+    let data = load(config, data_dir)?;
     for file in data.files.iter().filter(|file| file.original == Some(false)) {
         eprintln!(
             "note: {} is not the original file, though the values of {} are right: it was packed anew, \
@@ -46,6 +45,24 @@ pub fn data(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet>
         check_bits(config, &data)?;
     }
     Ok(data)
+}
+
+/// Loads the set from where the command line says, or where the run found it, or for a run that has moved with its data
+/// from the current folder.
+fn load(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet> {
+    let id = &config.data.id;
+    let folder = data_dir.or(config.run.data_dir.as_deref());
+    match helmholtz_datasets::load(id, folder) {
+        Err(missing @ DataError::NoFile { .. }) if data_dir.is_none() && folder.is_some() => {
+            match helmholtz_datasets::load(id, None) {
+                Err(DataError::NoFile { .. }) => {
+                    Err(user(format!("{missing}; name another folder with --data-dir")))
+                }
+                here => here.or_user(),
+            }
+        }
+        loaded => loaded.or_user(),
+    }
 }
 
 /// Refuses values that are neither 0 nor 1.

@@ -16,7 +16,7 @@ const LOCK: &str = ".lock";
 /// The folders in a run's folder.
 const FOLDERS: [&str; 2] = ["checkpoint", "samples"];
 /// Files that a run may have before it has begun.
-const BEGINNING: [&str; 3] = [LOCK, "run.toml", INITIAL];
+const BEGINNING: [&str; 2] = [LOCK, INITIAL];
 /// A copy of the weights that a run began with, where they are those of another.
 pub(crate) const INITIAL: &str = "initial.safetensors";
 
@@ -101,7 +101,11 @@ impl RunFolder {
         for entry in entries {
             let entry = entry.map_err(|error| user(format!("{shown}: {error}")))?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let is_beginning = BEGINNING.contains(&name.as_str()) || is_left(&name);
+            let is_beginning = match name.as_str() {
+                // One that was written by hand is somebody's config, and stays.
+                "run.toml" => self.path.join(LOCK).exists() && self.is_config_of_ours(),
+                name => BEGINNING.contains(&name) || is_left(name),
+            };
             let is_empty =
                 |folder: &Path| fs::read_dir(folder).is_ok_and(|mut inside| inside.next().is_none());
             if !(is_beginning || FOLDERS.contains(&name.as_str()) && is_empty(&entry.path())) {
@@ -113,9 +117,17 @@ impl RunFolder {
         Ok(())
     }
 
+    /// Whether `run.toml` is word for word what this program writes.
+    fn is_config_of_ours(&self) -> bool {
+        let resolved = Config::resolve(Some(&self.config_path()), &Overlay::default());
+        let text = fs::read_to_string(self.config_path());
+        matches!((resolved, text), (Ok(config), Ok(text)) if config.to_toml() == text)
+    }
+
     /// Whether the folder holds a run, and not what a process left that died before it had begun one.
     pub fn is_begun(&self) -> bool {
-        self.path.join(PROVENANCE).exists()
+        // What has more than a beginning has lost the file, which whoever reads it will say.
+        self.path.join(PROVENANCE).exists() || self.check_new().is_err()
     }
 
     /// Removes what processes left that died while they wrote; the lock must be had.

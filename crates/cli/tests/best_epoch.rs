@@ -84,7 +84,10 @@ fn a_damaged_best_checkpoint_is_refused_by_name_and_another_one_can_be_asked_for
     fs::write(path("model-3.bpk"), &model).unwrap();
     let seal = fs::read(path("optim-3.bpk.sha256")).unwrap();
     fs::remove_file(path("optim-3.bpk.sha256")).unwrap();
-    fail(folder, &evaluate("run", &[]), 2, &["optim-3.bpk was not finished"]);
+    // A hash that is not there yet is that of a run that was cut off, or is saving just now.
+    let output = run(folder, &evaluate("run", &[]));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("taking epoch 2"), "{output:?}");
+    assert_eq!(json(&String::from_utf8(output.stdout).unwrap())["epoch"], 2);
     fs::write(path("optim-3.bpk.sha256"), [0xff; 70]).unwrap();
     fail(folder, &evaluate("run", &[]), 2, &["optim-3.bpk is damaged"]);
 

@@ -161,7 +161,7 @@ fn axes_and_labels_are_named_after_the_path() {
     fail(folder, &train("file:grey.csv", "run", &[]), 2, &["column 1 looks like labels", "#label=0"]);
     let (code, text) = check(folder, "file:grey.csv#label=0");
     assert!(code == Some(0) && text.contains("grey in [0.000, 1.000]") && text.contains("classes"), "{text}");
-    fail(folder, &train("file:grey.csv#labels", "run", &[]), 2, &["`#labels` is not known", "#label=COLUMN"]);
+    fail(folder, &train("file:grey.csv#labels", "run", &[]), 2, &["selector `#labels`", "#label=COLUMN"]);
     assert!(!folder.join("run").exists());
 }
 

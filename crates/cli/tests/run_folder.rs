@@ -56,6 +56,22 @@ fn a_run_that_died_before_it_had_begun_begins_anew_by_the_same_command_and_by_re
     fs::write(folder.join("mine/thesis.tex"), "text").unwrap();
     fail(folder, &args("mine"), 2, &["mine", "thesis.tex", "choose another --out"]);
     fail(folder, &args("whole"), 2, &["holds another run"]);
+    // Nor is a config that was written by hand.
+    for (i, text) in ["# my notes\n[model]\nlayers = [5]\n", "not toml at all"].into_iter().enumerate() {
+        let out = format!("config-{i}");
+        fs::create_dir(folder.join(&out)).unwrap();
+        fs::write(folder.join(&out).join("run.toml"), text).unwrap();
+        fail(folder, &small_run(&out, &["--epochs", "2"]), 2, &["run.toml is in it"]);
+        assert_eq!(fs::read_to_string(folder.join(&out).join("run.toml")).unwrap(), text);
+    }
+    // A run that has lost its provenance is no beginning either.
+    fs::remove_file(folder.join("whole/provenance.json")).unwrap();
+    fail(
+        folder,
+        &["train", "--resume", "--out", "whole", "--epochs", "3"],
+        2,
+        &["provenance.json: no such file"],
+    );
 }
 
 #[test]

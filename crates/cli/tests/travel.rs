@@ -40,6 +40,12 @@ fn a_run_on_relative_paths_is_read_from_another_folder() {
     // The id, which keys the draws of an evaluation, is the one that was written.
     assert_eq!(provenance(&home.join("by-path"))["data"], "file:data/a.amat@1");
 
+    // A folder that has moved with its data and its runs still works from within.
+    let moved = folder.path().join("home-2");
+    fs::rename(&home, &moved).unwrap();
+    assert_eq!(nll(&moved, "by-path"), nll(&moved, "by-path"));
+    fs::rename(&moved, &home).unwrap();
+
     // Data that have moved are found by --data-dir.
     fs::rename(home.join("data"), folder.path().join("moved")).unwrap();
     fail(&away, &["evaluate", "../home/by-folder"], 2, &["a.amat"]);

@@ -252,7 +252,10 @@ fn defect(file: &Path) -> Result<Option<Defect>, CheckpointError> {
     let name = name_of(file);
     let found = match hash(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Some(Defect::Missing(format!("{name} is missing"))));
+            let what = format!("{name} is missing");
+            // A seal is written after its file, and removed before it: without the file somebody else removed that.
+            let sealed = fs::symlink_metadata(seal_of(file)).is_ok();
+            return Ok(Some(if sealed { Defect::Wrong(what) } else { Defect::Missing(what) }));
         }
         found => found.map_err(|source| CheckpointError::Unreadable { path: file.into(), source })?,
     };

@@ -65,7 +65,7 @@ impl Opening {
             notes.push(Note::fact(format!("line {line} taken as header")));
         }
         if let Some(label) = label {
-            notes.push(Note::fact(format!("column {} holds the labels", label + 1)));
+            notes.push(Note::fact(format!("column {} (#label={label}) holds the labels", label + 1)));
         }
         Ok(Opening { names, label, notes })
     }

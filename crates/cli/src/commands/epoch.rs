@@ -59,11 +59,15 @@ pub(crate) fn choose(folder: &RunFolder, asked: Option<usize>) -> anyhow::Result
         )));
     }
     let Some((best, _)) = history.best() else { return Ok(newest) };
-    let saved = |epoch: usize| found.whole.contains(&epoch) || found.damaged.iter().any(|(e, _)| *e == epoch);
+    // What is newer than all and unfinished was cut off while it was saved, or is being saved just now.
+    let begun = |epoch: usize| epoch > newest && found.unfinished.contains(&epoch);
+    let saved = |epoch: usize| {
+        found.whole.contains(&epoch) || (found.damaged.iter().any(|(e, _)| *e == epoch) && !begun(epoch))
+    };
     if saved(best) || best < newest {
         return whole(folder, best, &found);
     }
-    // The run ended before the checkpoints of its last epochs were saved.
+    // The run ended before the checkpoints of its last epochs were saved, or it is still going on.
     let of_saved = history.validation().filter(|(epoch, ..)| saved(*epoch));
     let next = of_saved.min_by(|(_, _, a), (_, _, b)| a.total_cmp(b)).map_or(newest, |(epoch, ..)| epoch);
     let next = whole(folder, next, &found)?;
@@ -241,7 +245,7 @@ pub(crate) fn warn_of_lost_best(folder: &RunFolder, epoch: usize) {
     if !found.whole.contains(&best) {
         let defect = found.damaged.iter().find(|(e, _)| *e == best).map(|(_, defect)| defect.as_str());
         let defect = defect.unwrap_or("it has no checkpoint");
-        eprintln!("warning: epoch {best}, the best so far: {defect}; the run goes on without it");
+        eprintln!("warning: epoch {best}: {defect}; the run goes on without the best epoch so far");
     }
 }
 
