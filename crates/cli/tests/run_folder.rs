@@ -82,7 +82,9 @@ fn a_run_that_died_within_its_first_checkpoint_starts_from_the_beginning() {
     succeed(folder, &small_run("cut", &["--epochs", "1"]));
     let checkpoint = folder.join("cut/checkpoint");
     fs::remove_file(checkpoint.join("model-1.bpk.sha256")).unwrap();
-    fs::remove_file(checkpoint.join("scheduler-1.bpk")).unwrap();
+    for name in ["scheduler-1.bpk", "scheduler-1.bpk.sha256"] {
+        fs::remove_file(checkpoint.join(name)).unwrap();
+    }
     // What copies a folder may leave out one that is empty.
     fs::remove_dir_all(folder.join("cut/samples")).unwrap();
     for left in ["scheduler-1.bpk.1435-1.tmp", ".helmholtz-Ab3dEf.part"] {
@@ -105,7 +107,7 @@ fn a_run_that_died_within_its_first_checkpoint_starts_from_the_beginning() {
     assert!(folder.join("one/checkpoint/optim-1.bpk").exists());
     // The parts are saved side by side: one may be behind when another has begun on the next epoch.
     succeed(folder, &small_run("behind", &["--epochs", "2"]));
-    for left in ["optim-1.bpk.sha256", "optim-2.bpk", "model-2.bpk.sha256"] {
+    for left in ["optim-1.bpk.sha256", "optim-2.bpk", "optim-2.bpk.sha256", "model-2.bpk.sha256"] {
         fs::remove_file(folder.join("behind/checkpoint").join(left)).unwrap();
     }
     assert!(resume(folder, "behind", &[]).contains("starting from the beginning"));

@@ -19,7 +19,7 @@ const MISSED: f64 = 0.05;
 const MISSED_OF_DREAMS: f64 = 0.1;
 /// ... and where rows were: the data need not look like dreams, and q was trained on the data.
 const MISSED_OF_DREAMS_ALONE: f64 = 0.3;
-/// Standard errors that what is found must be above zero.
+/// Standard errors that what is found must be above zero: of a missed mass its own, of a shortfall that of the samples.
 const ERRORS: f64 = 3.0;
 
 /// A mean with its standard error, which one number does not have.
@@ -177,10 +177,14 @@ impl Verdict {
         if !summary.bias_mc.is_finite() {
             return None;
         }
-        // The bias that the result states itself is no false certainty.
-        let is_hidden = |of: &Mean| of.is_above(SHORTFALL + summary.bias_mc);
+        // The bias that the result states itself is no false certainty, nor is what the samples are said to add to as
+        // many rows. The spread over rows says nothing: it may be a few of them whose posterior is missed.
+        let is_hidden = |of: &Mean, rows: usize| {
+            let se_mc = summary.se_mc * (summary.n as f64 / rows as f64).sqrt();
+            of.mean - summary.bias_mc > SHORTFALL && of.mean > ERRORS * se_mc
+        };
         if let Some((rows, of)) = self.exact {
-            if is_hidden(&of) {
+            if is_hidden(&of, rows) {
                 return Some(Suspicion::Enumerated { shortfall: of.mean, rows });
             }
             // Where every checked row was enumerated, that is the answer.
@@ -188,7 +192,7 @@ impl Verdict {
                 return None;
             }
         }
-        if let Some(of) = self.shortfall.filter(|of| is_hidden(of)) {
+        if let Some(of) = self.shortfall.filter(|of| is_hidden(of, self.rows)) {
             return Some(Suspicion::Visited { shortfall: of.mean, rows: self.rows });
         }
         // A mass m that is missed makes an estimate low by -log(1 - m), of which the samples may state a part.
@@ -217,7 +221,7 @@ mod tests {
     use super::*;
 
     /// What is said of rows whose estimates fall short of what was visited, where the result states a bias.
-    fn suspicion(shortfalls: &[f64], bias_mc: f64) -> Option<Suspicion> {
+    fn suspicion(shortfalls: &[f64], [bias_mc, se_mc]: [f64; 2]) -> Option<Suspicion> {
         let row = |(row, &log_prob): (usize, &f64)| RowCheck {
             row: row as u64,
             log_prob,
@@ -234,7 +238,7 @@ mod tests {
             n: shortfalls.len(),
             nll: 0.0,
             se_rows: None,
-            se_mc: 0.0,
+            se_mc,
             bias_mc,
             ci95: None,
             k_mean: 10.0,
@@ -248,15 +252,17 @@ mod tests {
     #[test]
     fn a_shortfall_is_suspect_beyond_what_is_stated_and_beyond_chance() {
         let steady = |nats: f64| vec![nats - 0.01, nats + 0.01, nats, nats - 0.005, nats + 0.005];
-        assert!(matches!(suspicion(&steady(0.2), 0.01), Some(Suspicion::Visited { rows: 5, .. })));
-        assert_eq!(suspicion(&steady(0.05), 0.0), None);
+        assert!(matches!(suspicion(&steady(0.2), [0.01, 0.01]), Some(Suspicion::Visited { rows: 5, .. })));
+        assert_eq!(suspicion(&steady(0.05), [0.0, 0.0]), None);
         // The result says itself by how much it is off.
-        assert_eq!(suspicion(&steady(0.09), 0.09), None);
-        assert!(suspicion(&steady(0.2), 0.1).is_some());
-        // Noise of a few rows, and of a single one.
-        assert_eq!(suspicion(&[1.0, -0.8, 0.9, -0.6, 0.2], 0.0), None);
-        assert_eq!(suspicion(&[0.5], 0.0), None);
+        assert_eq!(suspicion(&steady(0.09), [0.09, 0.01]), None);
+        assert!(suspicion(&steady(0.2), [0.1, 0.01]).is_some());
+        // Noise that it says itself, of a few rows and of a single one.
+        assert_eq!(suspicion(&[1.0, -0.8, 0.9, -0.6, 0.2], [0.02, 0.3]), None);
+        assert_eq!(suspicion(&[0.5], [0.02, 0.4]), None);
+        // One row of five is missed, and the result is sure of itself.
+        assert!(suspicion(&[0.0, 0.0, 1.0, 0.0, 0.0], [0.001, 0.002]).is_some());
         // One sample a row states nothing.
-        assert_eq!(suspicion(&steady(2.0), f64::NAN), None);
+        assert_eq!(suspicion(&steady(2.0), [f64::NAN, f64::NAN]), None);
     }
 }

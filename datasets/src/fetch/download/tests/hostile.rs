@@ -17,7 +17,8 @@ fn a_server_below_the_floor_of_speed_is_cut_off() {
     assert!(matches!(error, DownloadError::Cut { .. }), "{error}");
     // A busy machine may send nothing at all for so long.
     let message = error.to_string();
-    assert!(message.contains("below 10000 a second") || message.contains("nothing came"), "{message}");
+    let ends = ["below 10000 a second", "nothing came", "took longer than"];
+    assert!(ends.iter().any(|end| message.contains(end)), "{message}");
 }
 
 #[test]
