@@ -9,7 +9,7 @@ use std::path::Path;
 use common::{small_run, succeed};
 use serde_json::Value;
 
-/// The keys of an object and of what is in it, but for what has a page of its own, which is held against that.
+/// The keys of an object and of what is in it, but for what has a page of its own, which is compared with that page.
 fn keys(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
