@@ -72,7 +72,7 @@ fn a_password_in_an_address_is_used_and_shown_nowhere() {
         }
     }
     assert!(!stored.windows(8).any(|bytes| bytes == b"l0velace"));
-    // A folder is not a file of samples either.
+    // Nor is it shown where the source is taken for a folder.
     let message = fail(folder.path(), &args("ada:l0velace@nowhere/x"), 2, &["is not there"]);
     assert!(!message.contains("l0velace"), "{message}");
 }
