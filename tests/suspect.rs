@@ -4,10 +4,9 @@
 //! bad if 1000 importance samples are off by more than 0.1 nats, sound if by less than 0.02, and what is between does not
 //! count. The check itself enumerates nothing here.
 
-mod nets;
-
 use std::sync::Arc;
 
+use crate::nets::{Net, Plan};
 use burn::module::Param;
 use burn::tensor::{DType, Tensor, TensorData};
 use helmholtz_core::{Draws, Key, LatentVariableModel};
@@ -15,7 +14,6 @@ use helmholtz_directed::HelmholtzMachine;
 use helmholtz_eval::{Check, ExactLikelihood, ImportanceSampling, Verdict, summarise};
 use helmholtz_tests::{device, values};
 use helmholtz_vae::{Likelihood, Std, Vae, VaeConfig};
-use nets::{Net, Plan};
 
 /// Rows that are scored.
 const ROWS: usize = 200;
@@ -144,7 +142,7 @@ fn of_bad_nets_95_percent_are_flagged_and_of_sound_ones_at_most_2() {
 /// A posterior of one state, which q knows: all K draws are that state, and nothing is wrong.
 #[test]
 fn a_posterior_of_a_single_state_is_no_reason_for_alarm() {
-    let (model, x): (HelmholtzMachine, Tensor<2>) = nets::copying(ROWS);
+    let (model, x): (HelmholtzMachine, Tensor<2>) = crate::nets::copying(ROWS);
     assert_eq!(model.observed(), 9);
     let Tried { off, verdict, .. } = tried(&Net { name: "copying".into(), model }, &x);
     assert!(off.abs() < 0.01 && verdict.distinct.unwrap() < 1.5, "{off}: {verdict:?}");

@@ -1,11 +1,9 @@
 //! Bad input ends with a sentence and exit code 2, and loses nothing.
 
-mod common;
-
 use std::fs;
 use std::io::Write;
 
-use common::{fail, small_run, succeed};
+use crate::common::{fail, small_run, succeed};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()

@@ -1,11 +1,9 @@
 //! Whose weights a run's are: the best epoch on record, or what was asked for, and never another in silence.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{fail, run, small_run, succeed};
+use crate::common::{fail, run, small_run, succeed};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 

@@ -1,11 +1,9 @@
 //! Bidirectional machines on the command line.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{fail, succeed};
+use crate::common::{fail, succeed};
 use serde_json::Value;
 
 fn json(text: &str) -> Value {

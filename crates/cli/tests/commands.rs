@@ -1,10 +1,8 @@
 //! The commands as a user runs them.
 
-mod common;
-
 use std::fs;
 
-use common::{fail, real_data, small_run, succeed};
+use crate::common::{fail, real_data, small_run, succeed};
 use serde_json::Value;
 
 fn json(text: &str) -> Value {
@@ -167,8 +165,10 @@ fn an_evaluation_stops_at_the_error_that_was_asked_for() {
     assert!(text.contains(&format!("on average, {} at most", within["k_max"])), "{text}");
 
     // What the bound on the samples does not allow is said, and what there is comes all the same.
-    let output =
-        common::run(folder, &[&evaluate[..], &["--error", "1e-9", "--max-samples", "30", "--json"]].concat());
+    let output = crate::common::run(
+        folder,
+        &[&evaluate[..], &["--error", "1e-9", "--max-samples", "30", "--json"]].concat(),
+    );
     assert!(output.status.success() && String::from_utf8_lossy(&output.stderr).contains("not reached"));
     assert_eq!(json(&String::from_utf8(output.stdout).unwrap())["k_max"], 30);
 
@@ -239,7 +239,7 @@ fn a_reader_that_goes_away_does_not_end_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let mut args = small_run("run", &["--epochs", "4", "--no-tui"]);
     args.retain(|arg| *arg != "--quiet");
-    let mut child = common::helmholtz()
+    let mut child = crate::common::helmholtz()
         .current_dir(folder.path())
         .args(args)
         .stdout(Stdio::piped())

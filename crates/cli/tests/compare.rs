@@ -1,10 +1,8 @@
 //! `helmholtz compare` as a user runs it.
 
-mod common;
-
 use std::fs;
 
-use common::{fail, succeed};
+use crate::common::{fail, succeed};
 use serde_json::Value;
 
 fn json(text: &str) -> Value {

@@ -2,11 +2,9 @@
 //!
 //! What needs another backend than `flex` is here where the binary has it; `cargo xtask ci --gpu` builds it so.
 
-mod common;
-
 use std::fs;
 
-use common::{fail, small_run, succeed};
+use crate::common::{fail, small_run, succeed};
 
 /// Parameters of a weight file, after its header.
 fn weights(path: &std::path::Path) -> Vec<f32> {
@@ -146,8 +144,8 @@ mod lent {
     use std::path::Path;
     use std::process::{Child, Stdio};
 
-    use super::common::{fail, helmholtz, small_run, succeed};
     use super::{apart, fs};
+    use crate::common::{fail, helmholtz, small_run, succeed};
 
     /// A server and its address; it ends with the test.
     struct Server(Child, String);

@@ -5,13 +5,11 @@
 
 #![cfg(target_os = "linux")]
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::helmholtz;
+use crate::common::helmholtz;
 
 /// A training that is cut, and what an undisturbed one comes to.
 struct Trial {

@@ -3,21 +3,17 @@
 //! No network: the server is of this machine. Where only the way of the bytes matters, the files are
 //! drawn here, for a set whose hash is not pinned; where the hash matters, real ones are needed.
 
-mod common;
-#[path = "common/server.rs"]
-mod server;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{fail, helmholtz, run, succeed};
+use crate::common::server::{Files, REAL_VALID, Reply, Server, TEST, TRAIN, VALID, at, drawn, real};
+use crate::common::{fail, helmholtz, run, succeed};
 use helmholtz_datasets::fetch::download::Rules;
 use helmholtz_datasets::fetch::{Event, FetchError, Origin, fetch};
 use serde_json::Value;
-use server::{Files, REAL_VALID, Reply, Server, TEST, TRAIN, VALID, at, drawn, real};
 
 /// A folder in which the data directory is `data`.
 struct Place {

@@ -1,15 +1,10 @@
 //! Servers and folders that mean no good: nothing is filled, followed or told.
 
-mod common;
-#[path = "common/server.rs"]
-#[allow(dead_code)] // a part of it is used here
-mod server;
-
 use std::fs;
 use std::path::Path;
 
-use common::{fail, run};
-use server::{Reply, Server, TRAIN, at, drawn};
+use crate::common::server::{Reply, Server, TRAIN, at, drawn};
+use crate::common::{fail, run};
 
 fn args(from: &str) -> [&str; 8] {
     ["data", "fetch", drawn().id, "--from", from, "--data-dir", "data", "--quiet"]

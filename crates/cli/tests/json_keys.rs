@@ -1,12 +1,10 @@
 //! `--json`: every key that is printed is documented, and no key is lost.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use common::{small_run, succeed};
+use crate::common::{small_run, succeed};
 use serde_json::Value;
 
 /// The keys of an object and of what is in it, but for what has a page of its own, which is compared with that page.

@@ -1,12 +1,10 @@
 //! Numbers from flags and files that ask for too much, or for nothing that can be: a sentence, exit code 2, and
 //! nothing left behind.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{fail, helmholtz, small_run, succeed};
+use crate::common::{fail, helmholtz, small_run, succeed};
 
 fn names(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());

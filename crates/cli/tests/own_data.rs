@@ -1,11 +1,9 @@
 //! A user's own files: what may be misread is refused, or said.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{fail, run, succeed};
+use crate::common::{fail, run, succeed};
 use serde_json::Value;
 
 fn json(text: &str) -> Value {

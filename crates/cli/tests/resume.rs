@@ -1,13 +1,11 @@
 //! A run that is killed and resumed is the run that was never stopped, to the bit.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{fail, helmholtz, run, small_run, succeed};
+use crate::common::{fail, helmholtz, run, small_run, succeed};
 
 const EPOCHS: &str = "6";
 

@@ -1,13 +1,11 @@
 //! What stands in a run's folder, and what must not be written to.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{fail, helmholtz, run, small_run, succeed};
+use crate::common::{fail, helmholtz, run, small_run, succeed};
 
 fn metrics(folder: &Path, run: &str) -> String {
     fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap()

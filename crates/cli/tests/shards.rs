@@ -1,11 +1,9 @@
 //! An evaluation in parts is the evaluation.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{fail, small_run, succeed};
+use crate::common::{fail, small_run, succeed};
 use serde_json::Value;
 
 fn json(text: &str) -> Value {

@@ -1,11 +1,9 @@
 //! What an evaluation says where importance sampling cannot be believed, and where one row cannot tell.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{fail, small_run, succeed};
+use crate::common::{fail, small_run, succeed};
 use serde_json::Value;
 
 fn json(text: &str) -> Value {

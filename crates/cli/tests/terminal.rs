@@ -2,8 +2,6 @@
 
 #![cfg(target_os = "linux")]
 
-mod common;
-
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -16,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use common::{fail, helmholtz, succeed};
+use crate::common::{fail, helmholtz, succeed};
 use nix::fcntl::OFlag;
 use nix::libc;
 use nix::pty::{Winsize, grantpt, posix_openpt, ptsname_r, unlockpt};

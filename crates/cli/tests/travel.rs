@@ -1,10 +1,8 @@
 //! A run is read from other folders, and on machines that do not have its data.
 
-mod common;
-
 use std::fs;
 
-use common::{fail, run, small_run, succeed};
+use crate::common::{fail, run, small_run, succeed};
 
 /// Twenty rows of four bits.
 fn rows() -> String {

@@ -1,12 +1,10 @@
 //! Weights are those of the model that the config describes, or they are refused.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use common::{fail, run, small_run, succeed};
+use crate::common::{fail, run, small_run, succeed};
 use serde_json::Value;
 
 fn json(text: &str) -> Value {

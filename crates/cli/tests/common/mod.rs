@@ -1,6 +1,8 @@
 //! What the tests of the real binary share.
 
-#![allow(dead_code, unreachable_pub)] // each test file is its own program and uses a part of this
+#![allow(unreachable_pub)]
+
+pub mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -14,18 +14,18 @@ use crate::common::real_data;
 
 /// What was asked.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
-    pub(super) path: String,
+pub struct Request {
+    pub path: String,
     /// The first byte that is wanted, if not the whole file is.
-    pub(super) first: Option<usize>,
+    pub first: Option<usize>,
     /// How many times the path had been asked for before.
-    pub(super) before: usize,
+    pub before: usize,
     /// Everything, in lower case.
-    pub(super) head: String,
+    pub head: String,
 }
 
 /// What is sent, before the connection is closed.
-pub(super) struct Reply {
+pub struct Reply {
     head: String,
     body: Vec<u8>,
     /// Leave the connection open until the client closes it.
@@ -34,16 +34,16 @@ pub(super) struct Reply {
 
 impl Reply {
     /// `head` is a status and headers, separated by `|`.
-    pub(super) fn new(head: &str, body: &[u8]) -> Self {
+    pub fn new(head: &str, body: &[u8]) -> Self {
         Reply { head: head.to_owned(), body: body.to_owned(), hold: false }
     }
 
-    pub(super) fn status(status: &str) -> Self {
+    pub fn status(status: &str) -> Self {
         Reply::new(&format!("{status}|Content-Length: 0"), b"")
     }
 
     /// The bytes of a file that the request wants.
-    pub(super) fn file(body: &[u8], request: &Request) -> Self {
+    pub fn file(body: &[u8], request: &Request) -> Self {
         let length = body.len();
         match request.first {
             None => Reply::new(&format!("200 OK|Content-Length: {length}|ETag: \"v1\""), body),
@@ -57,25 +57,25 @@ impl Reply {
     }
 
     /// The connection ends after `n` bytes of the body.
-    pub(super) fn cut_after(mut self, n: usize) -> Self {
+    pub fn cut_after(mut self, n: usize) -> Self {
         self.body.truncate(n);
         self
     }
 
-    pub(super) fn and_silence(mut self) -> Self {
+    pub fn and_silence(mut self) -> Self {
         self.hold = true;
         self
     }
 }
 
-pub(super) struct Server {
-    pub(super) url: String,
+pub struct Server {
+    pub url: String,
     requests: Receiver<Request>,
 }
 
 impl Server {
     /// Answers one connection after the other, to the end of the test.
-    pub(super) fn start(mut answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
+    pub fn start(mut answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (sender, requests) = mpsc::channel();
@@ -101,17 +101,17 @@ impl Server {
     }
 
     /// The requests since the last look.
-    pub(super) fn requests(&self) -> Vec<Request> {
+    pub fn requests(&self) -> Vec<Request> {
         self.requests.try_iter().collect()
     }
 
     /// The paths of [`Server::requests`].
-    pub(super) fn paths(&self) -> Vec<String> {
+    pub fn paths(&self) -> Vec<String> {
         self.requests().into_iter().map(|request| request.path).collect()
     }
 
     /// Waits for a request of a path that holds `part`.
-    pub(super) fn wait_for(&self, part: &str) {
+    pub fn wait_for(&self, part: &str) {
         let next = || self.requests.recv_timeout(Duration::from_secs(20)).expect("a request");
         while !next().path.contains(part) {}
     }
@@ -137,17 +137,17 @@ fn read(stream: &mut TcpStream, asked: &mut HashMap<String, usize>) -> Option<Re
 
 /// The files of a set, by their names without folder.
 #[derive(Clone)]
-pub(super) struct Files {
-    pub(super) id: &'static str,
-    pub(super) bytes: BTreeMap<&'static str, Vec<u8>>,
+pub struct Files {
+    pub id: &'static str,
+    pub bytes: BTreeMap<&'static str, Vec<u8>>,
 }
 
-pub(super) const TRAIN: &str = "ocr_letters.train.data.gz";
-pub(super) const VALID: &str = "ocr_letters.valid.data.gz";
-pub(super) const TEST: &str = "ocr_letters.test.data.gz";
+pub const TRAIN: &str = "ocr_letters.train.data.gz";
+pub const VALID: &str = "ocr_letters.valid.data.gz";
+pub const TEST: &str = "ocr_letters.test.data.gz";
 
 /// Rows of the right number and width for a set of which only these are known.
-pub(super) fn drawn() -> &'static Files {
+pub fn drawn() -> &'static Files {
     static DRAWN: OnceLock<Files> = OnceLock::new();
     DRAWN.get_or_init(|| {
         let file = |rows: u32| {
@@ -166,10 +166,10 @@ pub(super) fn drawn() -> &'static Files {
     })
 }
 
-pub(super) const REAL_VALID: &str = "mushrooms.valid.data.gz";
+pub const REAL_VALID: &str = "mushrooms.valid.data.gz";
 
 /// A small set with its hash, or a word on what is skipped without it.
-pub(super) fn real() -> Option<Files> {
+pub fn real() -> Option<Files> {
     let folder = real_data()?.join("uci-nade");
     let mut bytes = BTreeMap::new();
     for name in ["mushrooms.train.data.gz", REAL_VALID, "mushrooms.test.data.gz"] {
@@ -190,14 +190,14 @@ impl Files {
     }
 
     /// A server that has the files and their folder.
-    pub(super) fn serve(&self) -> Server {
+    pub fn serve(&self) -> Server {
         let files = self.clone();
         Server::start(move |request| files.answer("/uci-nade/", request))
     }
 
     /// Such a server, whose answer for one of the files is `odd` of how many times the file had been
     /// asked for before and the right answer.
-    pub(super) fn serve_with(
+    pub fn serve_with(
         &self,
         name: &'static str,
         odd: impl Fn(usize, Reply) -> Reply + Send + 'static,
@@ -210,12 +210,12 @@ impl Files {
     }
 
     /// A server that has the files without their folder.
-    pub(super) fn serve_flat(&self) -> Server {
+    pub fn serve_flat(&self) -> Server {
         let files = self.clone();
         Server::start(move |request| files.answer("/", request))
     }
 
-    pub(super) fn write(&self, folder: &Path) {
+    pub fn write(&self, folder: &Path) {
         fs::create_dir_all(folder).unwrap();
         for (name, bytes) in &self.bytes {
             fs::write(folder.join(name), bytes).unwrap();
@@ -223,14 +223,14 @@ impl Files {
     }
 
     /// The same shape with one value changed in a file.
-    pub(super) fn with_a_value_changed(&self, name: &'static str) -> Self {
+    pub fn with_a_value_changed(&self, name: &'static str) -> Self {
         let mut text = Vec::new();
         flate2::read::GzDecoder::new(&self.bytes[name][..]).read_to_end(&mut text).unwrap();
         text[0] ^= 1;
         self.with(name, gzip(&text))
     }
 
-    pub(super) fn with(&self, name: &'static str, bytes: Vec<u8>) -> Self {
+    pub fn with(&self, name: &'static str, bytes: Vec<u8>) -> Self {
         let mut files = self.clone();
         files.bytes.insert(name, bytes);
         files
@@ -238,7 +238,7 @@ impl Files {
 }
 
 /// Where a server with folders has a file.
-pub(super) fn at(name: &str) -> String {
+pub fn at(name: &str) -> String {
     format!("/uci-nade/{name}")
 }
 
