@@ -1,5 +1,8 @@
 //! `cargo xtask tidy`.
 
+mod circles;
+mod modules;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,6 +20,7 @@ use crate::workspace;
 /// - CHANGELOG.md has a heading for a version or for what is unreleased, and both licences are there;
 /// - links between Markdown files lead somewhere;
 /// - the experiments in configs/ are TOML;
+/// - no files of a crate import each other in a circle;
 /// - no source file has more than 500 lines, and no file more than 512 KiB.
 ///
 /// All failures are listed on standard error; with any, the exit code is 1.
@@ -42,11 +46,14 @@ const MAX_BYTES: u64 = 512 * 1024;
 /// What is untidy in the workspace at `root`, one sentence each.
 pub(crate) fn failures(root: &Path) -> anyhow::Result<Vec<String>> {
     let tree = Tree { root: root.to_path_buf(), files: files(root)? };
-    let mut failures = crates(&tree)?;
+    let members = members(&tree)?;
+    let members: Vec<&str> = members.iter().map(String::as_str).collect();
+    let mut failures = crates(&tree, &members);
     failures.extend(strategies(&tree));
     failures.extend(root_documents(&tree));
     failures.extend(links(&tree));
     failures.extend(configs(&tree));
+    failures.extend(circles::failures(root, &members)?);
     failures.extend(sizes(&tree));
     Ok(failures)
 }
@@ -94,15 +101,20 @@ fn files(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(files)
 }
 
-fn crates(tree: &Tree) -> anyhow::Result<Vec<String>> {
+/// The folders of the workspace's crates.
+fn members(tree: &Tree) -> anyhow::Result<Vec<String>> {
     let manifest: toml::Table = tree.text("Cargo.toml").parse().context("Cargo.toml")?;
     let members = manifest
         .get("workspace")
         .and_then(|workspace| workspace.get("members")?.as_array())
         .context("Cargo.toml lists no workspace members")?;
+    Ok(members.iter().filter_map(|member| member.as_str()).map(str::to_string).collect())
+}
+
+fn crates(tree: &Tree, members: &[&str]) -> Vec<String> {
     let mut failures = Vec::new();
-    for member in members.iter().filter_map(|member| member.as_str()) {
-        if !["tests", "xtask"].contains(&member) && !tree.has(&format!("{member}/README.md")) {
+    for member in members {
+        if !["tests", "xtask"].contains(member) && !tree.has(&format!("{member}/README.md")) {
             failures.push(format!("{member}: a crate has a README.md"));
         }
         let lib = format!("{member}/src/lib.rs");
@@ -110,7 +122,7 @@ fn crates(tree: &Tree) -> anyhow::Result<Vec<String>> {
             failures.push(format!("{lib}: a lib.rs opens with what the crate is (`//!`)"));
         }
     }
-    Ok(failures)
+    failures
 }
 
 fn strategies(tree: &Tree) -> Vec<String> {

@@ -265,6 +265,11 @@ pub fn optimiser(config: &Config) -> ModuleOptimizer {
     }
 }
 
+/// The decay of the average of the weights, if it is what is judged and kept.
+pub fn average(config: &Config) -> Option<f64> {
+    Some(config.optimizer.average).filter(|decay| *decay > 0.0)
+}
+
 /// What happens to gradients before the optimiser sees them.
 pub fn rule(config: &Config) -> Rule {
     let OptimizerConfig { loss, weight_decay, l1, clip_norm, .. } = &config.optimizer;

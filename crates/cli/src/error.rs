@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::console::print;
+
 /// Something that the user can set right: a flag, a config, a file.
 #[derive(Debug)]
 pub struct UserError(pub String);
@@ -39,32 +41,9 @@ const LONGEST_MESSAGE: usize = 8000;
 
 /// Prints an error and gives its exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    crate::screen::print(&format!("error: {}", shortened(&format!("{error:#}"), LONGEST_MESSAGE)));
+    print(&format!("error: {}", shortened(&format!("{error:#}"), LONGEST_MESSAGE)));
     ExitCode::from(if error.is::<UserError>() { 2 } else { 1 })
 }
-
-/// Prints to standard output. A reader that has gone away ends the program in peace, any other
-/// failure ends it with exit code 1: a result must not be lost in silence.
-pub fn write_out(text: fmt::Arguments<'_>) {
-    use std::io::Write;
-    match std::io::stdout().write_fmt(text) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: standard output: {error}");
-            std::process::exit(1);
-        }
-    }
-}
-
-/// `println!` by [`write_out`].
-macro_rules! say {
-    ($($text:tt)*) => {{
-        $crate::error::write_out(format_args!($($text)*));
-        $crate::error::write_out(format_args!("\n"));
-    }};
-}
-pub(crate) use say;
 
 /// A value from outside, short enough to be quoted in a sentence: its first 80 characters, and how long it is if it
 /// is longer.

@@ -17,7 +17,9 @@
 //! | [`memory_limit`] | bytes that a command needs, before it asks for them |
 //! | [`picture`], [`npy`], [`report`], [`chart`] | what comes out besides text |
 //! | [`error`] | exit codes |
+//! | `console` | lines on standard output and standard error |
 //! | `screen`, `signals` | what a training run shows while it runs, and how signals stop it |
+//! | `threads` | how many of the processor's cores a command uses |
 //! | `shell` | paths in commands that a message offers |
 //!
 //! ```
@@ -32,6 +34,7 @@ pub mod assemble;
 pub mod chart;
 pub mod commands;
 pub mod config;
+mod console;
 pub mod data_facts;
 pub mod device;
 pub mod error;
@@ -50,6 +53,7 @@ mod shell;
 mod signals;
 pub mod strategy;
 mod tensors;
+mod threads;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

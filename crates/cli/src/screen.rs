@@ -1,12 +1,13 @@
 //! What a training run shows while it runs.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use helmholtz_datasets::Plan;
 use helmholtz_train::{Progress, Terminal};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::TrainArgs;
+use crate::console::print;
 use crate::error::user;
 
 /// Where progress and lines go.
@@ -75,9 +76,4 @@ impl Screen {
             Screen::Lines(bar) => bar.finish_and_clear(),
         }
     }
-}
-
-/// Prints a line on standard error. One that was closed, or a terminal that went away, must not end the run.
-pub(crate) fn print(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }

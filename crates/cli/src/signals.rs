@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use helmholtz_train::{Reason, Request, Stop};
 
-use crate::screen::{Screen, print};
+use crate::console::print;
+use crate::screen::Screen;
 
 /// How long the terminal may take to be given back before the program ends without it.
 const PATIENCE: Duration = Duration::from_millis(500);

@@ -1,10 +1,26 @@
-//! Negative values of flags reach the checks of the commands, which name the flag.
+//! Numbers that flags take: negative ones reach the checks of the commands, which name the flag.
 
 use std::any::TypeId;
+use std::str::FromStr;
 
 use clap::{Arg, Command};
 
-use super::Layers;
+/// Sizes as one flag's value, so that a flag given twice is an error and not a longer list.
+#[derive(Clone, Debug)]
+pub struct Layers(pub Vec<i64>);
+
+impl FromStr for Layers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let size =
+            |part: &str| part.trim().parse().map_err(|_| format!("`{part}` is not a size, as in 200,200"));
+        if text.trim().is_empty() {
+            return Ok(Layers(Vec::new()));
+        }
+        text.split(',').map(size).collect::<Result<_, _>>().map(Layers)
+    }
+}
 
 /// The command with every flag that takes a number taking a negative one too.
 ///

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::ModelArgs;
+use super::model::ModelArgs;
 
 /// `helmholtz sample`.
 #[derive(Debug, ClapArgs)]

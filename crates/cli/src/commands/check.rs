@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use helmholtz_core::{Enumerable, Key, LatentVariableModel, Role};
 use helmholtz_datasets::SplitName;
@@ -11,38 +10,13 @@ use helmholtz_eval::{Check, Checked, ImportanceSampling, Reading, Verdict};
 use serde_json::{Value, json};
 
 use super::score::{Sampled, Scores, chosen_rows, numbers};
-use crate::args::ModelArgs;
-use crate::error::say;
+use crate::args::{Checking, ModelArgs};
+use crate::console::say;
 use crate::model::AnyModel;
 use crate::shell::quoted;
 
 /// Samples of a row that are looked at again at most: all weights of a row are in memory at once.
 const MOST_SAMPLES: usize = 100_000;
-
-/// How much an evaluation by importance samples checks itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Checking {
-    /// With enumeration of some rows where latent states are few.
-    #[default]
-    Auto,
-    /// Without enumeration.
-    Sampling,
-    /// Not at all.
-    Off,
-}
-
-impl FromStr for Checking {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "auto" => Ok(Checking::Auto),
-            "sampling" => Ok(Checking::Sampling),
-            "off" => Ok(Checking::Off),
-            _ => Err("it is auto, sampling (which enumerates no row) or off".to_string()),
-        }
-    }
-}
 
 impl Sampled<'_> {
     /// Checks up to 128 of the rows, and 64 dreams; nothing where p* is scored, or nothing is asked for.

@@ -21,10 +21,11 @@ use std::time::Instant;
 use helmholtz_datasets::whole;
 use serde_json::{Value, json};
 
-use super::use_threads;
 use crate::args::CompareArgs;
-use crate::error::{say, user};
+use crate::console::say;
+use crate::error::user;
 use crate::output::write_inside;
+use crate::threads::use_threads;
 use plan::{Flags, Plan};
 use report::{Provenance, Section};
 

@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use burn::tensor::{Device, DeviceType};
 use serde_json::json;
 
+use crate::console::say;
 use crate::device;
-
-use crate::error::say;
 
 /// Lists the backends of this binary and the devices they find.
 ///

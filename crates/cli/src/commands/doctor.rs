@@ -16,10 +16,11 @@ use burn::tensor::DType;
 use serde_json::json;
 
 use self::check::{Check, On, Row};
-use super::use_threads;
 use crate::args::DoctorArgs;
+use crate::console::say;
 use crate::device;
-use crate::error::{say, user};
+use crate::error::user;
+use crate::threads::use_threads;
 
 /// Holds a device against the reference.
 ///

@@ -12,7 +12,8 @@ use super::score::chosen_rows;
 use super::trained::Trained;
 use crate::args::{EncodeArgs, ReconstructArgs};
 use crate::config::count;
-use crate::error::{OrUser, say, user};
+use crate::console::say;
+use crate::error::{OrUser, user};
 use crate::output::Output;
 use crate::{npy, picture};
 

@@ -11,7 +11,6 @@ use helmholtz_train::{
     Average, Checkpoints, Found, History, Newest, Rule, Trainee, examine_parts, model_record,
 };
 
-use super::train::average;
 use crate::assemble;
 use crate::config::{ANY, Config};
 use crate::error::{OrUser, user};
@@ -155,7 +154,7 @@ fn trainee(
     config: &Config,
 ) -> anyhow::Result<Trainee<AnyModel, AnyStrategy, ImportanceSampling>> {
     Ok(Trainee {
-        average: average(config).map(|decay| Average::new(&fresh, decay)),
+        average: assemble::average(config).map(|decay| Average::new(&fresh, decay)),
         // The rule has nothing in the record.
         strategy: assemble::strategies(config, &ANY, fresh.observed(), &fresh.device())?,
         rule: Rule::default(),

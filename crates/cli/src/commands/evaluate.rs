@@ -20,7 +20,8 @@ use super::test_rows::TestRows;
 use super::trained::{Trained, fingerprint};
 use crate::args::{AnnealingArgs, EvaluateArgs};
 use crate::config::count;
-use crate::error::{OrUser, known, say, user};
+use crate::console::say;
+use crate::error::{OrUser, known, user};
 use crate::memory_limit::{self, Limit};
 use crate::output;
 

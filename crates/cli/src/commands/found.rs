@@ -9,7 +9,7 @@ use serde_json::json;
 use super::check::Judged;
 use super::score::{Bidirectional, OfLaw, Scores};
 use super::test_rows::TestRows;
-use crate::error::say;
+use crate::console::say;
 use crate::npy;
 use crate::output::write_whole;
 

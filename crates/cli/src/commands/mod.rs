@@ -25,12 +25,9 @@ pub mod train;
 pub mod trained;
 mod weights;
 
-use std::error::Error;
 use std::process::ExitCode;
 
 use crate::args::{Args, Command, CompareArgs};
-use crate::config::count;
-use crate::error::user;
 
 /// Runs a command.
 ///
@@ -53,48 +50,4 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),
     }
-}
-
-/// No run has more threads; machines have fewer cores, and systems allow few more.
-pub(crate) const MOST_THREADS: usize = 4096;
-
-/// Starts the threads that everything on the processor shares: as many as the flag `--threads` says, else one for each
-/// core.
-///
-/// # Errors
-/// If the number makes no sense, or the system does not give so many.
-pub(crate) fn use_threads(threads: Option<i64>) -> anyhow::Result<()> {
-    let mut pool = rayon::ThreadPoolBuilder::new();
-    if let Some(threads) = threads {
-        let threads = count("--threads", threads)?;
-        check_threads("--threads", threads)?;
-        pool = pool.num_threads(threads);
-    }
-    // Rayon would start them at their first use as well, and panic where it cannot.
-    pool.build_global().or_else(|error| match (error.source(), threads) {
-        (Some(cause), Some(threads)) => Err(user(format!(
-            "--threads {threads}: so many threads could not be started ({cause}); ask for fewer, or raise the limit of \
-             the system (ulimit -u, ulimit -v)"
-        ))),
-        (Some(cause), None) => Err(user(format!(
-            "threads could not be started ({cause}); ask for fewer by --threads, or raise the limit of the system \
-             (ulimit -u, ulimit -v)"
-        ))),
-        (None, Some(_)) => Err(anyhow::anyhow!("threads could not be started: {error}")),
-        // They have been started before.
-        (None, None) => Ok(()),
-    })
-}
-
-/// Refuses a number of threads that no machine has.
-///
-/// # Errors
-/// If it is zero or above [`MOST_THREADS`].
-pub(crate) fn check_threads(name: &str, threads: usize) -> anyhow::Result<()> {
-    if (1..=MOST_THREADS).contains(&threads) {
-        return Ok(());
-    }
-    Err(user(format!(
-        "{name} {threads}: must be from 1 to {MOST_THREADS}; leave it out for one thread on each core"
-    )))
 }

@@ -21,9 +21,10 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         AuthorizationRequest, PeerAuthorizer, RemoteServer, ServeError, TokenAuthorizer, WebSocketTransport,
     };
 
-    use super::use_threads;
+    use crate::console::say;
     use crate::device::{self, TOKEN};
-    use crate::error::{say, user};
+    use crate::error::user;
+    use crate::threads::use_threads;
 
     use_threads(args.threads)?;
     if args.device.contains("remote") {

@@ -16,17 +16,19 @@ use super::epoch::{examined, of_finished, to_resume};
 use super::initial::{self, Initial};
 use super::score::{Sampled, Scores, partition};
 use super::test_rows::TestRows;
-use super::{resume, sample, use_threads};
+use super::{resume, sample};
 use crate::args::TrainArgs;
 use crate::config::{Config, Overlay, count};
+use crate::console::{print, say, write_out};
 use crate::data_facts::DataFacts;
-use crate::error::{OrUser, say, user, write_out};
+use crate::error::{OrUser, user};
 use crate::model::AnyModel;
 use crate::output::Output;
 use crate::run_folder::{RunFolder, RunLock};
-use crate::screen::{Screen, print};
+use crate::screen::Screen;
 use crate::shell::quoted;
 use crate::signals::Signals;
+use crate::threads::use_threads;
 use crate::{assemble, log, memory_limit, report};
 
 /// Trains a model into a run folder.
@@ -67,7 +69,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let test_rows = TestRows::of(&data);
     test_rows.warn();
     let plan = assemble::plan(&config, &data);
-    check_devices(devices.len(), &plan, average(&config).is_some(), &assemble::rule(&config)).or_user()?;
+    check_devices(devices.len(), &plan, assemble::average(&config).is_some(), &assemble::rule(&config))
+        .or_user()?;
     let mut model = assemble::model(&config, &data, &device)?;
     let (folder, resume, lock) = match started_run.filter(resume::is_begun) {
         Some(folder) => {
@@ -126,7 +129,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let outcome = fit.run(Parts {
         model: model.clone(),
         strategy: assemble::strategies(&config, &plan, model.observed(), &device)?,
-        average: average(&config),
+        average: assemble::average(&config),
         rule: assemble::rule(&config),
         evaluator: ImportanceSampling::new(config.train.valid_samples).with_reading(config.model.reading()),
         optimiser: assemble::optimiser(&config),
@@ -179,11 +182,6 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     })?;
     finish(args, &folder, &outcome, (&results, epoch), seconds, (plan, first_step));
     Ok(ExitCode::SUCCESS)
-}
-
-/// The decay of the average of the weights, if it is what is judged and kept.
-pub(super) fn average(config: &Config) -> Option<f64> {
-    Some(config.optimizer.average).filter(|decay| *decay > 0.0)
 }
 
 /// The flags as values laid over the config.

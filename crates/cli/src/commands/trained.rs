@@ -9,7 +9,6 @@ use helmholtz_eval::Reading;
 use sha2::{Digest, Sha256};
 
 use super::epoch::of_run;
-use super::use_threads;
 use super::weights::{data_facts, with_weights};
 use crate::args::ModelArgs;
 use crate::assemble;
@@ -18,6 +17,7 @@ use crate::data_facts::DataFacts;
 use crate::error::{known, user};
 use crate::model::AnyModel;
 use crate::run_folder::RunFolder;
+use crate::threads::use_threads;
 
 /// A model with its data, or with what it knows of them ([`DataFacts`]).
 pub struct Trained<D = DataSet> {

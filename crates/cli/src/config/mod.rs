@@ -3,6 +3,7 @@
 //! A config is resolved from a file, then `--set` pairs, then flags; the resolved form, with every
 //! default written out, is what a run saves.
 
+mod limits;
 mod optimizer;
 mod overlay;
 mod schema;
@@ -16,6 +17,9 @@ use std::path::Path;
 use helmholtz_datasets::Plan;
 use toml::{Table, Value};
 
+pub(crate) use limits::check_threads;
+pub use limits::count;
+use limits::{LARGEST, LARGEST_MATRIX, check_name};
 pub use overlay::Overlay;
 use overlay::{check_keys, lay_over};
 use schema::{ACTIVATIONS, LOSSES, ORDERS, PHI, SCHEDULES, WEIGHTS};
@@ -24,7 +28,7 @@ pub use schema::{
     StageConfig, StrategyConfig, TrainConfig,
 };
 
-use crate::error::{OrUser, excerpt, known, shortened, toml_problem, user};
+use crate::error::{excerpt, known, shortened, toml_problem, user};
 
 /// Keys that may differ between a run and its resumption; the length only of a run without stages and at a
 /// constant rate.
@@ -126,7 +130,7 @@ impl Config {
             return Err(user(format!("model.bias = {}: must be finite", self.model.bias)));
         }
         if let Some(threads) = self.run.threads {
-            crate::commands::check_threads("run.threads =", threads)?;
+            check_threads("run.threads =", threads)?;
         }
         match (self.train.epochs, self.train.steps) {
             (Some(_), Some(_)) => {
@@ -309,14 +313,6 @@ pub(crate) fn read_text(path: &Path, what: &str) -> anyhow::Result<String> {
 /// Bytes of a config file: 4 MiB.
 const LONGEST: u64 = 4 << 20;
 
-/// Refuses an unknown name, with the nearest known one.
-fn check_name(key: &str, value: &str, names: &[&str]) -> anyhow::Result<()> {
-    if names.contains(&value) {
-        return Ok(());
-    }
-    Err(user(format!("{key} = \"{}\": unknown; {}", excerpt(value), known(value, names))))
-}
-
 /// A bidirectional machine is trained by its own strategy unless another is named, and a vae by the ELBO; a vae's
 /// latents are fewer.
 fn follow_the_model(table: &mut Table) -> anyhow::Result<()> {
@@ -334,22 +330,6 @@ fn follow_the_model(table: &mut Table) -> anyhow::Result<()> {
     };
     if strategy { Ok(()) } else { lay_over(table, "strategy.kind", usual.into()) }
 }
-
-/// A count from a flag: a negative one is refused by name instead of by its type.
-///
-/// # Errors
-/// If it is below zero or above 2^30.
-pub fn count(flag: &str, value: i64) -> anyhow::Result<usize> {
-    if value > LARGEST as i64 {
-        return Err(user(format!("{flag} {value}: must not be above {LARGEST}")));
-    }
-    usize::try_from(value).map_err(|_| format!("{flag} {value}: must not be negative")).or_user()
-}
-
-/// No count of rows, units, samples or epochs is larger: 2^30.
-const LARGEST: usize = 1 << 30;
-/// No layer has more weights: 2^28, one gibibyte.
-const LARGEST_MATRIX: usize = 1 << 28;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! The keys of the optimiser.
 
-use super::Config;
+use super::schema::Config;
 use crate::error::user;
 
 impl Config {

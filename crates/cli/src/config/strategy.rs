@@ -1,7 +1,7 @@
 //! The keys of strategies, and which of them train which model.
 
-use super::schema::{KERNELS, KL, StrategyConfig};
-use super::{Config, LARGEST, check_name};
+use super::limits::{LARGEST, check_name};
+use super::schema::{Config, KERNELS, KL, StrategyConfig};
 use crate::error::user;
 
 /// Strategies that follow the path from noise to latents, or move in the noise.

@@ -1,7 +1,7 @@
 //! The keys of a model with Gaussian latents.
 
-use super::schema::{LIKELIHOODS, STDS, VAE_ACTIVATIONS};
-use super::{Config, LARGEST_MATRIX, check_name};
+use super::limits::{LARGEST_MATRIX, check_name};
+use super::schema::{Config, LIKELIHOODS, STDS, VAE_ACTIVATIONS};
 use crate::error::user;
 
 impl Config {

@@ -12,7 +12,6 @@ use helmholtz_eval::ImportanceSampling;
 use helmholtz_train::{Average, NonFinite, StepOutput, Trainee};
 
 use crate::assemble;
-use crate::commands::train::average;
 use crate::config::Config;
 use crate::model::AnyModel;
 use crate::strategy::AnyStrategy;
@@ -39,7 +38,7 @@ impl Descent {
         let dynamic = data.binarization == Binarization::Dynamic;
         let trainee = Trainee {
             strategy: assemble::strategies(config, &plan, model.observed(), &device)?,
-            average: average(config).map(|decay| Average::new(&model, decay)),
+            average: assemble::average(config).map(|decay| Average::new(&model, decay)),
             rule: assemble::rule(config),
             evaluator: ImportanceSampling::new(1),
             key,

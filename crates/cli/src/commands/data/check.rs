@@ -7,7 +7,8 @@ use helmholtz_datasets::facts::{self, SplitFacts};
 use helmholtz_datasets::{Cache, DataError, DataSet, Entry, Places, catalogue, load_from};
 use serde_json::{Map, Value, json};
 
-use crate::error::{OrUser, say, user};
+use crate::console::say;
+use crate::error::{OrUser, user};
 
 /// What came of one set.
 enum Outcome {

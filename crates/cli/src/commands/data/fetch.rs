@@ -8,7 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::args::FetchArgs;
-use crate::error::{OrUser, say, user};
+use crate::console::say;
+use crate::error::{OrUser, user};
 
 /// Downloads the files of a set that are missing, and verifies the set.
 pub(super) fn run(args: &FetchArgs) -> anyhow::Result<ExitCode> {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use helmholtz_datasets::{Entry, catalogue};
 use serde_json::{Value, json};
 
-use crate::error::say;
+use crate::console::say;
 
 /// Lists the data sets: what is here, what is missing, where it comes from.
 pub(super) fn run(data_dir: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {

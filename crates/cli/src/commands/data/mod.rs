@@ -7,8 +7,8 @@ mod show;
 
 use std::process::ExitCode;
 
-use super::use_threads;
 use crate::args::DataCommand;
+use crate::threads::use_threads;
 
 /// Runs one of the commands.
 ///

@@ -8,7 +8,8 @@ use crate::args::ShowArgs;
 use crate::commands::sample;
 use crate::commands::score::chosen_rows;
 use crate::config::count;
-use crate::error::{OrUser, say, user};
+use crate::console::say;
+use crate::error::{OrUser, user};
 use crate::output::Output;
 
 /// Writes a contact sheet of rows that the protocol alone chooses, in the order of the file.

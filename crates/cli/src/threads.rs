@@ -1,0 +1,34 @@
+//! The threads of the processor.
+
+use std::error::Error;
+
+use crate::config::{check_threads, count};
+use crate::error::user;
+
+/// Starts the threads that everything on the processor shares: as many as the flag `--threads` says, else one for each
+/// core.
+///
+/// # Errors
+/// If the number makes no sense, or the system does not give so many.
+pub(crate) fn use_threads(threads: Option<i64>) -> anyhow::Result<()> {
+    let mut pool = rayon::ThreadPoolBuilder::new();
+    if let Some(threads) = threads {
+        let threads = count("--threads", threads)?;
+        check_threads("--threads", threads)?;
+        pool = pool.num_threads(threads);
+    }
+    // Rayon would start them at their first use as well, and panic where it cannot.
+    pool.build_global().or_else(|error| match (error.source(), threads) {
+        (Some(cause), Some(threads)) => Err(user(format!(
+            "--threads {threads}: so many threads could not be started ({cause}); ask for fewer, or raise the limit of \
+             the system (ulimit -u, ulimit -v)"
+        ))),
+        (Some(cause), None) => Err(user(format!(
+            "threads could not be started ({cause}); ask for fewer by --threads, or raise the limit of the system \
+             (ulimit -u, ulimit -v)"
+        ))),
+        (None, Some(_)) => Err(anyhow::anyhow!("threads could not be started: {error}")),
+        // They have been started before.
+        (None, None) => Ok(()),
+    })
+}

@@ -1,0 +1,259 @@
+//! Files of a crate that import each other in a circle.
+//!
+//! Such files can only be read all at once.
+//! The way out is mostly a file of its own for what several of them need.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+
+use super::modules::{Arrows, arrows};
+
+/// Files that may import each other, by their paths from the root of the workspace, and why.
+const ALLOWED: &[Allowed] = &[];
+
+/// Crates whose circles are still to be opened.
+const TO_BE_OPENED: &[&str] =
+    &["crates/core", "crates/ops", "crates/eval", "crates/train", "datasets", "xtask"];
+
+struct Allowed {
+    files: &'static [&'static str],
+    because: &'static str,
+}
+
+impl Allowed {
+    fn covers(&self, knot: &BTreeSet<&Path>) -> bool {
+        knot.iter().all(|file| self.files.iter().any(|allowed| Path::new(allowed) == *file))
+    }
+}
+
+/// The circles among the files of each of the crates in `members`, one message each.
+///
+/// # Errors
+/// If a source file cannot be read.
+pub(super) fn failures(root: &Path, members: &[&str]) -> anyhow::Result<Vec<String>> {
+    let members = members.iter().copied().filter(|member| !TO_BE_OPENED.contains(member));
+    circles(root, members, ALLOWED)
+}
+
+fn circles<'a>(
+    root: &Path,
+    members: impl Iterator<Item = &'a str>,
+    allowed: &[Allowed],
+) -> anyhow::Result<Vec<String>> {
+    let mut failures = Vec::new();
+    let mut is_met = vec![false; allowed.len()];
+    for member in members {
+        let mains = ["src/lib.rs", "src/main.rs"].map(|main| root.join(member).join(main));
+        for main in mains.iter().filter(|main| main.is_file()) {
+            let arrows = from_root(root, arrows(main)?);
+            for knot in knots(&arrows) {
+                match allowed.iter().position(|allowed| allowed.covers(&knot)) {
+                    Some(i) => is_met[i] = true,
+                    None => failures.push(message(&arrows, &knot)),
+                }
+            }
+        }
+    }
+    for (allowed, _) in allowed.iter().zip(is_met).filter(|(_, is_met)| !is_met) {
+        failures.push(format!(
+            "{}: allows a circle of {}, because {}, and there is none any more; take it out of the list",
+            file!(),
+            allowed.files.join(", "),
+            allowed.because
+        ));
+    }
+    Ok(failures)
+}
+
+fn from_root(root: &Path, arrows: Arrows) -> Arrows {
+    let short = |file: PathBuf| file.strip_prefix(root).map(Path::to_path_buf).unwrap_or(file);
+    arrows.into_iter().map(|((from, to), names)| ((short(from), short(to)), names)).collect()
+}
+
+/// The largest sets of files in which each leads to each.
+fn knots(arrows: &Arrows) -> Vec<BTreeSet<&Path>> {
+    let files: BTreeSet<&Path> = arrows.keys().map(|(from, _)| from.as_path()).collect();
+    let reached: BTreeMap<&Path, BTreeSet<&Path>> =
+        files.iter().map(|file| (*file, ways(arrows, file).into_keys().collect())).collect();
+    let mut knots: Vec<BTreeSet<&Path>> = Vec::new();
+    for file in files.iter().filter(|file| reached[**file].contains(**file)) {
+        if !knots.iter().any(|knot| knot.contains(file)) {
+            let tied = |other: &&Path| reached.get(other).is_some_and(|back| back.contains(file));
+            knots.push(reached[file].iter().copied().filter(tied).collect());
+        }
+    }
+    knots
+}
+
+/// For every file that `from` leads to in one arrow or more, the file before it on a shortest way.
+fn ways<'a>(arrows: &'a Arrows, from: &Path) -> BTreeMap<&'a Path, &'a Path> {
+    let mut before = BTreeMap::new();
+    let mut waiting = VecDeque::from([from]);
+    while let Some(at) = waiting.pop_front() {
+        for (here, to) in arrows.keys().filter(|(here, _)| here == at) {
+            if !before.contains_key(to.as_path()) {
+                before.insert(to.as_path(), here.as_path());
+                waiting.push_back(to);
+            }
+        }
+    }
+    before
+}
+
+/// A shortest circle, its files in order.
+fn shortest<'a>(arrows: &'a Arrows, knot: &BTreeSet<&'a Path>) -> Vec<&'a Path> {
+    let circle = |file: &&'a Path| {
+        let before = ways(arrows, file);
+        let mut circle = vec![before[file]];
+        while circle.last() != Some(file) {
+            circle.push(before[circle[circle.len() - 1]]);
+        }
+        circle.reverse();
+        circle
+    };
+    knot.iter().map(circle).min_by_key(Vec::len).unwrap_or_default()
+}
+
+fn message(arrows: &Arrows, knot: &BTreeSet<&Path>) -> String {
+    let circle = shortest(arrows, knot);
+    let next = |i: usize| (circle[i].to_path_buf(), circle[(i + 1) % circle.len()].to_path_buf());
+    let ring: Vec<_> = (0..circle.len()).map(next).collect();
+    let line = |ends: &(PathBuf, PathBuf)| {
+        let names: Vec<&str> = arrows[ends].iter().map(String::as_str).collect();
+        format!("  {} takes from {}: {}\n", ends.0.display(), ends.1.display(), names.join(", "))
+    };
+    let mut text =
+        format!("{}: imports itself, in a circle of {} files:\n", circle[0].display(), circle.len());
+    text.extend(ring.iter().map(line));
+    if knot.len() > circle.len() {
+        let inside = |ends: &&(PathBuf, PathBuf)| {
+            knot.contains(ends.0.as_path()) && knot.contains(ends.1.as_path()) && !ring.contains(ends)
+        };
+        text += &format!("  {} more files are tied to these:\n", knot.len() - circle.len());
+        text.extend(arrows.keys().filter(inside).map(line));
+    }
+    text + "  Move what they share into a file of its own, which imports none of them."
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// What is found in a crate of these files, all below its `src`.
+    fn planted(files: &[(&str, &str)]) -> Vec<String> {
+        planted_and_allowed(files, &[])
+    }
+
+    fn planted_and_allowed(files: &[(&str, &str)], allowed: &[Allowed]) -> Vec<String> {
+        let root = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let file = root.path().join("planted/src").join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        circles(root.path(), std::iter::once("planted"), allowed).unwrap()
+    }
+
+    #[test]
+    fn two_files_that_import_each_other_are_found_with_the_names_that_tie_them() {
+        let found = planted(&[
+            ("lib.rs", "mod a;\nmod b;\n"),
+            ("a.rs", "use crate::b::Beta;\npub(crate) struct Alpha(Beta);\n"),
+            ("b.rs", "pub(crate) struct Beta;\nfn f(_: &crate::a::Alpha) {}\n"),
+        ]);
+        let [found] = &found[..] else { panic!("{found:?}") };
+        assert!(found.contains("planted/src/a.rs takes from planted/src/b.rs: Beta\n"), "{found}");
+        assert!(found.contains("planted/src/b.rs takes from planted/src/a.rs: Alpha\n"), "{found}");
+    }
+
+    #[test]
+    fn three_files_are_named_in_order_and_what_hangs_on_them_is_left_out() {
+        let found = planted(&[
+            ("lib.rs", "mod a; mod b; mod c; mod top; pub use top::Top;"),
+            ("a.rs", "pub struct A(crate::b::B);"),
+            ("b.rs", "use super::c;\npub struct B(c::C);"),
+            ("c.rs", "pub struct C;\nfn f() { println!(\"{:?}\", crate::a::A::new(1)); }"),
+            ("top.rs", "use super::a::A;\npub struct Top(A);"),
+        ]);
+        let [found] = &found[..] else { panic!("{found:?}") };
+        let places =
+            ["a.rs takes from", "b.rs takes from", "c.rs takes from"].map(|part| found.find(part).unwrap());
+        assert!(places.is_sorted(), "{found}");
+        assert!(!found.contains("top.rs") && !found.contains("tied to these"), "{found}");
+    }
+
+    #[test]
+    fn an_export_counts_for_the_file_that_defines_the_name() {
+        let found = planted(&[
+            ("lib.rs", "mod page; mod b;"),
+            ("page.rs", "mod a;\npub(crate) use a::*;"),
+            ("page/a.rs", "pub(crate) struct A(crate::b::B);"),
+            ("b.rs", "use crate::page::A as Renamed;\npub(crate) struct B(Box<Renamed>);"),
+        ]);
+        let [found] = &found[..] else { panic!("{found:?}") };
+        assert!(found.contains("b.rs takes from planted/src/page/a.rs: A\n"), "{found}");
+    }
+
+    #[test]
+    fn a_child_that_takes_from_the_parent_which_takes_from_it_is_a_circle() {
+        let parent = "mod child;\nuse child::Child;\nfn shared() -> Child { todo() }";
+        for child in ["use super::shared;", "use super::*;", "fn f() { super::shared(); }"] {
+            let child = format!("{child}\npub(crate) struct Child;");
+            let found =
+                planted(&[("lib.rs", "mod parent;"), ("parent/mod.rs", parent), ("parent/child.rs", &child)]);
+            assert_eq!(found.len(), 1, "{child}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_circle_is_allowed_by_its_files_and_a_circle_that_is_gone_is_not_allowed_for_long() {
+        let files = [
+            ("lib.rs", "mod a;\nmod b;"),
+            ("a.rs", "pub struct A(crate::b::B);"),
+            ("b.rs", "pub struct B(Box<crate::a::A>);"),
+        ];
+        let both = &["planted/src/a.rs", "planted/src/b.rs"];
+        let allowed = || Allowed { files: both, because: "each is made of the other" };
+        assert!(planted_and_allowed(&files, &[allowed()]).is_empty());
+        let one = Allowed { files: &both[..1], ..allowed() };
+        let found = planted_and_allowed(&files, &[one]);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[1].contains("each is made of the other"), "{found:?}");
+    }
+
+    #[test]
+    fn a_title_page_is_on_no_circle() {
+        let found = planted(&[
+            ("lib.rs", "mod a;\npub mod b;\npub use a::{A, f};\npub use b::*;"),
+            ("a.rs", "use crate::B;\npub struct A(B);\npub fn f() {}"),
+            ("b.rs", "use super::*;\npub struct B;"),
+        ]);
+        assert!(found.is_empty(), "{found:?}");
+    }
+
+    #[test]
+    fn what_only_tests_import_is_on_no_circle() {
+        let found = planted(&[
+            ("lib.rs", "mod a; mod b;"),
+            ("a.rs", "pub struct A(crate::b::B);"),
+            (
+                "b.rs",
+                "pub struct B;\nimpl B {\n#[cfg(test)]\nfn of(_: crate::a::A) {} }\n\
+                 #[cfg(all(test, unix))]\nmod tests;\n#[cfg(test)]\nuse crate::a::A;",
+            ),
+        ]);
+        assert!(found.is_empty(), "{found:?}");
+    }
+
+    #[test]
+    fn a_name_that_is_not_of_this_crate_is_no_arrow() {
+        let found = planted(&[
+            ("lib.rs", "mod a; mod rand;"),
+            ("a.rs", "use ::rand::A;\nuse std::rand::B;\npub struct C(other::rand::D, A, B);"),
+            ("rand.rs", "use crate::a::C;\npub struct A(C);"),
+        ]);
+        assert!(found.is_empty(), "{found:?}");
+    }
+}

@@ -1,0 +1,347 @@
+//! The modules of a crate as its sources tell them, and which file defines what a path names.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use proc_macro2::{TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+use syn::{Attribute, ImplItemFn, Item, ItemMod, ItemUse, Meta, Token, UseTree, Visibility};
+
+/// Which files a file takes names from, and the names.
+pub(super) type Arrows = BTreeMap<(PathBuf, PathBuf), BTreeSet<String>>;
+
+/// Between the files of one crate, without what only its tests read.
+///
+/// A name that is exported again counts for the file that defines it, and a module's name alone for none.
+///
+/// # Errors
+/// If a source file is missing, or is no Rust.
+pub(super) fn arrows(root_file: &Path) -> anyhow::Result<Arrows> {
+    let folder = root_file.parent().unwrap_or(Path::new(""));
+    let mut modules = Modules(Vec::new());
+    modules.read(root_file, folder, None)?;
+    Ok(modules.arrows())
+}
+
+struct Modules(Vec<Module>);
+
+/// A file, or a `mod` with a body inside one.
+struct Module {
+    file: PathBuf,
+    parent: Option<usize>,
+    names: HashMap<String, Vec<Name>>,
+    /// The modules and enums whose names are all imported.
+    globs: BTreeSet<Vec<String>>,
+    /// Every path that is read here.
+    paths: BTreeSet<Vec<String>>,
+}
+
+/// What a name is in the module that has it.
+enum Name {
+    Item,
+    Child(usize),
+    Import(Vec<String>),
+}
+
+#[derive(PartialEq)]
+enum Found {
+    Module(usize),
+    /// In that module, by that name.
+    Item(usize, String),
+}
+
+impl Modules {
+    /// Reads a file; its children lie in `folder`.
+    fn read(&mut self, file: &Path, folder: &Path, parent: Option<usize>) -> anyhow::Result<usize> {
+        let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        let syntax = syn::parse_file(&text).with_context(|| file.display().to_string())?;
+        self.module(file, folder, parent, &syntax.items)
+    }
+
+    fn module(
+        &mut self,
+        file: &Path,
+        folder: &Path,
+        parent: Option<usize>,
+        items: &[Item],
+    ) -> anyhow::Result<usize> {
+        let this = self.0.len();
+        self.0.push(Module {
+            file: file.to_path_buf(),
+            parent,
+            names: HashMap::new(),
+            globs: BTreeSet::new(),
+            paths: BTreeSet::new(),
+        });
+        for item in items.iter().filter(|item| !is_for_tests(attributes(item))) {
+            self.0[this].visit_item(item);
+            if let Item::Mod(child) = item {
+                let name = child.ident.to_string();
+                let id = self.child(file, folder, this, child)?;
+                self.0[this].names.entry(name).or_default().push(Name::Child(id));
+            } else if let Some(name) = defined(item) {
+                self.0[this].names.entry(name).or_default().push(Name::Item);
+            }
+        }
+        Ok(this)
+    }
+
+    fn child(&mut self, file: &Path, folder: &Path, parent: usize, child: &ItemMod) -> anyhow::Result<usize> {
+        let name = child.ident.to_string();
+        let inside = folder.join(&name);
+        if let Some((_, items)) = &child.content {
+            return self.module(file, &inside, Some(parent), items);
+        }
+        let places = [folder.join(format!("{name}.rs")), inside.join("mod.rs")];
+        match places.iter().find(|place| place.is_file()) {
+            Some(place) => self.read(place, &inside, Some(parent)),
+            None => bail!(
+                "{}: `mod {name};` has neither {} nor {}",
+                file.display(),
+                places[0].display(),
+                places[1].display()
+            ),
+        }
+    }
+
+    fn arrows(&self) -> Arrows {
+        let mut arrows = Arrows::new();
+        for (at, module) in self.0.iter().enumerate() {
+            let mut arrow = |to: usize, name: &str| {
+                let ends = (module.file.clone(), self.0[to].file.clone());
+                if ends.0 != ends.1 {
+                    arrows.entry(ends).or_default().insert(name.to_string());
+                }
+            };
+            for path in &module.paths {
+                for found in self.find(at, path, &mut HashSet::new()) {
+                    if let Found::Item(to, name) = found {
+                        arrow(to, &name);
+                    }
+                }
+            }
+            for path in &module.globs {
+                for found in self.find(at, path, &mut HashSet::new()) {
+                    match found {
+                        Found::Item(to, name) => arrow(to, &name),
+                        Found::Module(to) if self.0[to].defines() => arrow(to, "*"),
+                        Found::Module(_) => {} // a title page; the names that are read are found one by one
+                    }
+                }
+            }
+        }
+        arrows
+    }
+
+    /// What a path names that is read in module `at`; nothing, if it leads out of the crate.
+    fn find(&self, mut at: usize, path: &[String], seen: &mut HashSet<(usize, String)>) -> Vec<Found> {
+        let mut rest = path;
+        while let Some((first, after)) = rest.split_first() {
+            let parent = self.0[at].parent;
+            match first.as_str() {
+                "self" => {}
+                "crate" => at = 0,
+                "super" => match parent {
+                    Some(parent) => at = parent,
+                    None => return Vec::new(),
+                },
+                _ => break,
+            }
+            rest = after;
+        }
+        let Some((name, after)) = rest.split_first() else { return vec![Found::Module(at)] };
+        let mut all = Vec::new();
+        for found in self.look_up(at, name, seen) {
+            match found {
+                Found::Module(inside) if !after.is_empty() => all.extend(self.find(inside, after, seen)),
+                // What follows an item is a variant of it, or a function.
+                found => all.push(found),
+            }
+        }
+        all
+    }
+
+    fn look_up(&self, at: usize, name: &str, seen: &mut HashSet<(usize, String)>) -> Vec<Found> {
+        if !seen.insert((at, name.to_string())) {
+            return Vec::new(); // `use a::a` begins with itself
+        }
+        let module = &self.0[at];
+        let mut all = Vec::new();
+        for known in module.names.get(name).into_iter().flatten() {
+            match known {
+                Name::Item => all.push(Found::Item(at, name.to_string())),
+                Name::Child(child) => all.push(Found::Module(*child)),
+                Name::Import(path) => all.extend(self.find(at, path, seen)),
+            }
+        }
+        if all.is_empty() && !module.names.contains_key(name) {
+            for glob in &module.globs {
+                for found in self.find(at, glob, seen) {
+                    if let Found::Module(inside) = found {
+                        all.extend(self.look_up(inside, name, seen));
+                    }
+                }
+            }
+        }
+        seen.remove(&(at, name.to_string()));
+        all
+    }
+}
+
+impl Module {
+    fn defines(&self) -> bool {
+        self.names.values().flatten().any(|name| matches!(name, Name::Item))
+    }
+
+    fn import(&mut self, mut path: Vec<String>, tree: &UseTree) {
+        match tree {
+            UseTree::Path(tree) => {
+                path.push(tree.ident.to_string());
+                self.import(path, &tree.tree);
+            }
+            UseTree::Group(group) => group.items.iter().for_each(|tree| self.import(path.clone(), tree)),
+            UseTree::Glob(_) => {
+                self.globs.insert(path);
+            }
+            UseTree::Name(tree) => self.import_as(path, tree.ident.to_string(), None),
+            UseTree::Rename(tree) => {
+                self.import_as(path, tree.ident.to_string(), Some(tree.rename.to_string()));
+            }
+        }
+    }
+
+    fn import_as(&mut self, mut path: Vec<String>, last: String, renamed: Option<String>) {
+        if last != "self" {
+            path.push(last);
+        }
+        let name = renamed.or_else(|| path.last().cloned()).unwrap_or_default();
+        self.paths.insert(path.clone());
+        self.names.entry(name).or_default().push(Name::Import(path));
+    }
+
+    /// The paths of two words and more in what a macro is given.
+    fn tokens(&mut self, tokens: &TokenStream) {
+        let mut path: Vec<String> = Vec::new();
+        let mut colons = 0;
+        for token in tokens.clone() {
+            match token {
+                TokenTree::Punct(punct) if punct.as_char() == ':' => colons += 1,
+                TokenTree::Ident(ident) => {
+                    if colons != 2 || path.is_empty() {
+                        self.path(std::mem::take(&mut path));
+                    }
+                    path.push(ident.to_string());
+                    colons = 0;
+                }
+                other => {
+                    self.path(std::mem::take(&mut path));
+                    colons = 0;
+                    if let TokenTree::Group(group) = other {
+                        self.tokens(&group.stream());
+                    }
+                }
+            }
+        }
+        self.path(path);
+    }
+
+    fn path(&mut self, path: Vec<String>) {
+        if path.len() > 1 {
+            self.paths.insert(path);
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Module {
+    fn visit_item(&mut self, item: &'ast Item) {
+        if !is_for_tests(attributes(item)) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &'ast ImplItemFn) {
+        if !is_for_tests(&function.attrs) {
+            visit::visit_impl_item_fn(self, function);
+        }
+    }
+
+    /// A module of its own.
+    fn visit_item_mod(&mut self, _: &'ast ItemMod) {}
+
+    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+        if item.leading_colon.is_none() {
+            self.import(Vec::new(), &item.tree);
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        if path.leading_colon.is_none() {
+            self.paths.insert(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        }
+        visit::visit_path(self, path);
+    }
+
+    /// Who may see an item says nothing of what it needs.
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
+
+    fn visit_token_stream(&mut self, tokens: &'ast TokenStream) {
+        self.tokens(tokens);
+    }
+}
+
+fn attributes(item: &Item) -> &[Attribute] {
+    match item {
+        Item::Const(item) => &item.attrs,
+        Item::Enum(item) => &item.attrs,
+        Item::Fn(item) => &item.attrs,
+        Item::Impl(item) => &item.attrs,
+        Item::Macro(item) => &item.attrs,
+        Item::Mod(item) => &item.attrs,
+        Item::Static(item) => &item.attrs,
+        Item::Struct(item) => &item.attrs,
+        Item::Trait(item) => &item.attrs,
+        Item::Type(item) => &item.attrs,
+        Item::Union(item) => &item.attrs,
+        Item::Use(item) => &item.attrs,
+        _ => &[],
+    }
+}
+
+fn defined(item: &Item) -> Option<String> {
+    let name = match item {
+        Item::Const(item) => &item.ident,
+        Item::Enum(item) => &item.ident,
+        Item::Fn(item) => &item.sig.ident,
+        Item::Macro(item) => item.ident.as_ref()?,
+        Item::Static(item) => &item.ident,
+        Item::Struct(item) => &item.ident,
+        Item::Trait(item) => &item.ident,
+        Item::Type(item) => &item.ident,
+        Item::Union(item) => &item.ident,
+        _ => return None,
+    };
+    Some(name.to_string())
+}
+
+/// Whether an item is left out wherever no tests are built.
+fn is_for_tests(attributes: &[Attribute]) -> bool {
+    attributes
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("cfg"))
+        .any(|attribute| attribute.parse_args::<Meta>().is_ok_and(|condition| needs_tests(&condition)))
+}
+
+fn needs_tests(condition: &Meta) -> bool {
+    let parts = |list: &syn::MetaList| {
+        let parse = syn::punctuated::Punctuated::<Meta, Token![,]>::parse_terminated;
+        list.parse_args_with(parse).into_iter().flatten().collect::<Vec<_>>()
+    };
+    match condition {
+        Meta::Path(path) => path.is_ident("test"),
+        Meta::List(list) if list.path.is_ident("all") => parts(list).iter().any(needs_tests),
+        Meta::List(list) if list.path.is_ident("any") => parts(list).iter().all(needs_tests),
+        _ => false,
+    }
+}
