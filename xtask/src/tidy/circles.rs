@@ -129,7 +129,7 @@ fn message(arrows: &Arrows, knot: &BTreeSet<&Path>) -> String {
         let inside = |ends: &&(PathBuf, PathBuf)| {
             knot.contains(ends.0.as_path()) && knot.contains(ends.1.as_path()) && !ring.contains(ends)
         };
-        text += &format!("  {} more files are tied to these:\n", knot.len() - circle.len());
+        text += &format!("  In all {} files are tied together:\n", knot.len());
         text.extend(arrows.keys().filter(inside).map(line));
     }
     text + "  Move what they share into a file of its own, which imports none of them."
@@ -181,7 +181,7 @@ mod tests {
         let places =
             ["a.rs takes from", "b.rs takes from", "c.rs takes from"].map(|part| found.find(part).unwrap());
         assert!(places.is_sorted(), "{found}");
-        assert!(!found.contains("top.rs") && !found.contains("tied to these"), "{found}");
+        assert!(!found.contains("top.rs") && !found.contains("tied together"), "{found}");
     }
 
     #[test]
@@ -194,6 +194,17 @@ mod tests {
         ]);
         let [found] = &found[..] else { panic!("{found:?}") };
         assert!(found.contains("b.rs takes from planted/src/page/a.rs: A\n"), "{found}");
+    }
+
+    #[test]
+    fn what_a_macro_defines_belongs_to_the_file_that_calls_it() {
+        let found = planted(&[
+            ("lib.rs", "mod a; mod b;"),
+            ("a.rs", "one_of! { A { One(crate::b::B) } }"),
+            ("b.rs", "use crate::a;\npub struct B(Box<a::A>);"),
+        ]);
+        let [found] = &found[..] else { panic!("{found:?}") };
+        assert!(found.contains("b.rs takes from planted/src/a.rs: A\n"), "{found}");
     }
 
     #[test]

@@ -14,7 +14,8 @@ pub(super) type Arrows = BTreeMap<(PathBuf, PathBuf), BTreeSet<String>>;
 
 /// Between the files of one crate, without what only its tests read.
 ///
-/// A name that is exported again counts for the file that defines it, and a module's name alone for none.
+/// A name that is exported again counts for the file that defines it, and a module's name alone for none; the call of
+/// a method names no file.
 ///
 /// # Errors
 /// If a source file is missing, or is no Rust.
@@ -36,6 +37,8 @@ struct Module {
     globs: BTreeSet<Vec<String>>,
     /// Every path that is read here.
     paths: BTreeSet<Vec<String>>,
+    /// Whether macros are called here that may define items.
+    has_macros: bool,
 }
 
 /// What a name is in the module that has it.
@@ -74,6 +77,7 @@ impl Modules {
             names: HashMap::new(),
             globs: BTreeSet::new(),
             paths: BTreeSet::new(),
+            has_macros: false,
         });
         for item in items.iter().filter(|item| !is_for_tests(attributes(item))) {
             self.0[this].visit_item(item);
@@ -83,6 +87,8 @@ impl Modules {
                 self.0[this].names.entry(name).or_default().push(Name::Child(id));
             } else if let Some(name) = defined(item) {
                 self.0[this].names.entry(name).or_default().push(Name::Item);
+            } else {
+                self.0[this].has_macros |= matches!(item, Item::Macro(_));
             }
         }
         Ok(this)
@@ -151,11 +157,29 @@ impl Modules {
             }
             rest = after;
         }
-        let Some((name, after)) = rest.split_first() else { return vec![Found::Module(at)] };
+        self.find_inside(at, rest, rest.len() < path.len(), seen)
+    }
+
+    /// The same without `crate`, `self` and `super`; `is_certain` if the path cannot lead out of the crate.
+    fn find_inside(
+        &self,
+        at: usize,
+        path: &[String],
+        is_certain: bool,
+        seen: &mut HashSet<(usize, String)>,
+    ) -> Vec<Found> {
+        let Some((name, after)) = path.split_first() else { return vec![Found::Module(at)] };
+        let known = self.look_up(at, name, seen);
+        let is_made = self.0[at].has_macros && !self.0[at].names.contains_key(name);
+        if known.is_empty() && is_certain && is_made {
+            return vec![Found::Item(at, name.to_string())];
+        }
         let mut all = Vec::new();
-        for found in self.look_up(at, name, seen) {
+        for found in known {
             match found {
-                Found::Module(inside) if !after.is_empty() => all.extend(self.find(inside, after, seen)),
+                Found::Module(inside) if !after.is_empty() => {
+                    all.extend(self.find_inside(inside, after, true, seen));
+                }
                 // What follows an item is a variant of it, or a function.
                 found => all.push(found),
             }
@@ -192,7 +216,7 @@ impl Modules {
 
 impl Module {
     fn defines(&self) -> bool {
-        self.names.values().flatten().any(|name| matches!(name, Name::Item))
+        self.has_macros || self.names.values().flatten().any(|name| matches!(name, Name::Item))
     }
 
     fn import(&mut self, mut path: Vec<String>, tree: &UseTree) {
