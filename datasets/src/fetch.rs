@@ -18,7 +18,7 @@ use download::{DownloadError, Rules, redacted};
 use staging::Staging;
 
 use crate::cache::Cache;
-use crate::catalogue::Entry;
+use crate::entry::Entry;
 use crate::source_file::SourceFile;
 use crate::{DataError, DataSet};
 

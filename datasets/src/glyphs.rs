@@ -11,7 +11,7 @@
 use helmholtz_noise::Stream;
 
 use crate::alphabet::ALPHABET;
-use crate::catalogue::{Entry, Generated, Recipe};
+use crate::entry::{Entry, Generated, Recipe};
 use crate::{Binarization, ImageShape, generate};
 
 /// The glyphs.

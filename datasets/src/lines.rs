@@ -10,7 +10,7 @@
 
 use helmholtz_noise::Stream;
 
-use crate::catalogue::{Entry, Generated, Recipe};
+use crate::entry::{Entry, Generated, Recipe};
 use crate::{Binarization, ImageShape, Law, generate};
 
 /// The 3×3 lines.

@@ -8,7 +8,7 @@ use super::download::{Rules, download};
 use super::lock::Lock;
 use super::{Address, Candidate, Event, FetchError, disk};
 use crate::cache::hex;
-use crate::catalogue::Entry;
+use crate::entry::Entry;
 use crate::formats::source;
 use crate::own_file::{self, OpenError};
 use crate::source_file::SourceFile;

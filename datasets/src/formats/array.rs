@@ -1,8 +1,9 @@
 //! Arrays of numbers of any type, order of bytes and order of axes, into splits.
 
-use crate::Split;
-use crate::formats::axes::{Layout, RowAxis, layout};
-use crate::formats::{Limits, room};
+use crate::formats::axes::{Layout, Order, layout};
+use crate::formats::room;
+use crate::formats::wanted::{Limits, RowAxis};
+use crate::split::Split;
 
 /// What the bytes of an array are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,15 +20,6 @@ impl Number {
             Number::Int { bytes, .. } | Number::Float { bytes } => usize::from(bytes),
         }
     }
-}
-
-/// Which axis runs fastest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// The last: C.
-    RowMajor,
-    /// The first: Fortran and MATLAB.
-    ColumnMajor,
 }
 
 /// An array as it stands in a file.
@@ -208,6 +200,22 @@ fn wrong(i: usize, width: usize, found: f64, wanted: &str) -> String {
     format!(
         "row {row}, column {column}: found {found} where {wanted} is wanted; rescale or clean the values first"
     )
+}
+
+/// Of several named arrays the place of the one that is wanted, or of the only one.
+pub(crate) fn pick(arrays: &[&str], wanted: Option<&str>) -> Result<usize, String> {
+    let names = || arrays.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match (wanted, arrays) {
+        (_, []) => Err("there is no array of numbers in it; save one of [rows, width]".to_owned()),
+        (None, [_]) => Ok(0),
+        (None, _) => Err(format!("it holds the arrays {}; name one of them as in file:PATH#NAME", names())),
+        (Some(wanted), _) => arrays.iter().position(|name| *name == wanted).ok_or_else(|| {
+            format!(
+                "there is no array `{wanted}` in it, but {}; name one of these as in file:PATH#NAME",
+                names()
+            )
+        }),
+    }
 }
 
 #[cfg(test)]

@@ -12,10 +12,12 @@ use std::io::{self, BufRead, Read};
 use std::path::Path;
 use std::rc::Rc;
 
+use crate::error::DataError;
 use crate::formats::builder::{Builder, integer, shown, unit_number};
 use crate::formats::header::Opening;
-use crate::formats::{Limits, Table, Wanted, source};
-use crate::{DataError, Note};
+use crate::formats::source;
+use crate::formats::wanted::{Limits, Table, Wanted};
+use crate::source_file::Note;
 
 mod bytes;
 
@@ -82,7 +84,7 @@ pub(crate) fn read(path: &Path, text: &mut impl BufRead, wanted: &Wanted) -> Res
     }
     let opening = opening.unwrap_or_default();
     if let (Some(bytes), Some(width)) = (builder.bytes(), builder.width) {
-        bytes::check(path, bytes, width, &opening, &numbers, wanted)?;
+        bytes::check(path, bytes, width, &opening, numbers.first_byte.clone(), wanted)?;
     }
     let split = builder.finish()?;
     let labels = (labels.len() == split.rows()).then_some(labels);
@@ -148,7 +150,7 @@ enum Numerals {
 }
 
 /// The numbers of a file, which are all in [0, 1] or all bytes.
-pub(super) struct Numbers {
+struct Numbers {
     /// True if a protocol wants nothing but zeros and ones.
     binary: bool,
     kind: Numerals,

@@ -6,9 +6,10 @@
 //! # Reference
 //! NumPy Enhancement Proposal 1, "A simple file format for NumPy arrays".
 
-use crate::Note;
-use crate::formats::array::{Array, Number, Order};
-use crate::formats::{Limits, Table, Wanted};
+use crate::formats::array::{Array, Number};
+use crate::formats::axes::Order;
+use crate::formats::wanted::{Limits, Table, Wanted};
+use crate::source_file::Note;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// A header of numbers takes a hundred bytes; NumPy itself does not trust more than 10 000.

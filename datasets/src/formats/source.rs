@@ -7,9 +7,9 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
-use crate::DataError;
+use crate::error::DataError;
 use crate::formats::room::{self, Unfilled};
-use crate::formats::{Limits, RATIO};
+use crate::formats::wanted::{Limits, RATIO};
 
 /// Bytes asked of the operating system and of the decoder at a time.
 const BUFFER: usize = 1 << 18;

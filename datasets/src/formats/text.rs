@@ -6,34 +6,13 @@
 use std::io::{BufRead, Read};
 use std::path::Path;
 
+use crate::error::DataError;
 use crate::formats::rows::Rows;
-use crate::formats::{Limits, Wanted, source};
-use crate::{DataError, Split};
+use crate::formats::source;
+use crate::formats::wanted::{Limits, Wanted};
+use crate::split::Split;
 
-/// What stands between two values of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Separator {
-    /// Spaces or tabs, also at both ends of the line: `.amat`.
-    Space,
-    /// One comma, with or without spaces around it: `.data`.
-    Comma,
-}
-
-impl Separator {
-    pub(crate) fn byte(self) -> u8 {
-        match self {
-            Separator::Space => b' ',
-            Separator::Comma => b',',
-        }
-    }
-
-    pub(crate) fn described(self) -> &'static str {
-        match self {
-            Separator::Space => "values separated by spaces",
-            Separator::Comma => "values separated by commas",
-        }
-    }
-}
+pub use crate::formats::rows::Separator;
 
 /// Reads rows of text. Without expectations the first row sets the width.
 pub(crate) fn read(

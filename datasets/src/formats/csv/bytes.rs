@@ -2,26 +2,26 @@
 
 use std::path::Path;
 
-use super::Numbers;
-use crate::DataError;
-use crate::formats::Wanted;
+use crate::error::DataError;
 use crate::formats::header::Opening;
+use crate::formats::wanted::Wanted;
 
 /// What a scale of bytes reaches in any picture; counts and classes seldom do.
 const BRIGHT: u8 = 128;
 /// More classes than that are no column of labels.
 const MOST_CLASSES: u8 = 100;
 
-/// Refuses integers that may be something else than bytes, unless the user has said what they are.
+/// Refuses integers that may be something else than bytes, unless the user has said what they are; `first_byte` is the
+/// line and column of the first above 1, and what stands there.
 pub(super) fn check(
     path: &Path,
     values: &[u8],
     width: usize,
     opening: &Opening,
-    numbers: &Numbers,
+    first_byte: Option<(usize, usize, String)>,
     wanted: &Wanted,
 ) -> Result<(), DataError> {
-    let Some((line, column, value)) = numbers.first_byte.clone() else { return Ok(()) };
+    let Some((line, column, value)) = first_byte else { return Ok(()) };
     let refuse = |advice: String| {
         let (path, value) = (path.to_owned(), value.clone());
         Err(DataError::NoByte { path, line, column, value, advice })
