@@ -115,11 +115,13 @@ pub(crate) fn scratch(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     builder.prefix(prefix).suffix(suffix);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
-    // Its error names the scratch file, which says nothing to anybody.
-    builder.tempfile_in(folder).map_err(|error| {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        io::Error::new(error.kind(), cause.unwrap_or_else(|| error.to_string()))
-    })
+    builder.tempfile_in(folder).map_err(without_path)
+}
+
+/// An error of `tempfile` without the name of the scratch file, which says nothing to anybody.
+pub(crate) fn without_path(error: io::Error) -> io::Error {
+    let cause = std::error::Error::source(&error).map(ToString::to_string);
+    io::Error::new(error.kind(), cause.unwrap_or_else(|| error.to_string()))
 }
 
 #[cfg(all(test, unix))]
