@@ -126,18 +126,26 @@ impl Array<'_> {
         }
     }
 
+    /// How many numbers there are, if the bytes are as many as the axes say.
+    fn count(&self) -> Result<usize, String> {
+        let (size, found) = (self.number.bytes(), self.data.len());
+        match self.axes.iter().try_fold(size, |product, axis| product.checked_mul(*axis)) {
+            Some(bytes) if bytes == found => Ok(bytes / size),
+            _ => Err(format!("an array of shape {:?} does not fit the {found} bytes that follow", self.axes)),
+        }
+    }
+
+    /// All numbers, in the order of the file.
+    pub(crate) fn numbers(&self) -> Result<Vec<f64>, String> {
+        let n = self.count()?;
+        let mut numbers = room::with_room(n)?;
+        numbers.extend((0..n).map(|i| self.number(i)));
+        Ok(numbers)
+    }
+
     /// All numbers as integers, in the order of the file: labels.
     pub(crate) fn integers(&self) -> Result<Vec<i32>, String> {
-        let size = self.number.bytes();
-        if self.axes.iter().try_fold(size, |product, axis| product.checked_mul(*axis))
-            != Some(self.data.len())
-        {
-            return Err(format!(
-                "an array of shape {:?} does not fit the {} bytes that follow",
-                self.axes,
-                self.data.len()
-            ));
-        }
+        let n = self.count()?;
         let integer = |i| {
             let number = self.number(i);
             let label = number as i32;
@@ -145,7 +153,7 @@ impl Array<'_> {
                 .then_some(label)
                 .ok_or_else(|| format!("found {number} where a label is wanted"))
         };
-        (0..self.data.len() / size).map(integer).collect()
+        (0..n).map(integer).collect()
     }
 
     fn of_integers(

@@ -21,6 +21,18 @@ pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Table, String> {
     Ok(Table { notes: doubt.into_iter().map(Note::doubt).collect(), ..split.into() })
 }
 
+/// The numbers of a file that holds a list of them, whatever type they are stored in.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn list(bytes: &[u8]) -> Result<Vec<f64>, String> {
+    let array = array(bytes)?;
+    match array.axes[..] {
+        [_] => array.numbers(),
+        _ => Err(format!("an array of shape {:?} where [numbers] is wanted", array.axes)),
+    }
+}
+
 /// Bytes of the file by its header, where that is sound.
 pub(crate) fn promised(start: &[u8], limits: &Limits) -> Result<u64, String> {
     let Array { axes, number, data, .. } = array(start)?;
@@ -179,6 +191,19 @@ mod tests {
         ] {
             assert_eq!(read(header, data.as_flattened()).unwrap(), rows, "{header}");
         }
+    }
+
+    #[test]
+    fn a_list_of_doubles_is_read_to_the_bit_and_nothing_else_is() {
+        let doubles = [1.0, -0.1, f64::INFINITY];
+        let head = |shape: &str| format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
+        let bytes = file(&head("(3,)"), doubles.map(f64::to_le_bytes).as_flattened());
+        assert_eq!(list(&bytes).unwrap(), doubles);
+        for end in [0, 9, 10, bytes.len() - 24, bytes.len() - 1] {
+            assert!(list(&bytes[..end]).is_err(), "{end}");
+        }
+        let matrix = file(&head("(1, 3)"), &bytes[bytes.len() - 24..]);
+        assert!(list(&matrix).unwrap_err().contains("an array of shape [1, 3]"));
     }
 
     #[test]
