@@ -16,7 +16,6 @@ use sha2::{Digest, Sha256};
 use crate::error::DataError;
 use crate::formats::header::Opening;
 use crate::formats::{self, Format, Table, Wanted, source};
-use crate::own_file::{self, OpenError};
 use crate::split::Split;
 use crate::values::Kind;
 use crate::whole;
@@ -124,15 +123,15 @@ enum Unusable {
 
 fn load(copy: &Path, source: &[u8; 32]) -> Result<Split, Unusable> {
     let mut bytes = Vec::new();
-    let read = own_file::open(copy, fs::File::options().read(true))
-        .and_then(|mut file| Ok(file.read_to_end(&mut bytes)?));
+    let read =
+        whole::open(copy, fs::File::options().read(true)).and_then(|mut file| file.read_to_end(&mut bytes));
     match read {
         Ok(_) => {}
-        Err(OpenError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Err(Unusable::None),
-        Err(OpenError::Io(_)) => return Err(Unusable::Because("the parsed copy cannot be read")),
-        Err(OpenError::NotAFile(_)) => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unusable::None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
             return Err(Unusable::Because("a link or another thing is in the place of the parsed copy"));
         }
+        Err(_) => return Err(Unusable::Because("the parsed copy cannot be read")),
     }
     match parse(&bytes) {
         Some((split, of)) if of == hex(source) => Ok(split),

@@ -29,8 +29,8 @@ use crate::cache::{Cache, hex};
 use crate::data_set::DataSet;
 use crate::entry::Entry;
 use crate::formats::source;
-use crate::own_file;
 use crate::source_file::SourceFile;
+use crate::whole;
 
 /// How the names of folders begin that files arrive in.
 const ARRIVALS: &str = ".fetch";
@@ -148,12 +148,16 @@ fn arrivals(data_dir: &Path, wanted: &[&SourceFile]) -> Result<TempDir, FetchErr
     let folders = places.filter_map(|place| place.parent().map(Path::to_owned));
     for path in [data_dir.to_owned()].into_iter().chain(folders) {
         if let Some(there) = fs::metadata(&path).ok().filter(|there| !there.is_dir()) {
-            return Err(FetchError::InTheWay { path, found: own_file::kind(&there) });
+            return Err(FetchError::Request(format!(
+                "{}: here is {} where a folder of data should be; move it away, then run it again",
+                path.display(),
+                whole::kind(&there)
+            )));
         }
     }
     fs::create_dir_all(data_dir).map_err(|cause| FetchError::disk(data_dir, cause))?;
     let made = tempfile::Builder::new().prefix(&format!("{ARRIVALS}-")).tempdir_in(data_dir);
-    made.map_err(|cause| FetchError::disk(data_dir, own_file::without_path(cause)))
+    made.map_err(|cause| FetchError::disk(data_dir, whole::without_path(cause)))
 }
 
 /// A file that is wanted, and where it may come from.

@@ -73,7 +73,6 @@ pub mod law;
 pub mod lines;
 pub mod mnist;
 pub mod omniglot;
-mod own_file;
 mod partition;
 pub mod places;
 mod reader;

@@ -9,7 +9,7 @@ use crate::error::DataError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// What was asked for is nowhere to be had.
+    /// What was asked for is nowhere to be had, or has no room where it should lie.
     #[error("{0}")]
     Request(String),
 
@@ -35,15 +35,6 @@ pub enum FetchError {
         /// What the operating system said.
         cause: io::Error,
     },
-
-    /// Something else stands where a folder should be.
-    #[error("{}: here is {found} where a folder of data should be; move it away, then run it again", .path.display())]
-    InTheWay {
-        /// The path.
-        path: PathBuf,
-        /// What is there.
-        found: &'static str,
-    },
 }
 
 impl FetchError {
@@ -55,7 +46,7 @@ impl FetchError {
             FetchError::Download(errors) => errors.iter().all(|it| matches!(it, DownloadError::Request(_))),
             FetchError::Disk { cause, .. } => matches!(cause.kind(), PermissionDenied | ReadOnlyFilesystem),
             FetchError::Values(_) => false,
-            FetchError::Request(_) | FetchError::Present(_) | FetchError::InTheWay { .. } => true,
+            FetchError::Request(_) | FetchError::Present(_) => true,
         }
     }
 

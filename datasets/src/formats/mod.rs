@@ -156,6 +156,9 @@ fn decode_table(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io::BufReader;
+
     use super::*;
 
     #[test]
@@ -165,7 +168,34 @@ mod tests {
             assert_eq!(Format::of(Path::new(&format!("A.{}.GZ", ending.to_uppercase()))).unwrap(), format);
         }
         assert_eq!(Format::of(Path::new("train-images-idx3-ubyte.gz")).unwrap(), Format::Idx);
-        let error = Format::of(Path::new("amat")).unwrap_err().to_string();
-        assert!(error.contains("the format is not known") && error.contains(".amat"), "{error}");
+        for name in ["amat", "a.txt.gz"] {
+            let error = read(Path::new(name), &Wanted::default()).unwrap_err().to_string();
+            let known = format!("{name}: the format is not known");
+            assert!(error.contains(&known) && error.contains(".amat"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_mark_of_utf8_is_passed_over_in_every_text() {
+        let rows = Split::new(1, 2, vec![0, 1]);
+        for (format, name, text) in [
+            (Format::Text(text::Separator::Space), "a.amat", "0 1\n"),
+            (Format::Text(text::Separator::Comma), "a.data", "0,1\n"),
+            (Format::Csv, "a.csv", "0,1\n"),
+            (Format::Libsvm, "a.libsvm", "7 2:1\n"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let marked = format!("\u{feff}{text}");
+            for name in [name.to_owned(), format!("{name}.gz")] {
+                // A browser may have inflated the second, and kept its name.
+                let path = dir.path().join(name);
+                fs::write(&path, &marked).unwrap();
+                assert_eq!(read(&path, &Wanted::default()).unwrap().values(), rows.values(), "{path:?}");
+            }
+            // One byte at a time, as a slow decoder may give them.
+            let slow = BufReader::with_capacity(1, marked.as_bytes());
+            let read = decode(format, Path::new(name), slow, &Wanted::default()).unwrap();
+            assert_eq!(read.values(), rows.values(), "{name}");
+        }
     }
 }
