@@ -11,7 +11,7 @@
 
 use helmholtz_noise::Stream;
 
-use crate::catalogue::{Entry, Generated, Recipe};
+use crate::entry::{Entry, Generated, Recipe};
 use crate::{Binarization, ImageShape, Law, generate};
 
 /// The 5×5 bars.
@@ -115,8 +115,8 @@ mod tests {
 
     #[test]
     fn training_rows_follow_the_law() {
-        for id in ["bars/5x5", "bars/4x4"] {
-            let set = crate::load(id, None).unwrap();
+        for entry in [BARS_5, BARS_4] {
+            let set = entry.load(&crate::places::Places::default()).unwrap();
             assert_drawn_from(set.law.as_ref().unwrap(), &set.train);
         }
     }

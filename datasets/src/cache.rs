@@ -1,25 +1,29 @@
 //! Parsed copies of large text files: a bit a value, so that a set is there at once.
 //!
-//! A copy holds the SHA-256 of the file that it was parsed from and one of its own bytes. A copy
-//! of other bytes, or one that is damaged, is rebuilt and says so at info level; where none can
-//! be written, files are parsed every time.
+//! A copy is a safetensors file that holds the SHA-256 of the file that it was parsed from and one of its own content.
+//! A copy of another file, or one that is damaged, is rebuilt and says so at info level; where none can be written,
+//! files are parsed every time.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 use sha2::{Digest, Sha256};
 
+use crate::error::DataError;
 use crate::formats::header::Opening;
 use crate::formats::{self, Format, Table, Wanted, source};
-use crate::own_file::{self, OpenError};
-use crate::{DataError, Kind, Split};
+use crate::split::Split;
+use crate::values::Kind;
+use crate::whole;
 
-/// What a copy starts with. A change of the parsers' results, or of what follows, changes it.
-const MAGIC: &[u8; 16] = b"helmholtz bits 2";
-/// Magic, hash of the source, rows, width, number of labels.
-const HEADER: usize = 16 + 32 + 3 * 8;
-const SEAL: usize = 32;
+/// A change of the parsers' results, or of how they are kept, changes it.
+const VERSION: &str = "3";
+/// No header of ours comes near this, and a reader takes many times its bytes.
+const MAX_HEADER: u64 = 4096;
 /// Files with less text are parsed sooner than their copy is looked for.
 const MIN_FILE: u64 = 64 << 10;
 /// Splits with fewer values are parsed sooner than they are written.
@@ -102,7 +106,7 @@ impl Cache {
         let place = hex(&Sha256::digest(whole.as_os_str().as_encoded_bytes())[..8]);
         let name = whole.file_name()?.to_string_lossy().into_owned();
         let width = width.map(|width| format!(".{width}")).unwrap_or_default();
-        Some(self.0.as_ref()?.join(format!("{name}.{place}{width}.bits")))
+        Some(self.0.as_ref()?.join(format!("{name}.{place}{width}.safetensors")))
     }
 }
 
@@ -119,66 +123,78 @@ enum Unusable {
 
 fn load(copy: &Path, source: &[u8; 32]) -> Result<Split, Unusable> {
     let mut bytes = Vec::new();
-    let read = own_file::open(copy, fs::File::options().read(true))
-        .and_then(|mut file| Ok(file.read_to_end(&mut bytes)?));
+    let read =
+        whole::open(copy, fs::File::options().read(true)).and_then(|mut file| file.read_to_end(&mut bytes));
     match read {
         Ok(_) => {}
-        Err(OpenError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Err(Unusable::None),
-        Err(OpenError::Io(_)) => return Err(Unusable::Because("the parsed copy cannot be read")),
-        Err(OpenError::NotAFile(_)) => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unusable::None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
             return Err(Unusable::Because("a link or another thing is in the place of the parsed copy"));
         }
+        Err(_) => return Err(Unusable::Because("the parsed copy cannot be read")),
     }
-    let damaged = || Unusable::Because("the parsed copy is damaged");
-    if bytes.len() < HEADER + SEAL {
-        return Err(damaged());
+    match parse(&bytes) {
+        Some((split, of)) if of == hex(source) => Ok(split),
+        Some(_) => Err(Unusable::Because("the parsed copy is stale, the file has changed")),
+        None => Err(Unusable::Because("the parsed copy is damaged or of another version")),
     }
-    let (content, seal) = bytes.split_at(bytes.len() - SEAL);
-    if Sha256::digest(content)[..] != *seal {
-        return Err(damaged());
-    }
-    if !content.starts_with(MAGIC) {
-        return Err(Unusable::Because("the parsed copy is of another version"));
-    }
-    if content[16..48] != *source {
-        return Err(Unusable::Because("the parsed copy is stale, the file has changed"));
-    }
-    let number = |i: usize| {
-        let bytes = content[48 + 8 * i..][..8].try_into().expect("eight bytes of the header");
-        usize::try_from(u64::from_le_bytes(bytes)).ok()
+}
+
+/// The split in the bytes of a copy, if they are sound, and the hash of the file that it was parsed from.
+fn parse(bytes: &[u8]) -> Option<(Split, String)> {
+    bytes.first_chunk().filter(|length| u64::from_le_bytes(**length) <= MAX_HEADER)?;
+    let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
+    let mut metadata: BTreeMap<String, String> = header.metadata().clone()?.into_iter().collect();
+    let tensors = SafeTensors::deserialize(bytes).ok()?;
+    let data = |name, dtype| {
+        let tensor = tensors.tensor(name).ok().filter(|tensor| tensor.dtype() == dtype)?;
+        Some(tensor.data())
     };
-    let read = || {
-        let (rows, width, n_labels) = (number(0)?, number(1)?, number(2)?);
-        let n = rows.checked_mul(width)?;
-        let (labels, bits) = content[HEADER..].split_at_checked(n_labels.checked_mul(4)?)?;
-        if bits.len() != n.div_ceil(8) || !(n_labels == 0 || n_labels == rows) {
-            return None;
-        }
-        let labels: Vec<i32> = labels
-            .chunks_exact(4)
-            .map(|label| i32::from_le_bytes([label[0], label[1], label[2], label[3]]))
-            .collect();
-        Some(Split::new(rows, width, unpack(bits, n)).with_labels((n_labels > 0).then_some(labels)))
-    };
-    read().ok_or_else(damaged)
+    let (bits, labels) = (data("bits", Dtype::U8)?, data("labels", Dtype::I32)?);
+    if metadata.remove("seal")? != seal(&metadata, bits, labels) || metadata.get("version")? != VERSION {
+        return None;
+    }
+    let number = |key| metadata.get(key)?.parse::<usize>().ok();
+    let (rows, width) = (number("rows")?, number("width")?);
+    let n = rows.checked_mul(width)?;
+    let labels: Vec<i32> = labels.as_chunks().0.iter().map(|label| i32::from_le_bytes(*label)).collect();
+    if bits.len() != n.div_ceil(8) || !(labels.is_empty() || labels.len() == rows) {
+        return None;
+    }
+    let split = Split::new(rows, width, unpack(bits, n)).with_labels((!labels.is_empty()).then_some(labels));
+    Some((split, metadata.remove("source")?))
 }
 
 fn store(copy: &Path, source: &[u8; 32], split: &Split) -> io::Result<()> {
-    let folder = copy.parent().ok_or_else(|| io::Error::other("it has no folder"))?;
-    fs::create_dir_all(folder)?;
     let labels = split.labels().unwrap_or_default();
-    let mut content = MAGIC.to_vec();
-    content.extend(source);
-    for number in [split.rows(), split.width(), labels.len()] {
-        content.extend((number as u64).to_le_bytes());
-    }
-    content.extend(labels.iter().flat_map(|label| label.to_le_bytes()));
-    content.extend(pack(split.bits()));
-    content.extend(&Sha256::digest(&content)[..]);
-    let mut file = own_file::scratch(folder)?;
-    file.write_all(&content)?;
-    file.persist(copy)?;
+    let labels: Vec<u8> = labels.iter().flat_map(|label| label.to_le_bytes()).collect();
+    let bits = pack(split.bits());
+    let [rows, width] = [split.rows(), split.width()].map(|number| number.to_string());
+    let metadata =
+        [("version", VERSION.to_owned()), ("source", hex(source)), ("rows", rows), ("width", width)];
+    let mut metadata = BTreeMap::from(metadata.map(|(key, value)| (key.to_owned(), value)));
+    metadata.insert("seal".to_owned(), seal(&metadata, &bits, &labels));
+    let tensor = |dtype, n, bytes| TensorView::new(dtype, vec![n], bytes).map_err(io::Error::other);
+    let tensors = [
+        ("bits", tensor(Dtype::U8, bits.len(), &bits)?),
+        ("labels", tensor(Dtype::I32, labels.len() / 4, &labels)?),
+    ];
+    let bytes =
+        safetensors::serialize(tensors, Some(metadata.into_iter().collect())).map_err(io::Error::other)?;
+    fs::create_dir_all(whole::folder_of(copy))?;
+    whole::write(copy, |file| file.write_all(&bytes))?;
+    // What copies were called before they were safetensors files.
+    let _ = fs::remove_file(copy.with_extension("bits"));
     Ok(())
+}
+
+/// The hash of all that a copy says.
+fn seal(metadata: &BTreeMap<String, String>, bits: &[u8], labels: &[u8]) -> String {
+    let mut sha = Sha256::new();
+    metadata.iter().for_each(|(key, value)| sha.update(format!("{key}={value}\n")));
+    sha.update(bits);
+    sha.update(labels);
+    hex(&sha.finalize())
 }
 
 /// Eight values a byte, the first in the lowest bit.
@@ -188,17 +204,11 @@ fn pack(bits: &[u8]) -> Vec<u8> {
 
 /// The first `n` values of packed bits.
 fn unpack(packed: &[u8], n: usize) -> Vec<u8> {
-    const EIGHTS: [[u8; 8]; 256] = {
-        let mut eights = [[0; 8]; 256];
-        let mut i = 0;
-        while i < 256 * 8 {
-            eights[i / 8][i % 8] = ((i / 8) >> (i % 8) & 1) as u8;
-            i += 1;
-        }
-        eights
-    };
-    let mut bits = Vec::with_capacity(packed.len() * 8);
-    packed.iter().for_each(|byte| bits.extend_from_slice(&EIGHTS[usize::from(*byte)]));
+    let mut bits = vec![[0; 8]; packed.len()];
+    for (eight, byte) in bits.iter_mut().zip(packed) {
+        *eight = std::array::from_fn(|i| byte >> i & 1);
+    }
+    let mut bits = bits.into_flattened();
     bits.truncate(n);
     bits
 }
@@ -256,15 +266,31 @@ mod tests {
         let (parsed, source) = read(&cache, &path, &Wanted::default()).unwrap();
         let copy = cache.copy_of(&path, None).unwrap();
         let whole = fs::read(&copy).unwrap();
-        for place in [0, 20, 50, 58, 66, HEADER, whole.len() / 2, whole.len() - 1] {
+        let header = 8 + usize::from(whole[0]) + 256 * usize::from(whole[1]);
+        for place in (0..=header).chain([whole.len() / 2, whole.len() - 1]) {
             let mut bytes = whole.clone();
             bytes[place] ^= 4;
             fs::write(&copy, bytes).unwrap();
             assert!(matches!(load(&copy, &source), Err(Unusable::Because(_))), "byte {place}");
         }
+        // Nor does a header take more memory than one of ours.
+        fs::write(&copy, [&(MAX_HEADER + 1).to_le_bytes()[..], &vec![b' '; 9000]].concat()).unwrap();
+        assert!(matches!(load(&copy, &source), Err(Unusable::Because(_))));
         fs::write(&copy, &whole[..100]).unwrap();
         assert_eq!(read(&cache, &path, &Wanted::default()).unwrap().0, parsed);
-        assert_eq!(fs::read(&copy).unwrap(), whole);
+        assert!(matches!(load(&copy, &source), Ok(split) if split == parsed));
+    }
+
+    #[test]
+    fn a_copy_of_the_former_kind_is_removed_when_there_is_a_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, cache) = (dir.path().join("a.amat"), Cache::at(dir.path()));
+        fs::write(&path, text("1 1 1 1 0 0 0 0")).unwrap();
+        let copy = cache.copy_of(&path, None).unwrap();
+        let former = dir.path().join(format!("{}.bits", copy.file_stem().unwrap().to_str().unwrap()));
+        fs::write(&former, "helmholtz bits 2").unwrap();
+        read(&cache, &path, &Wanted::default()).unwrap();
+        assert!(copy.is_file() && !former.exists());
     }
 
     #[test]
@@ -280,7 +306,7 @@ mod tests {
         std::os::unix::fs::symlink(&victim, &copy).unwrap();
         assert!(matches!(load(&copy, &source), Err(Unusable::Because(_))));
         assert_eq!(read(&cache, &path, &Wanted::default()).unwrap().0, parsed);
-        assert!(!copy.is_symlink() && fs::read(&copy).unwrap() == whole);
+        assert!(!copy.is_symlink() && matches!(load(&copy, &source), Ok(split) if split == parsed));
         assert!(fs::read(&victim).unwrap() == whole);
     }
 

@@ -7,7 +7,7 @@
 //! Marlin, Swersky, Chen and de Freitas, "Inductive principles for restricted Boltzmann machine
 //! learning", AISTATS 2010.
 
-use crate::catalogue::{Entry, Recipe};
+use crate::entry::{Entry, Recipe};
 use crate::reader::Reader;
 use crate::source_file::{Mirror, SourceFile};
 use crate::{Binarization, DataError, ImageShape, Split};

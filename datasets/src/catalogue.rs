@@ -2,16 +2,14 @@
 //!
 //! A new data set is a file with its [`Entry`] and a row in the table below.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cache::Cache;
-use crate::data_set::{protocol, protocol_key};
-use crate::reader::Reader;
-use crate::source_file::SourceFile;
-use crate::{
-    Binarization, DataError, DataSet, ImageShape, Law, Split, SplitName, bars, binarize, caltech, fashion,
-    file, formats, frey, glyphs, lines, mnist, omniglot, uci,
-};
+use crate::data_set::DataSet;
+use crate::entry::Entry;
+use crate::error::DataError;
+use crate::places::Places;
+use crate::{bars, caltech, fashion, file, formats, frey, glyphs, lines, mnist, omniglot, uci};
 
 static CATALOGUE: [Entry; 20] = [
     bars::BARS_5,
@@ -36,60 +34,6 @@ static CATALOGUE: [Entry; 20] = [
     uci::WEB,
 ];
 
-/// One row of the catalogue: a protocol, where it comes from and what it must hold.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// What [`load`] knows it by.
-    pub id: &'static str,
-    /// Version of the protocol; a change of any value changes it.
-    pub version: u32,
-    /// What it is, in a line.
-    pub summary: &'static str,
-    /// Where it comes from.
-    pub source: &'static str,
-    /// Under which terms.
-    pub licence: &'static str,
-    /// True if it is drawn here, false if it is read from files.
-    pub generated: bool,
-    /// How a row is laid out.
-    pub shape: ImageShape,
-    /// Rows of the train, valid and test split.
-    pub split_sizes: [usize; 3],
-    /// How intensities become bits.
-    pub binarization: Binarization,
-    /// The files that it is read from.
-    pub files: &'static [SourceFile],
-    /// The `data_sha256` that the values must have; none if no copy has been at hand to take it of.
-    pub sha256: Option<&'static str>,
-    /// The `labels_sha256` that the labels must have, where there are labels.
-    pub labels_sha256: Option<&'static str>,
-    pub(crate) recipe: Recipe,
-}
-
-/// How the values of a protocol are come by.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Recipe {
-    /// Drawn from fixed keys.
-    Generate(fn(&Entry) -> Generated),
-    /// Read from the files of the entry and cut into splits, before any binarization.
-    Read(fn(&Reader<'_>) -> Result<[Split; 3], DataError>),
-}
-
-/// What a generator hands back.
-pub(crate) struct Generated {
-    pub(crate) splits: [Split; 3],
-    pub(crate) law: Option<Law>,
-}
-
-/// Where things are looked for.
-#[derive(Clone, Debug, Default)]
-pub struct Places {
-    /// Where data files lie; see [`data_dir`].
-    pub data_dir: Option<PathBuf>,
-    /// Where parsed copies are kept.
-    pub cache: Cache,
-}
-
 /// Every protocol that can be loaded by its id; besides them there is [`mod@file`].
 pub fn catalogue() -> &'static [Entry] {
     &CATALOGUE
@@ -105,7 +49,7 @@ pub fn entry(id: &str) -> Result<&'static Entry, DataError> {
 
 /// Loads a data set by the id of its protocol, or by `file:TRAIN[,VALID[,TEST]]`.
 ///
-/// Files are looked for below [`data_dir`]; parsed copies are kept in the platform's cache.
+/// Files are looked for below [`data_dir`](crate::data_dir); parsed copies are kept in the platform's cache.
 ///
 /// # Errors
 /// If no protocol has the id, a file is missing or not well formed, or the values are not the
@@ -122,110 +66,6 @@ pub fn load_from(id: &str, places: &Places) -> Result<DataSet, DataError> {
     let set = if id.starts_with("file:") { file::load_from(id, places)? } else { entry(id)?.load(places)? };
     tracing::debug!(protocol = set.protocol(), data_sha256 = set.data_sha256, "loaded a data set");
     Ok(set)
-}
-
-/// Where data files are looked for: `explicit`, else `$HELMHOLTZ_DATA`, else `helmholtz` in the
-/// platform's directory for data, else `helmholtz-data` in the current directory.
-pub fn data_dir(explicit: Option<&Path>) -> PathBuf {
-    let named = explicit.map(Path::to_owned);
-    let from_environment =
-        || std::env::var_os("HELMHOLTZ_DATA").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    let platform = || dirs::data_dir().map(|dir| dir.join("helmholtz"));
-    named.or_else(from_environment).or_else(platform).unwrap_or_else(|| PathBuf::from("helmholtz-data"))
-}
-
-impl Entry {
-    /// `id@version`.
-    pub fn protocol(&self) -> String {
-        protocol(self.id, self.version)
-    }
-
-    /// Values in a row.
-    pub fn width(&self) -> usize {
-        self.shape.pixels()
-    }
-
-    /// Whether an address is known of every file that is needed.
-    pub fn can_be_fetched(&self) -> bool {
-        self.files.iter().all(|file| file.labels || !file.mirrors.is_empty())
-    }
-
-    /// The files that would have to be there and are not, under their preferred names.
-    pub fn missing_files(&self, data_dir: Option<&Path>) -> Vec<PathBuf> {
-        let dir = self::data_dir(data_dir);
-        let needed = self.files.iter().filter(|file| !file.labels);
-        needed.filter(|file| file.find(&dir).is_none()).map(|file| file.preferred(&dir)).collect()
-    }
-
-    /// Loads the set, and holds it against what the protocol says.
-    ///
-    /// # Errors
-    /// If a file is missing or not well formed, or the values are not the protocol's.
-    pub fn load(&self, places: &Places) -> Result<DataSet, DataError> {
-        self.load_in(&[data_dir(places.data_dir.as_deref())], &places.cache)
-    }
-
-    /// [`Entry::load`] from the first of the folders that has a file, for each file.
-    pub(crate) fn load_in(&self, dirs: &[PathBuf], cache: &Cache) -> Result<DataSet, DataError> {
-        match self.recipe {
-            Recipe::Generate(draw) => {
-                let Generated { splits, law } = draw(self);
-                let set = DataSet::new(self.id, self.version, splits, law);
-                let (protocol, found) = (self.protocol(), set.data_sha256.clone());
-                match self.sha256.filter(|expected| *expected != found) {
-                    Some(expected) => Err(DataError::OtherDraws { protocol, expected, found }),
-                    None => Ok(set),
-                }
-            }
-            Recipe::Read(read) => {
-                let reader = Reader::new(self, dirs, cache)?;
-                let splits = self.binarized(read(&reader)?);
-                let set = DataSet::new(self.id, self.version, splits, None);
-                self.verified(DataSet { binarization: self.binarization, files: reader.into_files(), ..set })
-            }
-        }
-    }
-
-    fn binarized(&self, [train, valid, test]: [Split; 3]) -> [Split; 3] {
-        match self.binarization {
-            Binarization::AsStored => [train, valid, test],
-            Binarization::Threshold => [train, valid, test].map(|split| binarize::threshold(&split)),
-            Binarization::Dynamic => {
-                let draw = |split: Split, name| binarize::draw(&split, protocol_key(&self.protocol(), name));
-                [train, draw(valid, SplitName::Valid), draw(test, SplitName::Test)]
-            }
-        }
-    }
-
-    /// The set, if it is the protocol's.
-    fn verified(&self, set: DataSet) -> Result<DataSet, DataError> {
-        let sizes = SplitName::ALL.map(|name| set.split(name).rows());
-        assert_eq!((sizes, set.train.width()), (self.split_sizes, self.width()), "the recipe of {}", self.id);
-        let labels = set.labels_sha256.as_deref();
-        for (what, expected, found) in
-            [("values", self.sha256, Some(set.data_sha256.as_str())), ("labels", self.labels_sha256, labels)]
-        {
-            if let (Some(expected), Some(found)) = (expected, found)
-                && expected != found
-            {
-                let mut files = set.files.clone();
-                files.sort_by_key(|file| file.original != Some(false));
-                let files = files.iter().map(|file| {
-                    let other = if file.original == Some(false) { ", which is not the original" } else { "" };
-                    format!("{}{other}", file.path.display())
-                });
-                let (found, files) = (found.to_owned(), files.collect::<Vec<_>>().join("; "));
-                return Err(DataError::OtherValues {
-                    protocol: self.protocol(),
-                    what,
-                    expected,
-                    found,
-                    files,
-                });
-            }
-        }
-        Ok(set)
-    }
 }
 
 fn unknown(id: &str) -> DataError {
@@ -246,6 +86,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::split::Split;
 
     #[test]
     fn generated_sets_are_the_protocols_values() {
@@ -315,10 +156,5 @@ mod tests {
         for part in ["uci/adult@1", uci::ADULT.sha256.unwrap(), "file:TRAIN"] {
             assert!(error.contains(part), "{error}");
         }
-    }
-
-    #[test]
-    fn an_explicit_data_directory_comes_first() {
-        assert_eq!(data_dir(Some(Path::new("here"))), Path::new("here"));
     }
 }

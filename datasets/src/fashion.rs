@@ -8,7 +8,7 @@
 //! Xiao, Rasul and Vollgraf, "Fashion-MNIST: a novel image dataset for benchmarking machine
 //! learning algorithms", 2017, arXiv:1708.07747.
 
-use crate::catalogue::{Entry, Recipe};
+use crate::entry::{Entry, Recipe};
 use crate::mnist::images_and_labels;
 use crate::source_file::{Mirror, SourceFile};
 use crate::{Binarization, ImageShape};

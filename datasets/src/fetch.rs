@@ -1,156 +1,41 @@
 //! Downloads the files of a protocol; they get their names when the values are the protocol's.
 //!
-//! Files arrive in a folder of their own below the data directory (`.fetch/`), where a cut transfer
-//! is taken up again by the next call. Only when the set has been read from there, and its values
-//! have the hash of the protocol, are they moved to their places, each in one step.
+//! Files arrive in a folder of this call alone, below the data directory. Only when the set has been read from there,
+//! and its values have the hash of the protocol, are they moved to their places, each in one step: calls side by side
+//! do not meet. A download that was cut begins again.
 //!
 //! Nothing is ever asked of a network unless [`fetch`] is called.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-pub mod download;
-mod lock;
-mod staging;
+use tempfile::TempDir;
 
-use download::{DownloadError, Rules, redacted};
-use staging::Staging;
+mod download;
+mod error;
+mod origin;
+mod secret;
 
-use crate::cache::Cache;
-use crate::catalogue::Entry;
+pub use download::Rules;
+pub use error::{DownloadError, FetchError};
+pub use origin::Origin;
+pub use secret::redacted;
+
+use download::{Failure, download};
+use origin::{Address, addresses};
+
+use crate::cache::{Cache, hex};
+use crate::data_set::DataSet;
+use crate::entry::Entry;
+use crate::formats::source;
 use crate::source_file::SourceFile;
-use crate::{DataError, DataSet};
+use crate::whole;
 
-/// Why a set could not be fetched.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FetchError {
-    /// A set that is drawn, not downloaded.
-    #[error("{id} is built in; there is nothing to fetch")]
-    BuiltIn {
-        /// The set.
-        id: &'static str,
-    },
-
-    /// A file that no address is known of.
-    #[error("{id}: no address is known of {}; get it from {from_whom} and name the folder that holds it with --from DIR",
-            .name)]
-    NoMirror {
-        /// The set.
-        id: &'static str,
-        /// The file.
-        name: &'static str,
-        /// Where the set comes from.
-        from_whom: &'static str,
-    },
-
-    /// A place named by the user that does not have a file.
-    #[error("{from}: {name} is not there (nor under another of its names: {}); name the folder that holds it", .names.join(", "))]
-    NotThere {
-        /// The place.
-        from: String,
-        /// The file.
-        name: &'static str,
-        /// All its names.
-        names: &'static [&'static str],
-    },
-
-    /// No address had a file.
-    #[error("{}", listed(.0))]
-    Download(Vec<DownloadError>),
-
-    /// Files that came, and with which the set is not the protocol's.
-    #[error("{what}; what was downloaded and is not the original was removed{}",
-            if *.others { " (or the mistake is in a file that was there before: see `helmholtz data check`)" } else { "" })]
-    Values {
-        /// What is wrong with the set.
-        what: String,
-        /// True if some of its files were there before.
-        others: bool,
-    },
-
-    /// Files that were there before, and are not the protocol's.
-    #[error(
-        "{0}; its files are there already, and nothing was downloaded: move them away to fetch them anew"
-    )]
-    Present(DataError),
-
-    /// The data directory cannot be written.
-    #[error("{}: {cause}; free some space or check the permissions, then run it again", .path.display())]
-    Disk {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the operating system said.
-        cause: io::Error,
-    },
-
-    /// Something else stands where a file or a folder of the download should be.
-    #[error("{}: here is {found} where the download keeps its files; move it away, then run it again", .path.display())]
-    InTheWay {
-        /// The path.
-        path: PathBuf,
-        /// What is there.
-        found: &'static str,
-    },
-
-    /// The lock was removed while the set was fetched.
-    #[error("{}: the lock of this download was removed, so another process may have begun the same; run it again", .path.display())]
-    LockLost {
-        /// The set's folder.
-        path: PathBuf,
-    },
-
-    /// Another process fetches the same set.
-    #[error("{}: another process is fetching this set; wait for it to end", .path.display())]
-    Busy {
-        /// Its folder.
-        path: PathBuf,
-    },
-}
-
-impl FetchError {
-    /// True if it is not the network or the disk that failed, but what was asked for, or a place that may not be
-    /// written to.
-    pub fn is_of_the_request(&self) -> bool {
-        use DownloadError::{Address, Denied, NotAFile, Source};
-        use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
-        let is_of_the_request =
-            |error| matches!(error, &(Address { .. } | Denied { .. } | NotAFile { .. } | Source { .. }));
-        match self {
-            FetchError::Download(errors) => errors.iter().all(is_of_the_request),
-            FetchError::Disk { cause, .. } => matches!(cause.kind(), PermissionDenied | ReadOnlyFilesystem),
-            FetchError::Values { .. } | FetchError::LockLost { .. } => false,
-            _ => true,
-        }
-    }
-}
-
-fn listed(errors: &[DownloadError]) -> String {
-    let mut sentences: Vec<String> = errors.iter().map(DownloadError::to_string).collect();
-    sentences.dedup();
-    sentences.join("; ")
-}
-
-/// Where files come from.
-#[derive(Clone, Default)]
-pub enum Origin {
-    /// The addresses of the catalogue.
-    #[default]
-    Mirrors,
-    /// A folder or an address (`https://`, `http://`, `file://`) below which files have the names of the
-    /// catalogue, with or without their folders. A name and a password in it are sent, and shown nowhere.
-    From(String),
-}
-
-impl std::fmt::Debug for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Origin::Mirrors => f.write_str("Mirrors"),
-            Origin::From(from) => f.debug_tuple("From").field(&redacted(from)).finish(),
-        }
-    }
-}
+/// How the names of folders begin that files arrive in.
+const ARRIVALS: &str = ".fetch";
+/// A folder of arrivals that is older is of a process that was killed.
+const LEFT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What happens meanwhile.
 #[derive(Debug)]
@@ -165,20 +50,11 @@ pub enum Event<'a> {
         total: Option<u64>,
     },
     /// A file is here.
-    Arrived {
-        /// The file.
-        name: &'static str,
-    },
+    Arrived(&'static str),
     /// An address failed, and the next is tried.
-    Failed {
-        /// What happened.
-        error: &'a DownloadError,
-    },
+    Failed(&'a DownloadError),
     /// What came is not the protocol's, and other addresses are tried.
-    Refused {
-        /// What is wrong with it.
-        error: &'a FetchError,
-    },
+    Refused(&'a FetchError),
 }
 
 /// What was fetched.
@@ -194,7 +70,7 @@ pub struct Fetched {
 ///
 /// # Errors
 /// If no address has a file, the values are not the protocol's, or the disk fails; see [`FetchError`].
-/// Then nothing has changed outside the folder `.fetch` below `data_dir`.
+/// Then no file is there that was not there before.
 pub fn fetch(
     entry: &'static Entry,
     data_dir: &Path,
@@ -203,176 +79,179 @@ pub fn fetch(
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Fetched, FetchError> {
     if entry.generated {
-        return Err(FetchError::BuiltIn { id: entry.id });
+        return Err(FetchError::Request(format!("{} is built in; there is nothing to fetch", entry.id)));
     }
+    sweep(data_dir);
     let is_wanted = |file: &&SourceFile| file.find(data_dir).is_none();
     let (wanted, others): (Vec<&'static SourceFile>, Vec<_>) = entry.files.iter().partition(is_wanted);
     if wanted.is_empty() {
         let set = entry.load_in(&[data_dir.to_owned()], &Cache::platform()).map_err(FetchError::Present)?;
-        Staging::discard(entry, data_dir);
         return Ok(Fetched { set, new_files: Vec::new() });
     }
-    let candidates = wanted.iter().map(|file| Candidate::of(entry, file, origin));
-    let mut candidates = candidates.collect::<Result<Vec<_>, _>>()?;
-    let staging = Staging::open(entry, data_dir)?;
-    // What an earlier call left of a file that is there by now must not stand in for it.
-    others.iter().try_for_each(|file| staging.remove(file))?;
+    let candidate =
+        |file| Ok(Candidate { file, addresses: addresses(entry, file, origin)?, next: 0, arrived: None });
+    let mut candidates = wanted.iter().copied().map(candidate).collect::<Result<Vec<_>, FetchError>>()?;
+    let arrivals = arrivals(data_dir, &wanted)?;
     let mut refusal = None;
     loop {
         for candidate in &mut candidates {
-            match staging.arrive(candidate, rules, on_event) {
+            match candidate.arrive(&arrivals, data_dir, rules, on_event) {
                 Ok(()) => {}
                 // That the remaining addresses have nothing is not the reason: what came was refused.
                 Err(error @ FetchError::Download(_)) => return Err(refusal.unwrap_or(error)),
                 Err(error) => return Err(error),
             }
         }
-        let error = match entry.load_in(&[staging.folder().to_owned(), data_dir.to_owned()], &Cache::off()) {
-            Ok(set) => return Ok(Fetched { set, new_files: staging.put_in_place(&wanted, data_dir)? }),
+        let folders = [arrivals.path().to_owned(), data_dir.to_owned()];
+        let error = match entry.load_in(&folders, &Cache::off()) {
+            Ok(set) => return put_in_place(set, &candidates, &arrivals, data_dir),
             Err(error) => error,
         };
         // The folder that files arrive in is nobody's business.
-        let what = error.to_string().replace(&format!("{}/", staging.folder().display()), "");
+        let what = error.to_string().replace(&format!("{}/", arrivals.path().display()), "");
+        let others = match others.is_empty() {
+            true => "",
+            false => " (or the mistake is in a file that was there before: see `helmholtz data check`)",
+        };
+        let refused = FetchError::Values(format!("{what}; what was downloaded was removed{others}"));
         let mut goes_on = false;
         for candidate in &mut candidates {
-            goes_on |= staging.refuse(candidate)?;
+            goes_on |= candidate.refuse();
         }
-        let refused = FetchError::Values { what, others: !others.is_empty() };
         if !goes_on {
             return Err(refused);
         }
-        on_event(Event::Refused { error: &refused });
+        on_event(Event::Refused(&refused));
         refusal = Some(refused);
     }
 }
 
-/// An address and the name that fits what comes from there.
-struct Address {
-    url: String,
-    name: &'static str,
+/// Removes what processes have left that were killed.
+fn sweep(data_dir: &Path) {
+    let is_left = |entry: &fs::DirEntry| {
+        let age = entry.metadata().and_then(|it| it.modified()).map(|at| at.elapsed().unwrap_or_default());
+        let is_old = age.is_ok_and(|age| age > LEFT);
+        // A link is no folder here.
+        is_old
+            && entry.file_type().is_ok_and(|kind| kind.is_dir())
+            && entry.file_name().to_string_lossy().starts_with(ARRIVALS)
+    };
+    for entry in fs::read_dir(data_dir).into_iter().flatten().flatten().filter(is_left) {
+        let removed = fs::remove_dir_all(entry.path());
+        tracing::info!(?removed, "{}: a fetch that was killed has left this", entry.path().display());
+    }
+}
+
+/// A folder that files arrive in, with a random name and for nobody else; it is removed in the end.
+fn arrivals(data_dir: &Path, wanted: &[&SourceFile]) -> Result<TempDir, FetchError> {
+    let places = wanted.iter().flat_map(|file| file.names).map(|name| data_dir.join(name));
+    let folders = places.filter_map(|place| place.parent().map(Path::to_owned));
+    for path in [data_dir.to_owned()].into_iter().chain(folders) {
+        if let Some(there) = fs::metadata(&path).ok().filter(|there| !there.is_dir()) {
+            return Err(FetchError::Request(format!(
+                "{}: here is {} where a folder of data should be; move it away, then run it again",
+                path.display(),
+                whole::kind(&there)
+            )));
+        }
+    }
+    fs::create_dir_all(data_dir).map_err(|cause| FetchError::disk(data_dir, cause))?;
+    let made = tempfile::Builder::new().prefix(&format!("{ARRIVALS}-")).tempdir_in(data_dir);
+    made.map_err(|cause| FetchError::disk(data_dir, whole::without_path(cause)))
 }
 
 /// A file that is wanted, and where it may come from.
 struct Candidate {
     file: &'static SourceFile,
     addresses: Vec<Address>,
-    /// Bytes that the set has as text, at most.
-    text: u64,
     /// The first address that has not been refused.
     next: usize,
-    /// The address that the file at hand came from; none if an earlier call brought it.
-    used: Option<usize>,
+    /// The address that the file at hand came from, and the file.
+    arrived: Option<(usize, PathBuf)>,
 }
 
 impl Candidate {
-    fn of(entry: &Entry, file: &'static SourceFile, origin: &Origin) -> Result<Self, FetchError> {
-        let rows: usize = entry.split_sizes.iter().sum();
-        let text = (rows as u64).saturating_mul(entry.width() as u64).saturating_mul(MOST_OF_A_VALUE);
-        Ok(Candidate { file, addresses: addresses(entry, file, origin)?, text, next: 0, used: None })
-    }
-
-    /// Bytes that the file may have under one of its names: twice those of the catalogue under the preferred one,
-    /// which may have been packed anew, and those of the whole set as text under another, each with a mebibyte more.
-    /// None where the catalogue names no size; then [`Rules::max_bytes`] alone is the cap.
-    fn most_bytes(&self, name: &str) -> Option<u64> {
-        let bytes = Some(self.file.bytes).filter(|bytes| *bytes > 0)?;
-        let packed_anew = bytes.saturating_mul(2);
-        let most = if name == self.file.names[0] { packed_anew } else { packed_anew.max(self.text) };
-        Some(most.saturating_add(1 << 20))
-    }
-}
-
-/// Bytes of a value as text, at most: its digits, or its index beside it.
-const MOST_OF_A_VALUE: u64 = 32;
-
-fn addresses(entry: &Entry, file: &'static SourceFile, origin: &Origin) -> Result<Vec<Address>, FetchError> {
-    let found: Vec<Address> = match origin {
-        Origin::Mirrors => file
-            .mirrors
-            .iter()
-            .map(|mirror| Address { url: mirror.url.to_owned(), name: mirror.name })
-            .collect(),
-        Origin::From(from) => {
-            let bare = |name: &'static str| name.rsplit('/').next().unwrap_or(name);
-            let names = file.names.iter().flat_map(|name| [(*name, *name), (*name, bare(name))]);
-            match from.contains("://") {
-                true => {
-                    let address = |(name, below)| Address {
-                        url: format!("{}/{below}", from.trim_end_matches('/')),
-                        name,
-                    };
-                    names.map(address).collect()
+    /// Downloads the file, unless it is here, from the first of its addresses that has it.
+    fn arrive(
+        &mut self,
+        arrivals: &TempDir,
+        data_dir: &Path,
+        rules: &Rules,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), FetchError> {
+        if self.arrived.is_some() {
+            return Ok(());
+        }
+        let mut errors = Vec::new();
+        for (i, Address { place, name, most_bytes }) in self.addresses.iter().enumerate().skip(self.next) {
+            let path = arrivals.path().join(name);
+            let mut progress = |here, total: Option<u64>| {
+                let total = total.or((*name == self.file.names[0]).then_some(self.file.bytes));
+                on_event(Event::Bytes { name, here, total });
+            };
+            let folder = path.parent().unwrap_or(arrivals.path());
+            let downloaded = match fs::create_dir_all(folder) {
+                Ok(()) => download(place, &path, *most_bytes, rules, &mut progress),
+                Err(cause) => Err(Failure::Disk(cause)),
+            };
+            match downloaded {
+                Ok(()) => {
+                    self.arrived = Some((i, path));
+                    on_event(Event::Arrived(name));
+                    return Ok(());
                 }
-                false => {
-                    let here = |(name, below): (&'static str, &str)| {
-                        let path = fs::canonicalize(Path::new(from).join(below)).ok()?;
-                        Some(Address { url: file_url(&path), name })
-                    };
-                    names.filter_map(here).collect()
+                Err(Failure::Place(error)) => {
+                    // A part of it must not stand in for a file that may be done without.
+                    let _ = fs::remove_file(&path);
+                    if i + 1 < self.addresses.len() {
+                        on_event(Event::Failed(&error));
+                    }
+                    errors.push(error);
                 }
+                Err(Failure::Disk(cause)) => return Err(FetchError::disk(&data_dir.join(name), cause)),
             }
         }
-    };
-    match (found.is_empty(), origin) {
-        (false, _) => Ok(found),
-        // Labels are not needed.
-        (true, _) if file.labels => Ok(found),
-        (true, Origin::Mirrors) => {
-            Err(FetchError::NoMirror { id: entry.id, name: file.names[0], from_whom: entry.source })
+        if self.file.labels { Ok(()) } else { Err(FetchError::Download(errors)) }
+    }
+
+    /// Removes a file with which the set is not the protocol's, unless it is the known original; true if there is
+    /// another place to have it from.
+    fn refuse(&mut self) -> bool {
+        let Some((used, path)) = &self.arrived else { return false };
+        let is_original = self.file.sha256.is_some_and(|known| {
+            path.ends_with(self.file.names[0])
+                && source::hash(path).is_ok_and(|(found, _)| hex(&found) == known)
+        });
+        if is_original {
+            return false;
         }
-        (true, Origin::From(from)) => {
-            Err(FetchError::NotThere { from: redacted(from), name: file.names[0], names: file.names })
-        }
+        // What stays is overwritten, or goes with its folder.
+        let _ = fs::remove_file(path);
+        // Of several files any may be the wrong one, so the last address stays in use beside others.
+        let (next, last) = (used + 1, self.addresses.len() - 1);
+        (self.next, self.arrived) = (next.min(last), None);
+        next <= last
     }
 }
 
-/// The address of a file of this machine.
-fn file_url(path: &Path) -> String {
-    let mut url = "file://".to_owned();
-    for byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'/' | b'-' | b'_' | b'.' | b'~' => url.push(char::from(*byte)),
-            byte if byte.is_ascii_alphanumeric() => url.push(char::from(*byte)),
-            byte => url.push_str(&format!("%{byte:02X}")),
-        }
+/// Moves the files that have arrived to where they are looked for.
+fn put_in_place(
+    mut set: DataSet,
+    candidates: &[Candidate],
+    arrivals: &TempDir,
+    data_dir: &Path,
+) -> Result<Fetched, FetchError> {
+    let place_of = |path: &Path| Some(data_dir.join(path.strip_prefix(arrivals.path()).ok()?));
+    let mut new_files = Vec::new();
+    for (_, path) in candidates.iter().filter_map(|candidate| candidate.arrived.as_ref()) {
+        let Some(place) = place_of(path) else { continue };
+        let folder = place.parent().unwrap_or(data_dir);
+        fs::create_dir_all(folder).map_err(|cause| FetchError::disk(folder, cause))?;
+        fs::rename(path, &place).map_err(|cause| FetchError::disk(&place, cause))?;
+        new_files.push(place);
     }
-    url
-}
-
-fn disk(path: &Path, cause: io::Error) -> FetchError {
-    FetchError::Disk { path: path.to_owned(), cause }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_that_may_not_be_written_to_is_of_the_request_and_a_full_disk_is_not() {
-        for (kind, is_of_the_request) in [
-            (io::ErrorKind::PermissionDenied, true),
-            (io::ErrorKind::ReadOnlyFilesystem, true),
-            (io::ErrorKind::StorageFull, false),
-        ] {
-            assert_eq!(disk(Path::new("data"), kind.into()).is_of_the_request(), is_of_the_request);
-            let error = DownloadError::disk(Path::new("data"), 0, kind.into());
-            assert_eq!(FetchError::Download(vec![error]).is_of_the_request(), is_of_the_request);
-        }
+    for file in &mut set.files {
+        file.path = place_of(&file.path).unwrap_or_else(|| file.path.clone());
     }
-
-    #[test]
-    fn every_file_of_the_catalogue_may_be_as_large_as_it_is_and_not_much_larger() {
-        for entry in crate::catalogue().iter().filter(|entry| !entry.generated) {
-            for file in entry.files {
-                let origin = Origin::From("http://127.0.0.1:1".to_owned());
-                let candidate = Candidate::of(entry, file, &origin).unwrap();
-                let packed = candidate.most_bytes(file.names[0]).unwrap();
-                assert!(file.bytes > 0 && packed == 2 * file.bytes + (1 << 20), "{}", entry.id);
-                for name in file.names {
-                    let most = candidate.most_bytes(name).unwrap();
-                    assert!((packed..4 << 30).contains(&most), "{name}: {most}");
-                }
-            }
-        }
-    }
+    Ok(Fetched { set, new_files })
 }

@@ -25,8 +25,9 @@ use rayon::prelude::*;
 use crate::cache::{Cache, hex};
 use crate::formats::{Format, Limits, Table, room};
 use crate::partition::partition;
+use crate::places::Places;
 use crate::source_file::{FoundFile, Note};
-use crate::{DataError, DataSet, Kind, Places, Split, selectors};
+use crate::{DataError, DataSet, Kind, Split, selectors};
 
 /// Version of the rules above.
 const VERSION: u32 = 1;

@@ -11,7 +11,7 @@
 
 use helmholtz_noise::{Key, Role};
 
-use crate::catalogue::{Entry, Recipe};
+use crate::entry::{Entry, Recipe};
 use crate::formats::{Format, RowAxis, Wanted};
 use crate::partition::partition;
 use crate::reader::Reader;

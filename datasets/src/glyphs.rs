@@ -11,7 +11,7 @@
 use helmholtz_noise::Stream;
 
 use crate::alphabet::ALPHABET;
-use crate::catalogue::{Entry, Generated, Recipe};
+use crate::entry::{Entry, Generated, Recipe};
 use crate::{Binarization, ImageShape, generate};
 
 /// The glyphs.
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn characters_stay_inside_the_image_and_have_the_ink_of_digits() {
-        let set = crate::load("glyphs/28x28", None).unwrap();
+        let set = GLYPHS.load(&crate::places::Places::default()).unwrap();
         for i in 0..set.train.rows() {
             let ink: usize = set.train.bits_of(i).iter().map(|on| usize::from(*on)).sum();
             assert!((30..400).contains(&ink), "row {i} has {ink} pixels on");

@@ -23,7 +23,9 @@
 //! | [`split`], [`values`], [`shape`] | [`Split`]: rows of [`Values`], their [`ImageShape`], their labels |
 //! | [`feed`] | [`Feed`] and [`Rows`]: Burn data loaders over a split on the device |
 //! | [`law`] | [`Law`], the exact distribution of a generated set |
-//! | [`mod@catalogue`] | [`catalogue()`], [`Entry`], [`load`] and [`data_dir`] |
+//! | [`mod@catalogue`] | [`catalogue()`] and [`load`] |
+//! | [`mod@entry`] | [`Entry`]: what a protocol is, and how its values are held against it |
+//! | [`places`] | [`Places`] and [`data_dir`]: where files and parsed copies lie |
 //! | [`source_file`] | the files of a protocol and their mirrors |
 //! | [`formats`] | the readers of files |
 //! | [`binarize`] | how intensities become bits |
@@ -55,6 +57,7 @@ pub mod cache;
 pub mod caltech;
 pub mod catalogue;
 pub mod data_set;
+pub mod entry;
 pub mod error;
 pub mod facts;
 pub mod fashion;
@@ -70,8 +73,8 @@ pub mod law;
 pub mod lines;
 pub mod mnist;
 pub mod omniglot;
-mod own_file;
 mod partition;
+pub mod places;
 mod reader;
 mod selectors;
 pub mod shape;
@@ -83,11 +86,13 @@ pub mod whole;
 
 pub use binarize::Binarization;
 pub use cache::Cache;
-pub use catalogue::{Entry, Places, catalogue, data_dir, entry, load, load_from};
+pub use catalogue::{catalogue, entry, load, load_from};
 pub use data_set::DataSet;
+pub use entry::Entry;
 pub use error::DataError;
 pub use feed::{Batch, Feed, Plan, Rows};
 pub use law::Law;
+pub use places::{Places, data_dir};
 pub use shape::ImageShape;
 pub use source_file::{FoundFile, Mirror, Note, SourceFile};
 pub use split::{Item, Split, SplitName};

@@ -10,7 +10,7 @@
 
 use helmholtz_noise::Stream;
 
-use crate::catalogue::{Entry, Generated, Recipe};
+use crate::entry::{Entry, Generated, Recipe};
 use crate::{Binarization, ImageShape, Law, generate};
 
 /// The 3×3 lines.
@@ -48,11 +48,12 @@ fn outcome(n: usize) -> [u8; 9] {
 
 #[cfg(test)]
 mod tests {
+    use super::LINES_3;
     use crate::law::assert_drawn_from;
 
     #[test]
     fn the_law_of_the_lines_is_exact() {
-        let set = crate::load("lines/3x3", None).unwrap();
+        let set = LINES_3.load(&crate::places::Places::default()).unwrap();
         let law = set.law.unwrap();
         assert_eq!(law.patterns().rows(), 12);
         assert!((law.probabilities().iter().sum::<f64>() - 1.0).abs() < 1e-12);
@@ -70,7 +71,7 @@ mod tests {
 
     #[test]
     fn training_rows_follow_the_law() {
-        let set = crate::load("lines/3x3", None).unwrap();
+        let set = LINES_3.load(&crate::places::Places::default()).unwrap();
         assert_drawn_from(set.law.as_ref().unwrap(), &set.train);
     }
 }

@@ -15,7 +15,7 @@
 //! 1998; Salakhutdinov and Murray, "On the quantitative analysis of deep belief networks", ICML
 //! 2008; Larochelle and Murray, "The neural autoregressive distribution estimator", AISTATS 2011.
 
-use crate::catalogue::{Entry, Recipe};
+use crate::entry::{Entry, Recipe};
 use crate::reader::Reader;
 use crate::source_file::{Mirror, SourceFile};
 use crate::{Binarization, DataError, ImageShape, Split};

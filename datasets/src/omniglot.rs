@@ -14,7 +14,7 @@
 
 use helmholtz_noise::{Key, Role};
 
-use crate::catalogue::{Entry, Recipe};
+use crate::entry::{Entry, Recipe};
 use crate::partition::partition;
 use crate::reader::Reader;
 use crate::source_file::SourceFile;

@@ -7,49 +7,31 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use crate::cache::{Cache, hex};
-use crate::catalogue::Entry;
+use crate::error::DataError;
 use crate::formats::array::Array;
 use crate::formats::{Expected, Limits, RowAxis, Wanted, idx, mat, source};
+use crate::shape::ImageShape;
 use crate::source_file::{FoundFile, SourceFile};
-use crate::{DataError, Split};
+use crate::split::Split;
 
-/// The files of an entry, all that it needs being there.
+/// The files of a protocol, all that it needs being there.
 pub(crate) struct Reader<'a> {
-    entry: &'a Entry,
-    cache: &'a Cache,
-    paths: Vec<Option<PathBuf>>,
+    /// `id@version`.
+    pub(crate) protocol: String,
+    /// How a row is laid out.
+    pub(crate) shape: ImageShape,
+    /// Rows of the train, valid and test split.
+    pub(crate) split_sizes: [usize; 3],
+    /// The files, and where each lies.
+    pub(crate) files: &'a [SourceFile],
+    pub(crate) paths: Vec<Option<PathBuf>>,
+    pub(crate) cache: &'a Cache,
     /// What was read, by the number of the file.
-    found: Mutex<Vec<(usize, FoundFile)>>,
+    pub(crate) found: Mutex<Vec<(usize, FoundFile)>>,
 }
 
-impl<'a> Reader<'a> {
-    /// Finds the files.
-    ///
-    /// # Errors
-    /// If one that is needed is not there.
-    pub(crate) fn new(entry: &'a Entry, dirs: &[PathBuf], cache: &'a Cache) -> Result<Self, DataError> {
-        let find = |file: &SourceFile| dirs.iter().find_map(|dir| file.find(dir));
-        let paths: Vec<Option<PathBuf>> = entry.files.iter().map(find).collect();
-        let absent = entry.files.iter().zip(&paths).filter(|(file, path)| !file.labels && path.is_none());
-        let missing: Vec<PathBuf> =
-            absent.filter_map(|(file, _)| Some(file.preferred(dirs.last()?))).collect();
-        if !missing.is_empty() {
-            let fetch = if entry.can_be_fetched() {
-                format!("run `helmholtz data fetch {}`, or ", entry.id)
-            } else {
-                String::new()
-            };
-            let advice = format!(
-                "{fetch}get the data from {} and put it there, or name the directory that holds `{}` with \
-                 --data-dir or $HELMHOLTZ_DATA",
-                entry.source, entry.files[0].names[0],
-            );
-            return Err(DataError::Missing { protocol: entry.protocol(), paths: missing, advice });
-        }
-        Ok(Reader { entry, cache, paths, found: Mutex::default() })
-    }
-
-    /// The files that were read, in the order of the entry.
+impl Reader<'_> {
+    /// The files that were read, in the order of the protocol.
     pub(crate) fn into_files(self) -> Vec<FoundFile> {
         let mut found = self.found.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         found.sort_by_key(|(i, _)| *i);
@@ -59,8 +41,8 @@ impl<'a> Reader<'a> {
     /// The three files of binary text, side by side.
     pub(crate) fn text_splits(&self) -> Result<[Split; 3], DataError> {
         let splits = (0..3).into_par_iter().map(|i| {
-            let (rows, width) = (self.entry.split_sizes[i], self.entry.width());
-            let expected = Expected { protocol: self.entry.protocol(), rows, width };
+            let (rows, width) = (self.split_sizes[i], self.shape.pixels());
+            let expected = Expected { protocol: self.protocol.clone(), rows, width };
             self.read(i, &Wanted { expected: Some(expected), ..Wanted::default() })
         });
         // Collected before it is searched, so that of several errors the first file's is reported.
@@ -109,12 +91,12 @@ impl<'a> Reader<'a> {
 
     /// The split of file `i`, if it has the rows and the width that it must have.
     pub(crate) fn of_size(&self, i: usize, split: Split, rows: usize) -> Result<Split, DataError> {
-        let (path, expected) = (self.path(i), self.entry.shape);
+        let (path, expected) = (self.path(i), self.shape);
         if split.width() != expected.pixels() {
             let problem = format!(
                 "its rows have {} values where {} has {}; use the original file",
                 split.width(),
-                self.entry.protocol(),
+                self.protocol,
                 expected.pixels()
             );
             return Err(DataError::malformed(path, problem));
@@ -130,11 +112,11 @@ impl<'a> Reader<'a> {
     }
 
     fn row_count(&self, path: &Path, found: usize, expected: usize) -> DataError {
-        DataError::RowCount { path: path.to_owned(), protocol: self.entry.protocol(), found, expected }
+        DataError::RowCount { path: path.to_owned(), protocol: self.protocol.clone(), found, expected }
     }
 
     fn note(&self, i: usize, path: &Path, sha256: &[u8; 32]) {
-        let (file, sha256) = (&self.entry.files[i], hex(sha256));
+        let (file, sha256) = (&self.files[i], hex(sha256));
         // Another name is another packing of the same values, of which no hash is known.
         let preferred = file.names.first().is_some_and(|name| path.ends_with(name));
         let original = file.sha256.filter(|_| preferred).map(|known| known == sha256);
@@ -150,7 +132,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A MATLAB file of an entry.
+/// A MATLAB file of a protocol.
 pub(crate) struct MatFile<'a> {
     reader: &'a Reader<'a>,
     i: usize,

@@ -13,7 +13,7 @@
 //! # Reference
 //! Larochelle and Murray, "The neural autoregressive distribution estimator", AISTATS 2011.
 
-use crate::catalogue::{Entry, Recipe};
+use crate::entry::{Entry, Recipe};
 use crate::source_file::{Mirror, SourceFile};
 use crate::{Binarization, ImageShape};
 

@@ -4,13 +4,14 @@
 //! So a scratch file has a random name and is created, never opened ([`write()`]), and what must keep its name (a lock, a
 //! journal) is opened only if it is a regular file and no link ([`open_lock`], [`open_append`]).
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use crate::own_file::{self, SCRATCH};
+/// How the name of a scratch file begins and ends; random letters stand between.
+const SCRATCH: [&str; 2] = [".helmholtz-", ".part"];
 
 /// Writes a file under a scratch name beside it and renames it, so that no half of it is ever seen.
 ///
@@ -26,12 +27,23 @@ pub fn write(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> 
     Ok(())
 }
 
-/// A file with a random name that is removed again unless it gets another.
+/// A file with a random name and the permissions of any new file, which is removed again unless it gets another name.
 ///
 /// # Errors
 /// If the folder is not there or nothing can be written into it.
 pub fn scratch_in(folder: &Path) -> io::Result<NamedTempFile> {
-    own_file::scratch(folder)
+    let mut builder = tempfile::Builder::new();
+    let [prefix, suffix] = SCRATCH;
+    builder.prefix(prefix).suffix(suffix);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
+    builder.tempfile_in(folder).map_err(without_path)
+}
+
+/// An error of `tempfile` without the name of the scratch file, which says nothing to anybody.
+pub(crate) fn without_path(error: io::Error) -> io::Error {
+    let cause = std::error::Error::source(&error).map(ToString::to_string);
+    io::Error::new(error.kind(), cause.unwrap_or_else(|| error.to_string()))
 }
 
 /// Removes files that a process which died has left in a folder: those whose names `is_left` knows.
@@ -59,7 +71,7 @@ pub fn is_scratch(name: &str) -> bool {
 /// # Errors
 /// If it is a link, has another name as well or is no regular file, or cannot be opened.
 pub fn open_lock(path: &Path) -> io::Result<File> {
-    Ok(own_file::open_to_write(path, File::options().read(true).write(true).create(true).truncate(false))?)
+    open_to_write(path, File::options().read(true).write(true).create(true).truncate(false))
 }
 
 /// Opens a file to be appended to, and with `create` makes it if it is not there.
@@ -67,12 +79,70 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
 /// # Errors
 /// If it is a link, has another name as well or is no regular file, or cannot be opened.
 pub fn open_append(path: &Path, create: bool) -> io::Result<File> {
-    Ok(own_file::open_to_write(path, File::options().append(true).create(create))?)
+    open_to_write(path, File::options().append(true).create(create))
 }
 
-/// Whether a path still leads to an open file, and not to another that took its place.
+/// Opens a regular file to write to it, unless the same bytes have another name, which would see the change.
+fn open_to_write(path: &Path, options: &OpenOptions) -> io::Result<File> {
+    let file = open(path, options)?;
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::nlink(&file.metadata()?) > 1 {
+        return Err(not_a_file("a file that has another name as well (a hard link)"));
+    }
+    Ok(file)
+}
+
+/// Opens a regular file. A link, a pipe or a device in its place is refused before and after the file is opened, so
+/// that one that is put there in between is not followed either.
+pub(crate) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
+    let check = |there: Metadata| if there.is_file() { Ok(()) } else { Err(not_a_file(kind(&there))) };
+    match fs::symlink_metadata(path) {
+        Ok(there) => check(there)?,
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+        Err(cause) => return Err(cause),
+    }
+    let file = without_following(options).open(path)?;
+    check(file.metadata()?)?;
+    Ok(file)
+}
+
+fn without_following(options: &OpenOptions) -> OpenOptions {
+    #[cfg_attr(not(unix), allow(unused_mut))]
+    let mut options = options.clone();
+    // Opening a pipe would wait for its other end; regular files do not mind.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    options
+}
+
+fn not_a_file(found: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, format!("is {found}, which is not written to; remove it"))
+}
+
+/// What stands where a regular file or a folder should be.
+pub(crate) fn kind(there: &Metadata) -> &'static str {
+    match there.file_type() {
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_symlink() => "a symbolic link",
+        kind if kind.is_file() => "a file",
+        _ => "a device, pipe or socket",
+    }
+}
+
+/// Whether a path still leads to an open file, and not to another that took its place; where that cannot be known,
+/// whether there is a file.
 pub fn is_at(file: &File, path: &Path) -> bool {
-    own_file::is_at(file, path)
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let [ours, theirs] = [file.metadata(), fs::symlink_metadata(path)];
+        matches!((ours, theirs), (Ok(ours), Ok(theirs)) if (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        path.exists()
+    }
 }
 
 /// The folder of a file: that of a bare name is the current one.
@@ -120,19 +190,24 @@ mod tests {
     #[test]
     fn links_and_pipes_are_not_opened_and_their_targets_stay_what_they_were() {
         let folder = tempfile::tempdir().unwrap();
-        let [victim, link, dangling] = ["victim", "link", "dangling"].map(|name| folder.path().join(name));
+        let [victim, link, dangling, hard] =
+            ["victim", "link", "dangling", "hard"].map(|name| folder.path().join(name));
         fs::write(&victim, "precious").unwrap();
+        fs::hard_link(&victim, &hard).unwrap();
+        assert!(open_lock(&hard).unwrap_err().to_string().contains("another name as well (a hard link)"));
         std::os::unix::fs::symlink(&victim, &link).unwrap();
         std::os::unix::fs::symlink(folder.path().join("nowhere"), &dangling).unwrap();
         for path in [&link, &dangling] {
             assert!(open_lock(path).unwrap_err().to_string().contains("symbolic link"));
             assert!(open_append(path, true).unwrap_err().to_string().contains("symbolic link"));
+            // As if the link had been put there after the first look.
+            assert!(without_following(File::options().read(true)).open(path).is_err());
         }
         assert!(open_lock(folder.path()).is_err() && open_append(folder.path(), true).is_err());
         write(&link, |file| file.write_all(b"new")).unwrap();
         assert!(!fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
-        assert_eq!(names(folder.path()), ["dangling", "link", "victim"]);
+        assert_eq!(names(folder.path()), ["dangling", "hard", "link", "victim"]);
     }
 
     #[cfg(unix)]
@@ -148,5 +223,15 @@ mod tests {
         assert!(!is_at(&file, &path));
         fs::write(&path, "another").unwrap();
         assert!(!is_at(&file, &path));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn scratch_files_have_the_permissions_of_new_files() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let plain = File::create(folder.path().join("plain")).unwrap();
+        let mode = |file: &File| file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode(scratch_in(folder.path()).unwrap().as_file()), mode(&plain));
     }
 }

@@ -6,14 +6,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
-use crate::common::server::{Files, REAL_VALID, Reply, Server, TEST, TRAIN, VALID, at, drawn, real};
 use crate::common::{fail, helmholtz, run, succeed};
-use helmholtz_datasets::fetch::download::Rules;
-use helmholtz_datasets::fetch::{Event, FetchError, Origin, fetch};
+use helmholtz_datasets::fetch::{Event, FetchError, Origin, Rules, fetch};
 use serde_json::Value;
+use crate::common::server::{Files, REAL_VALID, Reply, Server, TEST, TRAIN, VALID, at, drawn, real};
 
 /// A folder in which the data directory is `data`.
 struct Place {
@@ -37,7 +35,7 @@ impl Place {
         succeed(self.path(), &args(files.id, from))
     }
 
-    /// Expects exit code `code`, and nothing outside `.fetch`.
+    /// Expects exit code `code`, and no byte of a file.
     #[track_caller]
     fn fail(&self, files: &Files, from: &str, code: i32, words: &[&str]) -> String {
         let message = fail(self.path(), &args(files.id, from), code, words);
@@ -45,26 +43,12 @@ impl Place {
         message
     }
 
-    /// Nothing outside `.fetch`.
+    /// Nothing at all has been left.
     #[track_caller]
     fn is_empty(&self) {
-        let Ok(entries) = fs::read_dir(&self.data) else { return };
+        let entries = fs::read_dir(&self.data).into_iter().flatten();
         let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
-        assert!(names.iter().all(|name| name == ".fetch"), "{names:?}");
-    }
-
-    /// What turned out to be the known original waits for the next call; nothing else does.
-    fn keeps_only_originals(&self) {
-        let waiting = self.data.join(".fetch/uci-mushrooms/uci-nade");
-        assert!(!waiting.join(REAL_VALID).exists(), "the file with another value is still there");
-        assert!(waiting.join("mushrooms.train.data.gz").exists() && !self.data.join("uci-nade").exists());
-    }
-
-    /// Not a byte of a file is kept in `.fetch` either.
-    #[track_caller]
-    fn is_empty_for_good(&self) {
-        let files = files_below(&self.data);
-        assert!(files.iter().all(|path| path.extension().is_some_and(|it| it == "lock")), "{files:?}");
+        assert!(names.is_empty(), "{names:?}");
     }
 
     /// The set lies in its place and nothing else does.
@@ -74,7 +58,7 @@ impl Place {
             assert!(fs::read(self.data.join("uci-nade").join(name)).unwrap() == *bytes, "{name}");
         }
         assert_eq!(files_below(&self.data).len(), 3);
-        assert!(!self.data.join(".fetch").exists());
+        assert_eq!(fs::read_dir(&self.data).unwrap().count(), 1);
     }
 }
 
@@ -135,90 +119,73 @@ fn a_set_without_a_pinned_hash_says_so() {
 }
 
 #[test]
-fn a_cut_transfer_is_taken_up_again() {
+fn a_download_that_is_cut_off_begins_again() {
     let cut_first = |n, whole: Reply| if n == 0 { whole.cut_after(500) } else { whole };
     let (server, place) = (drawn().serve_with(TEST, cut_first), Place::new());
     let json = succeed(place.path(), &[&args(drawn().id, &server.url)[..], &["--json"]].concat());
     assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["pinned"], false);
     place.holds(drawn());
-    let requests = server.requests();
-    let firsts: Vec<_> = requests.iter().map(|request| request.first).collect();
-    assert_eq!(firsts, [None, None, None, Some(500)]);
-    assert!(requests[3].head.contains("\r\nif-range: \"v1\"\r\n"), "{}", requests[3].head);
-}
-
-/// Expects that a call asks for the rest of the second file and all of the third, and completes the set.
-#[track_caller]
-fn completes_with_the_rest(server: &Server, place: &Place, first: usize) {
-    server.requests();
-    place.fetch(drawn(), &server.url);
-    place.holds(drawn());
-    let asked: Vec<_> = server.requests().into_iter().map(|it| (it.path, it.first)).collect();
-    assert_eq!(asked, [(at(VALID), Some(first)), (at(TEST), None)]);
+    assert_eq!(server.paths(), [TRAIN, VALID, TEST, TEST].map(at));
 }
 
 #[test]
-fn a_transfer_cut_each_time_is_an_error_and_a_later_call_asks_for_the_rest() {
-    let cut_thrice = |n, whole: Reply| if n < 3 { whole.cut_after(100) } else { whole };
-    let (server, place) = (drawn().serve_with(VALID, cut_thrice), Place::new());
-    // Not by the program, whose pauses add up to half a minute.
-    let pause = Duration::from_millis(1);
-    let rules = Rules { https_only: false, attempts: 2, pause, ..Rules::default() };
+fn a_transfer_cut_each_time_is_an_error_and_leaves_nothing() {
+    let (server, place) = (drawn().serve_with(VALID, |_, whole| whole.cut_after(100)), Place::new());
+    let rules = Rules { https_only: false, retries: 2, pause: Duration::from_millis(1), ..Rules::default() };
     let entry = helmholtz_datasets::entry(drawn().id).unwrap();
     let from = Origin::From(server.url.clone());
     let mut failed = Vec::new();
     let mut note = |event: Event<'_>| {
-        if let Event::Failed { error } = event {
+        if let Event::Failed(error) = event {
             failed.push(error.to_string());
         }
     };
     let error = fetch(entry, &place.data, &from, &rules, &mut note).unwrap_err();
     assert!(matches!(error, FetchError::Download(_)) && !error.is_of_the_request(), "{error}");
-    assert!(error.to_string().contains("the transfer was cut after 300 of "), "{error}");
+    assert!(error.to_string().contains("the transfer was cut after 100 of "), "{error}");
     assert_eq!(failed.len(), 5, "after each of the six names but the last: {failed:?}");
     place.is_empty();
-    completes_with_the_rest(&server, &place, 300);
 }
 
 #[test]
-fn a_server_that_fails_on_the_way_back_is_an_error_and_a_later_call_asks_for_the_rest() {
-    let place = Place::new();
+fn a_server_that_fails_on_the_way_back_is_an_error() {
     let server = drawn().serve_with(VALID, |n, whole| match n {
         0 => whole.cut_after(700),
-        1 => Reply::status("503 Service Unavailable"),
-        _ => whole,
+        _ => Reply::status("503 Service Unavailable"),
     });
     let words = ["error: ", VALID, "the server answered `503 Service Unavailable`", "try again later"];
-    place.fail(drawn(), &server.url, 1, &words);
-    completes_with_the_rest(&server, &place, 700);
+    Place::new().fail(drawn(), &server.url, 1, &words);
 }
 
 #[test]
-fn two_fetches_of_a_set_do_not_meet() {
+fn two_fetches_of_a_set_do_not_meet_and_what_a_killed_one_leaves_is_swept() {
     let hold_first = |n, whole: Reply| if n == 0 { whole.cut_after(600).and_silence() } else { whole };
     let (server, place) = (drawn().serve_with(VALID, hold_first), Place::new());
     let mut first = helmholtz();
     first.current_dir(place.path()).args(args(drawn().id, &server.url));
     let mut first = first.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     server.wait_for(VALID);
-    place.fail(drawn(), &server.url, 2, &["another process is fetching this set", ".fetch"]);
-    assert!(server.requests().is_empty());
-
-    // A call that was killed is gone on from like one whose transfer was cut.
-    let part = place.data.join(format!(".fetch/uci-ocr-letters/uci-nade/{VALID}.part"));
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while fs::metadata(&part).map_or(0, |part| part.len()) < 600 {
-        assert!(Instant::now() < deadline, "{} does not grow", part.display());
-        thread::sleep(Duration::from_millis(5));
-    }
+    place.fetch(drawn(), &drawn().serve().url);
     first.kill().unwrap();
     first.wait().unwrap();
-    completes_with_the_rest(&server, &place, 600);
+    let left: Vec<_> = fs::read_dir(&place.data).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [left] = &left.into_iter().filter(|path| !path.ends_with("uci-nade")).collect::<Vec<_>>()[..] else {
+        panic!("one folder is left")
+    };
+    assert!(files_below(left).iter().any(|file| file.ends_with(TRAIN)));
+
+    // It could be that of a process that is at work, until it is a day old.
+    place.fetch(drawn(), &server.url);
+    assert!(left.exists());
+    let two_days_ago = SystemTime::now() - Duration::from_secs(2 * 24 * 60 * 60);
+    fs::File::open(left).unwrap().set_modified(two_days_ago).unwrap();
+    place.fetch(drawn(), &server.url);
+    place.holds(drawn());
 }
 
 /// What the user must be told of values that are not those of the real set.
 const OTHER: [&str; 3] = [
-    "; what was downloaded and is not the original was removed",
+    "; what was downloaded was removed",
     "uci/mushrooms@1: the values have sha256",
     "those of the protocol 2a055d27",
 ];
@@ -229,7 +196,6 @@ fn other_values_are_refused_and_removed() {
     let place = Place::new();
     files.with_a_value_changed(REAL_VALID).write(&place.path().join("there"));
     place.fail(&files, "there", 1, &OTHER);
-    place.keeps_only_originals();
     place.fetch(&files, &files.serve().url);
     place.holds(&files);
 }
@@ -241,10 +207,10 @@ fn a_file_that_ends_too_early_is_refused_and_removed() {
     cut.write(&place.path().join("there"));
     let words = ["what was downloaded", VALID, "the gzip data is truncated or damaged"];
     place.fail(drawn(), "there", 1, &words);
-    place.is_empty_for_good();
+    place.is_empty();
     // Over HTTP with its right length as well.
     place.fail(drawn(), &cut.serve().url, 1, &words[1..]);
-    place.is_empty_for_good();
+    place.is_empty();
 }
 
 #[test]
@@ -252,30 +218,6 @@ fn a_refusal_is_the_error_even_if_a_server_has_no_other_names() {
     let Some(files) = real() else { return };
     let (server, place) = (files.with_a_value_changed(REAL_VALID).serve(), Place::new());
     place.fail(&files, &server.url, 1, &OTHER);
-    place.keeps_only_originals();
-}
-
-#[test]
-fn a_bad_file_of_another_server_does_not_spoil_a_good_one() {
-    let Some(files) = real() else { return };
-    let place = Place::new();
-    let mut bad = files.with_a_value_changed("mushrooms.train.data.gz");
-    bad.bytes.remove(REAL_VALID);
-    place.fail(&files, &bad.serve().url, 1, &["404"]); // the first file waits
-    place.fetch(&files, &files.serve().url);
-    place.holds(&files);
-}
-
-#[test]
-fn a_file_that_was_put_there_is_not_replaced() {
-    let missing_first = |n, whole| if n == 0 { Reply::status("404 Not Found") } else { whole };
-    let (server, place) = (drawn().serve_with(VALID, missing_first), Place::new());
-    place.fail(drawn(), &server.url, 1, &["404"]); // the first file waits
-    let own = drawn().with_a_value_changed(TRAIN);
-    fs::create_dir_all(place.data.join("uci-nade")).unwrap();
-    fs::write(place.data.join("uci-nade").join(TRAIN), &own.bytes[TRAIN]).unwrap();
-    place.fetch(drawn(), &server.url);
-    place.holds(&own);
 }
 
 #[test]
@@ -306,18 +248,18 @@ fn where_nothing_was_downloaded_nothing_is_said_of_it() {
 }
 
 #[test]
-fn a_length_that_is_too_long_is_not_believed_for_ever() {
-    let place = Place::new();
-    let server = drawn().serve_with(TRAIN, |n, whole| {
-        let bytes = &drawn().bytes[TRAIN];
-        let lie = || Reply::new(&format!("200 OK|Content-Length: {}", bytes.len() + 5), bytes);
-        if n == 0 { lie() } else { whole }
+fn other_values_of_one_address_are_looked_for_at_the_next() {
+    let Some(files) = real() else { return };
+    let (bad, good, place) = (files.with_a_value_changed(REAL_VALID), files.clone(), Place::new());
+    // The first name of each file has its folder, the second has not.
+    let server = Server::start(move |request| match request.path.starts_with("/uci-nade/") {
+        true => bad.answer("/uci-nade/", request),
+        false => good.answer("/", request),
     });
-    place.fetch(drawn(), &server.url);
-    place.holds(drawn());
-    let firsts: Vec<_> = server.requests().iter().map(|request| request.first).collect();
-    let whole = Some(drawn().bytes[TRAIN].len());
-    assert_eq!(firsts, [None, whole, None, None, None], "what is beyond the end is asked for once");
+    place.fetch(&files, &server.url);
+    place.holds(&files);
+    let again = format!("/{REAL_VALID}");
+    assert_eq!(server.paths().into_iter().skip(3).collect::<Vec<_>>(), [again]);
 }
 
 #[test]
@@ -331,10 +273,10 @@ fn servers_without_the_files_are_named() {
     assert_eq!(server.requests().len(), 6, "the other files are not asked for");
 
     let circle = Server::start(|_| Reply::new("302 Found|Content-Length: 0|Location: /a", b""));
-    place.fail(drawn(), &circle.url, 1, &[&circle.url, "redirected more than 10 times"]);
+    place.fail(drawn(), &circle.url, 1, &[&circle.url, "too many redirects"]);
     // A port that nobody listens at, and that no other test can be given.
     place.fail(drawn(), "http://127.0.0.1:1", 1, &["the server cannot be reached"]);
-    place.is_empty_for_good();
+    place.is_empty();
 }
 
 #[test]
@@ -363,7 +305,7 @@ fn a_folder_without_the_files_is_the_users_mistake() {
         let words = [from, "is not there", &names[0], &names[1], &names[2]];
         place.fail(drawn(), from, 2, &words);
     }
-    place.is_empty_for_good();
+    place.is_empty();
 }
 
 #[test]
@@ -392,33 +334,31 @@ fn ids_that_cannot_be_fetched_are_refused() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_named() {
+fn a_place_that_cannot_be_written_is_named_before_anything_is_asked() {
     let server = drawn().serve();
-    for taken in ["data", "data/.fetch", "data/.fetch/uci-ocr-letters"] {
+    for taken in ["data", "data/uci-nade"] {
         let place = Place::new();
-        let taken = place.path().join(taken);
-        fs::create_dir_all(taken.parent().unwrap()).unwrap();
-        fs::write(&taken, "years of work").unwrap();
-        let words = [
-            taken.strip_prefix(place.path()).unwrap().to_str().unwrap(),
-            "a file",
-            "move it away, then run it",
-        ];
-        fail(place.path(), &args(drawn().id, &server.url), 2, &words);
-        assert_eq!(fs::read_to_string(&taken).unwrap(), "years of work");
-        assert!(server.requests().is_empty());
+        let path = place.path().join(taken);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "years of work").unwrap();
+        fail(
+            place.path(),
+            &args(drawn().id, &server.url),
+            2,
+            &[taken, "a file", "move it away, then run it"],
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), "years of work");
     }
-
-    // What was downloaded waits until there is room.
-    let place = Place::new();
-    let taken = place.data.join("uci-nade");
-    fs::create_dir(&place.data).unwrap();
-    fs::write(&taken, "years of work").unwrap();
-    fail(place.path(), &args(drawn().id, &server.url), 1, &["data/uci-nade", "run it again"]);
-    assert_eq!(fs::read_to_string(&taken).unwrap(), "years of work");
-    assert_eq!(server.requests().len(), 3);
-    fs::remove_file(&taken).unwrap();
-    place.fetch(drawn(), &server.url);
-    place.holds(drawn());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let place = Place::new();
+        fs::create_dir(&place.data).unwrap();
+        fs::set_permissions(&place.data, fs::Permissions::from_mode(0o555)).unwrap();
+        // Root may write anywhere.
+        if fs::write(place.data.join("probe"), "").is_err() {
+            place.fail(drawn(), &server.url, 2, &["data: Permission denied", "check the permissions"]);
+        }
+    }
     assert!(server.requests().is_empty());
 }

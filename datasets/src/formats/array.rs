@@ -1,8 +1,9 @@
 //! Arrays of numbers of any type, order of bytes and order of axes, into splits.
 
-use crate::Split;
-use crate::formats::axes::{Layout, RowAxis, layout};
-use crate::formats::{Limits, room};
+use crate::formats::axes::{Layout, Order, layout};
+use crate::formats::room;
+use crate::formats::wanted::{Limits, RowAxis};
+use crate::split::Split;
 
 /// What the bytes of an array are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,15 +20,6 @@ impl Number {
             Number::Int { bytes, .. } | Number::Float { bytes } => usize::from(bytes),
         }
     }
-}
-
-/// Which axis runs fastest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// The last: C.
-    RowMajor,
-    /// The first: Fortran and MATLAB.
-    ColumnMajor,
 }
 
 /// An array as it stands in a file.
@@ -134,18 +126,26 @@ impl Array<'_> {
         }
     }
 
+    /// How many numbers there are, if the bytes are as many as the axes say.
+    fn count(&self) -> Result<usize, String> {
+        let (size, found) = (self.number.bytes(), self.data.len());
+        match self.axes.iter().try_fold(size, |product, axis| product.checked_mul(*axis)) {
+            Some(bytes) if bytes == found => Ok(bytes / size),
+            _ => Err(format!("an array of shape {:?} does not fit the {found} bytes that follow", self.axes)),
+        }
+    }
+
+    /// All numbers, in the order of the file.
+    pub(crate) fn numbers(&self) -> Result<Vec<f64>, String> {
+        let n = self.count()?;
+        let mut numbers = room::with_room(n)?;
+        numbers.extend((0..n).map(|i| self.number(i)));
+        Ok(numbers)
+    }
+
     /// All numbers as integers, in the order of the file: labels.
     pub(crate) fn integers(&self) -> Result<Vec<i32>, String> {
-        let size = self.number.bytes();
-        if self.axes.iter().try_fold(size, |product, axis| product.checked_mul(*axis))
-            != Some(self.data.len())
-        {
-            return Err(format!(
-                "an array of shape {:?} does not fit the {} bytes that follow",
-                self.axes,
-                self.data.len()
-            ));
-        }
+        let n = self.count()?;
         let integer = |i| {
             let number = self.number(i);
             let label = number as i32;
@@ -153,7 +153,7 @@ impl Array<'_> {
                 .then_some(label)
                 .ok_or_else(|| format!("found {number} where a label is wanted"))
         };
-        (0..self.data.len() / size).map(integer).collect()
+        (0..n).map(integer).collect()
     }
 
     fn of_integers(
@@ -208,6 +208,22 @@ fn wrong(i: usize, width: usize, found: f64, wanted: &str) -> String {
     format!(
         "row {row}, column {column}: found {found} where {wanted} is wanted; rescale or clean the values first"
     )
+}
+
+/// Of several named arrays the place of the one that is wanted, or of the only one.
+pub(crate) fn pick(arrays: &[&str], wanted: Option<&str>) -> Result<usize, String> {
+    let names = || arrays.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match (wanted, arrays) {
+        (_, []) => Err("there is no array of numbers in it; save one of [rows, width]".to_owned()),
+        (None, [_]) => Ok(0),
+        (None, _) => Err(format!("it holds the arrays {}; name one of them as in file:PATH#NAME", names())),
+        (Some(wanted), _) => arrays.iter().position(|name| *name == wanted).ok_or_else(|| {
+            format!(
+                "there is no array `{wanted}` in it, but {}; name one of these as in file:PATH#NAME",
+                names()
+            )
+        }),
+    }
 }
 
 #[cfg(test)]

@@ -5,16 +5,16 @@
 //! note where another reading is possible; they are refused where the other reading is the likelier
 //! one. Of four axes one is a single channel, which is dropped.
 
-use crate::ImageShape;
-use crate::formats::array::Order;
+use crate::formats::wanted::RowAxis;
+use crate::shape::ImageShape;
 
-/// The axis that the examples of an array lie along.
+/// Which axis runs fastest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RowAxis {
-    /// The first, as NumPy users have it.
-    First,
-    /// The last, as MATLAB users have it: `#NAME.T` or `#rows=last`.
-    Last,
+pub(crate) enum Order {
+    /// The last: C.
+    RowMajor,
+    /// The first: Fortran and MATLAB.
+    ColumnMajor,
 }
 
 /// How an array's axes are read.

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use crate::formats::{Expected, Limits, room};
-use crate::{DataError, Split};
+use crate::error::DataError;
+use crate::formats::room;
+use crate::formats::wanted::{Expected, Limits};
+use crate::split::Split;
 
 /// The rows read so far.
 pub(crate) struct Builder<'a> {

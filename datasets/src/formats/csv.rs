@@ -12,10 +12,12 @@ use std::io::{self, BufRead, Read};
 use std::path::Path;
 use std::rc::Rc;
 
+use crate::error::DataError;
 use crate::formats::builder::{Builder, integer, shown, unit_number};
 use crate::formats::header::Opening;
-use crate::formats::{Limits, Table, Wanted, source};
-use crate::{DataError, Note};
+use crate::formats::source;
+use crate::formats::wanted::{Limits, Table, Wanted};
+use crate::source_file::Note;
 
 mod bytes;
 
@@ -82,7 +84,7 @@ pub(crate) fn read(path: &Path, text: &mut impl BufRead, wanted: &Wanted) -> Res
     }
     let opening = opening.unwrap_or_default();
     if let (Some(bytes), Some(width)) = (builder.bytes(), builder.width) {
-        bytes::check(path, bytes, width, &opening, &numbers, wanted)?;
+        bytes::check(path, bytes, width, &opening, numbers.first_byte.clone(), wanted)?;
     }
     let split = builder.finish()?;
     let labels = (labels.len() == split.rows()).then_some(labels);
@@ -148,7 +150,7 @@ enum Numerals {
 }
 
 /// The numbers of a file, which are all in [0, 1] or all bytes.
-pub(super) struct Numbers {
+struct Numbers {
     /// True if a protocol wants nothing but zeros and ones.
     binary: bool,
     kind: Numerals,
@@ -254,7 +256,7 @@ impl<R: BufRead> Read for Bounded<'_, R> {
 mod tests {
     use super::*;
     use crate::Split;
-    use crate::formats::{Expected, Format};
+    use crate::formats::wanted::{Expected, LabelColumn};
 
     fn read_text(text: &str, wanted: &Wanted) -> Result<Split, String> {
         let table = read(Path::new("a.csv"), &mut text.as_bytes(), wanted);
@@ -304,8 +306,10 @@ mod tests {
     #[test]
     fn what_spreadsheets_write_is_read_alike_or_refused_by_name() {
         let decoded = |text: &[u8]| {
-            let decoded = crate::formats::decode(Format::Csv, Path::new("a.csv"), text, &Wanted::default());
-            decoded.map_err(|error| error.to_string())
+            let mut text =
+                source::without_mark(Path::new("a.csv"), text).map_err(|error| error.to_string())?;
+            let table = read(Path::new("a.csv"), &mut text, &Wanted::default());
+            table.map(|table| table.split).map_err(|error| error.to_string())
         };
         let rows = Split::new(2, 2, vec![0, 1, 1, 1]);
         for text in [
@@ -340,5 +344,87 @@ mod tests {
         }
         let utf16: Vec<u8> = "\u{feff}0,1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert!(decoded(&utf16).unwrap_err().contains("the text is UTF-16; save it as UTF-8"));
+    }
+
+    fn label(label: LabelColumn) -> Wanted {
+        Wanted { label: Some(label), ..Wanted::default() }
+    }
+
+    #[test]
+    fn grey_bytes_are_read_as_from_any_other_format() {
+        let grey = Split::grey(2, 3, vec![0, 255, 128, 200, 0, 1]);
+        let labelled = grey.clone().with_labels(Some(vec![3, 7]));
+        let plain = Wanted::default();
+        let (first, last) = (label(LabelColumn::Number(0)), label(LabelColumn::Number(-1)));
+        for (text, wanted, split) in [
+            ("a,b,c\n0,255,128\n200,0,1\n", &plain, &grey),
+            ("0,255,128\r\n200,0,1\r\n", &plain, &grey),
+            ("0,255.0,128\n2e2,0,1.0\n", &plain, &grey),
+            ("label,a,b,c\n3,0,255,128\n7,200,0,1\n", &plain, &labelled),
+            ("label,a,b,c\n3.0,0,255,128\n7.0,200,0,1\n", &plain, &labelled),
+            ("3,0,255,128\n7,200,0,1\n", &first, &labelled),
+            ("0,255,128,3\n200,0,1,7\n", &last, &labelled),
+            ("label,0,1,2\n3,0,255,128\n7,200,0,1\n", &plain, &labelled),
+        ] {
+            assert_eq!(read_text(text, wanted).unwrap(), *split, "{text}");
+        }
+        // Zeros and ones alone are bits, unless the file is said to be of bytes.
+        let bits = "label,a,b\n3,0,1\n7,1,1\n";
+        assert_eq!(
+            read_text(bits, &plain).unwrap(),
+            Split::new(2, 2, vec![0, 1, 1, 1]).with_labels(Some(vec![3, 7]))
+        );
+        let bytes = Wanted { bytes: true, ..Wanted::default() };
+        assert_eq!(read_text("0,1\n1,1\n", &bytes).unwrap(), Split::grey(2, 2, vec![0, 1, 1, 1]));
+        assert_eq!(read_text("0,16\n7,1\n", &bytes).unwrap(), Split::grey(2, 2, vec![0, 16, 7, 1]));
+    }
+
+    #[test]
+    fn integers_that_may_be_something_else_are_refused_with_what_to_say() {
+        let plain = Wanted::default();
+        for (text, parts) in [
+            (
+                "3,0,255,51\n7,1,0,128\n",
+                ["line 1, column 1: found `3`", "column 1 looks like labels", "#label=0"],
+            ),
+            (
+                "0,255,51,3\n200,0,128,7\n",
+                ["column 2: found `255`", "column 4 looks like labels", "#label=3"],
+            ),
+            (
+                ",a,b\n0,0,255\n1,255,0\n2,9,255\n",
+                ["line 2, column 3", "column 1 numbers the rows", "index=False"],
+            ),
+            ("x,y\n0,0\n1,2\n", ["line 3, column 2: found `2`", "column 2 looks like labels", "#label=1"]),
+            (
+                "0,0,1\n1,1,0\n2,1,1\n",
+                ["line 3, column 1: found `2`", "column 1 numbers the rows", "index=False"],
+            ),
+            ("0,16,3\n9,1,7\n", ["line 1, column 2: found `16`", "no number is above 16", "#bytes"]),
+        ] {
+            let error = read_text(text, &plain).unwrap_err();
+            for part in parts {
+                assert!(error.contains(part), "{error}");
+            }
+        }
+        // What the user has said is not asked again.
+        assert!(read_text("3,0,255,51\n7,1,0,128\n", &label(LabelColumn::Nowhere)).is_ok());
+    }
+
+    #[test]
+    fn bytes_and_fractions_do_not_stand_in_one_file() {
+        let plain = Wanted::default();
+        for (text, part) in [
+            ("0,255\n0.5,1\n", "line 2, column 1: found `0.5` where an integer from 0 to 255"),
+            ("0.5,0\n255,1\n", "line 2, column 1: found `255` where a number in [0, 1]"),
+            ("0,256\n", "line 1, column 2: found `256` where a number in [0, 1]"),
+            ("0,255\n0,256\n", "line 2, column 2: found `256` where an integer from 0 to 255"),
+            ("0,-1\n", "found `-1` where a number in [0, 1]"),
+            ("label,a\n3.5,1\n", "found `3.5` where an integer label"),
+            ("label,a\nNA,1\n", "found `NA` where an integer label"),
+        ] {
+            let error = read_text(text, &plain).unwrap_err();
+            assert!(error.contains(part), "{text:?}: {error}");
+        }
     }
 }

@@ -6,20 +6,9 @@
 
 use csv::ByteRecord;
 
-use crate::Note;
-use crate::formats::Wanted;
 use crate::formats::builder::shown;
-
-/// Which column of a `.csv` holds labels, which are no part of the rows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LabelColumn {
-    /// No column, whatever the header and the values look like.
-    Nowhere,
-    /// The column of that number, from 0; from the last, -1, where it is negative.
-    Number(i64),
-    /// The column of that name in the header.
-    Named(String),
-}
+use crate::formats::wanted::{LabelColumn, Wanted};
+use crate::source_file::Note;
 
 /// What the first record is.
 #[derive(Clone, Debug, Default, PartialEq)]

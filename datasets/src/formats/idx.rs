@@ -6,8 +6,9 @@
 //! # Reference
 //! LeCun, Cortes and Burges, "The MNIST database of handwritten digits", 1998.
 
-use crate::formats::array::{Array, Number, Order};
-use crate::formats::{Limits, RowAxis, Table, Wanted};
+use crate::formats::array::{Array, Number};
+use crate::formats::axes::Order;
+use crate::formats::wanted::{Limits, RowAxis, Table, Wanted};
 
 /// The type of unsigned bytes, the only one that is read.
 const BYTES: u8 = 0x08;

@@ -11,10 +11,12 @@
 use std::io::BufRead;
 use std::path::Path;
 
+use crate::error::DataError;
 use crate::formats::builder::{integer, shown, unit_number};
+use crate::formats::room;
 use crate::formats::text::Lines;
-use crate::formats::{Expected, Wanted, room};
-use crate::{DataError, Split};
+use crate::formats::wanted::{Expected, Wanted};
+use crate::split::Split;
 
 /// Indices beyond this are taken for damage: a short line must not ask for a row of any width.
 const MAX_INDEX: usize = 1 << 20;

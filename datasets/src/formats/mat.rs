@@ -9,10 +9,11 @@
 
 use flate2::read::ZlibDecoder;
 
-use crate::Note;
-use crate::formats::array::{Array, Number, Order};
+use crate::formats::array::{Array, Number, pick};
+use crate::formats::axes::Order;
 use crate::formats::room::{self, Unfilled};
-use crate::formats::{Limits, Table, Wanted, pick};
+use crate::formats::wanted::{Limits, Table, Wanted};
+use crate::source_file::Note;
 
 const HEADER: usize = 128;
 /// An element that holds another, deflated.

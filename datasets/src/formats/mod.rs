@@ -22,7 +22,8 @@
 use std::io::BufRead;
 use std::path::Path;
 
-use crate::{DataError, Note, Split};
+use crate::error::DataError;
+use crate::split::Split;
 
 pub(crate) mod array;
 mod axes;
@@ -38,53 +39,10 @@ pub(crate) mod room;
 mod rows;
 pub(crate) mod source;
 pub mod text;
+mod wanted;
 
-pub use axes::RowAxis;
-pub use header::LabelColumn;
-
-/// How many times its own size a file may grow, whatever the limits: text that is written as usual
-/// deflates to a hundredth at best, and deflate itself to a thousandth.
-pub(crate) const RATIO: u64 = 256;
-
-/// What is read at most, so that a small file that inflates without end is an error and not a
-/// full memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes after inflating.
-    pub bytes: u64,
-    /// Bytes of a line of text.
-    pub line: u64,
-    /// Values of a file.
-    pub values: usize,
-    /// Bytes that any file may become when it is inflated, or when its sparse rows are written out.
-    /// A file of more than a 256th of that may become 256 times its own size.
-    pub grown: u64,
-}
-
-impl Default for Limits {
-    /// 8 GiB, lines of 16 MiB, 2^31 values; 256 MiB from a file of less than 1 MiB.
-    fn default() -> Self {
-        Limits { bytes: 8 << 30, line: 16 << 20, values: 1 << 31, grown: 256 << 20 }
-    }
-}
-
-impl Limits {
-    /// Bytes that so many bytes of a file may become.
-    pub(crate) fn grown_from(&self, bytes: u64) -> u64 {
-        self.grown.max(bytes.saturating_mul(RATIO))
-    }
-}
-
-/// Rows and width that a protocol asks of a file of binary values.
-#[derive(Clone, Debug)]
-pub struct Expected {
-    /// The protocol, `id@version`.
-    pub protocol: String,
-    /// Rows of the file.
-    pub rows: usize,
-    /// Values in a row.
-    pub width: usize,
-}
+pub(crate) use wanted::Table;
+pub use wanted::{Expected, LabelColumn, Limits, RowAxis, Wanted};
 
 /// How a file's bytes are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,40 +95,6 @@ impl Format {
     /// True if a file of this format holds named arrays.
     pub fn names_arrays(self) -> bool {
         matches!(self, Format::Npz | Format::Mat)
-    }
-}
-
-/// What is wanted of a file.
-#[derive(Clone, Debug, Default)]
-pub struct Wanted {
-    /// Which array of a `.npz` or `.mat` file; without a name the file's only one.
-    pub array: Option<String>,
-    /// The axis of an array that the examples lie along; where it is not said, the shape decides.
-    pub rows: Option<RowAxis>,
-    /// Whether the first record of a `.csv` is a header; where it is not said, the record decides.
-    pub header: Option<bool>,
-    /// Which column of a `.csv` holds labels; where it is not said, the header decides.
-    pub label: Option<LabelColumn>,
-    /// True if the numbers of a `.csv` are bytes that stand for v / 255, even where they are all small.
-    pub bytes: bool,
-    /// Rows and width, where a protocol sets them. Only the text formats look at it.
-    pub expected: Option<Expected>,
-    /// What is read at most.
-    pub limits: Limits,
-}
-
-/// A file that was read, and how it was understood.
-#[derive(Debug)]
-pub(crate) struct Table {
-    pub(crate) split: Split,
-    /// The names of the columns of values, where the file has some.
-    pub(crate) columns: Option<Vec<String>>,
-    pub(crate) notes: Vec<Note>,
-}
-
-impl From<Split> for Table {
-    fn from(split: Split) -> Self {
-        Table { split, columns: None, notes: Vec::new() }
     }
 }
 
@@ -230,24 +154,11 @@ fn decode_table(
     parse(&whole, wanted).map_err(|problem| DataError::malformed(path, problem))
 }
 
-/// Of several named arrays the place of the one that is wanted, or of the only one.
-fn pick(arrays: &[&str], wanted: Option<&str>) -> Result<usize, String> {
-    let names = || arrays.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    match (wanted, arrays) {
-        (_, []) => Err("there is no array of numbers in it; save one of [rows, width]".to_owned()),
-        (None, [_]) => Ok(0),
-        (None, _) => Err(format!("it holds the arrays {}; name one of them as in file:PATH#NAME", names())),
-        (Some(wanted), _) => arrays.iter().position(|name| *name == wanted).ok_or_else(|| {
-            format!(
-                "there is no array `{wanted}` in it, but {}; name one of these as in file:PATH#NAME",
-                names()
-            )
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io::BufReader;
+
     use super::*;
 
     #[test]
@@ -257,7 +168,34 @@ mod tests {
             assert_eq!(Format::of(Path::new(&format!("A.{}.GZ", ending.to_uppercase()))).unwrap(), format);
         }
         assert_eq!(Format::of(Path::new("train-images-idx3-ubyte.gz")).unwrap(), Format::Idx);
-        let error = Format::of(Path::new("amat")).unwrap_err().to_string();
-        assert!(error.contains("the format is not known") && error.contains(".amat"), "{error}");
+        for name in ["amat", "a.txt.gz"] {
+            let error = read(Path::new(name), &Wanted::default()).unwrap_err().to_string();
+            let known = format!("{name}: the format is not known");
+            assert!(error.contains(&known) && error.contains(".amat"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_mark_of_utf8_is_passed_over_in_every_text() {
+        let rows = Split::new(1, 2, vec![0, 1]);
+        for (format, name, text) in [
+            (Format::Text(text::Separator::Space), "a.amat", "0 1\n"),
+            (Format::Text(text::Separator::Comma), "a.data", "0,1\n"),
+            (Format::Csv, "a.csv", "0,1\n"),
+            (Format::Libsvm, "a.libsvm", "7 2:1\n"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let marked = format!("\u{feff}{text}");
+            for name in [name.to_owned(), format!("{name}.gz")] {
+                // A browser may have inflated the second, and kept its name.
+                let path = dir.path().join(name);
+                fs::write(&path, &marked).unwrap();
+                assert_eq!(read(&path, &Wanted::default()).unwrap().values(), rows.values(), "{path:?}");
+            }
+            // One byte at a time, as a slow decoder may give them.
+            let slow = BufReader::with_capacity(1, marked.as_bytes());
+            let read = decode(format, Path::new(name), slow, &Wanted::default()).unwrap();
+            assert_eq!(read.values(), rows.values(), "{name}");
+        }
     }
 }

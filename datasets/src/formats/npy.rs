@@ -6,9 +6,10 @@
 //! # Reference
 //! NumPy Enhancement Proposal 1, "A simple file format for NumPy arrays".
 
-use crate::Note;
-use crate::formats::array::{Array, Number, Order};
-use crate::formats::{Limits, Table, Wanted};
+use crate::formats::array::{Array, Number};
+use crate::formats::axes::Order;
+use crate::formats::wanted::{Limits, Table, Wanted};
+use crate::source_file::Note;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// A header of numbers takes a hundred bytes; NumPy itself does not trust more than 10 000.
@@ -18,6 +19,18 @@ const MAX_HEADER: usize = 10_000;
 pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Table, String> {
     let (split, doubt) = array(bytes)?.laid_out(wanted.rows, &wanted.limits)?;
     Ok(Table { notes: doubt.into_iter().map(Note::doubt).collect(), ..split.into() })
+}
+
+/// The numbers of a file that holds a list of them, whatever type they are stored in.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn list(bytes: &[u8]) -> Result<Vec<f64>, String> {
+    let array = array(bytes)?;
+    match array.axes[..] {
+        [_] => array.numbers(),
+        _ => Err(format!("an array of shape {:?} where [numbers] is wanted", array.axes)),
+    }
 }
 
 /// Bytes of the file by its header, where that is sound.
@@ -178,6 +191,19 @@ mod tests {
         ] {
             assert_eq!(read(header, data.as_flattened()).unwrap(), rows, "{header}");
         }
+    }
+
+    #[test]
+    fn a_list_of_doubles_is_read_to_the_bit_and_nothing_else_is() {
+        let doubles = [1.0, -0.1, f64::INFINITY];
+        let head = |shape: &str| format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
+        let bytes = file(&head("(3,)"), doubles.map(f64::to_le_bytes).as_flattened());
+        assert_eq!(list(&bytes).unwrap(), doubles);
+        for end in [0, 9, 10, bytes.len() - 24, bytes.len() - 1] {
+            assert!(list(&bytes[..end]).is_err(), "{end}");
+        }
+        let matrix = file(&head("(1, 3)"), &bytes[bytes.len() - 24..]);
+        assert!(list(&matrix).unwrap_err().contains("an array of shape [1, 3]"));
     }
 
     #[test]

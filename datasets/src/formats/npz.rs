@@ -4,8 +4,10 @@ use std::io::Cursor;
 
 use zip::ZipArchive;
 
+use crate::formats::array::pick;
+use crate::formats::npy;
 use crate::formats::room::{self, Unfilled};
-use crate::formats::{Limits, Table, Wanted, npy, pick};
+use crate::formats::wanted::{Limits, Table, Wanted};
 
 /// Bytes of a member that hold its header.
 const START: u64 = 1 << 14;

@@ -2,10 +2,35 @@
 
 use std::path::Path;
 
-use crate::formats::Wanted;
+use crate::error::DataError;
 use crate::formats::builder::{Builder, shown, unit_number};
-use crate::formats::text::Separator;
-use crate::{DataError, Split};
+use crate::formats::wanted::Wanted;
+use crate::split::Split;
+
+/// What stands between two values of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Separator {
+    /// Spaces or tabs, also at both ends of the line: `.amat`.
+    Space,
+    /// One comma, with or without spaces around it: `.data`.
+    Comma,
+}
+
+impl Separator {
+    pub(crate) fn byte(self) -> u8 {
+        match self {
+            Separator::Space => b' ',
+            Separator::Comma => b',',
+        }
+    }
+
+    pub(crate) fn described(self) -> &'static str {
+        match self {
+            Separator::Space => "values separated by spaces",
+            Separator::Comma => "values separated by commas",
+        }
+    }
+}
 
 /// The rows read so far.
 pub(crate) struct Rows<'a> {

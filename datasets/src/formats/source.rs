@@ -7,9 +7,9 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
-use crate::DataError;
+use crate::error::DataError;
 use crate::formats::room::{self, Unfilled};
-use crate::formats::{Limits, RATIO};
+use crate::formats::wanted::{Limits, RATIO};
 
 /// Bytes asked of the operating system and of the decoder at a time.
 const BUFFER: usize = 1 << 18;
@@ -189,39 +189,4 @@ pub(crate) fn without_mark<'a>(path: &Path, text: impl BufRead + 'a) -> Result<i
         start.clear();
     }
     Ok(io::Cursor::new(start).chain(text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Split;
-    use crate::formats::{self, Format, Wanted, text::Separator};
-
-    #[test]
-    fn the_mark_of_utf8_is_passed_over_in_every_text() {
-        let rows = Split::new(1, 2, vec![0, 1]);
-        for (format, name, text) in [
-            (Format::Text(Separator::Space), "a.amat", "0 1\n"),
-            (Format::Text(Separator::Comma), "a.data", "0,1\n"),
-            (Format::Csv, "a.csv", "0,1\n"),
-            (Format::Libsvm, "a.libsvm", "7 2:1\n"),
-        ] {
-            let dir = tempfile::tempdir().unwrap();
-            let marked = format!("\u{feff}{text}");
-            for name in [name.to_owned(), format!("{name}.gz")] {
-                // A browser may have inflated the second, and kept its name.
-                let path = dir.path().join(name);
-                fs::write(&path, &marked).unwrap();
-                assert_eq!(
-                    formats::read(&path, &Wanted::default()).unwrap().values(),
-                    rows.values(),
-                    "{path:?}"
-                );
-            }
-            // One byte at a time, as a slow decoder may give them.
-            let slow = BufReader::with_capacity(1, marked.as_bytes());
-            let read = formats::decode(format, Path::new(name), slow, &Wanted::default()).unwrap();
-            assert_eq!(read.values(), rows.values(), "{name}");
-        }
-    }
 }

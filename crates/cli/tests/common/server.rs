@@ -16,8 +16,6 @@ use crate::common::real_data;
 #[derive(Clone, Debug)]
 pub struct Request {
     pub path: String,
-    /// The first byte that is wanted, if not the whole file is.
-    pub first: Option<usize>,
     /// How many times the path had been asked for before.
     pub before: usize,
     /// Everything, in lower case.
@@ -42,18 +40,9 @@ impl Reply {
         Reply::new(&format!("{status}|Content-Length: 0"), b"")
     }
 
-    /// The bytes of a file that the request wants.
-    pub fn file(body: &[u8], request: &Request) -> Self {
-        let length = body.len();
-        match request.first {
-            None => Reply::new(&format!("200 OK|Content-Length: {length}|ETag: \"v1\""), body),
-            Some(first) if first < length => {
-                let (rest, last) = (length - first, length - 1);
-                let range = format!("Content-Length: {rest}|Content-Range: bytes {first}-{last}/{length}");
-                Reply::new(&format!("206 Partial Content|{range}|ETag: \"v1\""), &body[first..])
-            }
-            Some(_) => Reply::status(&format!("416 Range Not Satisfiable|Content-Range: bytes */{length}")),
-        }
+    /// A whole file.
+    pub fn file(body: &[u8]) -> Self {
+        Reply::new(&format!("200 OK|Content-Length: {}", body.len()), body)
     }
 
     /// The connection ends after `n` bytes of the body.
@@ -128,11 +117,9 @@ fn read(stream: &mut TcpStream, asked: &mut HashMap<String, usize>) -> Option<Re
     let text = String::from_utf8(text).unwrap();
     let path = text.split(' ').nth(1).unwrap().to_owned();
     let head = text.to_lowercase();
-    let range = head.lines().find_map(|line| line.strip_prefix("range: bytes=")?.strip_suffix('-'));
-    let first = range.map(|first| first.parse().unwrap());
     let count = asked.entry(path.clone()).or_default();
     *count += 1;
-    Some(Request { path, first, before: *count - 1, head })
+    Some(Request { path, before: *count - 1, head })
 }
 
 /// The files of a set, by their names without folder.
@@ -184,9 +171,9 @@ pub fn real() -> Option<Files> {
 
 impl Files {
     /// The answer of a server that has the files below `folder`.
-    fn answer(&self, folder: &str, request: &Request) -> Reply {
+    pub fn answer(&self, folder: &str, request: &Request) -> Reply {
         let file = request.path.strip_prefix(folder).and_then(|name| self.bytes.get(name));
-        file.map_or_else(|| Reply::status("404 Not Found"), |bytes| Reply::file(bytes, request))
+        file.map_or_else(|| Reply::status("404 Not Found"), |bytes| Reply::file(bytes))
     }
 
     /// A server that has the files and their folder.

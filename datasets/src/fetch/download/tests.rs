@@ -1,10 +1,5 @@
-mod disk;
-mod hostile;
-mod resume;
 mod server;
 
-use std::fs;
-use std::net::TcpListener;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
@@ -18,271 +13,271 @@ const BODY: &[u8] = b"0 1 1 0 1 0 0 1\n";
 fn rules() -> Rules {
     Rules {
         https_only: false,
-        max_bytes: 1000,
-        connect: Duration::from_secs(5),
-        stall: Duration::from_secs(5),
-        floor: 1,
-        attempts: 2,
+        silence: Duration::from_secs(5),
+        floor: 1000,
+        retries: 2,
         pause: Duration::from_millis(1),
     }
 }
 
-/// A folder with the place for a part.
-struct Place {
-    folder: TempDir,
-    part: PathBuf,
+/// Rules for a server that takes its time.
+fn hasty() -> Rules {
+    Rules { silence: Duration::from_millis(200), floor: 10_000, retries: 1, ..rules() }
 }
 
-impl Place {
+/// A place for a file of at most 1000 bytes.
+struct There {
+    _folder: TempDir,
+    file: PathBuf,
+}
+
+impl There {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let part = folder.path().join("data.part");
-        Place { folder, part }
+        let file = folder.path().join("data.amat");
+        There { _folder: folder, file }
     }
 
-    /// With a part of `bytes`, and what `from` says of them.
-    fn with_part(bytes: &[u8], url: &str, validator: &str, length: &str) -> Self {
-        let place = Place::new();
-        fs::write(&place.part, bytes).unwrap();
-        let note = format!("helmholtz download 1\nurl {url}\nvalidator {validator}\nlength {length}\n");
-        fs::write(place.note(), note).unwrap();
-        place
-    }
-
-    fn note(&self) -> PathBuf {
-        self.folder.path().join("data.part.from")
-    }
-
-    fn get(&self, url: &str) -> Result<(), DownloadError> {
-        download(url, &self.part, &rules(), &mut |_, _| ())
+    fn get(&self, place: &Place, rules: &Rules) -> Result<(), DownloadError> {
+        match download(place, &self.file, 1000, rules, &mut |_, _| ()) {
+            Ok(()) => Ok(()),
+            Err(Failure::Place(error)) => Err(error),
+            Err(Failure::Disk(cause)) => panic!("{cause}"),
+        }
     }
 
     #[track_caller]
     fn holds(&self, bytes: &[u8]) {
-        assert_eq!(fs::read(&self.part).unwrap(), bytes);
-        assert_eq!(fs::read_dir(&self.folder).unwrap().count(), 1, "only the part is left");
+        assert_eq!(fs::read(&self.file).unwrap(), bytes);
     }
+}
 
-    #[track_caller]
-    fn is_empty(&self) {
-        assert_eq!(fs::read_dir(&self.folder).unwrap().count(), 0);
-    }
+fn get(server: &Server) -> Result<Vec<u8>, DownloadError> {
+    get_by(server, &rules())
+}
+
+fn get_by(server: &Server, rules: &Rules) -> Result<Vec<u8>, DownloadError> {
+    let there = There::new();
+    there.get(&Place::Url(server.url.clone()), rules).map(|()| fs::read(&there.file).unwrap())
 }
 
 /// A 200 that promises all of `BODY` and is cut after `n` bytes.
 fn cut_after(n: usize) -> Reply {
-    Reply::new("200 OK|Content-Length: 16|ETag: \"v1\"", &BODY[..n])
-}
-
-/// A 206 from byte `first` on, claiming to start at `claimed`.
-fn rest(first: usize, claimed: usize) -> Reply {
-    let length = BODY.len() - first;
-    let head = format!(
-        "206 Partial Content|Content-Length: {length}|Content-Range: bytes {claimed}-15/16|ETag: \"v1\""
-    );
-    Reply::new(&head, &BODY[first..])
+    Reply::new("200 OK|Content-Length: 16", &BODY[..n])
 }
 
 #[test]
 fn a_whole_file_arrives_and_progress_is_told() {
-    let (server, place) = (Server::start([Reply::whole(BODY)]), Place::new());
+    let (server, there) = (Server::start([Reply::whole(BODY)]), There::new());
     let mut told = Vec::new();
-    download(&server.url, &place.part, &rules(), &mut |here, total| told.push((here, total))).unwrap();
-    place.holds(BODY);
-    assert_eq!(told.first(), Some(&(0, Some(16))));
-    assert_eq!(told.last(), Some(&(16, Some(16))));
+    let place = Place::Url(server.url.clone());
+    let done = download(&place, &there.file, 16, &rules(), &mut |here, total| told.push((here, total)));
+    assert!(done.is_ok());
+    there.holds(BODY);
+    assert_eq!((told[0], told[told.len() - 1]), ((0, Some(16)), (16, Some(16))));
     let request = server.requests().remove(0);
     assert!(request.starts_with("get /data.amat http/1.1\r\n"), "{request}");
-    assert!(request.contains("accept-encoding: identity\r\n"), "{request}");
+    assert!(request.contains("accept-encoding: identity\r\n") && !request.contains("range"), "{request}");
     assert!(
         request.contains(&format!("user-agent: helmholtz/{}\r\n", env!("CARGO_PKG_VERSION"))),
         "{request}"
     );
-    assert!(!request.contains("range"), "{request}");
 }
 
 #[test]
-fn an_empty_file_is_a_file() {
-    let (server, place) = (Server::start([Reply::whole(b"")]), Place::new());
-    place.get(&server.url).unwrap();
-    place.holds(b"");
-}
-
-#[test]
-fn an_unreachable_server_leaves_nothing_behind() {
-    let place = Place::new();
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = place.get(&format!("http://{address}/data.amat")).unwrap_err();
-    assert!(matches!(error, DownloadError::Unreachable { .. }), "{error}");
-    place.is_empty();
-}
-
-#[test]
-fn bytes_beyond_the_promised_length_are_not_taken() {
-    let (server, place) = (Server::start([Reply::new("200 OK|Content-Length: 3", BODY)]), Place::new());
-    place.get(&server.url).unwrap();
-    place.holds(&BODY[..3]);
-    // A 206 whose body has no length of its own.
-    let long = Reply::new("206 Partial|Content-Range: bytes 5-15/16", &[&BODY[5..], b"more"].concat());
-    let (server, place) = (Server::start([cut_after(5), long]), Place::new());
-    place.get(&server.url).unwrap();
-    place.holds(BODY);
-}
-
-#[test]
-fn bodies_without_a_length_are_read_to_their_end() {
+fn a_cut_transfer_begins_again() {
     let chunked = "200 OK|Transfer-Encoding: chunked";
-    let close = Reply::new("200 OK|Connection: close", BODY);
-    let chunks = Reply::new(chunked, b"9\r\n0 1 1 0 1\r\n7\r\n 0 0 1\n\r\n0\r\n\r\n");
-    for reply in [close, chunks] {
-        let (server, place) = (Server::start([reply]), Place::new());
-        place.get(&server.url).unwrap();
-        place.holds(BODY);
+    let cut_chunks = Reply::new(chunked, b"9\r\n0 1 1 0 1\r\n");
+    for cut in
+        [cut_after(5), cut_chunks, Reply::new("200 OK|Content-Length: 16|Connection: close", &BODY[..15])]
+    {
+        let server = Server::start([cut, Reply::whole(BODY)]);
+        assert_eq!(get(&server).unwrap(), BODY);
+        assert!(server.requests().iter().all(|request| !request.contains("range")));
     }
-    // Chunks without their end are a cut; the server may then tell the length.
-    let cut = Reply::new(chunked, b"9\r\n0 1 1 0 1\r\n");
-    let (server, place) = (Server::start([cut, rest(9, 9)]), Place::new());
-    place.get(&server.url).unwrap();
-    place.holds(BODY);
+    // One byte of the first transfer must not stay behind a shorter second one.
+    let server = Server::start([cut_after(9), Reply::whole(b"0 1\n")]);
+    assert_eq!(get(&server).unwrap(), b"0 1\n");
 }
 
 #[test]
-fn a_file_over_the_cap_is_an_error_and_its_part_is_removed() {
+fn a_transfer_cut_each_time_is_an_error_that_says_so() {
+    let server = Server::start([cut_after(2), cut_after(9), cut_after(2)]);
+    let error = get(&server).unwrap_err();
+    let message = error.to_string();
+    assert!(matches!(error, DownloadError::Cut(_)) && message.starts_with(&server.url), "{message}");
+    assert!(message.contains("cut after 2 of 16 bytes ("), "{message}");
+    assert!(message.contains("begun again 2 times; try again later"), "{message}");
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_asked_once_and_one_that_goes_away_more_often() {
+    let server = Server::start([Reply::whole(BODY)]);
+    get(&server).unwrap();
+    let error = get(&server).unwrap_err();
+    assert!(matches!(error, DownloadError::Unreachable(_)), "{error}");
+    let server = Server::start([cut_after(2)]);
+    let error = get(&server).unwrap_err().to_string();
+    assert!(error.contains("the server cannot be reached"), "{error}");
+}
+
+#[test]
+fn bodies_end_where_their_length_says_or_where_they_end() {
+    let long = Reply::new("200 OK|Content-Length: 3", BODY);
+    assert_eq!(get(&Server::start([long])).unwrap(), BODY[..3]);
+    let chunks =
+        Reply::new("200 OK|Transfer-Encoding: chunked", b"9\r\n0 1 1 0 1\r\n7\r\n 0 0 1\n\r\n0\r\n\r\n");
+    for reply in [Reply::new("200 OK|Connection: close", BODY), chunks] {
+        assert_eq!(get(&Server::start([reply])).unwrap(), BODY);
+    }
+    assert_eq!(get(&Server::start([Reply::whole(b"")])).unwrap(), b"");
+}
+
+#[test]
+fn a_file_over_the_cap_is_an_error_announced_or_not_and_even_without_end() {
     let body = vec![b'0'; 1001];
-    let server = Server::start([Reply::whole(&body), Reply::new("200 OK|Connection: close", &body)]);
-    let place = Place::new();
-    let message = place.get(&server.url).unwrap_err().to_string();
-    assert!(
-        message.contains("more than the 1000 bytes that are allowed (1001, says the server)"),
-        "{message}"
-    );
-    place.is_empty();
-    let message = place.get(&server.url).unwrap_err().to_string();
-    assert!(message.contains("more than the 1000 bytes that are allowed;"), "{message}");
-    place.is_empty();
-
-    let server = Server::start([Reply::whole(&body[1..])]);
-    place.get(&server.url).unwrap();
-    place.holds(&body[1..]);
-
-    let server = Server::start([]);
-    let place = Place::with_part(&body, &server.url, "", "");
-    let error = place.get(&server.url).unwrap_err();
-    assert!(matches!(error, DownloadError::TooLarge { .. }), "{error}");
-    place.is_empty();
+    let message = get(&Server::start([Reply::whole(&body)])).unwrap_err().to_string();
+    assert!(message.contains("the 1000 bytes that are allowed (1001, says the server)"), "{message}");
+    let close = || Reply::new("200 OK|Connection: close", &body);
+    for reply in [close(), close().and_for_ever(&[b'0'; 900], Duration::ZERO)] {
+        let message = get(&Server::start([reply])).unwrap_err().to_string();
+        assert!(message.contains("the 1000 bytes that are allowed;"), "{message}");
+    }
+    assert_eq!(get(&Server::start([Reply::whole(&body[1..])])).unwrap(), body[1..]);
 }
 
 #[test]
-fn ten_redirects_are_followed_and_a_circle_is_an_error() {
+fn ten_redirects_are_followed_and_a_circle_or_a_way_to_nowhere_is_an_error() {
     let circle = |n| (0..n).map(|_| Reply::redirect("/data.amat"));
-    let (server, place) = (Server::start(circle(10).chain([Reply::whole(BODY)])), Place::new());
-    place.get(&server.url).unwrap();
-    place.holds(BODY);
-
-    let (server, place) = (Server::start(circle(11)), Place::new());
-    let message = place.get(&server.url).unwrap_err().to_string();
-    assert!(message.contains("redirected more than 10 times, so probably in a circle"), "{message}");
-    place.is_empty();
-}
-
-#[test]
-fn a_redirect_to_nowhere_is_an_error() {
-    for (to, means) in [("ftp://127.0.0.1/x", "is not an address"), ("../..", "makes no sense")] {
-        let (server, place) = (Server::start([Reply::redirect(to)]), Place::new());
-        let error = place.get(&server.url).unwrap_err();
-        assert!(error.another_mirror_may_help());
-        assert!(error.to_string().contains(means), "{to}: {error}");
-        place.is_empty();
+    assert_eq!(get(&Server::start(circle(10).chain([Reply::whole(BODY)]))).unwrap(), BODY);
+    let message = get(&Server::start(circle(11))).unwrap_err().to_string();
+    assert!(message.contains("leads nowhere (too many redirects)"), "{message}");
+    for to in ["ftp://127.0.0.1/x", "../.."] {
+        let error = get(&Server::start([Reply::redirect(to)])).unwrap_err();
+        assert!(matches!(error, DownloadError::Request(_) | DownloadError::Answer(_)), "{to}: {error}");
     }
 }
 
 #[test]
 fn only_https_means_no_http_even_by_redirect() {
-    let place = Place::new();
     let url = "http://127.0.0.1:9/data.amat";
-    let error = download(url, &place.part, &Rules::default(), &mut |_, _| ()).unwrap_err();
-    assert!(matches!(error, DownloadError::Insecure { .. }), "{error}");
-    assert!(error.to_string().contains(url), "{error}");
-
+    let error = There::new().get(&Place::Url(url.to_owned()), &Rules::default()).unwrap_err().to_string();
+    assert!(error.starts_with(url) && error.contains("leads nowhere (configured for https only"), "{error}");
     // No certificate is to be had here; what ureq says of such a redirect is.
-    let redirected = ureq::Error::RequireHttpsOnly("http://elsewhere/".to_owned());
-    let Failure::Final(error) = client::failure("https://here/", redirected, &rules()) else {
-        panic!("final")
-    };
-    assert!(error.to_string().contains("https://here/: redirected to http://elsewhere/"), "{error}");
-    place.is_empty();
+    let redirected = Error::RequireHttpsOnly("http://elsewhere/".to_owned());
+    let error = in_words(redirected, "https://here/", CONNECT).to_string();
+    assert!(error.contains("https://here/: ") && error.contains("https only: http://elsewhere/"), "{error}");
 }
 
 #[test]
-fn other_statuses_are_errors_that_name_them() {
+fn other_answers_than_the_file_are_errors_that_name_them() {
     for (status, named) in [
         ("404 Not Found", "`404 Not Found`"),
         ("500 Oops", "`500 Internal Server Error`"),
         ("204 No Content", "`204 No Content`"),
+        ("206 Partial Content", "`206 Partial Content`"),
     ] {
         let server = Server::start([Reply::new(&format!("{status}|Content-Length: 0"), b"")]);
-        let place = Place::new();
-        let error = place.get(&server.url).unwrap_err();
-        assert!(error.another_mirror_may_help());
-        assert!(
-            error.to_string().starts_with(&format!("{}: the server answered {named}", server.url)),
-            "{error}"
-        );
-        place.is_empty();
+        let error = get(&server).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{}: the server answered {named}", server.url)), "{error}");
     }
-    // On the way back to a cut transfer as well; the part stays.
-    let (server, place) =
-        (Server::start([cut_after(5), Reply::new("403 No|Content-Length: 0", b"")]), Place::new());
-    let error = place.get(&server.url).unwrap_err();
-    assert!(matches!(error, DownloadError::Status { .. }), "{error}");
-    assert_eq!(fs::read(&place.part).unwrap(), &BODY[..5]);
-}
-
-#[test]
-fn an_answer_that_is_not_http_is_an_error() {
-    let reply = Reply::new("200 OK|Content-Length: many", BODY);
-    let (server, place) = (Server::start([reply]), Place::new());
-    let error = place.get(&server.url).unwrap_err();
-    assert!(matches!(error, DownloadError::Answer { .. }), "{error}");
-    place.is_empty();
+    let error = get(&Server::start([Reply::new("200 OK|Content-Length: many", BODY)])).unwrap_err();
+    assert!(matches!(error, DownloadError::Answer(_)), "{error}");
 }
 
 #[test]
 fn a_server_that_falls_silent_is_cut_off() {
-    let (server, place) = (Server::start([cut_after(5).and_silence(), rest(5, 5)]), Place::new());
-    let hasty = Rules { stall: Duration::from_millis(200), ..rules() };
-    download(&server.url, &place.part, &hasty, &mut |_, _| ()).unwrap();
-    place.holds(BODY);
-    assert!(server.requests()[1].contains("range: bytes=5-"));
-
-    // Before the end of the headers as well.
-    let (server, place) = (Server::start([Reply::silence()]), Place::new());
-    let hasty = Rules { attempts: 0, ..hasty };
-    let error = download(&server.url, &place.part, &hasty, &mut |_, _| ()).unwrap_err();
-    assert!(error.to_string().contains("cut after 0 bytes (nothing came for 200ms)"), "{error}");
-    place.is_empty();
+    let server = Server::start([cut_after(5).and_silence(), Reply::whole(BODY)]);
+    // Time for the whole file there would be.
+    assert_eq!(get_by(&server, &Rules { floor: 100, ..hasty() }).unwrap(), BODY);
+    let server = Server::start([Reply::silence(), Reply::silence()]);
+    let error = get_by(&server, &Rules { floor: 100, ..hasty() }).unwrap_err();
+    assert!(error.to_string().contains("(nothing came in time) and begun again 1 times"), "{error}");
 }
 
 #[test]
-fn pauses_grow_to_half_a_minute() {
-    let pauses: Vec<_> = [0, 1, 4, 5, 60].map(|retry| Rules::default().pause_before(retry).as_secs()).into();
-    assert_eq!(pauses, [1, 2, 16, 30, 30]);
-}
-
-#[test]
-fn what_is_not_an_address_is_an_error() {
-    let place = Place::new();
-    for url in [
-        "",
-        "data.amat",
-        "ftp://127.0.0.1/x",
-        "http://",
-        "http:///x",
-        "http://127.0.0.1/a b",
-        "https://a\nb/",
+fn what_comes_drop_by_drop_is_cut_off_wherever_it_drips() {
+    let pause = Duration::from_millis(20);
+    for drip in [
+        Reply::new("200 OK|Content-Length: 999", b"").and_for_ever(b"0", pause),
+        // Sizes of chunks that never end: no byte of the body comes of it, and no read has to wait.
+        Reply::new("200 OK|Transfer-Encoding: chunked", b"1;").and_for_ever(b"a", pause),
+        Reply::silence().and_for_ever(b"K", pause),
     ] {
-        let error = place.get(url).unwrap_err();
-        assert!(matches!(error, DownloadError::Address { .. }), "{url}: {error}");
+        let (server, started) = (Server::start([drip]), Instant::now());
+        let error = get_by(&server, &Rules { retries: 0, ..hasty() }).unwrap_err();
+        let message = error.to_string();
+        // A busy machine may send nothing at all for so long.
+        assert!(["too slow", "nothing came in time"].iter().any(|end| message.contains(end)), "{message}");
+        assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
     }
-    place.is_empty();
+}
+
+#[test]
+fn a_server_below_the_floor_of_speed_is_given_up_long_before_its_largest_file_would_be_there() {
+    let drip = Reply::new("200 OK|Content-Length: 999", b"").and_for_ever(b"0", Duration::from_millis(20));
+    let (server, started) = (Server::start([drip]), Instant::now());
+    // Ten seconds for the largest file, and less than one for the fifty bytes a second that come.
+    let rules = Rules { silence: Duration::from_millis(500), floor: 100, ..rules() };
+    let error = get_by(&server, &rules).unwrap_err().to_string();
+    assert!(error.contains("too slow") && started.elapsed() < Duration::from_secs(8), "{error}");
+}
+
+#[test]
+fn a_password_is_sent_and_in_no_message() {
+    let server = Server::start([Reply::new("403 Forbidden|Content-Length: 0", b"")]);
+    let secret = |url: &str| url.replace("://", "://ada:l0velace@");
+    let place = Place::Url(secret(&server.url));
+    let error = There::new().get(&place, &rules()).unwrap_err().to_string();
+    assert!(error.starts_with("http://***@127.0.0.1") && !error.contains("velace"), "{error}");
+    assert!(server.requests()[0].contains("\r\nauthorization: basic "));
+    for url in ["http://127.0.0.1:1/x", "ftp://127.0.0.1/x", "http://127.0.0.1/a b", "http:///x", "http://"] {
+        for https_only in [false, true] {
+            let (url, rules) = (secret(url), Rules { https_only, retries: 0, ..rules() });
+            let error = There::new().get(&Place::Url(url.clone()), &rules).unwrap_err();
+            for text in [error.to_string(), format!("{error:?}")] {
+                assert!(!text.contains("velace") && !text.contains("ada:"), "{url}: {text}");
+            }
+        }
+    }
+    let server = Server::start([Reply::redirect("http://ada:l0velace@127.0.0.1:1/x")]);
+    let error = get(&server).unwrap_err().to_string();
+    assert!(!error.contains("velace"), "{error}");
+}
+
+#[test]
+fn what_is_not_an_address_is_an_error_of_the_request() {
+    for url in ["ftp://127.0.0.1/x", "http://", "http:///x", "http://127.0.0.1/a b", "https://a\nb/"] {
+        let error = There::new().get(&Place::Url(url.to_owned()), &rules()).unwrap_err();
+        assert!(matches!(error, DownloadError::Request(_)), "{url}: {error}");
+    }
+}
+
+#[test]
+fn a_file_of_this_machine_is_copied_if_it_is_one_and_within_the_cap() {
+    let (from, there) = (tempfile::tempdir().unwrap(), There::new());
+    let get = |name: &str| there.get(&Place::File(from.path().join(name)), &Rules::default());
+    fs::write(from.path().join("a.amat"), BODY).unwrap();
+    get("a.amat").unwrap();
+    there.holds(BODY);
+    fs::write(from.path().join("big"), [b'0'; 1001]).unwrap();
+    for (name, problem) in
+        [("", "is not a regular file"), ("b", "cannot be read"), ("big", "more than the 1000")]
+    {
+        let error = get(name).unwrap_err().to_string();
+        assert!(error.contains(problem) && error.contains(&from.path().display().to_string()), "{error}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_from_a_server_that_gives_no_more() {
+    let server = Server::start([Reply::whole(BODY)]);
+    let place = Place::Url(server.url.clone());
+    match download(&place, Path::new("/dev/full"), 1000, &rules(), &mut |_, _| ()) {
+        Err(Failure::Disk(cause)) => assert_eq!(cause.kind(), io::ErrorKind::StorageFull),
+        Err(Failure::Place(error)) => panic!("{error}"),
+        Ok(()) => panic!("/dev/full took it"),
+    }
 }

@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use helmholtz_datasets::fetch::download::Rules;
-use helmholtz_datasets::fetch::{Event, Origin, fetch};
+use helmholtz_datasets::fetch::{Event, Origin, Rules, fetch};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -40,9 +39,9 @@ pub(super) fn run(args: &FetchArgs) -> anyhow::Result<ExitCode> {
             bar.set_length(total.unwrap_or(here));
             bar.set_position(here);
         }
-        Event::Arrived { name } => tell(format!("{name} is here")),
-        Event::Failed { error } => tell(format!("trying the next address: {error}")),
-        Event::Refused { error } => tell(format!("trying other addresses: {error}")),
+        Event::Arrived(name) => tell(format!("{name} is here")),
+        Event::Failed(error) => tell(format!("trying the next address: {error}")),
+        Event::Refused(error) => tell(format!("trying other addresses: {error}")),
     });
     bar.finish_and_clear();
     let fetched = fetched.map_err(|error| match error.is_of_the_request() {

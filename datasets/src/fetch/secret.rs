@@ -3,7 +3,7 @@
 /// An address, or a text that begins with one, without the name and the password before its host.
 ///
 /// ```
-/// use helmholtz_datasets::fetch::download::redacted;
+/// use helmholtz_datasets::fetch::redacted;
 ///
 /// assert_eq!(redacted("https://ada:lovelace@example.org/data"), "https://***@example.org/data");
 /// assert_eq!(redacted("https://example.org/data"), "https://example.org/data");

@@ -1,0 +1,168 @@
+//! Where the files of a set may be had, and how large each may be.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::entry::Entry;
+use crate::fetch::error::FetchError;
+use crate::fetch::secret::redacted;
+use crate::source_file::SourceFile;
+
+/// Where files come from.
+#[derive(Clone, Default)]
+pub enum Origin {
+    /// The addresses of the catalogue.
+    #[default]
+    Mirrors,
+    /// A folder or an address (`https://`, `http://`, `file://`) below which files have the names of the
+    /// catalogue, with or without their folders. A name and a password in it are sent, and shown nowhere.
+    From(String),
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Mirrors => f.write_str("Mirrors"),
+            Origin::From(from) => f.debug_tuple("From").field(&redacted(from)).finish(),
+        }
+    }
+}
+
+/// Where one file may be had.
+pub(super) enum Place {
+    Url(String),
+    File(PathBuf),
+}
+
+impl Place {
+    /// What may be shown of it.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Place::Url(url) => redacted(url),
+            Place::File(path) => path.display().to_string(),
+        }
+    }
+}
+
+/// A place and what is known of a file that comes from there.
+pub(super) struct Address {
+    pub(super) place: Place,
+    /// The one of the file's names that fits it.
+    pub(super) name: &'static str,
+    /// Bytes that it may have.
+    pub(super) most_bytes: u64,
+}
+
+/// The addresses of a file, the best first; none only if it can be done without.
+pub(super) fn addresses(
+    entry: &Entry,
+    file: &'static SourceFile,
+    origin: &Origin,
+) -> Result<Vec<Address>, FetchError> {
+    let bare = |name: &'static str| name.rsplit('/').next().unwrap_or(name);
+    let names = file.names.iter().flat_map(|name| [(*name, *name), (*name, bare(name))]);
+    let places: Vec<(Place, &'static str)> = match origin {
+        Origin::Mirrors => {
+            file.mirrors.iter().map(|mirror| (Place::Url(mirror.url.to_owned()), mirror.name)).collect()
+        }
+        Origin::From(from) => match folder_of(from)? {
+            Some(folder) => {
+                let there =
+                    names.map(|(name, below)| (folder.join(below), name)).filter(|(path, _)| path.exists());
+                there.map(|(path, name)| (Place::File(path), name)).collect()
+            }
+            None => {
+                let url = |below| Place::Url(format!("{}/{below}", from.trim_end_matches('/')));
+                names.map(|(name, below)| (url(below), name)).collect()
+            }
+        },
+    };
+    if places.is_empty() && !file.labels {
+        let name = file.names[0];
+        return Err(FetchError::Request(match origin {
+            Origin::Mirrors => format!(
+                "{}: no address is known of {name}; get it from {} and name the folder that holds it with --from DIR",
+                entry.id, entry.source
+            ),
+            Origin::From(from) => format!(
+                "{}: {name} is not there (nor under another of its names: {}); name the folder that holds it",
+                redacted(from),
+                file.names.join(", ")
+            ),
+        }));
+    }
+    let address = |(place, name)| Address { place, name, most_bytes: most_bytes(entry, file, name) };
+    Ok(places.into_iter().map(address).collect())
+}
+
+/// Bytes of a value as text, at most: its digits, or its index beside it.
+const MOST_OF_A_VALUE: u64 = 32;
+
+/// Bytes that a file may have under one of its names: twice those of the catalogue under the preferred one, which may
+/// have been packed anew, and those of the whole set as text under another, each with a mebibyte more.
+fn most_bytes(entry: &Entry, file: &SourceFile, name: &str) -> u64 {
+    let rows: usize = entry.split_sizes.iter().sum();
+    let text = (rows as u64).saturating_mul(entry.width() as u64).saturating_mul(MOST_OF_A_VALUE);
+    let packed_anew = file.bytes.saturating_mul(2);
+    let most = if name == file.names[0] { packed_anew } else { packed_anew.max(text) };
+    most.saturating_add(1 << 20)
+}
+
+/// The folder that `--from` names, by its path or as `file://`; nothing if it is an address of a server.
+fn folder_of(from: &str) -> Result<Option<PathBuf>, FetchError> {
+    let Some((scheme, rest)) = from.split_once("://") else { return Ok(Some(PathBuf::from(from))) };
+    if !scheme.eq_ignore_ascii_case("file") {
+        return Ok(None);
+    }
+    let wrong = |problem: &str| {
+        FetchError::Request(format!(
+            "`{}` {problem}; write https://HOST/PATH or file:///PATH",
+            redacted(from)
+        ))
+    };
+    let (host, path) = rest.split_at(rest.find('/').ok_or_else(|| wrong("names no absolute path"))?);
+    if !(host.is_empty() || host.eq_ignore_ascii_case("localhost")) {
+        return Err(wrong("names a file of another machine"));
+    }
+    let path = percent_encoding::percent_decode_str(path).decode_utf8();
+    let path = path.map_err(|_| wrong("names a path that is not UTF-8"))?;
+    // On Windows file:///C:/x is C:/x.
+    let path = if cfg!(windows) { path.trim_start_matches('/') } else { &path };
+    Ok(Some(Path::new(path).to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_catalogue_may_be_as_large_as_it_is_and_not_much_larger() {
+        for entry in crate::catalogue().iter() {
+            for file in entry.files {
+                let packed = most_bytes(entry, file, file.names[0]);
+                assert!(file.bytes > 0 && packed == 2 * file.bytes + (1 << 20), "{}", entry.id);
+                for name in file.names {
+                    let most = most_bytes(entry, file, name);
+                    assert!((packed..4 << 30).contains(&most), "{name}: {most}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_folder_is_named_by_its_path_or_as_a_file_address() {
+        let folder = |from: &str| folder_of(from).map(|folder| folder.map(|path| path.display().to_string()));
+        for (from, path) in [
+            ("there", Some("there")),
+            ("file:///r%C3%A4der%20100%25", Some("/räder 100%")),
+            ("FILE://localhost/a/b/", Some("/a/b/")),
+            ("https://example.org/a", None),
+        ] {
+            assert_eq!(folder(from).unwrap().as_deref(), path);
+        }
+        for from in ["file://", "file://localhost", "file://elsewhere/a", "file:///%ff"] {
+            let error = folder(from).unwrap_err();
+            assert!(error.is_of_the_request() && error.to_string().contains(from), "{error}");
+        }
+    }
+}
