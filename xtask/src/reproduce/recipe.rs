@@ -172,7 +172,9 @@ fn words(row: &Row, data: &str, device: &str) -> Vec<OsString> {
 
 /// The config that words of `helmholtz train` make.
 fn read(row: &Row, words: Vec<OsString>) -> anyhow::Result<Config> {
-    let wrong = |problem: String| UserError(format!("{}: {}", row.place(), problem.trim()));
+    let wrong = |problem: String| {
+        UserError(format!("{}: {} with the row's flags: {}", row.place(), row.config, problem.trim()))
+    };
     let args = Args::try_of_words(std::iter::once("helmholtz".into()).chain(words)).map_err(|error| {
         let text = error.to_string();
         wrong(text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned())
