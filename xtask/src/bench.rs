@@ -6,6 +6,7 @@ mod descent;
 mod evaluate;
 mod memory;
 mod nade;
+mod options;
 mod parts;
 mod peers;
 mod quiet;
@@ -18,9 +19,10 @@ mod step;
 mod vae;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::exit::{UserError, print};
+use options::{MAX_CELLS, Name, Options};
 use report::Report;
 
 /// Measure the speed of training and of evaluation.
@@ -97,184 +99,106 @@ use report::Report;
 #[derive(Args, Clone)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Bench {
-    /// What to measure; everything if absent.
-    name: Option<Name>,
-    /// Have PyTorch and JAX do the same beside ours (the first time, a download of 0.7 GiB).
-    #[arg(long)]
-    peers: bool,
-    /// Print one JSON object on standard output instead of a table.
-    #[arg(long)]
-    json: bool,
-    /// Keep what was measured in results/, beside the runs before it.
-    #[arg(long)]
-    save: bool,
-    /// Latent sizes of the stack of `step` and `evaluate`, from the data up.
-    #[arg(long, value_name = "N,N,..", value_delimiter = ',', default_value = "200,200,200")]
-    layers: Vec<usize>,
-    /// Rows of a batch; 125 for `nade` and 100 otherwise if absent.
-    #[arg(long, value_name = "N")]
-    batch: Option<usize>,
-    /// Proposals per row of a step, and points of a chain's state, K.
-    #[arg(long, value_name = "K", default_value_t = 10)]
-    samples: usize,
-    /// Hidden units of the NADE.
-    #[arg(long, value_name = "N", default_value_t = 150)]
-    hidden: usize,
-    /// Timed steps in each round.
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    steps: usize,
-    /// Rounds; with --peers, everybody has a turn in each.
-    #[arg(long, value_name = "R", default_value_t = 5)]
-    rounds: usize,
-    /// Threads of ours and of the peers; all cores if absent.
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Name {
-    /// One training step.
-    Step,
-    /// One training step of deeper stacks.
-    Deep,
-    /// Importance sampling.
-    Evaluate,
-    /// Autoregressive layers.
-    Nade,
-    /// Training steps of a variational autoencoder.
-    Vae,
-    /// Cost and memory of a step against its sizes.
-    Scaling,
-    /// The gradient of `nade` alone, for a process that measures its memory.
-    #[value(hide = true)]
-    NadeAlone,
-    /// Steps alone, likewise.
-    #[value(hide = true)]
-    StepAlone,
+    #[command(flatten)]
+    options: Options,
 }
 
 impl Bench {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        self.check()?;
-        let threads = self.threads.unwrap_or_else(cores);
+        let Bench { options } = self;
+        check(&options)?;
+        let threads = options.threads.unwrap_or_else(cores);
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build_global()
             .context("cannot start the worker threads")?;
-        if self.name == Some(Name::NadeAlone) {
-            return nade::alone::run(&self, threads);
+        if options.name == Some(Name::NadeAlone) {
+            return nade::alone::run(&options, threads);
         }
-        if self.name == Some(Name::StepAlone) {
-            return scaling::alone(&self);
+        if options.name == Some(Name::StepAlone) {
+            return scaling::alone(&options);
         }
         quiet::warn_of_others();
-        if self.name == Some(Name::Scaling) {
-            return scaling::run(&self, threads);
+        if options.name == Some(Name::Scaling) {
+            return scaling::run(&options, threads);
         }
         let mut report = Report::new(threads, cores());
         // Evaluation goes first: the peak of the process's memory is to be its own.
-        if self.runs(Name::Evaluate) {
-            evaluate::measure(&self, &mut report)?;
+        if options.runs(Name::Evaluate) {
+            evaluate::measure(&options, &mut report)?;
         }
-        if self.runs(Name::Step) {
-            step::measure(&self, threads, &mut report)?;
+        if options.runs(Name::Step) {
+            step::measure(&options, threads, &mut report)?;
         }
-        if self.runs(Name::Deep) {
-            deep::measure(&self, threads, &mut report)?;
+        if options.runs(Name::Deep) {
+            deep::measure(&options, threads, &mut report)?;
         }
-        if self.runs(Name::Nade) {
-            nade::measure(&self, threads, &mut report)?;
+        if options.runs(Name::Nade) {
+            nade::measure(&options, threads, &mut report)?;
         }
-        if self.runs(Name::Vae) {
-            vae::measure(&self, threads, &mut report)?;
+        if options.runs(Name::Vae) {
+            vae::measure(&options, threads, &mut report)?;
         }
-        if self.save {
+        if options.save {
             runs::save(&report)?;
         }
-        print(&if self.json { report.json() } else { report.table() })
-    }
-
-    fn runs(&self, name: Name) -> bool {
-        self.name.is_none_or(|asked| asked == name)
-    }
-
-    /// Rows of a batch, but of `nade`.
-    fn batch(&self) -> usize {
-        self.batch.unwrap_or(100)
-    }
-
-    /// Refuses what no machine could hold, before it is tried.
-    fn check(&self) -> anyhow::Result<()> {
-        let refuse = |message: String| Err(UserError(message).into());
-        let Bench { samples, hidden, steps, rounds, .. } = *self;
-        let batch = self.batch.unwrap_or(1);
-        for (flag, n) in
-            [("batch", batch), ("samples", samples), ("hidden", hidden), ("steps", steps), ("rounds", rounds)]
-        {
-            if n == 0 {
-                return refuse(format!("--{flag} 0: must be at least 1"));
-            }
-        }
-        if let Some(threads @ (0 | 1025..)) = self.threads {
-            return refuse(format!("--threads {threads}: must lie between 1 and 1024"));
-        }
-        if self.peers && matches!(self.name, Some(Name::Evaluate | Name::Scaling)) {
-            return refuse(
-                "--peers: the peers take training steps of `step`, `deep`, `nade` and `vae`".to_string(),
-            );
-        }
-        if self.save && self.name == Some(Name::Scaling) {
-            return refuse("--save: `scaling` writes its results anyway".to_string());
-        }
-        if self.runs(Name::Deep) {
-            deep::check(self)?;
-        }
-        if self.runs(Name::Nade) {
-            nade::check(self)?;
-        }
-        if self.runs(Name::Vae) {
-            vae::check(self)?;
-        }
-        if self.runs(Name::Step) || self.runs(Name::Evaluate) || self.name == Some(Name::StepAlone) {
-            self.check_stack()?;
-        }
-        Ok(())
-    }
-
-    /// Refuses a stack and steps that no machine could hold.
-    fn check_stack(&self) -> anyhow::Result<()> {
-        let refuse = |message: String| Err(UserError(message).into());
-        let (samples, batch) = (self.samples, self.batch());
-        let widest = self.layers.iter().copied().fold(stack::OBSERVED, usize::max);
-        let cells = [batch, samples, widest].iter().map(|&n| n as f64).product::<f64>();
-        let weights = (widest as f64).powi(2) * self.layers.len() as f64;
-        if cells > MAX_CELLS || weights > MAX_CELLS {
-            return refuse(format!(
-                "a batch of {batch} with {samples} samples and a layer of {widest} units needs matrices of more than \
-                 {MAX_CELLS} numbers; choose a smaller --batch, --samples or --layers"
-            ));
-        }
-        self.check_session()
-    }
-
-    /// Refuses more steps than a session has rows for.
-    fn check_session(&self) -> anyhow::Result<()> {
-        let (steps, batch) = (self.steps, self.batch());
-        let rows = (steps as f64 + session::UNTIMED as f64) * batch as f64;
-        if rows > MAX_ROWS {
-            return Err(UserError(format!(
-                "{steps} steps of {batch} rows are more than {MAX_ROWS} rows a round; choose fewer --steps"
-            ))
-            .into());
-        }
-        Ok(())
+        print(&if options.json { report.json() } else { report.table() })
     }
 }
 
-/// 2 GiB of single precision.
-const MAX_CELLS: f64 = (1u64 << 29) as f64;
-/// A session's rows lie in memory: 1.5 GB of them.
-const MAX_ROWS: f64 = 500_000.0;
+/// Refuses what no machine could hold, before it is tried.
+fn check(options: &Options) -> anyhow::Result<()> {
+    let refuse = |message: String| Err(UserError(message).into());
+    let Options { samples, hidden, steps, rounds, .. } = *options;
+    let batch = options.batch.unwrap_or(1);
+    for (flag, n) in
+        [("batch", batch), ("samples", samples), ("hidden", hidden), ("steps", steps), ("rounds", rounds)]
+    {
+        if n == 0 {
+            return refuse(format!("--{flag} 0: must be at least 1"));
+        }
+    }
+    if let Some(threads @ (0 | 1025..)) = options.threads {
+        return refuse(format!("--threads {threads}: must lie between 1 and 1024"));
+    }
+    if options.peers && matches!(options.name, Some(Name::Evaluate | Name::Scaling)) {
+        return refuse(
+            "--peers: the peers take training steps of `step`, `deep`, `nade` and `vae`".to_string(),
+        );
+    }
+    if options.save && options.name == Some(Name::Scaling) {
+        return refuse("--save: `scaling` writes its results anyway".to_string());
+    }
+    if options.runs(Name::Deep) {
+        deep::check(options)?;
+    }
+    if options.runs(Name::Nade) {
+        nade::check(options)?;
+    }
+    if options.runs(Name::Vae) {
+        vae::check(options)?;
+    }
+    if options.runs(Name::Step) || options.runs(Name::Evaluate) || options.name == Some(Name::StepAlone) {
+        check_stack(options)?;
+    }
+    Ok(())
+}
+
+/// Refuses a stack and steps that no machine could hold.
+fn check_stack(options: &Options) -> anyhow::Result<()> {
+    let refuse = |message: String| Err(UserError(message).into());
+    let (samples, batch) = (options.samples, options.batch());
+    let widest = options.layers.iter().copied().fold(stack::OBSERVED, usize::max);
+    let cells = [batch, samples, widest].iter().map(|&n| n as f64).product::<f64>();
+    let weights = (widest as f64).powi(2) * options.layers.len() as f64;
+    if cells > MAX_CELLS || weights > MAX_CELLS {
+        return refuse(format!(
+            "a batch of {batch} with {samples} samples and a layer of {widest} units needs matrices of more than \
+             {MAX_CELLS} numbers; choose a smaller --batch, --samples or --layers"
+        ));
+    }
+    options.check_session()
+}
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -292,8 +216,9 @@ mod tests {
         bench: Bench,
     }
 
-    fn parse(line: &str) -> Bench {
-        Cli::try_parse_from(std::iter::once("bench").chain(line.split_whitespace())).unwrap().bench
+    fn parse(line: &str) -> Options {
+        let words = std::iter::once("bench").chain(line.split_whitespace());
+        Cli::try_parse_from(words).unwrap().bench.options
     }
 
     #[test]
@@ -309,7 +234,7 @@ mod tests {
 
     #[test]
     fn what_no_machine_could_hold_is_refused() {
-        let refused = |line: &str| parse(line).check().is_err_and(|error| error.is::<UserError>());
+        let refused = |line: &str| check(&parse(line)).is_err_and(|error| error.is::<UserError>());
         for line in [
             "",
             "--peers",

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::exit::{UserError, print, progress};
-use crate::reproduce::write;
+use crate::output::write;
 use crate::workspace;
 use boxes::{Boxes, Quantiles};
 use components::Components;
@@ -60,15 +60,13 @@ impl Figure {
             rows.push((method.name(), Quantiles::of(&found.along), found));
         }
         let boxes = Boxes {
-            title: format!(
-                "Error of the gradient of log p(x) where the ELBO is off, as a share of its norm; K = {samples}, \
-                 {estimates} estimates, each the mean of {} runs",
-                components::ROWS
-            ),
+            title: format!("Error of the gradient of log p(x) where the ELBO is off; K = {samples}"),
+            note: format!("{estimates} estimates, each the mean of {} runs", components::ROWS),
+            y: "share of the gradient's norm".to_owned(),
             boxes: rows.iter().map(|(name, quantiles, _)| (*name, *quantiles)).collect(),
         };
         let folder = workspace::root().join("results");
-        write(&folder.join("components.svg"), &boxes.to_svg())?;
+        write(&folder.join("components.svg"), &boxes.to_svg()?)?;
         let numbers: Vec<_> = rows
             .iter()
             .map(|(name, quantiles, found)| {

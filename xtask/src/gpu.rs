@@ -12,7 +12,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::exit::{Reported, UserError, print, progress};
-use crate::reproduce::write;
+use crate::output::write;
 use child::{Child, Ended};
 use subjects::{SPEEDS, TRAININGS};
 

@@ -5,6 +5,7 @@ mod ci;
 mod exit;
 mod figure;
 mod gpu;
+mod output;
 mod reproduce;
 mod tidy;
 mod workspace;

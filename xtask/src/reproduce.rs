@@ -1,32 +1,37 @@
 //! `cargo xtask reproduce`.
 
+mod catalogue;
 mod judge;
 mod pages;
-mod papers;
+mod recipe;
 mod row;
-mod rows;
 mod seeds;
 mod store;
+mod tier;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use helmholtz_cli::error::known;
 use serde_json::json;
 
 use crate::exit::{UserError, print, progress};
 use crate::workspace;
+use catalogue::{Catalogue, catalogue};
 use judge::{Verdict, judge};
+use recipe::Recipe;
 use row::Row;
-use rows::ROWS;
 use seeds::{Missing, Seeds};
-pub(crate) use store::write;
 use store::{Finished, Store};
+use tier::Tier;
 
 /// Reproduce published rows: train, evaluate, judge.
 ///
-/// `reproduce list` shows every row; `reproduce ID...` runs some, `reproduce all` runs all. Each is
+/// `reproduce list` shows every row; `reproduce ID...` runs some, `reproduce all` runs all, and
+/// `reproduce each` runs one for each model, strategy and way of scoring: with --tier smoke, everything
+/// that this command does, in seconds. Each row is
 /// trained by `helmholtz train` from its file in configs/, once for each seed, and evaluated by
 /// `helmholtz evaluate`: where a verdict depends on it with as many samples as it takes for their error
 /// and their bias to be below a tenth of the tolerance, in rising stages that end when no further sample
@@ -49,7 +54,7 @@ use store::{Finished, Store};
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Reproduce {
-    /// `list`, `all`, or the ids of rows; `uci-*` stands for all that begin so.
+    /// `list`, `all`, `each`, or the ids of rows; `uci-*` stands for all that begin so.
     #[arg(required = true)]
     ids: Vec<String>,
     /// How much to run.
@@ -78,38 +83,18 @@ pub(crate) struct Reproduce {
     json: bool,
 }
 
-/// How much of a row is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Tier {
-    /// Seconds: two epochs on a handful of random rows of the same width, to try the plumbing.
-    Smoke,
-    /// Minutes on two cores: the row's data and model for a few epochs.
-    Small,
-    /// The published protocol, or the nearest that its sources allow.
-    Paper,
-}
-
-impl Tier {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Tier::Smoke => "smoke",
-            Tier::Small => "small",
-            Tier::Paper => "paper",
-        }
-    }
-}
-
 impl Reproduce {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         if self.ids == ["list"] {
-            return print(&pages::list());
+            return print(&pages::list(&catalogue()?.rows));
         }
-        let chosen = chosen(&self.ids)?;
+        let catalogue = catalogue()?;
+        let chosen = chosen(&self.ids, catalogue)?;
         let results = self.results.clone().unwrap_or_else(|| workspace::root().join("results"));
-        let mut store = Store::open(&results)?;
+        let mut store = Store::open(&results, &catalogue.papers)?;
         let (mut rows, mut failed, mut exit) = (Vec::new(), Vec::new(), Exit::Done);
         for row in chosen {
-            match self.one(row, &mut store) {
+            match self.one(row, catalogue, &mut store) {
                 Ok(finished) => {
                     let verdict = judge(row, &finished);
                     progress(&format!("{}: {:.3}, {verdict}", row.id, finished.mean()));
@@ -133,7 +118,7 @@ impl Reproduce {
         }
         if self.tier != Tier::Smoke {
             // As they are now: other processes may have added to them.
-            pages::write(&results, &Store::open(&results)?)?;
+            pages::write(&results, &Store::open(&results, &catalogue.papers)?, catalogue)?;
         }
         let failed = failed.join("; ");
         match exit {
@@ -144,10 +129,16 @@ impl Reproduce {
     }
 
     /// Runs a row, or finds its result.
-    fn one(&self, row: &'static Row, store: &mut Store) -> anyhow::Result<Finished> {
+    fn one(
+        &self,
+        row: &'static Row,
+        catalogue: &'static Catalogue,
+        store: &mut Store,
+    ) -> anyhow::Result<Finished> {
+        let recipe = Recipe::of(catalogue, row)?;
         let runs = self.runs.clone().unwrap_or_else(|| workspace::root().join("runs/reproduce"));
         let seeds = Seeds {
-            row,
+            recipe: &recipe,
             tier: self.tier,
             seeds: self.seeds.unwrap_or(if self.tier == Tier::Paper { 3 } else { 1 }),
             device: &self.device,
@@ -158,9 +149,9 @@ impl Reproduce {
             return Err(UserError("--seeds 0: at least one".to_owned()).into());
         }
         let resolved = seeds.resolved()?;
-        let known = store.get(row.id, self.tier);
+        let known = store.get(&row.id, self.tier);
         if let Some(known) = known.filter(|_| !self.again) {
-            let protocol = helmholtz_datasets::entry(row.data).map(|entry| entry.protocol());
+            let protocol = helmholtz_datasets::entry(&row.data).map(|entry| entry.protocol());
             if known.resolved != resolved || protocol.is_ok_and(|protocol| protocol != known.protocol) {
                 let text =
                     "its result is of another config, device or version of the data; run it with --again";
@@ -197,32 +188,41 @@ enum Exit {
 }
 
 /// The rows that ids stand for.
-fn chosen(ids: &[String]) -> anyhow::Result<Vec<&'static Row>> {
+fn chosen(ids: &[String], catalogue: &'static Catalogue) -> anyhow::Result<Vec<&'static Row>> {
     let mut chosen: Vec<&'static Row> = Vec::new();
     for id in ids {
-        let matches = |row: &&'static Row| match id.strip_suffix('*') {
-            Some(start) => row.id.starts_with(start),
-            None => id == "all" || row.id == id,
+        let found = match (id.as_str(), id.strip_suffix('*')) {
+            ("all", _) => catalogue.rows.iter().collect(),
+            ("each", _) => one_of_each(catalogue)?,
+            (_, Some(start)) => catalogue.rows.iter().filter(|row| row.id.starts_with(start)).collect(),
+            (id, None) => Vec::from_iter(catalogue.row(id)),
         };
-        let before = chosen.len();
-        for row in ROWS.iter().filter(matches) {
+        if found.is_empty() {
+            let ids: Vec<&str> = catalogue.rows.iter().map(|row| row.id.as_str()).collect();
+            return Err(UserError(format!("there is no row `{id}`; {}", known(id, &ids))).into());
+        }
+        for row in found {
             if !chosen.iter().any(|known| known.id == row.id) {
                 chosen.push(row);
             }
-        }
-        if chosen.len() == before && !ROWS.iter().any(|row| matches(&row)) {
-            let ids: Vec<&str> = ROWS.iter().map(|row| row.id).collect();
-            return Err(UserError(format!("there is no row `{id}`; {}", known(id, &ids))).into());
         }
     }
     Ok(chosen)
 }
 
+/// The first row of every treatment.
+fn one_of_each(catalogue: &'static Catalogue) -> anyhow::Result<Vec<&'static Row>> {
+    let recipes = catalogue.rows.iter().map(|row| Recipe::of(catalogue, row));
+    let recipes = recipes.collect::<anyhow::Result<Vec<_>>>()?;
+    let mut seen = HashSet::new();
+    Ok(recipes.iter().filter(|recipe| seen.insert(recipe.treatment())).map(|recipe| recipe.row).collect())
+}
+
 fn to_json(row: &Row, finished: &Finished) -> serde_json::Value {
     json!({
-        "id": row.id, "verdict": judge(row, finished).word(), "confidence": row.reported.source.tag(),
+        "id": row.id, "verdict": judge(row, finished).word(), "confidence": row.source.tag(),
         "ours": finished.mean(), "seed_spread": finished.seed_spread(), "se_rows": finished.se_rows(),
-        "se_mc": finished.se_mc(), "bias_mc": finished.bias_mc(), "reported": row.reported.nll, "tolerance": row.tolerance,
+        "se_mc": finished.se_mc(), "bias_mc": finished.bias_mc(), "reported": row.reported, "tolerance": row.tolerance,
         "seeds": finished.seeds.len(), "tier": finished.tier, "seconds": finished.seconds(),
     })
 }
@@ -233,30 +233,55 @@ mod tests {
 
     #[test]
     fn ids_stand_for_rows_and_unknown_ones_are_answered_with_the_nearest() {
+        let catalogue = catalogue().unwrap();
         let ids = |words: &[&str]| {
             let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-            chosen(&words).map(|rows| rows.iter().map(|row| row.id).collect::<Vec<_>>())
+            chosen(&words, catalogue).map(|rows| rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>())
         };
         assert_eq!(ids(&["uci-dna-rws-sbn", "uci-dna-*"]).unwrap()[0], "uci-dna-rws-sbn");
-        assert_eq!(ids(&["all"]).unwrap().len(), ROWS.len());
+        assert_eq!(ids(&["all"]).unwrap().len(), 90);
         let error = ids(&["uci-dnb-rws-sbn"]).unwrap_err().to_string();
         assert!(error.contains("did you mean `uci-dna-rws-sbn`?"), "{error}");
     }
 
     #[test]
-    fn every_row_has_an_id_of_its_own_a_config_and_data_of_the_catalogue() {
-        for (i, row) in ROWS.iter().enumerate() {
-            assert!(ROWS[..i].iter().all(|other| other.id != row.id), "{} twice", row.id);
-            assert!(workspace::root().join(row.config).is_file(), "{}", row.config);
-            let entry = helmholtz_datasets::catalogue().iter().find(|entry| entry.id == row.data);
-            assert!(entry.is_some(), "{}: {}", row.id, row.data);
-            assert!(papers::PAPERS.iter().any(|paper| paper.key == row.paper), "{}: {}", row.id, row.paper);
-            // It stands before it, so that `all` runs it first.
-            let is_before = |id| ROWS[..i].iter().any(|other| other.id == id && other.begins_from.is_none());
-            assert!(row.begins_from.is_none_or(is_before), "{}", row.id);
+    fn each_has_every_model_and_strategy_every_way_of_scoring_and_of_beginning_once() {
+        let catalogue = catalogue().unwrap();
+        let each = one_of_each(catalogue).unwrap();
+        let each: Vec<&str> = each.iter().map(|row| row.id.as_str()).collect();
+        assert_eq!(
+            each,
+            [
+                "uci-adult-rws-sbn",
+                "mnist-ws-sbn-200",
+                "uci-adult-rws-nade",
+                "uci-adult-nade",
+                "uci-adult-darn",
+                "uci-adult-bihm",
+                "mnist-elbo-vae-20",
+                "mnist-iwae-vae-20",
+                "mnist-coupled-vae-20",
+                "mnist-coupled-after-iwae-vae-20",
+                "mnist-iwae-after-iwae-vae-20",
+                "mnist-dynamic-iwae-vae-one-layer-k1",
+                "omniglot-elbo-vae-two-layers-k5",
+            ]
+        );
+    }
+
+    #[test]
+    fn stored_results_are_of_the_configs_as_they_are_now() {
+        let catalogue = catalogue().unwrap();
+        let store = Store::open(&workspace::root().join("results"), &catalogue.papers).unwrap();
+        let mut found = 0;
+        for row in &catalogue.rows {
+            for tier in [Tier::Small, Tier::Paper] {
+                let Some(stored) = store.get(&row.id, tier) else { continue };
+                let now = Recipe::of(catalogue, row).unwrap().resolved(tier, &stored.device).unwrap();
+                assert_eq!(stored.resolved, now, "{}: run it anew, or take its result out", row.id);
+                found += 1;
+            }
         }
-        for best in &rows::best::SETS {
-            assert!(ROWS.iter().any(|row| row.data == best.data), "{}: no candidate", best.data);
-        }
+        assert!(found > 0, "results/ holds results");
     }
 }

@@ -32,9 +32,17 @@ impl Args {
     ///
     /// Ends the process with a message where they make no sense, or ask for help.
     pub fn of_words(words: impl IntoIterator<Item = OsString>) -> Self {
+        Args::try_of_words(words).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The same, and the message as an error.
+    ///
+    /// # Errors
+    /// If the words make no sense, or ask for help.
+    pub fn try_of_words(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut command = numbers::with_negative(Args::command());
-        let matches = command.try_get_matches_from_mut(words).unwrap_or_else(|error| error.exit());
-        Args::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+        let matches = command.try_get_matches_from_mut(words)?;
+        Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
 }
 

@@ -82,7 +82,11 @@ impl Scale {
 
     fn label(self, place: f64) -> String {
         let plain = |value: f64| match value.abs() {
-            size if size >= 1e5 => format!("{value:.0e}"),
+            size if size >= 1e5 => {
+                // Three digits: ticks at 100 000 and 150 000 have labels of their own.
+                let unit = 10f64.powf(size.log10().floor() - 2.0);
+                format!("{:e}", (value / unit).round() * unit)
+            }
             size if size >= 100.0 || size == 0.0 => format!("{value:.0}"),
             _ => format!("{}", (value * 1000.0).round() / 1000.0),
         };
@@ -210,6 +214,13 @@ fn drawing(error: impl std::fmt::Display) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn neighbouring_ticks_have_different_labels() {
+        let label = |value| Scale::Linear.label(value);
+        assert_eq!([5e4, 1e5, 1.5e5, 2.5e6].map(label), ["50000", "1e5", "1.5e5", "2.5e6"]);
+        assert_eq!([0.0, 0.25, -12.5, 300.0].map(label), ["0", "0.25", "-12.5", "300"]);
+    }
 
     #[test]
     fn a_chart_names_its_axes_and_lines_and_leaves_out_what_is_no_number() {

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
+use crate::common::server::{Files, REAL_VALID, Reply, Server, TEST, TRAIN, VALID, at, drawn, real};
 use crate::common::{fail, helmholtz, run, succeed};
 use helmholtz_datasets::fetch::{Event, FetchError, Origin, Rules, fetch};
 use serde_json::Value;
-use crate::common::server::{Files, REAL_VALID, Reply, Server, TEST, TRAIN, VALID, at, drawn, real};
 
 /// A folder in which the data directory is `data`.
 struct Place {

@@ -10,12 +10,12 @@ use helmholtz_directed::HelmholtzMachine;
 use helmholtz_strategies::{Bidirectional, ReweightedWakeSleep};
 
 use crate::bench::descent::{ADAM, Bare};
+use crate::bench::options::{MAX_CELLS, Options};
 use crate::bench::parts::{Products, repeat, shapes};
 use crate::bench::report::{Report, Row};
 use crate::bench::session::Session;
 use crate::bench::stack::{OBSERVED, ROWS, Stack, stack};
 use crate::bench::step::start_peers;
-use crate::bench::{Bench, MAX_CELLS};
 use crate::exit::{UserError, progress};
 
 /// A stack with its strategy, as the peers know it, and the names of its rows.
@@ -45,8 +45,8 @@ const SUBJECTS: [Subject; 2] = [
 ];
 
 /// Refuses what no machine could hold, and settings that `bihm` refuses.
-pub(crate) fn check(bench: &Bench) -> anyhow::Result<()> {
-    let (batch, samples) = (bench.batch(), bench.samples);
+pub(crate) fn check(options: &Options) -> anyhow::Result<()> {
+    let (batch, samples) = (options.batch(), options.samples);
     if batch as f64 * samples as f64 * OBSERVED as f64 > MAX_CELLS {
         return Err(UserError(format!(
             "a batch of {batch} with {samples} samples needs matrices of more than {MAX_CELLS} numbers; choose a \
@@ -57,18 +57,18 @@ pub(crate) fn check(bench: &Bench) -> anyhow::Result<()> {
     if let Err(error) = Bidirectional::new(samples) {
         return Err(UserError(format!("--samples: {error}")).into());
     }
-    bench.check_session()
+    options.check_session()
 }
 
-pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) -> anyhow::Result<()> {
     for subject in &SUBJECTS {
         let stack = stack(subject.layers, &Device::flex())?;
         if subject.strategy == "rws" {
-            let strategy = ReweightedWakeSleep::new(bench.samples)?;
-            subject.measure(bench, threads, &stack, &strategy, report)?;
+            let strategy = ReweightedWakeSleep::new(options.samples)?;
+            subject.measure(options, threads, &stack, &strategy, report)?;
         } else {
-            let strategy = Bidirectional::new(bench.samples)?;
-            subject.measure(bench, threads, &stack, &strategy, report)?;
+            let strategy = Bidirectional::new(options.samples)?;
+            subject.measure(options, threads, &stack, &strategy, report)?;
         }
     }
     Ok(())
@@ -77,19 +77,19 @@ pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> any
 impl Subject {
     fn measure<S: Strategy<HelmholtzMachine>>(
         &self,
-        bench: &Bench,
+        options: &Options,
         threads: usize,
         stack: &Stack,
         strategy: &S,
         report: &mut Report,
     ) -> anyhow::Result<()> {
-        let Bench { samples, steps, rounds, .. } = *bench;
-        let batch = bench.batch();
+        let Options { samples, steps, rounds, .. } = *options;
+        let batch = options.batch();
         let x = stack.x.clone().repeat_dim(0, batch.div_ceil(ROWS)).slice([0..batch, 0..OBSERVED]);
         let products = Products::new(shapes(OBSERVED, self.layers, batch, samples), |_| false, &x.device());
         let mut peers = Vec::new();
-        if bench.peers {
-            peers = start_peers(self.layers, self.strategy, bench, threads)?;
+        if options.peers {
+            peers = start_peers(self.layers, self.strategy, options, threads)?;
         }
         let mut whole = Session::default();
         let (mut bare, mut multiplied) = (Vec::new(), Vec::new());

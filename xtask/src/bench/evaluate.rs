@@ -6,8 +6,8 @@ use burn::tensor::Device;
 use helmholtz_core::{Key, Role};
 use helmholtz_eval::ImportanceSampling;
 
-use crate::bench::Bench;
 use crate::bench::memory::peak_resident_mib;
+use crate::bench::options::Options;
 use crate::bench::report::{Report, Row};
 use crate::bench::stack::{OBSERVED, ROWS, stack};
 use crate::exit::progress;
@@ -15,9 +15,9 @@ use crate::exit::progress;
 /// Samples per row, the number that the literature reports with.
 const SAMPLES: usize = 1000;
 
-pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) fn measure(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let device = Device::flex();
-    let stack = stack(&bench.layers, &device)?;
+    let stack = stack(&options.layers, &device)?;
     progress(&format!("evaluate: {ROWS} rows with {SAMPLES} samples each"));
     let sampler = ImportanceSampling::new(SAMPLES);
     let key = Key::new(0).child(Role::Evaluate);
@@ -34,8 +34,8 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     };
     score(0, 4, false)?; // warms up the allocator and the threads
     let start = Instant::now();
-    for first in (0..ROWS).step_by(bench.batch()) {
-        score(first, (first + bench.batch()).min(ROWS), true)?;
+    for first in (0..ROWS).step_by(options.batch()) {
+        score(first, (first + options.batch()).min(ROWS), true)?;
     }
     let pairs = (ROWS * SAMPLES) as f64 / start.elapsed().as_secs_f64();
     let mut row = Row::ours("evaluate", "evaluate", ms);

@@ -1,4 +1,27 @@
-//! The memory of this process, where the system tells.
+//! The memory of this process, where the system tells, and processes that are started to measure it.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+use serde::de::DeserializeOwned;
+
+use crate::workspace;
+
+/// What `bench` with these words prints, in a process of its own, where nobody else has taken memory or kept it.
+///
+/// # Errors
+/// If it cannot be started, fails, or prints something else.
+pub(crate) fn in_own_process<T: DeserializeOwned>(words: &[&str]) -> anyhow::Result<T> {
+    let output = Command::new(workspace::program()?)
+        .arg("bench")
+        .args(words)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("this program cannot be started again")?;
+    ensure!(output.status.success(), "bench {} failed: {}", words.join(" "), output.status);
+    serde_json::from_slice(&output.stdout).with_context(|| format!("what bench {} printed", words.join(" ")))
+}
 
 /// What is resident now.
 pub(crate) fn resident_mib() -> Option<f64> {

@@ -10,17 +10,14 @@ use helmholtz_core::{Draws, Key, Prior};
 use helmholtz_layers::{DarnPriorConfig, InitialWeights, Order};
 
 use crate::bench::agreement::{Exchange, gradient, values};
+use crate::bench::options::{MAX_CELLS, Options};
 use crate::bench::parts::{ms_since, repeat};
 use crate::bench::peers::{self, Peer};
 use crate::bench::report::{Report, Row};
 use crate::bench::stack::{OBSERVED, ONES};
-use crate::bench::{Bench, MAX_CELLS};
 use crate::exit::{UserError, progress};
 use alone::Alone;
-use subject::Subject;
-
-/// Rows of a batch, unless the command line says otherwise.
-const BATCH: usize = 125;
+use subject::{Subject, rows};
 
 /// Rows with which the memory shows whether it grows with rows times units times hidden units.
 const MANY: usize = 2000;
@@ -59,10 +56,10 @@ impl<'a> Task<'a> {
 }
 
 /// Refuses what no machine could hold.
-pub(crate) fn check(bench: &Bench) -> anyhow::Result<()> {
-    let (n, hidden) = (rows(bench), bench.hidden);
+pub(crate) fn check(options: &Options) -> anyhow::Result<()> {
+    let (n, hidden) = (rows(options), options.hidden);
     // The peers hold every activation; we hold a few numbers for each row and weight.
-    let cells = match bench.peers {
+    let cells = match options.peers {
         true => n as f64 * OBSERVED as f64 * hidden as f64,
         false => OBSERVED.max(hidden) as f64 * n.max(OBSERVED) as f64,
     };
@@ -76,24 +73,20 @@ pub(crate) fn check(bench: &Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn rows(bench: &Bench) -> usize {
-    bench.batch.unwrap_or(BATCH)
-}
-
-pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> anyhow::Result<()> {
-    let (n, hidden, device) = (rows(bench), bench.hidden, Device::flex());
+pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) -> anyhow::Result<()> {
+    let (n, hidden, device) = (rows(options), options.hidden, Device::flex());
     progress("nade: memory");
     let few = Alone::spawn(n, hidden, threads)?;
     let many = Alone::spawn(MANY, hidden, threads)?;
     let subjects = DENSITIES.map(|density| (Subject::new(hidden, n, density.ones, &device), density));
-    let mut peers = if bench.peers { start_peers(&subjects[0].0, threads)? } else { Vec::new() };
+    let mut peers = if options.peers { start_peers(&subjects[0].0, threads)? } else { Vec::new() };
 
     let mut tasks = tasks(&subjects, &device);
     let mut theirs = vec![Vec::new(); peers.len()];
-    for round in 1..=bench.rounds {
-        progress(&format!("nade: round {round} of {}", bench.rounds));
+    for round in 1..=options.rounds {
+        progress(&format!("nade: round {round} of {}", options.rounds));
         for Task { row, run } in &mut tasks {
-            row.ms.extend(repeat(bench.steps, || {
+            row.ms.extend(repeat(options.steps, || {
                 let start = Instant::now();
                 run();
                 device.sync()?;
@@ -101,7 +94,7 @@ pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> any
             })?);
         }
         for (peer, times) in peers.iter_mut().zip(&mut theirs) {
-            times.extend(peer.steps(bench.steps)?);
+            times.extend(peer.steps(options.steps)?);
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::bench::report::Report;
-use crate::reproduce::write;
+use crate::output::write;
 use crate::workspace;
 
 /// Runs of each kind that are kept.

@@ -1,24 +1,23 @@
 //! Cost and memory of a step against batch, K, depth and width.
 
 use std::fmt::Write;
-use std::process::{Command, Stdio};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use burn::tensor::Device;
 use helmholtz_cli::chart::{Chart, Line, Point, Scale};
 use helmholtz_strategies::ReweightedWakeSleep;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::bench::Bench;
 use crate::bench::descent::{ADAM, Bare};
-use crate::bench::memory::{peak_resident_mib, resident_mib};
+use crate::bench::memory::{in_own_process, peak_resident_mib, resident_mib};
+use crate::bench::options::Options;
 use crate::bench::parts::{Products, repeat, shapes};
 use crate::bench::report::median;
 use crate::bench::runs::processor;
 use crate::bench::stack::{OBSERVED, ROWS, stack};
 use crate::exit::{print, progress};
-use crate::reproduce::write;
+use crate::output::write;
 use crate::workspace;
 
 /// Sizes of a step.
@@ -77,25 +76,19 @@ struct Found {
 
 impl Sizes {
     /// Measures these sizes in a process of its own.
-    fn spawn(&self, bench: &Bench, threads: usize) -> anyhow::Result<Found> {
+    fn spawn(&self, options: &Options, threads: usize) -> anyhow::Result<Found> {
         let layers: Vec<String> = self.layers.iter().map(usize::to_string).collect();
-        let output = Command::new(workspace::program()?)
-            .args(["bench", "step-alone", "--layers", &layers.join(",")])
-            .args(["--batch", &self.batch.to_string(), "--samples", &self.samples.to_string()])
-            .args(["--steps", &bench.steps.to_string(), "--threads", &threads.to_string()])
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .context("this program cannot be started again")?;
-        ensure!(output.status.success(), "measuring {self:?} failed: {}", output.status);
-        serde_json::from_slice(&output.stdout).context("what the process that takes the steps printed")
+        let [batch, samples, steps, threads] =
+            [self.batch, self.samples, options.steps, threads].map(|n| n.to_string());
+        let sizes = ["--layers", &layers.join(","), "--batch", &batch, "--samples", &samples];
+        in_own_process(&[&["step-alone"], &sizes[..], &["--steps", &steps, "--threads", &threads]].concat())
     }
 }
 
 /// The other end of [`Sizes::spawn`].
-pub(crate) fn alone(bench: &Bench) -> anyhow::Result<()> {
-    let Bench { samples, steps, .. } = *bench;
-    let (batch, device) = (bench.batch(), Device::flex());
+pub(crate) fn alone(options: &Options) -> anyhow::Result<()> {
+    let Options { samples, steps, .. } = *options;
+    let (batch, device) = (options.batch(), Device::flex());
     let strategy = ReweightedWakeSleep::new(samples).context("--samples")?;
     // The program's own pages and the threads' stacks, with next to no data.
     let small = stack(&[2], &device)?;
@@ -103,14 +96,14 @@ pub(crate) fn alone(bench: &Bench) -> anyhow::Result<()> {
     Bare::new(&small.model, &strategy, &ADAM, rows).step()?;
     drop(small);
     let before = resident_mib();
-    let stack = stack(&bench.layers, &device)?;
+    let stack = stack(&options.layers, &device)?;
     let x = stack.x.clone().repeat_dim(0, batch.div_ceil(ROWS)).slice([0..batch, 0..OBSERVED]);
     let mut bare = Bare::new(&stack.model, &strategy, &ADAM, x);
     let times = repeat(steps, || Ok(bare.step()?.step))?;
     let after = peak_resident_mib();
-    let products = Products::new(shapes(OBSERVED, &bench.layers, 1, 1), |_| false, &device);
+    let products = Products::new(shapes(OBSERVED, &options.layers, 1, 1), |_| false, &device);
     // Of one row and one sample; the lowest recognition layer sees a row once.
-    let lowest = 2.0 * 2.0 * (OBSERVED * bench.layers[0]) as f64;
+    let lowest = 2.0 * 2.0 * (OBSERVED * options.layers[0]) as f64;
     let all: f64 = products.operations().iter().sum();
     let operations = batch as f64 * (lowest + samples as f64 * (all - lowest));
     let mib = before.zip(after).map(|(before, after)| after - before);
@@ -118,13 +111,13 @@ pub(crate) fn alone(bench: &Bench) -> anyhow::Result<()> {
 }
 
 /// Measures all sizes and writes `results/scaling.*`.
-pub(crate) fn run(bench: &Bench, threads: usize) -> anyhow::Result<()> {
+pub(crate) fn run(options: &Options, threads: usize) -> anyhow::Result<()> {
     let mut found: Vec<Swept> = Vec::new();
     for sweep in &SWEEPS {
         let mut points = Vec::new();
         for &value in sweep.values {
             progress(&format!("scaling: {} {value}", sweep.name));
-            points.push((value, (sweep.of)(value).spawn(bench, threads)?));
+            points.push((value, (sweep.of)(value).spawn(options, threads)?));
         }
         found.push((sweep, points));
     }
@@ -140,7 +133,7 @@ pub(crate) fn run(bench: &Bench, threads: usize) -> anyhow::Result<()> {
             points.iter().map(|(value, found)| {
                 json!({
                     "sweep": sweep.name, "value": value, "median_ms": found.ms, "operations": found.operations,
-                    "mib": found.mib, "runs": bench.steps,
+                    "mib": found.mib, "runs": options.steps,
                 })
             })
         })
@@ -149,7 +142,7 @@ pub(crate) fn run(bench: &Bench, threads: usize) -> anyhow::Result<()> {
         "commit": workspace::commit(), "processor": processor(), "threads": threads, "rows": rows,
     });
     write(&folder.join("scaling.json"), &(serde_json::to_string_pretty(&json)? + "\n"))?;
-    print(&if bench.json { format!("{json}\n") } else { page })
+    print(&if options.json { format!("{json}\n") } else { page })
 }
 
 /// The exponent of the cost in the work, over the points from the base setting on: 1 where it is linear.

@@ -3,8 +3,8 @@
 use burn::tensor::Device;
 use helmholtz_strategies::{Bidirectional, ReweightedWakeSleep};
 
-use crate::bench::Bench;
 use crate::bench::descent::{ADAM, Bare};
+use crate::bench::options::Options;
 use crate::bench::parts::{Products, gemm, repeat, shapes};
 use crate::bench::peers::{self, Peer};
 use crate::bench::report::{Report, Row};
@@ -23,7 +23,7 @@ const FRAMEWORKS: [&str; 3] = ["torch-eager", "torch-compile", "jax"];
 pub(crate) fn start_peers(
     layers: &[usize],
     strategy: &str,
-    bench: &Bench,
+    options: &Options,
     threads: usize,
 ) -> anyhow::Result<Vec<Peer>> {
     let layers: Vec<String> = layers.iter().map(usize::to_string).collect();
@@ -31,29 +31,29 @@ pub(crate) fn start_peers(
         ("--strategy", strategy.into()),
         ("--layers", layers.join(",").into()),
         ("--visible", OBSERVED.to_string().into()),
-        ("--batch", bench.batch().to_string().into()),
-        ("--samples", bench.samples.to_string().into()),
+        ("--batch", options.batch().to_string().into()),
+        ("--samples", options.samples.to_string().into()),
     ];
     peers::start("rws_step.py", &FRAMEWORKS, &arguments, threads)
 }
 
-pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> anyhow::Result<()> {
-    let Bench { samples, steps, rounds, .. } = *bench;
-    let batch = bench.batch();
+pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) -> anyhow::Result<()> {
+    let Options { samples, steps, rounds, .. } = *options;
+    let batch = options.batch();
     let device = Device::flex();
-    let stack = stack(&bench.layers, &device)?;
+    let stack = stack(&options.layers, &device)?;
     let strategy =
         ReweightedWakeSleep::new(samples).map_err(|error| UserError(format!("--samples: {error}")))?;
     let bihm = Bidirectional { samples, control_variate: samples > 1 };
     let x = stack.x.clone().repeat_dim(0, batch.div_ceil(ROWS)).slice([0..batch, 0..OBSERVED]);
-    let products = Products::new(shapes(OBSERVED, &bench.layers, batch, samples), |_| false, &device);
+    let products = Products::new(shapes(OBSERVED, &options.layers, batch, samples), |_| false, &device);
 
     let mut peers = Vec::new();
-    if bench.peers {
-        peers = start_peers(&bench.layers, "rws", bench, threads)?;
+    if options.peers {
+        peers = start_peers(&options.layers, "rws", options, threads)?;
     }
     let mut gemms = Vec::new();
-    if bench.peers {
+    if options.peers {
         gemms.push(Row::ours("gemm", "gemm", gemm(GEMM, GEMM_REPEATS, &device)?));
         for peer in &mut peers {
             let [m, k, n] = GEMM;

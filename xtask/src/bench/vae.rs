@@ -23,12 +23,12 @@ use helmholtz_strategies::coupled::{Coupled, Kernel};
 use helmholtz_strategies::iwae::Iwae;
 
 use crate::bench::descent::{Bare, RMSPROP};
+use crate::bench::options::{MAX_CELLS, Options};
 use crate::bench::parts::repeat;
 use crate::bench::peers::{self, Peer};
 use crate::bench::report::{Report, Row};
 use crate::bench::session::Session;
 use crate::bench::stack::{OBSERVED, ROWS};
-use crate::bench::{Bench, MAX_CELLS};
 use crate::exit::{UserError, progress};
 use chains::{Meetings, Reckoning, settled};
 use exchange::exchange;
@@ -42,8 +42,8 @@ const FRAMEWORKS: [&str; 3] = ["torch-eager", "torch-compile", "jax"];
 const PER_COUPLED_STEP: usize = 10;
 
 /// Refuses what no machine could hold, and settings that `coupled` refuses.
-pub(crate) fn check(bench: &Bench) -> anyhow::Result<()> {
-    let (batch, samples) = (bench.batch(), bench.samples);
+pub(crate) fn check(options: &Options) -> anyhow::Result<()> {
+    let (batch, samples) = (options.batch(), options.samples);
     let refuse = |message: String| Err(UserError(message).into());
     // Points of both chains of each row.
     if 2.0 * batch as f64 * samples as f64 * OBSERVED as f64 > MAX_CELLS {
@@ -55,18 +55,18 @@ pub(crate) fn check(bench: &Bench) -> anyhow::Result<()> {
     if let Err(error) = Coupled::new(samples, Kernel::Disir, &Device::flex()) {
         return refuse(format!("--samples: {error}"));
     }
-    bench.check_session()
+    options.check_session()
 }
 
-pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> anyhow::Result<()> {
-    let Bench { samples, steps, rounds, .. } = *bench;
-    let (batch, device) = (bench.batch(), Device::flex());
+pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) -> anyhow::Result<()> {
+    let Options { samples, steps, rounds, .. } = *options;
+    let (batch, device) = (options.batch(), Device::flex());
     let iwae = Iwae::new(samples);
     progress(&format!("vae: {} steps of training", subject::TRAINING));
     let subject = Subject::trained(batch, samples, &device)?;
     let x = subject.batch(batch);
     let coupled = settled(Coupled::new(samples, Kernel::Disir, &device)?, &subject.model, &x)?;
-    let mut peers = if bench.peers { start_peers(&subject, &coupled, threads, batch)? } else { Vec::new() };
+    let mut peers = if options.peers { start_peers(&subject, &coupled, threads, batch)? } else { Vec::new() };
 
     let mut whole = Session::default();
     let (mut bare, mut optimiser) = (Vec::new(), Vec::new());

@@ -1,5 +1,7 @@
 //! Box plots as SVG.
 
+use plotters::prelude::*;
+
 /// The quantiles of a sample that a box shows: 2.5, 25, 50, 75 and 97.5 per cent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Quantiles(pub(crate) [f64; 5]);
@@ -20,74 +22,79 @@ impl Quantiles {
 
 /// Boxes side by side over one axis, with a line at zero.
 pub(crate) struct Boxes {
+    /// What stands above them.
     pub(crate) title: String,
+    /// What stands below their names.
+    pub(crate) note: String,
+    /// The name of the vertical axis.
+    pub(crate) y: String,
     pub(crate) boxes: Vec<(&'static str, Quantiles)>,
 }
 
-const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 360.0;
-/// Left, right, top and bottom of the plot.
-const PLOT: [f64; 4] = [70.0, 700.0, 50.0, 320.0];
+/// Size in pixels.
+const SIZE: (u32, u32) = (720, 420);
+/// Half the width of a box, where neighbours are 1 apart.
+const HALF: f64 = 0.2;
+const BLUE: RGBColor = RGBColor(0, 114, 178);
 
 impl Boxes {
     /// A file of its own.
-    pub(crate) fn to_svg(&self) -> String {
-        let [left, right, top, bottom] = PLOT;
+    ///
+    /// # Errors
+    /// If it cannot be drawn.
+    pub(crate) fn to_svg(&self) -> anyhow::Result<String> {
+        let mut svg = String::new();
+        self.draw(SVGBackend::with_string(&mut svg, SIZE).into_drawing_area())
+            .map_err(|error| anyhow::anyhow!("a figure could not be drawn: {error}"))?;
+        Ok(svg)
+    }
+
+    fn draw<B: DrawingBackend>(
+        &self,
+        area: DrawingArea<B, plotters::coord::Shift>,
+    ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
         let ends = |end: fn(f64, f64) -> f64| self.boxes.iter().flat_map(|(_, q)| q.0).fold(0.0, end);
         let (low, high) = (ends(f64::min), ends(f64::max));
         let margin = 0.05 * (high - low).max(1e-9);
-        let (low, high) = (low - margin, high + margin);
-        let y = |value: f64| top + (bottom - top) * (high - value) / (high - low);
-        let mut svg = format!(
-            "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {HEIGHT}' font-family='sans-serif' \
-             font-size='12'>\n<rect width='{WIDTH}' height='{HEIGHT}' fill='white'/>\n"
-        );
-        // The title may be long: two lines.
-        let middle = self.title.len() / 2;
-        let cut = self.title[middle..].find(' ').map_or(self.title.len(), |at| middle + at);
-        let (first, second) = self.title.split_at(cut);
-        svg += &format!(
-            "<text x='{left}' y='18'>{first}</text>\n<text x='{left}' y='34'>{}</text>\n",
-            second.trim()
-        );
-        let step = step(high - low);
-        let mut tick = (low / step).ceil() * step;
-        while tick <= high {
-            let at = y(tick);
-            let colour = if tick.abs() < step / 2.0 { "#000" } else { "#ddd" };
-            svg += &format!("<line x1='{left}' x2='{right}' y1='{at:.1}' y2='{at:.1}' stroke='{colour}'/>\n");
-            svg +=
-                &format!("<text x='{}' y='{:.1}' text-anchor='end'>{tick:.2}</text>\n", left - 6.0, at + 4.0);
-            tick += step;
+        let right = self.boxes.len() as f64 - 0.5;
+        area.fill(&WHITE)?;
+        let mut chart = ChartBuilder::on(&area)
+            .caption(&self.title, ("sans-serif", 17))
+            .margin(10)
+            .x_label_area_size(48)
+            .y_label_area_size(64)
+            .build_cartesian_2d(-0.5..right, low - margin..high + margin)?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .x_desc(&self.note)
+            .y_desc(&self.y)
+            .x_labels(self.boxes.len())
+            // A name below each box, and nothing between them.
+            .x_label_formatter(&|place| {
+                let nearest = place.round();
+                let name = self.boxes.get(nearest as usize).filter(|_| (place - nearest).abs() < 1e-6);
+                name.map(|(name, _)| (*name).to_owned()).unwrap_or_default()
+            })
+            .y_label_formatter(&|place| format!("{place:.2}"))
+            .label_style(("sans-serif", 14))
+            .axis_desc_style(("sans-serif", 14))
+            .light_line_style(WHITE)
+            .draw()?;
+        chart.draw_series([PathElement::new([(-0.5, 0.0), (right, 0.0)], BLACK)])?;
+        for (i, (_, Quantiles([far_low, low, median, high, far_high]))) in self.boxes.iter().enumerate() {
+            let x = i as f64;
+            let line = |from, to, style: ShapeStyle| PathElement::new([from, to], style);
+            let body = [(x - HALF, *low), (x + HALF, *high)];
+            chart.draw_series([line((x, *far_low), (x, *far_high), BLACK.mix(0.7).into())])?;
+            chart.draw_series([
+                Rectangle::new(body, RGBColor(158, 202, 225).filled()),
+                Rectangle::new(body, BLUE.stroke_width(1)),
+            ])?;
+            chart.draw_series([line((x - HALF, *median), (x + HALF, *median), BLUE.stroke_width(2))])?;
         }
-        let width = (right - left) / self.boxes.len() as f64;
-        for (i, (name, Quantiles(q))) in self.boxes.iter().enumerate() {
-            let centre = left + width * (i as f64 + 0.5);
-            let half = 0.2 * width;
-            let [far_low, low, median, high, far_high] = q.map(y);
-            svg += &format!(
-                "<line x1='{centre:.1}' x2='{centre:.1}' y1='{far_low:.1}' y2='{far_high:.1}' stroke='#555'/>\n\
-                 <rect x='{:.1}' y='{high:.1}' width='{:.1}' height='{:.1}' fill='#9ecae1' stroke='#3182bd'/>\n\
-                 <line x1='{:.1}' x2='{:.1}' y1='{median:.1}' y2='{median:.1}' stroke='#08519c' stroke-width='2'/>\n\
-                 <text x='{centre:.1}' y='{}' text-anchor='middle'>{name}</text>\n",
-                centre - half,
-                2.0 * half,
-                (low - high).max(0.5),
-                centre - half,
-                centre + half,
-                bottom + 20.0
-            );
-        }
-        svg + "</svg>\n"
+        area.present()
     }
-}
-
-/// A round distance between ticks: about five of them.
-fn step(span: f64) -> f64 {
-    let rough = span / 5.0;
-    let power = 10f64.powf(rough.log10().floor());
-    let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|factor| factor * power >= rough).unwrap_or(10.0);
-    factor * power
 }
 
 #[cfg(test)]
@@ -102,7 +109,17 @@ mod tests {
     }
 
     #[test]
-    fn ticks_are_round() {
-        assert_eq!([1.0, 0.9, 12.0, 0.02].map(step), [0.2, 0.2, 5.0, 0.005]);
+    fn every_box_has_its_name_below_it() {
+        let one = Quantiles([-1.0, 0.0, 0.5, 1.0, 2.0]);
+        let boxes = Boxes {
+            title: "t".into(),
+            note: "n".into(),
+            y: "share".into(),
+            boxes: vec![("left", one), ("right", one)],
+        };
+        let svg = boxes.to_svg().unwrap();
+        for word in ["left", "right", "share", "</svg>"] {
+            assert_eq!(svg.matches(word).count(), 1, "{word}: {svg}");
+        }
     }
 }

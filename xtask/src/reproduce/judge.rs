@@ -214,12 +214,12 @@ fn compare(ours: f64, se_mc: f64, published: f64, tolerance: f64) -> Verdict {
 mod tests {
     use helmholtz_noise::{Key, Stream};
 
-    use super::super::rows::ROWS;
+    use super::super::catalogue::catalogue;
     use super::super::store::tests::finished;
     use super::*;
 
     fn row(id: &str) -> &'static Row {
-        ROWS.iter().find(|row| row.id == id).unwrap()
+        catalogue().unwrap().row(id).unwrap()
     }
 
     #[test]

@@ -3,21 +3,20 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::Tier;
+use super::catalogue::{Catalogue, Paper};
 use super::judge::{Verdict, favourable, judge, settled_early};
-use super::papers::{PAPERS, Paper};
-use super::row::{Row, Source};
-use super::rows::ROWS;
-use super::rows::best::SETS;
-use super::store::{Annealed, Continued, Finished, Store, write as write_file};
+use super::row::Row;
+use super::store::{Annealed, Continued, Finished, Store};
+use super::tier::Tier;
+use crate::output::write as write_file;
 
 /// What `list` prints.
-pub(crate) fn list() -> String {
+pub(crate) fn list(rows: &[Row]) -> String {
     let mut text = String::new();
-    for row in &ROWS {
+    for row in rows {
         let reported = reported(row);
-        let (id, data) = (row.id, row.data);
-        let _ = writeln!(text, "{id:<32} {data:<20} {:<28} {:<36} {reported}", row.model, row.strategy);
+        let Row { id, data, model, strategy, .. } = row;
+        let _ = writeln!(text, "{id:<32} {data:<20} {model:<28} {strategy:<36} {reported}");
         let _ = writeln!(
             text,
             "{:32} {}, {}; paper: about {} min of one core a seed; small: {} epochs; {}",
@@ -28,24 +27,24 @@ pub(crate) fn list() -> String {
 }
 
 fn reported(row: &Row) -> String {
-    match row.reported.nll {
-        Some(nll) => format!("{nll:.2} ({})", row.reported.source.tag()),
+    match row.reported {
+        Some(nll) => format!("{nll:.2} ({})", row.source.tag()),
         None => "none".to_owned(),
     }
 }
 
 /// Writes a page for each paper and one with all rows.
-pub(crate) fn write(folder: &Path, store: &Store) -> anyhow::Result<()> {
-    for paper in &PAPERS {
-        write_file(&folder.join(format!("{}.md", paper.key)), &page(paper, store)?)?;
+pub(crate) fn write(folder: &Path, store: &Store, catalogue: &Catalogue) -> anyhow::Result<()> {
+    for paper in &catalogue.papers {
+        write_file(&folder.join(format!("{}.md", paper.key)), &page(paper, &catalogue.rows, store)?)?;
     }
-    write_file(&folder.join("README.md"), &overview(store)?)
+    write_file(&folder.join("README.md"), &overview(catalogue, store)?)
 }
 
 /// The result of a row at tier paper, if it is of the protocol as it is now.
 fn current<'a>(store: &'a Store, row: &Row) -> Option<&'a Finished> {
-    let protocol = helmholtz_datasets::entry(row.data).ok()?.protocol();
-    store.get(row.id, Tier::Paper).filter(|found| found.protocol == protocol)
+    let protocol = helmholtz_datasets::entry(&row.data).ok()?.protocol();
+    store.get(&row.id, Tier::Paper).filter(|found| found.protocol == protocol)
 }
 
 /// A result with its row.
@@ -53,14 +52,14 @@ type Entry<'a> = (&'a Row, Option<&'a Finished>);
 
 /// Rows of one protocol: two never share a table.
 struct Table<'a> {
-    data: &'static str,
+    data: &'a str,
     rows: Vec<Entry<'a>>,
 }
 
 impl<'a> Table<'a> {
     /// A table of rows, which must be of one protocol.
     fn new(rows: Vec<Entry<'a>>) -> anyhow::Result<Self> {
-        let data = rows.first().map_or("", |(row, _)| row.data);
+        let data = rows.first().map_or("", |(row, _)| row.data.as_str());
         let mut protocols: Vec<&str> =
             rows.iter().filter_map(|(_, finished)| Some(finished.as_ref()?.protocol.as_str())).collect();
         protocols.dedup();
@@ -78,7 +77,8 @@ impl<'a> Table<'a> {
              | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         );
         for (row, finished) in &self.rows {
-            let (id, model, strategy, reported) = (row.id, row.model, row.strategy, reported(row));
+            let Row { id, model, strategy, .. } = row;
+            let reported = reported(row);
             let _ = match finished {
                 Some(found) => writeln!(
                     text,
@@ -123,18 +123,18 @@ fn tables<'a>(rows: impl Iterator<Item = Entry<'a>>) -> anyhow::Result<Vec<Table
     by_data.into_iter().map(Table::new).collect()
 }
 
-fn page(paper: &Paper, store: &Store) -> anyhow::Result<String> {
+fn page(paper: &Paper, rows: &[Row], store: &Store) -> anyhow::Result<String> {
     let mut text = format!(
         "# {}: {}\n\n{}. NLL of the test split in nats per example, means over seeds; written by `cargo xtask reproduce`.\n",
         paper.authors, paper.title, paper.venue
     );
-    let rows = || ROWS.iter().filter(|row| row.paper == paper.key);
+    let rows = || rows.iter().filter(|row| row.paper == paper.key);
     for table in tables(rows().map(|row| (row, current(store, row))))? {
         let _ = write!(text, "\n## {}\n\n{}", table.data, table.markdown());
         for (row, finished) in &table.rows {
             let _ = write!(text, "\n### `{}`\n\n- {}: {}.\n", row.id, row.table, reported_in_words(row));
             let _ = writeln!(text, "- Config: [{0}](../{0}) {1}", row.config, row.flags.join(" "));
-            if let Some(before) = row.begins_from {
+            if let Some(before) = &row.begins_from {
                 let _ = writeln!(text, "- It begins from the weights of `{before}`, the same seed.");
             }
             let _ = writeln!(text, "- {}", row.choices);
@@ -145,7 +145,7 @@ fn page(paper: &Paper, store: &Store) -> anyhow::Result<String> {
         }
     }
     let small: Vec<Entry<'_>> =
-        rows().filter_map(|row| Some((row, Some(store.get(row.id, Tier::Small)?)))).collect();
+        rows().filter_map(|row| Some((row, Some(store.get(&row.id, Tier::Small)?)))).collect();
     if !small.is_empty() {
         let _ = write!(text, "\n## Tier small, not judged\n");
         for table in tables(small.into_iter())? {
@@ -156,12 +156,8 @@ fn page(paper: &Paper, store: &Store) -> anyhow::Result<String> {
 }
 
 fn reported_in_words(row: &Row) -> String {
-    let source = row.reported.source;
-    match row.reported.nll {
-        Some(nll) => {
-            let note = if source == Source::Recalled { "recalled, not verified" } else { source.note() };
-            format!("{nll:.2}, {}; {}: {note}", row.reported.measured, source.tag())
-        }
+    match row.reported {
+        Some(nll) => format!("{nll:.2}, {}; {}: {}", row.measured, row.source.tag(), row.source.note()),
         None => "no published number".to_owned(),
     }
 }
@@ -239,7 +235,8 @@ fn describe(text: &mut String, row: &Row, found: &Finished) {
     }
 }
 
-fn overview(store: &Store) -> anyhow::Result<String> {
+fn overview(catalogue: &Catalogue, store: &Store) -> anyhow::Result<String> {
+    let Catalogue { rows, papers, best } = catalogue;
     let mut text = format!(
         "# Results\n\n\
          Every row is one command, `cargo xtask reproduce ID`, and every number below was written by it.\n\
@@ -255,9 +252,9 @@ fn overview(store: &Store) -> anyhow::Result<String> {
         favourable()
     );
     let pages: Vec<String> =
-        PAPERS.iter().map(|paper| format!("[{}]({}.md)", paper.title, paper.key)).collect();
+        papers.iter().map(|paper| format!("[{}]({}.md)", paper.title, paper.key)).collect();
     let _ = writeln!(text, "By paper: {}.", pages.join(", "));
-    for table in tables(ROWS.iter().map(|row| (row, current(store, row))))? {
+    for table in tables(rows.iter().map(|row| (row, current(store, row))))? {
         let _ = write!(text, "\n## {}\n\n{}", table.data, table.markdown());
     }
     let _ = write!(
@@ -265,9 +262,9 @@ fn overview(store: &Store) -> anyhow::Result<String> {
         "\n## Best\n\nFor each set the candidate with the lowest validation NLL among the rows above, and its test NLL.\n\n\
          | data | lowest here | by | recipe | lowest published | by |\n| --- | --- | --- | --- | --- | --- |\n"
     );
-    for set in &SETS {
+    for set in best {
         let published = set.published.map_or("-".to_owned(), |nll| format!("{nll:.2}"));
-        let candidates = ROWS.iter().filter(|row| row.data == set.data);
+        let candidates = rows.iter().filter(|row| row.data == set.data);
         let found = candidates.filter_map(|row| Some((row, current(store, row)?)));
         let best = found.min_by(|(_, a), (_, b)| a.valid_mean().total_cmp(&b.valid_mean()));
         let _ = match best {
@@ -288,6 +285,7 @@ fn overview(store: &Store) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::catalogue::catalogue;
     use super::super::store::tests::finished;
     use super::*;
 
@@ -295,8 +293,8 @@ mod tests {
     fn two_protocols_never_share_a_table() {
         let dna = finished(&[90.0]);
         let other = Finished { protocol: "uci/dna@2".to_owned(), ..dna.clone() };
-        let row = ROWS.iter().find(|row| row.data == "uci/dna").unwrap();
-        let adult = ROWS.iter().find(|row| row.data == "uci/adult").unwrap();
+        let [row, adult] =
+            ["uci-dna-rws-sbn", "uci-adult-rws-sbn"].map(|id| catalogue().unwrap().row(id).unwrap());
         assert!(Table::new(vec![(row, Some(&dna)), (row, None)]).is_ok());
         for rows in [vec![(row, Some(&dna)), (row, Some(&other))], vec![(row, None), (adult, None)]] {
             let error = Table::new(rows).err().unwrap().to_string();
@@ -307,12 +305,13 @@ mod tests {
     #[test]
     fn pages_show_what_was_found_and_what_was_not() {
         let dir = tempfile::tempdir().unwrap();
-        let mut store = Store::open(dir.path()).unwrap();
-        let row = ROWS.iter().find(|row| row.id == "uci-dna-rws-sbn").unwrap();
+        let catalogue = catalogue().unwrap();
+        let mut store = Store::open(dir.path(), &catalogue.papers).unwrap();
+        let row = catalogue.row("uci-dna-rws-sbn").unwrap();
         let mut found = finished(&[90.7, 90.9]);
         found.seeds[1].k_max = Some(28_000);
         store.put(row, Tier::Paper, found).unwrap();
-        write(dir.path(), &store).unwrap();
+        write(dir.path(), &store, catalogue).unwrap();
         let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
         let line = "| `uci-dna-rws-sbn` | sbn 180-150-10 | rws, wake-phi, K = 10 | 90.80 | 0.14 of 2 | 0.20 | 0.021, 1000 (most 28000) | 90.63 (quoted) | NEAR |";
         assert!(read("README.md").contains(line), "{}", read("README.md"));
@@ -322,6 +321,6 @@ mod tests {
                 .contains("| `uci-adult-rws-sbn` | sbn 123-100-20-5 | rws, wake-phi, K = 10 | not run |")
         );
         assert!(read("README.md").contains("| uci/dna | 90.80 | `uci-dna-rws-sbn` |"));
-        assert!(list().contains("uci-web-rws-sbn"));
+        assert!(list(&catalogue.rows).contains("uci-web-rws-sbn"));
     }
 }

@@ -19,12 +19,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::Tier;
-use super::row::Row;
-use super::rows::ROWS;
-use super::rows::autoregressive::MAXIMUM_LIKELIHOOD;
-use super::store::{Bidirectional, Finished, Seed, write};
+use super::recipe::Recipe;
+use super::store::{Bidirectional, Finished, Seed};
+use super::tier::Tier;
 use crate::exit::{UserError, progress};
+use crate::output::write;
 use crate::workspace;
 
 /// Data that are not there.
@@ -34,7 +33,7 @@ pub(crate) struct Missing(String);
 
 /// The seeds of a row.
 pub(crate) struct Seeds<'a> {
-    pub(crate) row: &'static Row,
+    pub(crate) recipe: &'a Recipe,
     pub(crate) tier: Tier,
     pub(crate) seeds: u64,
     pub(crate) device: &'a str,
@@ -44,25 +43,15 @@ pub(crate) struct Seeds<'a> {
 
 impl Seeds<'_> {
     /// The config that the row's file and flags make now, every default written out.
-    ///
-    /// That of a row which begins from another's weights has the other's below it, as a comment.
     pub(crate) fn resolved(&self) -> anyhow::Result<String> {
-        let mut words = self.train_words(self.row.data);
-        words.push("--print-config".into());
-        let mut resolved = helmholtz(words)?;
-        if let Some(before) = self.before() {
-            resolved +=
-                &format!("\n# It begins from the weights of {}, which are trained so:\n", before.row.id);
-            before.resolved()?.lines().for_each(|line| resolved += &format!("# {line}\n"));
-        }
-        Ok(resolved)
+        self.recipe.resolved(self.tier, self.device)
     }
 
     /// The row whose weights this one begins with, run in the same way.
     fn before(&self) -> Option<Self> {
-        let id = self.row.begins_from?;
-        let row = ROWS.iter().find(|row| row.id == id).expect("a test looks for it");
-        Some(Seeds { row, folder: self.folder.with_file_name(format!("{id}-{}", self.tier.name())), ..*self })
+        let recipe = self.recipe.before.as_deref()?;
+        let folder = self.folder.with_file_name(format!("{}-{}", recipe.row.id, self.tier.name()));
+        Some(Seeds { recipe, folder, ..*self })
     }
 
     /// Whether the data are here and right.
@@ -70,7 +59,7 @@ impl Seeds<'_> {
         if self.tier == Tier::Smoke {
             return Ok(());
         }
-        match helmholtz_datasets::load(self.row.data, self.data_dir) {
+        match helmholtz_datasets::load(&self.recipe.row.data, self.data_dir) {
             Ok(_) => Ok(()),
             Err(error @ DataError::Missing { .. }) => Err(Missing(error.to_string()).into()),
             Err(error) => Err(UserError(error.to_string()).into()),
@@ -79,7 +68,7 @@ impl Seeds<'_> {
 
     /// Runs what has not been run yet, side by side on the processor's cores.
     pub(crate) fn run(&self, resolved: &str) -> anyhow::Result<Finished> {
-        let data = self.data()?;
+        let (row, data) = (self.recipe.row, self.data()?);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // A GPU is one device for one run; the processor's cores are shared out.
         let on_processor = self.device == "flex" || self.device == "ndarray";
@@ -97,7 +86,7 @@ impl Seeds<'_> {
             });
             let run = Run::of(seed, &summed, &self.out(seed))?;
             write(&self.summary(seed), &serde_json::to_string_pretty(&summed)?)?;
-            progress(&format!("{} seed {seed}: {:.3}", self.row.id, run.seed.nll));
+            progress(&format!("{} seed {seed}: {:.3}", self.recipe.row.id, run.seed.nll));
             Ok(run)
         })?;
         let first = runs.first().context("no seed was run")?;
@@ -111,7 +100,7 @@ impl Seeds<'_> {
             tier: self.tier.name().to_owned(),
             protocol: first.protocol.clone(),
             data_sha256: first.data_sha256.clone(),
-            config: [&[self.row.config], self.row.flags].concat().join(" "),
+            config: [std::slice::from_ref(&row.config), &row.flags].concat().join(" "),
             resolved: resolved.to_owned(),
             commit: commits((0..self.seeds).map(|seed| self.out(seed)), &workspace::commit()),
             device: self.device.to_owned(),
@@ -176,22 +165,13 @@ impl Seeds<'_> {
         of_config(&self.summary(seed), resolved)
     }
 
-    /// The words of `helmholtz train` that make the row's config.
-    fn train_words(&self, data: &str) -> Vec<OsString> {
-        let mut words: Vec<OsString> = vec!["train".into(), workspace::root().join(self.row.config).into()];
-        words.extend(self.row.flags.iter().map(Into::into));
-        words.extend(["--dataset", data, "--device", self.device].map(Into::into));
-        words.extend(self.tier_flags().into_iter().map(Into::into));
-        words
-    }
-
     /// Trains, or goes on, unless that has been done.
     fn train(&self, seed: u64, threads: usize, data: &str, resolved: &str) -> anyhow::Result<Value> {
         if let Some(summed) = self.summed(seed, resolved)? {
             return Ok(summed["train"].clone());
         }
         let out = self.out(seed);
-        let mut words = self.train_words(data);
+        let mut words = self.recipe.words(self.tier, data, self.device);
         if let Some(before) = self.before() {
             before.train(seed, threads, &before.data()?, &before.resolved()?)?;
             words.extend(["--init-from".into(), before.out(seed).into()]);
@@ -211,30 +191,8 @@ impl Seeds<'_> {
         if let Some(dir) = self.data_dir {
             words.extend(["--data-dir".into(), dir.as_os_str().to_owned()]);
         }
-        progress(&format!("{} seed {seed}: training", self.row.id));
+        progress(&format!("{} seed {seed}: training", self.recipe.row.id));
         object(words)
-    }
-
-    /// Flags that make a smaller run of the row's config.
-    fn tier_flags(&self) -> Vec<String> {
-        let pairs = match self.tier {
-            Tier::Smoke => {
-                let mut pairs = vec!["train.epochs=2", "train.valid_samples=2", "train.final_samples=2"];
-                // Without latents there is nothing to sample.
-                pairs.push(match self.row.strategy {
-                    MAXIMUM_LIKELIHOOD => "stage=[{epochs=1,lr=3e-4}]",
-                    _ => "stage=[{epochs=1,samples=20,lr=3e-4}]",
-                });
-                if self.row.is_coupled() {
-                    // Chains of an untrained net may take long to meet.
-                    pairs.extend(["strategy.lag=2", "strategy.cap=8"]);
-                }
-                pairs.into_iter().map(str::to_owned).collect()
-            }
-            Tier::Small => vec![format!("train.epochs={}", self.row.small_epochs), "stage=[]".to_owned()],
-            Tier::Paper => Vec::new(),
-        };
-        pairs.into_iter().flat_map(|pair| ["--set".to_owned(), pair]).collect()
     }
 
     /// What it trains on, and a folder for it.
@@ -242,14 +200,14 @@ impl Seeds<'_> {
         fs::create_dir_all(&self.folder).with_context(|| self.folder.display().to_string())?;
         match self.tier {
             Tier::Smoke => self.random_rows(),
-            _ => Ok(self.row.data.to_owned()),
+            _ => Ok(self.recipe.row.data.clone()),
         }
     }
 
     /// Files of random rows of the row's width, as a data set of the user's own.
     fn random_rows(&self) -> anyhow::Result<String> {
-        let width = helmholtz_datasets::entry(self.row.data)?.width();
-        let key = helmholtz_noise::Key::new(0).child(self.row.id);
+        let width = helmholtz_datasets::entry(&self.recipe.row.data)?.width();
+        let key = helmholtz_noise::Key::new(0).child(self.recipe.row.id.as_str());
         let parts =
             [("train", 60), ("valid", 20), ("test", 20)].map(|(name, rows)| -> anyhow::Result<String> {
                 let path = self.folder.join(format!("{name}.data"));

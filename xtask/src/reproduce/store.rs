@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::Tier;
-use super::papers::PAPERS;
+use super::catalogue::Paper;
 use super::row::Row;
+use super::tier::Tier;
+use crate::output::write;
 
 /// A row that was run, all its seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -188,13 +188,13 @@ impl Finished {
 /// Results by paper, then by `row tier`.
 pub(crate) struct Store {
     folder: PathBuf,
-    papers: BTreeMap<&'static str, BTreeMap<String, Finished>>,
+    papers: BTreeMap<String, BTreeMap<String, Finished>>,
 }
 
 impl Store {
-    /// Reads what there is.
-    pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
-        let papers = PAPERS.iter().map(|paper| Ok((paper.key, read(&path_of(folder, paper.key))?)));
+    /// Reads what there is of these papers.
+    pub(crate) fn open(folder: &Path, papers: &[Paper]) -> anyhow::Result<Self> {
+        let papers = papers.iter().map(|Paper { key, .. }| Ok((key.clone(), read(&path_of(folder, key))?)));
         Ok(Store { folder: folder.to_owned(), papers: papers.collect::<anyhow::Result<_>>()? })
     }
 
@@ -208,21 +208,21 @@ impl Store {
         if tier == Tier::Smoke {
             return Ok(());
         }
-        self.change(row.paper, |rows| drop(rows.insert(key(row.id, tier), finished)))
+        self.change(&row.paper, |rows| drop(rows.insert(key(&row.id, tier), finished)))
     }
 
     /// Forgets a result that is to be found anew.
     pub(crate) fn forget(&mut self, row: &Row, tier: Tier) -> anyhow::Result<()> {
-        if self.get(row.id, tier).is_none() {
+        if self.get(&row.id, tier).is_none() {
             return Ok(());
         }
-        self.change(row.paper, |rows| drop(rows.remove(&key(row.id, tier))))
+        self.change(&row.paper, |rows| drop(rows.remove(&key(&row.id, tier))))
     }
 
     /// Changes the results of a paper as they are now: other processes may have added to them.
     fn change(
         &mut self,
-        paper: &'static str,
+        paper: &str,
         change: impl FnOnce(&mut BTreeMap<String, Finished>),
     ) -> anyhow::Result<()> {
         let path = path_of(&self.folder, paper);
@@ -230,7 +230,7 @@ impl Store {
         let mut rows = read(&path)?;
         change(&mut rows);
         write(&path, &(serde_json::to_string_pretty(&rows)? + "\n"))?;
-        self.papers.insert(paper, rows);
+        self.papers.insert(paper.to_owned(), rows);
         Ok(())
     }
 }
@@ -264,17 +264,9 @@ fn key(id: &str, tier: Tier) -> String {
     format!("{id} {}", tier.name())
 }
 
-/// Writes a file as a whole, in a folder that is made if need be.
-pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    }
-    helmholtz_cli::output::write_whole(path, |file| file.write_all(text.as_bytes()))
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::super::rows::ROWS;
+    use super::super::catalogue::{Catalogue, catalogue};
     use super::*;
 
     pub(crate) fn finished(nlls: &[f64]) -> Finished {
@@ -319,22 +311,24 @@ pub(crate) mod tests {
     #[test]
     fn results_are_there_when_the_store_is_opened_again() {
         let dir = tempfile::tempdir().unwrap();
-        let row = &ROWS[0];
-        let mut store = Store::open(dir.path()).unwrap();
+        let Catalogue { rows, papers, .. } = catalogue().unwrap();
+        let row = &rows[0];
+        let open = || Store::open(dir.path(), papers);
+        let mut store = open().unwrap();
         store.put(row, Tier::Paper, finished(&[90.0, 91.0])).unwrap();
         store.put(row, Tier::Smoke, finished(&[1.0])).unwrap();
-        let again = Store::open(dir.path()).unwrap();
-        assert_eq!(again.get(row.id, Tier::Paper), Some(&finished(&[90.0, 91.0])));
-        assert_eq!(again.get(row.id, Tier::Smoke), None);
+        let again = open().unwrap();
+        assert_eq!(again.get(&row.id, Tier::Paper), Some(&finished(&[90.0, 91.0])));
+        assert_eq!(again.get(&row.id, Tier::Smoke), None);
         // Two that were opened at one time do not undo each other's.
-        let mut other = Store::open(dir.path()).unwrap();
-        store.put(&ROWS[1], Tier::Paper, finished(&[1.0])).unwrap();
-        other.put(&ROWS[2], Tier::Paper, finished(&[2.0])).unwrap();
-        let all = Store::open(dir.path()).unwrap();
-        assert!(ROWS[..3].iter().all(|row| all.get(row.id, Tier::Paper).is_some()));
-        other.forget(&ROWS[1], Tier::Paper).unwrap();
-        assert!(Store::open(dir.path()).unwrap().get(ROWS[1].id, Tier::Paper).is_none());
+        let mut other = open().unwrap();
+        store.put(&rows[1], Tier::Paper, finished(&[1.0])).unwrap();
+        other.put(&rows[2], Tier::Paper, finished(&[2.0])).unwrap();
+        let all = open().unwrap();
+        assert!(rows[..3].iter().all(|row| all.get(&row.id, Tier::Paper).is_some()));
+        other.forget(&rows[1], Tier::Paper).unwrap();
+        assert!(open().unwrap().get(&rows[1].id, Tier::Paper).is_none());
         fs::write(dir.path().join(format!("{}.json", row.paper)), "{").unwrap();
-        assert!(Store::open(dir.path()).is_err());
+        assert!(open().is_err());
     }
 }

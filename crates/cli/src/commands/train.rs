@@ -167,21 +167,19 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     signals.writing();
     let sheet = Output::inside(&folder.path().join("samples"), "samples.png");
     sample::write(&sheet, data.shape, data.train.width(), &pixels)?;
-    folder.write("report.html", |file| {
-        file.write_all(
-            report::render(
-                &config,
-                &data,
-                &outcome.history,
-                results.of(),
-                &results.rows(),
-                &test_rows.sentences(),
-            )
-            .as_bytes(),
-        )
-    })?;
+    let remarks = test_rows.sentences();
+    let page = report::render(&config, &data, &outcome.history, results.of(), &results.rows(), &remarks)?;
+    folder.write("report.html", |file| file.write_all(page.as_bytes()))?;
     finish(args, &folder, &outcome, (&results, epoch), seconds, (plan, first_step));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The config that a new run with these flags has.
+///
+/// # Errors
+/// If the file cannot be read, or a key, type, value or flag is wrong.
+pub fn config(args: &TrainArgs) -> anyhow::Result<Config> {
+    Config::resolve(args.config.as_deref(), &overlay(args)?)
 }
 
 /// The flags as values laid over the config.

@@ -1,20 +1,16 @@
 //! NADE's gradient in a process of its own, where nobody else has taken memory or kept it.
 
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::bench::Bench;
-use crate::bench::memory::{peak_resident_mib, resident_mib};
-use crate::bench::nade::rows;
-use crate::bench::nade::subject::Subject;
+use crate::bench::memory::{in_own_process, peak_resident_mib, resident_mib};
+use crate::bench::nade::subject::{Subject, rows};
+use crate::bench::options::Options;
 use crate::bench::parts::ms_since;
 use crate::bench::stack::OBSERVED;
 use crate::exit::print;
-use crate::workspace;
 
 /// Timed calls.
 const RUNS: usize = 5;
@@ -36,14 +32,7 @@ impl Alone {
     /// Runs this program again, for this alone.
     pub(crate) fn spawn(rows: usize, hidden: usize, threads: usize) -> anyhow::Result<Self> {
         let [rows, hidden, threads] = [rows, hidden, threads].map(|n| n.to_string());
-        let output = Command::new(workspace::program()?)
-            .args(["bench", "nade-alone", "--batch", &rows, "--hidden", &hidden, "--threads", &threads])
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .context("this program cannot be started again")?;
-        ensure!(output.status.success(), "measuring the memory of {rows} rows failed: {}", output.status);
-        serde_json::from_slice(&output.stdout).context("what the process that measures memory printed")
+        in_own_process(&["nade-alone", "--batch", &rows, "--hidden", &hidden, "--threads", &threads])
     }
 
     /// The memory, beside that of the activations that are not stored.
@@ -56,8 +45,8 @@ impl Alone {
 }
 
 /// The other end of [`Alone::spawn`].
-pub(crate) fn run(bench: &Bench, threads: usize) -> anyhow::Result<()> {
-    let (rows, hidden, device) = (rows(bench), bench.hidden, Device::flex());
+pub(crate) fn run(options: &Options, threads: usize) -> anyhow::Result<()> {
+    let (rows, hidden, device) = (rows(options), options.hidden, Device::flex());
     // The program's own pages and the threads' stacks, with next to no data.
     Subject::new(1, threads, 0.5, &device).gradient();
     let subject = Subject::new(hidden, rows, 0.5, &device);

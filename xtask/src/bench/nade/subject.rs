@@ -5,7 +5,16 @@ use burn::tensor::{Device, Tensor, TensorData};
 use helmholtz_core::{Draws, Gradients, Key, Prior, Scored};
 use helmholtz_layers::{InitialWeights, NadePrior, NadePriorConfig, Order};
 
+use crate::bench::options::Options;
 use crate::bench::stack::{OBSERVED, bits};
+
+/// Rows of a batch, unless the command line says otherwise.
+const BATCH: usize = 125;
+
+/// Rows of a batch.
+pub(crate) fn rows(options: &Options) -> usize {
+    options.batch.unwrap_or(BATCH)
+}
 
 /// A NADE with rows to score.
 pub(crate) struct Subject {

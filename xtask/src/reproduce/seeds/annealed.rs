@@ -16,9 +16,9 @@
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use super::super::Tier;
 use super::super::judge::error_asked;
 use super::super::store::{Annealed, Difference};
+use super::super::tier::Tier;
 use super::Seeds;
 use super::scores::SAMPLES;
 use crate::exit::progress;
@@ -48,12 +48,12 @@ impl Seeds<'_> {
         let importance = format!("--split test --seed {seed} --samples {samples}");
         let all = self.scored_once(seed, "importance", words(importance.clone()), threads, resolved)?;
         let n = all["n"].as_u64().with_context(|| format!("an evaluation without n: {all}"))?;
-        let asked =
-            (self.tier == Tier::Paper && self.row.judged_by().is_some()).then(|| error_asked(self.row));
+        let asked = (self.tier == Tier::Paper && self.recipe.row.judged_by().is_some())
+            .then(|| error_asked(self.recipe.row));
         let mut rows = first.min(n);
         let mut rounds = 0..ROUNDS;
         let (annealed, difference) = loop {
-            progress(&format!("{} seed {seed}: annealing {rows} of the test rows", self.row.id));
+            progress(&format!("{} seed {seed}: annealing {rows} of the test rows", self.recipe.row.id));
             let by_importance = words(format!("{importance} --limit {rows}"));
             let (_, drawn) =
                 self.per_row((seed, &format!("importance-{rows}")), by_importance, 1, threads, resolved)?;

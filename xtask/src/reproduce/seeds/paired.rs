@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use super::super::Tier;
 use super::super::store::{Continued, Difference};
+use super::super::tier::Tier;
 use super::{Seeds, object, of_config, optional};
 use crate::exit::progress;
 
@@ -37,7 +37,7 @@ impl Seeds<'_> {
         };
         progress(&format!(
             "{} seed {seed}: {rows} test rows with {k} samples, beside {}",
-            self.row.id, before.row.id
+            self.recipe.row.id, before.recipe.row.id
         ));
         let parts = self.parts();
         let score = |of: &Seeds<'_>, resolved: &str| {
@@ -47,7 +47,7 @@ impl Seeds<'_> {
         let (of_then, then) = score(&before, &before.resolved()?)?;
         // In tier smoke each row has random rows of its own, and the difference means nothing.
         let are_same = of_now["data_sha256"] == of_then["data_sha256"] || self.tier == Tier::Smoke;
-        anyhow::ensure!(are_same, "{} was trained on other data", before.row.id);
+        anyhow::ensure!(are_same, "{} was trained on other data", before.recipe.row.id);
         Ok(Some(Continued { lower_by: Difference::of(&now, &then), k }))
     }
 
@@ -104,7 +104,7 @@ impl Seeds<'_> {
             if file.is_file() {
                 return Ok(file);
             }
-            progress(&format!("{} seed {seed}: {name}, part {i} of {parts}", self.row.id));
+            progress(&format!("{} seed {seed}: {name}, part {i} of {parts}", self.recipe.row.id));
             let mut words: Vec<OsString> = vec!["evaluate".into()];
             words.extend(flags.iter().map(Into::into));
             words.extend(

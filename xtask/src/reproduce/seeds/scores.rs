@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::super::Tier;
 use super::super::judge::{error_asked, is_reached, settle};
-use super::super::store::write;
+use super::super::row::Scoring;
+use super::super::tier::Tier;
 use super::{Seeds, object, of_config};
 use crate::exit::progress;
+use crate::output::write;
 
 /// Samples that every row of a split begins with.
 pub(super) const SAMPLES: u64 = 1_000;
@@ -23,10 +24,10 @@ const MOST_SAMPLES_JUDGED: [u64; 4] = [1_000, 4_000, 16_000, 100_000];
 impl Seeds<'_> {
     /// Scores the test rows of all seeds, with more samples as long as the verdict depends on them.
     pub(super) fn test(&self, jobs: usize, threads: usize, resolved: &str) -> anyhow::Result<Vec<Value>> {
-        if self.row.is_annealed() && self.tier != Tier::Small {
+        if self.recipe.row.score == Scoring::Annealed && self.tier != Tier::Small {
             return self.side_by_side(jobs, |seed| self.annealed(seed, threads, resolved));
         }
-        settle(self.row, self.stages(), |most| {
+        settle(self.recipe.row, self.stages(), |most| {
             self.side_by_side(jobs, |seed| self.evaluate(seed, "test", most, threads, resolved))
         })
     }
@@ -39,13 +40,13 @@ impl Seeds<'_> {
     /// The most samples of a validation row; of models whose importance samples are not what they are judged by
     /// no more than every row has.
     fn most_of_valid(&self) -> u64 {
-        if self.row.is_annealed() { SAMPLES } else { MOST_SAMPLES_UNJUDGED }
+        if self.recipe.row.score == Scoring::Annealed { SAMPLES } else { MOST_SAMPLES_UNJUDGED }
     }
 
     /// The most samples of a test row, stage after stage.
     fn stages(&self) -> &'static [u64] {
         match self.tier {
-            Tier::Paper if self.row.judged_by().is_some() => &MOST_SAMPLES_JUDGED,
+            Tier::Paper if self.recipe.row.judged_by().is_some() => &MOST_SAMPLES_JUDGED,
             _ => &[MOST_SAMPLES_UNJUDGED],
         }
     }
@@ -60,14 +61,14 @@ impl Seeds<'_> {
         resolved: &str,
     ) -> anyhow::Result<Value> {
         if let Some(found) = self.evaluated(seed, split, resolved)?
-            && (self.tier == Tier::Smoke || is_reached(self.row, &found) || had(&found, most))
+            && (self.tier == Tier::Smoke || is_reached(self.recipe.row, &found) || had(&found, most))
         {
             return Ok(found);
         }
         let flags = self.evaluate_flags(seed, split, most);
         progress(&format!(
             "{} seed {seed}: evaluating the {split} rows, at most {most} samples each",
-            self.row.id
+            self.recipe.row.id
         ));
         self.scored(seed, split, &flags, threads, resolved)
     }
@@ -123,7 +124,7 @@ impl Seeds<'_> {
     }
 
     fn evaluate_flags(&self, seed: u64, split: &str, most: u64) -> Vec<String> {
-        let error = error_asked(self.row);
+        let error = error_asked(self.recipe.row);
         // Draws of its own for each seed: the errors of the seeds are independent.
         let seed = seed.to_string();
         let mut flags = vec!["--split", split, "--seed", &seed];
@@ -135,7 +136,7 @@ impl Seeds<'_> {
             Tier::Smoke => flags.extend(["--samples", "5"]),
             _ => flags.extend(["--samples", &first, "--error", &error, "--max-samples", &most]),
         }
-        if self.row.is_bidirectional() {
+        if self.recipe.is_bidirectional() {
             match self.tier {
                 Tier::Smoke => flags.extend(["--z-samples", "2000"]),
                 _ => flags.extend(["--z-error", &of_z]),

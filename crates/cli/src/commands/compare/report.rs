@@ -89,7 +89,7 @@ fn one(section: &Section) -> Markup {
             }
             @for note in &table.notes { p class="note" { (note) } }
             div class="figures" {
-                @for figure in figures { figure { (PreEscaped(scalable(&figure.svg))) } }
+                @for figure in figures { figure { (PreEscaped(&figure.svg)) } }
             }
             @if !samples.is_empty() {
                 h3 { "Samples" }
@@ -106,22 +106,7 @@ fn one(section: &Section) -> Markup {
     }
 }
 
-/// The picture without a size of its own, so that the page gives it one.
-fn scalable(svg: &str) -> String {
-    let Some(end) = svg.find('>') else { return svg.to_owned() };
-    let (head, body) = svg.split_at(end);
-    let words = head.split_inclusive('"').collect::<String>();
-    let without = |text: &str, name: &str| match text.find(&format!(" {name}=\"")) {
-        Some(start) => {
-            let value = start + name.len() + 3;
-            let close = text[value..].find('"').map_or(text.len(), |i| value + i + 1);
-            format!("{}{}", &text[..start], &text[close..])
-        }
-        None => text.to_owned(),
-    };
-    without(&without(&words, "width"), "height") + body
-}
-
+// A figure takes the size of its page: the rule below comes before the width and height that the picture states.
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222}\
 h1{font-size:1.6rem}h2{font-size:1.25rem;margin-top:2.5rem}\
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
@@ -134,14 +119,3 @@ figure{margin:0;break-inside:avoid}figure svg{width:100%;height:auto;max-width:3
 .samples{display:flex;flex-wrap:wrap;gap:1rem}.samples img{image-rendering:pixelated;width:10rem}\
 figcaption{font-size:.9rem}pre{background:#f5f5f5;padding:1rem;overflow:auto;font-size:.85rem}\
 @media print{body{margin:0;font-size:10pt}.wide{overflow:visible}td,th{padding:.1rem .3rem}}";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_figure_takes_the_size_of_its_page() {
-        let svg = "<svg width=\"560\" height=\"420\" viewBox=\"0 0 560 420\" xmlns=\"x\">\n<rect width=\"5\"/></svg>";
-        assert_eq!(scalable(svg), "<svg viewBox=\"0 0 560 420\" xmlns=\"x\">\n<rect width=\"5\"/></svg>");
-    }
-}

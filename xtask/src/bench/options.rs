@@ -1,0 +1,96 @@
+//! What the command line says of a benchmark.
+
+use clap::{Args, ValueEnum};
+
+use crate::bench::session::UNTIMED;
+use crate::exit::UserError;
+
+// Its own documentation would take the place of the command's.
+#[derive(Args, Clone)]
+pub(crate) struct Options {
+    /// What to measure; everything if absent.
+    pub(crate) name: Option<Name>,
+    /// Have PyTorch and JAX do the same beside ours (the first time, a download of 0.7 GiB).
+    #[arg(long)]
+    pub(crate) peers: bool,
+    /// Print one JSON object on standard output instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Keep what was measured in results/, beside the runs before it.
+    #[arg(long)]
+    pub(crate) save: bool,
+    /// Latent sizes of the stack of `step` and `evaluate`, from the data up.
+    #[arg(long, value_name = "N,N,..", value_delimiter = ',', default_value = "200,200,200")]
+    pub(crate) layers: Vec<usize>,
+    /// Rows of a batch; 125 for `nade` and 100 otherwise if absent.
+    #[arg(long, value_name = "N")]
+    pub(crate) batch: Option<usize>,
+    /// Proposals per row of a step, and points of a chain's state, K.
+    #[arg(long, value_name = "K", default_value_t = 10)]
+    pub(crate) samples: usize,
+    /// Hidden units of the NADE.
+    #[arg(long, value_name = "N", default_value_t = 150)]
+    pub(crate) hidden: usize,
+    /// Timed steps in each round.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) steps: usize,
+    /// Rounds; with --peers, everybody has a turn in each.
+    #[arg(long, value_name = "R", default_value_t = 5)]
+    pub(crate) rounds: usize,
+    /// Threads of ours and of the peers; all cores if absent.
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Name {
+    /// One training step.
+    Step,
+    /// One training step of deeper stacks.
+    Deep,
+    /// Importance sampling.
+    Evaluate,
+    /// Autoregressive layers.
+    Nade,
+    /// Training steps of a variational autoencoder.
+    Vae,
+    /// Cost and memory of a step against its sizes.
+    Scaling,
+    /// The gradient of `nade` alone, for a process that measures its memory.
+    #[value(hide = true)]
+    NadeAlone,
+    /// Steps alone, likewise.
+    #[value(hide = true)]
+    StepAlone,
+}
+
+impl Options {
+    /// Whether something is to be measured.
+    pub(crate) fn runs(&self, name: Name) -> bool {
+        self.name.is_none_or(|asked| asked == name)
+    }
+
+    /// Rows of a batch, but of `nade`.
+    pub(crate) fn batch(&self) -> usize {
+        self.batch.unwrap_or(100)
+    }
+
+    /// Refuses more steps than a session has rows for.
+    pub(crate) fn check_session(&self) -> anyhow::Result<()> {
+        let (steps, batch) = (self.steps, self.batch());
+        let rows = (steps as f64 + UNTIMED as f64) * batch as f64;
+        if rows > MAX_ROWS {
+            return Err(UserError(format!(
+                "{steps} steps of {batch} rows are more than {MAX_ROWS} rows a round; choose fewer --steps"
+            ))
+            .into());
+        }
+        Ok(())
+    }
+}
+
+/// 2 GiB of single precision.
+pub(crate) const MAX_CELLS: f64 = (1u64 << 29) as f64;
+/// A session's rows lie in memory: 1.5 GB of them.
+const MAX_ROWS: f64 = 500_000.0;

@@ -1,0 +1,236 @@
+//! What a row trains: its config, read as `helmholtz train` reads it.
+//!
+//! A row names model and strategy in words, for the tables. They are compared with those of its config, so that
+//! neither changes without the other.
+
+use std::ffi::OsString;
+
+use helmholtz_cli::args::{Args, Command};
+use helmholtz_cli::commands::train;
+use helmholtz_cli::config::{Config, ModelConfig};
+use helmholtz_eval::Reading;
+
+use super::catalogue::Catalogue;
+use super::row::{Row, Scoring};
+use super::tier::Tier;
+use crate::exit::UserError;
+use crate::workspace;
+
+/// A row with its config.
+#[derive(Debug)]
+pub(crate) struct Recipe {
+    pub(crate) row: &'static Row,
+    /// The recipe of the row whose weights it begins with, if it does.
+    pub(crate) before: Option<Box<Recipe>>,
+    /// The config that its file and flags make, that of tier `paper`.
+    config: Config,
+}
+
+/// The most layers of tier `smoke`, and the most units of one.
+const SMOKE: (usize, usize) = (3, 8);
+
+impl Recipe {
+    /// The recipe of a row.
+    ///
+    /// # Errors
+    /// If its config is not accepted, or is of another model or strategy than the row names.
+    pub(crate) fn of(catalogue: &'static Catalogue, row: &'static Row) -> anyhow::Result<Self> {
+        let before = row.begins_from.as_ref().and_then(|id| catalogue.row(id));
+        let before = before.map(|before| Recipe::of(catalogue, before).map(Box::new)).transpose()?;
+        let config = read(row, words(row, &row.data, "flex"))?;
+        let recipe = Recipe { row, before, config };
+        let width = helmholtz_datasets::entry(&row.data)?.width();
+        for (key, named, made) in [
+            ("model", &row.model, model(&recipe.config.model, width)),
+            ("strategy", &row.strategy, recipe.strategy()),
+        ] {
+            if *named != made {
+                return Err(UserError(format!(
+                    "{}: {key} = \"{named}\", and {} with the row's flags makes \"{made}\"; set one of them right",
+                    row.place(),
+                    row.config
+                ))
+                .into());
+            }
+        }
+        Ok(recipe)
+    }
+
+    /// The words of `helmholtz train` that make the row's config.
+    pub(crate) fn words(&self, tier: Tier, data: &str, device: &str) -> Vec<OsString> {
+        let mut words = words(self.row, data, device);
+        words.extend(self.changes(tier).into_iter().flat_map(|pair| ["--set".into(), pair.into()]));
+        words
+    }
+
+    /// The config that the row's file and flags make now, every default written out.
+    ///
+    /// That of a row which begins from another's weights has the other's below it, as a comment.
+    pub(crate) fn resolved(&self, tier: Tier, device: &str) -> anyhow::Result<String> {
+        let mut resolved = read(self.row, self.words(tier, &self.row.data, device))?.to_toml();
+        if let Some(before) = &self.before {
+            resolved +=
+                &format!("\n# It begins from the weights of {}, which are trained so:\n", before.row.id);
+            before.resolved(tier, device)?.lines().for_each(|line| resolved += &format!("# {line}\n"));
+        }
+        Ok(resolved)
+    }
+
+    /// Whether the model is a bidirectional machine, whose NLL is that of p*.
+    pub(crate) fn is_bidirectional(&self) -> bool {
+        self.config.model.reading() == Reading::Bidirectional
+    }
+
+    /// What decides which programs run, and with which flags: rows that share it are run alike.
+    pub(crate) fn treatment(&self) -> (&str, bool, &str, Scoring, bool) {
+        let Config { model, strategy, .. } = &self.config;
+        (&model.kind, model.layers.is_empty(), &strategy.kind, self.row.score, self.before.is_some())
+    }
+
+    /// Keys that make a smaller run of the row's config, each with its value. Flags of the row have the last word.
+    fn changes(&self, tier: Tier) -> Vec<String> {
+        match tier {
+            Tier::Smoke => {
+                let model = &self.config.model;
+                let (depth, width) = SMOKE;
+                let few = |sizes: &[usize]| sizes.iter().map(|&n| n.min(width)).collect::<Vec<_>>();
+                let layers = few(&model.layers[..model.layers.len().min(depth)]);
+                let mut pairs = ["train.epochs=2", "train.valid_samples=2", "train.final_samples=2"]
+                    .map(str::to_owned)
+                    .to_vec();
+                // Without latents there is nothing to sample.
+                let samples = if layers.is_empty() { "" } else { "samples=20," };
+                pairs.push(format!("stage=[{{epochs=1,{samples}lr=3e-4}}]"));
+                if let Some(bodies) = &model.bodies {
+                    let bodies: Vec<_> = bodies.iter().take(depth).map(|body| few(body)).collect();
+                    pairs.push(format!("model.bodies={bodies:?}"));
+                }
+                pairs.extend(model.hidden.map(|hidden| format!("model.hidden={}", hidden.min(width))));
+                pairs.push(format!("model.layers={layers:?}"));
+                if self.config.strategy.kind == "coupled" {
+                    // Chains of an untrained net may take long to meet.
+                    pairs.extend(["strategy.lag=2", "strategy.cap=8"].map(str::to_owned));
+                }
+                pairs
+            }
+            Tier::Small => vec![format!("train.epochs={}", self.row.small_epochs), "stage=[]".to_owned()],
+            Tier::Paper => Vec::new(),
+        }
+    }
+
+    /// The strategy in the words of the tables.
+    fn strategy(&self) -> String {
+        let Config { model, strategy, optimizer, stage, .. } = &self.config;
+        if model.layers.is_empty() {
+            return "maximum likelihood".to_owned();
+        }
+        let kind = &strategy.kind;
+        let mut words = match (&self.before, kind.as_str()) {
+            (Some(before), _) => {
+                let is_same = before.config.strategy.kind == *kind;
+                let how =
+                    if is_same && optimizer.lr < before.config.optimizer.lr { " more slowly" } else { "" };
+                format!("{}, then {kind}{how}", before.config.strategy.kind)
+            }
+            (None, "rws") => format!("rws, {}-phi", strategy.phi),
+            (None, "coupled") => match strategy.kernel.as_deref() {
+                Some("disir") => "coupled, isir then disir".to_owned(),
+                kernel => format!("coupled, {}", kernel.unwrap_or_default()),
+            },
+            _ => kind.clone(),
+        };
+        words += &format!(", K = {}", strategy.samples.unwrap_or_default());
+        for samples in stage.iter().filter_map(|stage| stage.samples) {
+            words += &format!(", then K = {samples}");
+        }
+        words
+    }
+}
+
+/// A model over so many units in the words of the tables.
+fn model(config: &ModelConfig, width: usize) -> String {
+    let joined = |sizes: &[usize]| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("-");
+    let mut words = format!("{} {width}", config.kind);
+    for (i, size) in config.layers.iter().enumerate() {
+        if let Some(body) = config.bodies.as_ref().and_then(|bodies| bodies.get(i)) {
+            words += &format!("-({})", joined(body));
+        }
+        words += &format!("-{size}");
+    }
+    words += &config.hidden.map_or(String::new(), |hidden| format!(", {hidden} hidden"));
+    words += &config.activation.as_ref().map_or(String::new(), |activation| format!(", {activation}"));
+    words + if config.order.as_deref() == Some("random") { ", pixels permuted" } else { "" }
+}
+
+/// The words of `helmholtz train` that a row gives.
+fn words(row: &Row, data: &str, device: &str) -> Vec<OsString> {
+    let mut words: Vec<OsString> = vec!["train".into(), workspace::root().join(&row.config).into()];
+    words.extend(row.flags.iter().map(Into::into));
+    words.extend(["--dataset", data, "--device", device].map(Into::into));
+    words
+}
+
+/// The config that words of `helmholtz train` make.
+fn read(row: &Row, words: Vec<OsString>) -> anyhow::Result<Config> {
+    let wrong = |problem: String| {
+        UserError(format!("{}: {} with the row's flags: {}", row.place(), row.config, problem.trim()))
+    };
+    let args = Args::try_of_words(std::iter::once("helmholtz".into()).chain(words)).map_err(|error| {
+        let text = error.to_string();
+        wrong(text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned())
+    })?;
+    let Some(Command::Train(args)) = args.command else { unreachable!("the first word is train") };
+    Ok(train::config(&args).map_err(|error| wrong(format!("{error:#}")))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::catalogue::catalogue;
+    use super::*;
+
+    #[test]
+    fn every_row_is_accepted_at_every_tier_and_names_the_model_and_the_strategy_of_its_config() {
+        let catalogue = catalogue().unwrap();
+        for row in &catalogue.rows {
+            let recipe = Recipe::of(catalogue, row).unwrap();
+            for tier in [Tier::Smoke, Tier::Small, Tier::Paper] {
+                let resolved = recipe.resolved(tier, "flex").unwrap();
+                assert!(resolved.contains(&format!("id = \"{}\"", row.data)), "{}: {resolved}", row.id);
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_is_refused_if_its_config_is_not_accepted_or_is_of_another_model_or_strategy() {
+        let catalogue = catalogue().unwrap();
+        let row = catalogue.row("uci-dna-rws-sbn").unwrap();
+        let text = fs::read_to_string(workspace::root().join(&row.config)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("config.toml").display().to_string();
+        for (from, to, message) in [
+            ("kind = \"sbn\"", "kind = \"darn\"", "makes \"darn 180-150-10\"; set one of them right"),
+            ("layers = [150, 10]", "layers = [150, 11]", "makes \"sbn 180-150-11\""),
+            ("layers = [150, 10]", "layers = [150]", "makes \"sbn 180-150\""),
+            ("samples = 10", "samples = 20", "strategy = \"rws, wake-phi, K = 10\", and "),
+            ("phi = \"wake\"", "phi = \"sleep\"", "makes \"rws, sleep-phi, K = 10\""),
+            ("kind = \"rws\"", "kind = \"vimco\"", "phi"),
+            ("[train]", "[[stage]]\nepochs = 1\nsamples = 100\n[train]", "K = 10, then K = 100\""),
+            ("[train]", "[train]\nbach = 1", "train.bach"),
+        ] {
+            let changed = text.replace(from, to);
+            assert_ne!(changed, text, "{from}");
+            fs::write(&config, changed).unwrap();
+            let row: &'static Row = Box::leak(Box::new(Row { config: config.clone(), ..row.clone() }));
+            let error = Recipe::of(catalogue, row).unwrap_err();
+            assert!(error.is::<UserError>(), "{error}");
+            let error = error.to_string();
+            assert!(
+                error.starts_with("xtask/rows/sigmoid-belief-networks.toml, row `uci-dna-rws-sbn`: "),
+                "{error}"
+            );
+            assert!(error.contains(message), "{from} -> {to}: {error}");
+        }
+    }
+}
