@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{DType, Tensor};
 use helmholtz_core::{
     Draws, Estimate, Follows, Gradients, Key, LatentVariableModel, Role, Strategy, enumerate_bits,
+    visit_params,
 };
 use helmholtz_court::{
     Enumeration, Net, Order, Quadrature, Reference, Report, States, Trial, Verdict, assert_right,
@@ -197,15 +198,11 @@ impl Strategy<HelmholtzMachine> for Planted {
                 let mut all = Gradients::new();
                 model.posterior_gradient(x.clone(), h, q, of_phi, &mut all);
                 let kept = &model.recognition[..depth - 1];
-                struct Keep<'a>(&'a Gradients, &'a mut Gradients);
-                impl burn::module::ModuleVisitor for Keep<'_> {
-                    fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
-                        if let Some(found) = self.0.get::<D>(param.id) {
-                            self.1.add(param, found);
-                        }
+                visit_params(&kept.to_vec(), |_, param| {
+                    if let Some(found) = param.gradient(&all) {
+                        param.add_gradient(found, &mut gradients);
                     }
-                }
-                kept.iter().for_each(|layer| layer.visit(&mut Keep(&all, &mut gradients)));
+                });
             }
             _ => model.posterior_gradient(x.clone(), h, q, of_phi, &mut gradients),
         }
