@@ -13,8 +13,8 @@ use helmholtz_court::{
 use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
 use helmholtz_ops::log_weights::normalise;
 use helmholtz_strategies::{
-    Bidirectional, Coupled, Dreg, Elbo, Iwae, Kernel, Nvil, Reinforce, ReweightedWakeSleep, Stl, Vimco,
-    WakeSleep,
+    Bidirectional, Coupled, Kernel, Nvil, Pathwise, Reinforce, ReweightedWakeSleep, Vimco, WakeSleep,
+    Weighting,
 };
 use helmholtz_tests::{device, sbn, stack, vae};
 use helmholtz_vae::{Activation, Vae, VaeConfig};
@@ -100,11 +100,16 @@ fn strategies_of_gaussian_latents_are_right() {
         let model = autoencoder(latents.clone());
         let grid = Quadrature::default();
         let name = |strategy: &str| format!("vae {latents:?}, {strategy}");
-        right(&name("elbo"), &model, Elbo::new(1), &grid);
-        right(&name("elbo, sampled"), &model, Elbo { samples: 2, analytic_kl: false }, &grid);
-        right(&name("stl"), &model, Stl::new(1), &grid);
-        right(&name("iwae"), &model, Iwae::new(3), &grid);
-        right(&name("dreg"), &model, Dreg::new(3), &grid);
+        right(&name("elbo"), &model, Pathwise::new(1, Weighting::Elbo { analytic_kl: true }), &grid);
+        right(
+            &name("elbo, sampled"),
+            &model,
+            Pathwise::new(2, Weighting::Elbo { analytic_kl: false }),
+            &grid,
+        );
+        right(&name("stl"), &model, Pathwise::new(1, Weighting::Stl), &grid);
+        right(&name("iwae"), &model, Pathwise::new(3, Weighting::Iwae), &grid);
+        right(&name("dreg"), &model, Pathwise::new(3, Weighting::Dreg), &grid);
         right(&name("rws"), &model, ReweightedWakeSleep::new(3).unwrap(), &grid);
         right(&name("vimco"), &model, Vimco::new(3).unwrap(), &grid);
         right(&name("coupled"), &widened(model), coupled(3, Kernel::Disir), &grid);
@@ -118,7 +123,8 @@ fn coupled_is_unbiased_at_two_samples_and_the_bound_is_not() {
     let report = assert_right(&model, &coupled(2, Kernel::Isir), &Quadrature::default(), x(), trial(20_000));
     let found = theta(&report);
     assert_eq!(found.verdict, Verdict::Unbiased);
-    let report = assert_right(&model, &Iwae::new(2), &Quadrature::default(), x(), trial(20_000));
+    let report =
+        assert_right(&model, &Pathwise::new(2, Weighting::Iwae), &Quadrature::default(), x(), trial(20_000));
     let bound = theta(&report);
     assert_eq!(bound.verdict, Verdict::Biased);
     println!("coupled would be seen to be off by {:.4}; iwae is off by {:.4}", found.visible, bound.bias);

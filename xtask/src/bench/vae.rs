@@ -19,8 +19,7 @@ mod parts;
 mod subject;
 
 use burn::tensor::Device;
-use helmholtz_strategies::coupled::{Coupled, Kernel};
-use helmholtz_strategies::iwae::Iwae;
+use helmholtz_strategies::{Coupled, Kernel, Pathwise, Weighting};
 
 use crate::bench::descent::{Bare, RMSPROP};
 use crate::bench::parts::repeat;
@@ -61,7 +60,7 @@ pub(crate) fn check(bench: &Bench) -> anyhow::Result<()> {
 pub(crate) fn measure(bench: &Bench, threads: usize, report: &mut Report) -> anyhow::Result<()> {
     let Bench { samples, steps, rounds, .. } = *bench;
     let (batch, device) = (bench.batch(), Device::flex());
-    let iwae = Iwae::new(samples);
+    let iwae = Pathwise::new(samples, Weighting::Iwae);
     progress(&format!("vae: {} steps of training", subject::TRAINING));
     let subject = Subject::trained(batch, samples, &device)?;
     let x = subject.batch(batch);
