@@ -12,8 +12,6 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use helmholtz_core::{Draws, Key, Layerwise};
 use helmholtz_ops::{noise, on_workers};
 
-use super::proposals::log_add;
-
 /// The bits of all latents, 64 a word.
 pub(super) type State = Vec<u64>;
 
@@ -40,6 +38,12 @@ impl Visited {
     pub(super) fn log_sum(&self) -> f64 {
         self.states.values().fold(f64::NEG_INFINITY, |sum, &log_p| log_add(sum, log_p))
     }
+}
+
+/// `log(exp a + exp b)`.
+pub(super) fn log_add(a: f64, b: f64) -> f64 {
+    let (low, high) = if a < b { (a, b) } else { (b, a) };
+    if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
 }
 
 /// Values in double precision.
@@ -238,5 +242,17 @@ impl Walk {
         for (i, (state, &log_p)) in bits.chunks_exact(width).zip(log_p).enumerate() {
             visited[i / self.chains].states.insert(pack(state), log_p);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_logarithms_take_zero_weights() {
+        assert_eq!(log_add(f64::NEG_INFINITY, -2.0), -2.0);
+        assert_eq!(log_add(f64::NEG_INFINITY, f64::NEG_INFINITY), f64::NEG_INFINITY);
+        assert!((log_add(1f64.ln(), 3f64.ln()) - 4f64.ln()).abs() < 1e-15);
     }
 }
