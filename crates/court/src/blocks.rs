@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use burn::module::Module;
-use burn::tensor::DType;
 use helmholtz_core::{Gradients, visit_params};
+
+use crate::states::nats;
 
 /// One of the two nets of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,10 +83,7 @@ impl Blocks {
     pub fn flatten<M: Module>(&self, model: &M, gradients: &Gradients) -> Vec<f64> {
         let mut values = Vec::with_capacity(self.len);
         visit_params(model, |_, param| match param.gradient(gradients) {
-            Some(gradient) => {
-                let gradient = gradient.into_data().convert_dtype(DType::F64);
-                values.extend_from_slice(gradient.as_slice().expect("converted to f64 just now"));
-            }
+            Some(gradient) => values.extend(nats(gradient)),
             None => values.resize(values.len() + param.shape().num_elements(), 0.0),
         });
         values

@@ -30,6 +30,7 @@ use helmholtz_core::{
     Direction, Estimate, Follows, Gradients, Key, Measure, Measured, Over, Parts, Reparameterized, Role,
     Strategy,
 };
+use helmholtz_ops::into_f64;
 use helmholtz_samplers::{CoupledChains, CoupledError, Meetings, NoiseSpace, Placed};
 
 use crate::pathwise::{Pathwise, Weighting, propose_on_path};
@@ -116,8 +117,7 @@ impl Coupled {
 
     /// β, as the calls so far have left it.
     pub fn beta(&self) -> f64 {
-        let beta = self.beta.value_sync().without_autodiff().into_data_as::<f64>();
-        beta.try_to_vec::<f64>().expect("converted to f64 just now")[0].clamp(BETA.0, BETA.1)
+        into_f64(self.beta.value_sync().without_autodiff())[0].clamp(BETA.0, BETA.1)
     }
 
     /// The same strategy with another β, between 0 and 1.

@@ -40,6 +40,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use helmholtz_core::{Draws, Enumerable, Key, LatentVariableModel, Layerwise};
+use helmholtz_ops::into_f64;
 
 pub use checked::{Checked, DreamCheck, RowCheck};
 pub use verdict::{Mean, Suspicion, Verdict};
@@ -183,7 +184,7 @@ impl Check {
 fn log_weights_of<M: LatentVariableModel>(model: &M, x: &Tensor<2>, h: &M::Latents) -> Vec<f64> {
     let log_p = model.trace_joint(x.clone(), h).log_prob;
     let log_q = model.trace_posterior(x.clone(), h).log_prob;
-    visit::numbers(log_p - log_q)
+    into_f64(log_p - log_q)
 }
 
 fn dream_check(proposed: &Proposed, exact: f64, samples: &[f64]) -> DreamCheck {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use helmholtz_core::{Draws, Key, LatentVariableModel, Layerwise};
-use helmholtz_ops::on_workers;
+use helmholtz_ops::{into_f64, on_workers};
 
-use super::visit::{State, numbers, pack, rows_of};
+use super::visit::{State, pack, rows_of};
 
 /// How often each state was drawn, and its log weight, which all draws of it share.
 pub(super) type ByState = BTreeMap<State, (u32, f64)>;
@@ -58,7 +58,7 @@ pub(super) fn for_each_row<M: LatentVariableModel>(
         key,
         |x, draws| {
             let (model, device) = (model.clone(), model.device());
-            numbers(on_workers(&device, move || model.log_weights(x, &draws)).reshape([-1]))
+            into_f64(on_workers(&device, move || model.log_weights(x, &draws)))
                 .into_iter()
                 .map(|log_weight| (log_weight, ()))
                 .collect()
@@ -84,8 +84,8 @@ pub(super) fn for_each_row_by_state<M: Layerwise>(
         |x, draws| {
             let (model, device) = (model.clone(), model.device());
             let proposals = on_workers(&device, move || model.propose(x, &draws, 0.0));
-            let log_weights = numbers(proposals.log_weights().reshape([-1]));
-            let log_q = numbers(proposals.q.log_prob);
+            let log_weights = into_f64(proposals.log_weights());
+            let log_q = into_f64(proposals.q.log_prob);
             let (states, width) = rows_of(&proposals.latents);
             let states = states.chunks_exact(width.max(1)).map(pack);
             log_weights.into_iter().zip(log_q.into_iter().zip(states)).collect()
