@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::Param;
 use burn::tensor::{DType, Tensor, TensorData};
-use helmholtz_core::{Draws, Key, LatentVariableModel};
+use helmholtz_core::{Draws, Key, LatentVariableModel, map_params};
 use helmholtz_eval::{
     Activity, AnnealedImportanceSampling, AnnealedRow, ImportanceSampling, RowEstimate, summarise,
 };
@@ -130,18 +130,14 @@ fn the_preliminary_run_finds_step_sizes_of_the_acceptance_that_is_sought() {
 }
 
 /// Parameters in double precision, and larger than fresh ones.
-struct Wide;
-
-impl ModuleMapper for Wide {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| tensor.cast(DType::F64) * 1.5)
-    }
+fn wide(fresh: Vae) -> Vae {
+    map_params(fresh, |_, param| param.values().cast(DType::F64) * 1.5)
 }
 
 /// The model in double precision, with a q that was never fitted: standard deviations of one whatever is below, as
 /// wide as the posterior can be, and means that hardly move.
 fn prepared(fresh: Vae) -> Vae {
-    let mut model = fresh.map(&mut Wide);
+    let mut model = wide(fresh);
     for layer in &mut model.recognition {
         let Linear { weight, bias } = &mut layer.std;
         *weight = weight.clone().map(|weight| weight * 0.0);
@@ -312,7 +308,7 @@ fn a_row_without_weight_is_an_error_that_names_it() {
 fn a_unit_is_active_if_its_mean_moves_with_the_data() {
     // Means of two layers, set by hand: h₁ = (x₀, 0.2 x₁, 3), h₂ = 0.05 h₁₀ + 2 h₁₁.
     let config = VaeConfig { bodies: vec![vec![]; 2], centre: false, ..VaeConfig::new(2, vec![3, 1]) };
-    let mut model = config.init(None, Key::new(27), &device()).unwrap().map(&mut Wide);
+    let mut model = wide(config.init(None, Key::new(27), &device()).unwrap());
     let set = |linear: &mut Linear, weight: Vec<f64>, bias: Vec<f64>| {
         let n = bias.len();
         linear.weight = Param::from_tensor(matrix(weight, n));

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{DType, Tensor};
 use helmholtz_core::{
     Draws, Estimate, Follows, Gradients, Key, LatentVariableModel, Role, Strategy, enumerate_bits,
+    visit_params,
 };
 use helmholtz_court::{
     Enumeration, Net, Order, Quadrature, Reference, Report, States, Trial, Verdict, assert_right,
@@ -12,8 +13,8 @@ use helmholtz_court::{
 use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
 use helmholtz_ops::log_weights::normalise;
 use helmholtz_strategies::{
-    Bidirectional, Coupled, Dreg, Elbo, Iwae, Kernel, Nvil, Reinforce, ReweightedWakeSleep, Stl, Vimco,
-    WakeSleep,
+    Bidirectional, Coupled, Kernel, Nvil, Pathwise, Reinforce, ReweightedWakeSleep, Vimco, WakeSleep,
+    Weighting,
 };
 use helmholtz_tests::{device, sbn, stack, vae};
 use helmholtz_vae::{Activation, Vae, VaeConfig};
@@ -155,11 +156,15 @@ fn try_strategies_of_gaussian_latents(estimates: Estimates) {
         let model = autoencoder(latents.clone());
         let grid = estimates.grid;
         let name = |strategy: &str| format!("vae {latents:?}, {strategy}");
-        right(&name("elbo"), &model, Elbo::new(1), &grid, estimates);
-        right(&name("elbo, sampled"), &model, Elbo { samples: 2, analytic_kl: false }, &grid, estimates);
-        right(&name("stl"), &model, Stl::new(1), &grid, estimates);
-        right(&name("iwae"), &model, Iwae::new(3), &grid, estimates);
-        right(&name("dreg"), &model, Dreg::new(3), &grid, estimates);
+        for (strategy, samples, weighting) in [
+            ("elbo", 1, Weighting::Elbo { analytic_kl: true }),
+            ("elbo, sampled", 2, Weighting::Elbo { analytic_kl: false }),
+            ("stl", 1, Weighting::Stl),
+            ("iwae", 3, Weighting::Iwae),
+            ("dreg", 3, Weighting::Dreg),
+        ] {
+            right(&name(strategy), &model, Pathwise::new(samples, weighting), &grid, estimates);
+        }
         right(&name("rws"), &model, ReweightedWakeSleep::new(3).unwrap(), &grid, estimates);
         right(&name("vimco"), &model, Vimco::new(3).unwrap(), &grid, estimates);
         right(&name("coupled"), &widened(model), coupled(3, Kernel::Disir), &NIGHTLY.grid, estimates);
@@ -172,7 +177,8 @@ fn compare_biases(estimates: Estimates) {
     let report = assert_right(&model, &coupled(2, Kernel::Isir), &NIGHTLY.grid, x(), trial(estimates.bias));
     let found = theta(&report);
     assert_eq!(found.verdict, Verdict::Unbiased);
-    let report = assert_right(&model, &Iwae::new(2), &NIGHTLY.grid, x(), trial(estimates.bias));
+    let bound = Pathwise::new(2, Weighting::Iwae);
+    let report = assert_right(&model, &bound, &NIGHTLY.grid, x(), trial(estimates.bias));
     let bound = theta(&report);
     assert_eq!(bound.verdict, Verdict::Biased);
     println!("coupled would be seen to be off by {:.4}; iwae is off by {:.4}", found.visible, bound.bias);
@@ -253,15 +259,11 @@ impl Strategy<HelmholtzMachine> for Planted {
                 let mut all = Gradients::new();
                 model.posterior_gradient(x.clone(), h, q, of_phi, &mut all);
                 let kept = &model.recognition[..depth - 1];
-                struct Keep<'a>(&'a Gradients, &'a mut Gradients);
-                impl burn::module::ModuleVisitor for Keep<'_> {
-                    fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
-                        if let Some(found) = self.0.get::<D>(param.id) {
-                            self.1.add(param, found);
-                        }
+                visit_params(&kept.to_vec(), |_, param| {
+                    if let Some(found) = param.gradient(&all) {
+                        param.add_gradient(found, &mut gradients);
                     }
-                }
-                kept.iter().for_each(|layer| layer.visit(&mut Keep(&all, &mut gradients)));
+                });
             }
             _ => model.posterior_gradient(x.clone(), h, q, of_phi, &mut gradients),
         }

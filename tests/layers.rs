@@ -1,8 +1,8 @@
 //! One suite for every layer; adding a layer means adding a line to one of the two macros.
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor, TensorData};
-use helmholtz_core::{Conditional, Draws, Gradients, Key, Prior, enumerate_bits};
+use helmholtz_core::{Conditional, Draws, Gradients, Key, Prior, enumerate_bits, map_params, visit_params};
 use helmholtz_directed::{Kind, StackConfig};
 use helmholtz_layers::{Layer, Order, Top};
 use helmholtz_tests::{device, distance, named, stack, taped, values};
@@ -187,48 +187,29 @@ fn the_closed_gradient_is_the_gradient_of_the_tape() {
     for_each_prior!(check_prior);
 }
 
-/// Moves one of all the numbers of a module.
-struct Nudge {
-    number: usize,
-    by: f64,
-    seen: usize,
-}
-
-impl ModuleMapper for Nudge {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let n = param.val().shape().num_elements();
-        let first = self.seen;
-        self.seen += n;
-        if !(first..first + n).contains(&self.number) {
-            return param;
-        }
-        param.map(|tensor| {
-            let (shape, device) = (tensor.shape(), tensor.device());
-            let mut numbers = values(tensor);
-            numbers[self.number - first] += self.by;
-            Tensor::from_data(TensorData::new(numbers, shape), (&device, DType::F64))
-        })
-    }
-}
-
 /// The largest deviation of `gradient` from central differences of `loss`, number by number.
 fn deviation_from_differences<M: Module>(module: &M, gradients: &Gradients, loss: impl Fn(&M) -> f64) -> f64 {
-    // Visiting and mapping go through the parameters in the same order.
-    struct InOrder<'a>(&'a Gradients, Vec<f64>);
-    impl burn::module::ModuleVisitor for InOrder<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let gradient = self.0.get::<D>(param.id).expect("every parameter has a gradient");
-            self.1.extend(values(gradient));
-        }
-    }
-    let mut closed = InOrder(gradients, Vec::new());
-    module.visit(&mut closed);
+    let mut closed = Vec::new();
+    visit_params(module, |_, param| {
+        closed.extend(values(param.gradient(gradients).expect("every parameter has a gradient")));
+    });
     let step = 1e-5;
     let difference = |number: usize| {
-        let at = |by: f64| loss(&module.clone().map(&mut Nudge { number, by, seen: 0 }));
+        // Visiting and mapping go through the parameters in the same order.
+        let at = |by: f64| {
+            let mut seen = 0;
+            loss(&map_params(module.clone(), |_, param| {
+                let mut numbers = values(param.values());
+                if let Some(moved) = number.checked_sub(seen).and_then(|i| numbers.get_mut(i)) {
+                    *moved += by;
+                }
+                seen += numbers.len();
+                Tensor::from_data(numbers.as_slice(), (&device(), DType::F64))
+            }))
+        };
         (at(step) - at(-step)) / (2.0 * step)
     };
-    closed.1.iter().enumerate().map(|(i, g)| (g - difference(i)).abs()).fold(0.0, f64::max)
+    closed.iter().enumerate().map(|(i, g)| (g - difference(i)).abs()).fold(0.0, f64::max)
 }
 
 #[test]

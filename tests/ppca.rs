@@ -19,8 +19,8 @@ use helmholtz_noise::Stream;
 use helmholtz_ops::log_weights::normalise;
 use helmholtz_ops::noise;
 use helmholtz_samplers::{CoupledChains, CoupledError};
-use helmholtz_strategies::Dreg;
 use helmholtz_strategies::coupled::{CHAIN_ESS, CORRELATION, Coupled, Kernel};
+use helmholtz_strategies::{Pathwise, Weighting};
 use helmholtz_tests::{Named, add_scaled, block, device, distance, named, norm, values};
 use helmholtz_vae::{Likelihood, Std, Vae, VaeConfig};
 
@@ -299,7 +299,7 @@ fn theta_follows_the_chains_and_phi_the_bound_each_in_its_own_net() {
         let draws = Draws::new(key.child(Role::Wake), ROWS, 10);
         let noise = noise::normal(&draws, H, DType::F64, &device());
         let proposals = model.propose_at(rows(ROWS), noise.clone());
-        let bound = Dreg::new(10);
+        let bound = Pathwise::new(10, Weighting::Dreg);
         let diagnostics = bound.update(&model, rows(ROWS), noise, proposals, Parts::Recognition, &mut phi);
         let (theta, phi) = (named(&model, &theta), named(&model, &phi));
         assert!(

@@ -1,8 +1,7 @@
 //! What updates by scores estimate, without noise: see [`helmholtz_tests::case`].
 
-use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Tensor, TensorData};
-use helmholtz_core::{Key, Strategy};
+use burn::tensor::Tensor;
+use helmholtz_core::{Key, Strategy, map_params};
 use helmholtz_noise::Stream;
 use helmholtz_strategies::{Nvil, Reinforce, TooFewSamples, Vimco};
 use helmholtz_tests::case::{Case, X, cases, phi, theta};
@@ -39,27 +38,17 @@ fn vimco_is_the_gradient_of_the_k_sample_bound_in_both_nets() {
     }
 }
 
-/// Every parameter at random.
-struct AtRandom(Stream);
-
-impl ModuleMapper for AtRandom {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| {
-            let shape = tensor.shape();
-            let values: Vec<f32> =
-                (0..shape.num_elements()).map(|_| self.0.uniform_in(-0.5, 0.5) as f32).collect();
-            Tensor::from_data(TensorData::new(values, shape), (&tensor.device(), tensor.dtype()))
-        })
-    }
-}
-
 /// For the sizes of a case's model, with baselines that are not zero, whatever they are worth.
 fn nvil(case: &Case, k: usize, variance: f64) -> Nvil {
     let sizes = [&[X.len()], case.model.latent_sizes().as_slice()].concat();
     let centres: Vec<f64> = (1..sizes.len()).map(|i| 0.7 - i as f64).collect();
-    Nvil::new(k, &sizes, Key::new(8), &device())
-        .map(&mut AtRandom(Stream::new(Key::new(9))))
-        .with_state(&centres, variance)
+    let mut stream = Stream::new(Key::new(9));
+    let at_random = map_params(Nvil::new(k, &sizes, Key::new(8), &device()), |_, param| {
+        let n = param.shape().num_elements();
+        let values: Vec<f32> = (0..n).map(|_| stream.uniform_in(-0.5, 0.5) as f32).collect();
+        Tensor::from_data(values.as_slice(), (&device(), param.values().dtype()))
+    });
+    at_random.with_state(&centres, variance)
 }
 
 #[test]

@@ -9,7 +9,7 @@ use helmholtz_core::{
 use helmholtz_noise::Stream;
 use helmholtz_ops::log_weights::{log_mean_exp, normalise};
 use helmholtz_ops::noise::normal;
-use helmholtz_strategies::{Dreg, Elbo, Iwae, ReweightedWakeSleep, Stl};
+use helmholtz_strategies::{Pathwise, ReweightedWakeSleep, Weighting};
 use helmholtz_tests::{Named, add_scaled, block, device, distance, named, norm, taped, vae, values};
 use helmholtz_vae::{Activation, Likelihood, Std, Vae, VaeConfig};
 
@@ -256,8 +256,8 @@ fn one_sample_of_the_importance_weighted_bound_is_the_evidence_lower_bound_bit_f
     for (name, model) in models() {
         let x = rows(&model, 5, 7);
         let key = Key::new(12);
-        let iwae = Iwae::new(1).estimate(&model, x.clone(), key);
-        let elbo = Elbo { samples: 1, analytic_kl: false }.estimate(&model, x, key);
+        let iwae = Pathwise::new(1, Weighting::Iwae).estimate(&model, x.clone(), key);
+        let elbo = Pathwise::new(1, Weighting::Elbo { analytic_kl: false }).estimate(&model, x, key);
         assert_eq!(named(&model, &iwae.gradients), named(&model, &elbo.gradients), "{name}");
         assert_eq!(values(iwae.diagnostics.bound), values(elbo.diagnostics.bound), "{name}");
     }
@@ -283,29 +283,16 @@ fn strategies_follow_the_losses_that_they_name() {
             };
             by_tape(&model, &x, &e, &weights)
         };
-        let found = |gradients| named(&model, &gradients);
+        let along = |weighting| {
+            named(&model, &Pathwise::new(k, weighting).estimate(&model, x.clone(), key).gradients)
+        };
+        let rws = ReweightedWakeSleep::new(k).unwrap().estimate(&model, x.clone(), key).gradients;
         let estimates = [
-            (
-                "elbo",
-                found(Elbo { samples: k, analytic_kl: false }.estimate(&model, x.clone(), key).gradients),
-                loss(&equal, None, None),
-            ),
-            (
-                "stl",
-                found(Stl::new(k).estimate(&model, x.clone(), key).gradients),
-                loss(&equal, None, Some(&none)),
-            ),
-            ("iwae", found(Iwae::new(k).estimate(&model, x.clone(), key).gradients), loss(&mean, None, None)),
-            (
-                "dreg",
-                found(Dreg::new(k).estimate(&model, x.clone(), key).gradients),
-                loss(&mean, Some(&w), Some(&none)),
-            ),
-            (
-                "rws",
-                found(ReweightedWakeSleep::new(k).unwrap().estimate(&model, x.clone(), key).gradients),
-                loss(&mean, Some(&none), Some(&mean)),
-            ),
+            ("elbo", along(Weighting::Elbo { analytic_kl: false }), loss(&equal, None, None)),
+            ("stl", along(Weighting::Stl), loss(&equal, None, Some(&none))),
+            ("iwae", along(Weighting::Iwae), loss(&mean, None, None)),
+            ("dreg", along(Weighting::Dreg), loss(&mean, Some(&w), Some(&none))),
+            ("rws", named(&model, &rws), loss(&mean, Some(&none), Some(&mean))),
         ];
         for (strategy, found, tape) in estimates {
             let off = distance(&found, &tape) / norm(&tape);
@@ -381,8 +368,8 @@ fn the_doubly_reparameterised_gradient_has_the_mean_of_the_plain_one() {
     for model in [0, 2].map(|i| models().swap_remove(i).1) {
         let x = rows(&model, 1, 5).repeat_dim(0, 60);
         for k in [2, 6] {
-            let plain = Projected::of(&Iwae::new(k), &model, &x, 0..300, "recognition");
-            let doubly = Projected::of(&Dreg::new(k), &model, &x, 0..300, "recognition");
+            let plain = Projected::of(&Pathwise::new(k, Weighting::Iwae), &model, &x, 0..300, "recognition");
+            let doubly = Projected::of(&Pathwise::new(k, Weighting::Dreg), &model, &x, 0..300, "recognition");
             let pairs = plain.values.iter().zip(&doubly.values);
             let differences = pairs.map(|(a, b)| a.iter().zip(b).map(|(a, b)| a - b).collect()).collect();
             for (mean, variance) in (Projected { values: differences }).moments() {
@@ -402,8 +389,12 @@ fn the_signal_of_doubly_reparameterised_gradients_does_not_fall_against_its_nois
     let ratio = |moments: Vec<(f64, f64)>| {
         moments.iter().map(|(mean, variance)| mean.abs() / variance.sqrt()).sum::<f64>() / DIRECTIONS as f64
     };
-    let plain = |k| ratio(Projected::of(&Iwae::new(k), &model, &x, 0..200, "recognition").moments());
-    let doubly = |k| ratio(Projected::of(&Dreg::new(k), &model, &x, 0..200, "recognition").moments());
+    let plain = |k| {
+        ratio(Projected::of(&Pathwise::new(k, Weighting::Iwae), &model, &x, 0..200, "recognition").moments())
+    };
+    let doubly = |k| {
+        ratio(Projected::of(&Pathwise::new(k, Weighting::Dreg), &model, &x, 0..200, "recognition").moments())
+    };
     let (few, many) = (2, 64);
     let (plain, doubly) = ([plain(few), plain(many)], [doubly(few), doubly(many)]);
     println!("signal to noise at K = {few} and {many}: iwae {plain:.3?}, dreg {doubly:.3?}");

@@ -1,9 +1,9 @@
 //! Recognition nets, trained well and badly, and damaged.
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, Param};
 use burn::optim::AdamConfig;
-use burn::tensor::{Device, Tensor, TensorData};
-use helmholtz_core::{Key, Role, Strategy};
+use burn::tensor::{Device, Tensor};
+use helmholtz_core::{AnyParam, Key, Role, Strategy, map_params};
 use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
 use helmholtz_noise::Stream;
 use helmholtz_strategies::{Reinforce, ReweightedWakeSleep, Vimco, WakeSleep};
@@ -43,47 +43,6 @@ pub(crate) enum Damage {
     Fresh,
 }
 
-struct Damaging {
-    damage: Damage,
-    path: Vec<String>,
-    stream: Stream,
-    layer: usize,
-}
-
-impl ModuleMapper for Damaging {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = self.path.last().cloned().unwrap_or_default();
-        let here = self.path.iter().any(|part| *part == self.layer.to_string());
-        let (damage, stream) = (self.damage, &mut self.stream);
-        param.map(|tensor| {
-            let shape = tensor.shape();
-            let width = shape[D - 1];
-            let device = tensor.device();
-            let mut values: Vec<f32> = tensor.into_data().try_to_vec().expect("single precision");
-            match damage {
-                Damage::Scaled(by) => values.iter_mut().for_each(|value| *value *= by),
-                Damage::Bias(unit, to) if here && name == "bias" => values[unit % width] = to,
-                Damage::Flipped(unit) if here && ["weight", "bias"].contains(&name.as_str()) => {
-                    values.iter_mut().skip(unit % width).step_by(width).for_each(|value| *value = -*value);
-                }
-                Damage::Moved(by) => values
-                    .iter_mut()
-                    .for_each(|value| *value += stream.uniform_in(-f64::from(by), f64::from(by)) as f32),
-                _ => {}
-            }
-            Tensor::from_data(TensorData::new(values, shape), &device)
-        })
-    }
-}
-
 fn damaged(
     model: &HelmholtzMachine,
     fresh: &HelmholtzMachine,
@@ -98,9 +57,28 @@ fn damaged(
     let layer = match damage {
         Damage::Bias(unit, _) | Damage::Flipped(unit) => unit % model.recognition.len(),
         _ => 0,
-    };
-    let stream = Stream::new(Key::new(seed).child(Role::Data));
-    model.recognition = model.recognition.map(&mut Damaging { damage, path: Vec::new(), stream, layer });
+    }
+    .to_string();
+    let mut stream = Stream::new(Key::new(seed).child(Role::Data));
+    model.recognition = map_params(model.recognition, |path, param| {
+        let name = path.last().map_or("", String::as_str);
+        let here = path.contains(&layer);
+        let shape = param.shape();
+        let width = shape[shape.rank() - 1];
+        let mut values: Vec<f32> = param.values().into_data().try_to_vec().expect("single precision");
+        match damage {
+            Damage::Scaled(by) => values.iter_mut().for_each(|value| *value *= by),
+            Damage::Bias(unit, to) if here && name == "bias" => values[unit % width] = to,
+            Damage::Flipped(unit) if here && ["weight", "bias"].contains(&name) => {
+                values.iter_mut().skip(unit % width).step_by(width).for_each(|value| *value = -*value);
+            }
+            Damage::Moved(by) => values
+                .iter_mut()
+                .for_each(|value| *value += stream.uniform_in(-f64::from(by), f64::from(by)) as f32),
+            _ => {}
+        }
+        Tensor::from_data(values.as_slice(), &Device::flex())
+    });
     model
 }
 
@@ -225,24 +203,18 @@ impl Plan {
 
 /// Latents that are the data: p copies them down and q up, almost without error.
 pub(crate) fn copying(rows: usize) -> (HelmholtzMachine, Tensor<2>) {
-    struct Copy;
-    impl ModuleMapper for Copy {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            param.map(|tensor| {
-                let (shape, device) = (tensor.shape(), tensor.device());
-                let values: Vec<f32> = match D {
-                    1 => vec![-20.0; shape[0]],
-                    _ => (0..81).map(|i| if i % 10 == 0 { 40.0 } else { 0.0 }).collect(),
-                };
-                Tensor::from_data(TensorData::new(values, shape), &device)
-            })
-        }
-    }
     let device = Device::flex();
     let mut model = StackConfig::new(9, vec![9]).init(None, Key::new(0), &device).unwrap();
     model.centre = Param::from_tensor(Tensor::zeros([9], &device));
-    model.generative = model.generative.map(&mut Copy);
-    model.recognition = model.recognition.map(&mut Copy);
+    let copy = |_: &[String], param: &dyn AnyParam| {
+        let values: Vec<f32> = match param.shape().rank() {
+            1 => vec![-20.0; param.shape()[0]],
+            _ => (0..81).map(|i| if i % 10 == 0 { 40.0 } else { 0.0 }).collect(),
+        };
+        Tensor::from_data(values.as_slice(), &device)
+    };
+    model.generative = map_params(model.generative, copy);
+    model.recognition = map_params(model.recognition, copy);
     let x = helmholtz_datasets::load("lines/3x3", None).unwrap().test.tensor(&device).slice([0..rows, 0..9]);
     (model, x)
 }

@@ -4,9 +4,9 @@ pub mod case;
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::tensor::{DType, Device, Gradients as TapeGradients, Tensor, TensorData};
-use helmholtz_core::{Gradients, Key, Role};
+use helmholtz_core::{Gradients, Key, Role, map_params, visit_params};
 use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
 use helmholtz_noise::Stream;
 use helmholtz_vae::{Vae, VaeConfig};
@@ -49,24 +49,13 @@ pub fn vae(config: &VaeConfig, seed: u64) -> Vae {
 /// A module in double precision with its weights scaled by twice `spread` and every parameter moved by up to
 /// `spread`.
 fn perturbed<M: Module>(model: M, seed: u64, spread: f64) -> M {
-    struct Perturb {
-        stream: Stream,
-        spread: f64,
-    }
-    impl ModuleMapper for Perturb {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            param.map(|tensor| {
-                let shape = tensor.shape();
-                let noise = (0..shape.num_elements())
-                    .map(|_| self.stream.uniform_in(-self.spread, self.spread))
-                    .collect();
-                let tensor = tensor.cast(DType::F64).mul_scalar(2.0 * self.spread);
-                let device = tensor.device();
-                tensor + Tensor::from_data(TensorData::new::<f64, _>(noise, shape), (&device, DType::F64))
-            })
-        }
-    }
-    model.map(&mut Perturb { stream: Stream::new(Key::new(seed).child(Role::Data)), spread })
+    let mut stream = Stream::new(Key::new(seed).child(Role::Data));
+    map_params(model, |_, param| {
+        let noise: Vec<f64> =
+            (0..param.shape().num_elements()).map(|_| stream.uniform_in(-spread, spread)).collect();
+        let values = param.values().cast(DType::F64).mul_scalar(2.0 * spread);
+        values + Tensor::from_data(noise.as_slice(), (&device(), DType::F64))
+    })
 }
 
 /// A row of bits in double precision: `[1, d]`.
@@ -83,33 +72,15 @@ pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
 /// Gradients by parameter path, as plain numbers.
 pub type Named = BTreeMap<String, Vec<f64>>;
 
-struct Collect<'a> {
-    path: Vec<String>,
-    found: Named,
-    gradients: &'a Gradients,
-}
-
-impl ModuleVisitor for Collect<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = self.gradients.get::<D>(param.id) {
-            self.found.insert(self.path.join("."), values(gradient));
-        }
-    }
-}
-
 /// The gradients of a model's parameters by path.
 pub fn named<M: Module>(model: &M, gradients: &Gradients) -> Named {
-    let mut collect = Collect { path: Vec::new(), found: Named::new(), gradients };
-    model.visit(&mut collect);
-    collect.found
+    let mut found = Named::new();
+    visit_params(model, |path, param| {
+        if let Some(gradient) = param.gradient(gradients) {
+            found.insert(path.join("."), values(gradient));
+        }
+    });
+    found
 }
 
 /// The gradients that a tape recorded, by path.

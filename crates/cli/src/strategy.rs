@@ -6,8 +6,8 @@ use helmholtz_core::{Estimate, Follows, Key, Measure, Strategy};
 use helmholtz_directed::HelmholtzMachine;
 use helmholtz_samplers::CoupledChains;
 use helmholtz_strategies::{
-    Bidirectional, Coupled, Dreg, Elbo, Iwae, Kernel, Nvil, Reinforce, ReweightedWakeSleep, Stl, Vimco,
-    WakeSleep,
+    Bidirectional, Coupled, Kernel, Nvil, Pathwise, Reinforce, ReweightedWakeSleep, Vimco, WakeSleep,
+    Weighting,
 };
 use helmholtz_vae::Vae;
 
@@ -30,14 +30,8 @@ pub enum AnyStrategy {
     Reinforce(Reinforce),
     /// `nvil`
     Nvil(Nvil),
-    /// `elbo`
-    Elbo(Elbo),
-    /// `iwae`
-    Iwae(Iwae),
-    /// `stl`
-    Stl(Stl),
-    /// `dreg`
-    Dreg(Dreg),
+    /// `elbo`, `iwae`, `stl` and `dreg`
+    Pathwise(Pathwise),
     /// `coupled`
     Coupled(Coupled),
 }
@@ -51,10 +45,7 @@ macro_rules! each {
             AnyStrategy::Vimco($one) => $any,
             AnyStrategy::Reinforce($one) => $any,
             AnyStrategy::Nvil($one) => $of_layers,
-            AnyStrategy::Elbo($one) => $of_noise,
-            AnyStrategy::Iwae($one) => $of_noise,
-            AnyStrategy::Stl($one) => $of_noise,
-            AnyStrategy::Dreg($one) => $of_noise,
+            AnyStrategy::Pathwise($one) => $of_noise,
             AnyStrategy::Coupled($one) => $of_noise,
         }
     };
@@ -174,6 +165,7 @@ fn without_state(config: &Config, samples: usize) -> anyhow::Result<AnyStrategy>
         return Err(no_samples());
     }
     let control_variate = settings.control_variate.unwrap_or_default();
+    let pathwise = |weighting| Ok(AnyStrategy::Pathwise(Pathwise::new(samples, weighting)));
     match settings.kind.as_str() {
         "ws" => {
             if control_variate || settings.defence != 0.0 {
@@ -192,15 +184,12 @@ fn without_state(config: &Config, samples: usize) -> anyhow::Result<AnyStrategy>
             let strategy = Bidirectional { samples, control_variate }.checked();
             Ok(AnyStrategy::Bidirectional(strategy.map_err(wrong)?))
         }
-        "elbo" => {
-            let analytic_kl = settings.kl.as_deref() != Some("sampled");
-            Ok(AnyStrategy::Elbo(Elbo { samples, analytic_kl }))
-        }
+        "elbo" => pathwise(Weighting::Elbo { analytic_kl: settings.kl.as_deref() != Some("sampled") }),
+        "stl" => pathwise(Weighting::Stl),
+        "iwae" => pathwise(Weighting::Iwae),
+        "dreg" => pathwise(Weighting::Dreg),
         "vimco" => Ok(AnyStrategy::Vimco(Vimco::new(samples).map_err(wrong)?)),
         "reinforce" => Ok(AnyStrategy::Reinforce(Reinforce::new(samples).map_err(wrong)?)),
-        "iwae" => Ok(AnyStrategy::Iwae(Iwae::new(samples))),
-        "stl" => Ok(AnyStrategy::Stl(Stl::new(samples))),
-        "dreg" => Ok(AnyStrategy::Dreg(Dreg::new(samples))),
         _ => {
             let (wake_phi, sleep_phi) = match settings.phi.as_str() {
                 "wake" => (1.0, 0.0),

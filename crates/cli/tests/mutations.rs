@@ -9,13 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
 use helmholtz_cli::args::ModelArgs;
 use helmholtz_cli::commands::trained::Trained;
 use helmholtz_cli::commands::{merge, resume};
 use helmholtz_cli::config::{Config, Overlay};
 use helmholtz_cli::error::UserError;
+use helmholtz_core::visit_params;
 use helmholtz_noise::{Key, Stream};
 use sha2::{Digest, Sha256};
 
@@ -98,16 +97,10 @@ fn run_args(run: Option<&Path>, weights: Option<(&Path, &Path)>) -> ModelArgs {
 
 /// What decides the numbers of an evaluation: weights, model, epoch and data.
 fn of_trained(trained: &Trained) -> String {
-    struct Hash(Sha256);
-    impl ModuleVisitor for Hash {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0.update(param.val().into_data().as_bytes());
-        }
-    }
-    let mut hash = Hash(Sha256::new());
-    trained.model.visit(&mut hash);
+    let mut hash = Sha256::new();
+    visit_params(&trained.model, |_, param| hash.update(param.values().into_data().as_bytes()));
     let (model, data) = (&trained.config.model, &trained.data.data_sha256);
-    format!("{:?} {model:?} {:?} {data}", hash.0.finalize(), trained.epoch)
+    format!("{:?} {model:?} {:?} {data}", hash.finalize(), trained.epoch)
 }
 
 fn files_in(folder: &Path) -> Vec<PathBuf> {

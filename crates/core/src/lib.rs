@@ -9,6 +9,7 @@
 //! | [`objective`] | [`Follows`] and [`Direction`]: what a strategy claims to estimate |
 //! | [`evaluator`] | [`Evaluator`]: one number per observation |
 //! | [`gradients`] | [`Gradients`]: what a strategy hands to an optimiser |
+//! | [`module`] | [`Model`], a Burn module; [`visit_params`] and [`map_params`]: closures over its parameters |
 //! | [`one_of`](mod@one_of) | [`one_of!`]: an enum of modules that is the module it holds |
 //! | [`bits`] | all states of a few bits, for exact sums |
 //!
@@ -28,12 +29,11 @@ pub mod evaluator;
 pub mod gradients;
 pub mod layer;
 pub mod model;
+pub mod module;
 pub mod objective;
 pub mod one_of;
 pub mod pathwise;
 pub mod strategy;
-
-use burn::module::{Module, ModuleDisplay};
 
 pub use bits::enumerate_bits;
 pub use evaluator::Evaluator;
@@ -41,11 +41,7 @@ pub use gradients::Gradients;
 pub use helmholtz_noise::{Draws, Key, Role};
 pub use layer::{Conditional, Defence, Drawn, Prior, Scored};
 pub use model::{Enumerable, LatentVariableModel, Layerwise, Proposals, Traced};
+pub use module::{AnyParam, Model, map_params, visit_params};
 pub use objective::{Direction, Follows, Term, Weights};
 pub use pathwise::{Parts, PathWeights, Reparameterized};
 pub use strategy::{Diagnostics, Estimate, Measure, Measured, Over, Strategy};
-
-/// A Burn module that can be a child of another: the bound that a generic field needs.
-pub trait Model: Module + ModuleDisplay + 'static {}
-
-impl<M: Module + ModuleDisplay + 'static> Model for M {}

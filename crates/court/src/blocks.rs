@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{DType, Tensor};
-use helmholtz_core::Gradients;
+use burn::module::Module;
+use helmholtz_core::{Gradients, visit_params};
+
+use crate::states::nats;
 
 /// One of the two nets of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +47,25 @@ pub struct Blocks {
 impl Blocks {
     /// Those of a model; the recognition net is what lies below a field of that name.
     pub fn of<M: Module>(model: &M) -> Self {
-        let mut layout = Layout { path: Vec::new(), blocks: Vec::new(), len: 0 };
-        model.visit(&mut layout);
-        let Layout { blocks: layers, len, .. } = layout;
+        let (mut layers, mut len) = (Vec::<Block>::new(), 0);
+        visit_params(model, |path, param| {
+            let range = len..len + param.shape().num_elements();
+            len = range.end;
+            let is_number = |part: &&String| part.bytes().all(|byte| byte.is_ascii_digit());
+            let name = match (path.first(), path.get(1).filter(is_number)) {
+                (Some(field), Some(layer)) => format!("{field}.{layer}"),
+                (Some(field), None) => field.clone(),
+                (None, _) => "parameters".to_owned(),
+            };
+            match layers.iter_mut().find(|block| block.name == name) {
+                Some(block) => block.ranges.push(range),
+                None => {
+                    let net =
+                        if path.iter().any(|part| part == "recognition") { Net::Phi } else { Net::Theta };
+                    layers.push(Block { name, net, ranges: vec![range] });
+                }
+            }
+        });
         let whole = |net, name: &str| {
             let of_net = layers.iter().filter(|layer| layer.net == net);
             Block {
@@ -64,60 +81,11 @@ impl Blocks {
 
     /// Gradients as one vector, zero where there are none.
     pub fn flatten<M: Module>(&self, model: &M, gradients: &Gradients) -> Vec<f64> {
-        let mut flatten = Flatten { gradients, values: Vec::with_capacity(self.len) };
-        model.visit(&mut flatten);
-        flatten.values
-    }
-}
-
-struct Layout {
-    path: Vec<String>,
-    blocks: Vec<Block>,
-    len: usize,
-}
-
-impl ModuleVisitor for Layout {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let range = self.len..self.len + param.shape().num_elements();
-        self.len = range.end;
-        let is_number = |part: &&String| part.bytes().all(|byte| byte.is_ascii_digit());
-        let name = match (self.path.first(), self.path.get(1).filter(is_number)) {
-            (Some(field), Some(layer)) => format!("{field}.{layer}"),
-            (Some(field), None) => field.clone(),
-            (None, _) => "parameters".to_owned(),
-        };
-        match self.blocks.iter_mut().find(|block| block.name == name) {
-            Some(block) => block.ranges.push(range),
-            None => {
-                let net =
-                    if self.path.iter().any(|part| part == "recognition") { Net::Phi } else { Net::Theta };
-                self.blocks.push(Block { name, net, ranges: vec![range] });
-            }
-        }
-    }
-}
-
-struct Flatten<'a> {
-    gradients: &'a Gradients,
-    values: Vec<f64>,
-}
-
-impl ModuleVisitor for Flatten<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        match self.gradients.get::<D>(param.id) {
-            Some(gradient) => {
-                let gradient = gradient.into_data().convert_dtype(DType::F64);
-                self.values.extend_from_slice(gradient.as_slice().expect("converted to f64 just now"));
-            }
-            None => self.values.resize(self.values.len() + param.shape().num_elements(), 0.0),
-        }
+        let mut values = Vec::with_capacity(self.len);
+        visit_params(model, |_, param| match param.gradient(gradients) {
+            Some(gradient) => values.extend(nats(gradient)),
+            None => values.resize(values.len() + param.shape().num_elements(), 0.0),
+        });
+        values
     }
 }

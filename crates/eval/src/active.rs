@@ -16,6 +16,7 @@
 
 use burn::tensor::Tensor;
 use helmholtz_core::Reparameterized;
+use helmholtz_ops::into_f64;
 
 /// The variance of a mean above which its unit is active.
 pub const ACTIVE_ABOVE: f64 = 0.01;
@@ -89,7 +90,7 @@ impl Moments {
     fn add(&mut self, layer: Tensor<2>, mut rows: u64) {
         let [_, d] = layer.dims();
         assert_eq!(d, self.mean.len(), "the units of another model");
-        let values = layer.into_data_as::<f64>().try_to_vec::<f64>().expect("converted to f64 just now");
+        let values = into_f64(layer);
         for row in values.chunks_exact(d) {
             rows += 1;
             for ((value, mean), squares) in row.iter().zip(&mut self.mean).zip(&mut self.squares) {

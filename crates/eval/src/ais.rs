@@ -53,9 +53,9 @@ use std::sync::{Arc, Mutex};
 
 use burn::tensor::Tensor;
 use helmholtz_core::{Draws, Key, Reparameterized, Role};
-use helmholtz_ops::in_host_memory;
 use helmholtz_ops::noise::normal;
 use helmholtz_ops::rows::repeat_rows;
+use helmholtz_ops::{in_host_memory, into_f64};
 use helmholtz_samplers::hmc::{Adaptation, Hmc, LogDensity, Position, Tempered};
 
 use crate::importance::{Reading, RowEstimate, RowWeights, ZeroWeight};
@@ -260,7 +260,7 @@ impl AnnealedImportanceSampling {
             let b = inverse_temperature(share(t));
             weights = weights + at.log_density.clone() * (b - inverse_temperature(share(t - 1)));
             if t % AT_ONCE == 0 || t == self.temperatures {
-                let part = values(std::mem::replace(&mut weights, zeros.clone()));
+                let part = into_f64(std::mem::replace(&mut weights, zeros.clone()));
                 log_weights.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
             }
             if t <= n_moves {
@@ -272,7 +272,7 @@ impl AnnealedImportanceSampling {
             }
             on_temperature();
         }
-        let acceptance = if n_moves == 0 { Vec::new() } else { values(acceptance / n_moves as f64) };
+        let acceptance = if n_moves == 0 { Vec::new() } else { into_f64(acceptance / n_moves as f64) };
         AnnealedChains { log_weights, acceptance }
     }
 
@@ -353,10 +353,6 @@ impl AnnealedChains {
 /// Each number k times in a row.
 fn repeated(numbers: Tensor<1>, k: usize) -> Tensor<1> {
     repeat_rows(numbers.unsqueeze_dim(1), k).squeeze_dim(1)
-}
-
-fn values(tensor: Tensor<1>) -> Vec<f64> {
-    tensor.into_data_as::<f64>().try_to_vec().expect("converted to f64 just now")
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 use helmholtz_core::{Enumerable, enumerate_bits};
+use helmholtz_ops::into_f64;
 use helmholtz_ops::log_weights::log_sum_exp;
 use thiserror::Error;
 
@@ -87,8 +88,7 @@ impl ExactLikelihood {
             for (block, sums) in sums.chunks_mut(rows_at_once).enumerate() {
                 let start = block * rows_at_once;
                 let rows = x.clone().slice([start..start + sums.len(), 0..d]);
-                let table = table(model, rows, &h, reading).into_data_as::<f64>();
-                let table = table.try_to_vec::<f64>().expect("converted to f64 just now");
+                let table = into_f64(table(model, rows, &h, reading));
                 let width = table.len() / sums.len();
                 for (sums, row) in sums.iter_mut().zip(table.chunks_exact(width)) {
                     row.iter().for_each(|&log_term| sums.push(log_term));

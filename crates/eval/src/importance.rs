@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use helmholtz_core::{Draws, Evaluator, Key, LatentVariableModel};
-use helmholtz_ops::on_workers;
+use helmholtz_ops::{into_f64, on_workers};
 use thiserror::Error;
 
 use crate::allocation::{Stratum, Within, strata};
@@ -354,9 +354,7 @@ impl<'a, M: LatentVariableModel> Split<'a, M> {
                         model.log_weights(x, &draws)
                     }
                 });
-                let log_weights = log_weights.into_data_as::<f64>();
-                let log_weights = log_weights.try_to_vec::<f64>().expect("converted to f64 just now");
-                for (&i, log_weights) in part.iter().zip(log_weights.chunks_exact(k)) {
+                for (&i, log_weights) in part.iter().zip(into_f64(log_weights).chunks_exact(k)) {
                     log_weights.iter().for_each(|&log_weight| self.sums[i].push(log_weight));
                 }
                 on_pairs(part.len() * k);

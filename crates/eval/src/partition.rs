@@ -17,6 +17,7 @@
 
 use burn::tensor::Tensor;
 use helmholtz_core::{Draws, Key, LatentVariableModel, Role};
+use helmholtz_ops::into_f64;
 
 use crate::streaming::WeightSums;
 
@@ -138,5 +139,5 @@ fn half_log_ratios<M: LatentVariableModel>(model: &M, key: Key, first: u64, n: u
     let p = model.trace_joint(x.clone(), &h).log_prob;
     let q = model.trace_posterior(x.clone(), &h).log_prob;
     let other: Tensor<1> = model.log_weights(x, &draws(Role::Wake)).squeeze_dim(1);
-    ((q - p + other) * 0.5).into_data_as::<f64>().try_to_vec().expect("converted to f64 just now")
+    into_f64((q - p + other) * 0.5)
 }

@@ -54,8 +54,8 @@ pub mod prelude {
     pub use helmholtz_eval::{ExactLikelihood, ImportanceSampling, PartitionFunction, Reading, summarise};
     pub use helmholtz_samplers::{Chains, Gibbs, OneShot};
     pub use helmholtz_strategies::{
-        Bidirectional, Coupled, Dreg, Elbo, Iwae, Kernel, Nvil, Reinforce, ReweightedWakeSleep, Stl, Vimco,
-        WakeSleep,
+        Bidirectional, Coupled, Kernel, Nvil, Pathwise, Reinforce, ReweightedWakeSleep, Vimco, WakeSleep,
+        Weighting,
     };
     pub use helmholtz_vae::{Vae, VaeConfig};
 }

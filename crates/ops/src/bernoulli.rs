@@ -13,7 +13,7 @@ use helmholtz_core::{Defence, Drawn, Draws, Scored};
 use helmholtz_noise::fill_uniform;
 use rayon::prelude::*;
 
-use crate::host::{self, common_dtype, for_real, in_host_memory, repeats};
+use crate::host::{self, SEQUENTIAL, common_dtype, for_real, in_host_memory, repeats};
 use crate::noise;
 use crate::product::abt;
 use crate::real::Real;
@@ -207,9 +207,6 @@ fn draw_on_host<T: Real>(product: Tensor<2>, bias: Tensor<1>, draws: &Draws, def
     };
     Drawn { x: host::tensor(x, [n, d], &device), scored }
 }
-
-/// Below this many elements the threads cost more than they bring.
-pub(crate) const SEQUENTIAL: usize = 1 << 13;
 
 /// Runs `task(first row, rows, one number per row)` over blocks of rows, on all threads.
 fn for_row_blocks<T: Real>(

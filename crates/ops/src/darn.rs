@@ -11,8 +11,8 @@ use burn::tensor::{Tensor, activation};
 use helmholtz_core::{Defence, Drawn, Draws};
 use rayon::prelude::*;
 
-use crate::bernoulli::{self, SEQUENTIAL};
-use crate::host::{self, common_dtype, for_real, in_host_memory, repeats};
+use crate::bernoulli;
+use crate::host::{self, SEQUENTIAL, common_dtype, for_real, in_host_memory, repeats};
 use crate::noise;
 use crate::order::{Order, indices};
 use crate::product::ab;

@@ -6,8 +6,7 @@
 use burn::tensor::{Tensor, activation};
 use rayon::prelude::*;
 
-use crate::bernoulli::SEQUENTIAL;
-use crate::host::{self, common_dtype, for_real, in_host_memory};
+use crate::host::{self, SEQUENTIAL, common_dtype, for_real, in_host_memory};
 use crate::real::{self, Real};
 use crate::simd::vectorised;
 

@@ -29,6 +29,14 @@ pub fn on_workers<T: Send>(device: &Device, f: impl FnOnce() -> T + Send) -> T {
     if in_host_memory(device) { rayon::scope(|_| f()) } else { f() }
 }
 
+/// The values of a tensor on any device, row after row, in double precision.
+pub fn into_f64<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data_as::<f64>().try_to_vec().expect("converted to f64 just now")
+}
+
+/// Below this many elements the threads cost more than they bring.
+pub(crate) const SEQUENTIAL: usize = 1 << 13;
+
 /// Values of a tensor that are only read: the tensor's own memory where it can be reached, else a copy.
 pub(crate) enum Values<T> {
     Copied(Vec<T>),

@@ -53,6 +53,6 @@ mod simd;
 mod units;
 mod unitwise;
 
-pub use host::{in_host_memory, on_workers};
+pub use host::{in_host_memory, into_f64, on_workers};
 pub use order::Order;
 pub use sigmoid::sigmoid;

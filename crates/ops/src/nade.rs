@@ -20,6 +20,7 @@
 
 mod back;
 mod host;
+mod scan;
 mod tensors;
 mod vectors;
 
@@ -27,31 +28,9 @@ use burn::tensor::Tensor;
 use helmholtz_core::{Defence, Drawn, Draws, Scored};
 
 use crate::host::{common_dtype, for_real, in_host_memory};
-use crate::order::Order;
 
+pub use scan::{Scan, ScanGradient};
 pub use tensors::{draw_by_tensors, gradient_by_tensors, log_prob, score_by_tensors};
-
-/// The recurrent part of a NADE: what it shares between units.
-#[derive(Clone, Debug)]
-pub struct Scan {
-    /// `W`, row `i` what unit `i` adds to the hidden units: `[d, H]`.
-    pub encoder: Tensor<2>,
-    /// `V`, row `i` how unit `i` reads the hidden units: `[d, H]`.
-    pub decoder: Tensor<2>,
-    /// The order of the units.
-    pub order: Order,
-}
-
-/// The gradient of a loss in what a scan takes.
-#[derive(Clone, Debug)]
-pub struct ScanGradient {
-    /// In `W`: `[d, H]`.
-    pub encoder: Tensor<2>,
-    /// In `V`: `[d, H]`.
-    pub decoder: Tensor<2>,
-    /// In the starts: as many rows as there are.
-    pub start: Tensor<2>,
-}
 
 /// Log-probability and error `x - E[xᵢ | x_<i]` of the rows of `x`.
 ///

@@ -4,10 +4,9 @@ use burn::tensor::{DType, Device, Tensor};
 use helmholtz_noise::{Draws, fill_uniform};
 use rayon::prelude::*;
 
-use crate::bernoulli::SEQUENTIAL;
 #[cfg(feature = "cube")]
 use crate::cube;
-use crate::host::{self, for_real};
+use crate::host::{self, SEQUENTIAL, for_real};
 use crate::real::{LANES, Real};
 use crate::simd::vectorised;
 

@@ -6,8 +6,7 @@
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use crate::bernoulli::SEQUENTIAL;
-use crate::host::{self, common_dtype, for_real, in_host_memory, repeats};
+use crate::host::{self, SEQUENTIAL, common_dtype, for_real, in_host_memory, repeats};
 use crate::real::{LANES, Real};
 use crate::simd::vectorised;
 use crate::units::sum_lanes;

@@ -3,8 +3,7 @@
 use burn::tensor::{Tensor, activation};
 use rayon::prelude::*;
 
-use crate::bernoulli::SEQUENTIAL;
-use crate::host::{self, for_real, in_host_memory};
+use crate::host::{self, SEQUENTIAL, for_real, in_host_memory};
 use crate::real::{self, LANES, Real};
 use crate::simd::vectorised;
 

@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 use helmholtz_core::Key;
 use helmholtz_noise::fill_uniform;
+use helmholtz_ops::into_f64;
 use thiserror::Error;
 
 /// Proposals of which none can be chosen.
@@ -22,7 +23,7 @@ pub struct NoWeight {
 /// its weight, under the cell of `key` of the row's own number, counted from `first`.
 pub(crate) fn choose(log_weights: Tensor<2>, first: usize, key: Key) -> Result<Vec<usize>, NoWeight> {
     let [n, proposals] = log_weights.dims();
-    let values = log_weights.into_data_as::<f64>().try_to_vec::<f64>().expect("converted to f64 just now");
+    let values = into_f64(log_weights);
     (first..first + n)
         .zip(values.chunks_exact(proposals))
         .map(|(chain, log_weights)| {

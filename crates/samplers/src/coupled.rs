@@ -26,6 +26,7 @@
 use burn::tensor::{Tensor, TensorData};
 use helmholtz_core::{Draws, Key, Role};
 use helmholtz_noise::fill_uniform;
+use helmholtz_ops::into_f64;
 use thiserror::Error;
 
 use crate::chains::select;
@@ -206,7 +207,7 @@ impl CoupledChains {
         if self.burn_in == 0 && batch > 0 {
             let both = lead.iter().zip(&lag).map(|(lead, lag)| side_by_side(lead.clone(), lag.clone(), k));
             let (log_weights, kept) = target.weigh(&rows, both.collect());
-            let laws = laws(nats(log_weights), &rows, k, 2 * k)?;
+            let laws = laws(into_f64(log_weights), &rows, k, 2 * k)?;
             // The start of the second chain is subtracted at t = L, which is before any meeting.
             let signs = rows.iter().map(|_| [1.0, -1.0]);
             add(self.contribution(target, (0, &rows), &laws, signs, kept));
@@ -247,17 +248,17 @@ impl CoupledChains {
         let mut weighed = rows.len() * points_of_row(both, k);
         let laws = if is_last && t >= self.burn_in {
             let (log_weights, kept) = target.weigh(rows, points.clone());
-            let laws = laws(nats(log_weights), rows, k, points_of_row(both, k))?;
+            let laws = laws(into_f64(log_weights), rows, k, points_of_row(both, k))?;
             let signs = pairs.meetings.iter().map(|&meeting| self.signs(t, meeting));
             add(self.contribution(target, (t, rows), &laws, signs, kept));
             laws
         } else if both && beta == 0.0 {
             let apart = points.iter().zip(&pairs.lag).map(|(points, lag)| without_copies(points, lag, k));
-            let log_weights = nats(target.log_weights(rows, apart.collect()));
+            let log_weights = into_f64(target.log_weights(rows, apart.collect()));
             weighed = rows.len() * (k + 1);
             laws(with_copies(&log_weights, &slots, k), rows, k, 2 * k)?
         } else {
-            laws(nats(target.log_weights(rows, points.clone())), rows, k, points_of_row(both, k))?
+            laws(into_f64(target.log_weights(rows, points.clone())), rows, k, points_of_row(both, k))?
         };
         let places = laws.iter().enumerate().map(|(i, laws)| {
             let lead = &laws[0];
@@ -357,10 +358,6 @@ impl Pairs {
             lag: if both { pick(&moved.points, &at(&lag_at)) } else { self.lag },
         }
     }
-}
-
-fn nats(log_weights: Tensor<2>) -> Vec<f64> {
-    log_weights.into_data_as::<f64>().try_to_vec().expect("converted to f64 just now")
 }
 
 /// Points of a row: those of the chain ahead, or of both.

@@ -74,57 +74,24 @@ fn constant<const D: usize>(param: &Param<Tensor<D>>) -> Tensor<D> {
 
 #[cfg(test)]
 mod tests {
-    use burn::module::ModuleMapper;
+    use helmholtz_core::{map_params, visit_params};
 
     use super::*;
-
-    /// Adds to the parameter of a given number, and counts.
-    struct Nudge {
-        by: f64,
-        of: usize,
-        element: usize,
-        seen: usize,
-    }
-
-    impl ModuleMapper for Nudge {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            self.seen += 1;
-            if self.seen - 1 != self.of {
-                return param;
-            }
-            param.map(|tensor| {
-                let shape = tensor.shape();
-                let mut step = vec![0.0; shape.num_elements()];
-                step[self.element] = self.by;
-                let place = (&tensor.device(), DType::F64);
-                tensor + Tensor::from_data(TensorData::new(step, shape), place)
-            })
-        }
-    }
-
-    /// All parameters in double precision, away from zero.
-    struct Spread(Stream);
-
-    impl ModuleMapper for Spread {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            param.map(|tensor| {
-                let shape = tensor.shape();
-                let values: Vec<f64> =
-                    (0..shape.num_elements()).map(|_| self.0.uniform_in(-1.0, 1.0)).collect();
-                Tensor::from_data(TensorData::new(values, shape), (&tensor.device(), DType::F64))
-            })
-        }
-    }
 
     #[test]
     fn the_gradient_is_that_of_the_squared_error() {
         let device = Device::flex();
-        let baseline = Baseline::new(3, 2, Key::new(4), &device).map(&mut Spread(Stream::new(Key::new(5))));
+        let vector = |values: Vec<f64>| Tensor::<1>::from_data(values.as_slice(), (&device, DType::F64));
+        let mut stream = Stream::new(Key::new(5));
+        // All parameters in double precision, away from zero.
+        let baseline = map_params(Baseline::new(3, 2, Key::new(4), &device), |_, param| {
+            vector((0..param.shape().num_elements()).map(|_| stream.uniform_in(-1.0, 1.0)).collect())
+        });
         let y = Tensor::<2>::from_data(
             TensorData::new(vec![0.2f64, 1.0, -0.4, 0.0, -1.0, 0.7], [2, 3]),
             (&device, DType::F64),
         );
-        let targets = Tensor::<1>::from_data(TensorData::new(vec![0.5f64, -2.0], [2]), (&device, DType::F64));
+        let targets = vector(vec![0.5, -2.0]);
         let loss = |baseline: &Baseline| {
             let residuals = targets.clone() - baseline.predict(y.clone()).values;
             (residuals.square().sum() * 0.5).into_scalar::<f64>()
@@ -133,24 +100,22 @@ mod tests {
         let predicted = baseline.predict(y.clone());
         let residuals = targets.clone() - predicted.values.clone();
         baseline.gradient(y.clone(), predicted, residuals, &mut gradients);
-        let flat = |tensor: Option<Vec<f64>>| tensor.expect("every parameter has a gradient");
-        let two = |param: &Param<Tensor<2>>| {
-            flat(gradients.get::<2>(param.id).map(|found| found.into_data().try_to_vec().unwrap()))
-        };
-        let one = |param: &Param<Tensor<1>>| {
-            flat(gradients.get::<1>(param.id).map(|found| found.into_data().try_to_vec().unwrap()))
-        };
-        let found =
-            [two(&baseline.weight), one(&baseline.bias), two(&baseline.out_weight), one(&baseline.out_bias)];
-        for (of, found) in found.iter().enumerate() {
+        visit_params(&baseline, |of, param| {
+            let found = param.gradient(&gradients).expect("every parameter has a gradient");
+            let found: Vec<f64> = found.into_data().try_to_vec().unwrap();
             for (element, found) in found.iter().enumerate() {
-                let at = |by: f64| loss(&baseline.clone().map(&mut Nudge { by, of, element, seen: 0 }));
+                let at = |by: f64| {
+                    loss(&map_params(baseline.clone(), |path, param| {
+                        let mut step = vec![0.0; param.shape().num_elements()];
+                        if path == of {
+                            step[element] = by;
+                        }
+                        param.values() + vector(step)
+                    }))
+                };
                 let numeric = (at(1e-5) - at(-1e-5)) / 2e-5;
-                assert!(
-                    (found - numeric).abs() < 1e-8,
-                    "parameter {of}, {element}: {found} against {numeric}"
-                );
+                assert!((found - numeric).abs() < 1e-8, "{of:?}, {element}: {found} against {numeric}");
             }
-        }
+        });
     }
 }

@@ -5,7 +5,7 @@
 //! [`helmholtz_samplers::coupled`]. The estimate is a signed sum of scores,
 //! `Σ c_i ∇ log p(x, h_i)` with `c_i = ± w̃_i / L`, over a random number of states.
 //!
-//! Phi ascends the K-sample bound, by its doubly reparameterised gradient ([`Dreg`]) from K samples of its own.
+//! Phi ascends the K-sample bound, by its doubly reparameterised gradient ([`Weighting::Dreg`]) from K samples of its own.
 //!
 //! β, the correlation of DISIR's points, is held within a call and adapted after it, so that an estimate stays
 //! unbiased whatever β it is made with:
@@ -30,10 +30,10 @@ use helmholtz_core::{
     Direction, Estimate, Follows, Gradients, Key, Measure, Measured, Over, Parts, Reparameterized, Role,
     Strategy,
 };
+use helmholtz_ops::into_f64;
 use helmholtz_samplers::{CoupledChains, CoupledError, Meetings, NoiseSpace, Placed};
 
-use crate::dreg::Dreg;
-use crate::path::propose_on_path;
+use crate::pathwise::{Pathwise, Weighting, propose_on_path};
 use crate::wake::scored;
 
 /// The steps of a chain's iteration.
@@ -117,8 +117,7 @@ impl Coupled {
 
     /// β, as the calls so far have left it.
     pub fn beta(&self) -> f64 {
-        let beta = self.beta.value_sync().without_autodiff().into_data_as::<f64>();
-        beta.try_to_vec::<f64>().expect("converted to f64 just now")[0].clamp(BETA.0, BETA.1)
+        into_f64(self.beta.value_sync().without_autodiff())[0].clamp(BETA.0, BETA.1)
     }
 
     /// The same strategy with another β, between 0 and 1.
@@ -176,7 +175,7 @@ impl<M: Reparameterized> Strategy<M> for Coupled {
         let mut gradients = Gradients::new();
         let [batch, _] = x.dims();
         let mut evaluations = scored(batch * self.samples);
-        let bound = Dreg::new(self.samples);
+        let bound = Pathwise::new(self.samples, Weighting::Dreg);
         let (noise, proposals) = propose_on_path(model, x.clone(), self.samples, key);
         let mut diagnostics =
             bound.update(model, x.clone(), noise, proposals, Parts::Recognition, &mut gradients);

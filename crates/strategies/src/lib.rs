@@ -9,10 +9,10 @@
 //! | [`nvil`] | [`Nvil`] | the ELBO | the ELBO, by scores, layer by layer, less learned baselines |
 //! | [`vimco`] | [`Vimco`] | the K-sample bound | the K-sample bound, by scores, with a baseline for each sample |
 //! | [`coupled`] | [`Coupled`] | `log p(x)` itself, by coupled chains | the K-sample bound |
-//! | [`elbo`] | [`Elbo`] | the ELBO | the ELBO, along the path from the noise |
-//! | [`stl`] | [`Stl`] | the ELBO | the ELBO, without the score of q |
-//! | [`iwae`] | [`Iwae`] | the K-sample bound | the K-sample bound, along the path |
-//! | [`dreg`] | [`Dreg`] | the K-sample bound | the K-sample bound, doubly reparameterised |
+//! | [`pathwise`] | [`Pathwise`] with [`Weighting::Elbo`] | the ELBO | the ELBO, along the path from the noise |
+//! | [`pathwise`] | [`Pathwise`] with [`Weighting::Stl`] | the ELBO | the ELBO, without the score of q |
+//! | [`pathwise`] | [`Pathwise`] with [`Weighting::Iwae`] | the K-sample bound | the K-sample bound, along the path |
+//! | [`pathwise`] | [`Pathwise`] with [`Weighting::Dreg`] | the K-sample bound | the K-sample bound, doubly reparameterised |
 //!
 //! Each is a pure function of model, batch and key; each has an inner function that takes its
 //! proposals as an argument, so that exact tests can feed all of them. [`Coupled`] and [`Nvil`] besides remember from one
@@ -21,27 +21,20 @@
 mod baseline;
 pub mod bihm;
 pub mod coupled;
-pub mod dreg;
-pub mod elbo;
-pub mod iwae;
 pub mod nvil;
-mod path;
+pub mod pathwise;
 pub mod reinforce;
 pub mod rws;
-pub mod stl;
 pub mod vimco;
 mod wake;
 pub mod wake_sleep;
 
 pub use bihm::{Bidirectional, BidirectionalError};
 pub use coupled::{Coupled, Kernel};
-pub use dreg::Dreg;
-pub use elbo::Elbo;
-pub use iwae::Iwae;
 pub use nvil::Nvil;
+pub use pathwise::{Pathwise, Weighting};
 pub use reinforce::Reinforce;
 pub use rws::{ReweightedWakeSleep, RwsError};
-pub use stl::Stl;
 pub use vimco::Vimco;
 pub use wake::TooFewSamples;
 pub use wake_sleep::WakeSleep;

@@ -27,6 +27,7 @@ use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::{
     Diagnostics, Direction, Estimate, Follows, Gradients, Key, Layerwise, Proposals, Role, Strategy, Term,
 };
+use helmholtz_ops::into_f64;
 use helmholtz_ops::rows::repeat_rows;
 
 use crate::baseline::Baseline;
@@ -139,8 +140,7 @@ impl Nvil {
         let (mut centres, mut variance) = self.state();
         let keep = |old: f64, new: f64| DECAY * old + (1.0 - DECAY) * new;
         for (i, (centre, signals)) in centres.iter_mut().zip(signals.0).enumerate() {
-            let values = signals.into_data_as::<f64>();
-            let values = values.try_to_vec::<f64>().expect("converted to f64 just now");
+            let values = into_f64(signals);
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             let spread = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64;
             if !(mean.is_finite() && spread.is_finite()) {
@@ -179,8 +179,7 @@ impl<M: Layerwise> Strategy<M> for Nvil {
 }
 
 fn read(state: &RunningState<Tensor<1>>) -> Vec<f64> {
-    let value = state.value_sync().without_autodiff().into_data_as::<f64>();
-    value.try_to_vec::<f64>().expect("converted to f64 just now")
+    into_f64(state.value_sync().without_autodiff())
 }
 
 fn write(state: &RunningState<Tensor<1>>, values: &[f64]) {

@@ -4,9 +4,9 @@
 //! Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992; the
 //! exponential form is the usual one of the deep-learning literature.
 
-use burn::module::{ModuleMapper, ModuleVisitor, Param, RunningState};
+use burn::module::RunningState;
 use burn::tensor::{Tensor, s};
-use helmholtz_core::Model;
+use helmholtz_core::{Model, map_params, visit_params};
 
 /// An exponential average of all weights of a model, which travels in the checkpoint.
 ///
@@ -45,36 +45,19 @@ impl Average {
     /// The model with the averaged weights.
     pub fn of<M: Model>(&self, model: &M) -> M {
         let weights = self.weights.value().without_autodiff();
-        model.clone().map(&mut Filler { weights, next: 0 })
+        let mut next = 0;
+        map_params(model.clone(), |_, param| {
+            let start = next;
+            next += param.shape().num_elements();
+            weights.clone().slice(s![start..next])
+        })
     }
 }
 
 fn flat<M: Model>(model: &M) -> Tensor<1> {
-    struct Gather(Vec<Tensor<1>>);
-    impl ModuleVisitor for Gather {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0.push(param.val().detach().flatten(0, D - 1));
-        }
-    }
-    let mut gather = Gather(Vec::new());
-    model.visit(&mut gather);
-    Tensor::cat(gather.0, 0)
-}
-
-/// Gives each parameter its part of the flat weights, in the order of a visit.
-struct Filler {
-    weights: Tensor<1>,
-    next: usize,
-}
-
-impl ModuleMapper for Filler {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| {
-            let (start, dims) = (self.next, tensor.dims());
-            self.next += dims.iter().product::<usize>();
-            self.weights.clone().slice(s![start..self.next]).reshape(dims)
-        })
-    }
+    let mut all = Vec::new();
+    visit_params(model, |_, param| all.push(param.values().detach()));
+    Tensor::cat(all, 0)
 }
 
 #[cfg(test)]

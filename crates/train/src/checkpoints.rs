@@ -21,8 +21,7 @@ use helmholtz_datasets::whole;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::History;
-use crate::history::wait_for_records;
+use crate::history::{History, wait_for_records};
 use crate::stop::Stop;
 
 /// The three parts of a checkpoint, by the names of their files.

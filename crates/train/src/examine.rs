@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::optim::OptimizerRecord;
 use burn::optim::lr_scheduler::LrSchedulerRecord;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
-use burn::store::ModuleRecord;
 use burn::store::burn_pack::{Reader, Scalar};
-use burn::tensor::{Bool, Bytes, DType, Int, Tensor};
+use burn::store::{ModuleRecord, ModuleSnapshot};
+use burn::tensor::{Bytes, DType};
 
 /// Bytes before the metadata of a burnpack file: a magic number, a version, and the length of the metadata.
 const HEADER: usize = 10;
@@ -25,43 +25,8 @@ pub type Layout = BTreeMap<String, (Vec<usize>, DType)>;
 
 /// The layout of a module, by the paths of its parameters.
 pub fn layout(module: &impl Module) -> Layout {
-    let mut visitor = Visitor::default();
-    module.visit(&mut visitor);
-    visitor.layout
-}
-
-#[derive(Default)]
-struct Visitor {
-    path: Vec<String>,
-    layout: Layout,
-}
-
-impl Visitor {
-    fn note(&mut self, shape: Vec<usize>, dtype: DType) {
-        self.layout.insert(self.path.join("."), (shape, dtype));
-    }
-}
-
-impl ModuleVisitor for Visitor {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.note(param.lazy_shape().to_vec(), param.val().dtype());
-    }
-
-    fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
-        self.note(param.lazy_shape().to_vec(), param.val().dtype());
-    }
-
-    fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
-        self.note(param.lazy_shape().to_vec(), param.val().dtype());
-    }
+    let tensors = module.collect(None, None, false).into_iter();
+    tensors.map(|tensor| (tensor.name, (tensor.shape.to_vec(), tensor.dtype))).collect()
 }
 
 /// What is wrong between the tensors that a file has and those that a model has, if anything.
@@ -260,10 +225,10 @@ fn fits_schedule(pack: &Pack, schedule: ModuleLrScheduler) -> Result<(), String>
 
 #[cfg(test)]
 mod tests {
+    use burn::optim::ModuleOptimizer;
     use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
-    use burn::optim::{GradientsParams, ModuleOptimizer};
     use burn::tensor::Device;
-    use helmholtz_core::Key;
+    use helmholtz_core::{Gradients, Key, visit_params};
     use helmholtz_directed::{HelmholtzMachine, StackConfig};
 
     use super::*;
@@ -289,18 +254,9 @@ mod tests {
         let mut holder = holder().train();
         let mut optimiser: ModuleOptimizer = Adam::new(0.9, 0.999, 1e-8).init();
         let mut schedule = schedule();
-        let gradients = {
-            struct Ones(GradientsParams);
-            impl ModuleVisitor for Ones {
-                fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                    self.0.register(param.id, Tensor::<D>::ones(param.lazy_shape(), &Device::flex()));
-                }
-            }
-            let mut ones = Ones(GradientsParams::new());
-            holder.visit(&mut ones);
-            ones.0
-        };
-        holder = optimiser.step(schedule.step(), holder, gradients);
+        let mut ones = Gradients::new();
+        visit_params(&holder.valid(), |_, param| param.add_gradient(param.values().ones_like(), &mut ones));
+        holder = optimiser.step(schedule.step(), holder, ones.into_params());
         [
             holder.into_record().into_bytes().unwrap().to_vec(),
             optimiser.to_record().into_bytes().unwrap().to_vec(),

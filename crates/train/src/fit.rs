@@ -18,16 +18,13 @@ use thiserror::Error;
 use crate::average::Average;
 use crate::checkpoints::{CheckpointError, Checkpoints, KeepLastAndBest};
 use crate::dashboard::Dashboard;
-use crate::history::{Extent, History, HistoryError, Journal, Record, wait_for_records};
-use crate::metrics::{Guard, NonFinite, Quantity, Summary};
+use crate::history::{Extent, History, HistoryError, Journal, OnRecord, wait_for_records};
+use crate::metrics::{Guard, Quantity, Summary};
 use crate::renderer::{Plain, Progress};
 use crate::rule::Rule;
 use crate::schedule::Stages;
-use crate::stop::{Reason, Request, Stop};
+use crate::stop::{NonFinite, Reason, Request, Stop};
 use crate::trainee::Trainee;
-
-/// What happens with the record of each epoch and split; an error ends the run.
-pub type OnRecord = Box<dyn FnMut(&Record) -> std::io::Result<()> + Send>;
 
 /// One training run through Burn's learner, into a folder.
 pub struct Fit {

@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::chain::Chain;
-use crate::fit::OnRecord;
 use crate::metrics::Quantity;
 use crate::stop::Stop;
 
@@ -39,6 +38,9 @@ impl Record {
         serde_json::to_string(self).expect("names and finite numbers are JSON")
     }
 }
+
+/// What happens with the record of each epoch and split; an error ends the run.
+pub type OnRecord = Box<dyn FnMut(&Record) -> io::Result<()> + Send>;
 
 /// A `metrics.jsonl` that cannot be read.
 #[derive(Debug, Error)]

@@ -1,6 +1,5 @@
 //! What is measured at every step, and what stops a run.
 
-use std::fmt;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
@@ -11,7 +10,7 @@ use burn::train::metric::{
 };
 use helmholtz_core::{Measure, Over};
 
-use crate::stop::{Reason, Stop};
+use crate::stop::{NonFinite, Reason, Stop};
 use crate::trainee::{StepOutput, ValidOutput};
 
 /// A quantity of a training step or of a validation batch.
@@ -62,26 +61,6 @@ impl Quantity {
             Quantity::Own(measure) => measure.over,
             Quantity::Evaluations => Over::Sum,
             _ => Over::Mean,
-        }
-    }
-}
-
-/// A number that is not finite.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NonFinite {
-    /// What it was.
-    pub quantity: &'static str,
-    /// The value: NaN or an infinity.
-    pub value: f64,
-    /// The training step, from zero, or `None` in validation.
-    pub step: Option<u64>,
-}
-
-impl fmt::Display for NonFinite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.step {
-            Some(step) => write!(f, "{} is {} at step {step}", self.quantity, self.value),
-            None => write!(f, "the validation {} is {}", self.quantity, self.value),
         }
     }
 }

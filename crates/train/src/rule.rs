@@ -1,8 +1,7 @@
 //! From the gradient of a strategy to the one that the optimiser takes.
 
-use burn::module::{ModuleVisitor, Param};
 use burn::tensor::Tensor;
-use helmholtz_core::{Gradients, LatentVariableModel, Model};
+use helmholtz_core::{Gradients, LatentVariableModel, Model, visit_params};
 
 /// What happens to a gradient before the optimiser sees it, in this order. By default nothing.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,94 +43,58 @@ impl Rule {
         if *self == Rule::default() {
             return gradients;
         }
-        let zero = || Tensor::zeros([1], (&model.device(), model.dtype()));
         let scale = if self.sum { rows as f64 } else { 1.0 };
-        let mut pass =
-            Pass { rule: self, scale, gradients: &gradients, adjusted: Gradients::new(), square: zero() };
-        model.visit(&mut pass);
-        let Pass { mut adjusted, square, .. } = pass;
-        let keep = |into: &mut Gradients| strategy.visit(&mut Keep { gradients: &gradients, into });
-        let Some(clip) = self.clip_norm else {
-            keep(&mut adjusted);
-            return adjusted;
-        };
-        // min(1, clip / norm); a norm of zero has nothing to scale.
-        let factor = (square.sqrt() + f64::MIN_POSITIVE).recip().mul_scalar(clip).clamp_max(1.0);
-        let mut pass = Scale { factor, gradients: &adjusted, scaled: Gradients::new() };
-        model.visit(&mut pass);
-        let mut scaled = pass.scaled;
-        keep(&mut scaled);
-        scaled
-    }
-}
-
-struct Pass<'a> {
-    rule: &'a Rule,
-    scale: f64,
-    gradients: &'a Gradients,
-    adjusted: Gradients,
-    /// Sum of squares so far: `[1]`.
-    square: Tensor<1>,
-}
-
-impl ModuleVisitor for Pass<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(gradient) = self.gradients.get::<D>(param.id) else { return };
-        let Rule { weight_decay, l1, .. } = *self.rule;
-        let mut gradient = gradient * self.scale;
-        if D > 1 && weight_decay != 0.0 {
-            gradient = gradient + param.val() * weight_decay;
+        let mut adjusted = Gradients::new();
+        let mut square = Tensor::<1>::zeros([1], (&model.device(), model.dtype()));
+        visit_params(model, |_, param| {
+            let Some(gradient) = param.gradient(&gradients) else { return };
+            let mut gradient = gradient * scale;
+            let is_matrix = param.shape().rank() > 1;
+            if is_matrix && self.weight_decay != 0.0 {
+                gradient = gradient + param.values() * self.weight_decay;
+            }
+            if is_matrix && self.l1 != 0.0 {
+                gradient = gradient + param.values().sign() * self.l1;
+            }
+            if self.clip_norm.is_some() {
+                square = square.clone() + gradient.clone().square().sum();
+            }
+            param.add_gradient(gradient, &mut adjusted);
+        });
+        if let Some(clip) = self.clip_norm {
+            // min(1, clip / norm); a norm of zero has nothing to scale.
+            let factor = (square.sqrt() + f64::MIN_POSITIVE).recip().mul_scalar(clip).clamp_max(1.0);
+            adjusted = times(model, &adjusted, factor);
         }
-        if D > 1 && l1 != 0.0 {
-            gradient = gradient + param.val().sign() * l1;
-        }
-        if self.rule.clip_norm.is_some() {
-            self.square = self.square.clone() + gradient.clone().square().sum();
-        }
-        self.adjusted.add(param, gradient);
-    }
-}
-
-struct Scale<'a> {
-    /// `[1]`.
-    factor: Tensor<1>,
-    gradients: &'a Gradients,
-    scaled: Gradients,
-}
-
-impl ModuleVisitor for Scale<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(gradient) = self.gradients.get::<D>(param.id) else { return };
-        let factor = self.factor.clone().reshape([1; D]);
-        self.scaled.add(param, gradient * factor);
+        // What the strategy learns for itself.
+        visit_params(strategy, |_, param| {
+            if let Some(gradient) = param.gradient(&gradients) {
+                param.add_gradient(gradient, &mut adjusted);
+            }
+        });
+        adjusted
     }
 }
 
 /// The gradients of a model times a number.
 pub(crate) fn scaled<M: LatentVariableModel>(model: &M, gradients: Gradients, factor: f64) -> Gradients {
     let factor = Tensor::full([1], factor, (&model.device(), model.dtype()));
-    let mut pass = Scale { factor, gradients: &gradients, scaled: Gradients::new() };
-    model.visit(&mut pass);
-    pass.scaled
+    times(model, &gradients, factor)
 }
 
-/// Gradients that are none of the model's.
-struct Keep<'a> {
-    gradients: &'a Gradients,
-    into: &'a mut Gradients,
-}
-
-impl ModuleVisitor for Keep<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = self.gradients.get::<D>(param.id) {
-            self.into.add(param, gradient);
+/// The same, the number a tensor: `[1]`.
+fn times<M: Model>(model: &M, gradients: &Gradients, factor: Tensor<1>) -> Gradients {
+    let mut scaled = Gradients::new();
+    visit_params(model, |_, param| {
+        if let Some(gradient) = param.gradient(gradients) {
+            param.add_gradient(gradient * factor.clone(), &mut scaled);
         }
-    }
+    });
+    scaled
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::module::Module;
     use burn::tensor::Device;
     use helmholtz_core::Key;
     use helmholtz_directed::{HelmholtzMachine, StackConfig};
@@ -142,43 +105,30 @@ mod tests {
         StackConfig::new(3, vec![2]).init(None, Key::new(1), &Device::flex()).unwrap()
     }
 
-    /// A gradient of 0.5 for every weight.
-    struct Halves(Gradients);
-
-    impl ModuleVisitor for Halves {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0.add(param, param.val().zeros_like() + 0.5);
-        }
-    }
-
-    /// Weights and what became of their gradients, with the number of axes.
-    #[derive(Default)]
-    struct Pairs {
-        gradients: Gradients,
-        pairs: Vec<(usize, f64, f64)>,
-    }
-
-    impl ModuleVisitor for Pairs {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let values = |tensor: Tensor<D>| tensor.into_data().convert::<f64>().try_to_vec::<f64>().unwrap();
-            let gradient = self.gradients.get::<D>(param.id).expect("every weight has a gradient");
-            self.pairs.extend(values(param.val()).into_iter().zip(values(gradient)).map(|(w, g)| (D, w, g)));
-        }
-    }
-
+    /// Weights and what became of gradients of 0.5, with the number of axes.
     fn ruled(rule: Rule) -> Vec<(usize, f64, f64)> {
         let model = model();
-        let mut halves = Halves(Gradients::new());
-        model.visit(&mut halves);
         // Anything with parameters will do for a strategy that learns.
         let strategy = StackConfig::new(1, vec![1]).init(None, Key::new(2), &Device::flex()).unwrap();
-        strategy.visit(&mut halves);
-        let mut own = Pairs { gradients: rule.apply(&model, &strategy, halves.0, 7), pairs: Vec::new() };
-        strategy.visit(&mut own);
-        assert!(own.pairs.iter().all(|(_, _, gradient)| *gradient == 0.5), "a rule is about the model");
-        let mut pairs = Pairs { gradients: own.gradients, pairs: Vec::new() };
-        model.visit(&mut pairs);
-        pairs.pairs
+        let mut halves = Gradients::new();
+        for module in [&model, &strategy] {
+            visit_params(module, |_, param| param.add_gradient(param.values().full_like(0.5), &mut halves));
+        }
+        let gradients = rule.apply(&model, &strategy, halves, 7);
+        let pairs = |module: &HelmholtzMachine| {
+            let values = |tensor: Tensor<1>| tensor.into_data().convert::<f64>().try_to_vec::<f64>().unwrap();
+            let mut pairs = Vec::new();
+            visit_params(module, |_, param| {
+                let gradient = param.gradient(&gradients).expect("every weight has a gradient");
+                let rank = param.shape().rank();
+                let both = values(param.values()).into_iter().zip(values(gradient));
+                pairs.extend(both.map(|(w, g)| (rank, w, g)));
+            });
+            pairs
+        };
+        let own = pairs(&strategy);
+        assert!(own.iter().all(|(_, _, gradient)| *gradient == 0.5), "a rule is about the model");
+        pairs(&model)
     }
 
     #[test]

@@ -8,8 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::train::Interrupter;
 
-use crate::metrics::NonFinite;
-
 /// Who asked a run to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -42,6 +40,26 @@ impl fmt::Display for Request {
             Request::Hangup => "SIGHUP",
             Request::Quit => "q",
         })
+    }
+}
+
+/// A number that is not finite.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NonFinite {
+    /// What it was.
+    pub quantity: &'static str,
+    /// The value: NaN or an infinity.
+    pub value: f64,
+    /// The training step, from zero, or `None` in validation.
+    pub step: Option<u64>,
+}
+
+impl fmt::Display for NonFinite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.step {
+            Some(step) => write!(f, "{} is {} at step {step}", self.quantity, self.value),
+            None => write!(f, "the validation {} is {}", self.quantity, self.value),
+        }
     }
 }
 

@@ -1,20 +1,14 @@
 //! What tests of optimisers compare: the weights of a small model after some steps.
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::{Device, Tensor};
-use helmholtz_core::{Key, Strategy};
+use helmholtz_core::{Key, Strategy, visit_params};
 use helmholtz_directed::StackConfig;
 use helmholtz_strategies::ReweightedWakeSleep;
 
 /// Weights after twenty steps of reweighted wake-sleep.
 pub(crate) fn trained(mut optimiser: ModuleOptimizer) -> Vec<f32> {
-    struct Weights(Vec<f32>);
-    impl ModuleVisitor for Weights {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0.extend(param.val().into_data().try_to_vec::<f32>().unwrap());
-        }
-    }
     let device = Device::flex();
     let x = Tensor::<2>::from_floats([[1.0, 0.0, 1.0, 0.0, 0.0]; 4], &device);
     let mut model = StackConfig::new(5, vec![4, 3]).init(None, Key::new(1), &device).unwrap().train();
@@ -23,10 +17,12 @@ pub(crate) fn trained(mut optimiser: ModuleOptimizer) -> Vec<f32> {
         let estimate = strategy.estimate(&model.valid(), x.clone(), Key::new(step));
         model = optimiser.step(3e-3, model, estimate.gradients.into_params());
     }
-    let mut weights = Weights(Vec::new());
-    model.visit(&mut weights);
-    assert!(weights.0.len() > 5 * 4 * 2 + 4 * 3 * 2);
-    weights.0
+    let mut weights = Vec::new();
+    visit_params(&model, |_, param| {
+        weights.extend(param.values().into_data().try_to_vec::<f32>().unwrap());
+    });
+    assert!(weights.len() > 5 * 4 * 2 + 4 * 3 * 2);
+    weights
 }
 
 /// Whether two lists of weights are the same numbers to the bit.

@@ -1,11 +1,13 @@
 //! Model, strategy and evaluator as a Burn learner model.
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{ExecutionError, Tensor};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
-use helmholtz_core::{Evaluator, Gradients, Key, LatentVariableModel, Measured, Model, Role, Strategy};
+use helmholtz_core::{
+    Evaluator, Gradients, Key, LatentVariableModel, Measured, Model, Role, Strategy, visit_params,
+};
 use helmholtz_datasets::Batch;
 use helmholtz_ops::on_workers;
 use helmholtz_ops::rows::sum_of_squares;
@@ -166,35 +168,15 @@ impl<M: Model, S: Model, E: std::fmt::Debug + Clone + Send> Trainee<M, S, E> {
 
 /// Sums of squares of the gradients outside and inside the recognition net.
 fn gradient_squares<M: LatentVariableModel>(model: &M, gradients: &Gradients) -> [Tensor<1>; 2] {
-    struct Squares<'a> {
-        gradients: &'a Gradients,
-        path: Vec<String>,
-        p: Tensor<1>,
-        q: Tensor<1>,
-    }
-    impl ModuleVisitor for Squares<'_> {
-        fn enter_module(&mut self, name: &str, _container_type: &str) {
-            self.path.push(name.to_string());
-        }
-        fn exit_module(&mut self, _name: &str, _container_type: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(gradient) = self.gradients.get::<D>(param.id) {
-                let square = sum_of_squares(gradient);
-                let part = if self.path.iter().any(|name| name == "recognition") {
-                    &mut self.q
-                } else {
-                    &mut self.p
-                };
-                *part = part.clone() + square;
-            }
-        }
-    }
     let zero = Tensor::zeros([1], (&model.device(), model.dtype()));
-    let mut squares = Squares { gradients, path: Vec::new(), p: zero.clone(), q: zero };
-    model.visit(&mut squares);
-    [squares.p, squares.q]
+    let [mut p, mut q] = [zero.clone(), zero];
+    visit_params(model, |path, param| {
+        if let Some(gradient) = param.gradient(gradients) {
+            let part = if path.iter().any(|name| name == "recognition") { &mut q } else { &mut p };
+            *part = part.clone() + sum_of_squares(gradient);
+        }
+    });
+    [p, q]
 }
 
 #[cfg(test)]
@@ -208,17 +190,13 @@ mod tests {
 
     /// All gradients, one after the other.
     fn flat(model: &HelmholtzMachine, gradients: &Gradients) -> Vec<f64> {
-        struct Collect<'a>(&'a Gradients, Vec<f64>);
-        impl ModuleVisitor for Collect<'_> {
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                let gradient = self.0.get::<D>(param.id);
-                let values = gradient.map(|g| g.into_data_as::<f64>().try_to_vec::<f64>().unwrap());
-                self.1.extend(values.unwrap_or_default());
-            }
-        }
-        let mut collect = Collect(gradients, Vec::new());
-        model.visit(&mut collect);
-        collect.1
+        let mut all = Vec::new();
+        visit_params(model, |_, param| {
+            let values =
+                param.gradient(gradients).map(|g| g.into_data_as::<f64>().try_to_vec::<f64>().unwrap());
+            all.extend(values.unwrap_or_default());
+        });
+        all
     }
 
     #[test]

@@ -19,8 +19,7 @@ mod parts;
 mod subject;
 
 use burn::tensor::Device;
-use helmholtz_strategies::coupled::{Coupled, Kernel};
-use helmholtz_strategies::iwae::Iwae;
+use helmholtz_strategies::{Coupled, Kernel, Pathwise, Weighting};
 
 use crate::bench::descent::{Bare, RMSPROP};
 use crate::bench::options::{MAX_CELLS, Options};
@@ -61,7 +60,7 @@ pub(crate) fn check(options: &Options) -> anyhow::Result<()> {
 pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) -> anyhow::Result<()> {
     let Options { samples, steps, rounds, .. } = *options;
     let (batch, device) = (options.batch(), Device::flex());
-    let iwae = Iwae::new(samples);
+    let iwae = Pathwise::new(samples, Weighting::Iwae);
     progress(&format!("vae: {} steps of training", subject::TRAINING));
     let subject = Subject::trained(batch, samples, &device)?;
     let x = subject.batch(batch);

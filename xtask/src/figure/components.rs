@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use helmholtz_core::{Draws, Estimate, Gradients, Key, LatentVariableModel, Role, Strategy};
 use helmholtz_noise::Stream;
 use helmholtz_samplers::CoupledChains;
-use helmholtz_strategies::{Coupled, Elbo, Iwae, Kernel};
+use helmholtz_strategies::{Coupled, Kernel, Pathwise, Weighting};
 use helmholtz_vae::{Likelihood, Std, Vae, VaeConfig};
 
 /// Observed units: so many that the posterior of the latents is not far from factorised, and q from it.
@@ -116,7 +116,7 @@ impl Components {
 
         let mut taped = model.train();
         let mut adam = AdamConfig::new().with_epsilon(1e-8).init();
-        let iwae = Iwae::new(TRAINING_SAMPLES);
+        let iwae = Pathwise::new(TRAINING_SAMPLES, Weighting::Iwae);
         for step in 0..TRAINING {
             let now = taped.valid();
             let (x, _) = now.dream(&Draws::new(key.child(Role::Sleep).child(step), 100, 1));
@@ -139,11 +139,15 @@ impl Components {
         components
     }
 
+    fn elbo(&self) -> Pathwise {
+        Pathwise::new(self.samples, Weighting::Elbo { analytic_kl: true })
+    }
+
     fn where_the_elbo_is_off(&self) -> Vec<f64> {
         let mut off = vec![0.0; self.exact.len()];
         let key = self.key.child("direction");
         for i in 0..DIRECTION {
-            let estimate = Elbo::new(self.samples).estimate(&self.model, self.x.clone(), key.child(i));
+            let estimate = self.elbo().estimate(&self.model, self.x.clone(), key.child(i));
             let ascent = self.ascent(&estimate.gradients);
             off.iter_mut().zip(ascent.iter().zip(&self.exact)).for_each(|(off, (a, g))| *off += a - g);
         }
@@ -181,8 +185,10 @@ impl Components {
                     self.note(&meetings.times, chains, &mut times, &mut found);
                     gradients
                 }
-                (Method::Elbo, None) => Elbo::new(self.samples).estimate(&self.model, x, key).gradients,
-                (_, None) => Iwae::new(self.samples).estimate(&self.model, x, key).gradients,
+                (Method::Elbo, None) => self.elbo().estimate(&self.model, x, key).gradients,
+                (_, None) => {
+                    Pathwise::new(self.samples, Weighting::Iwae).estimate(&self.model, x, key).gradients
+                }
             };
             found.along.push(self.along(&gradients));
         }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
+use helmholtz_core::visit_params;
 use helmholtz_datasets::{DataSet, ImageShape};
 use helmholtz_eval::Reading;
 use sha2::{Digest, Sha256};
@@ -150,13 +150,7 @@ impl<D> Trained<D> {
 
 /// A hash of the weights of a model.
 pub(crate) fn fingerprint(model: &AnyModel) -> String {
-    struct Hash(Sha256);
-    impl ModuleVisitor for Hash {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0.update(param.val().into_data().as_bytes());
-        }
-    }
-    let mut hash = Hash(Sha256::new());
-    model.visit(&mut hash);
-    hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut hash = Sha256::new();
+    visit_params(model, |_, param| hash.update(param.values().into_data().as_bytes()));
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::path::Path;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::DType;
+use helmholtz_core::{map_params, visit_params};
 use helmholtz_train::{Layout, difference, layout};
 use safetensors::SafeTensors;
 use toml::{Table, Value};
@@ -103,7 +103,7 @@ pub(super) fn with_weights(mut fresh: AnyModel, file: &Path, config: &Config) ->
         return Err(wrong(format!("does not fit the model of the config ({error}); {advice}")));
     }
     // Burn keeps the element type of the file.
-    let model = fresh.map(&mut InSinglePrecision);
+    let model = map_params(fresh, |_, param| param.values().cast(DType::F32));
     match not_finite(&model) {
         Some((name, value)) => Err(wrong(format!(
             "the tensor {name} has the value {value}, which is not finite; export the weights of another epoch \
@@ -137,39 +137,15 @@ fn check_config(text: &str, config: &Config) -> Result<(), String> {
     Err(format!("{}; use the config that the weights were trained with", differences.join(", ")))
 }
 
-struct InSinglePrecision;
-
-impl ModuleMapper for InSinglePrecision {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| tensor.cast(DType::F32))
-    }
-}
-
 /// The first weight that is not finite, with the name of its tensor.
 fn not_finite(model: &AnyModel) -> Option<(String, f32)> {
-    #[derive(Default)]
-    struct Search {
-        path: Vec<String>,
-        found: Option<(String, f32)>,
-    }
-    impl ModuleVisitor for Search {
-        fn enter_module(&mut self, name: &str, _container_type: &str) {
-            self.path.push(name.to_string());
+    let mut found = None;
+    visit_params(model, |path, param| {
+        let values = param.values().into_data_as::<f32>().try_to_vec::<f32>().unwrap_or_default();
+        let value = values.into_iter().find(|value| !value.is_finite());
+        if let (None, Some(value)) = (&found, value) {
+            found = Some((path.join("."), value));
         }
-
-        fn exit_module(&mut self, _name: &str, _container_type: &str) {
-            self.path.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let values = param.val().into_data_as::<f32>().try_to_vec::<f32>().unwrap_or_default();
-            let value = values.into_iter().find(|value| !value.is_finite());
-            if let (None, Some(value)) = (&self.found, value) {
-                self.found = Some((self.path.join("."), value));
-            }
-        }
-    }
-    let mut search = Search::default();
-    model.visit(&mut search);
-    search.found
+    });
+    found
 }

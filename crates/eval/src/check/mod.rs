@@ -31,6 +31,7 @@
 //! arXiv:1511.02543, 2015 (an exact posterior sample bounds from above); Owen, Zhou, "Safe and effective importance
 //! sampling", JASA 95, 2000 (what defensive mixtures are for).
 
+mod checked;
 mod proposals;
 mod verdict;
 mod visit;
@@ -39,13 +40,14 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use helmholtz_core::{Draws, Enumerable, Key, LatentVariableModel, Layerwise};
-use serde::{Deserialize, Deserializer, Serialize};
+use helmholtz_ops::into_f64;
 
+pub use checked::{Checked, DreamCheck, RowCheck};
 pub use verdict::{Mean, Suspicion, Verdict};
 
 use crate::exact::ExactLikelihood;
-use proposals::{ByState, Proposed, log_add, share};
-use visit::{Explorer, Visited, rows_of};
+use proposals::{ByState, Proposed, share};
+use visit::{Explorer, Visited, log_add, rows_of};
 
 /// Rows of the data that are checked, or all of them if there are fewer.
 pub const CHECKED_ROWS: usize = 128;
@@ -72,54 +74,6 @@ pub struct Check {
     pub q_alone: bool,
 }
 
-/// What was found of one row of the data.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RowCheck {
-    /// The row's number in its split.
-    pub row: u64,
-    /// `log p̂_V(x)`, nats.
-    pub log_prob: f64,
-    /// The share of it that visited states make up.
-    pub explained: f64,
-    /// Number of states visited.
-    pub visited: u64,
-    /// Number of different states among the K draws.
-    pub distinct: u64,
-    /// Share of the weight that the state with most of it has.
-    pub top_state: f64,
-    /// Estimated entropy of q, nats.
-    #[serde(deserialize_with = "or_nan")]
-    pub entropy: f64,
-    /// Excess share of samples of the posterior by Markov chains: the mass that q misses, if it draws alone.
-    pub missed: Option<f64>,
-    /// `log p(x)` by enumeration.
-    pub exact: Option<f64>,
-}
-
-/// What was found of one dream.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DreamCheck {
-    /// `log 1/K Σ w_k`, low on average, and `log 1/(K + 1) (w* + Σ w_k)`, high on average, if both are finite.
-    pub bounds: Option<[f64; 2]>,
-    /// Excess share of the exact sample of the posterior: the mass that q misses.
-    #[serde(deserialize_with = "or_nan")]
-    pub missed: f64,
-}
-
-/// JSON has no NaN, and writes null for it.
-fn or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Option::<f64>::deserialize(deserializer).map(|number| number.unwrap_or(f64::NAN))
-}
-
-/// What was found of all of them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Checked {
-    /// Rows of the data; empty for real latents.
-    pub rows: Vec<RowCheck>,
-    /// Dreams.
-    pub dreams: Vec<DreamCheck>,
-}
-
 impl Check {
     /// The check of an evaluation with K samples a row.
     pub fn new(samples: usize) -> Self {
@@ -141,25 +95,32 @@ impl Check {
         let visited = explorer.visit_rows(x.clone(), rows.clone());
         let dreams = if self.q_alone { self.of_dreamt_bits(model, own.child("dreams")) } else { Vec::new() };
         let mut checked = Checked { rows: Vec::new(), dreams };
-        proposals::for_each_row_by_state(self, model, x, rows.clone(), evaluation, |i, proposed, states| {
-            let found = &visited[i];
-            let (log_prob, explained) = found.with_draws(&proposed, &states);
-            // The evaluation refuses a row without weight itself.
-            if !proposed.log_sum.is_finite() || !log_prob.is_finite() {
-                return;
-            }
-            checked.rows.push(RowCheck {
-                row: rows[i],
-                log_prob,
-                explained,
-                visited: found.states.len() as u64,
-                distinct: states.len() as u64,
-                top_state: proposed.top_state(&states),
-                entropy: proposed.entropy,
-                missed: self.q_alone.then(|| proposed.excess(&found.log_weights)),
-                exact: exact[i].filter(|exact| exact.is_finite()),
-            });
-        });
+        proposals::for_each_row_by_state(
+            self.sizes(),
+            model,
+            x,
+            rows.clone(),
+            evaluation,
+            |i, proposed, states| {
+                let found = &visited[i];
+                let (log_prob, explained) = found.with_draws(&proposed, &states);
+                // The evaluation refuses a row without weight itself.
+                if !proposed.log_sum.is_finite() || !log_prob.is_finite() {
+                    return;
+                }
+                checked.rows.push(RowCheck {
+                    row: rows[i],
+                    log_prob,
+                    explained,
+                    visited: found.states.len() as u64,
+                    distinct: states.len() as u64,
+                    top_state: proposed.top_state(&states),
+                    entropy: proposed.entropy,
+                    missed: self.q_alone.then(|| proposed.excess(&found.log_weights)),
+                    exact: exact[i].filter(|exact| exact.is_finite()),
+                });
+            },
+        );
         checked
     }
 
@@ -169,7 +130,7 @@ impl Check {
         let (x, h, numbers) = self.dream(model, key);
         let log_weights = log_weights_of(model, &x, &h);
         let mut dreams = Vec::new();
-        proposals::for_each_row(self, model, x, numbers, key.child("draws"), |i, proposed| {
+        proposals::for_each_row(self.sizes(), model, x, numbers, key.child("draws"), |i, proposed| {
             dreams.push(dream_check(&proposed, log_weights[i], &log_weights[i..=i]));
         });
         Checked { rows: Vec::new(), dreams }
@@ -181,12 +142,17 @@ impl Check {
         let log_weights = log_weights_of(model, &x, &h);
         let along = Explorer::new(model, key.child("chains")).along(x.clone(), numbers.clone(), rows_of(&h));
         let mut dreams = Vec::new();
-        proposals::for_each_row(self, model, x, numbers, key.child("draws"), |i, proposed| {
+        proposals::for_each_row(self.sizes(), model, x, numbers, key.child("draws"), |i, proposed| {
             // A chain that begins at a sample of the posterior stays there.
             let all: Vec<f64> = std::iter::once(log_weights[i]).chain(along[i].iter().copied()).collect();
             dreams.push(dream_check(&proposed, log_weights[i], &all));
         });
         dreams
+    }
+
+    /// K, and the matrix rows in flight at a time.
+    fn sizes(&self) -> [usize; 2] {
+        [self.samples, self.chunk]
     }
 
     fn dream<M: LatentVariableModel>(&self, model: &M, key: Key) -> (Tensor<2>, M::Latents, Arc<[u64]>) {
@@ -218,7 +184,7 @@ impl Check {
 fn log_weights_of<M: LatentVariableModel>(model: &M, x: &Tensor<2>, h: &M::Latents) -> Vec<f64> {
     let log_p = model.trace_joint(x.clone(), h).log_prob;
     let log_q = model.trace_posterior(x.clone(), h).log_prob;
-    visit::numbers(log_p - log_q)
+    into_f64(log_p - log_q)
 }
 
 fn dream_check(proposed: &Proposed, exact: f64, samples: &[f64]) -> DreamCheck {

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use helmholtz_core::{Draws, Key, LatentVariableModel, Layerwise};
-use helmholtz_ops::on_workers;
+use helmholtz_ops::{into_f64, on_workers};
 
-use super::Check;
-use super::visit::{State, numbers, pack, rows_of};
+use super::visit::{State, pack, rows_of};
 
 /// How often each state was drawn, and its log weight, which all draws of it share.
 pub(super) type ByState = BTreeMap<State, (u32, f64)>;
@@ -24,12 +23,6 @@ pub(super) struct Proposed {
     pub(super) own_share: f64,
     /// `-1/K Σ log q(h_k | x)`; NaN where latents are real numbers.
     pub(super) entropy: f64,
-}
-
-/// `log(exp a + exp b)`.
-pub(super) fn log_add(a: f64, b: f64) -> f64 {
-    let (low, high) = if a < b { (a, b) } else { (b, a) };
-    if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
 }
 
 /// `w / (w + Σ)` of logarithms.
@@ -49,9 +42,9 @@ impl Proposed {
     }
 }
 
-/// Calls `tell` with the place of each row of `x` and what its draws come to.
+/// Calls `tell` with the place of each row of `x` and what its draws come to; `sizes` as in [`in_chunks`].
 pub(super) fn for_each_row<M: LatentVariableModel>(
-    check: &Check,
+    sizes: [usize; 2],
     model: &M,
     x: Tensor<2>,
     rows: Arc<[u64]>,
@@ -59,13 +52,13 @@ pub(super) fn for_each_row<M: LatentVariableModel>(
     mut tell: impl FnMut(usize, Proposed),
 ) {
     in_chunks(
-        check,
+        sizes,
         x,
         &rows,
         key,
         |x, draws| {
             let (model, device) = (model.clone(), model.device());
-            numbers(on_workers(&device, move || model.log_weights(x, &draws)).reshape([-1]))
+            into_f64(on_workers(&device, move || model.log_weights(x, &draws)))
                 .into_iter()
                 .map(|log_weight| (log_weight, ()))
                 .collect()
@@ -76,7 +69,7 @@ pub(super) fn for_each_row<M: LatentVariableModel>(
 
 /// [`for_each_row`] with the states that the draws are in.
 pub(super) fn for_each_row_by_state<M: Layerwise>(
-    check: &Check,
+    sizes: [usize; 2],
     model: &M,
     x: Tensor<2>,
     rows: Arc<[u64]>,
@@ -84,15 +77,15 @@ pub(super) fn for_each_row_by_state<M: Layerwise>(
     mut tell: impl FnMut(usize, Proposed, ByState),
 ) {
     in_chunks(
-        check,
+        sizes,
         x,
         &rows,
         key,
         |x, draws| {
             let (model, device) = (model.clone(), model.device());
             let proposals = on_workers(&device, move || model.propose(x, &draws, 0.0));
-            let log_weights = numbers(proposals.log_weights().reshape([-1]));
-            let log_q = numbers(proposals.q.log_prob);
+            let log_weights = into_f64(proposals.log_weights());
+            let log_q = into_f64(proposals.q.log_prob);
             let (states, width) = rows_of(&proposals.latents);
             let states = states.chunks_exact(width.max(1)).map(pack);
             log_weights.into_iter().zip(log_q.into_iter().zip(states)).collect()
@@ -109,18 +102,19 @@ pub(super) fn for_each_row_by_state<M: Layerwise>(
     );
 }
 
-/// Draws K samples of each row, in batches of up to the check's chunk, and gathers them row by row.
+/// Draws K samples of each row, in batches of up to `chunk` matrix rows, and gathers them row by row; K and `chunk` are
+/// the `sizes`.
 fn in_chunks<T>(
-    check: &Check,
+    sizes: [usize; 2],
     x: Tensor<2>,
     rows: &[u64],
     key: Key,
     mut draw: impl FnMut(Tensor<2>, Draws) -> Vec<(f64, T)>,
     mut tell: impl FnMut(usize, Vec<f64>, Vec<T>),
 ) {
-    let (k, [_, d]) = (check.samples, x.dims());
-    let at_once = k.min(check.chunk.max(1));
-    let rows_at_once = (check.chunk / at_once).max(1);
+    let ([k, chunk], [_, d]) = (sizes, x.dims());
+    let at_once = k.min(chunk.max(1));
+    let rows_at_once = (chunk / at_once).max(1);
     for (part, numbers) in rows.chunks(rows_at_once).enumerate() {
         let first = part * rows_at_once;
         let x = x.clone().slice([first..first + numbers.len(), 0..d]);
@@ -157,12 +151,5 @@ mod tests {
         let none = Proposed::of(&[f64::NEG_INFINITY; 3], 0.0);
         assert_eq!((none.own_share, share(-5.0, none.log_sum)), (0.0, 1.0));
         assert!((share(40.0, 0.0) - 1.0).abs() < 1e-15);
-    }
-
-    #[test]
-    fn sums_of_logarithms_take_zero_weights() {
-        assert_eq!(log_add(f64::NEG_INFINITY, -2.0), -2.0);
-        assert_eq!(log_add(f64::NEG_INFINITY, f64::NEG_INFINITY), f64::NEG_INFINITY);
-        assert!((log_add(1f64.ln(), 3f64.ln()) - 4f64.ln()).abs() < 1e-15);
     }
 }

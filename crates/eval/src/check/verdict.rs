@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Checked, RowCheck};
+use super::checked::{Checked, RowCheck};
 use crate::summary::NllSummary;
 
 // The thresholds were chosen on some 500 trained and damaged nets of `tests/suspect.rs` (seeds 0 to 9), of which the

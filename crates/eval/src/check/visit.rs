@@ -10,9 +10,7 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use helmholtz_core::{Draws, Key, Layerwise};
-use helmholtz_ops::{noise, on_workers};
-
-use super::proposals::log_add;
+use helmholtz_ops::{into_f64, noise, on_workers};
 
 /// The bits of all latents, 64 a word.
 pub(super) type State = Vec<u64>;
@@ -42,9 +40,10 @@ impl Visited {
     }
 }
 
-/// Values in double precision.
-pub(super) fn numbers(values: Tensor<1>) -> Vec<f64> {
-    values.into_data_as::<f64>().try_to_vec().expect("converted to f64 just now")
+/// `log(exp a + exp b)`.
+pub(super) fn log_add(a: f64, b: f64) -> f64 {
+    let (low, high) = if a < b { (a, b) } else { (b, a) };
+    if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
 }
 
 /// Layers side by side, row after row, and the width of a row.
@@ -109,12 +108,12 @@ impl<'a, M: Layerwise> Explorer<'a, M> {
     /// `log p(x, h)` of rows of bits.
     fn log_joint(&self, x: &Tensor<2>, bits: &[f32]) -> Vec<f64> {
         let (model, x, h) = (self.model.clone(), x.clone(), self.latents(bits));
-        numbers(on_workers(&self.device, move || model.trace_joint(x, &h).log_prob))
+        into_f64(on_workers(&self.device, move || model.trace_joint(x, &h).log_prob))
     }
 
     fn log_posterior(&self, x: &Tensor<2>, bits: &[f32]) -> Vec<f64> {
         let (model, x, h) = (self.model.clone(), x.clone(), self.latents(bits));
-        numbers(on_workers(&self.device, move || model.trace_posterior(x, &h).log_prob))
+        into_f64(on_workers(&self.device, move || model.trace_posterior(x, &h).log_prob))
     }
 
     /// Chains from draws of q, and from elsewhere where bits are few.
@@ -158,8 +157,8 @@ impl<'a, M: Layerwise> Explorer<'a, M> {
             let (model, x) = (self.model.clone(), x.clone());
             on_workers(&self.device, move || model.propose(x, &draws, 0.0))
         };
-        let log_p = numbers(proposals.p.log_prob.clone());
-        let log_w = numbers(proposals.log_weights().reshape([-1]));
+        let log_p = into_f64(proposals.p.log_prob.clone());
+        let log_w = into_f64(proposals.log_weights());
         let (bits, width) = rows_of(&proposals.latents);
         let u = Draws::of_rows(self.key.child("choice"), rows.clone(), 1);
         let (u, _) = rows_of(&[noise::uniform(&u, 1, DType::F32, &self.device)]);
@@ -238,5 +237,17 @@ impl Walk {
         for (i, (state, &log_p)) in bits.chunks_exact(width).zip(log_p).enumerate() {
             visited[i / self.chains].states.insert(pack(state), log_p);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_logarithms_take_zero_weights() {
+        assert_eq!(log_add(f64::NEG_INFINITY, -2.0), -2.0);
+        assert_eq!(log_add(f64::NEG_INFINITY, f64::NEG_INFINITY), f64::NEG_INFINITY);
+        assert!((log_add(1f64.ln(), 3f64.ln()) - 4f64.ln()).abs() < 1e-15);
     }
 }

@@ -8,8 +8,8 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::host::{Weights, padded};
+use super::scan::{Scan, ScanGradient};
 use super::vectors::{ROWS, add_scaled, advance, rows_that_are_on, squash, vector};
-use super::{Scan, ScanGradient};
 use crate::host::{self, repeats};
 use crate::real::{LANES, Real};
 use crate::simd::vectorised;

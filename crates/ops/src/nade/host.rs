@@ -7,10 +7,9 @@ use burn::tensor::Tensor;
 use helmholtz_core::{Defence, Drawn, Draws, Scored};
 use rayon::prelude::*;
 
-use super::Scan;
+use super::scan::Scan;
 use super::vectors::{ROWS, advance, multiply, rows_that_are_on, squash};
-use crate::bernoulli::SEQUENTIAL;
-use crate::host::{self, Values, repeats};
+use crate::host::{self, SEQUENTIAL, Values, repeats};
 use crate::real::{LANES, Real};
 use crate::simd::vectorised;
 use crate::units::{decide, score_row, sum_lanes};

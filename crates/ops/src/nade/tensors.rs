@@ -4,7 +4,7 @@
 use burn::tensor::{DType, Device, Tensor, TensorData, activation};
 use helmholtz_core::{Defence, Drawn, Draws, Scored};
 
-use super::{Scan, ScanGradient};
+use super::scan::{Scan, ScanGradient};
 use crate::bernoulli;
 use crate::host::repeats;
 use crate::noise;

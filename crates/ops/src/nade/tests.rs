@@ -2,6 +2,7 @@ use burn::tensor::{DType, Device, TensorData};
 use helmholtz_core::Key;
 
 use super::*;
+use crate::order::Order;
 
 fn matrix(shape: [usize; 2], seed: usize, dtype: DType) -> Tensor<2> {
     let values: Vec<f64> =

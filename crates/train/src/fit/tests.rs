@@ -7,6 +7,7 @@ use helmholtz_core::{Diagnostics, Estimate, Follows, Gradients, Measured, Over};
 use helmholtz_directed::{HelmholtzMachine, StackConfig};
 
 use super::*;
+use crate::history::Record;
 use crate::schedule::{Rate, Schedule, Shape};
 
 const MEAN: Measure = Measure { name: "own_mean", over: Over::Mean };

@@ -4,9 +4,7 @@ use burn::tensor::Tensor;
 use helmholtz_core::{Draws, Gradients, Key, LatentVariableModel, Parts, Reparameterized};
 use helmholtz_ops::log_weights::{log_mean_exp, normalise};
 use helmholtz_ops::noise;
-use helmholtz_strategies::coupled::Coupled;
-use helmholtz_strategies::dreg::Dreg;
-use helmholtz_strategies::iwae::Iwae;
+use helmholtz_strategies::{Coupled, Pathwise, Weighting};
 
 use crate::bench::agreement::{Exchange, Part, gradient, values};
 use crate::bench::vae::subject::{LATENTS, Layer, Subject};
@@ -30,9 +28,12 @@ pub(crate) fn exchange(subject: &Subject, coupled: &Coupled, batch: usize) -> an
     let propose = || model.propose_at(x.clone(), noise.clone());
     let bounds = values(log_mean_exp(propose().log_weights()))?;
     let mut whole = Gradients::new();
-    Iwae::new(k).update(model, x.clone(), noise.clone(), propose(), &mut whole);
+    let update = |weighting, parts, into: &mut Gradients| {
+        Pathwise::new(k, weighting).update(model, x.clone(), noise.clone(), propose(), parts, into)
+    };
+    update(Weighting::Iwae, Parts::Both, &mut whole);
     let mut of_phi = Gradients::new();
-    Dreg::new(k).update(model, x.clone(), noise.clone(), propose(), Parts::Recognition, &mut of_phi);
+    update(Weighting::Dreg, Parts::Recognition, &mut of_phi);
     let of_chains = of_chains(subject, coupled, x, noise);
 
     let mut ours = vec![("bounds".to_string(), bounds)];

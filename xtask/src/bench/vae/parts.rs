@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
-use helmholtz_core::{Draws, Gradients, Key, LatentVariableModel, Reparameterized};
+use helmholtz_core::{Draws, Gradients, Key, LatentVariableModel, Parts, Reparameterized};
 use helmholtz_ops::hidden::{self, Activation};
 use helmholtz_ops::{bernoulli, noise, rows};
-use helmholtz_strategies::iwae::Iwae;
+use helmholtz_strategies::{Pathwise, Weighting};
 use helmholtz_vae::Vae;
 
 use crate::bench::parts::{Products, ms_since, random, repeat};
@@ -29,7 +29,7 @@ const NAMES: [&str; 7] = [
 pub(crate) struct Estimate<'a> {
     model: &'a Vae,
     x: Tensor<2>,
-    iwae: Iwae,
+    iwae: Pathwise,
     products: Products,
     /// Sizes of the passes over hidden units: `[n, d]`.
     hidden: Vec<[usize; 2]>,
@@ -59,7 +59,7 @@ impl<'a> Estimate<'a> {
         // The derivative in what a layer is given is wanted of all but that which is given the data.
         let products = Products::new(shapes(batch, samples), |layer| layer > 0, device);
         let hidden = [batch, batch * samples].into_iter().flat_map(|n| HIDDEN.map(|d| [n, d])).collect();
-        let (iwae, ms) = (Iwae::new(samples), Default::default());
+        let (iwae, ms) = (Pathwise::new(samples, Weighting::Iwae), Default::default());
         Estimate { model, x, iwae, products, hidden, device: device.clone(), step: 0, ms }
     }
 
@@ -93,7 +93,7 @@ impl<'a> Estimate<'a> {
         let (of_propose, proposals) = self.timed(|| model.propose_at(x.clone(), noise.clone()))?;
         let (of_gradient, _) = self.timed(|| {
             let mut gradients = Gradients::new();
-            self.iwae.update(model, x.clone(), noise, proposals, &mut gradients);
+            self.iwae.update(model, x.clone(), noise, proposals, Parts::Both, &mut gradients);
             gradients
         })?;
         let [forward, back] = self.products.run()?;

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use helmholtz_core::Key;
-use helmholtz_strategies::iwae::Iwae;
+use helmholtz_strategies::{Pathwise, Weighting};
 use helmholtz_vae::Vae;
 use helmholtz_vae::VaeConfig;
 
@@ -49,7 +49,7 @@ impl Subject {
     /// With weights that [`TRAINING`] steps of `iwae` have led to.
     pub(crate) fn trained(batch: usize, samples: usize, device: &Device) -> anyhow::Result<Self> {
         let Subject { model, x } = Subject::new(device)?;
-        let mut training = Bare::new(&model, &Iwae::new(samples), &RMSPROP, x.clone());
+        let mut training = Bare::new(&model, &Pathwise::new(samples, Weighting::Iwae), &RMSPROP, x.clone());
         for step in 0..TRAINING {
             training.x = rows(&x, step * batch, batch);
             training.step()?;

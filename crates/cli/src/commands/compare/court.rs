@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
-use helmholtz_core::{Direction, Enumerable, Key, LatentVariableModel, Reparameterized, Strategy};
+use helmholtz_core::{
+    Direction, Enumerable, Key, LatentVariableModel, Reparameterized, Strategy, map_params,
+};
 use helmholtz_court::reference::MOST_OBSERVED;
 use helmholtz_court::states::MOST_BITS;
 use helmholtz_court::{
@@ -117,7 +119,7 @@ impl Prepared<'_> {
         let cells = court.weights.len() * entrants.len();
         let mut tried = Vec::new();
         for (weights, model) in trained(court, base, data)? {
-            let model = model.map(&mut Double);
+            let model = map_params(model, |_, param| param.values().cast(DType::F64));
             for (strategy, config) in entrants {
                 let k = config.strategy.samples.unwrap_or_default();
                 let key = Key::new(base.seed).child("court").child(*strategy).child(k).child(weights.name());
@@ -264,15 +266,6 @@ fn steps(weights: Weights, plan: &Plan) -> u64 {
         Weights::Fresh => 0,
         Weights::HalfTrained => plan.steps / 2,
         Weights::Trained => plan.steps,
-    }
-}
-
-/// Parameters in double precision.
-struct Double;
-
-impl ModuleMapper for Double {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| tensor.cast(DType::F64))
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use helmholtz_core::{Gradients, Key};
+use helmholtz_core::{Gradients, Key, map_params, visit_params};
 use helmholtz_noise::fill_uniform;
 
 /// Where, and in what precision, a check computes.
@@ -37,13 +37,7 @@ impl On {
 
     /// The module in this precision; it was built in single precision, on this device.
     pub(super) fn cast<M: Module>(&self, module: M) -> M {
-        struct Cast(DType);
-        impl ModuleMapper for Cast {
-            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-                param.map(|tensor| tensor.cast(self.0))
-            }
-        }
-        module.map(&mut Cast(self.dtype))
+        map_params(module, |_, param| param.values().cast(self.dtype))
     }
 }
 
@@ -72,25 +66,11 @@ impl Outputs {
 
     /// The gradients of the parameters of a module, by their paths.
     pub(super) fn gradients<M: Module>(&mut self, name: &str, module: &M, gradients: &Gradients) {
-        struct Collect<'a> {
-            outputs: &'a mut Outputs,
-            path: Vec<String>,
-            gradients: &'a Gradients,
-        }
-        impl ModuleVisitor for Collect<'_> {
-            fn enter_module(&mut self, name: &str, _container_type: &str) {
-                self.path.push(name.to_string());
+        visit_params(module, |path, param| {
+            if let Some(gradient) = param.gradient(gradients) {
+                self.put(format!("{name}.{}", path.join(".")), gradient);
             }
-            fn exit_module(&mut self, _name: &str, _container_type: &str) {
-                self.path.pop();
-            }
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                if let Some(gradient) = self.gradients.get::<D>(param.id) {
-                    self.outputs.put(self.path.join("."), gradient);
-                }
-            }
-        }
-        module.visit(&mut Collect { outputs: self, path: vec![name.to_string()], gradients });
+        });
     }
 }
 

@@ -6,8 +6,8 @@ use helmholtz_core::{Draws, Key, LatentVariableModel, Strategy};
 use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
 use helmholtz_ops::hidden::Activation;
 use helmholtz_strategies::{
-    Bidirectional, Coupled, Dreg, Elbo, Iwae, Kernel, Nvil, Reinforce, ReweightedWakeSleep, Stl, Vimco,
-    WakeSleep,
+    Bidirectional, Coupled, Kernel, Nvil, Pathwise, Reinforce, ReweightedWakeSleep, Vimco, WakeSleep,
+    Weighting,
 };
 use helmholtz_vae::gaussian::Std;
 use helmholtz_vae::{Likelihood, Vae, VaeConfig};
@@ -133,11 +133,11 @@ fn of_vaes() -> Vec<Check> {
         }
     };
     vec![
-        check("elbo, analytic", TOLERANCE, |_| Elbo { samples: 3, analytic_kl: true }),
-        check("elbo, sampled", TOLERANCE, |_| Elbo { samples: 3, analytic_kl: false }),
-        check("iwae", TOLERANCE, |_| Iwae::new(7)),
-        check("stl", TOLERANCE, |_| Stl::new(3)),
-        check("dreg", TOLERANCE, |_| Dreg::new(7)),
+        check("elbo, analytic", TOLERANCE, |_| Pathwise::new(3, Weighting::Elbo { analytic_kl: true })),
+        check("elbo, sampled", TOLERANCE, |_| Pathwise::new(3, Weighting::Elbo { analytic_kl: false })),
+        check("iwae", TOLERANCE, |_| Pathwise::new(7, Weighting::Iwae)),
+        check("stl", TOLERANCE, |_| Pathwise::new(3, Weighting::Stl)),
+        check("dreg", TOLERANCE, |_| Pathwise::new(7, Weighting::Dreg)),
         check("rws on a vae", TOLERANCE, |_| ReweightedWakeSleep::new(7).expect("K is 7")),
         check("coupled, isir", TOLERANCE_OF_CHAINS, chains(Kernel::Isir)),
         check("coupled, disir", TOLERANCE_OF_CHAINS, chains(Kernel::Disir)),

@@ -1,0 +1,93 @@
+//! Burn modules, and what visits their parameters.
+//!
+//! A closure cannot be generic over the rank of a tensor, as Burn's visitors are. So it is given a parameter whose
+//! values and gradient are a single axis, which is a view and no copy: a parameter lies in one piece.
+
+use burn::module::{Module, ModuleDisplay, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Shape, Tensor};
+
+use crate::Gradients;
+
+/// A Burn module that can be a child of another: the bound that a generic field needs.
+pub trait Model: Module + ModuleDisplay + 'static {}
+
+impl<M: Module + ModuleDisplay + 'static> Model for M {}
+
+/// A parameter of floating-point numbers, of any rank; its values and gradient are `[n]`, row after row.
+pub trait AnyParam {
+    /// The shape that it has.
+    fn shape(&self) -> Shape;
+
+    /// Its values.
+    fn values(&self) -> Tensor<1>;
+
+    /// Its gradient, if it has received one.
+    fn gradient(&self, gradients: &Gradients) -> Option<Tensor<1>>;
+
+    /// Adds `gradient` to what it has received so far.
+    fn add_gradient(&self, gradient: Tensor<1>, into: &mut Gradients);
+}
+
+impl<const D: usize> AnyParam for Param<Tensor<D>> {
+    fn shape(&self) -> Shape {
+        self.lazy_shape()
+    }
+
+    fn values(&self) -> Tensor<1> {
+        self.val().flatten(0, D - 1)
+    }
+
+    fn gradient(&self, gradients: &Gradients) -> Option<Tensor<1>> {
+        gradients.get::<D>(self.id).map(|gradient| gradient.flatten(0, D - 1))
+    }
+
+    fn add_gradient(&self, gradient: Tensor<1>, into: &mut Gradients) {
+        into.add(self, gradient.reshape(self.lazy_shape()));
+    }
+}
+
+/// Calls `visit` with every parameter of floating-point numbers and the names of the fields that lead to it.
+///
+/// The order is that of the fields, the same in every visit and in [`map_params`].
+pub fn visit_params<M: Module>(module: &M, visit: impl FnMut(&[String], &dyn AnyParam)) {
+    module.visit(&mut Walk { path: Vec::new(), each: visit });
+}
+
+/// The module with the values that `map` gives for every parameter of floating-point numbers, `[n]`, in its shape.
+pub fn map_params<M: Module>(module: M, map: impl FnMut(&[String], &dyn AnyParam) -> Tensor<1>) -> M {
+    module.map(&mut Walk { path: Vec::new(), each: map })
+}
+
+struct Walk<F> {
+    path: Vec<String>,
+    each: F,
+}
+
+impl<F: FnMut(&[String], &dyn AnyParam)> ModuleVisitor for Walk<F> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        (self.each)(&self.path, param);
+    }
+}
+
+impl<F: FnMut(&[String], &dyn AnyParam) -> Tensor<1>> ModuleMapper for Walk<F> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let values = (self.each)(&self.path, &param);
+        param.map(|tensor| values.reshape(tensor.shape()))
+    }
+}

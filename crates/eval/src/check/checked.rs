@@ -1,0 +1,51 @@
+//! What a check finds, as the records of an evaluation hold it.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// What was found of one row of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RowCheck {
+    /// The row's number in its split.
+    pub row: u64,
+    /// `log p̂_V(x)`, nats.
+    pub log_prob: f64,
+    /// The share of it that visited states make up.
+    pub explained: f64,
+    /// Number of states visited.
+    pub visited: u64,
+    /// Number of different states among the K draws.
+    pub distinct: u64,
+    /// Share of the weight that the state with most of it has.
+    pub top_state: f64,
+    /// Estimated entropy of q, nats.
+    #[serde(deserialize_with = "or_nan")]
+    pub entropy: f64,
+    /// Excess share of samples of the posterior by Markov chains: the mass that q misses, if it draws alone.
+    pub missed: Option<f64>,
+    /// `log p(x)` by enumeration.
+    pub exact: Option<f64>,
+}
+
+/// What was found of one dream.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DreamCheck {
+    /// `log 1/K Σ w_k`, low on average, and `log 1/(K + 1) (w* + Σ w_k)`, high on average, if both are finite.
+    pub bounds: Option<[f64; 2]>,
+    /// Excess share of the exact sample of the posterior: the mass that q misses.
+    #[serde(deserialize_with = "or_nan")]
+    pub missed: f64,
+}
+
+/// JSON has no NaN, and writes null for it.
+fn or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Option::<f64>::deserialize(deserializer).map(|number| number.unwrap_or(f64::NAN))
+}
+
+/// What was found of all of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Checked {
+    /// Rows of the data; empty for real latents.
+    pub rows: Vec<RowCheck>,
+    /// Dreams.
+    pub dreams: Vec<DreamCheck>,
+}
