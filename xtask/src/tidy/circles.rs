@@ -8,59 +8,18 @@ use std::path::{Path, PathBuf};
 
 use super::modules::{Arrows, arrows};
 
-/// Files that may import each other, by their paths from the root of the workspace, and why.
-const ALLOWED: &[Allowed] = &[];
-
-/// Crates whose circles are still to be opened.
-const TO_BE_OPENED: &[&str] =
-    &["crates/core", "crates/ops", "crates/eval", "crates/train", "datasets", "xtask"];
-
-struct Allowed {
-    files: &'static [&'static str],
-    because: &'static str,
-}
-
-impl Allowed {
-    fn covers(&self, knot: &BTreeSet<&Path>) -> bool {
-        knot.iter().all(|file| self.files.iter().any(|allowed| Path::new(allowed) == *file))
-    }
-}
-
 /// The circles among the files of each of the crates in `members`, one message each.
 ///
 /// # Errors
 /// If a source file cannot be read.
 pub(super) fn failures(root: &Path, members: &[&str]) -> anyhow::Result<Vec<String>> {
-    let members = members.iter().copied().filter(|member| !TO_BE_OPENED.contains(member));
-    circles(root, members, ALLOWED)
-}
-
-fn circles<'a>(
-    root: &Path,
-    members: impl Iterator<Item = &'a str>,
-    allowed: &[Allowed],
-) -> anyhow::Result<Vec<String>> {
     let mut failures = Vec::new();
-    let mut is_met = vec![false; allowed.len()];
     for member in members {
         let mains = ["src/lib.rs", "src/main.rs"].map(|main| root.join(member).join(main));
         for main in mains.iter().filter(|main| main.is_file()) {
             let arrows = from_root(root, arrows(main)?);
-            for knot in knots(&arrows) {
-                match allowed.iter().position(|allowed| allowed.covers(&knot)) {
-                    Some(i) => is_met[i] = true,
-                    None => failures.push(message(&arrows, &knot)),
-                }
-            }
+            failures.extend(knots(&arrows).iter().map(|knot| message(&arrows, knot)));
         }
-    }
-    for (allowed, _) in allowed.iter().zip(is_met).filter(|(_, is_met)| !is_met) {
-        failures.push(format!(
-            "{}: allows a circle of {}, because {}, and there is none any more; take it out of the list",
-            file!(),
-            allowed.files.join(", "),
-            allowed.because
-        ));
     }
     Ok(failures)
 }
@@ -143,17 +102,13 @@ mod tests {
 
     /// What is found in a crate of these files, all below its `src`.
     fn planted(files: &[(&str, &str)]) -> Vec<String> {
-        planted_and_allowed(files, &[])
-    }
-
-    fn planted_and_allowed(files: &[(&str, &str)], allowed: &[Allowed]) -> Vec<String> {
         let root = tempfile::tempdir().unwrap();
         for (name, text) in files {
             let file = root.path().join("planted/src").join(name);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, text).unwrap();
         }
-        circles(root.path(), std::iter::once("planted"), allowed).unwrap()
+        failures(root.path(), &["planted"]).unwrap()
     }
 
     #[test]
@@ -216,22 +171,6 @@ mod tests {
                 planted(&[("lib.rs", "mod parent;"), ("parent/mod.rs", parent), ("parent/child.rs", &child)]);
             assert_eq!(found.len(), 1, "{child}: {found:?}");
         }
-    }
-
-    #[test]
-    fn a_circle_is_allowed_by_its_files_and_a_circle_that_is_gone_is_not_allowed_for_long() {
-        let files = [
-            ("lib.rs", "mod a;\nmod b;"),
-            ("a.rs", "pub struct A(crate::b::B);"),
-            ("b.rs", "pub struct B(Box<crate::a::A>);"),
-        ];
-        let both = &["planted/src/a.rs", "planted/src/b.rs"];
-        let allowed = || Allowed { files: both, because: "each is made of the other" };
-        assert!(planted_and_allowed(&files, &[allowed()]).is_empty());
-        let one = Allowed { files: &both[..1], ..allowed() };
-        let found = planted_and_allowed(&files, &[one]);
-        assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[1].contains("each is made of the other"), "{found:?}");
     }
 
     #[test]
