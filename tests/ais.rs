@@ -11,7 +11,7 @@ use helmholtz_eval::{
 use helmholtz_ops::noise::normal;
 use helmholtz_ops::rows::repeat_rows;
 use helmholtz_samplers::LogDensity;
-use helmholtz_tests::{device, values};
+use helmholtz_tests::{device, either, values};
 use helmholtz_vae::net::Linear;
 use helmholtz_vae::{Likelihood, Vae, VaeConfig};
 
@@ -200,19 +200,20 @@ fn estimate(
 #[test]
 fn the_evidence_of_principal_components_is_found_within_the_error_that_is_stated() {
     let model = principal_components();
-    let (x, _) = model.dream(&Draws::new(Key::new(22), 40, 1));
+    let n = either(10, 40);
+    let (x, _) = model.dream(&Draws::new(Key::new(22), n, 1));
     let exact = exact_log_probs(&model, &x);
-    let rows: Vec<u64> = (0..40).collect();
+    let rows: Vec<u64> = (0..n as u64).collect();
     let annealed: Vec<RowEstimate> =
         estimate(&AnnealedImportanceSampling::new(16, 200), &model, x.clone(), &rows)
             .iter()
             .map(|row| row.estimate)
             .collect();
     let found = summarise(&annealed);
-    let off = found.nll + exact.iter().sum::<f64>() / 40.0;
+    let off = found.nll + exact.iter().sum::<f64>() / n as f64;
     // Above 5 standard errors with a probability of 6e-7 for a normal law.
     assert!(off.abs() < 5.0 * found.se_mc + found.bias_mc, "{off} ± {}", found.se_mc);
-    assert!(found.se_mc < 0.04 && found.ess > 0.6, "{found:?}");
+    assert!(found.se_mc < either(0.08, 0.04) && found.ess > 0.6, "{found:?}");
     // With as many samples as the chains have points, importance sampling says less.
     let sampled = ImportanceSampling::new(16).estimate(&model, x, rows.into(), Key::new(6)).unwrap();
     assert!(summarise(&sampled).ess < 0.8 * found.ess);
@@ -240,8 +241,9 @@ fn several_layers_of_latents_are_annealed_together() {
     // Two layers under a q that was never fitted: p(x) by many importance samples, and by few chains.
     let config = VaeConfig { bodies: vec![vec![8], vec![8]], ..VaeConfig::new(6, vec![3, 2]) };
     let model = prepared(config.init(None, Key::new(23), &device()).unwrap());
-    let (x, _) = model.dream(&Draws::new(Key::new(24), 20, 1));
-    let rows: Vec<u64> = (0..20).collect();
+    let n = either(5, 20);
+    let (x, _) = model.dream(&Draws::new(Key::new(24), n, 1));
+    let rows: Vec<u64> = (0..n as u64).collect();
     let annealed: Vec<RowEstimate> =
         estimate(&AnnealedImportanceSampling::new(16, 100), &model, x.clone(), &rows)
             .iter()
@@ -255,7 +257,7 @@ fn several_layers_of_latents_are_annealed_together() {
         (annealed.nll - sampled.nll).abs() < 5.0 * se + annealed.bias_mc + sampled.bias_mc,
         "{annealed:?}, {sampled:?}"
     );
-    assert!(se < 0.1, "{se}");
+    assert!(se < either(0.2, 0.1), "{se}");
 }
 
 #[test]

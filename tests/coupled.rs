@@ -7,7 +7,7 @@ use helmholtz_core::{Draws, Enumerable, Gradients, Key, LatentVariableModel};
 use helmholtz_ops::log_weights::normalise;
 use helmholtz_ops::{noise, rows::repeat_rows};
 use helmholtz_samplers::{Contribution, CoupledChains, CoupledError, Meetings, Mixing, Posterior, Target};
-use helmholtz_tests::{device, named, row, sbn, values};
+use helmholtz_tests::{device, either, named, row, sbn, values};
 
 fn matrix(values: Vec<f64>, d: usize) -> Tensor<2> {
     let shape = [values.len() / d, d];
@@ -273,11 +273,12 @@ fn the_estimate_of_a_finite_posterior_has_no_bias() {
             .enumerate()
     {
         let chains = CoupledChains { samples, lag, burn_in, ..CHAINS };
-        let (found, meetings) = estimates(&chains, &FINITE, 30_000, Key::new(10 + i as u64), Vec::clone);
+        let (found, meetings) =
+            estimates(&chains, &FINITE, either(10_000, 30_000), Key::new(10 + i as u64), Vec::clone);
         assert!(meetings.times.iter().all(|time| time.is_some_and(|time| time > lag)));
         assert_mean(&format!("K = {samples}, L = {lag}, t0 = {burn_in}"), &found, exact);
         let (_, error) = summary(&found);
-        assert!(error < 0.1, "an error of {error} would hide a bias");
+        assert!(error < either(0.17, 0.1), "an error of {error} would hide a bias");
     }
 }
 
@@ -301,7 +302,7 @@ fn what_the_chains_correct_is_a_bias_that_the_test_can_see() {
 
 #[test]
 fn the_estimate_under_gaussian_noise_has_no_bias_with_either_kernel() {
-    let batch = 15_000;
+    let batch = either(5000, 15_000);
     let exact = (0..batch).map(Gaussian::exact).collect::<Vec<_>>();
     for (i, (samples, beta, lag, burn_in)) in [
         (4, None, 1, 0),
@@ -321,7 +322,7 @@ fn the_estimate_under_gaussian_noise_has_no_bias_with_either_kernel() {
         let centred: Vec<f64> = found.iter().zip(&exact).map(|(found, exact)| found - exact).collect();
         assert_mean(&format!("K = {samples}, β = {beta:?}, L = {lag}, t0 = {burn_in}"), &centred, 0.0);
         let (_, error) = summary(&centred);
-        assert!(error < 0.1, "an error of {error} would hide a bias");
+        assert!(error < either(0.17, 0.1), "an error of {error} would hide a bias");
     }
 }
 

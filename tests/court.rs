@@ -16,7 +16,7 @@ use helmholtz_strategies::{
     Bidirectional, Coupled, Kernel, Nvil, Pathwise, Reinforce, ReweightedWakeSleep, Vimco, WakeSleep,
     Weighting,
 };
-use helmholtz_tests::{device, sbn, stack, vae};
+use helmholtz_tests::{device, either, sbn, stack, vae};
 use helmholtz_vae::{Activation, Vae, VaeConfig};
 
 /// Observed units of all models here.
@@ -40,68 +40,35 @@ struct Estimates {
     grid: Quadrature,
 }
 
-/// The fewest that find each planted error, and tell orders apart.
-const EVERY_RUN: Estimates = Estimates {
-    right: 1000,
-    bias: 5000,
-    order: 4000,
-    // Spacings of 1/16 and 1/4; under a recognition net that is wider than the posterior it takes the finer one.
-    grid: Quadrature { points: [257, 65], reach: 8.0 },
-};
-/// A bias of half the size is found.
-const NIGHTLY: Estimates = Estimates {
-    right: 4000,
-    bias: 20_000,
-    order: 10_000,
-    grid: Quadrature { points: [1001, 161], reach: 10.0 },
-};
+/// The fewest that find each planted error and tell orders apart; at night those that find a bias of half the size.
+fn estimates() -> Estimates {
+    let every_run = Estimates {
+        right: 1000,
+        bias: 5000,
+        order: 4000,
+        // Spacings of 1/16 and 1/4.
+        grid: Quadrature { points: [257, 65], reach: 8.0 },
+    };
+    either(every_run, Estimates { right: 4000, bias: 20_000, order: 10_000, grid: Quadrature::default() })
+}
 
 /// Trials have a false alarm in a hundred, under keys that are fixed.
 fn trial(estimates: u64) -> Trial {
     Trial::new(estimates, Key::new(2026))
 }
 
-#[test]
-fn strategies_of_bits_are_right() {
-    try_strategies_of_bits(EVERY_RUN);
-}
-
-#[test]
-fn strategies_of_gaussian_latents_are_right() {
-    try_strategies_of_gaussian_latents(EVERY_RUN);
-}
-
-#[test]
-fn coupled_is_unbiased_at_two_samples_and_the_bound_is_not() {
-    compare_biases(EVERY_RUN);
-}
-
-#[test]
-fn the_bias_of_rws_falls_as_one_over_k() {
-    fit_order(EVERY_RUN);
-}
-
-#[test]
-#[ignore = "nightly: four times the estimates"]
-fn nothing_is_wrong_in_four_times_the_estimates() {
-    try_strategies_of_bits(NIGHTLY);
-    try_strategies_of_gaussian_latents(NIGHTLY);
-    compare_biases(NIGHTLY);
-    fit_order(NIGHTLY);
-    find_planted_errors(NIGHTLY);
-}
-
-fn right<M, S, W>(name: &str, model: &M, strategy: S, states: &W, estimates: Estimates)
+fn right<M, S, W>(name: &str, model: &M, strategy: S, states: &W)
 where
     M: LatentVariableModel,
     S: Strategy<M>,
     W: States<M>,
 {
-    let report = assert_right(model, &strategy, states, x(), trial(estimates.right));
+    let report = assert_right(model, &strategy, states, x(), trial(estimates().right));
     println!("{name}:\n{report}");
 }
 
-fn try_strategies_of_bits(estimates: Estimates) {
+#[test]
+fn strategies_of_bits_are_right() {
     let mixed = StackConfig {
         generative: vec![Kind::Nade, Kind::Dsbn, Kind::Darn],
         recognition: vec![Kind::Sbn, Kind::Nade],
@@ -110,21 +77,21 @@ fn try_strategies_of_bits(estimates: Estimates) {
     for (name, model) in [("sbn 2-1", sbn(OBSERVED, &[2, 1], 21)), ("mixed", stack(&mixed, 5))] {
         let rws = || ReweightedWakeSleep::new(3).unwrap();
         let name = |strategy: &str| format!("{name}, {strategy}");
-        right(&name("ws"), &model, WakeSleep::new(2), &Enumeration, estimates);
-        right(&name("rws"), &model, rws(), &Enumeration, estimates);
+        right(&name("ws"), &model, WakeSleep::new(2), &Enumeration);
+        right(&name("rws"), &model, rws(), &Enumeration);
         let both = ReweightedWakeSleep { wake_phi: 0.5, sleep_phi: 0.5, control_variate: true, ..rws() };
-        right(&name("rws, both phases"), &model, both, &Enumeration, estimates);
+        right(&name("rws, both phases"), &model, both, &Enumeration);
         let defended = ReweightedWakeSleep { defence: 0.2, ..rws() };
-        right(&name("rws, defended"), &model, defended, &Enumeration, estimates);
-        right(&name("bihm"), &model, Bidirectional::new(3).unwrap(), &Enumeration, estimates);
-        right(&name("vimco"), &model, Vimco::new(3).unwrap(), &Enumeration, estimates);
-        right(&name("reinforce"), &model, Reinforce::new(3).unwrap(), &Enumeration, estimates);
+        right(&name("rws, defended"), &model, defended, &Enumeration);
+        right(&name("bihm"), &model, Bidirectional::new(3).unwrap(), &Enumeration);
+        right(&name("vimco"), &model, Vimco::new(3).unwrap(), &Enumeration);
+        right(&name("reinforce"), &model, Reinforce::new(3).unwrap(), &Enumeration);
         let sizes = [&[OBSERVED], model.latent_sizes().as_slice()].concat();
         let nvil = Nvil::new(2, &sizes, Key::new(1), &device());
         // Running signals would change what it follows; here they stay, with a spread that matters.
         let centres = vec![-2.0; sizes.len() - 1];
         let nvil = nvil.with_state(&centres, 4.0).held();
-        right(&name("nvil"), &model, nvil, &Enumeration, estimates);
+        right(&name("nvil"), &model, nvil, &Enumeration);
     }
 }
 
@@ -151,10 +118,11 @@ fn coupled(samples: usize, kernel: Kernel) -> Coupled {
     strategy.checked().unwrap()
 }
 
-fn try_strategies_of_gaussian_latents(estimates: Estimates) {
+#[test]
+fn strategies_of_gaussian_latents_are_right() {
     for latents in [vec![1], vec![2], vec![1, 1]] {
         let model = autoencoder(latents.clone());
-        let grid = estimates.grid;
+        let grid = estimates().grid;
         let name = |strategy: &str| format!("vae {latents:?}, {strategy}");
         for (strategy, samples, weighting) in [
             ("elbo", 1, Weighting::Elbo { analytic_kl: true }),
@@ -163,33 +131,41 @@ fn try_strategies_of_gaussian_latents(estimates: Estimates) {
             ("iwae", 3, Weighting::Iwae),
             ("dreg", 3, Weighting::Dreg),
         ] {
-            right(&name(strategy), &model, Pathwise::new(samples, weighting), &grid, estimates);
+            right(&name(strategy), &model, Pathwise::new(samples, weighting), &grid);
         }
-        right(&name("rws"), &model, ReweightedWakeSleep::new(3).unwrap(), &grid, estimates);
-        right(&name("vimco"), &model, Vimco::new(3).unwrap(), &grid, estimates);
-        right(&name("coupled"), &widened(model), coupled(3, Kernel::Disir), &NIGHTLY.grid, estimates);
+        right(&name("rws"), &model, ReweightedWakeSleep::new(3).unwrap(), &grid);
+        right(&name("vimco"), &model, Vimco::new(3).unwrap(), &grid);
+        // Under a wide recognition net the posterior is narrow in noise, and the grid has to be fine: seconds for two
+        // layers.
+        if latents.len() > either(1, 2) {
+            continue;
+        }
+        right(&name("coupled"), &widened(model), coupled(3, Kernel::Disir), &Quadrature::default());
     }
 }
 
-fn compare_biases(estimates: Estimates) {
+#[test]
+fn coupled_is_unbiased_at_two_samples_and_the_bound_is_not() {
     let model = widened(autoencoder(vec![1]));
     let theta = |report: &Report| report.finding("theta", Reference::Limit).unwrap().clone();
-    let report = assert_right(&model, &coupled(2, Kernel::Isir), &NIGHTLY.grid, x(), trial(estimates.bias));
+    let report =
+        assert_right(&model, &coupled(2, Kernel::Isir), &Quadrature::default(), x(), trial(estimates().bias));
     let found = theta(&report);
     assert_eq!(found.verdict, Verdict::Unbiased);
     let bound = Pathwise::new(2, Weighting::Iwae);
-    let report = assert_right(&model, &bound, &NIGHTLY.grid, x(), trial(estimates.bias));
+    let report = assert_right(&model, &bound, &Quadrature::default(), x(), trial(estimates().bias));
     let bound = theta(&report);
     assert_eq!(bound.verdict, Verdict::Biased);
     println!("coupled would be seen to be off by {:.4}; iwae is off by {:.4}", found.visible, bound.bias);
     assert!(found.visible < bound.bias.abs(), "a bias like that of the bound would be seen");
 }
 
-fn fit_order(estimates: Estimates) {
+#[test]
+fn the_bias_of_rws_falls_as_one_over_k() {
     let model = sbn(OBSERVED, &[2, 1], 21);
     let reports = [4, 8, 16, 32, 64].map(|k| {
         let strategy = ReweightedWakeSleep::new(k).unwrap();
-        (k, assert_right(&model, &strategy, &Enumeration, x(), trial(estimates.order)))
+        (k, assert_right(&model, &strategy, &Enumeration, x(), trial(estimates().order)))
     });
     for block in ["theta", "phi"] {
         let measured = reports.each_ref().map(|(k, report)| {
@@ -285,13 +261,9 @@ impl Strategy<HelmholtzMachine> for Planted {
 
 #[test]
 fn planted_errors_are_found() {
-    find_planted_errors(EVERY_RUN);
-}
-
-fn find_planted_errors(estimates: Estimates) {
     let model = sbn(OBSERVED, &[2, 1], 21);
     let report = |fault| {
-        gradient_report(&model, &Planted { fault }, &Enumeration, x(), trial(estimates.right)).unwrap()
+        gradient_report(&model, &Planted { fault }, &Enumeration, x(), trial(estimates().right)).unwrap()
     };
     assert!(report(Fault::None).is_right(), "without a fault the planted strategy is as it should be");
     for (fault, nets) in [

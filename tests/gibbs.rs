@@ -9,7 +9,7 @@ use helmholtz_core::{Key, Layerwise, enumerate_bits};
 use helmholtz_directed::{HelmholtzMachine, Kind};
 use helmholtz_eval::{ExactLikelihood, Reading};
 use helmholtz_samplers::{Chains, Gibbs, GibbsError, Known, OneShot};
-use helmholtz_tests::{device, row, sbn, stack_of, values};
+use helmholtz_tests::{device, either, row, sbn, stack_of, values};
 
 /// Sizes of the layers, from the data up: 64 joint states.
 const SIZES: [usize; 3] = [3, 2, 1];
@@ -248,13 +248,13 @@ fn assert_follows(counts: &[f64], law: &[f64], what: &str) {
 
 #[test]
 fn layers_follow_the_exact_transition_probabilities() {
-    // 14 probabilities from each of 3 states at 2 numbers of proposals, 20 000 chains, 5 standard deviations:
+    // 14 probabilities from each of 3 states at 2 numbers of proposals, 5 standard deviations:
     // false alarms below 5e-5.
     let model = model();
     let exact = Exact::of(&model);
     for gibbs in [Gibbs { proposals: 2, inner: 1 }, Gibbs { proposals: 7, inner: 3 }] {
         for joint in [5, 26, 47] {
-            let (chains, key) = (chains(joint, 20_000), Key::new(joint as u64));
+            let (chains, key) = (chains(joint, either(5000, 20_000)), Key::new(joint as u64));
             let at = |l: usize| format!("{gibbs:?}, layer {l} from state {joint}");
             let first = gibbs.latents(&model, &chains, 1, key).unwrap();
             assert_follows(&counts(first), &exact.first(split(joint), gibbs.proposals), &at(1));
@@ -292,6 +292,7 @@ fn the_law_of_the_machine_is_invariant_as_proposals_grow() {
 }
 
 #[test]
+#[ignore = "nightly: the transition probabilities are tested one by one besides"]
 fn a_long_chain_visits_states_as_often_as_the_law_says() {
     // 400 chains of 60 sweeps from anywhere: 64 frequencies, their deviation as a whole. Chains of 10 sweeps apart
     // are as good as independent here, so that some 1600 states are seen: √(64 / 1600) / 2 is what noise makes.
@@ -327,11 +328,11 @@ fn known_units_stay_and_the_others_follow_their_conditional() {
     let model = model();
     let exact = Exact::of(&model);
     let gibbs = Gibbs { proposals: 6, inner: 2 };
-    let (joint, mask) = (26, 0b010);
-    let state = chains(joint, 20_000);
+    let (joint, mask, n) = (26, 0b010, either(5000, 20_000));
+    let state = chains(joint, n);
     let known = Known { mask: row(&[0, 1, 0]), values: state.x() };
     let x = gibbs.observed(&model, &state, Some(&known), Key::new(2)).unwrap();
-    let kept = values(x.clone().slice([0..20_000, 1..2]));
+    let kept = values(x.clone().slice([0..n, 1..2]));
     assert!(kept.iter().all(|&bit| bit == values(state.x())[1]), "a known unit changed");
     assert_follows(&counts(x), &exact.observed(split(joint), gibbs, mask), "known units");
     // With every unit known nothing moves.

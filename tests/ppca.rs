@@ -21,7 +21,7 @@ use helmholtz_ops::noise;
 use helmholtz_samplers::{CoupledChains, CoupledError};
 use helmholtz_strategies::coupled::{CHAIN_ESS, CORRELATION, Coupled, Kernel};
 use helmholtz_strategies::{Pathwise, Weighting};
-use helmholtz_tests::{Named, add_scaled, block, device, distance, named, norm, values};
+use helmholtz_tests::{Named, add_scaled, block, device, distance, either, named, norm, values};
 use helmholtz_vae::{Likelihood, Std, Vae, VaeConfig};
 
 /// Observed units and latents.
@@ -218,7 +218,7 @@ fn weighted(model: &Vae, k: usize, normalised: bool, key: Key) -> Named {
 fn coupled_chains_estimate_the_gradient_without_bias() {
     let (mean, std) = wide();
     let model = model(mean, std);
-    for (beta, samples) in [(None, 10), (Some(0.5), 10), (Some(0.8), 4)] {
+    for (beta, samples) in [(Some(0.5), 10), (None, 10), (Some(0.8), 4)].into_iter().take(either(1, 3)) {
         let chains = CoupledChains { samples, beta, lag: 10, burn_in: 1, cap: 1000 };
         let found = groups(GROUPS, |key| theta(&model, &chains, key));
         let (deviations, error) = deviations(&found, &exact());
@@ -259,6 +259,7 @@ fn a_single_bound_gives_a_bias_that_these_tests_see() {
 }
 
 #[test]
+#[ignore = "nightly: the bias is tested besides, and only the spread is of interest"]
 fn disir_narrows_the_spread_of_the_estimates_under_a_fitted_recognition_net() {
     let (mean, std) = fitted();
     let model = model(mean, std);

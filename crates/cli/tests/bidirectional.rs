@@ -17,7 +17,8 @@ fn number(value: &Value, key: &str) -> f64 {
 fn train(folder: &Path, out: &str, flags: &[&str]) -> Value {
     let words =
         ["train", "--dataset", "lines/3x3", "--layers", "5,3", "--epochs", "2", "--out", out, "--json"];
-    json(&succeed(folder, &[&words[..], flags].concat()))
+    let few = ["--set", "train.valid_samples=20", "--set", "train.final_samples=100"];
+    json(&succeed(folder, &[&words[..], &few, flags].concat()))
 }
 
 fn refuse(folder: &Path, words: &[&str], parts: &[&str]) {

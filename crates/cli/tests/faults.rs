@@ -146,7 +146,8 @@ fn left(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-const SMALL: [&str; 8] = ["--dataset", "lines/3x3", "--layers", "4", "--samples", "3", "--epochs", "3"];
+const SMALL: [&str; 10] =
+    ["--dataset", "lines/3x3", "--layers", "4", "--samples", "3", "--epochs", "3", "--batch", "500"];
 /// What can happen at an operation.
 const FAULTS: [&str; 5] = ["kill", "half", "term", "enospc", "eio"];
 
