@@ -201,7 +201,7 @@ fn a_loss_that_is_no_number_stops_the_run_with_step_and_seed() {
     fs::write(&provenance, text).unwrap();
     fs::write(&config, good.replace("lr = 0.5", "lr = 1e38").replace("lr_q = 0.5", "lr_q = 1e38")).unwrap();
     let resume = ["train", "--resume", "--out", "run", "--epochs", "3", "--quiet"];
-    let message = fail(folder.path(), &resume, 1, &["at step 20", "seed 0"]); // 200 steps make an epoch
+    let message = fail(folder.path(), &resume, 1, &["at step 10", "seed 0"]); // 100 steps make an epoch
     assert!(message.contains("the last good checkpoint, of epoch 1, is kept"), "{message}");
     fs::write(&config, good).unwrap();
     succeed(folder.path(), &["evaluate", "run", "--limit", "20", "--samples", "5", "--json"]);

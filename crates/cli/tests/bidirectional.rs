@@ -37,7 +37,7 @@ fn a_machine_is_trained_and_scored_by_both_readings() {
     );
 
     let evaluate = |flags: &[&str]| {
-        json(&succeed(folder, &[&["evaluate", "run", "--json", "--limit", "1000"], flags].concat()))
+        json(&succeed(folder, &[&["evaluate", "run", "--json", "--limit", "500"], flags].concat()))
     };
     let exact = evaluate(&["--exact"]);
     let sampled = evaluate(&["--samples", "2000"]);
@@ -65,13 +65,13 @@ fn a_machine_is_trained_and_scored_by_both_readings() {
     // And the other way about.
     train(folder, "sbn", &[]);
     let read =
-        json(&succeed(folder, &["evaluate", "sbn", "--exact", "--as", "bihm", "--json", "--limit", "1000"]));
-    let own = json(&succeed(folder, &["evaluate", "sbn", "--exact", "--json", "--limit", "1000"]));
+        json(&succeed(folder, &["evaluate", "sbn", "--exact", "--as", "bihm", "--json", "--limit", "500"]));
+    let own = json(&succeed(folder, &["evaluate", "sbn", "--exact", "--json", "--limit", "500"]));
     assert_eq!(read["nll_p"], own["nll"]);
     assert!(number(&read, "log_z2") < 0.0);
 
     // In words, and row by row.
-    let words = succeed(folder, &["evaluate", "run", "--per-example", "rows.npy", "--limit", "1000"]);
+    let words = succeed(folder, &["evaluate", "run", "--per-example", "rows.npy", "--limit", "500"]);
     for part in ["NLL of p*", "NLL of p ", "2 log Z", "exp(2 s)", "ESS"] {
         assert!(words.contains(part), "`{part}` is not in:\n{words}");
     }

@@ -16,7 +16,7 @@ fn a_run_is_trained_evaluated_sampled_and_exported() {
     let trained = json(&succeed(folder, &small_run("run", &["--epochs", "3", "--json"])));
     assert_eq!(
         (trained["run"].as_str(), trained["epochs"].as_u64(), trained["steps"].as_u64()),
-        (Some("run"), Some(3), Some(600))
+        (Some("run"), Some(3), Some(300))
     );
     for key in ["train_seconds", "examples_per_second"] {
         assert!(trained[key].as_f64().unwrap() > 0.0, "{key}");

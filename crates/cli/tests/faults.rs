@@ -156,7 +156,7 @@ fn a_run_that_is_cut_at_some_of_its_file_operations_goes_on_to_the_bit() {
     let trial = Trial::new(&SMALL);
     assert!(trial.operations > 80, "{} operations", trial.operations);
     // Each fault takes other operations.
-    FAULTS.iter().enumerate().for_each(|(i, how)| trial.cut_everywhere(how, 1 + 8 * i, 40));
+    FAULTS.iter().enumerate().for_each(|(i, how)| trial.cut_everywhere(how, 1 + 25 * i, 125));
 }
 
 #[test]

@@ -74,6 +74,11 @@ fn last_weights(folder: &Path, run: &str) -> Vec<u8> {
 /// with them.
 const TENSOR_BYTES: usize = 4 * (97 + 88 + 9);
 
+/// A run whose epochs last long enough to be killed in.
+fn long_run<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    small_run(out, &[more, &["--batch", "50"]].concat())
+}
+
 /// Starts a run, and kills it as soon as its second epoch is on record: in the middle of the third, or
 /// later, but before the last.
 fn start_and_kill(folder: &Path, out: &str, args: &[&str], last_epoch: &str) {
@@ -112,9 +117,9 @@ fn a_killed_run_goes_on_to_the_bit_on_any_number_of_threads() {
     for threads in ["1", "2", "4"] {
         let (whole, cut) = (format!("whole-{threads}"), format!("cut-{threads}"));
         let more = ["--epochs", EPOCHS, "--threads", threads, "--set", "train.patience=5"];
-        succeed(folder, &small_run(&whole, &more));
+        succeed(folder, &long_run(&whole, &more));
 
-        start_and_kill(folder, &cut, &small_run(&cut, &more), EPOCHS);
+        start_and_kill(folder, &cut, &long_run(&cut, &more), EPOCHS);
         assert!(!folder.join(&cut).join("report.html").exists());
 
         succeed(folder, &["train", "--resume", "--out", &cut, "--quiet"]);
@@ -133,7 +138,7 @@ fn stages_schedules_penalties_clipping_and_averages_survive_a_kill() {
                   l1 = 1e-4\nclip_norm = 5.0\naverage = 0.99\n\
                   [[stage]]\nepochs = 3\nsamples = 8\nlr = 5e-4\nschedule = \"cosine\"\n";
     fs::write(folder.join("staged.toml"), config).unwrap();
-    let args = |out| [&small_run(out, &[])[..], &["staged.toml"]].concat();
+    let args = |out| [&long_run(out, &[])[..], &["staged.toml"]].concat();
     succeed(folder, &args("whole"));
     start_and_kill(folder, "cut", &args("cut"), "6");
     succeed(folder, &["train", "--resume", "--out", "cut", "--quiet"]);
@@ -167,8 +172,8 @@ fn a_killed_vae_goes_on_to_the_bit() {
             "coupled" => [&more[..], &["--set", "strategy.lag=2"]].concat(),
             _ => more,
         };
-        succeed(folder, &small_run(&whole, &more));
-        start_and_kill(folder, &cut, &small_run(&cut, &more), "5");
+        succeed(folder, &long_run(&whole, &more));
+        start_and_kill(folder, &cut, &long_run(&cut, &more), "5");
         succeed(folder, &["train", "--resume", "--out", &cut, "--quiet"]);
         assert_eq!(metrics(&whole), metrics(&cut), "{strategy}");
         assert_eq!(tensors(&weights(folder, &whole)), tensors(&weights(folder, &cut)), "{strategy}");
@@ -181,8 +186,8 @@ fn what_nvil_has_learnt_of_its_signals_survives_a_kill() {
     let folder = folder.path();
     // A penalty, so that the baselines' own gradients go by a rule that is about the model.
     let more = ["--strategy", "nvil", "--epochs", EPOCHS, "--set", "optimizer.l1=1e-5"];
-    succeed(folder, &small_run("whole", &more));
-    start_and_kill(folder, "cut", &small_run("cut", &more), EPOCHS);
+    succeed(folder, &long_run("whole", &more));
+    start_and_kill(folder, "cut", &long_run("cut", &more), EPOCHS);
     succeed(folder, &["train", "--resume", "--out", "cut", "--quiet"]);
     let metrics = |run: &str| fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap();
     assert_eq!(metrics("whole"), metrics("cut"));
@@ -195,14 +200,14 @@ fn the_early_stopping_decision_survives_a_resume() {
     let folder = folder.path();
     // A recognition net and a model that hardly move: the validation likelihood soon stops improving.
     let more = ["--epochs", "40", "--lr", "0.3", "--set", "train.patience=2"];
-    let whole = succeed(folder, &small_run("whole", &[&more[..], &["--json"]].concat()));
+    let whole = succeed(folder, &long_run("whole", &[&more[..], &["--json"]].concat()));
     let whole: serde_json::Value = serde_json::from_str(&whole).unwrap();
     let stopped_at = whole["epochs"].as_u64().unwrap();
     assert!((3..40).contains(&stopped_at), "patience ended the run at epoch {stopped_at}");
 
     // The same run in two sessions: two epochs, then the rest.
     let first = ["--epochs", "2", "--lr", "0.3", "--set", "train.patience=2"];
-    succeed(folder, &small_run("parts", &first));
+    succeed(folder, &long_run("parts", &first));
     let parts =
         succeed(folder, &["train", "--resume", "--out", "parts", "--epochs", "40", "--quiet", "--json"]);
     let parts: serde_json::Value = serde_json::from_str(&parts).unwrap();
@@ -215,8 +220,8 @@ fn the_early_stopping_decision_survives_a_resume() {
 fn steps_may_end_in_mid_epoch_and_be_extended() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    succeed(folder, &small_run("whole", &["--steps", "450"]));
-    succeed(folder, &small_run("parts", &["--steps", "130"]));
+    succeed(folder, &long_run("whole", &["--steps", "450"]));
+    succeed(folder, &long_run("parts", &["--steps", "130"]));
     succeed(folder, &["train", "--resume", "--out", "parts", "--steps", "450", "--quiet"]);
     // The extension validates once more, at step 130; what it trained is the same.
     let last = |run: &str| {
@@ -233,8 +238,8 @@ fn steps_may_end_in_mid_epoch_and_be_extended() {
 fn a_checkpoint_cut_short_is_passed_over_aloud() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    succeed(folder, &small_run("whole", &["--epochs", "5"]));
-    succeed(folder, &small_run("cut", &["--epochs", "4"]));
+    succeed(folder, &long_run("whole", &["--epochs", "5"]));
+    succeed(folder, &long_run("cut", &["--epochs", "4"]));
     let file = folder.join("cut/checkpoint/optim-4.bpk");
     let bytes = fs::read(&file).unwrap();
     fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
@@ -263,10 +268,10 @@ fn a_checkpoint_cut_short_is_passed_over_aloud() {
 fn ctrl_c_leaves_a_run_that_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    succeed(folder, &small_run("whole", &["--epochs", "12"]));
+    succeed(folder, &long_run("whole", &["--epochs", "12"]));
     let child = helmholtz()
         .current_dir(folder)
-        .args(small_run("cut", &["--epochs", "12"]))
+        .args(long_run("cut", &["--epochs", "12"]))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()

@@ -43,7 +43,7 @@ pub fn fail(folder: &Path, args: &[&str], code: i32, words: &[&str]) -> String {
 
 /// A training run small enough for a test, into `out`.
 pub fn small_run<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let mut args = vec!["train", "--samples", "4", "--dataset", "lines/3x3", "--batch", "50"];
+    let mut args = vec!["train", "--samples", "4", "--dataset", "lines/3x3"];
     args.extend([
         "--set",
         "train.valid_samples=5",
@@ -53,8 +53,10 @@ pub fn small_run<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         "--out",
         out,
     ]);
-    if !more.contains(&"--layers") {
-        args.extend(["--layers", "6,4"]);
+    for default in [["--layers", "6,4"], ["--batch", "100"]] {
+        if !more.contains(&default[0]) {
+            args.extend(default);
+        }
     }
     args.extend(more);
     args
