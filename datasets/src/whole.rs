@@ -5,7 +5,7 @@
 //! journal) is opened only if it is a regular file and no link ([`open_lock`], [`open_append`]).
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -19,9 +19,12 @@ const SCRATCH: [&str; 2] = [".helmholtz-", ".part"];
 ///
 /// # Errors
 /// If it cannot be written; then nothing is left behind.
-pub fn write(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+pub fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut scratch = scratch_in(folder_of(path))?;
-    content(scratch.as_file_mut())?;
+    let mut buffered = BufWriter::new(scratch.as_file_mut());
+    content(&mut buffered)?;
+    buffered.flush()?;
+    drop(buffered);
     scratch.as_file().sync_all()?;
     scratch.persist(path)?;
     Ok(())
@@ -152,7 +155,6 @@ pub fn folder_of(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
 
     use super::*;
 

@@ -1,7 +1,6 @@
 //! Files that are written whole.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;

@@ -3,8 +3,8 @@
 //! A regular file is written under a scratch name and renamed; a link leads to the file that it names.
 //! What is no regular file (a pipe, `/dev/null`) is written to where it stands, since a renamed file would take its place.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use helmholtz_datasets::whole::{self, folder_of};
@@ -43,7 +43,7 @@ impl Output {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn write(&self, content: impl FnOnce(&mut File) -> io::Result<()>) -> anyhow::Result<()> {
+    pub fn write(&self, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
         if self.named { write_whole(&self.path, content) } else { write_inside(&self.path, content) }
     }
 }
@@ -95,7 +95,10 @@ pub fn check_ending(flag: &str, path: &Path, endings: &[&str]) -> anyhow::Result
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write_whole(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> anyhow::Result<()> {
+pub fn write_whole(
+    path: &Path,
+    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> anyhow::Result<()> {
     let write = || match place(path)? {
         Place::File(target) => whole::write(&target, content),
         Place::Stream => content(&mut OpenOptions::new().write(true).open(path)?),
@@ -107,7 +110,10 @@ pub fn write_whole(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write_inside(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> anyhow::Result<()> {
+pub fn write_inside(
+    path: &Path,
+    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> anyhow::Result<()> {
     // A copy of a run may have lost its empty folders.
     let write = || {
         fs::create_dir_all(folder_of(path))?;
@@ -166,7 +172,6 @@ fn takes_bytes(_: &fs::Metadata) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
 
     use super::*;
 

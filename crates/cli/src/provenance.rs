@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

@@ -169,7 +169,11 @@ impl RunFolder {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn write(&self, name: &str, content: impl FnOnce(&mut File) -> io::Result<()>) -> anyhow::Result<()> {
+    pub fn write(
+        &self,
+        name: &str,
+        content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> anyhow::Result<()> {
         output::write_inside(&self.path.join(name), content)
     }
 

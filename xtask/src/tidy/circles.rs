@@ -184,6 +184,17 @@ mod tests {
     }
 
     #[test]
+    fn a_function_with_the_name_of_a_module_is_not_taken_for_it() {
+        let found = planted(&[
+            ("lib.rs", "mod entry; mod list; mod one; pub use list::entry;"),
+            ("entry.rs", "pub struct Entry;"),
+            ("list.rs", "pub fn entry() -> crate::one::One { todo() }"),
+            ("one.rs", "pub struct One(crate::entry::Entry);"),
+        ]);
+        assert!(found.is_empty(), "{found:?}");
+    }
+
+    #[test]
     fn what_only_tests_import_is_on_no_circle() {
         let found = planted(&[
             ("lib.rs", "mod a; mod b;"),

@@ -169,7 +169,11 @@ impl Modules {
         seen: &mut HashSet<(usize, String)>,
     ) -> Vec<Found> {
         let Some((name, after)) = path.split_first() else { return vec![Found::Module(at)] };
-        let known = self.look_up(at, name, seen);
+        let mut known = self.look_up(at, name, seen);
+        // A function may have the name of a module, and nothing in it.
+        if !after.is_empty() && known.iter().any(|found| matches!(found, Found::Module(_))) {
+            known.retain(|found| matches!(found, Found::Module(_)));
+        }
         let is_made = self.0[at].has_macros && !self.0[at].names.contains_key(name);
         if known.is_empty() && is_certain && is_made {
             return vec![Found::Item(at, name.to_string())];

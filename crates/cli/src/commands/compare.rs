@@ -13,7 +13,6 @@ mod race;
 mod report;
 mod table;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;

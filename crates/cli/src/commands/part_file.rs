@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::Write;
 use std::path::Path;
 
 use helmholtz_eval::{AnnealedRow, Checked, LogPartition, RowEstimate, RowWeights};

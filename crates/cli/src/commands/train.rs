@@ -271,7 +271,7 @@ fn journal(screen: Option<Screen>, folder: &RunFolder, plan: Plan, lock: Arc<Run
             json!({"epoch": record.epoch, "split": record.split, "step": record.step, "seconds": seconds});
         // Timing is a convenience: a disk that is full will be noticed by the checkpoint.
         if let Ok(mut file) = whole::open_append(&timing, true) {
-            let _ = writeln!(file, "{line}");
+            let _ = file.write_all(format!("{line}\n").as_bytes()); // at once, so that a line is whole
         }
         let value = |name: &str| record.values.get(name).copied().unwrap_or(f64::NAN);
         if record.split == "train" {

@@ -1,6 +1,5 @@
 //! Weight files: what `export` writes and `--weights` and `--init-from` read.
 
-use std::io::Write;
 use std::path::Path;
 
 use burn::store::{ModuleSnapshot, SafetensorsStore};
