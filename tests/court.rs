@@ -40,7 +40,7 @@ struct Estimates {
     grid: Quadrature,
 }
 
-/// The fewest that find each planted error and tell orders apart; at night those that find a bias of half the size.
+/// The fewest that find each planted error and tell orders apart; at night up to four times as many.
 fn estimates() -> Estimates {
     let every_run = Estimates {
         right: 1000,
@@ -135,12 +135,11 @@ fn strategies_of_gaussian_latents_are_right() {
         }
         right(&name("rws"), &model, ReweightedWakeSleep::new(3).unwrap(), &grid);
         right(&name("vimco"), &model, Vimco::new(3).unwrap(), &grid);
-        // Under a wide recognition net the posterior is narrow in noise, and the grid has to be fine: seconds for two
-        // layers.
-        if latents.len() > either(1, 2) {
-            continue;
+        // Under a wide recognition net the posterior is narrow in noise, and the grid has to be fine. That takes seconds
+        // for two layers, which are tried at night.
+        if latents.len() <= either(1, 2) {
+            right(&name("coupled"), &widened(model), coupled(3, Kernel::Disir), &Quadrature::default());
         }
-        right(&name("coupled"), &widened(model), coupled(3, Kernel::Disir), &Quadrature::default());
     }
 }
 

@@ -155,7 +155,6 @@ pub fn folder_of(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {

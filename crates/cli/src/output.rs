@@ -4,7 +4,7 @@
 //! What is no regular file (a pipe, `/dev/null`) is written to where it stands, since a renamed file would take its place.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use helmholtz_datasets::whole::{self, folder_of};
@@ -101,7 +101,11 @@ pub fn write_whole(
 ) -> anyhow::Result<()> {
     let write = || match place(path)? {
         Place::File(target) => whole::write(&target, content),
-        Place::Stream => content(&mut OpenOptions::new().write(true).open(path)?),
+        Place::Stream => {
+            let mut stream = BufWriter::new(OpenOptions::new().write(true).open(path)?);
+            content(&mut stream)?;
+            stream.flush()
+        }
     };
     write().map_err(|error| failed(path, &error))
 }
@@ -172,7 +176,6 @@ fn takes_bytes(_: &fs::Metadata) -> bool {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     #[test]

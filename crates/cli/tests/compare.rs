@@ -18,7 +18,7 @@ strategies = ["ws", "rws", "vimco", "nvil"]
 samples = [2, 4]
 weights = ["fresh", "half-trained", "trained"]
 rows = 2
-estimates = 200
+estimates = 100
 [court.config]
 data = { id = "lines/3x3" }
 model = { layers = [3] }
@@ -60,7 +60,7 @@ fn a_plan_ends_in_a_report_figures_and_json() {
                 for block in ["theta", "phi", "generative.0", "prior", "recognition.0"] {
                     let own = rows.iter().find(|row| row["block"] == block && row["reference"] == "own");
                     let own = own.unwrap_or_else(|| panic!("{weights} {strategy} {k} {block}"));
-                    assert_eq!((own["verdict"].as_str(), own["n"].as_u64()), (Some("right"), Some(200)));
+                    assert_eq!((own["verdict"].as_str(), own["n"].as_u64()), (Some("right"), Some(100)));
                     for key in
                         ["bias", "bias_se", "z", "variance", "snr", "cosine", "ess", "seconds_per_estimate"]
                     {
@@ -123,7 +123,7 @@ fn what_makes_no_comparison_is_refused() {
     fail(folder, &["compare", "--seeds", "0"], 2, &["--seeds 0"]);
     refuse("schema = 1", &["plan.toml", "[[court]]", "[[race]]"]);
     refuse(&PLAN.replacen("\"vimco\"", "\"vinco\"", 1), &["vinco", "did you mean `vimco`?"]);
-    refuse(&PLAN.replace("estimates = 200", "estimates = 2"), &["estimates = 2", "100"]);
+    refuse(&PLAN.replace("estimates = 100", "estimates = 2"), &["estimates = 2", "100"]);
     refuse(&PLAN.replacen("\"vimco\"", "\"iwae\"", 1), &["iwae", "bits"]);
     refuse(&PLAN.replace("samples = [2, 4]", "samples = []"), &["samples = []"]);
     refuse(&PLAN.replace("layers = [3]", "layers = [30]"), &["30 latent bits", "smaller model"]);

@@ -76,6 +76,9 @@ const TENSOR_BYTES: usize = 4 * (97 + 88 + 9);
 
 /// A run whose epochs last long enough to be killed in.
 fn long_run<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    if more.contains(&"--batch") {
+        return small_run(out, more);
+    }
     small_run(out, &[more, &["--batch", "50"]].concat())
 }
 
@@ -150,6 +153,7 @@ fn stages_schedules_penalties_clipping_and_averages_survive_a_kill() {
 
     // Each of the settings matters, within an epoch of each stage.
     fs::write(folder.join("staged.toml"), config.replace("epochs = 3", "epochs = 1")).unwrap();
+    let args = |out| [&small_run(out, &[])[..], &["staged.toml"]].concat();
     succeed(folder, &args("short"));
     for other in ["loss=mean", "weight_decay=0", "l1=0", "clip_norm=0", "average=0", "schedule=cosine"] {
         let key = format!("optimizer.{other}");
@@ -169,7 +173,8 @@ fn a_killed_vae_goes_on_to_the_bit() {
         let vae = ["--model", "vae", "--strategy", strategy, "--layers", "3", "--set", "model.bodies=[[8]]"];
         let more = [&vae[..], &["--epochs", "5", "--optimizer", "rmsprop"]].concat();
         let more = match strategy {
-            "coupled" => [&more[..], &["--set", "strategy.lag=2"]].concat(),
+            // Its steps are slow.
+            "coupled" => [&more[..], &["--set", "strategy.lag=2", "--batch", "200"]].concat(),
             _ => more,
         };
         succeed(folder, &long_run(&whole, &more));

@@ -1,7 +1,8 @@
 //! Burn modules, and what visits their parameters.
 //!
 //! A closure cannot be generic over the rank of a tensor, as Burn's visitors are. So it is given a parameter whose
-//! values and gradient are a single axis, which is a view and no copy: a parameter lies in one piece.
+//! values and gradient are a single axis. That is a view of the values, which lie in one piece; a transposed gradient is
+//! copied.
 
 use burn::module::{Module, ModuleDisplay, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Shape, Tensor};

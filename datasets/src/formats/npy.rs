@@ -21,16 +21,16 @@ pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Table, String> {
     Ok(Table { notes: doubt.into_iter().map(Note::doubt).collect(), ..split.into() })
 }
 
-/// The numbers of a file that holds a list of them, whatever type they are stored in.
+/// The numbers of a file that holds a list of little-endian doubles.
 ///
 /// # Errors
-/// What is wrong with the file.
-pub fn list(bytes: &[u8]) -> Result<Vec<f64>, String> {
+/// What is wrong with the file, or that it holds another array.
+pub fn doubles(bytes: &[u8]) -> Result<Vec<f64>, String> {
     let array = array(bytes)?;
-    match array.axes[..] {
-        [_] => array.numbers(),
-        _ => Err(format!("an array of shape {:?} where [numbers] is wanted", array.axes)),
+    if (array.axes.len(), array.number, array.big_endian) != (1, Number::Float { bytes: 8 }, false) {
+        return Err("it holds another array than a list of little-endian doubles ('<f8')".to_owned());
     }
+    array.numbers()
 }
 
 /// Bytes of the file by its header, where that is sound.
@@ -195,15 +195,19 @@ mod tests {
 
     #[test]
     fn a_list_of_doubles_is_read_to_the_bit_and_nothing_else_is() {
-        let doubles = [1.0, -0.1, f64::INFINITY];
-        let head = |shape: &str| format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
-        let bytes = file(&head("(3,)"), doubles.map(f64::to_le_bytes).as_flattened());
-        assert_eq!(list(&bytes).unwrap(), doubles);
+        let values = [1.0, -0.1, f64::INFINITY];
+        let head = |descr: &str, shape: &str| {
+            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}")
+        };
+        let bytes = file(&head("<f8", "(3,)"), values.map(f64::to_le_bytes).as_flattened());
+        assert_eq!(doubles(&bytes).unwrap(), values);
         for end in [0, 9, 10, bytes.len() - 24, bytes.len() - 1] {
-            assert!(list(&bytes[..end]).is_err(), "{end}");
+            assert!(doubles(&bytes[..end]).is_err(), "{end}");
         }
-        let matrix = file(&head("(1, 3)"), &bytes[bytes.len() - 24..]);
-        assert!(list(&matrix).unwrap_err().contains("an array of shape [1, 3]"));
+        for (descr, shape) in [("<f8", "(1, 3)"), ("<i8", "(3,)"), (">f8", "(3,)"), ("<f4", "(6,)")] {
+            let other = file(&head(descr, shape), &bytes[bytes.len() - 24..]);
+            assert!(doubles(&other).unwrap_err().contains("another array"), "{descr} {shape}");
+        }
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl Catalogue {
         }
         ensure!(
             row.reported.is_some() == (row.source != Source::None),
-            "a published value has a source, and none has none: give both reported and source, or neither"
+            "`reported` and `source` belong together: give both or neither"
         );
         ensure!(
             row.tolerance > 0.0 && row.tolerance.is_finite(),

@@ -83,7 +83,7 @@ pub(crate) struct Score {
     bias_mc: f64,
     /// Effective samples of a row, on average; infinite of an exact likelihood.
     effective: f64,
-    /// Whether `nll` is an upper bound, for want of Z.
+    /// Whether `nll` is an upper bound, because Z is not known.
     is_bound: bool,
 }
 

@@ -46,7 +46,7 @@ impl Recipe {
         ] {
             if *named != made {
                 return Err(UserError(format!(
-                    "{}: {key} = \"{named}\", and {} with the row's flags makes \"{made}\"; set one of them right",
+                    "{}: {key} = \"{named}\", but {} with the row's flags gives \"{made}\"; correct one of them",
                     row.place(),
                     row.config
                 ))
@@ -210,11 +210,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("config.toml").display().to_string();
         for (from, to, message) in [
-            ("kind = \"sbn\"", "kind = \"darn\"", "makes \"darn 180-150-10\"; set one of them right"),
-            ("layers = [150, 10]", "layers = [150, 11]", "makes \"sbn 180-150-11\""),
-            ("layers = [150, 10]", "layers = [150]", "makes \"sbn 180-150\""),
+            ("kind = \"sbn\"", "kind = \"darn\"", "gives \"darn 180-150-10\"; correct one of them"),
+            ("layers = [150, 10]", "layers = [150, 11]", "gives \"sbn 180-150-11\""),
+            ("layers = [150, 10]", "layers = [150]", "gives \"sbn 180-150\""),
             ("samples = 10", "samples = 20", "strategy = \"rws, wake-phi, K = 10\", and "),
-            ("phi = \"wake\"", "phi = \"sleep\"", "makes \"rws, sleep-phi, K = 10\""),
+            ("phi = \"wake\"", "phi = \"sleep\"", "gives \"rws, sleep-phi, K = 10\""),
             ("kind = \"rws\"", "kind = \"vimco\"", "phi"),
             ("[train]", "[[stage]]\nepochs = 1\nsamples = 100\n[train]", "K = 10, then K = 100\""),
             ("[train]", "[train]\nbach = 1", "train.bach"),

@@ -84,7 +84,7 @@ impl Seeds<'_> {
             }
         };
         let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
-        let log_probs = helmholtz_datasets::formats::npy::list(&bytes)
+        let log_probs = helmholtz_datasets::formats::npy::doubles(&bytes)
             .map_err(|problem| anyhow::anyhow!("{}: {problem}; remove it", path.display()))?;
         let n = result["n"].as_u64().unwrap_or_default();
         anyhow::ensure!(log_probs.len() as u64 == n, "{}: {} rows, not {n}", path.display(), log_probs.len());
