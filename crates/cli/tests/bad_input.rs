@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 
-use crate::common::{fail, small_run, succeed};
+use crate::common::{fail, small_run, succeed, trained};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -157,7 +157,7 @@ fn damaged_data_files_are_named_with_the_place() {
 #[test]
 fn a_folder_that_holds_another_run_is_left_alone() {
     let folder = folder();
-    succeed(folder.path(), &small_run("run", &["--epochs", "1"]));
+    trained(folder.path(), "run", 1);
     let before = fs::read(folder.path().join("run/run.toml")).unwrap();
     fail(folder.path(), &small_run("run", &["--epochs", "2"]), 2, &["run", "holds another run", "--resume"]);
     assert_eq!(fs::read(folder.path().join("run/run.toml")).unwrap(), before);
@@ -172,7 +172,7 @@ fn a_folder_that_holds_another_run_is_left_alone() {
 #[test]
 fn a_resumed_run_names_the_keys_that_differ() {
     let folder = folder();
-    succeed(folder.path(), &small_run("run", &["--epochs", "1"]));
+    trained(folder.path(), "run", 1);
     let words = ["seed (0 in the run, 3 now)", "strategy.samples (4 in the run, 7 now)"];
     fail(folder.path(), &["train", "--resume", "--out", "run", "--seed", "3", "--samples", "7"], 2, &words);
     // Epochs, threads and the like may change.
@@ -211,7 +211,7 @@ fn a_loss_that_is_no_number_stops_the_run_with_step_and_seed() {
 #[test]
 fn evaluation_refuses_what_it_cannot_do() {
     let folder = folder();
-    succeed(folder.path(), &small_run("run", &["--epochs", "1"]));
+    trained(folder.path(), "run", 1);
     let refuse = |args: &[&str], words: &[&str]| fail(folder.path(), args, 2, words);
     refuse(&["evaluate", "nowhere"], &["nowhere", "not a run folder"]);
     refuse(&["evaluate", "run", "--samples", "0"], &["--samples 0"]);
@@ -270,7 +270,7 @@ fn a_run_whose_data_or_layers_have_changed_is_refused() {
 #[test]
 fn weights_of_another_shape_are_refused() {
     let folder = folder();
-    succeed(folder.path(), &small_run("a", &["--epochs", "1"]));
+    trained(folder.path(), "a", 1);
     succeed(folder.path(), &small_run("b", &["--epochs", "1", "--layers", "7,4"]));
     succeed(folder.path(), &["export", "a", "a.safetensors"]);
     fail(folder.path(), &["export", "a", "a.safetensors"], 2, &["is there already", "--force"]);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::{fail, run, small_run, succeed};
+use crate::common::{fail, run, small_run, succeed, trained};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -109,7 +109,7 @@ fn a_damaged_best_checkpoint_is_refused_by_name_and_another_one_can_be_asked_for
 fn a_best_epoch_that_was_never_saved_is_named_and_the_best_that_was_is_taken() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    succeed(folder, &small_run("run", &["--epochs", "3"]));
+    trained(folder, "run", 3);
     let second = json(&succeed(folder, &evaluate("run", &["--epoch", "2"])));
     // As if the process had been killed between the record and the checkpoint.
     remove(&folder.join("run"), 3);
@@ -145,7 +145,7 @@ fn a_run_whose_best_checkpoint_is_lost_goes_on_and_says_so() {
 fn a_checkpoint_under_the_name_of_another_epoch_is_refused_and_old_seals_still_open() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    succeed(folder, &small_run("run", &["--epochs", "3"]));
+    trained(folder, "run", 3);
     let run = folder.join("run");
     let whole = json(&succeed(folder, &evaluate("run", &[])));
     for part in PARTS {
@@ -168,7 +168,7 @@ fn a_checkpoint_under_the_name_of_another_epoch_is_refused_and_old_seals_still_o
 fn what_cannot_be_read_is_named_and_never_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    succeed(folder, &small_run("run", &["--epochs", "3"]));
+    trained(folder, "run", 3);
     // A folder in its place: reading it fails for any user, as does a file without permission.
     let file = folder.join("run/checkpoint/model-3.bpk");
     fs::remove_file(&file).unwrap();
@@ -183,7 +183,7 @@ fn what_cannot_be_read_is_named_and_never_deleted() {
 fn parts_that_are_wrong_under_a_right_seal_are_passed_over_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    succeed(folder, &small_run("run", &["--epochs", "3"]));
+    trained(folder, "run", 3);
     let path = folder.join("run");
     let whole = json(&succeed(folder, &evaluate("run", &[])));
     let replaced = |bytes: &[u8], from: &[u8], to: &[u8]| -> Vec<u8> {

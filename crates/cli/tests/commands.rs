@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{fail, real_data, small_run, succeed};
+use crate::common::{fail, real_data, small_run, succeed, trained};
 use serde_json::Value;
 
 fn json(text: &str) -> Value {
@@ -87,7 +87,7 @@ fn a_run_is_trained_evaluated_sampled_and_exported() {
 fn an_estimate_does_not_depend_on_the_chunk_or_on_the_limit() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    succeed(folder, &small_run("run", &["--epochs", "1"]));
+    trained(folder, "run", 1);
     let log_probs = |more: &[&str]| -> Vec<f64> {
         let mut args = vec!["evaluate", "run", "--samples", "50", "--quiet", "--per-example", "p.npy"];
         args.extend(more);
@@ -148,7 +148,7 @@ fn runs_without_a_name_get_the_next_free_one() {
 fn an_evaluation_stops_at_the_error_that_was_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    succeed(folder, &small_run("run", &["--epochs", "1"]));
+    trained(folder, "run", 1);
     let evaluate = ["evaluate", "run", "--limit", "300", "--samples", "20"];
     let found = |more: &[&str]| json(&succeed(folder, &[&evaluate[..], more, &["--json"]].concat()));
     let number = |found: &Value, key: &str| found[key].as_f64().unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::common::{fail, helmholtz, run, small_run, succeed};
+use crate::common::{fail, helmholtz, run, small_run, succeed, trained};
 
 fn metrics(folder: &Path, run: &str) -> String {
     fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap()
@@ -76,8 +76,8 @@ fn a_run_that_died_before_it_had_begun_begins_anew_by_the_same_command_and_by_re
 fn a_run_that_died_within_its_first_checkpoint_starts_from_the_beginning() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    succeed(folder, &small_run("whole", &["--epochs", "2"]));
-    succeed(folder, &small_run("cut", &["--epochs", "1"]));
+    trained(folder, "whole", 2);
+    trained(folder, "cut", 1);
     let checkpoint = folder.join("cut/checkpoint");
     fs::remove_file(checkpoint.join("model-1.bpk.sha256")).unwrap();
     for name in ["scheduler-1.bpk", "scheduler-1.bpk.sha256"] {
@@ -92,7 +92,7 @@ fn a_run_that_died_within_its_first_checkpoint_starts_from_the_beginning() {
     assert!(said.contains("starting from the beginning"), "{said}");
     assert_eq!(metrics(folder, "cut"), metrics(folder, "whole"));
     // A checkpoint that was finished and damaged afterwards is no beginning, and is not thrown away.
-    succeed(folder, &small_run("one", &["--epochs", "1"]));
+    trained(folder, "one", 1);
     let model = folder.join("one/checkpoint/model-1.bpk");
     fs::write(&model, "damaged").unwrap();
     fail(
@@ -104,7 +104,7 @@ fn a_run_that_died_within_its_first_checkpoint_starts_from_the_beginning() {
     assert_eq!(fs::read_to_string(&model).unwrap(), "damaged");
     assert!(folder.join("one/checkpoint/optim-1.bpk").exists());
     // The parts are saved side by side: one may be behind when another has begun on the next epoch.
-    succeed(folder, &small_run("behind", &["--epochs", "2"]));
+    trained(folder, "behind", 2);
     for left in ["optim-1.bpk.sha256", "optim-2.bpk", "optim-2.bpk.sha256", "model-2.bpk.sha256"] {
         fs::remove_file(folder.join("behind/checkpoint").join(left)).unwrap();
     }
@@ -119,8 +119,8 @@ fn a_run_that_died_within_its_first_checkpoint_starts_from_the_beginning() {
 fn a_record_that_was_cut_is_passed_over_and_one_that_was_edited_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    succeed(folder, &small_run("whole", &["--epochs", "5"]));
-    succeed(folder, &small_run("cut", &["--epochs", "4"]));
+    trained(folder, "whole", 5);
+    trained(folder, "cut", 4);
     let path = folder.join("cut/metrics.jsonl");
     let text = fs::read_to_string(&path).unwrap();
 
@@ -152,8 +152,8 @@ fn a_record_that_was_cut_is_passed_over_and_one_that_was_edited_is_refused() {
 fn a_run_of_a_version_without_seals_goes_on_to_the_bit() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    succeed(folder, &small_run("whole", &["--epochs", "4"]));
-    succeed(folder, &small_run("old", &["--epochs", "3"]));
+    trained(folder, "whole", 4);
+    trained(folder, "old", 3);
     let path = folder.join("old/metrics.jsonl");
     let unsealed = |line: &str| format!("{}}}\n", line.split(",\"chain\":").next().unwrap());
     let old: String = fs::read_to_string(&path).unwrap().lines().map(unsealed).collect();
@@ -195,7 +195,7 @@ fn links_in_a_run_folder_are_not_followed() {
     let folder = folder.path();
     let link = |at: &str| std::os::unix::fs::symlink(folder.join("victim"), folder.join(at)).unwrap();
     fs::write(folder.join("victim"), "precious").unwrap();
-    succeed(folder, &small_run("r", &["--epochs", "1"]));
+    trained(folder, "r", 1);
     for name in ["timing.jsonl", "experiment.log", "report.html", "samples/samples.png"] {
         fs::remove_file(folder.join("r").join(name)).unwrap();
         link(&format!("r/{name}"));
@@ -223,7 +223,7 @@ fn links_in_a_run_folder_are_not_followed() {
 fn an_output_that_cannot_be_written_is_refused_before_the_work_and_no_neighbour_is_touched() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    succeed(folder, &small_run("r", &["--epochs", "1"]));
+    trained(folder, "r", 1);
     // So many samples that the work would not end in time.
     let long = ["evaluate", "r", "--samples", "100000", "--per-example"];
     let evaluate = |out| [&long[..], &[out]].concat();

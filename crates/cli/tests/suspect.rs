@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::{fail, small_run, succeed};
+use crate::common::{fail, succeed, trained};
 use serde_json::Value;
 
 fn json(text: &str) -> Value {
@@ -80,7 +80,7 @@ fn a_saturated_recognition_net_is_suspect_and_the_command_beside_it_finds_out() 
 fn a_sound_net_is_not_suspect_and_its_check_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    succeed(folder, &small_run("run", &["--epochs", "2"]));
+    trained(folder, "run", 2);
     let found = evaluated(folder, &["--limit", "200"]);
     assert!(found["suspect"].is_null(), "{found}");
     let check = &found["check"];

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{fail, run, small_run, succeed};
+use crate::common::{fail, run, succeed, trained};
 
 /// Twenty rows of four bits.
 fn rows() -> String {
@@ -82,7 +82,7 @@ fn weights_and_samples_need_no_data() {
 fn a_run_of_a_version_that_did_not_say_how_wide_a_row_is_takes_it_from_its_data() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    succeed(folder, &small_run("old", &["--epochs", "1"]));
+    trained(folder, "old", 1);
     succeed(folder, &["export", "old", "new.safetensors"]);
     let path = folder.join("old/provenance.json");
     let mut all = provenance(&folder.join("old"));

@@ -4,8 +4,13 @@
 
 pub mod server;
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
+
+use tempfile::TempDir;
 
 /// The binary with everything it prints in plain text and no data from the environment.
 pub fn helmholtz() -> Command {
@@ -60,6 +65,31 @@ pub fn small_run<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     }
     args.extend(more);
     args
+}
+
+/// A copy of `small_run` of so many epochs as `folder/name`; it is trained once for all tests.
+pub fn trained(folder: &Path, name: &str, epochs: usize) {
+    static RUNS: Mutex<BTreeMap<usize, TempDir>> = Mutex::new(BTreeMap::new());
+    let mut runs = RUNS.lock().expect("a run could be trained");
+    let run = runs.entry(epochs).or_insert_with(|| {
+        // Nobody removes it in the end: it lies in the target folder.
+        let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        succeed(place.path(), &small_run("run", &["--epochs", &epochs.to_string()]));
+        place
+    });
+    copy(&run.path().join("run"), &folder.join(name));
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::copy(from, to).unwrap();
+        }
+    }
 }
 
 /// The workspace's real data, or a word on what is skipped without it.
