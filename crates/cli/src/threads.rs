@@ -4,6 +4,10 @@ use std::error::Error;
 
 use crate::config::{check_threads, count};
 use crate::error::user;
+use crate::memory_limit::{Limit, Need};
+
+/// Bytes of a thread's stack.
+const STACK: u64 = 2 << 20;
 
 /// Starts the threads that everything on the processor shares: as many as the flag `--threads` says, else one for each
 /// core.
@@ -15,6 +19,10 @@ pub(crate) fn use_threads(threads: Option<i64>) -> anyhow::Result<()> {
     if let Some(threads) = threads {
         let threads = count("--threads", threads)?;
         check_threads("--threads", threads)?;
+        // A thread that gets its stack and nothing else would panic.
+        if let Some(limit) = Limit::of_address_space() {
+            Need::default().and(format!("--threads {threads}"), threads as u64 * STACK).check(limit)?;
+        }
         pool = pool.num_threads(threads);
     }
     // Rayon would start them at their first use as well, and panic where it cannot.

@@ -118,10 +118,13 @@ fn more_threads_than_any_machine_has_are_refused() {
 #[cfg(target_os = "linux")]
 fn threads_that_the_system_does_not_give_are_a_sentence() {
     let folder = tempfile::tempdir().unwrap();
-    // Two mebibytes of stack each.
+    // Two mebibytes of stack each: 7.8 GiB.
     let (code, message) = within_4_gb(folder.path(), "train --quiet --out run --threads 4000");
     assert_eq!(code, Some(2), "{message}");
-    assert!(message.contains("--threads 4000") && message.contains("ask for fewer"), "{message}");
+    assert!(
+        message.contains("--threads 4000: at least 7.8 GiB") && message.contains("ulimit -v"),
+        "{message}"
+    );
     assert!(!message.contains("panicked") && names(folder.path()).is_empty(), "{message}");
 }
 

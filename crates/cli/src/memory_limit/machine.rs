@@ -38,10 +38,16 @@ impl Limit {
         let groups = control_groups(&read("/proc/self/cgroup"));
         let group = groups.iter().filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok()).min();
         let group = group.map(|bytes| with_swap(bytes, "the control group of this process allows"));
-        let space = address_space(&read("/proc/self/limits"))
-            .map(|bytes| Limit { bytes, of: "the address space of this process (ulimit -v) is" });
+        let space = Limit::of_address_space();
         // Of equal ones the first.
         [machine, group, space].into_iter().flatten().min_by_key(|limit| limit.bytes).unwrap_or(UNKNOWN)
+    }
+
+    /// What `ulimit -v` allows, if it is set.
+    pub fn of_address_space() -> Option<Limit> {
+        let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        let of = "the address space of this process (ulimit -v) is";
+        address_space(&limits).map(|bytes| Limit { bytes, of })
     }
 }
 
