@@ -268,10 +268,18 @@ fn put_in_place(
 ) -> Result<Fetched, FetchError> {
     let place_of = |path: &Path| Some(data_dir.join(path.strip_prefix(arrivals.path()).ok()?));
     let mut new_files = Vec::new();
-    for (_, path) in candidates.iter().filter_map(|candidate| candidate.arrived.as_ref()) {
+    for candidate in candidates {
+        let Some((_, path)) = &candidate.arrived else { continue };
         let Some(place) = place_of(path) else { continue };
         let folder = place.parent().unwrap_or(data_dir);
-        if let Err(cause) = fs::create_dir_all(folder).and_then(|()| put(path, &place)) {
+        // It may also have come under another of its names.
+        let there = candidate.file.find(data_dir);
+        let put = match &there {
+            Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            None => fs::create_dir_all(folder).and_then(|()| put(path, &place)),
+        };
+        if let Err(cause) = put {
+            let place = there.unwrap_or(place);
             for placed in &new_files {
                 let _ = fs::remove_file(placed);
             }
@@ -294,14 +302,11 @@ fn put_in_place(
     Ok(Fetched { set, new_files })
 }
 
-/// Gives a file the name `place`, unless something has it.
+/// Gives a file the name `place`, which was just seen to be free.
 fn put(from: &Path, place: &Path) -> io::Result<()> {
-    match fs::hard_link(from, place) {
-        Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => match fs::symlink_metadata(place) {
-            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
-            // Not every file system has hard links.
-            Err(_) => fs::rename(from, place),
-        },
-        done => done,
-    }
+    fs::hard_link(from, place).or_else(|cause| match cause.kind() {
+        io::ErrorKind::AlreadyExists => Err(cause),
+        // Not every file system has hard links.
+        _ => fs::rename(from, place),
+    })
 }
