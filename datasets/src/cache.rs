@@ -83,7 +83,7 @@ impl Cache {
                 return Ok((Table { split, columns, notes: opening.notes }, source));
             }
             // A copy under other expectations: the parser says what does not fit.
-            Ok(_) | Err(Unusable::None) => {}
+            Ok(_) | Err(Unusable::Missing) => {}
             Err(Unusable::Because(why)) => {
                 tracing::info!("{}: {why}; {} is parsed again", copy.display(), path.display());
             }
@@ -117,7 +117,7 @@ fn fits(split: &Split, wanted: &Wanted) -> bool {
 
 /// Why there is no usable copy.
 enum Unusable {
-    None,
+    Missing,
     Because(&'static str),
 }
 
@@ -127,7 +127,7 @@ fn load(copy: &Path, source: &[u8; 32]) -> Result<Split, Unusable> {
         whole::open(copy, fs::File::options().read(true)).and_then(|mut file| file.read_to_end(&mut bytes));
     match read {
         Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unusable::None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unusable::Missing),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
             return Err(Unusable::Because("a link or another thing is in the place of the parsed copy"));
         }

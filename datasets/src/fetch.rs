@@ -1,12 +1,13 @@
 //! Downloads the files of a protocol; they get their names when the values are the protocol's.
 //!
 //! Files arrive in a folder of this call alone, below the data directory. Only when the set has been read from there,
-//! and its values have the hash of the protocol, are they moved to their places, each in one step: calls side by side
-//! do not meet. A download that was cut begins again.
+//! and its values have the hash of the protocol, are they moved to their places, each in one step and none over a
+//! file that is there: calls side by side do not meet. A download that was cut begins again.
 //!
 //! Nothing is ever asked of a network unless [`fetch`] is called.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,8 +34,10 @@ use crate::source_file::SourceFile;
 use crate::whole;
 
 /// How the names of folders begin that files arrive in.
-const ARRIVALS: &str = ".fetch";
-/// A folder of arrivals that is older is of a process that was killed.
+const ARRIVALS: &str = ".helmholtz-fetch-";
+/// The file in such a folder that is locked as long as its process is at work.
+const LOCK: &str = "lock";
+/// A folder of arrivals without that file is of a process that was killed if it is older.
 const LEFT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What happens meanwhile.
@@ -62,7 +65,7 @@ pub enum Event<'a> {
 pub struct Fetched {
     /// The set, loaded and verified.
     pub set: DataSet,
-    /// The files that were downloaded, where they lie now; none if all were there before.
+    /// The files that were downloaded, where they lie now; empty if all were there before.
     pub new_files: Vec<PathBuf>,
 }
 
@@ -81,17 +84,18 @@ pub fn fetch(
     if entry.generated {
         return Err(FetchError::Request(format!("{} is built in; there is nothing to fetch", entry.id)));
     }
-    sweep(data_dir);
     let is_wanted = |file: &&SourceFile| file.find(data_dir).is_none();
     let (wanted, others): (Vec<&'static SourceFile>, Vec<_>) = entry.files.iter().partition(is_wanted);
+    let candidate =
+        |file| Ok(Candidate { file, addresses: addresses(entry, file, origin)?, next: 0, arrived: None });
+    let mut candidates = wanted.iter().copied().map(candidate).collect::<Result<Vec<_>, FetchError>>()?;
+    sweep(data_dir);
     if wanted.is_empty() {
         let set = entry.load_in(&[data_dir.to_owned()], &Cache::platform()).map_err(FetchError::Present)?;
         return Ok(Fetched { set, new_files: Vec::new() });
     }
-    let candidate =
-        |file| Ok(Candidate { file, addresses: addresses(entry, file, origin)?, next: 0, arrived: None });
-    let mut candidates = wanted.iter().copied().map(candidate).collect::<Result<Vec<_>, FetchError>>()?;
-    let arrivals = arrivals(data_dir, &wanted)?;
+    // The lock is dropped first.
+    let (arrivals, _lock) = arrivals(data_dir, &wanted)?;
     let mut refusal = None;
     loop {
         for candidate in &mut candidates {
@@ -107,34 +111,44 @@ pub fn fetch(
             Ok(set) => return put_in_place(set, &candidates, &arrivals, data_dir),
             Err(error) => error,
         };
-        // The folder that files arrive in is nobody's business.
+        // The folder that files arrive in is not shown.
         let what = error.to_string().replace(&format!("{}/", arrivals.path().display()), "");
         let others = match others.is_empty() {
             true => "",
             false => " (or the mistake is in a file that was there before: see `helmholtz data check`)",
         };
-        let refused = FetchError::Values(format!("{what}; what was downloaded was removed{others}"));
+        let refused = |done| FetchError::Values(format!("{what}{done}{others}"));
+        let removed = refused("; what was downloaded was removed");
         let mut goes_on = false;
         for candidate in &mut candidates {
             goes_on |= candidate.refuse();
         }
         if !goes_on {
-            return Err(refused);
+            return Err(removed);
         }
-        on_event(Event::Refused(&refused));
-        refusal = Some(refused);
+        on_event(Event::Refused(&refused("")));
+        refusal = Some(removed);
     }
 }
 
 /// Removes what processes have left that were killed.
 fn sweep(data_dir: &Path) {
     let is_left = |entry: &fs::DirEntry| {
-        let age = entry.metadata().and_then(|it| it.modified()).map(|at| at.elapsed().unwrap_or_default());
-        let is_old = age.is_ok_and(|age| age > LEFT);
         // A link is no folder here.
-        is_old
-            && entry.file_type().is_ok_and(|kind| kind.is_dir())
-            && entry.file_name().to_string_lossy().starts_with(ARRIVALS)
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir())
+            || !entry.file_name().to_string_lossy().starts_with(ARRIVALS)
+        {
+            return false;
+        }
+        match whole::open(&entry.path().join(LOCK), File::options().read(true)) {
+            Ok(lock) => lock.try_lock().is_ok(),
+            // Another process may be about to lock it.
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                let made = entry.metadata().and_then(|it| it.modified());
+                made.is_ok_and(|at| at.elapsed().unwrap_or_default() > LEFT)
+            }
+            Err(_) => false,
+        }
     };
     for entry in fs::read_dir(data_dir).into_iter().flatten().flatten().filter(is_left) {
         let removed = fs::remove_dir_all(entry.path());
@@ -142,8 +156,8 @@ fn sweep(data_dir: &Path) {
     }
 }
 
-/// A folder that files arrive in, with a random name and for nobody else; it is removed in the end.
-fn arrivals(data_dir: &Path, wanted: &[&SourceFile]) -> Result<TempDir, FetchError> {
+/// A folder that files arrive in, with a random name and for nobody else, and its lock; it is removed when dropped.
+fn arrivals(data_dir: &Path, wanted: &[&SourceFile]) -> Result<(TempDir, File), FetchError> {
     let places = wanted.iter().flat_map(|file| file.names).map(|name| data_dir.join(name));
     let folders = places.filter_map(|place| place.parent().map(Path::to_owned));
     for path in [data_dir.to_owned()].into_iter().chain(folders) {
@@ -156,8 +170,19 @@ fn arrivals(data_dir: &Path, wanted: &[&SourceFile]) -> Result<TempDir, FetchErr
         }
     }
     fs::create_dir_all(data_dir).map_err(|cause| FetchError::disk(data_dir, cause))?;
-    let made = tempfile::Builder::new().prefix(&format!("{ARRIVALS}-")).tempdir_in(data_dir);
-    made.map_err(|cause| FetchError::disk(data_dir, whole::without_path(cause)))
+    let made = tempfile::Builder::new().prefix(ARRIVALS).tempdir_in(data_dir);
+    let made = made.map_err(|cause| FetchError::disk(data_dir, whole::without_path(cause)))?;
+    let unlocked = made.path().join("unlocked");
+    let lock = whole::open_lock(&unlocked).and_then(|lock| {
+        // It gets its name when it is locked, so that none is seen before. Where locks are not supported the age of the
+        // folder has to do.
+        if lock.try_lock().is_ok() {
+            fs::rename(&unlocked, made.path().join(LOCK))?;
+        }
+        Ok(lock)
+    });
+    let lock = lock.map_err(|cause| FetchError::disk(data_dir, cause))?;
+    Ok((made, lock))
 }
 
 /// A file that is wanted, and where it may come from.
@@ -234,7 +259,7 @@ impl Candidate {
     }
 }
 
-/// Moves the files that have arrived to where they are looked for.
+/// Moves the files that have arrived to where they are looked for: all, or none.
 fn put_in_place(
     mut set: DataSet,
     candidates: &[Candidate],
@@ -243,15 +268,45 @@ fn put_in_place(
 ) -> Result<Fetched, FetchError> {
     let place_of = |path: &Path| Some(data_dir.join(path.strip_prefix(arrivals.path()).ok()?));
     let mut new_files = Vec::new();
-    for (_, path) in candidates.iter().filter_map(|candidate| candidate.arrived.as_ref()) {
+    for candidate in candidates {
+        let Some((_, path)) = &candidate.arrived else { continue };
         let Some(place) = place_of(path) else { continue };
         let folder = place.parent().unwrap_or(data_dir);
-        fs::create_dir_all(folder).map_err(|cause| FetchError::disk(folder, cause))?;
-        fs::rename(path, &place).map_err(|cause| FetchError::disk(&place, cause))?;
+        // It may also have come under another of its names.
+        let there = candidate.file.find(data_dir);
+        let put = match &there {
+            Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            None => fs::create_dir_all(folder).and_then(|()| put(path, &place)),
+        };
+        if let Err(cause) = put {
+            let place = there.unwrap_or(place);
+            for placed in &new_files {
+                let _ = fs::remove_file(placed);
+            }
+            let problem = match (cause.kind(), place.is_file()) {
+                (io::ErrorKind::AlreadyExists, true) => {
+                    "another process put it there meanwhile; run it again"
+                }
+                (io::ErrorKind::AlreadyExists, false) => {
+                    "another thing is where the file should be; move it away, then run it again"
+                }
+                _ => return Err(FetchError::disk(&place, cause)),
+            };
+            return Err(FetchError::Request(format!("{}: {problem}", place.display())));
+        }
         new_files.push(place);
     }
     for file in &mut set.files {
         file.path = place_of(&file.path).unwrap_or_else(|| file.path.clone());
     }
     Ok(Fetched { set, new_files })
+}
+
+/// Gives a file the name `place`, which was just seen to be free.
+fn put(from: &Path, place: &Path) -> io::Result<()> {
+    fs::hard_link(from, place).or_else(|cause| match cause.kind() {
+        io::ErrorKind::AlreadyExists => Err(cause),
+        // Not every file system has hard links.
+        _ => fs::rename(from, place),
+    })
 }

@@ -166,21 +166,55 @@ fn two_fetches_of_a_set_do_not_meet_and_what_a_killed_one_leaves_is_swept() {
     let mut first = first.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     server.wait_for(VALID);
     place.fetch(drawn(), &drawn().serve().url);
-    first.kill().unwrap();
-    first.wait().unwrap();
     let left: Vec<_> = fs::read_dir(&place.data).unwrap().map(|entry| entry.unwrap().path()).collect();
     let [left] = &left.into_iter().filter(|path| !path.ends_with("uci-nade")).collect::<Vec<_>>()[..] else {
         panic!("one folder is left")
     };
     assert!(files_below(left).iter().any(|file| file.ends_with(TRAIN)));
-
-    // It could be that of a process that is at work, until it is a day old.
     place.fetch(drawn(), &server.url);
-    assert!(left.exists());
-    let two_days_ago = SystemTime::now() - Duration::from_secs(2 * 24 * 60 * 60);
-    fs::File::open(left).unwrap().set_modified(two_days_ago).unwrap();
+    assert!(left.exists(), "its process is at work");
+    first.kill().unwrap();
+    first.wait().unwrap();
     place.fetch(drawn(), &server.url);
     place.holds(drawn());
+}
+
+#[test]
+fn old_folders_without_a_lock_are_swept_and_nothing_else_is() {
+    let place = Place::new();
+    let two_days_ago = SystemTime::now() - Duration::from_secs(2 * 24 * 60 * 60);
+    let [old, new, mail, notes] =
+        [".helmholtz-fetch-old", ".helmholtz-fetch-new", ".fetchmail", ".fetch-notes"]
+            .map(|name| place.data.join(name));
+    for folder in [&old, &new, &mail, &notes] {
+        fs::create_dir_all(folder).unwrap();
+        if folder != &new {
+            fs::File::open(folder).unwrap().set_modified(two_days_ago).unwrap();
+        }
+    }
+    // A mistake of the user's removes nothing.
+    fail(place.path(), &args(drawn().id, "nowhere"), 2, &["is not there"]);
+    assert!(old.is_dir());
+    place.fetch(drawn(), &drawn().serve().url);
+    assert!(!old.exists() && new.is_dir() && mail.is_dir() && notes.is_dir());
+}
+
+#[test]
+fn a_file_that_another_process_puts_there_meanwhile_is_not_replaced() {
+    for name in [VALID, "ocr_letters.valid.libsvm"] {
+        let place = Place::new();
+        let theirs = place.data.join("uci-nade").join(name);
+        let put = theirs.clone();
+        let server = drawn().serve_with(VALID, move |_, whole| {
+            fs::create_dir_all(put.parent().unwrap()).unwrap();
+            fs::write(&put, "theirs").unwrap();
+            whole
+        });
+        let words = [name, "another process put it there meanwhile; run it again"];
+        fail(place.path(), &args(drawn().id, &server.url), 2, &words);
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
+        assert_eq!(files_below(&place.data), [theirs]);
+    }
 }
 
 /// What the user must be told of values that are not those of the real set.
@@ -273,7 +307,7 @@ fn servers_without_the_files_are_named() {
     assert_eq!(server.requests().len(), 6, "the other files are not asked for");
 
     let circle = Server::start(|_| Reply::new("302 Found|Content-Length: 0|Location: /a", b""));
-    place.fail(drawn(), &circle.url, 1, &[&circle.url, "too many redirects"]);
+    place.fail(drawn(), &circle.url, 1, &[&circle.url, "redirected more than 10 times"]);
     // A port that nobody listens at, and that no other test can be given.
     place.fail(drawn(), "http://127.0.0.1:1", 1, &["the server cannot be reached"]);
     place.is_empty();
@@ -357,7 +391,7 @@ fn a_place_that_cannot_be_written_is_named_before_anything_is_asked() {
         fs::set_permissions(&place.data, fs::Permissions::from_mode(0o555)).unwrap();
         // Root may write anywhere.
         if fs::write(place.data.join("probe"), "").is_err() {
-            place.fail(drawn(), &server.url, 2, &["data: Permission denied", "check the permissions"]);
+            place.fail(drawn(), &server.url, 2, &["data: no permission", "choose another folder"]);
         }
     }
     assert!(server.requests().is_empty());

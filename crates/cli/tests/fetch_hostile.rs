@@ -83,11 +83,11 @@ fn links_below_the_data_directory_are_not_followed_by_what_is_written() {
     fs::create_dir_all(elsewhere.join("below")).unwrap();
     fs::write(elsewhere.join("victim"), "years of work").unwrap();
     // Such names are those of folders that killed processes have left.
-    symlink(&elsewhere, data.join(".fetch-link")).unwrap();
+    symlink(&elsewhere, data.join(".helmholtz-fetch-link")).unwrap();
     // It counts as a file that is there, and so is not written over.
     symlink(elsewhere.join("victim"), data.join("uci-nade").join(TRAIN)).unwrap();
     fail(folder.path(), &args(&drawn().serve().url), 1, &["ocr_letters.train", "file that was there before"]);
     assert_eq!(fs::read_to_string(elsewhere.join("victim")).unwrap(), "years of work");
-    assert!(elsewhere.join("below").is_dir() && data.join(".fetch-link").is_symlink());
+    assert!(elsewhere.join("below").is_dir() && data.join(".helmholtz-fetch-link").is_symlink());
     assert_eq!(bytes_below(&data.join("uci-nade")), "years of work".len() as u64);
 }

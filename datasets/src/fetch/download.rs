@@ -19,6 +19,8 @@ use crate::fetch::secret::redacted;
 const USER_AGENT: &str = concat!("helmholtz/", env!("CARGO_PKG_VERSION"));
 /// How long finding the host may take, and again connecting to it.
 const CONNECT: Duration = Duration::from_secs(30);
+/// Redirects that are followed.
+const REDIRECTS: u32 = 10;
 /// Bytes asked of the connection at a time; as many as its own buffer holds.
 const BUFFER: usize = 128 << 10;
 
@@ -29,7 +31,7 @@ pub struct Rules {
     pub https_only: bool,
     /// How long a server may send nothing; after that the transfer counts as cut.
     pub silence: Duration,
-    /// Bytes a second that a server has to send, on average since the beginning; `silence` is granted besides.
+    /// Bytes a second that a server has to send, in each span of `silence`; a slower transfer counts as cut.
     pub floor: u64,
     /// How many times a cut transfer is begun again, at one address.
     pub retries: u32,
@@ -82,7 +84,7 @@ pub(super) fn download(
             _ => false,
         };
         if !may_go_better || retry == rules.retries {
-            let again = |cut| format!("{cut} and begun again {retry} times; try again later");
+            let again = |cut| format!("{cut} and tried {} times; try again later", retry + 1);
             return Err(Failure::Place(match error {
                 DownloadError::Cut(cut) => DownloadError::Cut(again(cut)),
                 error => error,
@@ -103,8 +105,7 @@ fn attempt(
     progress: &mut dyn FnMut(u64, Option<u64>),
 ) -> Result<(), Failure> {
     let url = place.shown();
-    let time_for = |bytes| rules.silence.saturating_add(Duration::from_secs(bytes / rules.floor.max(1)));
-    let (started, longest) = (Instant::now(), time_for(cap));
+    let longest = rules.silence.saturating_add(Duration::from_secs(cap / rules.floor.max(1)));
     let (mut from, promised) = match place {
         Place::Url(asked) => ask(asked, longest, rules).map_err(|error| in_words(error, &url, longest)),
         Place::File(path) => open(path),
@@ -121,6 +122,7 @@ fn attempt(
     }
     let mut file = File::create(to).map_err(Failure::Disk)?;
     let (mut received, mut buffer) = (0, vec![0; BUFFER]);
+    let mut window = (Instant::now(), 0);
     let cause = loop {
         progress(received, promised);
         match from.read(&mut buffer) {
@@ -134,9 +136,13 @@ fn attempt(
                 if received > cap {
                     return Err(too_large(""));
                 }
-                if started.elapsed() > time_for(received) {
-                    let slow = Error::Timeout(Timeout::Global);
-                    return Err(Failure::Place(in_words(slow, &url, started.elapsed())));
+                let (since, before) = window;
+                let (elapsed, came) = (since.elapsed(), received - before);
+                if elapsed >= rules.silence {
+                    if (came as f64) < rules.floor as f64 * elapsed.as_secs_f64() {
+                        break format!("too slow, {came} bytes in {elapsed:.1?}");
+                    }
+                    window = (Instant::now(), received);
                 }
                 file.write_all(&buffer[..n]).map_err(Failure::Disk)?;
             }
@@ -149,6 +155,9 @@ fn attempt(
             },
         }
     };
+    if let Place::File(path) = place {
+        return Err(Failure::Place(unreadable(path, &format!("cannot be read ({cause})"))));
+    }
     let of = promised.map_or(String::new(), |promised| format!(" of {promised}"));
     let cut = format!("{url}: the transfer was cut after {received}{of} bytes ({cause})");
     Err(Failure::Place(DownloadError::Cut(cut)))
@@ -157,18 +166,19 @@ fn attempt(
 /// Bytes to come, and how many there will be, as far as is known.
 type Incoming = (Box<dyn Read>, Option<u64>);
 
+fn unreadable(path: &Path, problem: &str) -> DownloadError {
+    DownloadError::Request(format!("{}: {problem}; check the path and its permissions", path.display()))
+}
+
 /// Opens a file of this machine.
 fn open(path: &Path) -> Result<Incoming, DownloadError> {
-    let error = |problem: &str| {
-        DownloadError::Request(format!("{}: {problem}; check the path and its permissions", path.display()))
-    };
-    let unreadable = |cause| error(&format!("cannot be read ({cause})"));
+    let failed = |cause| unreadable(path, &format!("cannot be read ({cause})"));
     // Asked before it is opened, because opening a pipe waits for its writer.
-    if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(error("is not a regular file"));
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(unreadable(path, "is not a regular file"));
     }
-    let file = File::open(path).map_err(unreadable)?;
-    let length = file.metadata().map_err(unreadable)?.len();
+    let file = File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
     Ok((Box::new(file), Some(length)))
 }
 
@@ -176,6 +186,7 @@ fn open(path: &Path) -> Result<Incoming, DownloadError> {
 fn ask(url: &str, longest: Duration, rules: &Rules) -> Result<Incoming, Error> {
     let mut config = Agent::config_builder()
         .https_only(rules.https_only)
+        .max_redirects(REDIRECTS)
         .user_agent(USER_AGENT)
         // A compressed body would not have the bytes of the hash.
         .accept_encoding("identity")
@@ -215,7 +226,7 @@ fn in_words(error: Error, url: &str, waited: Duration) -> DownloadError {
     };
     match error {
         Error::BadUri(_) | Error::Http(_) => DownloadError::Request(format!(
-            "{url}: is not an address, or leads to what is none ({cause}); write https://HOST/PATH or file:///PATH"
+            "{url}: is not an address, or redirects to something that is not one ({cause}); write https://HOST/PATH or file:///PATH"
         )),
         Error::StatusCode(_) => DownloadError::Answer(format!(
             "{url}: the server answered `{cause}` instead of the file; {CHECK}"
@@ -224,10 +235,19 @@ fn in_words(error: Error, url: &str, waited: Duration) -> DownloadError {
             "{url}: too slow, the file was not here after {waited:.1?}; {CHECK}"
         )),
         _ if is_cut => DownloadError::Cut(format!("{url}: the transfer was cut before it began ({cause})")),
-        Error::TooManyRedirects
-        | Error::RequireHttpsOnly(_)
-        | Error::Protocol(_)
-        | Error::LargeResponseHeader(..) => {
+        Error::RequireHttpsOnly(_) if !url.get(..6).is_some_and(|it| it.eq_ignore_ascii_case("https:")) => {
+            DownloadError::Request(format!(
+                "{url}: http:// is not encrypted and not allowed here; use an https:// address"
+            ))
+        }
+        Error::RequireHttpsOnly(to) => DownloadError::Answer(format!(
+            "{url}: redirected to {}, which is not encrypted and not allowed here; use another https:// address",
+            redacted(&to)
+        )),
+        Error::TooManyRedirects => DownloadError::Answer(format!(
+            "{url}: redirected more than {REDIRECTS} times, so probably in a circle; use another address"
+        )),
+        Error::Protocol(_) | Error::LargeResponseHeader(..) => {
             DownloadError::Answer(format!("{url}: what the server answers leads nowhere ({cause}); {CHECK}"))
         }
         _ => DownloadError::Unreachable(format!(

@@ -9,7 +9,7 @@ use crate::error::DataError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// What was asked for is nowhere to be had, or has no room where it should lie.
+    /// The request cannot be met: unknown address, missing file, or a path that is taken.
     #[error("{0}")]
     Request(String),
 
@@ -28,7 +28,7 @@ pub enum FetchError {
     Values(String),
 
     /// The data directory cannot be written.
-    #[error("{}: {cause}; free some space or check the permissions, then run it again", .path.display())]
+    #[error("{}: {}", .path.display(), of_the_disk(.cause))]
     Disk {
         /// The file or folder.
         path: PathBuf,
@@ -55,6 +55,19 @@ impl FetchError {
     }
 }
 
+fn of_the_disk(cause: &io::Error) -> String {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match cause.kind() {
+        StorageFull | QuotaExceeded => {
+            format!("the disk is full ({cause}); free some space, then run it again")
+        }
+        PermissionDenied | ReadOnlyFilesystem => {
+            format!("no permission to write here ({cause}); change the permissions or choose another folder")
+        }
+        _ => format!("cannot be written ({cause}); check that the folder exists and the disk is sound"),
+    }
+}
+
 fn listed(errors: &[DownloadError]) -> String {
     let mut sentences: Vec<String> = errors.iter().map(DownloadError::to_string).collect();
     sentences.dedup();
@@ -65,7 +78,7 @@ fn listed(errors: &[DownloadError]) -> String {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DownloadError {
-    /// An address that is none, or a file of this machine that cannot be had.
+    /// Not an address, or a file of this machine that cannot be had.
     #[error("{0}")]
     Request(String),
     /// No connection.

@@ -1,7 +1,7 @@
 //! Where the files of a set may be had, and how large each may be.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::entry::Entry;
 use crate::fetch::error::FetchError;
@@ -53,7 +53,7 @@ pub(super) struct Address {
     pub(super) most_bytes: u64,
 }
 
-/// The addresses of a file, the best first; none only if it can be done without.
+/// The addresses of a file, the best first; empty only if it can be done without.
 pub(super) fn addresses(
     entry: &Entry,
     file: &'static SourceFile,
@@ -124,11 +124,19 @@ fn folder_of(from: &str) -> Result<Option<PathBuf>, FetchError> {
     if !(host.is_empty() || host.eq_ignore_ascii_case("localhost")) {
         return Err(wrong("names a file of another machine"));
     }
-    let path = percent_encoding::percent_decode_str(path).decode_utf8();
-    let path = path.map_err(|_| wrong("names a path that is not UTF-8"))?;
+    let is_code = |rest: &[u8]| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit);
+    if !path.split('%').skip(1).all(|rest| is_code(rest.as_bytes())) {
+        return Err(wrong("has a `%` without two hexadecimal digits after it (a `%` itself is `%25`)"));
+    }
+    let bytes = percent_encoding::percent_decode_str(path).collect::<Vec<u8>>();
+    #[cfg(unix)]
+    let path = <std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes);
+    #[cfg(not(unix))]
+    let path = String::from_utf8(bytes).map_err(|_| wrong("names a path that is not UTF-8"))?;
     // On Windows file:///C:/x is C:/x.
-    let path = if cfg!(windows) { path.trim_start_matches('/') } else { &path };
-    Ok(Some(Path::new(path).to_owned()))
+    #[cfg(windows)]
+    let path = path.trim_start_matches('/');
+    Ok(Some(PathBuf::from(path)))
 }
 
 #[cfg(test)]
@@ -160,7 +168,12 @@ mod tests {
         ] {
             assert_eq!(folder(from).unwrap().as_deref(), path);
         }
-        for from in ["file://", "file://localhost", "file://elsewhere/a", "file:///%ff"] {
+        #[cfg(unix)]
+        assert_eq!(
+            folder_of("file:///r%E4der").unwrap().unwrap().as_os_str().as_encoded_bytes(),
+            b"/r\xe4der"
+        );
+        for from in ["file://", "file://localhost", "file://elsewhere/a", "file:///%zz", "file:///100%"] {
             let error = folder(from).unwrap_err();
             assert!(error.is_of_the_request() && error.to_string().contains(from), "{error}");
         }

@@ -107,7 +107,7 @@ fn a_transfer_cut_each_time_is_an_error_that_says_so() {
     let message = error.to_string();
     assert!(matches!(error, DownloadError::Cut(_)) && message.starts_with(&server.url), "{message}");
     assert!(message.contains("cut after 2 of 16 bytes ("), "{message}");
-    assert!(message.contains("begun again 2 times; try again later"), "{message}");
+    assert!(message.contains("tried 3 times; try again later"), "{message}");
     assert_eq!(server.requests().len(), 3);
 }
 
@@ -152,7 +152,7 @@ fn ten_redirects_are_followed_and_a_circle_or_a_way_to_nowhere_is_an_error() {
     let circle = |n| (0..n).map(|_| Reply::redirect("/data.amat"));
     assert_eq!(get(&Server::start(circle(10).chain([Reply::whole(BODY)]))).unwrap(), BODY);
     let message = get(&Server::start(circle(11))).unwrap_err().to_string();
-    assert!(message.contains("leads nowhere (too many redirects)"), "{message}");
+    assert!(message.contains("redirected more than 10 times, so probably in a circle"), "{message}");
     for to in ["ftp://127.0.0.1/x", "../.."] {
         let error = get(&Server::start([Reply::redirect(to)])).unwrap_err();
         assert!(matches!(error, DownloadError::Request(_) | DownloadError::Answer(_)), "{to}: {error}");
@@ -163,11 +163,17 @@ fn ten_redirects_are_followed_and_a_circle_or_a_way_to_nowhere_is_an_error() {
 fn only_https_means_no_http_even_by_redirect() {
     let url = "http://127.0.0.1:9/data.amat";
     let error = There::new().get(&Place::Url(url.to_owned()), &Rules::default()).unwrap_err().to_string();
-    assert!(error.starts_with(url) && error.contains("leads nowhere (configured for https only"), "{error}");
+    assert!(
+        error.starts_with(url) && error.contains("not encrypted and not allowed here; use an"),
+        "{error}"
+    );
     // No certificate is to be had here; what ureq says of such a redirect is.
     let redirected = Error::RequireHttpsOnly("http://elsewhere/".to_owned());
     let error = in_words(redirected, "https://here/", CONNECT).to_string();
-    assert!(error.contains("https://here/: ") && error.contains("https only: http://elsewhere/"), "{error}");
+    assert!(
+        error.contains("https://here/: ") && error.contains("redirected to http://elsewhere/, which is not"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -193,7 +199,7 @@ fn a_server_that_falls_silent_is_cut_off() {
     assert_eq!(get_by(&server, &Rules { floor: 100, ..hasty() }).unwrap(), BODY);
     let server = Server::start([Reply::silence(), Reply::silence()]);
     let error = get_by(&server, &Rules { floor: 100, ..hasty() }).unwrap_err();
-    assert!(error.to_string().contains("(nothing came in time) and begun again 1 times"), "{error}");
+    assert!(error.to_string().contains("(nothing came in time) and tried 2 times"), "{error}");
 }
 
 #[test]
@@ -219,9 +225,19 @@ fn a_server_below_the_floor_of_speed_is_given_up_long_before_its_largest_file_wo
     let drip = Reply::new("200 OK|Content-Length: 999", b"").and_for_ever(b"0", Duration::from_millis(20));
     let (server, started) = (Server::start([drip]), Instant::now());
     // Ten seconds for the largest file, and less than one for the fifty bytes a second that come.
-    let rules = Rules { silence: Duration::from_millis(500), floor: 100, ..rules() };
+    let rules = Rules { silence: Duration::from_millis(500), floor: 100, retries: 0, ..rules() };
     let error = get_by(&server, &rules).unwrap_err().to_string();
     assert!(error.contains("too slow") && started.elapsed() < Duration::from_secs(8), "{error}");
+}
+
+#[test]
+fn a_fast_start_does_not_make_up_for_a_drip() {
+    let start = Reply::new("200 OK|Content-Length: 999", &[b'0'; 900]);
+    let drip = start.and_for_ever(b"0", Duration::from_millis(50));
+    let server = Server::start([drip, Reply::whole(BODY)]);
+    // The mean is far above the floor to the end, five seconds later.
+    let rules = Rules { silence: Duration::from_millis(500), floor: 100, ..rules() };
+    assert_eq!(get_by(&server, &rules).unwrap(), BODY);
 }
 
 #[test]
@@ -268,6 +284,15 @@ fn a_file_of_this_machine_is_copied_if_it_is_one_and_within_the_cap() {
         let error = get(name).unwrap_err().to_string();
         assert!(error.contains(problem) && error.contains(&from.path().display().to_string()), "{error}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_of_this_machine_that_cannot_be_read_is_an_error_of_the_request_at_once() {
+    let (there, place) = (There::new(), Place::File("/proc/self/mem".into()));
+    let error = there.get(&place, &Rules { pause: Duration::MAX, ..rules() }).unwrap_err();
+    assert!(matches!(error, DownloadError::Request(_)), "{error}");
+    assert!(error.to_string().starts_with("/proc/self/mem: cannot be read ("), "{error}");
 }
 
 #[cfg(target_os = "linux")]
