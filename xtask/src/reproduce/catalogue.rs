@@ -250,7 +250,7 @@ mod tests {
                 "begins_from = \"two\"",
                 "row `two`: begins_from = \"two\": no row before it",
             ),
-            ("reported = 3.0", "", "rows.toml, row `one`: a published value has a source"),
+            ("reported = 3.0", "", "rows.toml, row `one`: `reported` and `source` belong together"),
             ("tolerance = 2.0", "tolerance = 0.0", "rows.toml, row `two`: tolerance = 0: must be"),
             ("small_epochs = 1", "small_epochs = 0", "rows.toml, row `one`: small_epochs = 0"),
             ("row = [", "rows = [", "rows.toml: "),

@@ -213,7 +213,7 @@ mod tests {
             ("kind = \"sbn\"", "kind = \"darn\"", "gives \"darn 180-150-10\"; correct one of them"),
             ("layers = [150, 10]", "layers = [150, 11]", "gives \"sbn 180-150-11\""),
             ("layers = [150, 10]", "layers = [150]", "gives \"sbn 180-150\""),
-            ("samples = 10", "samples = 20", "strategy = \"rws, wake-phi, K = 10\", and "),
+            ("samples = 10", "samples = 20", "strategy = \"rws, wake-phi, K = 10\", but "),
             ("phi = \"wake\"", "phi = \"sleep\"", "gives \"rws, sleep-phi, K = 10\""),
             ("kind = \"rws\"", "kind = \"vimco\"", "phi"),
             ("[train]", "[[stage]]\nepochs = 1\nsamples = 100\n[train]", "K = 10, then K = 100\""),
