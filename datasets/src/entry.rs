@@ -1,4 +1,4 @@
-//! A protocol: where a set comes from, what it must hold, and how it is loaded and held against that.
+//! A protocol: where a set comes from, what it must hold, and how it is loaded and checked.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -44,7 +44,7 @@ pub struct Entry {
     pub(crate) recipe: Recipe,
 }
 
-/// How the values of a protocol are come by.
+/// How a protocol's values are obtained.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Recipe {
     /// Drawn from fixed keys.

@@ -24,7 +24,7 @@
 //! | [`feed`] | [`Feed`] and [`Rows`]: Burn data loaders over a split on the device |
 //! | [`law`] | [`Law`], the exact distribution of a generated set |
 //! | [`mod@catalogue`] | [`catalogue()`] and [`load`] |
-//! | [`mod@entry`] | [`Entry`]: what a protocol is, and how its values are held against it |
+//! | [`mod@entry`] | [`Entry`]: what a protocol is, and how its values are checked |
 //! | [`places`] | [`Places`] and [`data_dir`]: where files and parsed copies lie |
 //! | [`source_file`] | the files of a protocol and their mirrors |
 //! | [`formats`] | the readers of files |
