@@ -10,31 +10,15 @@
 
 use crate::entry::{Entry, Recipe};
 use crate::mnist::images_and_labels;
-use crate::source_file::{Mirror, SourceFile};
+use crate::source_file::{SourceFile, idx_file};
 use crate::{Binarization, ImageShape};
 
 macro_rules! original {
-    ($name:literal, $bytes:literal, $sha256:literal, labels: $labels:literal) => {
-        SourceFile {
-            names: &[concat!("fashion-mnist/", $name, "-ubyte.gz"), concat!("fashion-mnist/", $name, "-ubyte")],
-            bytes: $bytes,
-            sha256: Some($sha256),
-            labels: $labels,
-            mirrors: &[
-                Mirror {
-                    url: concat!(
-                        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-                        $name,
-                        "-ubyte.gz"
-                    ),
-                    name: concat!("fashion-mnist/", $name, "-ubyte.gz"),
-                },
-                Mirror {
-                    url: concat!("https://storage.googleapis.com/cvdf-datasets/fashion-mnist/", $name, "-ubyte.gz"),
-                    name: concat!("fashion-mnist/", $name, "-ubyte.gz"),
-                },
-            ],
-        }
+    ($($file:tt)*) => {
+        idx_file!("fashion-mnist", $($file)*, [
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+            "https://storage.googleapis.com/cvdf-datasets/fashion-mnist/"
+        ])
     };
 }
 

@@ -17,7 +17,7 @@
 
 use crate::entry::{Entry, Recipe};
 use crate::reader::Reader;
-use crate::source_file::{Mirror, SourceFile};
+use crate::source_file::{Mirror, SourceFile, idx_file};
 use crate::{Binarization, DataError, ImageShape, Split};
 
 /// One of Larochelle's files, gzipped here.
@@ -57,23 +57,11 @@ macro_rules! binarized {
 
 /// One of the four original files.
 macro_rules! original {
-    ($name:literal, $bytes:literal, $sha256:literal, labels: $labels:literal) => {
-        SourceFile {
-            names: &[concat!("mnist/", $name, "-ubyte.gz"), concat!("mnist/", $name, "-ubyte")],
-            bytes: $bytes,
-            sha256: Some($sha256),
-            labels: $labels,
-            mirrors: &[
-                Mirror {
-                    url: concat!("https://ossci-datasets.s3.amazonaws.com/mnist/", $name, "-ubyte.gz"),
-                    name: concat!("mnist/", $name, "-ubyte.gz"),
-                },
-                Mirror {
-                    url: concat!("https://storage.googleapis.com/cvdf-datasets/mnist/", $name, "-ubyte.gz"),
-                    name: concat!("mnist/", $name, "-ubyte.gz"),
-                },
-            ],
-        }
+    ($($file:tt)*) => {
+        idx_file!("mnist", $($file)*, [
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/"
+        ])
     };
 }
 

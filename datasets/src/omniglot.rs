@@ -17,7 +17,7 @@ use helmholtz_noise::{Key, Role};
 use crate::entry::{Entry, Recipe};
 use crate::partition::partition;
 use crate::reader::Reader;
-use crate::source_file::SourceFile;
+use crate::source_file::{SourceFile, idx_file};
 use crate::{Binarization, DataError, ImageShape, Split};
 
 const ROWS: [usize; 3] = [23_000, 1_345, 8_070];
@@ -34,26 +34,8 @@ pub const DERIVED: Entry = Entry {
     split_sizes: ROWS,
     binarization: Binarization::Dynamic,
     files: &[
-        SourceFile {
-            names: &[
-                "omniglot/omniglot28-derived-train-images-idx3-ubyte.gz",
-                "omniglot/omniglot28-derived-train-images-idx3-ubyte",
-            ],
-            bytes: 2_178_677,
-            sha256: Some("10ef49faaf373ec1f134ee8c777718972f13e7c8bff3f053d84e80211123f367"),
-            labels: false,
-            mirrors: &[],
-        },
-        SourceFile {
-            names: &[
-                "omniglot/omniglot28-derived-test-images-idx3-ubyte.gz",
-                "omniglot/omniglot28-derived-test-images-idx3-ubyte",
-            ],
-            bytes: 730_527,
-            sha256: Some("c4ccb3fd8d0b783c34bcdd3fc528dcc1487461da4cba22adaa1f7d627a99f79f"),
-            labels: false,
-            mirrors: &[],
-        },
+        idx_file!("omniglot", "omniglot28-derived-train-images-idx3", 2_178_677, "10ef49faaf373ec1f134ee8c777718972f13e7c8bff3f053d84e80211123f367", labels: false, []),
+        idx_file!("omniglot", "omniglot28-derived-test-images-idx3", 730_527, "c4ccb3fd8d0b783c34bcdd3fc528dcc1487461da4cba22adaa1f7d627a99f79f", labels: false, []),
     ],
     sha256: Some("66e94a5c2ed86dfee1ee3001cd3308e45c4933f15a154b1cb5e8be24f74f68f3"),
     labels_sha256: None,

@@ -77,3 +77,21 @@ impl SourceFile {
         dir.join(self.names[0])
     }
 }
+
+/// An idx file of a folder, gzipped or not, at addresses that end in its name.
+macro_rules! idx_file {
+    ($folder:literal, $name:literal, $bytes:literal, $sha256:literal, labels: $labels:literal, [$($at:literal),*]) => {
+        SourceFile {
+            names: &[concat!($folder, "/", $name, "-ubyte.gz"), concat!($folder, "/", $name, "-ubyte")],
+            bytes: $bytes,
+            sha256: Some($sha256),
+            labels: $labels,
+            mirrors: &[$($crate::source_file::Mirror {
+                url: concat!($at, $name, "-ubyte.gz"),
+                name: concat!($folder, "/", $name, "-ubyte.gz"),
+            }),*],
+        }
+    };
+}
+
+pub(crate) use idx_file;

@@ -17,45 +17,33 @@ use crate::entry::{Entry, Recipe};
 use crate::source_file::{Mirror, SourceFile};
 use crate::{Binarization, ImageShape};
 
-/// A file of a set, gzipped, as plain text, or as LIBSVM text from its first source.
+/// A file of a set, gzipped, as plain text, or as LIBSVM text from its first source; at addresses of LIBSVM text, and in
+/// a folder of the collection of density estimation sets.
 macro_rules! file {
-    ($name:literal, $bytes:literal, $sha256:expr, [$($mirror:expr),* $(,)?]) => {
+    (
+        $set:literal, $split:literal, $bytes:literal, sha256: $sha256:expr
+        $(, libsvm: $libsvm:literal)* $(, starai: $folder:literal)?
+    ) => {
         SourceFile {
             names: &[
-                concat!("uci-nade/", $name, ".data.gz"),
-                concat!("uci-nade/", $name, ".data"),
-                concat!("uci-nade/", $name, ".libsvm"),
+                concat!("uci-nade/", $set, ".", $split, ".data.gz"),
+                concat!("uci-nade/", $set, ".", $split, ".data"),
+                concat!("uci-nade/", $set, ".", $split, ".libsvm"),
             ],
             bytes: $bytes,
             sha256: $sha256,
             labels: false,
-            mirrors: &[$($mirror),*],
+            mirrors: &[
+                $(Mirror { url: $libsvm, name: concat!("uci-nade/", $set, ".", $split, ".libsvm") },)*
+                $(Mirror {
+                    url: concat!(
+                        "https://raw.githubusercontent.com/UCLA-StarAI/Density-Estimation-Datasets/master/datasets/",
+                        $folder, "/", $folder, ".", $split, ".data"
+                    ),
+                    name: concat!("uci-nade/", $set, ".", $split, ".data"),
+                },)?
+            ],
         }
-    };
-}
-
-/// A file of the collection of density estimation sets.
-macro_rules! starai {
-    ($set:literal, $split:literal) => {
-        Mirror {
-            url: concat!(
-                "https://raw.githubusercontent.com/UCLA-StarAI/Density-Estimation-Datasets/master/datasets/",
-                $set,
-                "/",
-                $set,
-                ".",
-                $split,
-                ".data"
-            ),
-            name: concat!("uci-nade/", $set, ".", $split, ".data"),
-        }
-    };
-}
-
-/// A LIBSVM file at another address.
-macro_rules! libsvm {
-    ($url:literal, $name:literal) => {
-        Mirror { url: $url, name: concat!("uci-nade/", $name, ".libsvm") }
     };
 }
 
@@ -92,27 +80,13 @@ pub const ADULT: Entry = Entry {
     shape: columns(123),
     split_sizes: [5_000, 1_414, 26_147],
     files: &[
-        file!(
-            "adult.train",
-            41_016,
-            Some("db0a771f93eceeb13f35fc1c32cab14906f5fd51dd0d2db1ddb949f8bb4befea"),
-            [starai!("adult", "train")]
-        ),
-        file!(
-            "adult.valid",
-            11_683,
-            Some("78e8e012126f9f2039b2a2dccf154bf2c35f406bc6d37ab0332887309896de3a"),
-            [starai!("adult", "valid")]
-        ),
-        file!(
-            "adult.test",
-            213_359,
-            Some("3874ec6fa457b8959541b8bc1809bbdadb5344e1f577a879a997aee6fed465ae"),
-            [
-                libsvm!("https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary/a5a.t", "adult.test"),
-                starai!("adult", "test"),
-            ]
-        ),
+        file!("adult", "train", 41_016, sha256: Some("db0a771f93eceeb13f35fc1c32cab14906f5fd51dd0d2db1ddb949f8bb4befea"),
+            starai: "adult"),
+        file!("adult", "valid", 11_683, sha256: Some("78e8e012126f9f2039b2a2dccf154bf2c35f406bc6d37ab0332887309896de3a"),
+            starai: "adult"),
+        file!("adult", "test", 213_359, sha256: Some("3874ec6fa457b8959541b8bc1809bbdadb5344e1f577a879a997aee6fed465ae"),
+            libsvm: "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary/a5a.t",
+            starai: "adult"),
     ],
     sha256: Some("4036f883b9a9b9187dd8efeff95fc72c803f0b74f8c60d40ab279258798c0e60"),
     ..UCI
@@ -125,9 +99,9 @@ pub const CONNECT4: Entry = Entry {
     shape: columns(126),
     split_sizes: [16_000, 4_000, 47_557],
     files: &[
-        file!("connect4.train", 4_032_000, None, [starai!("connect4", "train")]),
-        file!("connect4.valid", 1_008_000, None, [starai!("connect4", "valid")]),
-        file!("connect4.test", 11_984_364, None, [starai!("connect4", "test")]),
+        file!("connect4", "train", 4_032_000, sha256: None, starai: "connect4"),
+        file!("connect4", "valid", 1_008_000, sha256: None, starai: "connect4"),
+        file!("connect4", "test", 11_984_364, sha256: None, starai: "connect4"),
     ],
     ..UCI
 };
@@ -140,36 +114,13 @@ pub const DNA: Entry = Entry {
     shape: columns(180),
     split_sizes: [1_400, 600, 1_186],
     files: &[
-        file!(
-            "dna.train",
-            33_830,
-            Some("e2eb386c35e5b423847768be0946de9dd36efa4188f21d4a82456459935c79fe"),
-            [libsvm!(
-                "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/dna.scale.tr",
-                "dna.train"
-            )]
-        ),
-        file!(
-            "dna.valid",
-            14_726,
-            Some("04e2f6cce3baadd783637582a66318bcf08bb2874d7849f3b02d8c7242713386"),
-            [libsvm!(
-                "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/dna.scale.val",
-                "dna.valid"
-            )]
-        ),
-        file!(
-            "dna.test",
-            28_848,
-            Some("5074893754b458ca72c6b271549271282862f237edde58834563680bbbd11577"),
-            [
-                libsvm!(
-                    "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/dna.scale.t",
-                    "dna.test"
-                ),
-                starai!("dna", "test"),
-            ]
-        ),
+        file!("dna", "train", 33_830, sha256: Some("e2eb386c35e5b423847768be0946de9dd36efa4188f21d4a82456459935c79fe"),
+            libsvm: "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/dna.scale.tr"),
+        file!("dna", "valid", 14_726, sha256: Some("04e2f6cce3baadd783637582a66318bcf08bb2874d7849f3b02d8c7242713386"),
+            libsvm: "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/dna.scale.val"),
+        file!("dna", "test", 28_848, sha256: Some("5074893754b458ca72c6b271549271282862f237edde58834563680bbbd11577"),
+            libsvm: "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/dna.scale.t",
+            starai: "dna"),
     ],
     sha256: Some("4ef096155bcc28f601ba4650fcbeb60fa7e99da3307a7b4660f062f677137489"),
     ..UCI
@@ -182,24 +133,12 @@ pub const MUSHROOMS: Entry = Entry {
     shape: columns(112),
     split_sizes: [2_000, 500, 5_624],
     files: &[
-        file!(
-            "mushrooms.train",
-            15_125,
-            Some("05b2606de01fc580a165ba3f941af362b79f629d66dfe88e233790ed86c4d31b"),
-            [starai!("mushrooms", "train")]
-        ),
-        file!(
-            "mushrooms.valid",
-            4_086,
-            Some("f6b66064c8a6c1a9e18e87ac29fab3bd521f376cc3827052288d2c0b5b0933ea"),
-            [starai!("mushrooms", "valid")]
-        ),
-        file!(
-            "mushrooms.test",
-            41_839,
-            Some("212243cdba0b421666b9fa5cc2e82524e2d8b6685d795efb4ee5432473cb561d"),
-            [starai!("mushrooms", "test")]
-        ),
+        file!("mushrooms", "train", 15_125, sha256: Some("05b2606de01fc580a165ba3f941af362b79f629d66dfe88e233790ed86c4d31b"),
+            starai: "mushrooms"),
+        file!("mushrooms", "valid", 4_086, sha256: Some("f6b66064c8a6c1a9e18e87ac29fab3bd521f376cc3827052288d2c0b5b0933ea"),
+            starai: "mushrooms"),
+        file!("mushrooms", "test", 41_839, sha256: Some("212243cdba0b421666b9fa5cc2e82524e2d8b6685d795efb4ee5432473cb561d"),
+            starai: "mushrooms"),
     ],
     sha256: Some("2a055d2748518e7070ac3e669dc019fff324d02736f3c3046c1789a493751a93"),
     ..UCI
@@ -212,24 +151,12 @@ pub const NIPS: Entry = Entry {
     shape: columns(500),
     split_sizes: [400, 100, 1_240],
     files: &[
-        file!(
-            "nips.train",
-            33_689,
-            Some("bbdcb548a5469eefe9588ef3366bc234e217cb078012f33364c47eac807561ab"),
-            [starai!("nips", "train")]
-        ),
-        file!(
-            "nips.valid",
-            8_596,
-            Some("36ddf026283e6085a3853f66d1af2b1a78ee883b25c30a566e61876dccbe4174"),
-            [starai!("nips", "valid")]
-        ),
-        file!(
-            "nips.test",
-            103_997,
-            Some("c8079eac08ed40a20dc655caa4abe51d12472f728dc7632d5ed7047fc7c4e8b1"),
-            [starai!("nips", "test")]
-        ),
+        file!("nips", "train", 33_689, sha256: Some("bbdcb548a5469eefe9588ef3366bc234e217cb078012f33364c47eac807561ab"),
+            starai: "nips"),
+        file!("nips", "valid", 8_596, sha256: Some("36ddf026283e6085a3853f66d1af2b1a78ee883b25c30a566e61876dccbe4174"),
+            starai: "nips"),
+        file!("nips", "test", 103_997, sha256: Some("c8079eac08ed40a20dc655caa4abe51d12472f728dc7632d5ed7047fc7c4e8b1"),
+            starai: "nips"),
     ],
     sha256: Some("b596e9895ee7f37437d43b250b5bfaf0f78a428a427fd9e69758788e5b6e9956"),
     ..UCI
@@ -242,9 +169,9 @@ pub const OCR_LETTERS: Entry = Entry {
     shape: ImageShape { height: 16, width: 8 },
     split_sizes: [32_152, 10_000, 10_000],
     files: &[
-        file!("ocr_letters.train", 8_230_912, None, [starai!("ocr_letters", "train")]),
-        file!("ocr_letters.valid", 2_560_000, None, [starai!("ocr_letters", "valid")]),
-        file!("ocr_letters.test", 2_560_000, None, [starai!("ocr_letters", "test")]),
+        file!("ocr_letters", "train", 8_230_912, sha256: None, starai: "ocr_letters"),
+        file!("ocr_letters", "valid", 2_560_000, sha256: None, starai: "ocr_letters"),
+        file!("ocr_letters", "test", 2_560_000, sha256: None, starai: "ocr_letters"),
     ],
     ..UCI
 };
@@ -256,9 +183,9 @@ pub const RCV1: Entry = Entry {
     shape: columns(150),
     split_sizes: [40_000, 10_000, 150_000],
     files: &[
-        file!("rcv1.train", 12_000_000, None, [starai!("rcv1", "train")]),
-        file!("rcv1.valid", 3_000_000, None, [starai!("rcv1", "valid")]),
-        file!("rcv1.test", 45_000_000, None, [starai!("rcv1", "test")]),
+        file!("rcv1", "train", 12_000_000, sha256: None, starai: "rcv1"),
+        file!("rcv1", "valid", 3_000_000, sha256: None, starai: "rcv1"),
+        file!("rcv1", "test", 45_000_000, sha256: None, starai: "rcv1"),
     ],
     ..UCI
 };
@@ -271,36 +198,10 @@ pub const WEB: Entry = Entry {
     shape: columns(300),
     split_sizes: [14_000, 3_188, 32_561],
     files: &[
-        file!(
-            "web.train",
-            8_400_000,
-            None,
-            [libsvm!(
-                "https://www.cs.toronto.edu/~larocheh/public/datasets/web/w6a_train.libsvm",
-                "web.train"
-            )]
-        ),
-        file!(
-            "web.valid",
-            1_912_800,
-            None,
-            [libsvm!(
-                "https://www.cs.toronto.edu/~larocheh/public/datasets/web/w6a_valid.libsvm",
-                "web.valid"
-            )]
-        ),
-        file!(
-            "web.test",
-            19_536_600,
-            None,
-            [
-                libsvm!(
-                    "https://www.cs.toronto.edu/~larocheh/public/datasets/web/w6a_test.libsvm",
-                    "web.test"
-                ),
-                libsvm!("https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary/w6a.t", "web.test"),
-            ]
-        ),
+        file!("web", "train", 8_400_000, sha256: None, libsvm: "https://www.cs.toronto.edu/~larocheh/public/datasets/web/w6a_train.libsvm"),
+        file!("web", "valid", 1_912_800, sha256: None, libsvm: "https://www.cs.toronto.edu/~larocheh/public/datasets/web/w6a_valid.libsvm"),
+        file!("web", "test", 19_536_600, sha256: None, libsvm: "https://www.cs.toronto.edu/~larocheh/public/datasets/web/w6a_test.libsvm",
+            libsvm: "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary/w6a.t"),
     ],
     ..UCI
 };

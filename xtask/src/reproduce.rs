@@ -144,15 +144,15 @@ impl Reproduce {
             device: &self.device,
             data_dir: self.data_dir.as_deref(),
             folder: runs.join(format!("{}-{}", row.id, self.tier.name())),
+            resolved: recipe.resolved(self.tier, &self.device)?,
         };
         if seeds.seeds == 0 {
             return Err(UserError("--seeds 0: at least one".to_owned()).into());
         }
-        let resolved = seeds.resolved()?;
         let known = store.get(&row.id, self.tier);
         if let Some(known) = known.filter(|_| !self.again) {
             let protocol = helmholtz_datasets::entry(&row.data).map(|entry| entry.protocol());
-            if known.resolved != resolved || protocol.is_ok_and(|protocol| protocol != known.protocol) {
+            if known.resolved != seeds.resolved || protocol.is_ok_and(|protocol| protocol != known.protocol) {
                 let text =
                     "its result is of another config, device or version of the data; run it with --again";
                 return Err(UserError(text.to_owned()).into());
@@ -172,7 +172,7 @@ impl Reproduce {
             store.forget(row, self.tier)?;
         }
         let started = Instant::now();
-        let mut finished = seeds.run(&resolved)?;
+        let mut finished = seeds.run()?;
         finished.wall_seconds = started.elapsed().as_secs_f64();
         store.put(row, self.tier, finished.clone())?;
         Ok(finished)

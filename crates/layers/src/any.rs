@@ -53,6 +53,15 @@ macro_rules! each_top {
     };
 }
 
+/// Methods that are those of the one that is there.
+macro_rules! forward {
+    ($each:ident: $(fn $method:ident(&$self:ident $(, $arg:ident: $type:ty)*) $(-> $out:ty)?;)+) => {
+        $(fn $method(&$self $(, $arg: $type)*) $(-> $out)? {
+            $each!($self, one => one.$method($($arg),*))
+        })+
+    };
+}
+
 impl Layer {
     /// The layer with the given biases of its units instead of its own.
     ///
@@ -81,68 +90,25 @@ fn replace(param: &mut Param<Tensor<1>>, bias: Tensor<1>) {
 }
 
 impl Conditional for Layer {
-    fn log_prob(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
-        each_layer!(self, layer => layer.log_prob(x, y))
-    }
-
-    fn mean(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
-        each_layer!(self, layer => layer.mean(x, y))
-    }
-
-    fn score(&self, x: Tensor<2>, y: Tensor<2>) -> Scored {
-        each_layer!(self, layer => layer.score(x, y))
-    }
-
-    fn draw(&self, y: Tensor<2>, draws: &Draws, defence: Defence<'_>) -> Drawn {
-        each_layer!(self, layer => layer.draw(y, draws, defence))
-    }
-
-    fn gradient(
-        &self,
-        x: Tensor<2>,
-        y: Tensor<2>,
-        trace: Tensor<2>,
-        weights: Tensor<1>,
-        into: &mut Gradients,
-    ) {
-        each_layer!(self, layer => layer.gradient(x, y, trace, weights, into));
-    }
-
-    fn log_prob_table(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
-        each_layer!(self, layer => layer.log_prob_table(x, y))
-    }
-
-    fn is_factorial(&self) -> bool {
-        each_layer!(self, layer => layer.is_factorial())
-    }
-
-    fn dims(&self) -> (usize, usize) {
-        each_layer!(self, layer => layer.dims())
+    forward! { each_layer:
+        fn log_prob(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<1>;
+        fn mean(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<2>;
+        fn score(&self, x: Tensor<2>, y: Tensor<2>) -> Scored;
+        fn draw(&self, y: Tensor<2>, draws: &Draws, defence: Defence<'_>) -> Drawn;
+        fn gradient(&self, x: Tensor<2>, y: Tensor<2>, trace: Tensor<2>, weights: Tensor<1>, into: &mut Gradients);
+        fn log_prob_table(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<2>;
+        fn is_factorial(&self) -> bool;
+        fn dims(&self) -> (usize, usize);
     }
 }
 
 impl Prior for Top {
-    fn log_prob(&self, x: Tensor<2>) -> Tensor<1> {
-        each_top!(self, prior => prior.log_prob(x))
-    }
-
-    fn mean(&self, x: Tensor<2>) -> Tensor<2> {
-        each_top!(self, prior => prior.mean(x))
-    }
-
-    fn score(&self, x: Tensor<2>) -> Scored {
-        each_top!(self, prior => prior.score(x))
-    }
-
-    fn draw(&self, draws: &Draws) -> Tensor<2> {
-        each_top!(self, prior => prior.draw(draws))
-    }
-
-    fn gradient(&self, x: Tensor<2>, trace: Tensor<2>, weights: Tensor<1>, into: &mut Gradients) {
-        each_top!(self, prior => prior.gradient(x, trace, weights, into));
-    }
-
-    fn dim(&self) -> usize {
-        each_top!(self, prior => prior.dim())
+    forward! { each_top:
+        fn log_prob(&self, x: Tensor<2>) -> Tensor<1>;
+        fn mean(&self, x: Tensor<2>) -> Tensor<2>;
+        fn score(&self, x: Tensor<2>) -> Scored;
+        fn draw(&self, draws: &Draws) -> Tensor<2>;
+        fn gradient(&self, x: Tensor<2>, trace: Tensor<2>, weights: Tensor<1>, into: &mut Gradients);
+        fn dim(&self) -> usize;
     }
 }

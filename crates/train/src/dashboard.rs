@@ -106,13 +106,19 @@ impl Drop for Dashboard {
     }
 }
 
-impl MetricsRendererTraining for Dashboard {
-    fn update_train(&mut self, state: MetricState) {
-        self.tell(|tui| tui.update_train(state));
-    }
+/// Methods that tell the dashboard what they hear.
+macro_rules! tell {
+    ($($method:ident($($heard:ident: $type:ty),*);)+) => {
+        $(fn $method(&mut self $(, $heard: $type)*) {
+            self.tell(|tui| tui.$method($($heard),*));
+        })+
+    };
+}
 
-    fn update_valid(&mut self, state: MetricState) {
-        self.tell(|tui| tui.update_valid(state));
+impl MetricsRendererTraining for Dashboard {
+    tell! {
+        update_train(state: MetricState);
+        update_valid(state: MetricState);
     }
 
     fn on_train_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), Box<dyn Error>> {
@@ -122,8 +128,8 @@ impl MetricsRendererTraining for Dashboard {
 }
 
 impl MetricsRendererEvaluation for Dashboard {
-    fn update_test(&mut self, name: EvaluationName, state: MetricState) {
-        self.tell(|tui| tui.update_test(name, state));
+    tell! {
+        update_test(name: EvaluationName, state: MetricState);
     }
 
     fn on_test_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), Box<dyn Error>> {
@@ -132,67 +138,31 @@ impl MetricsRendererEvaluation for Dashboard {
 }
 
 impl TrainingProgressLogger for Dashboard {
-    fn start(&mut self, epochs: usize, first: usize, items: Option<usize>, label: Option<&str>) {
-        self.tell(|tui| tui.start(epochs, first, items, label));
-    }
-
-    fn update_epoch(&mut self, epoch: usize) {
-        self.tell(|tui| tui.update_epoch(epoch));
-    }
-
-    fn start_split(&mut self, split: &str, items: usize) {
-        self.tell(|tui| tui.start_split(split, items));
-    }
-
-    fn update_split(&mut self, items: usize) {
-        self.tell(|tui| tui.update_split(items));
-    }
-
-    fn end_split(&mut self) {
-        self.tell(|tui| tui.end_split());
-    }
-
-    fn end(&mut self) {
-        self.tell(|tui| tui.end());
-    }
-
-    fn log_event_training(&mut self, event: String) {
-        self.tell(|tui| tui.log_event_training(event));
+    tell! {
+        start(epochs: usize, first: usize, items: Option<usize>, label: Option<&str>);
+        update_epoch(epoch: usize);
+        start_split(split: &str, items: usize);
+        update_split(items: usize);
+        end_split();
+        end();
+        log_event_training(event: String);
     }
 }
 
 impl EvaluationProgressLogger for Dashboard {
-    fn start_global_progress(&mut self, tests: usize) {
-        self.tell(|tui| tui.start_global_progress(tests));
-    }
-
-    fn start_test(&mut self, name: &str, items: usize) {
-        self.tell(|tui| tui.start_test(name, items));
-    }
-
-    fn update_test_progress(&mut self, items: usize) {
-        self.tell(|tui| tui.update_test_progress(items));
-    }
-
-    fn end_test(&mut self) {
-        self.tell(|tui| tui.end_test());
-    }
-
-    fn end_global_progress(&mut self) {
-        self.tell(|tui| tui.end_global_progress());
-    }
-
-    fn log_event_evaluation(&mut self, event: String) {
-        self.tell(|tui| tui.log_event_evaluation(event));
+    tell! {
+        start_global_progress(tests: usize);
+        start_test(name: &str, items: usize);
+        update_test_progress(items: usize);
+        end_test();
+        end_global_progress();
+        log_event_evaluation(event: String);
     }
 }
 
 impl MetricsRenderer for Dashboard {
-    fn manual_close(&mut self) {
-        self.tell(|tui| tui.manual_close());
-    }
-
-    fn register_metric(&mut self, definition: MetricDefinition) {
-        self.tell(|tui| tui.register_metric(definition));
+    tell! {
+        manual_close();
+        register_metric(definition: MetricDefinition);
     }
 }

@@ -19,7 +19,7 @@ use crate::average::Average;
 use crate::checkpoints::{CheckpointError, Checkpoints, KeepLastAndBest};
 use crate::dashboard::Dashboard;
 use crate::history::{Extent, History, HistoryError, Journal, OnRecord, wait_for_records};
-use crate::metrics::{Guard, Quantity, Summary};
+use crate::metrics::{Quantity, Summary};
 use crate::renderer::{Plain, Progress};
 use crate::rule::Rule;
 use crate::schedule::Stages;
@@ -193,7 +193,6 @@ impl Fit {
         let feed = if draws_bits { feed.drawing_bits(self.key) } else { feed };
         let steps = feed.steps_taken();
         let rows = Rows::new(valid, VALIDATION_BATCH);
-        let guard = Guard::new(self.stop.clone());
         let extent = Extent {
             plan: self.plan,
             first: (first_epoch, first_step),
@@ -228,10 +227,10 @@ impl Fit {
             .with_checkpointing_strategy(keep)
             .early_stopping(Patience { history: history.clone(), epochs: self.patience })
             .with_metric_logger(journal)
-            .metric_valid_numeric(Summary::new(Quantity::Nll, guard.clone()))
+            .metric_valid_numeric(Summary::new(Quantity::Nll, self.stop.clone()))
             .num_epochs(num_epochs);
         for quantity in Quantity::TRAIN.into_iter().chain(measures.into_iter().map(Quantity::Own)) {
-            training = training.metric_train_numeric(Summary::new(quantity, guard.clone()));
+            training = training.metric_train_numeric(Summary::new(quantity, self.stop.clone()));
         }
         let epoch = (first_epoch > 0).then_some(first_epoch);
         if let Some(epoch) = epoch {

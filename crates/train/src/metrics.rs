@@ -65,30 +65,11 @@ impl Quantity {
     }
 }
 
-/// Where a metric reports a number that is not finite, which stops the run.
-#[derive(Clone)]
-pub struct Guard {
-    stop: Stop,
-}
-
-impl Guard {
-    /// A guard that stops through `stop`.
-    pub fn new(stop: Stop) -> Self {
-        Guard { stop }
-    }
-
-    fn check(&self, quantity: Quantity, value: f64, step: Option<u64>) {
-        if !value.is_finite() {
-            self.stop.record(Reason::NonFinite(NonFinite { quantity: quantity.name(), value, step }));
-        }
-    }
-}
-
 /// A quantity, summed up over an epoch: as a rule its mean over the rows.
 #[derive(Clone)]
 pub struct Summary {
     quantity: Quantity,
-    guard: Guard,
+    stop: Stop,
     name: MetricName,
     current: f64,
     sum: f64,
@@ -143,12 +124,12 @@ impl Adaptor<Reading> for ValidOutput {
 }
 
 impl Summary {
-    /// A summary of `quantity`.
-    pub fn new(quantity: Quantity, guard: Guard) -> Self {
+    /// A summary of `quantity`; a number that is not finite stops the run through `stop`.
+    pub fn new(quantity: Quantity, stop: Stop) -> Self {
         let name = Arc::new(quantity.name().to_string());
         Summary {
             quantity,
-            guard,
+            stop,
             name,
             current: f64::NAN,
             sum: 0.0,
@@ -196,7 +177,10 @@ impl Metric for Summary {
             }
             Found::Counted(count) => count as f64,
         };
-        self.guard.check(self.quantity, mean, reading.step);
+        if !mean.is_finite() {
+            let found = NonFinite { quantity: self.quantity.name(), value: mean, step: reading.step };
+            self.stop.record(Reason::NonFinite(found));
+        }
         self.current = mean;
         self.sum += mean * reading.rows as f64;
         self.total += mean;

@@ -7,17 +7,22 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::train::Interrupter;
+use thiserror::Error;
 
 /// Who asked a run to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Request {
     /// SIGINT: Ctrl-C.
+    #[error("Ctrl-C")]
     Interrupt,
     /// SIGTERM: a scheduler, or `kill`.
+    #[error("SIGTERM")]
     Terminate,
     /// SIGHUP: the terminal went away.
+    #[error("SIGHUP")]
     Hangup,
     /// The key q of the dashboard.
+    #[error("q")]
     Quit,
 }
 
@@ -29,17 +34,6 @@ impl Request {
             Request::Terminate => 143,
             Request::Hangup => 129,
         }
-    }
-}
-
-impl fmt::Display for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Request::Interrupt => "Ctrl-C",
-            Request::Terminate => "SIGTERM",
-            Request::Hangup => "SIGHUP",
-            Request::Quit => "q",
-        })
     }
 }
 
@@ -64,7 +58,8 @@ impl fmt::Display for NonFinite {
 }
 
 /// Why a run stops.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Error, PartialEq)]
+#[error("{0}")]
 pub enum Reason {
     /// Somebody asked for it.
     Asked(Request),
@@ -72,16 +67,6 @@ pub enum Reason {
     NonFinite(NonFinite),
     /// Something failed; the message names the file and the cause.
     Failed(String),
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::Asked(request) => request.fmt(f),
-            Reason::NonFinite(found) => found.fmt(f),
-            Reason::Failed(message) => f.write_str(message),
-        }
-    }
 }
 
 /// Stops a run, and keeps the reason. Clones share it.

@@ -18,29 +18,19 @@ use crate::bench::stack::{OBSERVED, ROWS, Stack, stack};
 use crate::bench::step::start_peers;
 use crate::exit::{UserError, progress};
 
-/// A stack with its strategy, as the peers know it, and the names of its rows.
+/// A stack with its strategy, as the peers know it, and the name of its row.
 struct Subject {
     strategy: &'static str,
     layers: &'static [usize],
-    step: &'static str,
-    bare: &'static str,
-    products: &'static str,
+    name: &'static str,
 }
 
 const SUBJECTS: [Subject; 2] = [
-    Subject {
-        strategy: "rws",
-        layers: &[400, 300, 200, 100, 10],
-        step: "rws-five-layers",
-        bare: "rws-five-layers/bare",
-        products: "rws-five-layers/products",
-    },
+    Subject { strategy: "rws", layers: &[400, 300, 200, 100, 10], name: "rws-five-layers" },
     Subject {
         strategy: "bihm",
         layers: &[300, 200, 100, 75, 50, 35, 30, 25, 20, 15, 10, 10],
-        step: "bihm-twelve-layers",
-        bare: "bihm-twelve-layers/bare",
-        products: "bihm-twelve-layers/products",
+        name: "bihm-twelve-layers",
     },
 ];
 
@@ -84,7 +74,7 @@ impl Subject {
         report: &mut Report,
     ) -> anyhow::Result<()> {
         let Options { samples, steps, rounds, .. } = *options;
-        let batch = options.batch();
+        let (name, batch) = (self.name, options.batch());
         let x = stack.x.clone().repeat_dim(0, batch.div_ceil(ROWS)).slice([0..batch, 0..OBSERVED]);
         let products = Products::new(shapes(OBSERVED, self.layers, batch, samples), |_| false, &x.device());
         let mut peers = Vec::new();
@@ -95,7 +85,7 @@ impl Subject {
         let (mut bare, mut multiplied) = (Vec::new(), Vec::new());
         let mut theirs = vec![Vec::new(); peers.len()];
         for round in 1..=rounds {
-            progress(&format!("{}: round {round} of {rounds}", self.step));
+            progress(&format!("{name}: round {round} of {rounds}"));
             whole.extend(Session::run(&stack.model, &stack.x, strategy, &ADAM, [batch, steps])?);
             let mut plain = Bare::new(&stack.model, strategy, &ADAM, x.clone());
             bare.extend(repeat(steps, || Ok(plain.step()?.step))?);
@@ -104,11 +94,11 @@ impl Subject {
                 times.extend(peer.steps(steps)?);
             }
         }
-        report.add(Row::ours(self.step, self.step, whole.steps));
-        report.add(Row::ours(self.bare, self.step, bare));
-        report.add(Row::ours(self.products, self.step, multiplied));
+        report.add(Row::ours(name, name, whole.steps));
+        report.add(Row::ours(&format!("{name}/bare"), name, bare));
+        report.add(Row::ours(&format!("{name}/products"), name, multiplied));
         for (peer, ms) in peers.iter().zip(theirs) {
-            report.add(peer.row(self.step, self.step, ms));
+            report.add(peer.row(name, name, ms));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Times of one thing.
 pub(crate) struct Row {
@@ -85,24 +85,14 @@ impl Report {
         self.rows
             .iter()
             .map(|row| {
-                let mut fields = Map::new();
-                let mut put = |name: &str, value: Value| fields.insert(name.to_string(), value);
-                put("name", json!(row.name));
-                put("device", json!(row.device));
-                put("version", json!(row.version));
-                put("median_ms", json!(row.median()));
-                put("min_ms", json!(row.quantile(0.0)));
-                put("max_ms", json!(row.quantile(1.0)));
-                put("p10_ms", json!(row.quantile(0.1)));
-                put("runs", json!(row.ms.len()));
-                put("ratio", json!(self.ratio(row)));
-                put("against", json!(row.against));
-                put("threads", json!(self.threads));
-                put("cores", json!(self.cores));
-                for (name, value) in &row.extra {
-                    put(name, json!(value));
-                }
-                Value::Object(fields)
+                let mut value = json!({
+                    "name": row.name, "device": row.device, "version": row.version, "median_ms": row.median(),
+                    "min_ms": row.quantile(0.0), "max_ms": row.quantile(1.0), "p10_ms": row.quantile(0.1),
+                    "runs": row.ms.len(), "ratio": self.ratio(row), "against": row.against,
+                    "threads": self.threads, "cores": self.cores,
+                });
+                row.extra.iter().for_each(|(name, extra)| value[*name] = json!(extra));
+                value
             })
             .collect()
     }

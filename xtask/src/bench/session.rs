@@ -18,16 +18,8 @@ use crate::bench::parts::WARM_UP;
 /// Steps of a session beyond the timed ones: validation and the checkpoint follow upon the last.
 pub(crate) const UNTIMED: usize = WARM_UP + 1;
 
-/// When an estimate began and ended.
-#[derive(Clone, Copy, Debug)]
-struct Call {
-    start: Instant,
-    end: Instant,
-}
-
-/// The calls of a session, in order.
-#[derive(Clone, Debug, Default)]
-struct Calls(Arc<Mutex<Vec<Call>>>);
+/// When the estimates of a session began and ended, in order.
+type Calls = Arc<Mutex<Vec<[Instant; 2]>>>;
 
 /// A strategy that notes when it is called: from one call's start to the next is a whole step,
 /// with the optimiser, the metrics and the data loader.
@@ -42,8 +34,7 @@ impl<M: LatentVariableModel, S: Strategy<M>> Strategy<M> for Timed<S> {
     fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
         let start = Instant::now();
         let estimate = self.strategy.estimate(model, x, key);
-        let call = Call { start, end: Instant::now() };
-        self.calls.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push([start, Instant::now()]);
         estimate
     }
 
@@ -105,12 +96,12 @@ impl Session {
             valid: x.clone().slice([0..1, 0..d]),
         })?;
         ensure!(outcome.end == End::Finished, "the training of a session ended early: {:?}", outcome.end);
-        let calls = calls.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
         let ms = |from: Instant, to: Instant| (to - from).as_secs_f64() * 1e3;
-        let timed = || calls.windows(2).skip(WARM_UP);
+        let timed = || calls.array_windows().skip(WARM_UP);
         Ok(Session {
-            steps: timed().map(|pair| ms(pair[0].start, pair[1].start)).collect(),
-            estimates: timed().map(|pair| ms(pair[0].start, pair[0].end)).collect(),
+            steps: timed().map(|[[start, _], [next, _]]| ms(*start, *next)).collect(),
+            estimates: timed().map(|[[start, end], _]| ms(*start, *end)).collect(),
         })
     }
 

@@ -10,7 +10,6 @@ use burn::optim::AdamConfig;
 use burn::tensor::{Device, Tensor, TensorData};
 use helmholtz_core::{Draws, Estimate, Gradients, Key, LatentVariableModel, Role, Strategy};
 use helmholtz_noise::Stream;
-use helmholtz_samplers::CoupledChains;
 use helmholtz_strategies::{Coupled, Kernel, Pathwise, Weighting};
 use helmholtz_vae::{Likelihood, Std, Vae, VaeConfig};
 
@@ -181,8 +180,9 @@ impl Components {
             let gradients = match (method, &chains) {
                 (_, Some(chains)) => {
                     let mut gradients = Gradients::new();
-                    let meetings = Coupled::theta(&self.model, x, chains, key, &mut gradients)?;
-                    self.note(&meetings.times, chains, &mut times, &mut found);
+                    let meetings = Coupled::theta(&self.model, x, chains, key, &mut gradients)?.times;
+                    times.extend(meetings.iter().map(|time| time.unwrap_or(chains.cap)));
+                    found.capped += meetings.iter().filter(|time| time.is_none()).count();
                     gradients
                 }
                 (Method::Elbo, None) => self.elbo().estimate(&self.model, x, key).gradients,
@@ -197,17 +197,6 @@ impl Components {
             found.longest = times.into_iter().max();
         }
         Ok(found)
-    }
-
-    fn note(
-        &self,
-        meetings: &[Option<usize>],
-        chains: &CoupledChains,
-        times: &mut Vec<usize>,
-        found: &mut Deviations,
-    ) {
-        times.extend(meetings.iter().map(|time| time.unwrap_or(chains.cap)));
-        found.capped += meetings.iter().filter(|time| time.is_none()).count();
     }
 
     /// How far an estimate is off the exact gradient, along the direction.

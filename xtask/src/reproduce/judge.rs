@@ -65,12 +65,9 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Verdict::Pass => f.write_str("PASS"),
-            Verdict::Near => f.write_str("NEAR"),
             Verdict::Short(by) => write!(f, "SHORT by {by:.2}"),
-            Verdict::Unsure => f.write_str("UNSURE"),
-            Verdict::Shown => f.write_str("-"),
             Verdict::Plumbing => f.write_str("ran"),
+            verdict => f.write_str(verdict.word().unwrap_or("-")),
         }
     }
 }

@@ -9,11 +9,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use helmholtz_datasets::DataError;
+use rayon::prelude::*;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -39,19 +38,26 @@ pub(crate) struct Seeds<'a> {
     pub(crate) device: &'a str,
     pub(crate) data_dir: Option<&'a Path>,
     pub(crate) folder: PathBuf,
+    /// The config that the row's file and flags make now, every default written out.
+    pub(crate) resolved: String,
 }
 
 impl Seeds<'_> {
-    /// The config that the row's file and flags make now, every default written out.
-    pub(crate) fn resolved(&self) -> anyhow::Result<String> {
-        self.recipe.resolved(self.tier, self.device)
+    /// The row whose weights this one begins with, run in the same way.
+    fn before(&self) -> anyhow::Result<Option<Self>> {
+        let Some(recipe) = self.recipe.before.as_deref() else { return Ok(None) };
+        let folder = self.folder.with_file_name(format!("{}-{}", recipe.row.id, self.tier.name()));
+        let resolved = recipe.resolved(self.tier, self.device)?;
+        Ok(Some(Seeds { recipe, folder, resolved, ..*self }))
     }
 
-    /// The row whose weights this one begins with, run in the same way.
-    fn before(&self) -> Option<Self> {
-        let recipe = self.recipe.before.as_deref()?;
-        let folder = self.folder.with_file_name(format!("{}-{}", recipe.row.id, self.tier.name()));
-        Some(Seeds { recipe, folder, ..*self })
+    /// How many seeds are run side by side, and the threads of each.
+    fn jobs_and_threads(&self) -> (usize, usize) {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        // A GPU is one device for one run; the processor's cores are shared out.
+        let on_processor = self.device == "flex" || self.device == "ndarray";
+        let jobs = if on_processor { cores.min(self.seeds as usize) } else { 1 };
+        (jobs, (cores / jobs).max(1))
     }
 
     /// Whether the data are here and right.
@@ -67,21 +73,16 @@ impl Seeds<'_> {
     }
 
     /// Runs what has not been run yet, side by side on the processor's cores.
-    pub(crate) fn run(&self, resolved: &str) -> anyhow::Result<Finished> {
+    pub(crate) fn run(&self) -> anyhow::Result<Finished> {
         let (row, data) = (self.recipe.row, self.data()?);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        // A GPU is one device for one run; the processor's cores are shared out.
-        let on_processor = self.device == "flex" || self.device == "ndarray";
-        let jobs = if on_processor { cores.min(self.seeds as usize) } else { 1 };
-        let threads = (cores / jobs).max(1);
-        let trained = self.side_by_side(jobs, |seed| self.train(seed, threads, &data, resolved))?;
-        let tests = self.test(jobs, threads, resolved)?;
-        let runs = self.side_by_side(jobs, |seed| {
+        let trained = self.side_by_side(|seed| self.train(seed, &data))?;
+        let tests = self.test()?;
+        let runs = self.side_by_side(|seed| {
             let of_seed = seed as usize;
-            let valid = self.valid(seed, threads, resolved)?;
-            let continued = self.continued(seed, threads, resolved)?;
+            let valid = self.valid(seed)?;
+            let continued = self.continued(seed)?;
             let summed = json!({
-                "config": resolved, "train": trained[of_seed], "evaluate": tests[of_seed], "valid": valid,
+                "config": self.resolved, "train": trained[of_seed], "evaluate": tests[of_seed], "valid": valid,
                 "continued": continued,
             });
             let run = Run::of(seed, &summed, &self.out(seed))?;
@@ -92,7 +93,7 @@ impl Seeds<'_> {
         let first = runs.first().context("no seed was run")?;
         let of_one_kind =
             |run: &&Run| (&run.protocol, &run.data_sha256) == (&first.protocol, &first.data_sha256);
-        anyhow::ensure!(
+        ensure!(
             runs.iter().all(|run| of_one_kind(&run)),
             "the seeds were run on different data; use --again"
         );
@@ -101,7 +102,7 @@ impl Seeds<'_> {
             protocol: first.protocol.clone(),
             data_sha256: first.data_sha256.clone(),
             config: [std::slice::from_ref(&row.config), &row.flags].concat().join(" "),
-            resolved: resolved.to_owned(),
+            resolved: self.resolved.clone(),
             commit: commits((0..self.seeds).map(|seed| self.out(seed)), &workspace::commit()),
             device: self.device.to_owned(),
             seeds: runs.into_iter().map(|run| run.seed).collect(),
@@ -112,27 +113,13 @@ impl Seeds<'_> {
     /// What `of` makes of every seed, some at a time.
     fn side_by_side<T: Send>(
         &self,
-        jobs: usize,
-        of: impl Fn(u64) -> anyhow::Result<T> + Sync,
+        of: impl Fn(u64) -> anyhow::Result<T> + Send + Sync,
     ) -> anyhow::Result<Vec<T>> {
-        let (next, done) = (AtomicU64::new(0), Mutex::new(Vec::new()));
-        std::thread::scope(|scope| {
-            for _ in 0..jobs {
-                scope.spawn(|| {
-                    loop {
-                        let seed = next.fetch_add(1, Ordering::SeqCst);
-                        if seed >= self.seeds {
-                            return;
-                        }
-                        let result = of(seed);
-                        done.lock().unwrap_or_else(PoisonError::into_inner).push((seed, result));
-                    }
-                });
-            }
-        });
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_by_key(|(seed, _)| *seed);
-        done.into_iter().map(|(_, result)| result).collect()
+        let (jobs, _) = self.jobs_and_threads();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build()?;
+        // All of them, even if one fails.
+        let done: Vec<_> = pool.install(|| (0..self.seeds).into_par_iter().map(of).collect());
+        done.into_iter().collect()
     }
 
     /// Whether every seed has been run.
@@ -161,22 +148,33 @@ impl Seeds<'_> {
     }
 
     /// The summary of a seed that was run to its end.
-    fn summed(&self, seed: u64, resolved: &str) -> anyhow::Result<Option<Value>> {
-        of_config(&self.summary(seed), resolved)
+    fn summed(&self, seed: u64) -> anyhow::Result<Option<Value>> {
+        self.of_config(&self.summary(seed))
+    }
+
+    /// A file that was kept, if there is one; refused if it is of another config.
+    fn of_config(&self, path: &Path) -> anyhow::Result<Option<Value>> {
+        let Ok(text) = fs::read_to_string(path) else { return Ok(None) };
+        let kept: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        ensure!(
+            kept["config"] == self.resolved,
+            UserError(format!("{}: run with another config or device; use --again", path.display()))
+        );
+        Ok(Some(kept))
     }
 
     /// Trains, or goes on, unless that has been done.
-    fn train(&self, seed: u64, threads: usize, data: &str, resolved: &str) -> anyhow::Result<Value> {
-        if let Some(summed) = self.summed(seed, resolved)? {
+    fn train(&self, seed: u64, data: &str) -> anyhow::Result<Value> {
+        if let Some(summed) = self.summed(seed)? {
             return Ok(summed["train"].clone());
         }
         let out = self.out(seed);
         let mut words = self.recipe.words(self.tier, data, self.device);
-        if let Some(before) = self.before() {
-            before.train(seed, threads, &before.data()?, &before.resolved()?)?;
+        if let Some(before) = self.before()? {
+            before.train(seed, &before.data()?)?;
             words.extend(["--init-from".into(), before.out(seed).into()]);
         }
-        let (threads, seed_word) = (threads.to_string(), seed.to_string());
+        let (threads, seed_word) = (self.jobs_and_threads().1.to_string(), seed.to_string());
         words.extend(
             ["--seed", &seed_word, "--threads", &threads, "--quiet", "--no-tui", "--json"].map(Into::into),
         );
@@ -224,20 +222,6 @@ impl Seeds<'_> {
         let [train, valid, test] = parts;
         Ok(format!("file:{},{},{}", train?, valid?, test?))
     }
-}
-
-/// A file that was kept, if there is one; refused if it is of another config.
-fn of_config(path: &Path, resolved: &str) -> anyhow::Result<Option<Value>> {
-    let Ok(text) = fs::read_to_string(path) else { return Ok(None) };
-    let kept: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
-    if kept["config"] != resolved {
-        return Err(of_another_config(path));
-    }
-    Ok(Some(kept))
-}
-
-fn of_another_config(kept: &Path) -> anyhow::Error {
-    UserError(format!("{}: run with another config or device; use --again", kept.display())).into()
 }
 
 /// One seed and what it was run on.

@@ -10,6 +10,7 @@ use helmholtz_eval::{Check, Checked, ImportanceSampling, Reading, Verdict};
 use serde_json::{Value, json};
 
 use super::score::{Sampled, Scores, chosen_rows, numbers};
+use super::shard::Setting;
 use crate::args::{Checking, ModelArgs};
 use crate::console::say;
 use crate::model::AnyModel;
@@ -81,20 +82,15 @@ pub(crate) fn named(model: Option<&ModelArgs>, split: SplitName, epoch: Option<u
 }
 
 impl Judged {
-    /// The verdict on scores of the rows with the given numbers; `model` is how a command names the model.
-    pub(crate) fn new(
-        checked: &Checked,
-        rows: &[u64],
-        scores: &Scores,
-        (model, layers): (&str, &[usize]),
-    ) -> Self {
+    /// The verdict on the scores of an evaluation; `model` is how a command names the model.
+    pub(crate) fn new(checked: &Checked, setting: &Setting, scores: &Scores, model: &str) -> Self {
         let estimates: HashMap<u64, f64> =
-            rows.iter().copied().zip(scores.log_probs.iter().copied()).collect();
+            setting.rows.iter().copied().zip(scores.log_probs.iter().copied()).collect();
         let verdict = checked.verdict(&scores.summary, |row| estimates.get(&row).copied());
         // Rows of the data are looked at where latents are bits.
         let how = if checked.rows.is_empty() {
             "--method ais --limit 100".to_string()
-        } else if layers.iter().sum::<usize>() <= helmholtz_eval::MAX_LATENT_BITS {
+        } else if setting.layers.iter().sum::<usize>() <= helmholtz_eval::MAX_LATENT_BITS {
             "--exact --limit 500".to_string()
         } else {
             let samples = (10.0 * scores.summary.k_mean).max(10_000.0);

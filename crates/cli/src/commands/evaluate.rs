@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::check::{Judged, named};
 use super::found::Found;
-use super::score::{PART, Sampled, Scores, active_units, chosen_rows, is_closed_form, numbers, partition};
+use super::score::{PART, Sampled, Scores, chosen_rows, is_closed_form, numbers, partition};
 use super::shard::{Content, Part, Setting, Shard};
 use super::test_rows::TestRows;
 use super::trained::{Trained, fingerprint};
@@ -23,6 +23,7 @@ use crate::config::count;
 use crate::console::say;
 use crate::error::{OrUser, known, user};
 use crate::memory_limit::{self, Limit};
+use crate::model::AnyModel;
 use crate::output;
 
 const METHODS: [&str; 3] = ["is", "exact", "ais"];
@@ -93,59 +94,59 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     check_memory(&trained, &asked, rows.len(), method)?;
     let test_rows = (asked.split == SplitName::Test).then(|| TestRows::of(&trained.data));
     test_rows.iter().for_each(TestRows::warn);
+    let Trained { model, data, .. } = &trained;
+    let of = Sampled { model, data, split: asked.split, rows: &rows, seed: args.seed };
+    let setting = setting(&trained, of, &asked, method);
     if let Some(shard) = asked.shard {
-        return score_part(shard, &trained, (&rows, method, test_rows), &asked, args);
+        return score_part(shard, of, (setting, test_rows), &asked, args);
     }
     let started = std::time::Instant::now();
     let scores = match method {
         "exact" => {
-            let stack = trained.model.stack("--exact counts the states of latent bits; use --method is")?;
-            Scores::exact(stack, &trained.data, asked.split, &rows, reading)?
+            let stack = model.stack("--exact counts the states of latent bits; use --method is")?;
+            Scores::exact(stack, of, reading)?
         }
-        "ais" => Scores::annealed(&anneal(&trained, &rows, &asked, args)?),
-        _ => sampled(&trained, &rows, &asked, args)?,
+        "ais" => Scores::annealed(&anneal(of, &asked, args)?),
+        _ => sampled(of, &asked, args)?,
     };
-    let active = active_units(&trained.model, &trained.data, asked.split, &rows);
+    let active = of.active_units();
     let seconds = started.elapsed().as_secs_f64();
-    let Trained { model, data, config, .. } = &trained;
-    let of = Sampled { model, data, split: asked.split, rows: &rows, seed: args.seed };
     let samples = scores.summary.k_mean.round() as usize;
-    let checked = if method == "is" {
-        of.check(&asked.evaluator, (samples, asked.within.is_some()), args.check)
-    } else {
-        None
+    let checked = match method {
+        "is" => of.check(&asked.evaluator, (samples, asked.within.is_some()), args.check),
+        _ => None,
     };
     let judged = checked.map(|checked| {
-        Judged::new(
-            &checked,
-            &numbers(&rows),
-            &scores,
-            (
-                &named(Some(&args.model), asked.split, args.model.epoch.and(trained.epoch)),
-                &config.model.layers,
-            ),
-        )
+        let model = named(Some(&args.model), asked.split, args.model.epoch.and(trained.epoch));
+        Judged::new(&checked, &setting, &scores, &model)
     });
     if let Some(Within { error, most }) = asked.within
         && (scores.summary.se_mc > error || scores.summary.bias_mc > error)
     {
         tracing::warn!("--error {error}: not reached with at most {most} samples a row (--max-samples)");
     }
-    let hmc = &asked.annealing.hmc;
-    let found = Found {
-        protocol: data.protocol().to_string(),
-        data_sha256: data.data_sha256.clone(),
-        split: asked.split,
-        epoch: trained.epoch,
-        method: method.to_string(),
-        annealing: (method == "ais").then_some([asked.annealing.temperatures, hmc.leapfrog]),
-        scores,
-        active,
-        layers: config.model.layers.clone(),
-        test_rows,
-        judged,
-    };
+    let found = Found { setting, scores, active, test_rows, judged };
     found.report(seconds, args.json, args.per_example.as_deref())
+}
+
+/// What is evaluated, and how.
+fn setting(trained: &Trained, of: Sampled<'_>, asked: &Asked, method: &str) -> Setting {
+    let AnnealedImportanceSampling { chains, temperatures, hmc, .. } = &asked.annealing;
+    Setting {
+        protocol: of.data.protocol(),
+        data_sha256: of.data.data_sha256.clone(),
+        split: asked.split.to_string(),
+        method: method.to_string(),
+        bidirectional: asked.evaluator.reading == Reading::Bidirectional,
+        samples: if method == "ais" { *chains } else { asked.evaluator.samples },
+        annealing: (method == "ais").then_some([*temperatures, hmc.leapfrog]),
+        seed: of.seed,
+        weights_sha256: fingerprint(of.model),
+        epoch: trained.epoch,
+        layers: trained.config.model.layers.clone(),
+        defence: Some(asked.evaluator.defence).filter(|share| *share > 0.0),
+        rows: numbers(of.rows).to_vec(),
+    }
 }
 
 /// Refuses more samples or chains at a time than there can be memory for.
@@ -171,65 +172,59 @@ fn check_memory(trained: &Trained, asked: &Asked, rows: usize, method: &str) -> 
 /// Scores one part of the samples, or by annealing of the rows, into a file that `merge` reads.
 fn score_part(
     shard: Shard,
-    trained: &Trained,
-    (rows, method, test_rows): (&[usize], &str, Option<TestRows>),
+    of: Sampled<'_>,
+    (setting, test_rows): (Setting, Option<TestRows>),
     asked: &Asked,
     args: &EvaluateArgs,
 ) -> anyhow::Result<ExitCode> {
-    let Trained { model, data, .. } = trained;
-    if method == "exact" {
-        return Err(user(format!("--shard {shard}: there are no samples to share out; leave it out")));
-    }
-    let (shared, of) =
-        if method == "ais" { ("rows", rows.len()) } else { ("samples", asked.evaluator.samples) };
-    if of < shard.of {
-        return Err(user(format!("--shard {shard}: there are only {of} {shared} to share out")));
+    let (shared, n) = match setting.method.as_str() {
+        "exact" => {
+            return Err(user(format!("--shard {shard}: there are no samples to share out; leave it out")));
+        }
+        "ais" => ("rows", of.rows.len()),
+        _ => ("samples", setting.samples),
+    };
+    if n < shard.of {
+        return Err(user(format!("--shard {shard}: there are only {n} {shared} to share out")));
     }
     let started = std::time::Instant::now();
-    let content = if method == "ais" {
-        Content::Rows(anneal(trained, &shard.of_rows(rows), asked, args)?)
+    let content = if setting.method == "ais" {
+        Content::Rows(anneal(Sampled { rows: &shard.of_rows(of.rows), ..of }, asked, args)?)
     } else {
-        let samples = shard.of_samples(asked.evaluator.samples);
-        let of = Sampled { model, data, split: asked.split, rows, seed: args.seed };
-        let bar = bar("rows", args.quiet || args.json)?;
-        bar.set_length(rows.len() as u64);
+        let bar = bar("rows", args)?;
+        bar.set_length(of.rows.len() as u64);
+        let samples = shard.of_samples(setting.samples);
         Content::Samples(of.weigh_part(&asked.evaluator, samples, |n| bar.inc(n as u64)))
     };
+    let mut part = Part {
+        shard,
+        setting,
+        content,
+        active: None,
+        log_z2: None,
+        checked: None,
+        test_rows: None,
+        seconds: 0.0,
+    };
     // What concerns all parts alike is done with the first of them.
-    let active = if shard.is_first() { active_units(model, data, asked.split, rows) } else { None };
-    let log_z2 = if shard.is_first() { log_partition(trained, asked, args)? } else { None };
-    let of = Sampled { model, data, split: asked.split, rows, seed: args.seed };
-    let checked = if shard.is_first() && method == "is" {
-        of.check(&asked.evaluator, (asked.evaluator.samples, false), args.check)
-    } else {
-        None
-    };
-    let setting = Setting {
-        protocol: data.protocol().to_string(),
-        data_sha256: data.data_sha256.clone(),
-        split: asked.split.to_string(),
-        method: method.to_string(),
-        bidirectional: asked.evaluator.reading == Reading::Bidirectional,
-        samples: if method == "ais" { asked.annealing.chains } else { asked.evaluator.samples },
-        annealing: (method == "ais").then_some([asked.annealing.temperatures, asked.annealing.hmc.leapfrog]),
-        seed: args.seed,
-        weights_sha256: fingerprint(model),
-        epoch: trained.epoch,
-        layers: trained.config.model.layers.clone(),
-        defence: args.defence,
-        rows: rows.iter().map(|&row| row as u64).collect(),
-    };
-    let seconds = started.elapsed().as_secs_f64();
-    let test_rows = test_rows.filter(|_| shard.is_first());
-    let part = Part { shard, setting, content, active, log_z2, checked, test_rows, seconds };
+    if shard.is_first() {
+        part.active = of.active_units();
+        part.log_z2 = log_partition(of.model, asked, args)?;
+        if part.setting.method == "is" {
+            part.checked = of.check(&asked.evaluator, (asked.evaluator.samples, false), args.check);
+        }
+        part.test_rows = test_rows;
+    }
+    part.seconds = started.elapsed().as_secs_f64();
     let path = args.out.as_deref().expect("clap asks for --out with --shard");
     part.write(path)?;
+    let Part { seconds, setting, content, .. } = &part;
     if args.json {
         say!(
             "{}",
             json!({
-                "shard": shard.to_string(), "file": path, "n": part.content.rows(), "seconds": seconds,
-                "epoch": trained.epoch,
+                "shard": shard.to_string(), "file": path, "n": content.rows(), "seconds": seconds,
+                "epoch": setting.epoch,
             })
         );
     } else {
@@ -324,55 +319,44 @@ fn positive(flag: &str, error: f64) -> anyhow::Result<()> {
     Err(user(format!("{flag} {error}: must be finite and above 0")))
 }
 
-fn sampled(trained: &Trained, rows: &[usize], asked: &Asked, args: &EvaluateArgs) -> anyhow::Result<Scores> {
-    let quiet = args.quiet || args.json;
-    let Trained { model, data, .. } = trained;
-    let of = Sampled { model, data, split: asked.split, rows, seed: args.seed };
+fn sampled(of: Sampled<'_>, asked: &Asked, args: &EvaluateArgs) -> anyhow::Result<Scores> {
     let weights = match asked.within {
         None => {
-            let bar = bar("rows", quiet)?;
-            bar.set_length(rows.len() as u64);
+            let bar = bar("rows", args)?;
+            bar.set_length(of.rows.len() as u64);
             of.weigh(&asked.evaluator, |n| bar.inc(n as u64))?
         }
         Some(within) => {
-            let bar = bar("samples planned so far", quiet)?;
+            let bar = bar("samples planned so far", args)?;
             of.weigh_within(&asked.evaluator, within, |done, planned| show(&bar, done, planned))?
         }
     };
-    Ok(Scores::of_weights(&weights, log_partition(trained, asked, args)?))
+    Ok(Scores::of_weights(&weights, log_partition(of.model, asked, args)?))
 }
 
 /// 2 log Z, where the model is read as bidirectional.
 fn log_partition(
-    trained: &Trained,
+    model: &AnyModel,
     asked: &Asked,
     args: &EvaluateArgs,
 ) -> anyhow::Result<Option<LogPartition>> {
     if asked.evaluator.reading == Reading::Directed {
         return Ok(None);
     }
-    let bar = bar("draws for Z planned so far", args.quiet || args.json)?;
+    let bar = bar("draws for Z planned so far", args)?;
     let show = |done, planned| show(&bar, done, planned);
-    let of_seed = (args.seed, " (--z-error, --z-samples)");
-    Ok(Some(partition(&trained.model, &asked.partition, of_seed, show)))
+    Ok(Some(partition(model, &asked.partition, (args.seed, " (--z-error, --z-samples)"), show)))
 }
 
-fn anneal(
-    trained: &Trained,
-    rows: &[usize],
-    asked: &Asked,
-    args: &EvaluateArgs,
-) -> anyhow::Result<Vec<AnnealedRow>> {
-    let Trained { model, data, .. } = trained;
-    let of = Sampled { model, data, split: asked.split, rows, seed: args.seed };
-    let vae = model.vae("--method ais moves latents along a gradient")?;
-    let bar = bar("rows at a temperature", args.quiet || args.json)?;
+fn anneal(of: Sampled<'_>, asked: &Asked, args: &EvaluateArgs) -> anyhow::Result<Vec<AnnealedRow>> {
+    let vae = of.model.vae("--method ais moves latents along a gradient")?;
+    let bar = bar("rows at a temperature", args)?;
     of.anneal(vae, &asked.annealing, |done, planned| show(&bar, done, planned))
 }
 
 /// A bar that goes away when it is dropped.
-fn bar(unit: &str, quiet: bool) -> anyhow::Result<ProgressBar> {
-    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(1) };
+fn bar(unit: &str, args: &EvaluateArgs) -> anyhow::Result<ProgressBar> {
+    let bar = if args.quiet || args.json { ProgressBar::hidden() } else { ProgressBar::new(1) };
     bar.set_style(ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {unit}, {{eta}} left"))?);
     Ok(bar.with_finish(indicatif::ProgressFinish::AndClear))
 }

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use helmholtz_datasets::SplitName;
 use serde_json::json;
 
 use super::check::Judged;
 use super::score::{Bidirectional, OfLaw, Scores};
+use super::shard::Setting;
 use super::test_rows::TestRows;
 use crate::console::say;
 use crate::npy;
@@ -15,20 +15,10 @@ use crate::output::write_whole;
 
 /// What was found, with how.
 pub(crate) struct Found {
-    pub(crate) protocol: String,
-    pub(crate) data_sha256: String,
-    pub(crate) split: SplitName,
-    /// The epoch of the weights, if they come from a run.
-    pub(crate) epoch: Option<usize>,
-    /// `is`, `exact` or `ais`.
-    pub(crate) method: String,
-    /// Temperatures and leapfrog steps, by annealing.
-    pub(crate) annealing: Option<[usize; 2]>,
+    pub(crate) setting: Setting,
     pub(crate) scores: Scores,
     /// Active units of each layer, where latents are real numbers.
     pub(crate) active: Option<Vec<usize>>,
-    /// Sizes of the layers.
-    pub(crate) layers: Vec<usize>,
     /// How the test rows relate to the others, where they were scored.
     pub(crate) test_rows: Option<TestRows>,
     /// What the check says, where there was one.
@@ -61,10 +51,11 @@ impl Found {
 
     /// One object, as `--json` prints it.
     fn json(&self) -> serde_json::Value {
-        let Found { protocol, data_sha256, split, epoch, method, annealing, scores, active, .. } = self;
+        let Found { setting, scores, active, .. } = self;
+        let Setting { protocol, data_sha256, split, epoch, method, annealing, .. } = setting;
         let s = &scores.summary;
         let mut json = json!({
-            "protocol": protocol, "split": split.to_string(), "n": s.n, "k": s.k_mean.round() as u64,
+            "protocol": protocol, "split": split, "n": s.n, "k": s.k_mean.round() as u64,
             "k_max": s.k_max, "method": method,
             "nll": s.nll, "se_rows": s.se_rows, "se_mc": s.se_mc, "bias_mc": s.bias_mc, "ci95": s.ci95,
             "ess": s.ess, "max_weight": s.max_weight,
@@ -104,7 +95,8 @@ impl Found {
 
     /// The same in words; `seconds` is what the scoring took.
     fn print(&self, seconds: f64) {
-        let Found { protocol, split, epoch, method, annealing, scores, active, layers, .. } = self;
+        let Found { setting, scores, active, .. } = self;
+        let Setting { protocol, split, epoch, method, annealing, layers, .. } = setting;
         let s = &scores.summary;
         let epoch = epoch.map(|epoch| format!(", weights of epoch {epoch}")).unwrap_or_default();
         say!("{protocol} {split}: {} rows, {seconds:.1} s{epoch}", s.n);

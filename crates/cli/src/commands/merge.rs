@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use helmholtz_datasets::SplitName;
 use helmholtz_eval::{AnnealedRow, RowWeights};
 
 use super::check::{Judged, named};
@@ -88,9 +87,9 @@ fn in_order(mut parts: Vec<(&PathBuf, Part)>) -> anyhow::Result<Vec<Part>> {
 
 /// What the parts found together.
 fn merged(mut parts: Vec<Part>) -> anyhow::Result<Found> {
-    let setting = parts[0].setting.clone();
+    let mut setting = parts[0].setting.clone();
     // Older parts do not say it.
-    let epoch = parts.iter().find_map(|part| part.setting.epoch);
+    setting.epoch = parts.iter().find_map(|part| part.setting.epoch);
     let (active, log_z2, checked) = (parts[0].active.take(), parts[0].log_z2, parts[0].checked.take());
     let test_rows = parts[0].test_rows;
     test_rows.iter().for_each(TestRows::warn);
@@ -115,21 +114,7 @@ fn merged(mut parts: Vec<Part>) -> anyhow::Result<Found> {
         let checked = weights.into_iter().zip(&setting.rows).map(|(weights, &row)| weights.checked(row));
         Scores::of_weights(&checked.collect::<Result<Vec<_>, _>>()?, log_z2)
     };
-    let split: SplitName = setting.split.parse().or_user()?;
-    let model = named(None, split, epoch);
-    let judged =
-        checked.map(|checked| Judged::new(&checked, &setting.rows, &scores, (&model, &setting.layers)));
-    Ok(Found {
-        protocol: setting.protocol,
-        data_sha256: setting.data_sha256,
-        split,
-        epoch,
-        method: setting.method,
-        annealing: setting.annealing,
-        scores,
-        active,
-        layers: setting.layers,
-        test_rows,
-        judged,
-    })
+    let model = named(None, setting.split.parse().or_user()?, setting.epoch);
+    let judged = checked.map(|checked| Judged::new(&checked, &setting, &scores, &model));
+    Ok(Found { setting, scores, active, test_rows, judged })
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use burn::tensor::Tensor;
 use helmholtz_core::{Enumerable, Key, LatentVariableModel, Role};
 use helmholtz_datasets::{DataSet, Law, SplitName};
 use helmholtz_directed::HelmholtzMachine;
@@ -50,26 +51,17 @@ pub(crate) struct Bidirectional {
 impl Scores {
     /// Scores from estimates of each row under the directed reading and under the one that counts.
     fn new(directed: Vec<RowEstimate>, bidirectional: Option<(Vec<RowEstimate>, LogPartition)>) -> Self {
-        let Some((mut star, log_z2)) = bidirectional else {
-            let log_probs = directed.iter().map(|row| row.log_prob).collect();
-            return Scores {
-                log_probs,
-                summary: summarise(&directed),
-                bidirectional: None,
-                law: None,
-                acceptance: None,
-            };
+        let (counting, bidirectional) = match bidirectional {
+            None => (directed, None),
+            Some((mut star, log_z2)) => {
+                // log p* = log p̃* - 2 log Z, or the bound log p̃* where Z is not known.
+                let shift = if log_z2.is_known() { log_z2.log_z2 } else { 0.0 };
+                star.iter_mut().for_each(|row| row.log_prob -= shift);
+                (star, Some(Bidirectional { p: summarise(&directed), log_z2 }))
+            }
         };
-        // log p* = log p̃* - 2 log Z, or the bound log p̃* where Z is not known.
-        let shift = if log_z2.is_known() { log_z2.log_z2 } else { 0.0 };
-        star.iter_mut().for_each(|row| row.log_prob -= shift);
-        Scores {
-            log_probs: star.iter().map(|row| row.log_prob).collect(),
-            summary: summarise(&star),
-            bidirectional: Some(Bidirectional { p: summarise(&directed), log_z2 }),
-            law: None,
-            acceptance: None,
-        }
+        let log_probs = counting.iter().map(|row| row.log_prob).collect();
+        Scores { log_probs, summary: summarise(&counting), bidirectional, law: None, acceptance: None }
     }
 
     /// Scores by annealing.
@@ -90,17 +82,11 @@ impl Scores {
     ///
     /// # Errors
     /// If there are too many states, or a row has no probability.
-    pub(crate) fn exact(
-        model: &HelmholtzMachine,
-        data: &DataSet,
-        split: SplitName,
-        rows: &[usize],
-        reading: Reading,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn exact(model: &HelmholtzMachine, of: Sampled<'_>, reading: Reading) -> anyhow::Result<Self> {
         let exact = ExactLikelihood::default();
-        let x = || data.fixed(split).select(rows).tensor(&model.device());
+        let Sampled { data, split, rows, .. } = of;
         let score = |reading| -> anyhow::Result<Vec<RowEstimate>> {
-            let log_probs = exact.score(model, x(), reading).map_err(user)?;
+            let log_probs = exact.score(model, of.x(), reading).map_err(user)?;
             if let Some(i) = log_probs.iter().position(|log_p| !log_p.is_finite()) {
                 anyhow::bail!("row {} of the {split} split has log p = {}", rows[i], log_probs[i]);
             }
@@ -149,8 +135,7 @@ pub(crate) fn chosen_rows(data: &DataSet, split: SplitName, limit: Option<usize>
 /// Rows small enough in number for a progress bar; the estimates do not depend on it.
 pub(crate) const PART: usize = 250;
 
-/// Rows of a split that are to be scored by importance samples, whose draws are keyed by protocol, row, sample
-/// and seed.
+/// Rows of a split that are to be scored; draws for them are keyed by protocol, row, sample and seed.
 #[derive(Clone, Copy)]
 pub(crate) struct Sampled<'a> {
     pub(crate) model: &'a AnyModel,
@@ -163,6 +148,10 @@ pub(crate) struct Sampled<'a> {
 impl Sampled<'_> {
     pub(crate) fn key(&self) -> Key {
         Key::new(self.seed).child(Role::Evaluate).child(self.data.protocol().as_str())
+    }
+
+    fn x(&self) -> Tensor<2> {
+        self.data.fixed(self.split).select(self.rows).tensor(&self.model.device())
     }
 
     /// Weights with K samples for each row; `on_rows` hears how many rows are new.
@@ -206,8 +195,7 @@ impl Sampled<'_> {
         on_pairs: impl FnMut(u64, u64),
     ) -> anyhow::Result<Vec<RowWeights>> {
         // All rows together: the error is that of the mean over them.
-        let x = self.data.fixed(self.split).select(self.rows).tensor(&self.model.device());
-        Ok(evaluator.weigh_within(self.model, x, numbers(self.rows), self.key(), within, on_pairs)?)
+        Ok(evaluator.weigh_within(self.model, self.x(), numbers(self.rows), self.key(), within, on_pairs)?)
     }
 
     /// Rows annealed; `on_pairs` hears how many pairs of a row and a temperature are done and planned.
@@ -217,8 +205,16 @@ impl Sampled<'_> {
         evaluator: &AnnealedImportanceSampling,
         on_pairs: impl FnMut(u64, u64) + Send,
     ) -> anyhow::Result<Vec<AnnealedRow>> {
-        let x = self.data.fixed(self.split).select(self.rows).tensor(&vae.device());
-        Ok(evaluator.estimate(vae, x, numbers(self.rows), self.key(), on_pairs)?)
+        Ok(evaluator.estimate(vae, self.x(), numbers(self.rows), self.key(), on_pairs)?)
+    }
+
+    /// How many units of each layer of latents have means that move over the rows; none where latents are bits.
+    pub(crate) fn active_units(&self) -> Option<Vec<usize>> {
+        let AnyModel::Vae(vae) = self.model else { return None };
+        let mut activity = Activity::default();
+        let all = self.data.fixed(self.split);
+        self.rows.chunks(1000).for_each(|part| activity.add(vae, all.select(part).tensor(&vae.device())));
+        Some(activity.active())
     }
 }
 
@@ -251,20 +247,6 @@ pub(crate) fn partition(
         );
     }
     found
-}
-
-/// How many units of each layer of latents have means that move over the given rows; none where latents are bits.
-pub(crate) fn active_units(
-    model: &AnyModel,
-    data: &DataSet,
-    split: SplitName,
-    rows: &[usize],
-) -> Option<Vec<usize>> {
-    let AnyModel::Vae(vae) = model else { return None };
-    let mut activity = Activity::default();
-    let all = data.fixed(split);
-    rows.chunks(1000).for_each(|part| activity.add(vae, all.select(part).tensor(&vae.device())));
-    Some(activity.active())
 }
 
 /// Whether enumeration would have to do no more than look at each row.

@@ -57,14 +57,14 @@ impl Shard {
     }
 }
 
-/// What the parts of an evaluation have in common.
+/// What is evaluated, and how: what the parts of an evaluation have in common.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Setting {
     pub(crate) protocol: String,
     pub(crate) data_sha256: String,
     pub(crate) split: String,
-    /// `is` or `ais`.
+    /// `is`, `exact` or `ais`; of parts none is exact.
     pub(crate) method: String,
     /// Whether p* is scored.
     pub(crate) bidirectional: bool,

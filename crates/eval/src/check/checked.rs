@@ -1,6 +1,22 @@
-//! What a check finds, as the records of an evaluation hold it.
+//! What is checked, and what a check finds, as the records of an evaluation hold it.
 
 use serde::{Deserialize, Deserializer, Serialize};
+
+/// How the importance samples of an evaluation are checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Check {
+    /// Samples per row, K, as in the evaluation.
+    pub samples: usize,
+    /// Matrix rows in flight at a time.
+    pub chunk: usize,
+    /// Number of dreams.
+    pub dreams: usize,
+    /// Whether rows are enumerated where there are at most 2^14 latent states.
+    pub enumerate: bool,
+    /// Whether the evaluation draws from q alone. If it draws from a mixture, it may have what q misses, so that only
+    /// visited states and enumeration say anything of it.
+    pub q_alone: bool,
+}
 
 /// What was found of one row of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -42,7 +42,7 @@ use burn::tensor::Tensor;
 use helmholtz_core::{Draws, Enumerable, Key, LatentVariableModel, Layerwise};
 use helmholtz_ops::into_f64;
 
-pub use checked::{Checked, DreamCheck, RowCheck};
+pub use checked::{Check, Checked, DreamCheck, RowCheck};
 pub use verdict::{Mean, Suspicion, Verdict};
 
 use crate::exact::ExactLikelihood;
@@ -57,22 +57,6 @@ pub const CHECKED_DREAMS: usize = 64;
 pub const ENUMERATED_BITS: usize = 14;
 /// Entries of the table of rows and states that are enumerated.
 const ENUMERATED: usize = 1 << 17;
-
-/// How the importance samples of an evaluation are checked.
-#[derive(Clone, Copy, Debug)]
-pub struct Check {
-    /// Samples per row, K, as in the evaluation.
-    pub samples: usize,
-    /// Matrix rows in flight at a time.
-    pub chunk: usize,
-    /// Number of dreams.
-    pub dreams: usize,
-    /// Whether rows are enumerated where there are at most 2^14 latent states.
-    pub enumerate: bool,
-    /// Whether the evaluation draws from q alone. If it draws from a mixture, it may have what q misses, so that only
-    /// visited states and enumeration say anything of it.
-    pub q_alone: bool,
-}
 
 impl Check {
     /// The check of an evaluation with K samples a row.
@@ -95,32 +79,25 @@ impl Check {
         let visited = explorer.visit_rows(x.clone(), rows.clone());
         let dreams = if self.q_alone { self.of_dreamt_bits(model, own.child("dreams")) } else { Vec::new() };
         let mut checked = Checked { rows: Vec::new(), dreams };
-        proposals::for_each_row_by_state(
-            self.sizes(),
-            model,
-            x,
-            rows.clone(),
-            evaluation,
-            |i, proposed, states| {
-                let found = &visited[i];
-                let (log_prob, explained) = found.with_draws(&proposed, &states);
-                // The evaluation refuses a row without weight itself.
-                if !proposed.log_sum.is_finite() || !log_prob.is_finite() {
-                    return;
-                }
-                checked.rows.push(RowCheck {
-                    row: rows[i],
-                    log_prob,
-                    explained,
-                    visited: found.states.len() as u64,
-                    distinct: states.len() as u64,
-                    top_state: proposed.top_state(&states),
-                    entropy: proposed.entropy,
-                    missed: self.q_alone.then(|| proposed.excess(&found.log_weights)),
-                    exact: exact[i].filter(|exact| exact.is_finite()),
-                });
-            },
-        );
+        proposals::for_each_row_by_state(self, model, x, rows.clone(), evaluation, |i, proposed, states| {
+            let found = &visited[i];
+            let (log_prob, explained) = found.with_draws(&proposed, &states);
+            // The evaluation refuses a row without weight itself.
+            if !proposed.log_sum.is_finite() || !log_prob.is_finite() {
+                return;
+            }
+            checked.rows.push(RowCheck {
+                row: rows[i],
+                log_prob,
+                explained,
+                visited: found.states.len() as u64,
+                distinct: states.len() as u64,
+                top_state: proposed.top_state(&states),
+                entropy: proposed.entropy,
+                missed: self.q_alone.then(|| proposed.excess(&found.log_weights)),
+                exact: exact[i].filter(|exact| exact.is_finite()),
+            });
+        });
         checked
     }
 
@@ -130,7 +107,7 @@ impl Check {
         let (x, h, numbers) = self.dream(model, key);
         let log_weights = log_weights_of(model, &x, &h);
         let mut dreams = Vec::new();
-        proposals::for_each_row(self.sizes(), model, x, numbers, key.child("draws"), |i, proposed| {
+        proposals::for_each_row(self, model, x, numbers, key.child("draws"), |i, proposed| {
             dreams.push(dream_check(&proposed, log_weights[i], &log_weights[i..=i]));
         });
         Checked { rows: Vec::new(), dreams }
@@ -142,17 +119,12 @@ impl Check {
         let log_weights = log_weights_of(model, &x, &h);
         let along = Explorer::new(model, key.child("chains")).along(x.clone(), numbers.clone(), rows_of(&h));
         let mut dreams = Vec::new();
-        proposals::for_each_row(self.sizes(), model, x, numbers, key.child("draws"), |i, proposed| {
+        proposals::for_each_row(self, model, x, numbers, key.child("draws"), |i, proposed| {
             // A chain that begins at a sample of the posterior stays there.
             let all: Vec<f64> = std::iter::once(log_weights[i]).chain(along[i].iter().copied()).collect();
             dreams.push(dream_check(&proposed, log_weights[i], &all));
         });
         dreams
-    }
-
-    /// K, and the matrix rows in flight at a time.
-    fn sizes(&self) -> [usize; 2] {
-        [self.samples, self.chunk]
     }
 
     fn dream<M: LatentVariableModel>(&self, model: &M, key: Key) -> (Tensor<2>, M::Latents, Arc<[u64]>) {

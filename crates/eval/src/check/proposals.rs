@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use helmholtz_core::{Draws, Key, LatentVariableModel, Layerwise};
 use helmholtz_ops::{into_f64, on_workers};
 
+use super::checked::Check;
 use super::visit::{State, pack, rows_of};
 
 /// How often each state was drawn, and its log weight, which all draws of it share.
@@ -42,9 +43,9 @@ impl Proposed {
     }
 }
 
-/// Calls `tell` with the place of each row of `x` and what its draws come to; `sizes` as in [`in_chunks`].
+/// Calls `tell` with the place of each row of `x` and what its draws come to.
 pub(super) fn for_each_row<M: LatentVariableModel>(
-    sizes: [usize; 2],
+    check: &Check,
     model: &M,
     x: Tensor<2>,
     rows: Arc<[u64]>,
@@ -52,7 +53,7 @@ pub(super) fn for_each_row<M: LatentVariableModel>(
     mut tell: impl FnMut(usize, Proposed),
 ) {
     in_chunks(
-        sizes,
+        check,
         x,
         &rows,
         key,
@@ -69,7 +70,7 @@ pub(super) fn for_each_row<M: LatentVariableModel>(
 
 /// [`for_each_row`] with the states that the draws are in.
 pub(super) fn for_each_row_by_state<M: Layerwise>(
-    sizes: [usize; 2],
+    check: &Check,
     model: &M,
     x: Tensor<2>,
     rows: Arc<[u64]>,
@@ -77,7 +78,7 @@ pub(super) fn for_each_row_by_state<M: Layerwise>(
     mut tell: impl FnMut(usize, Proposed, ByState),
 ) {
     in_chunks(
-        sizes,
+        check,
         x,
         &rows,
         key,
@@ -102,17 +103,16 @@ pub(super) fn for_each_row_by_state<M: Layerwise>(
     );
 }
 
-/// Draws K samples of each row, in batches of up to `chunk` matrix rows, and gathers them row by row; K and `chunk` are
-/// the `sizes`.
+/// Draws K samples of each row, in batches of up to `chunk` matrix rows, and gathers them row by row.
 fn in_chunks<T>(
-    sizes: [usize; 2],
+    check: &Check,
     x: Tensor<2>,
     rows: &[u64],
     key: Key,
     mut draw: impl FnMut(Tensor<2>, Draws) -> Vec<(f64, T)>,
     mut tell: impl FnMut(usize, Vec<f64>, Vec<T>),
 ) {
-    let ([k, chunk], [_, d]) = (sizes, x.dims());
+    let (&Check { samples: k, chunk, .. }, [_, d]) = (check, x.dims());
     let at_once = k.min(chunk.max(1));
     let rows_at_once = (chunk / at_once).max(1);
     for (part, numbers) in rows.chunks(rows_at_once).enumerate() {

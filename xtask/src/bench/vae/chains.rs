@@ -96,49 +96,44 @@ impl Meetings {
     }
 }
 
-/// The parts of a peer's step: medians in milliseconds, one for each round.
+/// The parts of a peer's step.
+const PARTS: [&str; 4] = ["phi", "alone", "pair", "meet"];
+
+/// Their medians in milliseconds, for each round.
 #[derive(Default)]
-pub(crate) struct Reckoning {
-    phi: Vec<f64>,
-    alone: Vec<f64>,
-    pair: Vec<f64>,
-    meet: Vec<f64>,
-}
+pub(crate) struct Reckoning(Vec<[f64; PARTS.len()]>);
 
 impl Reckoning {
     /// Has the peer take each part `n` times.
     pub(crate) fn measure(&mut self, peer: &mut Peer, n: usize) -> anyhow::Result<()> {
-        for (part, medians) in [
-            ("phi", &mut self.phi),
-            ("alone", &mut self.alone),
-            ("pair", &mut self.pair),
-            ("meet", &mut self.meet),
-        ] {
-            medians.push(median(&peer.times(&format!("{part} {n}"))?));
+        let mut medians = [0.0; PARTS.len()];
+        for (ms, part) in medians.iter_mut().zip(PARTS) {
+            *ms = median(&peer.times(&format!("{part} {n}"))?);
         }
+        self.0.push(medians);
         Ok(())
     }
 
     /// The row of the reckoned steps, one for each round.
     pub(crate) fn row(&self, peer: &Peer, lag: usize, meetings: &Meetings) -> Row {
+        let part = |i: usize| median(&self.0.iter().map(|medians| medians[i]).collect::<Vec<_>>());
         let mut row = peer.row("coupled", "coupled", self.steps(lag, meetings.mean()));
+        row.extra.push(("iterations", meetings.mean()));
         row.extra.extend([
-            ("iterations", meetings.mean()),
-            ("phi_ms", median(&self.phi)),
-            ("alone_ms", median(&self.alone)),
-            ("pair_ms", median(&self.pair)),
-            ("meet_ms", median(&self.meet)),
+            ("phi_ms", part(0)),
+            ("alone_ms", part(1)),
+            ("pair_ms", part(2)),
+            ("meet_ms", part(3)),
         ]);
         row
     }
 
     fn steps(&self, lag: usize, meeting: f64) -> Vec<f64> {
         let lag = lag as f64;
-        let parts = self.phi.iter().zip(&self.alone).zip(&self.pair).zip(&self.meet);
-        let step = |(((phi, alone), pair), meet): (((&f64, &f64), &f64), &f64)| {
+        let step = |[phi, alone, pair, meet]: &[f64; PARTS.len()]| {
             phi + lag * alone + (meeting - lag - 1.0) * pair + meet
         };
-        parts.map(step).collect()
+        self.0.iter().map(step).collect()
     }
 }
 
@@ -148,8 +143,7 @@ mod tests {
 
     #[test]
     fn a_step_has_each_part_as_often_as_a_chain_of_mean_length() {
-        let reckoning =
-            Reckoning { phi: vec![10.0, 20.0], alone: vec![1.0; 2], pair: vec![2.0; 2], meet: vec![1.5; 2] };
+        let reckoning = Reckoning(vec![[10.0, 1.0, 2.0, 1.5], [20.0, 1.0, 2.0, 1.5]]);
         // Ten iterations of one chain, and 4.5 of two, of which the last leaves no gradient.
         assert_eq!(reckoning.steps(10, 14.5), [10.0 + 10.0 + 7.0 + 1.5, 20.0 + 10.0 + 7.0 + 1.5]);
     }

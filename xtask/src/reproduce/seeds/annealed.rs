@@ -36,8 +36,8 @@ const ROUNDS: usize = 3;
 
 impl Seeds<'_> {
     /// Scores the test rows of a seed, with as many of them annealed as it takes.
-    pub(super) fn annealed(&self, seed: u64, threads: usize, resolved: &str) -> anyhow::Result<Value> {
-        if let Some(summed) = self.summed(seed, resolved)? {
+    pub(super) fn annealed(&self, seed: u64) -> anyhow::Result<Value> {
+        if let Some(summed) = self.summed(seed)? {
             return Ok(summed["evaluate"].clone());
         }
         let (samples, chains, temperatures, first) = match self.tier {
@@ -46,7 +46,7 @@ impl Seeds<'_> {
         };
         let words = |text: String| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let importance = format!("--split test --seed {seed} --samples {samples}");
-        let all = self.scored_once(seed, "importance", words(importance.clone()), threads, resolved)?;
+        let all = self.scored_once(seed, "importance", words(importance.clone()))?;
         let n = all["n"].as_u64().with_context(|| format!("an evaluation without n: {all}"))?;
         let asked = (self.tier == Tier::Paper && self.recipe.row.judged_by().is_some())
             .then(|| error_asked(self.recipe.row));
@@ -55,18 +55,12 @@ impl Seeds<'_> {
         let (annealed, difference) = loop {
             progress(&format!("{} seed {seed}: annealing {rows} of the test rows", self.recipe.row.id));
             let by_importance = words(format!("{importance} --limit {rows}"));
-            let (_, drawn) =
-                self.per_row((seed, &format!("importance-{rows}")), by_importance, 1, threads, resolved)?;
+            let (_, drawn) = self.per_row(seed, &format!("importance-{rows}"), by_importance, 1)?;
             let by_annealing = format!(
                 "--split test --seed {seed} --method ais --chains {chains} --temperatures {temperatures} --limit {rows}"
             );
-            let (annealed, log_probs) = self.per_row(
-                (seed, &format!("annealed-{rows}")),
-                words(by_annealing),
-                self.parts(),
-                threads,
-                resolved,
-            )?;
+            let (annealed, log_probs) =
+                self.per_row(seed, &format!("annealed-{rows}"), words(by_annealing), self.parts())?;
             let difference = Difference::of(&log_probs, &drawn);
             match asked.filter(|_| rounds.next().is_some()).and_then(|asked| more(&difference, asked, n)) {
                 Some(more) => rows = more,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::store::{Continued, Difference};
 use super::super::tier::Tier;
-use super::{Seeds, object, of_config, optional};
+use super::{Seeds, object, optional};
 use crate::exit::progress;
 
 /// Test rows that are scored before and after a row was trained on, and samples of each.
@@ -20,31 +20,20 @@ impl Seeds<'_> {
     ///
     /// Both are scored on the same rows with the same noise, so that the spread over rows and part of the samples'
     /// errors drop out of the difference.
-    pub(super) fn continued(
-        &self,
-        seed: u64,
-        threads: usize,
-        resolved: &str,
-    ) -> anyhow::Result<Option<Continued>> {
-        let Some(before) = self.before() else { return Ok(None) };
-        if let Some(summed) = self.summed(seed, resolved)? {
+    pub(super) fn continued(&self, seed: u64) -> anyhow::Result<Option<Continued>> {
+        let Some(before) = self.before()? else { return Ok(None) };
+        if let Some(summed) = self.summed(seed)? {
             return optional(&summed["continued"]);
         }
         let (rows, k) = if self.tier == Tier::Smoke { (10, 5) } else { CONTINUED };
-        let flags = || {
-            let flags = format!("--split test --seed {seed} --samples {k} --limit {rows}");
-            flags.split(' ').map(str::to_owned).collect::<Vec<_>>()
-        };
+        let flags = format!("--split test --seed {seed} --samples {k} --limit {rows}");
+        let flags: Vec<_> = flags.split(' ').map(str::to_owned).collect();
         progress(&format!(
             "{} seed {seed}: {rows} test rows with {k} samples, beside {}",
             self.recipe.row.id, before.recipe.row.id
         ));
-        let parts = self.parts();
-        let score = |of: &Seeds<'_>, resolved: &str| {
-            of.per_row((seed, "continued"), flags(), parts, threads, resolved)
-        };
-        let (of_now, now) = score(self, resolved)?;
-        let (of_then, then) = score(&before, &before.resolved()?)?;
+        let (of_now, now) = self.per_row(seed, "continued", flags.clone(), self.parts())?;
+        let (of_then, then) = before.per_row(seed, "continued", flags, self.parts())?;
         // In tier smoke each row has random rows of its own, and the difference means nothing.
         let are_same = of_now["data_sha256"] == of_then["data_sha256"] || self.tier == Tier::Smoke;
         anyhow::ensure!(are_same, "{} was trained on other data", before.recipe.row.id);
@@ -59,24 +48,23 @@ impl Seeds<'_> {
     /// An evaluation with these flags and `log p` of each row, unless that has been done; in so many parts.
     pub(super) fn per_row(
         &self,
-        (seed, name): (u64, &str),
+        seed: u64,
+        name: &str,
         flags: Vec<String>,
         parts: u64,
-        threads: usize,
-        resolved: &str,
     ) -> anyhow::Result<(Value, Vec<f64>)> {
         let path = self.folder.join(format!("seed-{seed}.{name}.npy"));
         let of_rows = ["--per-example".to_owned(), path.display().to_string()];
         let all = [&flags[..], &of_rows].concat();
-        let result = match of_config(&self.kept(seed, name), resolved)? {
+        let result = match self.of_config(&self.kept(seed, name))? {
             Some(kept) if kept["flags"] == json!(all) => kept["result"].clone(),
-            _ if parts == 1 => self.scored(seed, name, &all, threads, resolved)?,
+            _ if parts == 1 => self.scored(seed, name, &all)?,
             _ => {
-                let files = self.scored_parts((seed, name), &flags, parts, threads)?;
+                let files = self.scored_parts(seed, name, &flags, parts)?;
                 let mut words: Vec<OsString> = vec!["merge".into(), "--json".into()];
                 words.extend(of_rows.iter().map(Into::into));
                 words.extend(files.iter().map(Into::into));
-                let result = self.keep(seed, name, (&all, resolved), object(words)?)?;
+                let result = self.keep(seed, name, &all, object(words)?)?;
                 for file in files {
                     fs::remove_file(&file).with_context(|| file.display().to_string())?;
                 }
@@ -94,10 +82,10 @@ impl Seeds<'_> {
     /// The files of the parts of an evaluation, those that are there already left as they are.
     fn scored_parts(
         &self,
-        (seed, name): (u64, &str),
+        seed: u64,
+        name: &str,
         flags: &[String],
         parts: u64,
-        threads: usize,
     ) -> anyhow::Result<Vec<PathBuf>> {
         let part = |i: u64| -> anyhow::Result<PathBuf> {
             let file = self.folder.join(format!("seed-{seed}.{name}.{i}-of-{parts}.safetensors"));
@@ -107,9 +95,8 @@ impl Seeds<'_> {
             progress(&format!("{} seed {seed}: {name}, part {i} of {parts}", self.recipe.row.id));
             let mut words: Vec<OsString> = vec!["evaluate".into()];
             words.extend(flags.iter().map(Into::into));
-            words.extend(
-                ["--shard", &format!("{i}/{parts}"), "--threads", &threads.to_string()].map(Into::into),
-            );
+            let threads = self.jobs_and_threads().1.to_string();
+            words.extend(["--shard", &format!("{i}/{parts}"), "--threads", &threads].map(Into::into));
             words.extend(["--quiet", "--json", "--out"].map(Into::into));
             words.extend([file.clone().into(), self.out(seed).into()]);
             object(words)?;
@@ -119,17 +106,10 @@ impl Seeds<'_> {
     }
 
     /// An evaluation with these flags, unless that has been done.
-    pub(super) fn scored_once(
-        &self,
-        seed: u64,
-        name: &str,
-        flags: Vec<String>,
-        threads: usize,
-        resolved: &str,
-    ) -> anyhow::Result<Value> {
-        match of_config(&self.kept(seed, name), resolved)? {
+    pub(super) fn scored_once(&self, seed: u64, name: &str, flags: Vec<String>) -> anyhow::Result<Value> {
+        match self.of_config(&self.kept(seed, name))? {
             Some(kept) if kept["flags"] == json!(flags) => Ok(kept["result"].clone()),
-            _ => self.scored(seed, name, &flags, threads, resolved),
+            _ => self.scored(seed, name, &flags),
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::judge::{error_asked, is_reached, settle};
 use super::super::row::Scoring;
 use super::super::tier::Tier;
-use super::{Seeds, object, of_config};
+use super::{Seeds, object};
 use crate::exit::progress;
 use crate::output::write;
 
@@ -23,18 +23,18 @@ const MOST_SAMPLES_JUDGED: [u64; 4] = [1_000, 4_000, 16_000, 100_000];
 
 impl Seeds<'_> {
     /// Scores the test rows of all seeds, with more samples as long as the verdict depends on them.
-    pub(super) fn test(&self, jobs: usize, threads: usize, resolved: &str) -> anyhow::Result<Vec<Value>> {
+    pub(super) fn test(&self) -> anyhow::Result<Vec<Value>> {
         if self.recipe.row.score == Scoring::Annealed && self.tier != Tier::Small {
-            return self.side_by_side(jobs, |seed| self.annealed(seed, threads, resolved));
+            return self.side_by_side(|seed| self.annealed(seed));
         }
         settle(self.recipe.row, self.stages(), |most| {
-            self.side_by_side(jobs, |seed| self.evaluate(seed, "test", most, threads, resolved))
+            self.side_by_side(|seed| self.evaluate(seed, "test", most))
         })
     }
 
     /// Scores the validation rows of a seed.
-    pub(super) fn valid(&self, seed: u64, threads: usize, resolved: &str) -> anyhow::Result<Value> {
-        self.evaluate(seed, "valid", self.most_of_valid(), threads, resolved)
+    pub(super) fn valid(&self, seed: u64) -> anyhow::Result<Value> {
+        self.evaluate(seed, "valid", self.most_of_valid())
     }
 
     /// The most samples of a validation row; of models whose importance samples are not what they are judged by
@@ -52,15 +52,8 @@ impl Seeds<'_> {
     }
 
     /// Evaluates a split of a trained seed with at most so many samples a row, unless that has been done.
-    fn evaluate(
-        &self,
-        seed: u64,
-        split: &str,
-        most: u64,
-        threads: usize,
-        resolved: &str,
-    ) -> anyhow::Result<Value> {
-        if let Some(found) = self.evaluated(seed, split, resolved)?
+    fn evaluate(&self, seed: u64, split: &str, most: u64) -> anyhow::Result<Value> {
+        if let Some(found) = self.evaluated(seed, split)?
             && (self.tier == Tier::Smoke || is_reached(self.recipe.row, &found) || had(&found, most))
         {
             return Ok(found);
@@ -70,23 +63,17 @@ impl Seeds<'_> {
             "{} seed {seed}: evaluating the {split} rows, at most {most} samples each",
             self.recipe.row.id
         ));
-        self.scored(seed, split, &flags, threads, resolved)
+        self.scored(seed, split, &flags)
     }
 
     /// Runs `helmholtz evaluate` with these flags on a trained seed, and keeps what it prints under a name.
-    pub(super) fn scored(
-        &self,
-        seed: u64,
-        name: &str,
-        flags: &[String],
-        threads: usize,
-        resolved: &str,
-    ) -> anyhow::Result<Value> {
+    pub(super) fn scored(&self, seed: u64, name: &str, flags: &[String]) -> anyhow::Result<Value> {
+        let threads = self.jobs_and_threads().1.to_string();
         let mut words: Vec<OsString> = vec!["evaluate".into()];
         words.extend(flags.iter().map(Into::into));
-        words.extend(["--threads", &threads.to_string(), "--quiet", "--json"].map(Into::into));
+        words.extend(["--threads", &threads, "--quiet", "--json"].map(Into::into));
         words.push(self.out(seed).into());
-        self.keep(seed, name, (flags, resolved), object(words)?)
+        self.keep(seed, name, flags, object(words)?)
     }
 
     /// Keeps what an evaluation with these flags has found under a name.
@@ -94,10 +81,10 @@ impl Seeds<'_> {
         &self,
         seed: u64,
         name: &str,
-        (flags, resolved): (&[String], &str),
+        flags: &[String],
         result: Value,
     ) -> anyhow::Result<Value> {
-        let text = json!({"config": resolved, "flags": flags, "result": result});
+        let text = json!({"config": self.resolved, "flags": flags, "result": result});
         write(&self.kept(seed, name), &serde_json::to_string_pretty(&text)?)?;
         Ok(result)
     }
@@ -108,9 +95,9 @@ impl Seeds<'_> {
     }
 
     /// What was found of a split before: by a finished run, or at one of the stages.
-    fn evaluated(&self, seed: u64, split: &str, resolved: &str) -> anyhow::Result<Option<Value>> {
-        let summed = self.summed(seed, resolved)?;
-        let kept = of_config(&self.kept(seed, split), resolved)?;
+    fn evaluated(&self, seed: u64, split: &str) -> anyhow::Result<Option<Value>> {
+        let summed = self.summed(seed)?;
+        let kept = self.of_config(&self.kept(seed, split))?;
         let of_valid = [self.most_of_valid()];
         let stages = if split == "test" { self.stages() } else { &of_valid };
         let in_this_way = |kept: &Value| {

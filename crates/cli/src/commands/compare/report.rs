@@ -79,10 +79,10 @@ fn one(section: &Section) -> Markup {
             h2 { (table.title) }
             div class="wide" {
                 table {
-                    thead { tr { @for name in &table.head { th { (name) } } } }
+                    thead { tr { @for name in table.head() { th { (name) } } } }
                     tbody {
                         @for row in &table.rows {
-                            tr { @for cell in row { @if cell == "WRONG" { td class="wrong" { (cell) } } @else { td { (cell) } } } }
+                            tr { @for (_, cell) in row { @if cell == "WRONG" { td class="wrong" { (cell) } } @else { td { (cell) } } } }
                         }
                     }
                 }

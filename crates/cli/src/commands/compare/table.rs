@@ -5,18 +5,21 @@ use helmholtz_court::{Reference, Verdict};
 use super::court::{Found, SETTLING, Tried};
 use super::race::Run;
 
-/// A table with its heading.
+/// The cells of a row, under their headings.
+type Row = Vec<(&'static str, String)>;
+
+/// A table with its title.
 pub(super) struct Table {
     pub(super) title: String,
-    pub(super) head: Vec<&'static str>,
-    pub(super) rows: Vec<Vec<String>>,
+    /// At least one, all under the same headings.
+    pub(super) rows: Vec<Row>,
     /// What there is to say below it.
     pub(super) notes: Vec<String>,
 }
 
 /// What a court found, a row for each strategy, K and weights.
 pub(super) fn of_court(found: &Found) -> Table {
-    let row = |tried: &Tried| {
+    let row = |tried: &Tried| -> Row {
         let report = &tried.report;
         let own = || report.findings.iter().filter(|finding| finding.reference == Reference::Own);
         let worst = own().map(|finding| finding.z).max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(0.0);
@@ -33,22 +36,23 @@ pub(super) fn of_court(found: &Found) -> Table {
                 (_, verdict) => verdict.to_string(),
             },
         };
+        let verdict = match report.verdict() {
+            Verdict::Wrong => "WRONG".to_owned(),
+            verdict => verdict.to_string(),
+        };
         vec![
-            tried.weights.to_owned(),
-            tried.strategy.clone(),
-            tried.k.to_string(),
-            match report.verdict() {
-                Verdict::Wrong => "WRONG".to_owned(),
-                verdict => verdict.to_string(),
-            },
-            format!("{worst:.2}"),
-            limit("theta"),
-            limit("phi"),
-            snr("theta"),
-            snr("phi"),
-            format!("{:.0} %", 100.0 * report.ess),
-            format!("{:.0}", report.evaluations),
-            format!("{:.2}", 1e3 * report.seconds_per_estimate),
+            ("weights", tried.weights.to_owned()),
+            ("strategy", tried.strategy.clone()),
+            ("K", tried.k.to_string()),
+            ("verdict", verdict),
+            ("worst z", format!("{worst:.2}")),
+            ("theta off its limit", limit("theta")),
+            ("phi off its limit", limit("phi")),
+            ("SNR theta", snr("theta")),
+            ("SNR phi", snr("phi")),
+            ("ESS", format!("{:.0} %", 100.0 * report.ess)),
+            ("evaluations", format!("{:.0}", report.evaluations)),
+            ("ms", format!("{:.2}", 1e3 * report.seconds_per_estimate)),
         ]
     };
     let critical = found.tried.iter().map(|tried| tried.report.critical).fold(0.0, f64::max);
@@ -86,8 +90,8 @@ pub(super) fn of_court(found: &Found) -> Table {
     }
     for weights in found.weights() {
         for strategy in found.strategies() {
-            for (block, net) in [("theta", "theta"), ("phi", "phi")] {
-                if let Some(order) = found.order(strategy, weights, block) {
+            for net in ["theta", "phi"] {
+                if let Some(order) = found.order(strategy, weights, net) {
                     let [low, high] = order.interval;
                     let falls = if order.holds(0.0) { "does not fall with K:" } else { "is" };
                     notes.push(format!(
@@ -99,25 +103,7 @@ pub(super) fn of_court(found: &Found) -> Table {
             }
         }
     }
-    Table {
-        title: format!("The court: {}", found.what),
-        head: vec![
-            "weights",
-            "strategy",
-            "K",
-            "verdict",
-            "worst z",
-            "theta off its limit",
-            "phi off its limit",
-            "SNR theta",
-            "SNR phi",
-            "ESS",
-            "evaluations",
-            "ms",
-        ],
-        rows: found.tried.iter().map(row).collect(),
-        notes,
-    }
+    Table { title: format!("The court: {}", found.what), rows: found.tried.iter().map(row).collect(), notes }
 }
 
 /// What a race came to, a row for each strategy.
@@ -128,14 +114,14 @@ pub(super) fn of_race(run: &Run) -> Table {
         let n = runner.seeds.len() as f64;
         let of = |f: &dyn Fn(&super::race::Course) -> f64| runner.seeds.iter().map(f).sum::<f64>() / n;
         vec![
-            runner.strategy.clone(),
-            runner.samples.to_string(),
-            nats(mean),
-            half.map_or("-".to_owned(), |half| format!("± {half:.4}")),
-            seeds.join(", "),
-            format!("{:.0}", of(&|course| course.steps as f64)),
-            format!("{:.2e}", of(&|course| course.evaluations as f64)),
-            format!("{:.1}", of(&|course| course.seconds)),
+            ("strategy", runner.strategy.clone()),
+            ("K", runner.samples.to_string()),
+            ("nats per row", nats(mean)),
+            ("95 % over seeds", half.map_or("-".to_owned(), |half| format!("± {half:.4}"))),
+            ("each seed", seeds.join(", ")),
+            ("steps", format!("{:.0}", of(&|course| course.steps as f64))),
+            ("evaluations", format!("{:.2e}", of(&|course| course.evaluations as f64))),
+            ("seconds", format!("{:.1}", of(&|course| course.seconds))),
         ]
     });
     let (budget, unit) = run.budget;
@@ -161,21 +147,7 @@ pub(super) fn of_race(run: &Run) -> Table {
             )
         }));
     }
-    Table {
-        title: format!("The race: {}", run.what),
-        head: vec![
-            "strategy",
-            "K",
-            "nats per row",
-            "95 % over seeds",
-            "each seed",
-            "steps",
-            "evaluations",
-            "seconds",
-        ],
-        rows: rows.collect(),
-        notes,
-    }
+    Table { title: format!("The race: {}", run.what), rows: rows.collect(), notes }
 }
 
 fn short(value: f64) -> String {
@@ -187,14 +159,18 @@ fn nats(value: f64) -> String {
 }
 
 impl Table {
+    /// The headings.
+    pub(super) fn head(&self) -> impl Iterator<Item = &'static str> {
+        self.rows[0].iter().map(|(name, _)| *name)
+    }
+
     /// The table as text, columns flush.
     pub(super) fn text(&self) -> String {
-        let widths: Vec<usize> = (0..self.head.len())
-            .map(|i| {
-                let cells = self.rows.iter().map(|row| row[i].chars().count());
-                cells.chain([self.head[i].chars().count()]).max().unwrap_or(0)
-            })
-            .collect();
+        let width = |(i, name): (usize, &str)| {
+            let cells = self.rows.iter().map(|row| row[i].1.chars().count());
+            cells.chain([name.chars().count()]).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = self.head().enumerate().map(width).collect();
         let line = |cells: &mut dyn Iterator<Item = &str>| {
             let padded = cells.zip(&widths).enumerate().map(|(i, (cell, &width))| {
                 if i < 2 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
@@ -202,9 +178,9 @@ impl Table {
             padded.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
         };
         let mut text = format!("{}\n", self.title);
-        text += &line(&mut self.head.iter().copied());
+        text += &line(&mut self.head());
         for row in &self.rows {
-            text += &line(&mut row.iter().map(String::as_str));
+            text += &line(&mut row.iter().map(|(_, cell)| cell.as_str()));
         }
         text
     }
