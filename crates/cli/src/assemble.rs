@@ -7,11 +7,12 @@ use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{ModuleOptimizer, SgdConfig};
 use burn::tensor::Device;
-use helmholtz_core::{Key, Role};
+use helmholtz_core::{Key, LatentVariableModel, Role};
 use helmholtz_datasets::{Binarization, DataError, DataSet, ImageShape, Plan, SplitName, Values};
 use helmholtz_directed::{Kind, StackConfig};
+use helmholtz_eval::ImportanceSampling;
 use helmholtz_layers::{InitialWeights, Order};
-use helmholtz_train::{Adam, Rate, RmsProp, Rule, Schedule, Shape, Stages};
+use helmholtz_train::{Adam, Learn, Pair, Rate, RmsProp, Rule, Schedule, Shape, Stages};
 use helmholtz_vae::{Activation, Likelihood, Std, VaeConfig};
 
 use crate::config::{Config, ModelConfig, OptimizerConfig};
@@ -235,7 +236,7 @@ fn stage_ends(config: &Config, plan: &Plan) -> Vec<u64> {
 ///
 /// # Errors
 /// If its settings make no estimator.
-pub fn strategies(
+fn strategies(
     config: &Config,
     plan: &Plan,
     observed: usize,
@@ -244,6 +245,17 @@ pub fn strategies(
     let stages = config.samples().into_iter().map(|samples| strategy(config, samples, observed, device));
     let stages = stages.collect::<anyhow::Result<Vec<_>>>()?;
     Ok(Stages::new(stage_ends(config, plan).into_iter().zip(stages).collect()))
+}
+
+/// The model under the strategies of a config, with the evaluator of its validation split.
+///
+/// # Errors
+/// If the strategy's settings make no estimator.
+pub fn learn(config: &Config, model: AnyModel, plan: &Plan) -> anyhow::Result<Box<dyn Learn>> {
+    let strategies = strategies(config, plan, model.observed(), &model.device())?;
+    let evaluator = ImportanceSampling::new(config.train.valid_samples).with_reading(config.model.reading());
+    let average = Some(config.optimizer.average).filter(|decay| *decay > 0.0);
+    Ok(Pair::of(model, strategies, average, evaluator))
 }
 
 /// The optimiser of a config. Learning rates come from the [`schedule()`].
@@ -263,11 +275,6 @@ pub fn optimiser(config: &Config) -> ModuleOptimizer {
         }
         _ => RmsProp::new(decay.unwrap_or(0.99) as f32, epsilon, *momentum as f32).init(),
     }
-}
-
-/// The decay of the average of the weights, if it is what is judged and kept.
-pub fn average(config: &Config) -> Option<f64> {
-    Some(config.optimizer.average).filter(|decay| *decay > 0.0)
 }
 
 /// What happens to gradients before the optimiser sees them.

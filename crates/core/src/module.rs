@@ -10,9 +10,9 @@ use burn::tensor::{Shape, Tensor};
 use crate::Gradients;
 
 /// A Burn module that can be a child of another: the bound that a generic field needs.
-pub trait Model: Module + ModuleDisplay + 'static {}
+pub trait Model: Module + ModuleDisplay + Sync + 'static {}
 
-impl<M: Module + ModuleDisplay + 'static> Model for M {}
+impl<M: Module + ModuleDisplay + Sync + 'static> Model for M {}
 
 /// A parameter of floating-point numbers, of any rank; its values and gradient are `[n]`, row after row.
 pub trait AnyParam {

@@ -11,18 +11,17 @@ use burn::train::metric::store::EventStoreClient;
 use burn::train::{
     EarlyStoppingStrategy, ExecutionStrategy, Learner, LearningResult, MultiDeviceOptim, SupervisedTraining,
 };
-use helmholtz_core::{Evaluator, Key, LatentVariableModel, Measure, Model, Strategy};
+use helmholtz_core::Key;
 use helmholtz_datasets::{Feed, Plan, Rows};
 use thiserror::Error;
 
-use crate::average::Average;
 use crate::checkpoints::{CheckpointError, Checkpoints, KeepLastAndBest};
 use crate::dashboard::Dashboard;
 use crate::history::{Extent, History, HistoryError, Journal, OnRecord, wait_for_records};
+use crate::learn::Learn;
 use crate::metrics::{Quantity, Summary};
 use crate::renderer::{Plain, Progress};
 use crate::rule::Rule;
-use crate::schedule::Stages;
 use crate::stop::{NonFinite, Reason, Request, Stop};
 use crate::trainee::Trainee;
 
@@ -52,17 +51,11 @@ pub struct Fit {
 }
 
 /// What a run trains, and on what.
-pub struct Parts<M, S: Model, E> {
-    /// The model, freshly initialised also where a checkpoint will be loaded into it.
-    pub model: M,
-    /// The strategy, or one for each stage.
-    pub strategy: Stages<S>,
-    /// The decay of the average of the weights that is judged and kept; none for the weights themselves.
-    pub average: Option<f64>,
+pub struct Parts {
+    /// The model with its strategy, freshly initialised also where a checkpoint will be loaded into it.
+    pub learn: Box<dyn Learn>,
     /// What happens to gradients before the optimiser sees them.
     pub rule: Rule,
-    /// The evaluator of the validation split.
-    pub evaluator: E,
     /// The optimiser.
     pub optimiser: ModuleOptimizer,
     /// The learning rates.
@@ -90,9 +83,9 @@ pub enum End {
 
 /// A finished or stopped run.
 #[derive(Debug)]
-pub struct Outcome<M> {
-    /// The model as the last step left it (or the average of the weights so far), on the device without autodiff.
-    pub model: M,
+pub struct Outcome {
+    /// What was trained as the last step left it, on the device without autodiff.
+    pub trainee: Trainee,
     /// How the run ended.
     pub end: End,
     /// The records of all epochs.
@@ -144,25 +137,9 @@ impl Fit {
     ///
     /// # Errors
     /// If checkpoints or records cannot be read or written.
-    pub fn run<M, S, E>(self, parts: Parts<M, S, E>) -> Result<Outcome<M>, FitError>
-    where
-        M: LatentVariableModel,
-        S: Strategy<M>,
-        E: Evaluator<M> + Sync + 'static,
-    {
-        let Parts {
-            model,
-            strategy,
-            average,
-            rule,
-            evaluator,
-            optimiser,
-            schedule,
-            train,
-            draws_bits,
-            valid,
-        } = parts;
-        check_devices(self.devices.len(), &self.plan, average.is_some(), &rule)?;
+    pub fn run(self, parts: Parts) -> Result<Outcome, FitError> {
+        let Parts { learn, rule, optimiser, schedule, train, draws_bits, valid } = parts;
+        check_devices(self.devices.len(), &self.plan, learn.averages(), &rule)?;
         let parts = self.devices.len() as u64;
         let journal_path = self.folder.join("metrics.jsonl");
         let checkpoints = Checkpoints::new(self.folder.join("checkpoint"));
@@ -208,14 +185,8 @@ impl Fit {
             saved,
         };
         // The learner optimises parameters that autodiff tracks, though no step here records a tape.
-        let average = average.map(|decay| Average::new(&model, decay));
-        let mut measures: Vec<Measure> = Vec::new();
-        for measure in strategy.iter().flat_map(|strategy| strategy.measures()) {
-            if !measures.contains(measure) {
-                measures.push(*measure);
-            }
-        }
-        let trainee = Trainee { model, strategy, average, rule, evaluator, key: self.key }.train();
+        let measures = learn.measures();
+        let trainee = Trainee { learn, rule, key: self.key }.train();
         // A run that has nothing left to do is loaded and ends at once.
         let num_epochs = if done { first_epoch } else { last_epoch };
         let [model_files, optim_files, schedule_files] = checkpoints.checkpointers(&self.stop);
@@ -267,7 +238,7 @@ impl Fit {
             None => return Err(FitError::Early { taken, planned: self.plan.steps }),
         };
         let steps = steps.load(std::sync::atomic::Ordering::SeqCst);
-        Ok(Outcome { model: model.judged(), end, history, steps })
+        Ok(Outcome { trainee: model, end, history, steps })
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`trainee`] | [`Trainee`]: model, strategy and evaluator as a Burn learner model |
+//! | [`learn`] | [`Learn`]: a model with its strategy and its evaluator, without their types |
+//! | [`trainee`] | [`Trainee`]: whatever is trained, as a Burn learner model |
 //! | [`schedule`] | stages: learning rates and strategies as functions of the step |
 //! | [`rule`] | sums or means, penalties on weights, clipping |
 //! | [`adam`], [`rmsprop`] | [`Adam`] and [`RmsProp`]: Burn's, in one pass over each parameter |
@@ -31,6 +32,7 @@ mod dashboard;
 pub mod examine;
 pub mod fit;
 pub mod history;
+pub mod learn;
 pub mod metrics;
 pub mod renderer;
 pub mod rmsprop;
@@ -48,6 +50,7 @@ pub use checkpoints::{CheckpointError, Checkpoints, Found, Newest};
 pub use examine::{Layout, difference, examine_parts, layout, model_record};
 pub use fit::{End, Fit, FitError, Outcome, Parts, check_devices};
 pub use history::{History, HistoryError, OnRecord, Record};
+pub use learn::{Learn, Pair};
 pub use renderer::{OnStep, Progress};
 pub use rmsprop::RmsProp;
 pub use rule::Rule;

@@ -1,7 +1,10 @@
 //! From the gradient of a strategy to the one that the optimiser takes.
 
+use burn::module::Module;
 use burn::tensor::Tensor;
-use helmholtz_core::{Gradients, LatentVariableModel, Model, visit_params};
+use helmholtz_core::{Gradients, visit_params};
+
+use crate::trainee::{Trainee, is_of_model};
 
 /// What happens to a gradient before the optimiser sees it, in this order. By default nothing.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,22 +35,17 @@ impl Rule {
     /// by the part's share of the rows and added up, penalties included; but not where they are
     /// [clipped](Rule::clip_norm).
     ///
-    /// It is about the parameters of the model; what `strategy` learns for itself is left as it is.
-    pub fn apply<M: LatentVariableModel, S: Model>(
-        &self,
-        model: &M,
-        strategy: &S,
-        gradients: Gradients,
-        rows: usize,
-    ) -> Gradients {
+    /// It is about the parameters of the model; what the strategy learns for itself is left as it is.
+    pub fn apply(&self, trainee: &Trainee, gradients: Gradients, rows: usize) -> Gradients {
         if *self == Rule::default() {
             return gradients;
         }
+        let trainee = &trainee.valid();
         let scale = if self.sum { rows as f64 } else { 1.0 };
         let mut adjusted = Gradients::new();
-        let mut square = Tensor::<1>::zeros([1], (&model.device(), model.dtype()));
-        visit_params(model, |_, param| {
-            let Some(gradient) = param.gradient(&gradients) else { return };
+        let mut square = trainee.number(0.0);
+        visit_params(trainee, |path, param| {
+            let Some(gradient) = param.gradient(&gradients).filter(|_| is_of_model(path)) else { return };
             let mut gradient = gradient * scale;
             let is_matrix = param.shape().rank() > 1;
             if is_matrix && self.weight_decay != 0.0 {
@@ -64,11 +62,11 @@ impl Rule {
         if let Some(clip) = self.clip_norm {
             // min(1, clip / norm); a norm of zero has nothing to scale.
             let factor = (square.sqrt() + f64::MIN_POSITIVE).recip().mul_scalar(clip).clamp_max(1.0);
-            adjusted = times(model, &adjusted, factor);
+            adjusted = times(trainee, &adjusted, factor);
         }
         // What the strategy learns for itself.
-        visit_params(strategy, |_, param| {
-            if let Some(gradient) = param.gradient(&gradients) {
+        visit_params(trainee, |path, param| {
+            if let Some(gradient) = param.gradient(&gradients).filter(|_| !is_of_model(path)) {
                 param.add_gradient(gradient, &mut adjusted);
             }
         });
@@ -76,16 +74,15 @@ impl Rule {
     }
 }
 
-/// The gradients of a model times a number.
-pub(crate) fn scaled<M: LatentVariableModel>(model: &M, gradients: Gradients, factor: f64) -> Gradients {
-    let factor = Tensor::full([1], factor, (&model.device(), model.dtype()));
-    times(model, &gradients, factor)
+/// Gradients times a number.
+pub(crate) fn scaled(trainee: &Trainee, gradients: Gradients, factor: f64) -> Gradients {
+    times(trainee, &gradients, trainee.number(factor))
 }
 
 /// The same, the number a tensor: `[1]`.
-fn times<M: Model>(model: &M, gradients: &Gradients, factor: Tensor<1>) -> Gradients {
+fn times(trainee: &Trainee, gradients: &Gradients, factor: Tensor<1>) -> Gradients {
     let mut scaled = Gradients::new();
-    visit_params(model, |_, param| {
+    visit_params(trainee, |_, param| {
         if let Some(gradient) = param.gradient(gradients) {
             param.add_gradient(gradient * factor.clone(), &mut scaled);
         }
@@ -98,8 +95,11 @@ mod tests {
     use burn::tensor::Device;
     use helmholtz_core::Key;
     use helmholtz_directed::{HelmholtzMachine, StackConfig};
+    use helmholtz_eval::ImportanceSampling;
+    use helmholtz_strategies::Nvil;
 
     use super::*;
+    use crate::learn::Pair;
 
     fn model() -> HelmholtzMachine {
         StackConfig::new(3, vec![2]).init(None, Key::new(1), &Device::flex()).unwrap()
@@ -108,17 +108,21 @@ mod tests {
     /// Weights and what became of gradients of 0.5, with the number of axes.
     fn ruled(rule: Rule) -> Vec<(usize, f64, f64)> {
         let model = model();
-        // Anything with parameters will do for a strategy that learns.
-        let strategy = StackConfig::new(1, vec![1]).init(None, Key::new(2), &Device::flex()).unwrap();
+        // A strategy that learns.
+        let strategy = Nvil::new(1, &[3, 2], Key::new(2), &Device::flex());
+        let evaluator = ImportanceSampling::new(1);
+        let learn = Pair::of(model.clone(), strategy.clone().into(), None, evaluator);
+        let trainee = Trainee { learn, rule, key: Key::new(0) };
         let mut halves = Gradients::new();
-        for module in [&model, &strategy] {
-            visit_params(module, |_, param| param.add_gradient(param.values().full_like(0.5), &mut halves));
-        }
-        let gradients = rule.apply(&model, &strategy, halves, 7);
-        let pairs = |module: &HelmholtzMachine| {
+        visit_params(&trainee, |_, param| param.add_gradient(param.values().full_like(0.5), &mut halves));
+        let gradients = rule.apply(&trainee, halves, 7);
+        let pairs = |is_of_model: bool| {
             let values = |tensor: Tensor<1>| tensor.into_data().convert::<f64>().try_to_vec::<f64>().unwrap();
             let mut pairs = Vec::new();
-            visit_params(module, |_, param| {
+            visit_params(&trainee, |path, param| {
+                if self::is_of_model(path) != is_of_model {
+                    return;
+                }
                 let gradient = param.gradient(&gradients).expect("every weight has a gradient");
                 let rank = param.shape().rank();
                 let both = values(param.values()).into_iter().zip(values(gradient));
@@ -126,9 +130,12 @@ mod tests {
             });
             pairs
         };
-        let own = pairs(&strategy);
-        assert!(own.iter().all(|(_, _, gradient)| *gradient == 0.5), "a rule is about the model");
-        pairs(&model)
+        let own = pairs(false);
+        assert!(
+            !own.is_empty() && own.iter().all(|(_, _, gradient)| *gradient == 0.5),
+            "a rule is about the model"
+        );
+        pairs(true)
     }
 
     #[test]

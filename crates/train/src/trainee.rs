@@ -1,42 +1,96 @@
-//! Model, strategy and evaluator as a Burn learner model.
+//! What Burn's learner trains.
 
-use burn::module::Module;
+use std::any::Any;
+use std::fmt::{self, Display, Formatter};
+
+use burn::module::{Content, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor};
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::{ExecutionError, Tensor};
+use burn::tensor::{Device, ExecutionError, Tensor};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
-use helmholtz_core::{
-    Evaluator, Gradients, Key, LatentVariableModel, Measured, Model, Role, Strategy, visit_params,
-};
+use helmholtz_core::erased::{Mapping, Visiting};
+use helmholtz_core::{Gradients, Key, Measured, Role, visit_params};
 use helmholtz_datasets::Batch;
 use helmholtz_ops::on_workers;
 use helmholtz_ops::rows::sum_of_squares;
 
-use crate::average::Average;
+use crate::learn::Learn;
 use crate::rule::{Rule, scaled};
-use crate::schedule::Stages;
 
-/// What Burn's learner trains: a model with the strategy that estimates its gradients and the
-/// evaluator that scores validation rows.
-///
-/// The strategy is part of the module, so that whatever it remembers travels in the checkpoint.
-#[derive(Module, Debug)]
-pub struct Trainee<M: Model, S: Model, E: std::fmt::Debug + Clone + Send> {
-    /// The model.
-    pub model: M,
-    /// The strategy of each stage.
-    pub strategy: Stages<S>,
-    /// The average of the weights, if it is what is judged and kept.
-    pub average: Option<Average>,
+/// Whatever is trained, as a Burn learner model: the module in the box, under a rule.
+#[derive(Debug)]
+pub struct Trainee {
+    /// A model with its strategy.
+    pub learn: Box<dyn Learn>,
     /// What happens to gradients before the optimiser sees them.
-    #[module(skip)]
     pub rule: Rule,
-    /// The evaluator of the validation split.
-    #[module(skip)]
-    pub evaluator: E,
     /// The run's root key.
-    #[module(skip)]
     pub key: Key,
+}
+
+impl Trainee {
+    /// The model that is judged and kept, if it is an `M`: the one with averaged weights, where there are any.
+    pub fn judged<M: Any>(&self) -> Option<M> {
+        self.learn.judged().downcast().ok().map(|model| *model)
+    }
+
+    fn with(self, change: impl FnOnce(Box<dyn Learn>) -> Box<dyn Learn>) -> Self {
+        Trainee { learn: change(self.learn), ..self }
+    }
+}
+
+impl Clone for Trainee {
+    fn clone(&self) -> Self {
+        Trainee { learn: self.learn.boxed(), ..*self }
+    }
+}
+
+impl Module for Trainee {
+    fn collect_devices(&self, devices: Vec<Device>) -> Vec<Device> {
+        self.learn.collect_devices(devices)
+    }
+
+    fn fork(self, device: &Device) -> Self {
+        self.with(|learn| learn.fork(device))
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        self.with(|learn| learn.to_device(device))
+    }
+
+    fn train(self) -> Self {
+        self.with(|learn| learn.train())
+    }
+
+    fn valid(&self) -> Self {
+        Trainee { learn: self.learn.valid(), ..*self }
+    }
+
+    fn materialize(self) -> Self {
+        self.with(|learn| learn.materialize())
+    }
+
+    fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
+        self.learn.visit(&mut Visiting(visitor));
+    }
+
+    fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
+        self.with(|learn| learn.map(&mut Mapping(mapper)))
+    }
+}
+
+impl ModuleDisplayDefault for Trainee {
+    fn content(&self, content: Content) -> Option<Content> {
+        Some(content)
+    }
+}
+
+impl ModuleDisplay for Trainee {}
+
+impl Display for Trainee {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        Display::fmt(&self.learn, f)
+    }
 }
 
 /// What one training step measured; read by the metrics, not by the loop.
@@ -79,34 +133,20 @@ impl ItemLazy for ValidOutput {
     }
 }
 
-impl<M, S, E> TrainStep for Trainee<M, S, E>
-where
-    M: LatentVariableModel,
-    S: Strategy<M>,
-    E: Evaluator<M> + Sync + 'static,
-{
+impl TrainStep for Trainee {
     type Input = Batch;
     type Output = StepOutput;
 
     fn step(&self, batch: Batch) -> TrainOutput<StepOutput> {
-        // Gradients are local and in closed form, so the step runs without a tape.
-        let model = self.model.valid();
+        let Batch { x, step, whole, .. } = batch;
         let rows = batch.rows.len();
-        if let Some(average) = &self.average {
-            average.take_in(&model, batch.step);
-        }
-        let strategy = self.strategy.at(batch.step);
         // Where the rows are a part of a batch, they see the noise that the whole batch would give them.
-        let key = self.key.child(batch.step).from_row(batch.first as u64);
-        let x = batch.x;
-        let (model, estimate, [square_p, square_q]) = {
-            let strategy = strategy.clone();
-            on_workers(&model.device(), move || {
-                let estimate = strategy.estimate(&model, x, key);
-                let squares = gradient_squares(&model, &estimate.gradients);
-                (model, estimate, squares)
-            })
-        };
+        let key = self.key.child(step).from_row(batch.first as u64);
+        let (estimate, [square_p, square_q]) = on_workers(&self.learn.device(), || {
+            let estimate = self.learn.estimate(x, step, key);
+            let squares = self.gradient_squares(&estimate.gradients);
+            (estimate, squares)
+        });
         let item = StepOutput {
             bound: estimate.diagnostics.bound,
             ess: estimate.diagnostics.ess,
@@ -115,15 +155,12 @@ where
             evaluations: estimate.evaluations,
             more: estimate.diagnostics.more,
             rows,
-            step: batch.step,
+            step,
         };
-        let gradients = self.rule.apply(&model, strategy, estimate.gradients, batch.whole);
+        let gradients = self.rule.apply(self, estimate.gradients, whole);
         // The learner adds the gradients of the parts, each a mean over its rows.
-        let gradients = if rows == batch.whole {
-            gradients
-        } else {
-            scaled(&model, gradients, rows as f64 / batch.whole as f64)
-        };
+        let gradients =
+            if rows == whole { gradients } else { scaled(self, gradients, rows as f64 / whole as f64) };
         TrainOutput { grads: gradients.into_params(), item }
     }
 
@@ -133,50 +170,46 @@ where
         rates: ModuleLearningRate,
         grads: GradientsParams,
     ) -> Self {
-        let device = self.model.device();
+        let device = self.learn.device();
         on_workers(&device, move || optim.step(rates, self, grads))
     }
 }
 
-impl<M, S, E> InferenceStep for Trainee<M, S, E>
-where
-    M: LatentVariableModel,
-    S: Strategy<M>,
-    E: Evaluator<M> + Sync + 'static,
-{
+impl InferenceStep for Trainee {
     type Input = Batch;
     type Output = ValidOutput;
 
     /// Scores validation rows under noise that is the same in every epoch, so that epochs differ
     /// by their weights alone.
     fn step(&self, batch: Batch) -> ValidOutput {
-        let key = self.key.child(Role::Validate);
-        let log_prob = match &self.average {
-            Some(average) => self.evaluator.score(&average.of(&self.model), batch.x, batch.rows, key),
-            None => self.evaluator.score(&self.model, batch.x, batch.rows, key),
-        };
-        ValidOutput { log_prob }
+        ValidOutput { log_prob: self.learn.score(batch.x, batch.rows, self.key.child(Role::Validate)) }
     }
 }
 
-impl<M: Model, S: Model, E: std::fmt::Debug + Clone + Send> Trainee<M, S, E> {
-    /// The model that is judged and kept: the one with averaged weights, where there are any.
-    pub fn judged(&self) -> M {
-        self.average.as_ref().map_or_else(|| self.model.clone(), |average| average.of(&self.model))
+impl Trainee {
+    /// Sums of squares of the model's gradients outside and inside the recognition net.
+    fn gradient_squares(&self, gradients: &Gradients) -> [Tensor<1>; 2] {
+        let mut squares = [self.number(0.0), self.number(0.0)];
+        visit_params(self, |path, param| {
+            if is_of_model(path)
+                && let Some(gradient) = param.gradient(gradients)
+            {
+                let part = &mut squares[usize::from(path.iter().any(|name| name == "recognition"))];
+                *part = part.clone() + sum_of_squares(gradient);
+            }
+        });
+        squares
+    }
+
+    /// A number as a tensor beside its parameters: `[1]`.
+    pub(crate) fn number(&self, value: f64) -> Tensor<1> {
+        Tensor::full([1], value, (&self.learn.device().inner(), self.learn.dtype()))
     }
 }
 
-/// Sums of squares of the gradients outside and inside the recognition net.
-fn gradient_squares<M: LatentVariableModel>(model: &M, gradients: &Gradients) -> [Tensor<1>; 2] {
-    let zero = Tensor::zeros([1], (&model.device(), model.dtype()));
-    let [mut p, mut q] = [zero.clone(), zero];
-    visit_params(model, |path, param| {
-        if let Some(gradient) = param.gradient(gradients) {
-            let part = if path.iter().any(|name| name == "recognition") { &mut q } else { &mut p };
-            *part = part.clone() + sum_of_squares(gradient);
-        }
-    });
-    [p, q]
+/// Whether a path leads to the model, and not to what a strategy or an average remembers.
+pub(crate) fn is_of_model(path: &[String]) -> bool {
+    path.first().is_some_and(|name| name == "model")
 }
 
 #[cfg(test)]
@@ -187,6 +220,7 @@ mod tests {
     use helmholtz_strategies::ReweightedWakeSleep;
 
     use super::*;
+    use crate::learn::Pair;
 
     /// All gradients, one after the other.
     fn flat(model: &HelmholtzMachine, gradients: &Gradients) -> Vec<f64> {
@@ -213,15 +247,9 @@ mod tests {
         };
         for sum in [false, true] {
             let rule = Rule { sum, weight_decay: 0.3, l1: 0.1, clip_norm: None };
-            let trainee = Trainee {
-                model: model.clone(),
-                strategy: Stages::from(strategy.clone()),
-                average: None,
-                rule,
-                evaluator: ImportanceSampling::new(1),
-                key: Key::new(7),
-            }
-            .train();
+            let strategy = strategy.clone().into();
+            let learn = Pair::of(model.clone(), strategy, None, ImportanceSampling::new(1));
+            let trainee = Trainee { learn, rule, key: Key::new(7) }.train();
             let x = Tensor::<2>::from_floats([[1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0]; 7], &device);
             let step = |range: std::ops::Range<usize>| {
                 let batch = Batch {

@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 use helmholtz_core::{Estimate, Follows, Key, LatentVariableModel, Measure, Model, Strategy};
 use helmholtz_datasets::Plan;
 use helmholtz_eval::ImportanceSampling;
-use helmholtz_train::{End, Fit, Parts, Progress, Rule, Stop};
+use helmholtz_train::{End, Fit, Pair, Parts, Progress, Rule, Stop};
 
 use crate::bench::descent::Descent;
 use crate::bench::parts::WARM_UP;
@@ -84,11 +84,13 @@ impl Session {
             stop: Stop::new(),
         };
         let outcome = fit.run(Parts {
-            model: model.clone(),
-            strategy: Timed { strategy: strategy.clone(), calls: calls.clone() }.into(),
-            average: None,
+            learn: Pair::of(
+                model.clone(),
+                Timed { strategy: strategy.clone(), calls: calls.clone() }.into(),
+                None,
+                ImportanceSampling::new(1),
+            ),
             rule: Rule::default(),
-            evaluator: ImportanceSampling::new(1),
             optimiser: (descent.optimiser)(),
             schedule: ModuleLrScheduler::new(descent.rate),
             train,

@@ -3,20 +3,16 @@
 use std::collections::BTreeMap;
 
 use burn::module::Module;
-use helmholtz_core::{Key, LatentVariableModel};
+use helmholtz_core::Key;
 use helmholtz_datasets::Plan;
-use helmholtz_eval::ImportanceSampling;
 use helmholtz_train::checkpoints::PARTS;
-use helmholtz_train::{
-    Average, Checkpoints, Found, History, Newest, Rule, Trainee, examine_parts, model_record,
-};
+use helmholtz_train::{Checkpoints, Found, History, Newest, Rule, Trainee, examine_parts, model_record};
 
 use crate::assemble;
 use crate::config::{ANY, Config};
 use crate::error::{OrUser, user};
 use crate::model::AnyModel;
 use crate::run_folder::RunFolder;
-use crate::strategy::AnyStrategy;
 
 /// The checkpoints of a run.
 pub(crate) fn checkpoints(folder: &RunFolder) -> Checkpoints {
@@ -137,7 +133,8 @@ fn of_epoch(folder: &RunFolder, epoch: usize, fresh: AnyModel, config: &Config) 
     let trainee = trainee(fresh, config)?;
     let read = || -> Result<AnyModel, String> {
         let record = model_record(&checkpoints.file("model", epoch), &trainee)?;
-        Ok(trainee.clone().try_load_record(record).map_err(|error| error.to_string())?.judged())
+        let trainee = trainee.clone().try_load_record(record).map_err(|error| error.to_string())?;
+        Ok(trainee.judged().expect("it was made of such a model"))
     };
     match read() {
         Ok(model) => Ok(model),
@@ -149,19 +146,10 @@ fn of_epoch(folder: &RunFolder, epoch: usize, fresh: AnyModel, config: &Config) 
 }
 
 /// What the learner saves of a model.
-fn trainee(
-    fresh: AnyModel,
-    config: &Config,
-) -> anyhow::Result<Trainee<AnyModel, AnyStrategy, ImportanceSampling>> {
-    Ok(Trainee {
-        average: assemble::average(config).map(|decay| Average::new(&fresh, decay)),
-        // The rule has nothing in the record.
-        strategy: assemble::strategies(config, &ANY, fresh.observed(), &fresh.device())?,
-        rule: Rule::default(),
-        evaluator: ImportanceSampling::new(1),
-        key: Key::new(config.seed),
-        model: fresh,
-    })
+fn trainee(fresh: AnyModel, config: &Config) -> anyhow::Result<Trainee> {
+    // The rule has nothing in the record.
+    let (learn, rule) = (assemble::learn(config, fresh, &ANY)?, Rule::default());
+    Ok(Trainee { learn, rule, key: Key::new(config.seed) })
 }
 
 /// The checkpoints that a run could go on from.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use helmholtz_core::{Key, LatentVariableModel};
+use helmholtz_core::Key;
 use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName, whole};
 use helmholtz_eval::{ImportanceSampling, LogPartition, NllSummary, PartitionFunction, Reading};
 use helmholtz_train::{End, Fit, FitError, OnRecord, Outcome, Parts, Record, Request, Stop, check_devices};
@@ -69,8 +69,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let test_rows = TestRows::of(&data);
     test_rows.warn();
     let plan = assemble::plan(&config, &data);
-    check_devices(devices.len(), &plan, assemble::average(&config).is_some(), &assemble::rule(&config))
-        .or_user()?;
+    let averages = config.optimizer.average > 0.0;
+    check_devices(devices.len(), &plan, averages, &assemble::rule(&config)).or_user()?;
     let mut model = assemble::model(&config, &data, &device)?;
     let (folder, resume, lock) = match started_run.filter(resume::is_begun) {
         Some(folder) => {
@@ -127,11 +127,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         stop,
     };
     let outcome = fit.run(Parts {
-        model: model.clone(),
-        strategy: assemble::strategies(&config, &plan, model.observed(), &device)?,
-        average: assemble::average(&config),
+        learn: assemble::learn(&config, model.clone(), &plan)?,
         rule: assemble::rule(&config),
-        evaluator: ImportanceSampling::new(config.train.valid_samples).with_reading(config.model.reading()),
         optimiser: assemble::optimiser(&config),
         schedule: assemble::schedule(&config, &plan),
         train: data.train.tensor(&device),
@@ -379,7 +376,7 @@ impl Results {
 fn finish(
     args: &TrainArgs,
     folder: &RunFolder,
-    outcome: &Outcome<AnyModel>,
+    outcome: &Outcome,
     (results, epoch): (&Results, usize),
     seconds: f64,
     (plan, first_step): (Plan, u64),

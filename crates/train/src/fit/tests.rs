@@ -3,12 +3,15 @@
 use burn::module::Module;
 use burn::optim::SgdConfig;
 use burn::tensor::DType;
-use helmholtz_core::{Diagnostics, Estimate, Follows, Gradients, Measured, Over};
+use helmholtz_core::{
+    Diagnostics, Estimate, Evaluator, Follows, Gradients, Measure, Measured, Over, Strategy,
+};
 use helmholtz_directed::{HelmholtzMachine, StackConfig};
 
 use super::*;
 use crate::history::Record;
-use crate::schedule::{Rate, Schedule, Shape};
+use crate::learn::Pair;
+use crate::schedule::{Rate, Schedule, Shape, Stages};
 
 const MEAN: Measure = Measure { name: "own_mean", over: Over::Mean };
 const MAXIMUM: Measure = Measure { name: "own_maximum", over: Over::Maximum };
@@ -47,6 +50,11 @@ impl Evaluator<HelmholtzMachine> for Zero {
     }
 }
 
+fn learn(strategy: Stages<Watch>, device: &Device) -> Box<dyn Learn> {
+    let model = StackConfig::new(1, vec![1]).init(None, Key::new(0), device).unwrap();
+    Pair::of(model, strategy, None, Zero)
+}
+
 #[test]
 fn what_only_one_stage_measures_is_recorded_in_its_epochs_alone() {
     let (folder, device) = (tempfile::tempdir().unwrap(), Device::flex());
@@ -69,11 +77,8 @@ fn what_only_one_stage_measures_is_recorded_in_its_epochs_alone() {
     let rate = Rate { start: 0.1, end: 0.1, shape: Shape::Constant };
     let outcome = fit
         .run(Parts {
-            model: StackConfig::new(1, vec![1]).init(None, Key::new(0), &device).unwrap(),
-            strategy: Stages::new(stages),
-            average: None,
+            learn: learn(Stages::new(stages), &device),
             rule: Rule::default(),
-            evaluator: Zero,
             optimiser: SgdConfig::new().init(),
             schedule: ModuleLrScheduler::new(Schedule::new(vec![(6, rate)])),
             train: rows.clone(),
@@ -121,11 +126,8 @@ fn stopped_by(tell: impl Fn(&Stop) + Send + 'static) -> Result<End, FitError> {
     };
     let rate = Rate { start: 0.1, end: 0.1, shape: Shape::Constant };
     let parts = Parts {
-        model: StackConfig::new(1, vec![1]).init(None, Key::new(0), &device).unwrap(),
-        strategy: Watch { measures: false }.into(),
-        average: None,
+        learn: learn(Watch { measures: false }.into(), &device),
         rule: Rule::default(),
-        evaluator: Zero,
         optimiser: SgdConfig::new().init(),
         schedule: ModuleLrScheduler::new(Schedule::new(vec![(4, rate)])),
         train: rows.clone(),

@@ -6,19 +6,17 @@ use burn::optim::ModuleOptimizer;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::tensor::Device;
 use burn::train::TrainStep;
-use helmholtz_core::{Key, LatentVariableModel};
+use helmholtz_core::Key;
 use helmholtz_datasets::{Batch, Binarization, DataSet, Feed, Plan};
-use helmholtz_eval::ImportanceSampling;
-use helmholtz_train::{Average, NonFinite, StepOutput, Trainee};
+use helmholtz_train::{NonFinite, StepOutput, Trainee};
 
 use crate::assemble;
 use crate::config::Config;
 use crate::model::AnyModel;
-use crate::strategy::AnyStrategy;
 
 /// A run of the learner's own steps, one at a time: the same weights as `helmholtz train` comes to.
 pub(super) struct Descent {
-    trainee: Trainee<AnyModel, AnyStrategy, ImportanceSampling>,
+    trainee: Trainee,
     optimiser: ModuleOptimizer,
     schedule: ModuleLrScheduler,
     device: Device,
@@ -36,14 +34,8 @@ impl Descent {
         let key = Key::new(config.seed);
         let feed = Feed::new(data.train.tensor(&device), plan, key, 0);
         let dynamic = data.binarization == Binarization::Dynamic;
-        let trainee = Trainee {
-            strategy: assemble::strategies(config, &plan, model.observed(), &device)?,
-            average: assemble::average(config).map(|decay| Average::new(&model, decay)),
-            rule: assemble::rule(config),
-            evaluator: ImportanceSampling::new(1),
-            key,
-            model,
-        };
+        let trainee =
+            Trainee { learn: assemble::learn(config, model, &plan)?, rule: assemble::rule(config), key };
         Ok(Descent {
             trainee: trainee.train(),
             optimiser: assemble::optimiser(config),
@@ -91,6 +83,6 @@ impl Descent {
 
     /// The model as the last step left it, or the average of its weights, without autodiff.
     pub(super) fn model(&self) -> AnyModel {
-        self.trainee.valid().judged()
+        self.trainee.valid().judged().expect("it was made of such a model")
     }
 }

@@ -1,0 +1,182 @@
+//! What is trained, without its type.
+//!
+//! Burn's learner is compiled for one type of module. [`Learn`] is that type: a model with the strategy that moves it
+//! and the evaluator that scores it, whatever they are, behind one pointer. Its parameters are those of [`Pair`], under
+//! the same paths.
+
+use std::any::Any;
+use std::fmt::{Debug, Display};
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::{DType, Device, Tensor};
+use helmholtz_core::erased::{self, Map, Visit};
+use helmholtz_core::{Estimate, Evaluator, Key, LatentVariableModel, Measure, Model, Strategy};
+
+use crate::average::Average;
+use crate::schedule::Stages;
+
+/// Something that can be trained.
+///
+/// It is a Burn module, whose methods stand here without generics. Of its fields `model` is what is moved by the
+/// [`Rule`](crate::Rule), `strategy` what strategies learn for themselves, and `average` the average of the weights.
+pub trait Learn: Debug + Display + Send + Sync {
+    /// The gradients of a batch `x`, `[n, d]`, before a step is taken; no tape is recorded.
+    fn estimate(&self, x: Tensor<2>, step: u64, key: Key) -> Estimate;
+
+    /// `log p̂(x)` of each row in nats, `[n]`; `rows` are their numbers.
+    fn score(&self, x: Tensor<2>, rows: Arc<[u64]>, key: Key) -> Tensor<1>;
+
+    /// What strategies of any stage measure of their own.
+    fn measures(&self) -> Vec<Measure>;
+
+    /// Whether it keeps an average of its weights.
+    fn averages(&self) -> bool;
+
+    /// Where it computes.
+    fn device(&self) -> Device;
+
+    /// The numbers that it computes in.
+    fn dtype(&self) -> DType;
+
+    /// The model that is judged and kept: the one with averaged weights, where there are any.
+    fn judged(&self) -> Box<dyn Any>;
+
+    /// [`Clone::clone`]
+    fn boxed(&self) -> Box<dyn Learn>;
+    /// [`Module::visit`]
+    fn visit(&self, visitor: &mut dyn Visit);
+    /// [`Module::map`]
+    fn map(self: Box<Self>, mapper: &mut dyn Map) -> Box<dyn Learn>;
+    /// [`Module::collect_devices`]
+    fn collect_devices(&self, devices: Vec<Device>) -> Vec<Device>;
+    /// [`Module::fork`]
+    fn fork(self: Box<Self>, device: &Device) -> Box<dyn Learn>;
+    /// [`Module::to_device`]
+    fn to_device(self: Box<Self>, device: &Device) -> Box<dyn Learn>;
+    /// [`Module::train`]
+    fn train(self: Box<Self>) -> Box<dyn Learn>;
+    /// [`Module::valid`]
+    fn valid(&self) -> Box<dyn Learn>;
+    /// [`Module::materialize`]
+    fn materialize(self: Box<Self>) -> Box<dyn Learn>;
+}
+
+/// A model with the strategy that estimates its gradients and the evaluator that scores validation rows.
+///
+/// The strategy is part of the module, so that whatever it remembers travels in the checkpoint.
+#[derive(Module, Debug)]
+pub struct Pair<M: Model, S: Model, E: Debug + Clone + Send> {
+    /// The model.
+    pub model: M,
+    /// The strategy of each stage.
+    pub strategy: Stages<S>,
+    /// The average of the weights, if it is what is judged and kept.
+    pub average: Option<Average>,
+    /// The evaluator of the validation split.
+    #[module(skip)]
+    pub evaluator: E,
+}
+
+impl<M, S, E> Pair<M, S, E>
+where
+    M: LatentVariableModel,
+    S: Strategy<M>,
+    E: Evaluator<M> + Sync + 'static,
+{
+    /// A model under a strategy, or one for each stage, behind a pointer.
+    ///
+    /// `average` is the decay of the average of the weights that is judged and kept; none for the weights themselves.
+    pub fn of(model: M, strategy: Stages<S>, average: Option<f64>, evaluator: E) -> Box<dyn Learn> {
+        let average = average.map(|decay| Average::new(&model, decay));
+        Box::new(Pair { model, strategy, average, evaluator })
+    }
+}
+
+impl<M, S, E> Learn for Pair<M, S, E>
+where
+    M: LatentVariableModel,
+    S: Strategy<M>,
+    E: Evaluator<M> + Sync + 'static,
+{
+    fn estimate(&self, x: Tensor<2>, step: u64, key: Key) -> Estimate {
+        // Gradients are local and in closed form, so the step runs without a tape.
+        let model = Module::valid(&self.model);
+        if let Some(average) = &self.average {
+            average.take_in(&model, step);
+        }
+        self.strategy.at(step).estimate(&model, x, key)
+    }
+
+    fn score(&self, x: Tensor<2>, rows: Arc<[u64]>, key: Key) -> Tensor<1> {
+        match &self.average {
+            Some(average) => self.evaluator.score(&average.of(&self.model), x, rows, key),
+            None => self.evaluator.score(&self.model, x, rows, key),
+        }
+    }
+
+    fn measures(&self) -> Vec<Measure> {
+        let mut measures = Vec::new();
+        for measure in self.strategy.iter().flat_map(|strategy| strategy.measures()) {
+            if !measures.contains(measure) {
+                measures.push(*measure);
+            }
+        }
+        measures
+    }
+
+    fn averages(&self) -> bool {
+        self.average.is_some()
+    }
+
+    fn device(&self) -> Device {
+        self.model.device()
+    }
+
+    fn dtype(&self) -> DType {
+        self.model.dtype()
+    }
+
+    fn judged(&self) -> Box<dyn Any> {
+        match &self.average {
+            Some(average) => Box::new(average.of(&self.model)),
+            None => Box::new(self.model.clone()),
+        }
+    }
+
+    fn boxed(&self) -> Box<dyn Learn> {
+        Box::new(self.clone())
+    }
+
+    fn visit(&self, visitor: &mut dyn Visit) {
+        erased::visit(self, visitor);
+    }
+
+    fn map(self: Box<Self>, mapper: &mut dyn Map) -> Box<dyn Learn> {
+        Box::new(erased::map(*self, mapper))
+    }
+
+    fn collect_devices(&self, devices: Vec<Device>) -> Vec<Device> {
+        Module::collect_devices(self, devices)
+    }
+
+    fn fork(self: Box<Self>, device: &Device) -> Box<dyn Learn> {
+        Box::new(Module::fork(*self, device))
+    }
+
+    fn to_device(self: Box<Self>, device: &Device) -> Box<dyn Learn> {
+        Box::new(Module::to_device(*self, device))
+    }
+
+    fn train(self: Box<Self>) -> Box<dyn Learn> {
+        Box::new(Module::train(*self))
+    }
+
+    fn valid(&self) -> Box<dyn Learn> {
+        Box::new(Module::valid(self))
+    }
+
+    fn materialize(self: Box<Self>) -> Box<dyn Learn> {
+        Box::new(Module::materialize(*self))
+    }
+}
