@@ -7,6 +7,7 @@ use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{ModuleOptimizer, SgdConfig};
 use burn::tensor::Device;
+use helmholtz_core::erased::Boxed;
 use helmholtz_core::{Key, LatentVariableModel, Role};
 use helmholtz_datasets::{Binarization, DataError, DataSet, ImageShape, Plan, SplitName, Values};
 use helmholtz_directed::{Kind, StackConfig};
@@ -14,12 +15,13 @@ use helmholtz_eval::ImportanceSampling;
 use helmholtz_layers::{InitialWeights, Order};
 use helmholtz_train::{Adam, Learn, Pair, Rate, RmsProp, Rule, Schedule, Shape, Stages};
 use helmholtz_vae::{Activation, Likelihood, Std, VaeConfig};
+use helmholtz_zoo::BoxedModel;
+use helmholtz_zoo::BoxedStrategy;
 
 use crate::config::{Config, ModelConfig, OptimizerConfig};
 use crate::error::{OrUser, user};
 use crate::memory_limit;
-use crate::model::AnyModel;
-use crate::strategy::{AnyStrategy, strategy};
+use crate::strategy::strategy;
 
 /// The data set of a config.
 ///
@@ -125,7 +127,7 @@ fn check_grey(config: &Config, data: &DataSet) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If its sizes make no model.
-pub fn model(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result<AnyModel> {
+pub fn model(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result<BoxedModel> {
     model_for(config, data.shape, Some(&data.train.mean()), device)
 }
 
@@ -139,7 +141,7 @@ pub(crate) fn model_for(
     shape: ImageShape,
     mean: Option<&[f64]>,
     device: &Device,
-) -> anyhow::Result<AnyModel> {
+) -> anyhow::Result<BoxedModel> {
     memory_limit::check_model(config, shape.pixels(), device)?;
     if config.model.kind == "vae" {
         return vae(config, shape, mean, device);
@@ -174,7 +176,7 @@ pub(crate) fn model_for(
         centre: *centre,
         ..StackConfig::new(width, layers.clone())
     };
-    stack.init(mean, Key::new(config.seed), device).map(AnyModel::Stack).or_user()
+    stack.init(mean, Key::new(config.seed), device).map(BoxedModel::new).or_user()
 }
 
 /// The variational autoencoder of a config, whose keys are written out.
@@ -183,7 +185,7 @@ fn vae(
     shape: ImageShape,
     mean: Option<&[f64]>,
     device: &Device,
-) -> anyhow::Result<AnyModel> {
+) -> anyhow::Result<BoxedModel> {
     let ModelConfig { layers, bodies, activation, std, likelihood, components, channels, .. } = &config.model;
     let usual = VaeConfig::new(shape.pixels(), layers.clone());
     let vae = VaeConfig {
@@ -204,7 +206,7 @@ fn vae(
         centre: config.model.centre,
         ..usual
     };
-    vae.init(mean, Key::new(config.seed), device).map(AnyModel::Vae).or_user()
+    vae.init(mean, Key::new(config.seed), device).map(BoxedModel::new).or_user()
 }
 
 /// Rows, batch and steps of the run of a config, all its stages together.
@@ -241,7 +243,7 @@ fn strategies(
     plan: &Plan,
     observed: usize,
     device: &Device,
-) -> anyhow::Result<Stages<AnyStrategy>> {
+) -> anyhow::Result<Stages<BoxedStrategy>> {
     let stages = config.samples().into_iter().map(|samples| strategy(config, samples, observed, device));
     let stages = stages.collect::<anyhow::Result<Vec<_>>>()?;
     Ok(Stages::new(stage_ends(config, plan).into_iter().zip(stages).collect()))
@@ -251,7 +253,7 @@ fn strategies(
 ///
 /// # Errors
 /// If the strategy's settings make no estimator.
-pub fn learn(config: &Config, model: AnyModel, plan: &Plan) -> anyhow::Result<Box<dyn Learn>> {
+pub fn learn(config: &Config, model: BoxedModel, plan: &Plan) -> anyhow::Result<Boxed<dyn Learn>> {
     let strategies = strategies(config, plan, model.observed(), &model.device())?;
     let evaluator = ImportanceSampling::new(config.train.valid_samples).with_reading(config.model.reading());
     let average = Some(config.optimizer.average).filter(|decay| *decay > 0.0);

@@ -41,7 +41,6 @@ pub mod error;
 mod log;
 pub mod memory;
 pub mod memory_limit;
-pub mod model;
 pub mod npy;
 pub mod output;
 pub mod picture;

@@ -1,16 +1,194 @@
-//! Visitors and mappers of a module whose type is not known.
+//! A Burn module whose type is not known.
 //!
-//! Burn's are generic over the rank of a tensor, which no method of a trait object can be. Here a parameter travels as
-//! [`Any`] beside its rank, and has its type again on the other side: [`visit`] and [`map`] on the side that knows the
-//! module, [`Visiting`] and [`Mapping`] on the side that knows the visitor.
+//! Burn's visitors are generic over the rank of a tensor, which no method of a trait object can be. Here a parameter
+//! travels as [`Any`] beside its rank, and has its type again on the other side. So a [`Boxed`] module is a module: its
+//! parameters have the paths of the one inside, and records of either load into the other.
 
 use std::any::Any;
+use std::fmt::{self, Debug, Formatter};
+use std::ops::Deref;
 
-use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Bool, Int, Tensor};
+use burn::module::{
+    Content, Flag, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param,
+};
+use burn::tensor::{Bool, Device, Int, Tensor};
+
+use crate::Model;
+
+/// A module behind a pointer, seen as a `V`: a trait object of what else it can do.
+///
+/// ```
+/// use std::any::Any;
+///
+/// use burn::module::{Module, Param};
+/// use burn::tensor::{Device, Tensor};
+/// use helmholtz_core::Model;
+/// use helmholtz_core::erased::Boxed;
+///
+/// trait Curve {
+///     fn degree(&self) -> usize;
+/// }
+///
+/// #[derive(Module, Debug)]
+/// struct Line {
+///     slope: Param<Tensor<1>>,
+/// }
+///
+/// impl Curve for Line {
+///     fn degree(&self) -> usize {
+///         1
+///     }
+/// }
+///
+/// fn boxed<M: Model + Curve>(curve: M) -> Boxed<dyn Curve> {
+///     Boxed::new(curve, |module| module.downcast_ref::<M>().expect("it was made of one"))
+/// }
+///
+/// let slope = Param::from_tensor(Tensor::zeros([3], &Device::flex()));
+/// let curve = boxed(Line { slope });
+/// assert_eq!((curve.degree(), curve.num_params()), (1, 3));
+/// ```
+pub struct Boxed<V: ?Sized + 'static> {
+    module: Box<dyn Erased>,
+    view: fn(&dyn Any) -> &V,
+}
+
+impl<V: ?Sized> Boxed<V> {
+    /// A module, and how it is seen; `view` is given a module of the same type.
+    pub fn new<M: Model>(module: M, view: fn(&dyn Any) -> &V) -> Self {
+        Boxed { module: Box::new(module), view }
+    }
+
+    /// The module, if it is an `M`.
+    pub fn downcast_ref<M: Any>(&self) -> Option<&M> {
+        self.module.as_any().downcast_ref()
+    }
+
+    fn with(self, change: impl FnOnce(Box<dyn Erased>) -> Box<dyn Erased>) -> Self {
+        Boxed { module: change(self.module), view: self.view }
+    }
+}
+
+impl<V: ?Sized> Deref for Boxed<V> {
+    type Target = V;
+
+    fn deref(&self) -> &V {
+        (self.view)(self.module.as_any())
+    }
+}
+
+impl<V: ?Sized> Clone for Boxed<V> {
+    fn clone(&self) -> Self {
+        Boxed { module: self.module.boxed(), view: self.view }
+    }
+}
+
+impl<V: ?Sized> Debug for Boxed<V> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.module.fmt(f)
+    }
+}
+
+impl<V: ?Sized> Module for Boxed<V> {
+    fn collect_devices(&self, devices: Vec<Device>) -> Vec<Device> {
+        self.module.collect_devices(devices)
+    }
+
+    fn fork(self, device: &Device) -> Self {
+        self.with(|module| module.fork(device))
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        self.with(|module| module.to_device(device))
+    }
+
+    fn train(self) -> Self {
+        self.with(|module| module.train())
+    }
+
+    fn valid(&self) -> Self {
+        Boxed { module: self.module.valid(), view: self.view }
+    }
+
+    fn materialize(self) -> Self {
+        self.with(|module| module.materialize())
+    }
+
+    fn visit<T: ModuleVisitor>(&self, visitor: &mut T) {
+        self.module.visit(&mut Inner(visitor));
+    }
+
+    fn map<T: ModuleMapper>(self, mapper: &mut T) -> Self {
+        self.with(|module| module.map(&mut Inner(mapper)))
+    }
+}
+
+impl<V: ?Sized> ModuleDisplayDefault for Boxed<V> {
+    fn content(&self, content: Content) -> Option<Content> {
+        Some(content)
+    }
+}
+
+impl<V: ?Sized> ModuleDisplay for Boxed<V> {}
+
+/// Burn's module without generics and without `Self`.
+trait Erased: Debug + Send + Sync {
+    fn boxed(&self) -> Box<dyn Erased>;
+    fn as_any(&self) -> &dyn Any;
+    fn collect_devices(&self, devices: Vec<Device>) -> Vec<Device>;
+    fn fork(self: Box<Self>, device: &Device) -> Box<dyn Erased>;
+    fn to_device(self: Box<Self>, device: &Device) -> Box<dyn Erased>;
+    fn train(self: Box<Self>) -> Box<dyn Erased>;
+    fn valid(&self) -> Box<dyn Erased>;
+    fn materialize(self: Box<Self>) -> Box<dyn Erased>;
+    fn visit(&self, visitor: &mut dyn Visit);
+    fn map(self: Box<Self>, mapper: &mut dyn Map) -> Box<dyn Erased>;
+}
+
+impl<M: Model> Erased for M {
+    fn boxed(&self) -> Box<dyn Erased> {
+        Box::new(self.clone())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn collect_devices(&self, devices: Vec<Device>) -> Vec<Device> {
+        Module::collect_devices(self, devices)
+    }
+
+    fn fork(self: Box<Self>, device: &Device) -> Box<dyn Erased> {
+        Box::new(Module::fork(*self, device))
+    }
+
+    fn to_device(self: Box<Self>, device: &Device) -> Box<dyn Erased> {
+        Box::new(Module::to_device(*self, device))
+    }
+
+    fn train(self: Box<Self>) -> Box<dyn Erased> {
+        Box::new(Module::train(*self))
+    }
+
+    fn valid(&self) -> Box<dyn Erased> {
+        Box::new(Module::valid(self))
+    }
+
+    fn materialize(self: Box<Self>) -> Box<dyn Erased> {
+        Box::new(Module::materialize(*self))
+    }
+
+    fn visit(&self, visitor: &mut dyn Visit) {
+        Module::visit(self, &mut Outer(visitor));
+    }
+
+    fn map(self: Box<Self>, mapper: &mut dyn Map) -> Box<dyn Erased> {
+        Box::new(Module::map(*self, &mut Outer(mapper)))
+    }
+}
 
 /// A visitor without generics.
-pub trait Visit {
+trait Visit {
     /// A parameter of floating-point numbers: a `Param<Tensor<D>>`, D being `rank`.
     fn float(&mut self, rank: usize, param: &dyn Any);
     /// A parameter of integers: a `Param<Tensor<D, Int>>`.
@@ -26,7 +204,7 @@ pub trait Visit {
 }
 
 /// A mapper without generics; parameters are as in [`Visit`], those that come out of the type of those that went in.
-pub trait Map {
+trait Map {
     /// A parameter of floating-point numbers.
     fn float(&mut self, rank: usize, param: Box<dyn Any>) -> Box<dyn Any>;
     /// A parameter of integers.
@@ -41,22 +219,10 @@ pub trait Map {
     fn exit(&mut self, name: &str, container: &str);
 }
 
-/// Leads a visitor without generics through a module.
-pub fn visit<M: Module>(module: &M, visitor: &mut dyn Visit) {
-    module.visit(&mut Outer(visitor));
-}
+/// A visitor or a mapper of Burn's as one without generics.
+struct Inner<'a, T>(&'a mut T);
 
-/// Leads a mapper without generics through a module.
-pub fn map<M: Module>(module: M, mapper: &mut dyn Map) -> M {
-    module.map(&mut Outer(mapper))
-}
-
-/// A visitor of Burn's as one without generics.
-pub struct Visiting<'a, V>(pub &'a mut V);
-
-/// A mapper of Burn's as one without generics.
-pub struct Mapping<'a, M>(pub &'a mut M);
-
+/// One without generics as a visitor or a mapper of Burn's.
 struct Outer<'a, T: ?Sized>(&'a mut T);
 
 const KNOWN: &str = "a parameter has the type that it is passed on with";
@@ -107,7 +273,7 @@ impl ModuleVisitor for Outer<'_, dyn Visit + '_> {
     }
 }
 
-impl<V: ModuleVisitor> Visit for Visiting<'_, V> {
+impl<V: ModuleVisitor> Visit for Inner<'_, V> {
     fn float(&mut self, rank: usize, param: &dyn Any) {
         of_rank!(rank, D => self.0.visit_float::<D>(param.downcast_ref().expect(KNOWN)));
     }
@@ -159,7 +325,7 @@ impl ModuleMapper for Outer<'_, dyn Map + '_> {
     }
 }
 
-impl<M: ModuleMapper> Map for Mapping<'_, M> {
+impl<M: ModuleMapper> Map for Inner<'_, M> {
     fn float(&mut self, rank: usize, param: Box<dyn Any>) -> Box<dyn Any> {
         of_rank!(rank, D => Box::new(self.0.map_float::<D>(back(param))))
     }
@@ -183,4 +349,67 @@ impl<M: ModuleMapper> Map for Mapping<'_, M> {
     fn exit(&mut self, name: &str, container: &str) {
         self.0.exit_module(name, container);
     }
+}
+
+/// Burn's module for a struct that is the module in one of its fields: parameters keep the paths that they have there.
+///
+/// The other fields are cloned.
+#[macro_export]
+macro_rules! module_of_field {
+    ($name:ident, $field:ident) => {
+        impl ::burn::module::Module for $name {
+            fn collect_devices(&self, devices: ::burn::module::Devices) -> ::burn::module::Devices {
+                ::burn::module::Module::collect_devices(&self.$field, devices)
+            }
+
+            fn fork(mut self, device: &::burn::tensor::Device) -> Self {
+                self.$field = ::burn::module::Module::fork(self.$field, device);
+                self
+            }
+
+            fn to_device(mut self, device: &::burn::tensor::Device) -> Self {
+                self.$field = ::burn::module::Module::to_device(self.$field, device);
+                self
+            }
+
+            fn train(mut self) -> Self {
+                self.$field = ::burn::module::Module::train(self.$field);
+                self
+            }
+
+            fn valid(&self) -> Self {
+                let mut valid = self.clone();
+                valid.$field = ::burn::module::Module::valid(&self.$field);
+                valid
+            }
+
+            fn materialize(mut self) -> Self {
+                self.$field = ::burn::module::Module::materialize(self.$field);
+                self
+            }
+
+            fn visit<V: ::burn::module::ModuleVisitor>(&self, visitor: &mut V) {
+                ::burn::module::Module::visit(&self.$field, visitor);
+            }
+
+            fn map<M: ::burn::module::ModuleMapper>(mut self, mapper: &mut M) -> Self {
+                self.$field = ::burn::module::Module::map(self.$field, mapper);
+                self
+            }
+        }
+
+        impl ::burn::module::ModuleDisplayDefault for $name {
+            fn content(&self, content: ::burn::module::Content) -> Option<::burn::module::Content> {
+                Some(content)
+            }
+        }
+
+        impl ::burn::module::ModuleDisplay for $name {}
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.write_str(&::burn::module::ModuleDisplay::format(self, Default::default()))
+            }
+        }
+    };
 }

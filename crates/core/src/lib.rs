@@ -7,7 +7,7 @@
 //! | [`pathwise`] | [`Reparameterized`]: latents as functions of noise, and the weights of their gradients |
 //! | [`strategy`] | [`Strategy`], [`Estimate`], [`Diagnostics`] and [`Measure`] |
 //! | [`objective`] | [`Follows`] and [`Direction`]: what a strategy claims to estimate |
-//! | [`erased`] | visitors and mappers of a module whose type is not known |
+//! | [`erased`] | [`Boxed`](erased::Boxed): a module whose type is not known |
 //! | [`evaluator`] | [`Evaluator`]: one number per observation |
 //! | [`gradients`] | [`Gradients`]: what a strategy hands to an optimiser |
 //! | [`module`] | [`Model`], a Burn module; [`visit_params`] and [`map_params`]: closures over its parameters |

@@ -12,6 +12,7 @@ use burn::train::{
     EarlyStoppingStrategy, ExecutionStrategy, Learner, LearningResult, MultiDeviceOptim, SupervisedTraining,
 };
 use helmholtz_core::Key;
+use helmholtz_core::erased::Boxed;
 use helmholtz_datasets::{Feed, Plan, Rows};
 use thiserror::Error;
 
@@ -53,7 +54,7 @@ pub struct Fit {
 /// What a run trains, and on what.
 pub struct Parts {
     /// The model with its strategy, freshly initialised also where a checkpoint will be loaded into it.
-    pub learn: Box<dyn Learn>,
+    pub learn: Boxed<dyn Learn>,
     /// What happens to gradients before the optimiser sees them.
     pub rule: Rule,
     /// The optimiser.

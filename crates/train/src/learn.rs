@@ -1,16 +1,15 @@
 //! What is trained, without its type.
 //!
 //! Burn's learner is compiled for one type of module. [`Learn`] is that type: a model with the strategy that moves it
-//! and the evaluator that scores it, whatever they are, behind one pointer. Its parameters are those of [`Pair`], under
-//! the same paths.
+//! and the evaluator that scores it, whatever they are, behind one pointer.
 
 use std::any::Any;
-use std::fmt::{Debug, Display};
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
-use helmholtz_core::erased::{self, Map, Visit};
+use helmholtz_core::erased::Boxed;
 use helmholtz_core::{Estimate, Evaluator, Key, LatentVariableModel, Measure, Model, Strategy};
 
 use crate::average::Average;
@@ -18,9 +17,9 @@ use crate::schedule::Stages;
 
 /// Something that can be trained.
 ///
-/// It is a Burn module, whose methods stand here without generics. Of its fields `model` is what is moved by the
-/// [`Rule`](crate::Rule), `strategy` what strategies learn for themselves, and `average` the average of the weights.
-pub trait Learn: Debug + Display + Send + Sync {
+/// It is a Burn module besides, a [`Boxed`] one. Of its fields `model` is what the [`Rule`](crate::Rule) is about,
+/// `strategy` what strategies learn for themselves, and `average` the average of the weights.
+pub trait Learn {
     /// The gradients of a batch `x`, `[n, d]`, before a step is taken; no tape is recorded.
     fn estimate(&self, x: Tensor<2>, step: u64, key: Key) -> Estimate;
 
@@ -41,25 +40,6 @@ pub trait Learn: Debug + Display + Send + Sync {
 
     /// The model that is judged and kept: the one with averaged weights, where there are any.
     fn judged(&self) -> Box<dyn Any>;
-
-    /// [`Clone::clone`]
-    fn boxed(&self) -> Box<dyn Learn>;
-    /// [`Module::visit`]
-    fn visit(&self, visitor: &mut dyn Visit);
-    /// [`Module::map`]
-    fn map(self: Box<Self>, mapper: &mut dyn Map) -> Box<dyn Learn>;
-    /// [`Module::collect_devices`]
-    fn collect_devices(&self, devices: Vec<Device>) -> Vec<Device>;
-    /// [`Module::fork`]
-    fn fork(self: Box<Self>, device: &Device) -> Box<dyn Learn>;
-    /// [`Module::to_device`]
-    fn to_device(self: Box<Self>, device: &Device) -> Box<dyn Learn>;
-    /// [`Module::train`]
-    fn train(self: Box<Self>) -> Box<dyn Learn>;
-    /// [`Module::valid`]
-    fn valid(&self) -> Box<dyn Learn>;
-    /// [`Module::materialize`]
-    fn materialize(self: Box<Self>) -> Box<dyn Learn>;
 }
 
 /// A model with the strategy that estimates its gradients and the evaluator that scores validation rows.
@@ -87,9 +67,10 @@ where
     /// A model under a strategy, or one for each stage, behind a pointer.
     ///
     /// `average` is the decay of the average of the weights that is judged and kept; none for the weights themselves.
-    pub fn of(model: M, strategy: Stages<S>, average: Option<f64>, evaluator: E) -> Box<dyn Learn> {
+    pub fn of(model: M, strategy: Stages<S>, average: Option<f64>, evaluator: E) -> Boxed<dyn Learn> {
         let average = average.map(|decay| Average::new(&model, decay));
-        Box::new(Pair { model, strategy, average, evaluator })
+        let pair = Pair { model, strategy, average, evaluator };
+        Boxed::new(pair, |pair| pair.downcast_ref::<Self>().expect("it was made of one"))
     }
 }
 
@@ -142,41 +123,5 @@ where
             Some(average) => Box::new(average.of(&self.model)),
             None => Box::new(self.model.clone()),
         }
-    }
-
-    fn boxed(&self) -> Box<dyn Learn> {
-        Box::new(self.clone())
-    }
-
-    fn visit(&self, visitor: &mut dyn Visit) {
-        erased::visit(self, visitor);
-    }
-
-    fn map(self: Box<Self>, mapper: &mut dyn Map) -> Box<dyn Learn> {
-        Box::new(erased::map(*self, mapper))
-    }
-
-    fn collect_devices(&self, devices: Vec<Device>) -> Vec<Device> {
-        Module::collect_devices(self, devices)
-    }
-
-    fn fork(self: Box<Self>, device: &Device) -> Box<dyn Learn> {
-        Box::new(Module::fork(*self, device))
-    }
-
-    fn to_device(self: Box<Self>, device: &Device) -> Box<dyn Learn> {
-        Box::new(Module::to_device(*self, device))
-    }
-
-    fn train(self: Box<Self>) -> Box<dyn Learn> {
-        Box::new(Module::train(*self))
-    }
-
-    fn valid(&self) -> Box<dyn Learn> {
-        Box::new(Module::valid(self))
-    }
-
-    fn materialize(self: Box<Self>) -> Box<dyn Learn> {
-        Box::new(Module::materialize(*self))
     }
 }

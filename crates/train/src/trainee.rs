@@ -1,15 +1,13 @@
 //! What Burn's learner trains.
 
 use std::any::Any;
-use std::fmt::{self, Display, Formatter};
 
-use burn::module::{Content, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor};
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, ExecutionError, Tensor};
+use burn::tensor::{ExecutionError, Tensor};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
-use helmholtz_core::erased::{Mapping, Visiting};
-use helmholtz_core::{Gradients, Key, Measured, Role, visit_params};
+use helmholtz_core::erased::Boxed;
+use helmholtz_core::{Gradients, Key, Measured, Role, module_of_field, visit_params};
 use helmholtz_datasets::Batch;
 use helmholtz_ops::on_workers;
 use helmholtz_ops::rows::sum_of_squares;
@@ -18,10 +16,10 @@ use crate::learn::Learn;
 use crate::rule::{Rule, scaled};
 
 /// Whatever is trained, as a Burn learner model: the module in the box, under a rule.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Trainee {
     /// A model with its strategy.
-    pub learn: Box<dyn Learn>,
+    pub learn: Boxed<dyn Learn>,
     /// What happens to gradients before the optimiser sees them.
     pub rule: Rule,
     /// The run's root key.
@@ -33,65 +31,9 @@ impl Trainee {
     pub fn judged<M: Any>(&self) -> Option<M> {
         self.learn.judged().downcast().ok().map(|model| *model)
     }
-
-    fn with(self, change: impl FnOnce(Box<dyn Learn>) -> Box<dyn Learn>) -> Self {
-        Trainee { learn: change(self.learn), ..self }
-    }
 }
 
-impl Clone for Trainee {
-    fn clone(&self) -> Self {
-        Trainee { learn: self.learn.boxed(), ..*self }
-    }
-}
-
-impl Module for Trainee {
-    fn collect_devices(&self, devices: Vec<Device>) -> Vec<Device> {
-        self.learn.collect_devices(devices)
-    }
-
-    fn fork(self, device: &Device) -> Self {
-        self.with(|learn| learn.fork(device))
-    }
-
-    fn to_device(self, device: &Device) -> Self {
-        self.with(|learn| learn.to_device(device))
-    }
-
-    fn train(self) -> Self {
-        self.with(|learn| learn.train())
-    }
-
-    fn valid(&self) -> Self {
-        Trainee { learn: self.learn.valid(), ..*self }
-    }
-
-    fn materialize(self) -> Self {
-        self.with(|learn| learn.materialize())
-    }
-
-    fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
-        self.learn.visit(&mut Visiting(visitor));
-    }
-
-    fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
-        self.with(|learn| learn.map(&mut Mapping(mapper)))
-    }
-}
-
-impl ModuleDisplayDefault for Trainee {
-    fn content(&self, content: Content) -> Option<Content> {
-        Some(content)
-    }
-}
-
-impl ModuleDisplay for Trainee {}
-
-impl Display for Trainee {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        Display::fmt(&self.learn, f)
-    }
-}
+module_of_field!(Trainee, learn);
 
 /// What one training step measured; read by the metrics, not by the loop.
 #[derive(Clone, Debug)]
@@ -214,6 +156,7 @@ pub(crate) fn is_of_model(path: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use burn::module::Module;
     use burn::tensor::Device;
     use helmholtz_directed::{HelmholtzMachine, StackConfig};
     use helmholtz_eval::ImportanceSampling;

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use helmholtz_core::{Key, Role};
-use helmholtz_directed::HelmholtzMachine;
 use helmholtz_samplers::{Chains, Gibbs, GibbsError, Known};
+use helmholtz_zoo::Chained;
 use indicatif::{ProgressBar, ProgressStyle};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
@@ -65,7 +65,7 @@ pub(crate) fn key(seed: u64) -> Key {
 /// # Errors
 /// If units are known below an autoregressive layer, or a chain cannot go on.
 pub(crate) fn run(
-    stack: &HelmholtzMachine,
+    model: &dyn Chained,
     mut chains: Chains,
     known: Option<&Known>,
     settings: Settings,
@@ -75,7 +75,7 @@ pub(crate) fn run(
     let bar = ProgressBar::new(settings.sweeps).with_position(done);
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} sweeps, {eta} left")?);
     for sweep in done..settings.sweeps {
-        chains = match settings.gibbs.sweep(stack, &chains, known, key.child(sweep)) {
+        chains = match model.sweep(&settings.gibbs, &chains, known, key.child(sweep)) {
             Err(error @ GibbsError::Autoregressive) => return Err(user(error)),
             swept => swept?,
         };

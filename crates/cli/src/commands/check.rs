@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use helmholtz_core::{Enumerable, Key, LatentVariableModel, Role};
+use helmholtz_core::{Key, LatentVariableModel, Role};
 use helmholtz_datasets::SplitName;
 use helmholtz_eval::check::CHECKED_ROWS;
 use helmholtz_eval::{Check, Checked, ImportanceSampling, Reading, Verdict};
@@ -13,7 +13,6 @@ use super::score::{Sampled, Scores, chosen_rows, numbers};
 use super::shard::Setting;
 use crate::args::{Checking, ModelArgs};
 use crate::console::say;
-use crate::model::AnyModel;
 use crate::shell::quoted;
 
 /// Samples of a row that are looked at again at most: all weights of a row are in memory at once.
@@ -44,15 +43,12 @@ impl Sampled<'_> {
         let samples = samples.min(MOST_SAMPLES);
         let check = Check { chunk: evaluator.chunk, enumerate, q_alone, ..Check::new(samples) };
         let own = Key::new(self.seed).child(Role::Check);
-        Some(match self.model {
-            AnyModel::Stack(stack) if stack.latent_bits() == 0 => return None,
-            AnyModel::Stack(stack) => {
-                let x = self.data.fixed(self.split).select(&rows).tensor(&stack.device());
-                check.of_bits(stack, x, numbers(&rows), [self.key(), own])
-            }
-            AnyModel::Vae(_) if !q_alone => return None,
-            AnyModel::Vae(vae) => check.of_dreams(vae, own),
-        })
+        if let Some(chained) = self.model.chained() {
+            let x = || self.data.fixed(self.split).select(&rows).tensor(&self.model.device());
+            return (self.model.latent_bits() != Some(0))
+                .then(|| chained.check(&check, x(), numbers(&rows), [self.key(), own]));
+        }
+        self.model.smooth().filter(|_| q_alone).map(|smooth| smooth.check(&check, own))
     }
 }
 

@@ -34,7 +34,7 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<ExitCode> {
     let mut means = Vec::new();
     for part in rows.chunks(CHUNK) {
         let x = trained.data.fixed(split).select(part).tensor(&trained.device);
-        means.extend(sample::read(Tensor::cat(trained.model.encode(x)?, 1))?);
+        means.extend(sample::read(Tensor::cat(trained.model.encode(x).or_user()?, 1))?);
     }
     let shape = [rows.len(), means.len() / rows.len().max(1)];
     out.write(|file| npy::write_f32(file, &shape, &means))?;
@@ -58,7 +58,7 @@ pub fn reconstruct(args: &ReconstructArgs) -> anyhow::Result<ExitCode> {
     let out = out(named, &trained, "reconstruct.png");
     let rows = chosen_rows(&trained.data, split, Some(n));
     let x = trained.data.fixed(split).select(&rows).tensor(&trained.device);
-    let means = trained.model.encode(x.clone())?;
+    let means = trained.model.encode(x.clone()).or_user()?;
     let back = trained.model.decode(x.clone(), &means);
     let pixels = [sample::read(x)?, sample::read(back)?].concat();
     let shape = trained.data.shape;

@@ -7,11 +7,11 @@ use helmholtz_core::Key;
 use helmholtz_datasets::Plan;
 use helmholtz_train::checkpoints::PARTS;
 use helmholtz_train::{Checkpoints, Found, History, Newest, Rule, Trainee, examine_parts, model_record};
+use helmholtz_zoo::BoxedModel;
 
 use crate::assemble;
 use crate::config::{ANY, Config};
 use crate::error::{OrUser, user};
-use crate::model::AnyModel;
 use crate::run_folder::RunFolder;
 
 /// The checkpoints of a run.
@@ -117,9 +117,9 @@ fn whole_ones(found: &Found) -> String {
 pub(crate) fn of_run(
     folder: &RunFolder,
     asked: Option<usize>,
-    fresh: AnyModel,
+    fresh: BoxedModel,
     config: &Config,
-) -> anyhow::Result<(AnyModel, usize)> {
+) -> anyhow::Result<(BoxedModel, usize)> {
     let epoch = choose(folder, asked)?;
     Ok((of_epoch(folder, epoch, fresh, config)?, epoch))
 }
@@ -128,10 +128,15 @@ pub(crate) fn of_run(
 ///
 /// # Errors
 /// If the file cannot be read or does not fit the model of the config.
-fn of_epoch(folder: &RunFolder, epoch: usize, fresh: AnyModel, config: &Config) -> anyhow::Result<AnyModel> {
+fn of_epoch(
+    folder: &RunFolder,
+    epoch: usize,
+    fresh: BoxedModel,
+    config: &Config,
+) -> anyhow::Result<BoxedModel> {
     let checkpoints = checkpoints(folder);
     let trainee = trainee(fresh, config)?;
-    let read = || -> Result<AnyModel, String> {
+    let read = || -> Result<BoxedModel, String> {
         let record = model_record(&checkpoints.file("model", epoch), &trainee)?;
         let trainee = trainee.clone().try_load_record(record).map_err(|error| error.to_string())?;
         Ok(trainee.judged().expect("it was made of such a model"))
@@ -146,7 +151,7 @@ fn of_epoch(folder: &RunFolder, epoch: usize, fresh: AnyModel, config: &Config) 
 }
 
 /// What the learner saves of a model.
-fn trainee(fresh: AnyModel, config: &Config) -> anyhow::Result<Trainee> {
+fn trainee(fresh: BoxedModel, config: &Config) -> anyhow::Result<Trainee> {
     // The rule has nothing in the record.
     let (learn, rule) = (assemble::learn(config, fresh, &ANY)?, Rule::default());
     Ok(Trainee { learn, rule, key: Key::new(config.seed) })
@@ -161,7 +166,7 @@ fn trainee(fresh: AnyModel, config: &Config) -> anyhow::Result<Trainee> {
 /// If a file cannot be read.
 pub(crate) fn examined(
     folder: &RunFolder,
-    fresh: &AnyModel,
+    fresh: &BoxedModel,
     config: &Config,
     plan: &Plan,
 ) -> anyhow::Result<Found> {
@@ -243,9 +248,9 @@ pub(crate) fn warn_of_lost_best(folder: &RunFolder, epoch: usize) {
 /// If no checkpoint is whole.
 pub(crate) fn of_finished(
     folder: &RunFolder,
-    fresh: AnyModel,
+    fresh: BoxedModel,
     config: &Config,
-) -> anyhow::Result<(AnyModel, usize)> {
+) -> anyhow::Result<(BoxedModel, usize)> {
     let error = match of_run(folder, None, fresh.clone(), config) {
         Ok(found) => return Ok(found),
         Err(error) => error,

@@ -9,6 +9,7 @@ use helmholtz_eval::{
 };
 use helmholtz_ops::in_host_memory;
 use helmholtz_samplers::Hmc;
+use helmholtz_zoo::BoxedModel;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -23,7 +24,6 @@ use crate::config::count;
 use crate::console::say;
 use crate::error::{OrUser, known, user};
 use crate::memory_limit::{self, Limit};
-use crate::model::AnyModel;
 use crate::output;
 
 const METHODS: [&str; 3] = ["is", "exact", "ais"];
@@ -63,9 +63,8 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     // Without latents the likelihood is a closed form; sampling would repeat it K times.
     let method = match method {
         "ais" => {
-            trained.model.vae(
-                "--method ais moves latents along a gradient; use --method is, or --exact where there are few",
-            )?;
+            let what = "--method ais moves latents along a gradient; use --method is, or --exact where there are few";
+            trained.model.smooth_for(what).or_user()?;
             method
         }
         _ if is_closed_form(&trained.model) => "exact",
@@ -103,8 +102,9 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let started = std::time::Instant::now();
     let scores = match method {
         "exact" => {
-            let stack = model.stack("--exact counts the states of latent bits; use --method is")?;
-            Scores::exact(stack, of, reading)?
+            let summed =
+                model.summed_for("--exact counts the states of latent bits; use --method is").or_user()?;
+            Scores::exact(summed, of, reading)?
         }
         "ais" => Scores::annealed(&anneal(of, &asked, args)?),
         _ => sampled(of, &asked, args)?,
@@ -336,7 +336,7 @@ fn sampled(of: Sampled<'_>, asked: &Asked, args: &EvaluateArgs) -> anyhow::Resul
 
 /// 2 log Z, where the model is read as bidirectional.
 fn log_partition(
-    model: &AnyModel,
+    model: &BoxedModel,
     asked: &Asked,
     args: &EvaluateArgs,
 ) -> anyhow::Result<Option<LogPartition>> {
@@ -349,9 +349,9 @@ fn log_partition(
 }
 
 fn anneal(of: Sampled<'_>, asked: &Asked, args: &EvaluateArgs) -> anyhow::Result<Vec<AnnealedRow>> {
-    let vae = of.model.vae("--method ais moves latents along a gradient")?;
+    let smooth = of.model.smooth_for("--method ais moves latents along a gradient").or_user()?;
     let bar = bar("rows at a temperature", args)?;
-    of.anneal(vae, &asked.annealing, |done, planned| show(&bar, done, planned))
+    of.anneal(smooth, &asked.annealing, |done, planned| show(&bar, done, planned))
 }
 
 /// A bar that goes away when it is dropped.

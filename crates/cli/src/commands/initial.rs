@@ -4,20 +4,21 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use helmholtz_zoo::BoxedModel;
+
 use super::epoch::of_run;
 use super::trained::fingerprint;
 use super::weights::{with_weights, write_weights};
 use crate::config::Config;
 use crate::data_facts::DataFacts;
 use crate::error::user;
-use crate::model::AnyModel;
 use crate::output::Output;
 use crate::run_folder::{INITIAL, RunFolder};
 
 /// Weights to begin with.
 pub(super) struct Initial {
     /// The model that has them.
-    pub(super) model: AnyModel,
+    pub(super) model: BoxedModel,
     /// Their hash.
     pub(super) sha256: String,
 }
@@ -27,7 +28,7 @@ impl Initial {
     ///
     /// # Errors
     /// If there are none, or they are those of another model.
-    pub(super) fn find(source: &Path, fresh: AnyModel, config: &Config) -> anyhow::Result<Self> {
+    pub(super) fn find(source: &Path, fresh: BoxedModel, config: &Config) -> anyhow::Result<Self> {
         let shown = source.display();
         let model = if source.is_dir() {
             let folder = RunFolder::open(source)?;
@@ -64,6 +65,6 @@ impl Initial {
 ///
 /// # Errors
 /// If the copy is damaged.
-pub(super) fn kept(folder: &RunFolder, fresh: AnyModel, config: &Config) -> anyhow::Result<AnyModel> {
+pub(super) fn kept(folder: &RunFolder, fresh: BoxedModel, config: &Config) -> anyhow::Result<BoxedModel> {
     with_weights(fresh, &folder.path().join(INITIAL), config)
 }

@@ -47,9 +47,8 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
     let settings = args.chain.settings()?;
     let trained = Trained::load(&args.model)?;
     trained.say_epoch();
-    let stack = trained.model.stack(
-        "inpaint holds known pixels in chains of a bidirectional machine; train one by --model bihm",
-    )?;
+    let what = "inpaint holds known pixels in chains of a bidirectional machine; train one by --model bihm";
+    let chained = trained.model.chained_for(what).or_user()?;
     if trained.reading(args.as_model.as_deref())? == Reading::Directed {
         return Err(user(format!(
             "the model is read as {}: known pixels are held in chains of a bidirectional machine; \
@@ -77,7 +76,7 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
     let key = chains::key(args.seed);
     // Hidden pixels begin as noise with the means of the training split, and latents as q has them.
     let x = known.put_into(noise(&trained, rows.len(), key.child(Role::Data)));
-    let h = stack.propose(x.clone(), &Draws::new(key.child(Role::Wake), rows.len(), 1), 0.0).latents;
+    let h = trained.model.propose(x.clone(), &Draws::new(key.child(Role::Wake), rows.len(), 1), 0.0).latents;
     let start = Chains::new(x, h);
 
     let given = sample::read(original)?;
@@ -91,14 +90,14 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
             .collect()
     };
     let show = |chains: &Chains| -> anyhow::Result<Vec<f32>> {
-        let pixels = sample::shown(stack, chains, !args.bits)?;
+        let pixels = sample::shown(&trained.model, chains, !args.bits)?;
         Ok(with_given(&|i| pixels[i]))
     };
     let masked = with_given(&|_| 0.5);
     let first = show(&start)?;
     let mut columns = vec![given.clone(), masked.clone(), first.clone()];
     let mut shots = vec![masked, first];
-    chains::run(stack, start, Some(&known), settings, (0, key), |sweep, chains| {
+    chains::run(chained, start, Some(&known), settings, (0, key), |sweep, chains| {
         let (column, shot) = (in_strip.contains(&sweep), in_animation.contains(&sweep));
         if column || shot {
             let shown = show(chains)?;

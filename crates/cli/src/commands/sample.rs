@@ -4,12 +4,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Draws, LatentVariableModel};
 use helmholtz_datasets::ImageShape;
-use helmholtz_directed::HelmholtzMachine;
 use helmholtz_eval::Reading;
 use helmholtz_samplers::{Chains, NoWeight, OneShot};
+use helmholtz_zoo::{BoxedModel, Chained};
 
 use super::chains::{self, Kept, Settings};
 use super::trained::{Trained, fingerprint};
@@ -17,9 +17,8 @@ use crate::args::SampleArgs;
 use crate::config::count;
 use crate::console::say;
 use crate::data_facts::DataFacts;
-use crate::error::{known, user};
+use crate::error::{OrUser, known, user};
 use crate::memory_limit::{self, Limit};
-use crate::model::AnyModel;
 use crate::output::{self, Output};
 use crate::{npy, picture};
 
@@ -58,9 +57,9 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let values = match sampler {
         "ancestral" => ancestral(&trained.model, n, args.seed, args.mean)?,
         name => {
-            let stack =
-                trained.model.stack(&format!("--sampler {name} samples layers of bits; leave it out"))?;
-            let begin = || one_shot.sample(stack, n, chains::key(args.seed));
+            let what = format!("--sampler {name} samples layers of bits; leave it out");
+            let chained = trained.model.chained_for(&what).or_user()?;
+            let begin = || chained.sample(&one_shot, n, chains::key(args.seed));
             let state = match name {
                 "one-shot" => begin()?,
                 _ => {
@@ -68,10 +67,10 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
                         .keep_chains
                         .as_ref()
                         .map(|path| kept(path, args, &trained, (n, settings, one_shot)));
-                    gibbs(stack, begin, kept, (n, settings, args.seed))?
+                    gibbs((chained, &trained.device), begin, kept, (n, settings, args.seed))?
                 }
             };
-            shown(stack, &state, args.mean)?
+            shown(&trained.model, &state, args.mean)?
         }
     };
     write(&out, shape, width, &values)?;
@@ -81,12 +80,12 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
 
 /// Runs Gibbs chains from where `kept` has them, or from where they `begin`.
 fn gibbs(
-    stack: &HelmholtzMachine,
+    (model, device): (&dyn Chained, &Device),
     begin: impl Fn() -> Result<Chains, NoWeight>,
     kept: Option<Kept<'_>>,
     (n, settings, seed): (usize, Settings, u64),
 ) -> anyhow::Result<Chains> {
-    let found = kept.as_ref().map_or(Ok(None), |kept| kept.read(&sizes(stack), n, &stack.device()))?;
+    let found = kept.as_ref().map_or(Ok(None), |kept| kept.read(&model.sizes(), n, device))?;
     if let Some((done, _)) = found.as_ref().filter(|(done, _)| *done > settings.sweeps) {
         return Err(user(format!(
             "--sweeps {}: the chains have had {done} already; ask for more",
@@ -96,7 +95,7 @@ fn gibbs(
     let (done, state) = found.map_or_else(|| Ok((0, begin()?)), anyhow::Ok)?;
     // Now and then, so that little is lost when the command is stopped.
     let mut written = Instant::now();
-    chains::run(stack, state, None, settings, (done, chains::key(seed)), |sweeps, state| match &kept {
+    chains::run(model, state, None, settings, (done, chains::key(seed)), |sweeps, state| match &kept {
         Some(kept) if sweeps == settings.sweeps || written.elapsed() > Duration::from_secs(5) => {
             written = Instant::now();
             kept.write(sweeps, state)
@@ -142,11 +141,6 @@ fn sampler<'a>(args: &'a SampleArgs, trained: &Trained<DataFacts>) -> anyhow::Re
     Ok(sampler)
 }
 
-/// Sizes of all layers, from the data up.
-fn sizes(model: &HelmholtzMachine) -> Vec<usize> {
-    std::iter::once(model.observed()).chain(model.latent_sizes()).collect()
-}
-
 /// The file that keeps these chains, with what they must agree in.
 fn kept<'a>(
     path: &'a Path,
@@ -166,13 +160,13 @@ fn kept<'a>(
 }
 
 /// The observed units of chains, or their means given the latents and the units before, row by row.
-pub(crate) fn shown(model: &HelmholtzMachine, chains: &Chains, mean: bool) -> anyhow::Result<Vec<f32>> {
+pub(crate) fn shown(model: &BoxedModel, chains: &Chains, mean: bool) -> anyhow::Result<Vec<f32>> {
     let x = chains.x();
     read(if mean { model.decode(x, &chains.h().to_vec()) } else { x })
 }
 
 /// `n` ancestral samples `x ~ p(x)`, or the means of their units given their latents and the units before, row by row.
-pub(crate) fn ancestral(model: &AnyModel, n: usize, seed: u64, mean: bool) -> anyhow::Result<Vec<f32>> {
+pub(crate) fn ancestral(model: &BoxedModel, n: usize, seed: u64, mean: bool) -> anyhow::Result<Vec<f32>> {
     let (x, h) = model.dream(&Draws::new(chains::key(seed), n, 1));
     read(if mean { model.decode(x, &h) } else { x })
 }

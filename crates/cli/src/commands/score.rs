@@ -3,20 +3,18 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
-use helmholtz_core::{Enumerable, Key, LatentVariableModel, Role};
+use burn::tensor::{Device, Tensor};
+use helmholtz_core::{Key, LatentVariableModel, Role};
 use helmholtz_datasets::{DataSet, Law, SplitName};
-use helmholtz_directed::HelmholtzMachine;
 use helmholtz_eval::summary::exact_rows;
 use helmholtz_eval::{
-    Activity, AnnealedImportanceSampling, AnnealedRow, ExactLikelihood, ImportanceSampling, LogPartition,
-    NllSummary, PartitionFunction, Reading, RowEstimate, RowWeights, Within, summarise,
+    Activity, AnnealedImportanceSampling, AnnealedRow, ImportanceSampling, LogPartition, NllSummary,
+    PartitionFunction, Reading, RowEstimate, RowWeights, Within, summarise,
 };
 use helmholtz_noise::Stream;
-use helmholtz_vae::Vae;
+use helmholtz_zoo::{BoxedModel, Smooth, Summed};
 
 use crate::error::user;
-use crate::model::AnyModel;
 
 /// What a split scores under a reading.
 pub(crate) struct Scores {
@@ -82,11 +80,10 @@ impl Scores {
     ///
     /// # Errors
     /// If there are too many states, or a row has no probability.
-    pub(crate) fn exact(model: &HelmholtzMachine, of: Sampled<'_>, reading: Reading) -> anyhow::Result<Self> {
-        let exact = ExactLikelihood::default();
+    pub(crate) fn exact(model: &dyn Summed, of: Sampled<'_>, reading: Reading) -> anyhow::Result<Self> {
         let Sampled { data, split, rows, .. } = of;
         let score = |reading| -> anyhow::Result<Vec<RowEstimate>> {
-            let log_probs = exact.score(model, of.x(), reading).map_err(user)?;
+            let log_probs = model.log_probs(of.x(), reading).map_err(user)?;
             if let Some(i) = log_probs.iter().position(|log_p| !log_p.is_finite()) {
                 anyhow::bail!("row {} of the {split} split has log p = {}", rows[i], log_probs[i]);
             }
@@ -95,7 +92,7 @@ impl Scores {
         let bidirectional = match reading {
             Reading::Directed => None,
             Reading::Bidirectional => {
-                let log_z2 = LogPartition::exact(exact.log_z2(model).map_err(user)?);
+                let log_z2 = LogPartition::exact(model.log_z2().map_err(user)?);
                 Some((score(Reading::Bidirectional)?, log_z2))
             }
         };
@@ -103,7 +100,7 @@ impl Scores {
         let mut scores = Scores::new(score(Reading::Directed)?, bidirectional);
         if let Some(law) = &data.law {
             // log p* = log p̃* - 2 log Z.
-            let cross_entropy = log_z2 + cross_entropy(model, law, reading)?;
+            let cross_entropy = log_z2 + cross_entropy(model, law, reading, &of.model.device())?;
             scores.law = Some(OfLaw { cross_entropy, entropy: law.entropy() });
         }
         Ok(scores)
@@ -114,9 +111,13 @@ impl Scores {
 ///
 /// # Errors
 /// If there are too many latent states.
-pub(crate) fn cross_entropy(model: &HelmholtzMachine, law: &Law, reading: Reading) -> anyhow::Result<f64> {
-    let x = law.patterns().tensor(&model.device());
-    let log_probs = ExactLikelihood::default().score(model, x, reading).map_err(user)?;
+pub(crate) fn cross_entropy(
+    model: &dyn Summed,
+    law: &Law,
+    reading: Reading,
+    device: &Device,
+) -> anyhow::Result<f64> {
+    let log_probs = model.log_probs(law.patterns().tensor(device), reading).map_err(user)?;
     Ok(-log_probs.iter().zip(law.probabilities()).map(|(log_p, p)| p * log_p).sum::<f64>())
 }
 
@@ -138,7 +139,7 @@ pub(crate) const PART: usize = 250;
 /// Rows of a split that are to be scored; draws for them are keyed by protocol, row, sample and seed.
 #[derive(Clone, Copy)]
 pub(crate) struct Sampled<'a> {
-    pub(crate) model: &'a AnyModel,
+    pub(crate) model: &'a BoxedModel,
     pub(crate) data: &'a DataSet,
     pub(crate) split: SplitName,
     pub(crate) rows: &'a [usize],
@@ -201,19 +202,20 @@ impl Sampled<'_> {
     /// Rows annealed; `on_pairs` hears how many pairs of a row and a temperature are done and planned.
     pub(crate) fn anneal(
         &self,
-        vae: &Vae,
+        model: &dyn Smooth,
         evaluator: &AnnealedImportanceSampling,
-        on_pairs: impl FnMut(u64, u64) + Send,
+        mut on_pairs: impl FnMut(u64, u64) + Send,
     ) -> anyhow::Result<Vec<AnnealedRow>> {
-        Ok(evaluator.estimate(vae, self.x(), numbers(self.rows), self.key(), on_pairs)?)
+        Ok(model.anneal(evaluator, self.x(), numbers(self.rows), self.key(), &mut on_pairs)?)
     }
 
     /// How many units of each layer of latents have means that move over the rows; none where latents are bits.
     pub(crate) fn active_units(&self) -> Option<Vec<usize>> {
-        let AnyModel::Vae(vae) = self.model else { return None };
+        let (smooth, device) = (self.model.smooth()?, self.model.device());
         let mut activity = Activity::default();
         let all = self.data.fixed(self.split);
-        self.rows.chunks(1000).for_each(|part| activity.add(vae, all.select(part).tensor(&vae.device())));
+        let add = |part| smooth.add_activity(all.select(part).tensor(&device), &mut activity);
+        self.rows.chunks(1000).for_each(add);
         Some(activity.active())
     }
 }
@@ -225,7 +227,7 @@ pub(crate) fn numbers(rows: &[usize]) -> Arc<[u64]> {
 
 /// Estimates 2 log Z, under draws of the seed's own, and warns of what could not be reached; `hint` says how.
 pub(crate) fn partition(
-    model: &AnyModel,
+    model: &BoxedModel,
     asked: &PartitionFunction,
     (seed, hint): (u64, &str),
     on_draws: impl FnMut(u64, u64),
@@ -250,6 +252,6 @@ pub(crate) fn partition(
 }
 
 /// Whether enumeration would have to do no more than look at each row.
-pub(crate) fn is_closed_form(model: &AnyModel) -> bool {
-    matches!(model, AnyModel::Stack(stack) if stack.latent_bits() == 0)
+pub(crate) fn is_closed_form(model: &BoxedModel) -> bool {
+    model.latent_bits() == Some(0)
 }

@@ -10,6 +10,7 @@ use helmholtz_core::Key;
 use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName, whole};
 use helmholtz_eval::{ImportanceSampling, LogPartition, NllSummary, PartitionFunction, Reading};
 use helmholtz_train::{End, Fit, FitError, OnRecord, Outcome, Parts, Record, Request, Stop, check_devices};
+use helmholtz_zoo::BoxedModel;
 use serde_json::{Value, json};
 
 use super::epoch::{examined, of_finished, to_resume};
@@ -22,7 +23,6 @@ use crate::config::{Config, Overlay, count};
 use crate::console::{print, say, write_out};
 use crate::data_facts::DataFacts;
 use crate::error::{OrUser, user};
-use crate::model::AnyModel;
 use crate::output::Output;
 use crate::run_folder::{RunFolder, RunLock};
 use crate::screen::Screen;
@@ -344,7 +344,7 @@ struct Results {
 }
 
 impl Results {
-    fn new(model: &AnyModel, data: &DataSet, config: &Config, test_rows: TestRows) -> anyhow::Result<Self> {
+    fn new(model: &BoxedModel, data: &DataSet, config: &Config, test_rows: TestRows) -> anyhow::Result<Self> {
         let k = config.train.final_samples;
         let log_z2 = match config.model.reading() {
             Reading::Directed => None,

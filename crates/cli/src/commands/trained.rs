@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use helmholtz_core::visit_params;
 use helmholtz_datasets::{DataSet, ImageShape};
 use helmholtz_eval::Reading;
+use helmholtz_zoo::BoxedModel;
 use sha2::{Digest, Sha256};
 
 use super::epoch::of_run;
@@ -15,14 +16,13 @@ use crate::assemble;
 use crate::config::{Config, MODELS, Overlay, count};
 use crate::data_facts::DataFacts;
 use crate::error::{known, user};
-use crate::model::AnyModel;
 use crate::run_folder::RunFolder;
 use crate::threads::use_threads;
 
 /// A model with its data, or with what it knows of them ([`DataFacts`]).
 pub struct Trained<D = DataSet> {
     /// The model, on the device.
-    pub model: AnyModel,
+    pub model: BoxedModel,
     /// The config it was trained by.
     pub config: Config,
     /// Its data.
@@ -149,7 +149,7 @@ impl<D> Trained<D> {
 }
 
 /// A hash of the weights of a model.
-pub(crate) fn fingerprint(model: &AnyModel) -> String {
+pub(crate) fn fingerprint(model: &BoxedModel) -> String {
     let mut hash = Sha256::new();
     visit_params(model, |_, param| hash.update(param.values().into_data().as_bytes()));
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()

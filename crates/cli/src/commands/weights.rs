@@ -6,13 +6,13 @@ use burn::store::{ModuleSnapshot, SafetensorsStore};
 use burn::tensor::DType;
 use helmholtz_core::{map_params, visit_params};
 use helmholtz_train::{Layout, difference, layout};
+use helmholtz_zoo::BoxedModel;
 use safetensors::SafeTensors;
 use toml::{Table, Value};
 
 use crate::config::{Config, Overlay};
 use crate::data_facts::DataFacts;
 use crate::error::user;
-use crate::model::AnyModel;
 use crate::output::Output;
 use crate::tensors;
 
@@ -43,7 +43,7 @@ pub(super) fn data_facts(file: &Path) -> anyhow::Result<Option<DataFacts>> {
 /// # Errors
 /// If the file cannot be written.
 pub(super) fn write_weights(
-    model: &AnyModel,
+    model: &BoxedModel,
     data: &DataFacts,
     config: &Config,
     out: &Output,
@@ -65,7 +65,11 @@ pub(super) fn write_weights(
 ///
 /// # Errors
 /// If the file cannot be read, holds the weights of another model, or values that are not finite.
-pub(super) fn with_weights(mut fresh: AnyModel, file: &Path, config: &Config) -> anyhow::Result<AnyModel> {
+pub(super) fn with_weights(
+    mut fresh: BoxedModel,
+    file: &Path,
+    config: &Config,
+) -> anyhow::Result<BoxedModel> {
     let shown = file.display();
     if !file.is_file() {
         return Err(user(format!("{shown}: no such file; `helmholtz export RUN F.safetensors` writes one")));
@@ -137,7 +141,7 @@ fn check_config(text: &str, config: &Config) -> Result<(), String> {
 }
 
 /// The first weight that is not finite, with the name of its tensor.
-fn not_finite(model: &AnyModel) -> Option<(String, f32)> {
+fn not_finite(model: &BoxedModel) -> Option<(String, f32)> {
     let mut found = None;
     visit_params(model, |path, param| {
         let values = param.values().into_data_as::<f32>().try_to_vec::<f32>().unwrap_or_default();

@@ -2,8 +2,8 @@ use burn::module::Module;
 use burn::tensor::Device;
 
 use super::*;
+use crate::assemble;
 use crate::config::Overlay;
-use crate::{assemble, model::AnyModel};
 
 fn config(pairs: &[&str]) -> Config {
     let overlay = pairs.iter().fold(Overlay::default(), |overlay, pair| overlay.parse(pair).unwrap());
@@ -26,10 +26,7 @@ fn weights_are_counted_but_for_biases() {
     ] {
         let config = config(pairs);
         let data = helmholtz_datasets::load(&config.data.id, None).unwrap();
-        let n = match assemble::model(&config, &data, &Device::flex()).unwrap() {
-            AnyModel::Stack(stack) => stack.num_params(),
-            AnyModel::Vae(vae) => vae.num_params(),
-        } as u64;
+        let n = assemble::model(&config, &data, &Device::flex()).unwrap().num_params() as u64;
         let counted = weights(&config.model, data.train.width());
         assert!(counted <= n && counted * 10 >= n * 8, "{pairs:?}: {counted} of {n}");
     }

@@ -50,7 +50,7 @@ impl Evaluator<HelmholtzMachine> for Zero {
     }
 }
 
-fn learn(strategy: Stages<Watch>, device: &Device) -> Box<dyn Learn> {
+fn learn(strategy: Stages<Watch>, device: &Device) -> Boxed<dyn Learn> {
     let model = StackConfig::new(1, vec![1]).init(None, Key::new(0), device).unwrap();
     Pair::of(model, strategy, None, Zero)
 }

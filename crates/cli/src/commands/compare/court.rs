@@ -4,16 +4,15 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
-use helmholtz_core::{
-    Direction, Enumerable, Key, LatentVariableModel, Reparameterized, Strategy, map_params,
-};
+use helmholtz_core::{Direction, Key, LatentVariableModel, Strategy, map_params};
 use helmholtz_court::reference::MOST_OBSERVED;
 use helmholtz_court::states::MOST_BITS;
 use helmholtz_court::{
-    CourtError, Enumeration, Order, Quadrature, Reference, ReferenceError, Report, States, StatesError,
-    Supported, Trial, Verdict, gradient_report,
+    CourtError, Order, Reference, ReferenceError, Report, States, StatesError, Supported, Trial, Verdict,
+    gradient_report,
 };
 use helmholtz_datasets::{DataSet, Plan, SplitName};
+use helmholtz_zoo::{BoxedModel, BoxedStrategy, Smooth};
 use serde_json::{Value, json};
 
 use super::descent::Descent;
@@ -22,8 +21,6 @@ use crate::assemble;
 use crate::config::Config;
 use crate::error::user;
 use crate::memory_limit::{self, Limit};
-use crate::model::AnyModel;
-use crate::strategy::AnyStrategy;
 
 /// What a court has found.
 pub(super) struct Found {
@@ -48,12 +45,9 @@ pub(super) struct Tried {
 #[derive(Debug)]
 struct Sums;
 
-impl States<AnyModel> for Sums {
-    fn of(&self, model: &AnyModel, x: Tensor<2>) -> Result<Supported<Vec<Tensor<2>>>, StatesError> {
-        match model {
-            AnyModel::Stack(stack) => Enumeration.of(stack, x),
-            AnyModel::Vae(vae) => Quadrature::default().of(vae, x),
-        }
+impl States<BoxedModel> for Sums {
+    fn of(&self, model: &BoxedModel, x: Tensor<2>) -> Result<Supported<Vec<Tensor<2>>>, StatesError> {
+        model.states(x)
     }
 }
 
@@ -168,7 +162,13 @@ pub(super) const SETTLING: u64 = 300;
 
 /// The strategy as it would be after some training at these weights, held as it is then: what it has learnt for itself
 /// is fitted, by the config's optimiser, while the model stays.
-fn settled(strategy: AnyStrategy, model: &AnyModel, x: &Tensor<2>, config: &Config, key: Key) -> AnyStrategy {
+fn settled(
+    strategy: BoxedStrategy,
+    model: &BoxedModel,
+    x: &Tensor<2>,
+    config: &Config,
+    key: Key,
+) -> BoxedStrategy {
     if !strategy.learns() {
         return strategy;
     }
@@ -177,7 +177,8 @@ fn settled(strategy: AnyStrategy, model: &AnyModel, x: &Tensor<2>, config: &Conf
         let gradients = strategy.estimate(model, x.clone(), key.child(step)).gradients;
         strategy = optimiser.step(config.optimizer.lr, strategy, gradients.into_params());
     }
-    strategy.valid().held()
+    let strategy = strategy.valid();
+    strategy.held().unwrap_or(strategy)
 }
 
 fn check_device(device: &str) -> anyhow::Result<()> {
@@ -200,25 +201,19 @@ fn check_model(
     let wrong = |error: &dyn std::fmt::Display| Err(user(format!("[[court]] {error}")));
     let model = assemble::model(config, data, device)?;
     let observed = model.observed();
-    match &model {
-        AnyModel::Stack(stack) => {
-            let bits = stack.latent_bits();
-            if bits > MOST_BITS {
-                return wrong(&StatesError::Bits { bits });
-            }
+    if let Some(bits) = model.latent_bits().filter(|bits| *bits > MOST_BITS) {
+        return wrong(&StatesError::Bits { bits });
+    }
+    if let Some(units) = model.smooth().map(Smooth::noise_units) {
+        if units > 2 {
+            return wrong(&StatesError::Units { units });
         }
-        AnyModel::Vae(vae) => {
-            let units = vae.noise_units();
-            if units > 2 {
-                return wrong(&StatesError::Units { units });
-            }
-            let has_hidden = config.model.bodies.iter().flatten().any(|body| !body.is_empty());
-            if config.model.activation.as_deref() == Some("relu") && has_hidden {
-                return wrong(
-                    &"model.activation = \"relu\": expectations are integrals over a grid, exact for smooth nets alone; \
+        let has_hidden = config.model.bodies.iter().flatten().any(|body| !body.is_empty());
+        if config.model.activation.as_deref() == Some("relu") && has_hidden {
+            return wrong(
+                &"model.activation = \"relu\": expectations are integrals over a grid, exact for smooth nets alone; \
                       use tanh or sigmoid",
-                );
-            }
+            );
         }
     }
     for (strategy, config) in entrants {
@@ -242,7 +237,7 @@ fn check_model(
 }
 
 /// The model at each of the weights that are asked for.
-fn trained(court: &Court, base: &Config, data: &DataSet) -> anyhow::Result<Vec<(Weights, AnyModel)>> {
+fn trained(court: &Court, base: &Config, data: &DataSet) -> anyhow::Result<Vec<(Weights, BoxedModel)>> {
     let plan = assemble::plan(base, data);
     let last = court.weights.iter().map(|&weights| steps(weights, &plan)).max().unwrap_or(0);
     let mut descent = Descent::new(base, data, plan)?;

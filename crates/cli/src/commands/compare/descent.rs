@@ -9,10 +9,10 @@ use burn::train::TrainStep;
 use helmholtz_core::Key;
 use helmholtz_datasets::{Batch, Binarization, DataSet, Feed, Plan};
 use helmholtz_train::{NonFinite, StepOutput, Trainee};
+use helmholtz_zoo::BoxedModel;
 
 use crate::assemble;
 use crate::config::Config;
-use crate::model::AnyModel;
 
 /// A run of the learner's own steps, one at a time: the same weights as `helmholtz train` comes to.
 pub(super) struct Descent {
@@ -82,7 +82,7 @@ impl Descent {
     }
 
     /// The model as the last step left it, or the average of its weights, without autodiff.
-    pub(super) fn model(&self) -> AnyModel {
+    pub(super) fn model(&self) -> BoxedModel {
         self.trainee.valid().judged().expect("it was made of such a model")
     }
 }

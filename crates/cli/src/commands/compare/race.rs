@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use helmholtz_core::{Draws, Key, LatentVariableModel, Role};
 use helmholtz_datasets::{DataSet, ImageShape, Plan, SplitName};
-use helmholtz_eval::{ExactLikelihood, ImportanceSampling, Reading, ZeroWeight, summarise};
+use helmholtz_eval::{ImportanceSampling, Reading, ZeroWeight, summarise};
+use helmholtz_zoo::BoxedModel;
 use serde_json::{Value, json};
 
 use super::descent::Descent;
@@ -14,9 +15,8 @@ use super::plan::{Flags, Race, check_shared};
 use crate::assemble;
 use crate::commands::score::{chosen_rows, cross_entropy};
 use crate::config::Config;
-use crate::error::user;
+use crate::error::{OrUser, user};
 use crate::memory_limit;
-use crate::model::AnyModel;
 
 /// What a race came to.
 pub(super) struct Run {
@@ -73,11 +73,8 @@ enum Judge {
 }
 
 impl Judge {
-    fn new(race: &Race, data: &DataSet, model: &AnyModel) -> Self {
-        let bits = match model {
-            AnyModel::Stack(stack) => helmholtz_core::Enumerable::latent_bits(stack),
-            AnyModel::Vae(_) => usize::MAX,
-        };
+    fn new(race: &Race, data: &DataSet, model: &BoxedModel) -> Self {
+        let bits = model.latent_bits().unwrap_or(usize::MAX);
         let rows = chosen_rows(data, SplitName::Test, Some(race.rows as usize));
         match (&data.law, bits) {
             (Some(_), bits) if bits <= LAW_BITS => Judge::Law,
@@ -99,16 +96,16 @@ impl Judge {
     }
 
     /// Nats per row, and their Monte Carlo error.
-    fn score(&self, model: &AnyModel, data: &DataSet) -> anyhow::Result<(f64, f64)> {
+    fn score(&self, model: &BoxedModel, data: &DataSet) -> anyhow::Result<(f64, f64)> {
         let x = |rows: &[usize]| data.fixed(SplitName::Test).select(rows).tensor(&model.device());
-        let stack = || model.stack("the race enumerates latent bits");
+        let summed = || model.summed_for("the race enumerates latent bits").or_user();
         match self {
             Judge::Law => {
                 let law = data.law.as_ref().expect("the judge was chosen by it");
-                Ok((cross_entropy(stack()?, law, Reading::Directed)?, 0.0))
+                Ok((cross_entropy(summed()?, law, Reading::Directed, &model.device())?, 0.0))
             }
             Judge::Exact(rows) => {
-                let log_probs = ExactLikelihood::default().log_prob(stack()?, x(rows)).map_err(user)?;
+                let log_probs = summed()?.log_probs(x(rows), Reading::Directed).map_err(user)?;
                 Ok((-log_probs.iter().sum::<f64>() / log_probs.len() as f64, 0.0))
             }
             Judge::Samples(rows, sampling) => {
@@ -267,13 +264,9 @@ fn course(
     let model = descent.model();
     let draws = Draws::new(Key::new(config.seed).child("shown"), SHOWN, 1);
     let (x, h) = model.dream(&draws);
-    let samples = match &model {
-        // Grey values are what they are; of bits the means say more.
-        AnyModel::Stack(stack) if helmholtz_core::Layerwise::observed_are_independent(stack) => {
-            model.decode(x, &h)
-        }
-        _ => x,
-    };
+    // Grey values are what they are; of bits the means say more.
+    let means = model.chained().is_some_and(|chained| chained.observed_are_independent());
+    let samples = if means { model.decode(x, &h) } else { x };
     let samples = samples.into_data().convert::<f32>().iter::<f32>().collect();
     Ok(Course { seed: config.seed, curve, se, steps, seconds, evaluations, broken, samples })
 }

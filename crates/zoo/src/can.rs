@@ -1,0 +1,265 @@
+//! What a model can do that not every model can.
+//!
+//! Each ability is a trait object, which every model that meets the contract of `core` has at once: [`Summed`] is for
+//! [`Enumerable`] models, [`Chained`] for [`Layerwise`] and [`Smooth`] for [`Reparameterized`] ones. A model says by
+//! [`Can`] which of them it has; what it has not is refused with a sentence.
+
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+use helmholtz_core::{Enumerable, Key, Layerwise, Reparameterized};
+use helmholtz_court::{Enumeration, Quadrature, States, StatesError, Supported};
+use helmholtz_eval::exact::ExactError;
+use helmholtz_eval::importance::ZeroWeight;
+use helmholtz_eval::{
+    Activity, AnnealedImportanceSampling, AnnealedRow, Check, Checked, ExactLikelihood, Reading,
+};
+use helmholtz_samplers::{Chains, Gibbs, GibbsError, Known, NoWeight, OneShot};
+use thiserror::Error;
+
+/// What a model cannot do, and why.
+#[derive(Clone, Debug, Error, PartialEq)]
+#[error("{0}")]
+pub struct Refusal(pub String);
+
+/// What a model can do besides what a model of latents must.
+pub trait Can {
+    /// Sums over all states, where latents are bits.
+    fn summed(&self) -> Option<&dyn Summed> {
+        None
+    }
+
+    /// Chains through its layers.
+    fn chained(&self) -> Option<&dyn Chained> {
+        None
+    }
+
+    /// Moves along smooth functions of noise, where latents are real numbers.
+    fn smooth(&self) -> Option<&dyn Smooth> {
+        None
+    }
+
+    /// Recognition means of each row of `x`, layer by layer, each given the means of the one below.
+    ///
+    /// # Errors
+    /// If it has none.
+    fn encode(&self, _x: Tensor<2>) -> Result<Vec<Tensor<2>>, Refusal> {
+        Err(Refusal("the model has no recognition means, and nothing to encode into".into()))
+    }
+}
+
+impl dyn Can {
+    /// Sums over states; `what` ends the sentence that refuses them: who asks, and what would fit.
+    ///
+    /// # Errors
+    /// If latents are no bits.
+    pub fn summed_for(&self, what: &str) -> Result<&dyn Summed, Refusal> {
+        self.summed().ok_or_else(|| self.refuse(what))
+    }
+
+    /// Chains, as [`summed_for`](Self::summed_for).
+    ///
+    /// # Errors
+    /// If there are no layers of bits.
+    pub fn chained_for(&self, what: &str) -> Result<&dyn Chained, Refusal> {
+        self.chained().ok_or_else(|| self.refuse(what))
+    }
+
+    /// Moves in the noise, as [`summed_for`](Self::summed_for).
+    ///
+    /// # Errors
+    /// If latents are no smooth functions of noise.
+    pub fn smooth_for(&self, what: &str) -> Result<&dyn Smooth, Refusal> {
+        self.smooth().ok_or_else(|| self.refuse(what))
+    }
+
+    /// Bits of all latents; none where latents are no bits.
+    pub fn latent_bits(&self) -> Option<usize> {
+        self.summed().map(Summed::bits)
+    }
+
+    /// The states that exact expectations of `x`, one row, run over.
+    ///
+    /// # Errors
+    /// If there are too many, or none that could be summed over.
+    pub fn states(&self, x: Tensor<2>) -> Result<Supported<Vec<Tensor<2>>>, StatesError> {
+        match (self.summed(), self.smooth()) {
+            (Some(summed), _) => summed.states(x),
+            (None, Some(smooth)) => smooth.states(x),
+            (None, None) => Err(StatesError::Units { units: 0 }),
+        }
+    }
+
+    fn refuse(&self, what: &str) -> Refusal {
+        Refusal(match (self.latent_bits(), self.smooth()) {
+            (Some(0), _) => format!("the model has no latents: {what}"),
+            (Some(_), _) => format!("the latents of the model are bits: {what}"),
+            (None, Some(_)) => format!("the latents of the model are real numbers: {what}"),
+            (None, None) => {
+                format!("the latents of the model are neither bits nor smooth functions of noise: {what}")
+            }
+        })
+    }
+}
+
+/// Sums over all states of latent bits.
+pub trait Summed {
+    /// Bits of all latents.
+    fn bits(&self) -> usize;
+
+    /// `log p` of each row of `x` in nats, or the unnormalised `log p̃*`.
+    ///
+    /// # Errors
+    /// If there are too many states.
+    fn log_probs(&self, x: Tensor<2>, reading: Reading) -> Result<Vec<f64>, ExactError>;
+
+    /// 2 log Z of the bidirectional reading.
+    ///
+    /// # Errors
+    /// If there are too many states.
+    fn log_z2(&self) -> Result<f64, ExactError>;
+
+    /// All states of a row `x`, `[1, d_x]`.
+    ///
+    /// # Errors
+    /// If there are too many.
+    fn states(&self, x: Tensor<2>) -> Result<Supported<Vec<Tensor<2>>>, StatesError>;
+}
+
+impl<M: Enumerable<Latents = Vec<Tensor<2>>>> Summed for M {
+    fn bits(&self) -> usize {
+        self.latent_bits()
+    }
+
+    fn log_probs(&self, x: Tensor<2>, reading: Reading) -> Result<Vec<f64>, ExactError> {
+        ExactLikelihood::default().score(self, x, reading)
+    }
+
+    fn log_z2(&self) -> Result<f64, ExactError> {
+        ExactLikelihood::default().log_z2(self)
+    }
+
+    fn states(&self, x: Tensor<2>) -> Result<Supported<Vec<Tensor<2>>>, StatesError> {
+        Enumeration.of(self, x)
+    }
+}
+
+/// Chains through layers of bits, under the bidirectional reading of a model.
+pub trait Chained {
+    /// Sizes of all layers, the observed one first.
+    fn sizes(&self) -> Vec<usize>;
+
+    /// Whether observed units are independent given the latents.
+    fn observed_are_independent(&self) -> bool;
+
+    /// One sweep over all layers.
+    ///
+    /// # Errors
+    /// If units are known that chains cannot hold, or a chain cannot go on.
+    fn sweep(
+        &self,
+        by: &Gibbs,
+        chains: &Chains,
+        known: Option<&Known>,
+        key: Key,
+    ) -> Result<Chains, GibbsError>;
+
+    /// `n` samples by one resampling of ancestral ones.
+    ///
+    /// # Errors
+    /// If the draws of a sample have no weight.
+    fn sample(&self, by: &OneShot, n: usize, key: Key) -> Result<Chains, NoWeight>;
+
+    /// What an evaluation's check of itself finds on rows of data, and on dreams.
+    fn check(&self, check: &Check, x: Tensor<2>, rows: Arc<[u64]>, keys: [Key; 2]) -> Checked;
+}
+
+impl<M: Layerwise + Enumerable> Chained for M {
+    fn sizes(&self) -> Vec<usize> {
+        let latents = self.states(0, 1);
+        std::iter::once(self.observed()).chain(latents.iter().map(|layer| layer.dims()[1])).collect()
+    }
+
+    fn observed_are_independent(&self) -> bool {
+        Layerwise::observed_are_independent(self)
+    }
+
+    fn sweep(
+        &self,
+        by: &Gibbs,
+        chains: &Chains,
+        known: Option<&Known>,
+        key: Key,
+    ) -> Result<Chains, GibbsError> {
+        by.sweep(self, chains, known, key)
+    }
+
+    fn sample(&self, by: &OneShot, n: usize, key: Key) -> Result<Chains, NoWeight> {
+        by.sample(self, n, key)
+    }
+
+    fn check(&self, check: &Check, x: Tensor<2>, rows: Arc<[u64]>, keys: [Key; 2]) -> Checked {
+        check.of_bits(self, x, rows, keys)
+    }
+}
+
+/// Latents that are smooth functions of noise.
+pub trait Smooth {
+    /// Values of noise for each row.
+    fn noise_units(&self) -> usize;
+
+    /// `log p` of each row of `x` by annealing; `on_pairs` hears how many pairs of a row and a temperature are done and
+    /// planned.
+    ///
+    /// # Errors
+    /// If no chain of a row has weight.
+    fn anneal(
+        &self,
+        by: &AnnealedImportanceSampling,
+        x: Tensor<2>,
+        rows: Arc<[u64]>,
+        key: Key,
+        on_pairs: &mut (dyn FnMut(u64, u64) + Send),
+    ) -> Result<Vec<AnnealedRow>, ZeroWeight>;
+
+    /// Takes in how far the means of the units move over further rows.
+    fn add_activity(&self, x: Tensor<2>, to: &mut Activity);
+
+    /// What an evaluation's check of itself finds on dreams.
+    fn check(&self, check: &Check, own: Key) -> Checked;
+
+    /// Points that stand for all latents of a row `x`, `[1, d_x]`.
+    ///
+    /// # Errors
+    /// If there are too many units, or the nets are too steep for a grid.
+    fn states(&self, x: Tensor<2>) -> Result<Supported<Vec<Tensor<2>>>, StatesError>;
+}
+
+impl<M: Reparameterized<Latents = Vec<Tensor<2>>>> Smooth for M {
+    fn noise_units(&self) -> usize {
+        Reparameterized::noise_units(self)
+    }
+
+    fn anneal(
+        &self,
+        by: &AnnealedImportanceSampling,
+        x: Tensor<2>,
+        rows: Arc<[u64]>,
+        key: Key,
+        on_pairs: &mut (dyn FnMut(u64, u64) + Send),
+    ) -> Result<Vec<AnnealedRow>, ZeroWeight> {
+        by.estimate(self, x, rows, key, on_pairs)
+    }
+
+    fn add_activity(&self, x: Tensor<2>, to: &mut Activity) {
+        to.add(self, x);
+    }
+
+    fn check(&self, check: &Check, own: Key) -> Checked {
+        check.of_dreams(self, own)
+    }
+
+    fn states(&self, x: Tensor<2>) -> Result<Supported<Vec<Tensor<2>>>, StatesError> {
+        Quadrature::default().of(self, x)
+    }
+}

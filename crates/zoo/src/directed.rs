@@ -1,0 +1,50 @@
+//! Stacks of layers of bits, read as directed or as bidirectional machines.
+
+use burn::tensor::Tensor;
+use helmholtz_core::Conditional;
+use helmholtz_directed::HelmholtzMachine;
+use helmholtz_strategies::Nvil;
+
+use crate::can::{Can, Chained, Refusal, Summed};
+use crate::strategy::{BoxedStrategy, boxed};
+
+impl Can for HelmholtzMachine {
+    fn summed(&self) -> Option<&dyn Summed> {
+        Some(self)
+    }
+
+    fn chained(&self) -> Option<&dyn Chained> {
+        Some(self)
+    }
+
+    fn encode(&self, x: Tensor<2>) -> Result<Vec<Tensor<2>>, Refusal> {
+        if self.depth() == 0 {
+            return Err(Refusal("the model has no latents, and nothing to encode into".into()));
+        }
+        if let Some(l) = self.recognition.iter().position(|layer| !layer.is_factorial()) {
+            return Err(Refusal(format!(
+                "recognition layer {l} is autoregressive: the mean of a unit there depends on the bits of those \
+                 before it; encode takes sbn and dsbn layers, and vae"
+            )));
+        }
+        let mut below = x - self.centre.val().unsqueeze();
+        let means = self.recognition.iter().map(|layer| {
+            // Independent units: their means do not depend on the first argument.
+            let any = below.clone().slice([0..below.dims()[0], 0..1]).repeat_dim(1, layer.dims().0);
+            below = layer.mean(any, below.clone());
+            below.clone()
+        });
+        Ok(means.collect())
+    }
+}
+
+crate::estimates! {
+    Nvil => HelmholtzMachine,
+    fn learns(&self) -> bool {
+        true
+    },
+
+    fn held(&self) -> Option<BoxedStrategy> {
+        Some(boxed(self.clone().held()))
+    }
+}
