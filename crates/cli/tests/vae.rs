@@ -13,7 +13,7 @@ fn json(text: &str) -> Value {
 /// A training run small enough for a test, into `out`.
 fn small_vae<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec!["train", "--model", "vae", "--batch", "50", "--quiet", "--out", out];
-    for pair in ["model.bodies=[[16]]", "train.valid_samples=5", "train.final_samples=50"] {
+    for pair in ["model.bodies=[[16]]", "train.valid_samples=5", "train.final_samples=10"] {
         args.extend(["--set", pair]);
     }
     if !more.contains(&"--dataset") {
