@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::common::helmholtz;
+use crate::common::{few_rows, helmholtz};
 
 /// A training that is cut, and what an undisturbed one comes to.
 struct Trial {
@@ -35,11 +35,9 @@ impl Trial {
         assert!(built.expect("a C compiler, which the allocator is built with").success());
         let few =
             ["--threads", "1", "--quiet", "--set", "train.valid_samples=2", "--set", "train.final_samples=2"];
-        // Few rows, for what they are makes no difference to the operations.
-        let rows = (0..400).map(|i| format!("{0} {1} {2} {1} {0} 1 {2} 0 1\n", i % 2, i / 2 % 2, i / 4 % 2));
-        fs::write(folder.path().join("rows.amat"), rows.collect::<String>()).unwrap();
-        let data = ["train", "--dataset", "file:rows.amat"];
-        let train = data.iter().chain(train).chain(&few).map(ToString::to_string).collect();
+        // What is in the rows makes no difference to the operations.
+        let data = few_rows(folder.path());
+        let train = ["train"].iter().chain(&data).chain(train).chain(&few).map(ToString::to_string).collect();
         let mut trial = Trial { folder, shim, train, whole: (Vec::new(), Vec::new()), operations: 0 };
         trial.done(&trial.start("whole", &[], None));
         trial.whole = trial.result("whole");
@@ -150,7 +148,7 @@ fn left(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-const SMALL: [&str; 8] = ["--layers", "4", "--samples", "3", "--epochs", "3", "--batch", "20"];
+const SMALL: [&str; 8] = ["--layers", "4", "--samples", "3", "--epochs", "3", "--batch", "100"];
 /// What can happen at an operation.
 const FAULTS: [&str; 5] = ["kill", "half", "term", "enospc", "eio"];
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::common::{fail, helmholtz, run, small_run, succeed, trained};
+use crate::common::{fail, few_rows, helmholtz, run, small_run, succeed, trained};
 
 /// Long enough to be killed within.
 const EPOCHS: &str = "8";
@@ -130,7 +130,7 @@ fn stages_schedules_penalties_clipping_and_averages_survive_a_kill() {
                   l1 = 1e-4\nclip_norm = 5.0\naverage = 0.99\n\
                   [[stage]]\nepochs = 4\nsamples = 8\nlr = 5e-4\nschedule = \"cosine\"\n";
     fs::write(folder.join("staged.toml"), config).unwrap();
-    let args = |out| [&small_run(out, &[])[..], &["staged.toml"]].concat();
+    let args = |out| [&small_run(out, &["--batch", "200"])[..], &["staged.toml"]].concat();
     succeed(folder, &args("whole"));
     start_and_kill(folder, "cut", &args("cut"), "8");
     succeed(folder, &["train", "--resume", "--out", "cut", "--quiet"]);
@@ -142,7 +142,8 @@ fn stages_schedules_penalties_clipping_and_averages_survive_a_kill() {
 
     // Each of the settings matters, within an epoch of each stage.
     fs::write(folder.join("staged.toml"), config.replace("epochs = 4", "epochs = 1")).unwrap();
-    let args = |out| [&small_run(out, &["--batch", "500"])[..], &["staged.toml"]].concat();
+    let data = few_rows(folder);
+    let args = |out| [&small_run(out, &data)[..], &["staged.toml"]].concat();
     succeed(folder, &args("short"));
     for other in ["loss=mean", "weight_decay=0", "l1=0", "clip_norm=0", "average=0", "schedule=cosine"] {
         let key = format!("optimizer.{other}");
@@ -156,18 +157,19 @@ fn a_killed_vae_goes_on_to_the_bit() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let metrics = |run: &str| fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap();
+    let data = few_rows(folder);
     // The chains of coupled adapt their kernel as they go: what they have learnt survives too.
     for strategy in ["iwae", "coupled"] {
         let (whole, cut) = (format!("{strategy}-whole"), format!("{strategy}-cut"));
         let vae = ["--model", "vae", "--strategy", strategy, "--layers", "3", "--set", "model.bodies=[[8]]"];
-        let more = [&vae[..], &["--optimizer", "rmsprop", "--epochs"]].concat();
-        let (epochs, more) = match strategy {
+        let more = [&vae[..], &data, &["--epochs", EPOCHS, "--optimizer", "rmsprop"]].concat();
+        let more = match strategy {
             // Its steps are slow.
-            "coupled" => ("4", [&more[..], &["4", "--set", "strategy.lag=2", "--batch", "500"]].concat()),
-            _ => (EPOCHS, [&more[..], &[EPOCHS]].concat()),
+            "coupled" => [&more[..], &["--set", "strategy.lag=2", "--batch", "200"]].concat(),
+            _ => [&more[..], &["--batch", "20"]].concat(),
         };
         succeed(folder, &small_run(&whole, &more));
-        start_and_kill(folder, &cut, &small_run(&cut, &more), epochs);
+        start_and_kill(folder, &cut, &small_run(&cut, &more), EPOCHS);
         succeed(folder, &["train", "--resume", "--out", &cut, "--quiet"]);
         assert_eq!(metrics(&whole), metrics(&cut), "{strategy}");
         assert_eq!(tensors(&weights(folder, &whole)), tensors(&weights(folder, &cut)), "{strategy}");
