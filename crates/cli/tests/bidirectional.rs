@@ -194,7 +194,7 @@ fn what_is_not_bidirectional_is_refused_by_name() {
     train(folder, "mixed", "2", &mixed);
     succeed(folder, &["sample", "mixed", "--n", "2", "--sweeps", "1", "--oversample", "2"]);
     refuse(folder, &["inpaint", "mixed", "--n", "2"], &["autoregressive", "sbn or dsbn"]);
-    succeed(folder, &["evaluate", "mixed", "--as", "nade", "--limit", "20"]);
+    succeed(folder, &["evaluate", "mixed", "--as", "nade", "--limit", "20", "--samples", "5"]);
     refuse(folder, &["evaluate", "mixed", "--as", "sbn"], &["--as sbn", "nade for the directed model"]);
     // Another strategy for the machine, and its strategy for another model.
     train(folder, "rws", "2", &["--model", "bihm", "--strategy", "rws"]);

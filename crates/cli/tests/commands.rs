@@ -224,7 +224,11 @@ fn real_data_train_and_evaluate() {
         let out = id.replace('/', "-");
         let train =
             ["train", "--dataset", id, "--data-dir", data, "--steps", "30", "--layers", "20", "--out", &out];
-        succeed(folder, &[&train[..], &["--quiet", "--set", "train.final_samples=1"]].concat());
+        succeed(
+            folder,
+            &[&train[..], &["--quiet", "--set", "train.valid_samples=1", "--set", "train.final_samples=1"]]
+                .concat(),
+        );
         let evaluate = ["evaluate", &out, "--data-dir", data, "--limit", "200", "--samples", "10", "--json"];
         let nll = json(&succeed(folder, &evaluate))["nll"].as_f64().unwrap();
         assert!(nll.is_finite() && nll > 1.0, "{id}: {nll}");
