@@ -56,9 +56,9 @@ fn every_strategy_of_a_vae_lowers_the_test_nll() {
             [&["--steps", "60", "--lr", "0.02", "--optimizer", "rmsprop", "--strategy", strategy], more]
                 .concat();
         let trained = test_nll(folder, &small_vae(&out, &args));
-        // Single latents that are not used yet leave the start's 9.07 at about 8.75; what is used, far below. An
+        // Single latents that are not used yet leave the start's 9.22 at about 8.75; what is used, far below. An
         // update that goes astray goes up. The rows and the draws of the two are the same.
-        assert!(trained < start - 0.2, "{strategy} {more:?}: from {start} to {trained}");
+        assert!(trained < start - 0.4, "{strategy} {more:?}: from {start} to {trained}");
     }
 }
 
