@@ -14,7 +14,7 @@ fn json(text: &str) -> Value {
 }
 
 fn evaluate<'a>(run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    [&["evaluate", run, "--exact", "--json"], more].concat()
+    [&["evaluate", run, "--exact", "--json", "--limit", "100"], more].concat()
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -49,7 +49,7 @@ fn a_damaged_best_checkpoint_is_refused_by_name_and_another_one_can_be_asked_for
     assert_eq!((&trained["best_epoch"], &trained["epoch"]), (&3.into(), &3.into()), "the newest is the best");
     let whole = json(&succeed(folder, &evaluate("run", &[])));
     assert_eq!(whole["epoch"], 3);
-    let words = succeed(folder, &["evaluate", "run", "--exact", "--quiet"]);
+    let words = succeed(folder, &["evaluate", "run", "--exact", "--limit", "9", "--quiet"]);
     assert!(words.contains("weights of epoch 3"), "{words}");
     let before = json(&succeed(folder, &evaluate("run", &["--epoch", "2"])));
     assert_eq!(before["epoch"], 2);
@@ -93,8 +93,9 @@ fn a_damaged_best_checkpoint_is_refused_by_name_and_another_one_can_be_asked_for
     assert_eq!(json(&succeed(folder, &evaluate("run", &["--epoch", "2"])))["nll"], before["nll"]);
     let output = run(folder, &["export", "run", "w.safetensors", "--epoch", "2"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("weights of epoch 2"));
-    let weights = ["evaluate", "--weights", "w.safetensors", "--config", "run/run.toml", "--exact", "--json"];
-    let from_file = json(&succeed(folder, &weights));
+    let weights = ["evaluate", "--weights", "w.safetensors", "--config", "run/run.toml"];
+    let same = ["--exact", "--json", "--limit", "100"];
+    let from_file = json(&succeed(folder, &[&weights[..], &same].concat()));
     assert_eq!((&from_file["nll"], &from_file["epoch"]), (&before["nll"], &Value::Null));
     fail(folder, &evaluate("run", &["--epoch", "1"]), 2, &["--epoch 1", "it has no checkpoint", "--epoch 2"]);
     fail(folder, &evaluate("run", &["--epoch=-1"]), 2, &["--epoch -1"]);

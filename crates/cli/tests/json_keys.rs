@@ -72,19 +72,7 @@ fn every_key_is_documented_and_none_is_lost() {
     check("train", &train("sbn", &[]), &of_train);
     let of_machine = format!("{of_train} log_z2 log_z2_se nll_is_bound");
     check("train", &train("bihm", &["--model", "bihm"]), &of_machine);
-    json(&[
-        "train",
-        "--model",
-        "vae",
-        "--layers",
-        "2",
-        "--dataset",
-        "lines/3x3",
-        "--steps",
-        "2",
-        "--out",
-        "vae",
-    ]);
+    succeed(folder, &small_run("vae", &["--model", "vae", "--layers", "2", "--steps", "2"]));
 
     let evaluate = |run, more: &[&str]| json(&[&["evaluate", run, "--limit", "5"], more].concat());
     check("evaluate and merge", &evaluate("sbn", &["--samples", "3"]), EVALUATION);

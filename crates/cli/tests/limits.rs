@@ -171,9 +171,9 @@ fn negative_numbers_are_refused_by_the_name_of_their_flag() {
 }
 
 #[test]
-fn a_line_of_megabytes_is_not_echoed() {
+fn a_line_of_a_megabyte_is_not_echoed() {
     let folder = tempfile::tempdir().unwrap();
-    let long = "x".repeat(3 << 20);
+    let long = "x".repeat(1 << 20);
     for (i, text) in [
         format!("seed = {long}"),
         format!("{long} = 1"),

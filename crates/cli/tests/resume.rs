@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::common::{fail, helmholtz, run, small_run, succeed};
+use crate::common::{fail, few_rows, helmholtz, run, small_run, succeed, trained};
 
-const EPOCHS: &str = "6";
+/// Long enough to be killed within.
+const EPOCHS: &str = "8";
 
 /// What must agree: records, run's end, and every file of the last and best checkpoints.
 fn fingerprint(run: &Path) -> Vec<(String, Vec<u8>)> {
@@ -74,14 +75,6 @@ fn last_weights(folder: &Path, run: &str) -> Vec<u8> {
 /// with them.
 const TENSOR_BYTES: usize = 4 * (97 + 88 + 9);
 
-/// A run whose epochs last long enough to be killed in.
-fn long_run<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    if more.contains(&"--batch") {
-        return small_run(out, more);
-    }
-    small_run(out, &[more, &["--batch", "50"]].concat())
-}
-
 /// Starts a run, and kills it as soon as its second epoch is on record: in the middle of the third, or
 /// later, but before the last.
 fn start_and_kill(folder: &Path, out: &str, args: &[&str], last_epoch: &str) {
@@ -116,44 +109,41 @@ fn can_go_on(journal: &Path) -> bool {
 fn a_killed_run_goes_on_to_the_bit_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let mut metrics = Vec::new();
-    for threads in ["1", "2", "4"] {
-        let (whole, cut) = (format!("whole-{threads}"), format!("cut-{threads}"));
+    // On as many threads as there are cores.
+    trained(folder, "whole", EPOCHS.parse().unwrap());
+    for (cut, threads, then) in [("cut-1", "1", "4"), ("cut-4", "4", "1")] {
         let more = ["--epochs", EPOCHS, "--threads", threads, "--set", "train.patience=5"];
-        succeed(folder, &long_run(&whole, &more));
+        start_and_kill(folder, cut, &small_run(cut, &more), EPOCHS);
+        assert!(!folder.join(cut).join("report.html").exists());
 
-        start_and_kill(folder, &cut, &long_run(&cut, &more), EPOCHS);
-        assert!(!folder.join(&cut).join("report.html").exists());
-
-        succeed(folder, &["train", "--resume", "--out", &cut, "--quiet"]);
-        same_run(folder, &whole, &cut);
-        metrics.push(fs::read(folder.join(&whole).join("metrics.jsonl")).unwrap());
+        succeed(folder, &["train", "--resume", "--out", cut, "--threads", then, "--quiet"]);
+        same_run(folder, "whole", cut);
     }
-    assert!(metrics.windows(2).all(|pair| pair[0] == pair[1]), "the number of threads changes no number");
 }
 
 #[test]
 fn stages_schedules_penalties_clipping_and_averages_survive_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let config = "[train]\nepochs = 3\n\
+    let config = "[train]\nepochs = 4\n\
                   [optimizer]\nschedule = \"linear\"\nlr_end = 0.5\nloss = \"sum\"\nweight_decay = 1e-3\n\
                   l1 = 1e-4\nclip_norm = 5.0\naverage = 0.99\n\
-                  [[stage]]\nepochs = 3\nsamples = 8\nlr = 5e-4\nschedule = \"cosine\"\n";
+                  [[stage]]\nepochs = 4\nsamples = 8\nlr = 5e-4\nschedule = \"cosine\"\n";
     fs::write(folder.join("staged.toml"), config).unwrap();
-    let args = |out| [&long_run(out, &[])[..], &["staged.toml"]].concat();
+    let args = |out| [&small_run(out, &["--batch", "200"])[..], &["staged.toml"]].concat();
     succeed(folder, &args("whole"));
-    start_and_kill(folder, "cut", &args("cut"), "6");
+    start_and_kill(folder, "cut", &args("cut"), "8");
     succeed(folder, &["train", "--resume", "--out", "cut", "--quiet"]);
     let metrics = |run: &str| fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap();
     assert_eq!(metrics("whole"), metrics("cut"));
-    assert_eq!(metrics("whole").lines().count(), 12, "both stages were run");
+    assert_eq!(metrics("whole").lines().count(), 16, "both stages were run");
     // The exported weights are the averages of the best epoch.
     assert_eq!(tensors(&weights(folder, "whole")), tensors(&weights(folder, "cut")));
 
     // Each of the settings matters, within an epoch of each stage.
-    fs::write(folder.join("staged.toml"), config.replace("epochs = 3", "epochs = 1")).unwrap();
-    let args = |out| [&small_run(out, &[])[..], &["staged.toml"]].concat();
+    fs::write(folder.join("staged.toml"), config.replace("epochs = 4", "epochs = 1")).unwrap();
+    let data = few_rows(folder);
+    let args = |out| [&small_run(out, &data)[..], &["staged.toml"]].concat();
     succeed(folder, &args("short"));
     for other in ["loss=mean", "weight_decay=0", "l1=0", "clip_norm=0", "average=0", "schedule=cosine"] {
         let key = format!("optimizer.{other}");
@@ -167,18 +157,19 @@ fn a_killed_vae_goes_on_to_the_bit() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let metrics = |run: &str| fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap();
+    let data = few_rows(folder);
     // The chains of coupled adapt their kernel as they go: what they have learnt survives too.
     for strategy in ["iwae", "coupled"] {
         let (whole, cut) = (format!("{strategy}-whole"), format!("{strategy}-cut"));
         let vae = ["--model", "vae", "--strategy", strategy, "--layers", "3", "--set", "model.bodies=[[8]]"];
-        let more = [&vae[..], &["--epochs", "5", "--optimizer", "rmsprop"]].concat();
+        let more = [&vae[..], &data, &["--epochs", EPOCHS, "--optimizer", "rmsprop"]].concat();
         let more = match strategy {
             // Its steps are slow.
             "coupled" => [&more[..], &["--set", "strategy.lag=2", "--batch", "200"]].concat(),
-            _ => more,
+            _ => [&more[..], &["--batch", "20"]].concat(),
         };
-        succeed(folder, &long_run(&whole, &more));
-        start_and_kill(folder, &cut, &long_run(&cut, &more), "5");
+        succeed(folder, &small_run(&whole, &more));
+        start_and_kill(folder, &cut, &small_run(&cut, &more), EPOCHS);
         succeed(folder, &["train", "--resume", "--out", &cut, "--quiet"]);
         assert_eq!(metrics(&whole), metrics(&cut), "{strategy}");
         assert_eq!(tensors(&weights(folder, &whole)), tensors(&weights(folder, &cut)), "{strategy}");
@@ -190,9 +181,9 @@ fn what_nvil_has_learnt_of_its_signals_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     // A penalty, so that the baselines' own gradients go by a rule that is about the model.
-    let more = ["--strategy", "nvil", "--epochs", EPOCHS, "--set", "optimizer.l1=1e-5"];
-    succeed(folder, &long_run("whole", &more));
-    start_and_kill(folder, "cut", &long_run("cut", &more), EPOCHS);
+    let more = ["--strategy", "nvil", "--epochs", "5", "--batch", "250", "--set", "optimizer.l1=1e-5"];
+    succeed(folder, &small_run("whole", &more));
+    start_and_kill(folder, "cut", &small_run("cut", &more), "5");
     succeed(folder, &["train", "--resume", "--out", "cut", "--quiet"]);
     let metrics = |run: &str| fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap();
     assert_eq!(metrics("whole"), metrics("cut"));
@@ -205,14 +196,14 @@ fn the_early_stopping_decision_survives_a_resume() {
     let folder = folder.path();
     // A recognition net and a model that hardly move: the validation likelihood soon stops improving.
     let more = ["--epochs", "40", "--lr", "0.3", "--set", "train.patience=2"];
-    let whole = succeed(folder, &long_run("whole", &[&more[..], &["--json"]].concat()));
+    let whole = succeed(folder, &small_run("whole", &[&more[..], &["--json"]].concat()));
     let whole: serde_json::Value = serde_json::from_str(&whole).unwrap();
     let stopped_at = whole["epochs"].as_u64().unwrap();
     assert!((3..40).contains(&stopped_at), "patience ended the run at epoch {stopped_at}");
 
     // The same run in two sessions: two epochs, then the rest.
     let first = ["--epochs", "2", "--lr", "0.3", "--set", "train.patience=2"];
-    succeed(folder, &long_run("parts", &first));
+    succeed(folder, &small_run("parts", &first));
     let parts =
         succeed(folder, &["train", "--resume", "--out", "parts", "--epochs", "40", "--quiet", "--json"]);
     let parts: serde_json::Value = serde_json::from_str(&parts).unwrap();
@@ -225,9 +216,9 @@ fn the_early_stopping_decision_survives_a_resume() {
 fn steps_may_end_in_mid_epoch_and_be_extended() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    succeed(folder, &long_run("whole", &["--steps", "450"]));
-    succeed(folder, &long_run("parts", &["--steps", "130"]));
-    succeed(folder, &["train", "--resume", "--out", "parts", "--steps", "450", "--quiet"]);
+    succeed(folder, &small_run("whole", &["--steps", "250"]));
+    succeed(folder, &small_run("parts", &["--steps", "130"]));
+    succeed(folder, &["train", "--resume", "--out", "parts", "--steps", "250", "--quiet"]);
     // The extension validates once more, at step 130; what it trained is the same.
     let last = |run: &str| {
         let records = fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap();
@@ -235,7 +226,7 @@ fn steps_may_end_in_mid_epoch_and_be_extended() {
         (record["step"].as_u64().unwrap(), record["nll"].to_string())
     };
     assert_eq!(last("whole"), last("parts"));
-    assert_eq!(last("whole").0, 450);
+    assert_eq!(last("whole").0, 250);
     assert_eq!(last_weights(folder, "whole"), last_weights(folder, "parts"));
 }
 
@@ -243,16 +234,16 @@ fn steps_may_end_in_mid_epoch_and_be_extended() {
 fn a_checkpoint_cut_short_is_passed_over_aloud() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    succeed(folder, &long_run("whole", &["--epochs", "5"]));
-    succeed(folder, &long_run("cut", &["--epochs", "4"]));
-    let file = folder.join("cut/checkpoint/optim-4.bpk");
+    trained(folder, "whole", 4);
+    trained(folder, "cut", 3);
+    let file = folder.join("cut/checkpoint/optim-3.bpk");
     let bytes = fs::read(&file).unwrap();
     fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
-    let output = run(folder, &["train", "--resume", "--out", "cut", "--epochs", "5", "--quiet"]);
+    let output = run(folder, &["train", "--resume", "--out", "cut", "--epochs", "4", "--quiet"]);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{stderr}");
     assert!(
-        stderr.contains("optim-4.bpk is damaged") && stderr.contains("checkpoint of epoch 3 instead"),
+        stderr.contains("optim-3.bpk is damaged") && stderr.contains("checkpoint of epoch 2 instead"),
         "{stderr}"
     );
     same_run(folder, "whole", "cut");
@@ -273,10 +264,10 @@ fn a_checkpoint_cut_short_is_passed_over_aloud() {
 fn ctrl_c_leaves_a_run_that_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    succeed(folder, &long_run("whole", &["--epochs", "12"]));
+    trained(folder, "whole", EPOCHS.parse().unwrap());
     let child = helmholtz()
         .current_dir(folder)
-        .args(long_run("cut", &["--epochs", "12"]))
+        .args(small_run("cut", &["--epochs", EPOCHS]))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()

@@ -110,7 +110,8 @@ fn a_vae_is_checked_on_its_dreams() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let vae = ["--model", "vae", "--dataset", "bars/4x4", "--layers", "3", "--set", "model.bodies=[[8]]"];
-    succeed(folder, &[&["train", "--steps", "300", "--quiet", "--out", "run"], &vae[..]].concat());
+    let few = ["--set", "train.valid_samples=5", "--set", "train.final_samples=5"];
+    succeed(folder, &[&["train", "--steps", "300", "--quiet", "--out", "run"], &vae[..], &few].concat());
     let found = evaluated(folder, &["--limit", "30"]);
     let check = &found["check"];
     assert!(found["suspect"].is_null() && check["rows"].is_null() && check["exact"].is_null(), "{found}");

@@ -49,7 +49,7 @@ fn open_terminal() -> std::io::Result<[File; 2]> {
 }
 
 /// A run of a second or two, into `run`.
-const TRAIN: &str = "train --strategy ws --dataset lines/3x3 --batch 1000 --layers 6,4 --epochs 40 --out run \
+const TRAIN: &str = "train --strategy ws --dataset lines/3x3 --batch 1000 --layers 3 --epochs 30 --out run \
                      --set train.valid_samples=5 --set train.final_samples=5";
 
 /// A program on a terminal of its own.
@@ -233,7 +233,7 @@ fn a_full_disk_is_an_error_that_names_the_file_and_the_run_goes_on_later() {
     for tui in ["", "--tui"] {
         let folder = tempdir().unwrap();
         let folder = folder.path();
-        // No file may pass 8 KiB: the records do, after thirty epochs. The checkpoints do not.
+        // No file may pass 8 KiB: the records do, after 28 epochs. The checkpoints do not.
         let session = Session::start(folder, train_after("trap '' XFSZ; ulimit -f 16", tui));
         let Ended { code, output } = session.end();
         assert_eq!(code, Some(1), "{tui}: {output}");
@@ -287,7 +287,7 @@ fn under_nohup_a_run_outlives_its_terminal() {
 fn busy(more: &str, records: usize) -> (TempDir, Session) {
     let folder = tempdir().unwrap();
     let mut command = helmholtz();
-    command.args(TRAIN.replace("--epochs 40", "--epochs 1").split_whitespace()).args(more.split_whitespace());
+    command.args(TRAIN.replace("--epochs 30", "--epochs 1").split_whitespace()).args(more.split_whitespace());
     let session = Session::start(folder.path(), command);
     wait_for_records(folder.path(), records);
     thread::sleep(Duration::from_millis(400));

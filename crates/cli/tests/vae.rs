@@ -13,7 +13,7 @@ fn json(text: &str) -> Value {
 /// A training run small enough for a test, into `out`.
 fn small_vae<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec!["train", "--model", "vae", "--batch", "50", "--quiet", "--out", out];
-    for pair in ["model.bodies=[[16]]", "train.valid_samples=5", "train.final_samples=50"] {
+    for pair in ["model.bodies=[[16]]", "train.valid_samples=5", "train.final_samples=10"] {
         args.extend(["--set", pair]);
     }
     if !more.contains(&"--dataset") {
@@ -56,9 +56,9 @@ fn every_strategy_of_a_vae_lowers_the_test_nll() {
             [&["--steps", "60", "--lr", "0.02", "--optimizer", "rmsprop", "--strategy", strategy], more]
                 .concat();
         let trained = test_nll(folder, &small_vae(&out, &args));
-        // Single latents that are not used yet leave the start's 9.07 at about 8.75; what is used, far below. An
+        // Single latents that are not used yet leave the start's 9.22 at about 8.75; what is used, far below. An
         // update that goes astray goes up. The rows and the draws of the two are the same.
-        assert!(trained < start - 0.2, "{strategy} {more:?}: from {start} to {trained}");
+        assert!(trained < start - 0.4, "{strategy} {more:?}: from {start} to {trained}");
     }
 }
 

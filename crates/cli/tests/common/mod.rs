@@ -48,7 +48,7 @@ pub fn fail(folder: &Path, args: &[&str], code: i32, words: &[&str]) -> String {
 
 /// A training run small enough for a test, into `out`.
 pub fn small_run<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let mut args = vec!["train", "--samples", "4", "--dataset", "lines/3x3"];
+    let mut args = vec!["train", "--samples", "4"];
     args.extend([
         "--set",
         "train.valid_samples=5",
@@ -58,13 +58,20 @@ pub fn small_run<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         "--out",
         out,
     ]);
-    for default in [["--layers", "6,4"], ["--batch", "100"]] {
+    for default in [["--dataset", "lines/3x3"], ["--layers", "6,4"], ["--batch", "100"]] {
         if !more.contains(&default[0]) {
             args.extend(default);
         }
     }
     args.extend(more);
     args
+}
+
+/// Writes 2000 rows of nine bits; the dataset that they are, from their folder.
+pub fn few_rows(folder: &Path) -> [&'static str; 2] {
+    let rows = (0..2000).map(|i| format!("{0} {1} {2} {1} {0} 1 {2} 0 1\n", i % 2, i / 2 % 2, i / 4 % 2));
+    fs::write(folder.join("rows.amat"), rows.collect::<String>()).unwrap();
+    ["--dataset", "file:rows.amat"]
 }
 
 /// A copy of `small_run` of so many epochs as `folder/name`; it is trained once for all tests.
