@@ -40,7 +40,7 @@ struct Estimates {
     grid: Quadrature,
 }
 
-/// The fewest that find each planted error and tell orders apart; at night up to four times as many.
+/// The fewest that find each planted error and tell orders apart; at night up to eight times as many.
 fn estimates() -> Estimates {
     let every_run = Estimates {
         right: 1000,

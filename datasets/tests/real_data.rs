@@ -38,10 +38,12 @@ fn load(id: &str, data_dir: Option<&Path>) -> Result<DataSet, DataError> {
     load_from(id, &Places { data_dir: data_dir.map(Path::to_owned), cache: Cache::off() })
 }
 
+/// A set, or why there is none.
+type Read = Result<Arc<DataSet>, String>;
+
 /// A set, read once for all tests, or nothing and a word about it where its files are not at hand.
 fn at_hand(id: &str) -> Option<Arc<DataSet>> {
-    static SETS: Mutex<BTreeMap<String, Arc<OnceLock<Result<Arc<DataSet>, String>>>>> =
-        Mutex::new(BTreeMap::new());
+    static SETS: Mutex<BTreeMap<String, Arc<OnceLock<Read>>>> = Mutex::new(BTreeMap::new());
     let set = SETS.lock().unwrap().entry(id.to_owned()).or_default().clone();
     let read = || match load(id, Some(&data_dir())) {
         Err(error @ (DataError::Missing { .. } | DataError::NoFile { .. })) => Err(error.to_string()),
