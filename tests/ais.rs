@@ -268,7 +268,7 @@ fn a_row_has_the_same_estimate_in_any_batch() {
     let model = config.init(None, Key::new(25), &device()).unwrap();
     let (x, _) = model.dream(&Draws::new(Key::new(26), 9, 1));
     let rows: Vec<u64> = (100..109).collect();
-    let annealing = AnnealedImportanceSampling::new(4, 60);
+    let annealing = AnnealedImportanceSampling::new(4, 30);
     let whole = estimate(&annealing, &model, x.clone(), &rows);
     for part in [0..1, 7..8, 2..6] {
         let found = estimate(&annealing, &model, x.clone().slice(part.clone()), &rows[part.clone()]);

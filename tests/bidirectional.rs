@@ -107,9 +107,9 @@ fn the_draws_for_z_have_the_mean_and_the_second_moment_that_theory_says() {
 
 #[test]
 fn estimates_of_z_agree_with_enumeration() {
-    // The mean of exp(s) over 20 keys (5 in every run) of 20 000 draws of each of 5 stacks, in units of its exact
+    // The mean of exp(s) over 20 keys (2 in every run) of 20 000 draws of each of 5 stacks, in units of its exact
     // standard error √((1 - Z⁴) / n): five comparisons within 4.5, false alarms below 4e-5.
-    let keys = either(5, 20);
+    let keys = either(2, 20);
     let asked = PartitionFunction { error: 10.0, most: 20_000 };
     for (name, model) in models() {
         let log_z2 = ExactLikelihood::default().log_z2(&model).unwrap();
@@ -134,19 +134,19 @@ fn estimates_of_z_agree_with_enumeration() {
 fn draws_for_z_go_on_until_the_error_is_as_asked() {
     let (_, model) = models().swap_remove(1);
     let mut heard = (0, 0);
-    let asked = PartitionFunction { error: 0.002, most: 10_000_000 };
+    let asked = PartitionFunction { error: 0.004, most: 10_000_000 };
     let found = asked.estimate(&model, Key::new(3), |done, planned| {
         assert!(done > heard.0 && done <= planned && planned >= heard.1);
         heard = (done, planned);
     });
-    assert!(found.se_formula <= 0.002 && found.se_formula > 0.0019, "{found:?}");
+    assert!(found.se_formula <= 0.004 && found.se_formula > 0.0038, "{found:?}");
     assert_eq!(found.se(), found.se_formula.max(found.se_batches));
     assert_eq!(heard, (found.samples, found.samples));
     let log_z2 = ExactLikelihood::default().log_z2(&model).unwrap();
-    assert!((found.log_z2 - log_z2).abs() < 4.5 * 0.002 && found.is_known());
+    assert!((found.log_z2 - log_z2).abs() < 4.5 * 0.004 && found.is_known());
     // A bound on the draws is kept, and the error says what became of it.
-    let bounded = PartitionFunction { error: 0.002, most: 30_000 }.estimate(&model, Key::new(3), |_, _| {});
-    assert!(bounded.samples == 30_000 && bounded.se_formula > 0.002);
+    let bounded = PartitionFunction { error: 0.004, most: 30_000 }.estimate(&model, Key::new(3), |_, _| {});
+    assert!(bounded.samples == 30_000 && bounded.se_formula > 0.004);
 }
 
 #[test]
@@ -159,9 +159,9 @@ fn halves_that_do_not_overlap_leave_z_unknown() {
 
 #[test]
 fn importance_samples_of_the_bidirectional_marginal_agree_with_enumeration() {
-    // Eight rows of five stacks with K = 20 000: deviations within 5 of their exact standard errors, false alarms
+    // Eight rows of five stacks with K = 20 000 (5000 in every run): deviations within 5 of their exact standard errors, false alarms
     // below 3e-5.
-    let k = 20_000;
+    let k = either(5000, 20_000);
     let rows: Arc<[u64]> = (4..12).collect();
     for (name, model) in models() {
         let [p, q] = tables(&model);

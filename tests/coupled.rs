@@ -196,7 +196,7 @@ fn a_step_leaves_the_target_invariant() {
 
 #[test]
 fn both_chains_have_the_enumerated_law_at_every_time() {
-    let (k, batch, lag, burn_in) = (2, 40_000, 2, 5);
+    let (k, batch, lag, burn_in) = (2, either(10_000, 40_000), 2, 5);
     let p = FINITE.transition(k);
     // E f after t steps from the proposal's law.
     let after = |t: usize| {
@@ -237,7 +237,7 @@ fn both_chains_have_the_enumerated_law_at_every_time() {
 #[test]
 fn both_chains_have_one_law_under_disir() {
     // The chain ahead when it is alone, and the other at the same time, under keys of their own.
-    let (k, batch, at) = (3, 20_000, 2);
+    let (k, batch, at) = (3, either(5000, 20_000), 2);
     let state = |chains: CoupledChains, t: usize, chain: usize, key: Key| {
         let mut found = Vec::new();
         let record = |part: Contribution<'_, Vec<f64>>| {

@@ -8,8 +8,13 @@ use helmholtz_ops::log_weights::log_sum_exp;
 use helmholtz_strategies::{Bidirectional, BidirectionalError, ReweightedWakeSleep, WakeSleep};
 use helmholtz_tests::case::{Case, STACKS, X, cases, phi, theta};
 use helmholtz_tests::{
-    Named, add_scaled, device, distance, named, norm, row, sbn, sbn_with_spread, taped, values,
+    Named, add_scaled, device, distance, either, named, norm, row, sbn, sbn_with_spread, taped, values,
 };
+
+/// Stacks whose biases are summed for up to 8 samples: thousands of updates each.
+fn orders() -> &'static [&'static [usize]] {
+    either(&STACKS[1..2], &STACKS)
+}
 
 fn rws(k: usize) -> ReweightedWakeSleep {
     ReweightedWakeSleep::new(k).unwrap()
@@ -59,7 +64,7 @@ fn wake_sleep_theta_is_the_gradient_of_the_elbo() {
 
 #[test]
 fn the_bias_of_wake_phi_falls_as_one_over_k() {
-    for latents in STACKS {
+    for latents in orders() {
         // Weights small enough that K = 4 is already in the asymptotic regime.
         let case = Case::of(sbn_with_spread(X.len(), latents, 21, 0.2), 0.0);
         let posterior = (case.log_p.clone() - log_sum_exp(case.log_p.clone().unsqueeze())).exp().autodiff();
@@ -125,7 +130,7 @@ fn bihm_theta_is_the_gradient_of_the_k_sample_bound_on_the_bidirectional_margina
 
 #[test]
 fn the_bias_of_bihm_falls_as_one_over_k() {
-    for latents in STACKS {
+    for latents in orders() {
         let case = Case::of(sbn_with_spread(X.len(), latents, 21, 0.2), 0.0);
         // The limit: the gradient of log p̃* = 2 log Σ_h √(p q), in theta and in phi.
         let limit = case.reference(|log_p, log_q| log_sum_exp(((log_p + log_q) * 0.5).unsqueeze()) * -2.0);

@@ -12,7 +12,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 use helmholtz_core::{Draws, Key, LatentVariableModel};
 use helmholtz_directed::HelmholtzMachine;
 use helmholtz_eval::{Check, ExactLikelihood, ImportanceSampling, Verdict, summarise};
-use helmholtz_tests::{device, values};
+use helmholtz_tests::{device, either, values};
 use helmholtz_vae::{Likelihood, Std, Vae, VaeConfig};
 
 /// Rows that are scored.
@@ -124,7 +124,7 @@ fn count(plans: &[Plan]) -> Counts {
 #[test]
 fn nets_that_miss_part_of_the_posterior_are_flagged_and_sound_ones_are_not() {
     let counts = count(&Plan::few(100));
-    assert!(counts.bad >= 12 && counts.sound >= 24, "{counts:?}");
+    assert!(counts.bad >= either(6, 12) && counts.sound >= either(10, 24), "{counts:?}");
     assert!(counts.bad_flagged + 1 >= counts.bad && counts.sound_flagged == 0, "{counts:?}");
 }
 

@@ -10,7 +10,7 @@ use helmholtz_noise::Stream;
 use helmholtz_ops::log_weights::{log_mean_exp, normalise};
 use helmholtz_ops::noise::normal;
 use helmholtz_strategies::{Pathwise, ReweightedWakeSleep, Weighting};
-use helmholtz_tests::{Named, add_scaled, block, device, distance, named, norm, taped, vae, values};
+use helmholtz_tests::{Named, add_scaled, block, device, distance, either, named, norm, taped, vae, values};
 use helmholtz_vae::{Activation, Likelihood, Std, Vae, VaeConfig};
 
 /// Models of one, two and three layers, of every activation, form of the standard deviation, likelihood and body.
@@ -384,16 +384,17 @@ fn the_doubly_reparameterised_gradient_has_the_mean_of_the_plain_one() {
 fn the_signal_of_doubly_reparameterised_gradients_does_not_fall_against_its_noise() {
     let (_, model) = models().swap_remove(0);
     let x = rows(&model, 1, 5).repeat_dim(0, 40);
-    // The mean over directions of |mean| / sd of an estimate of 40 rows; 200 estimates give each ratio an error of about
-    // 0.07, far below the bounds.
+    // The mean over directions of |mean| / sd of an estimate of 40 rows; n estimates give each ratio an error of about
+    // 0.1 (0.07 at night), far below the bounds.
+    let n = either(100, 200);
     let ratio = |moments: Vec<(f64, f64)>| {
         moments.iter().map(|(mean, variance)| mean.abs() / variance.sqrt()).sum::<f64>() / DIRECTIONS as f64
     };
     let plain = |k| {
-        ratio(Projected::of(&Pathwise::new(k, Weighting::Iwae), &model, &x, 0..200, "recognition").moments())
+        ratio(Projected::of(&Pathwise::new(k, Weighting::Iwae), &model, &x, 0..n, "recognition").moments())
     };
     let doubly = |k| {
-        ratio(Projected::of(&Pathwise::new(k, Weighting::Dreg), &model, &x, 0..200, "recognition").moments())
+        ratio(Projected::of(&Pathwise::new(k, Weighting::Dreg), &model, &x, 0..n, "recognition").moments())
     };
     let (few, many) = (2, 64);
     let (plain, doubly) = ([plain(few), plain(many)], [doubly(few), doubly(many)]);

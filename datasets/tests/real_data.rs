@@ -1,10 +1,11 @@
 //! The catalogued files themselves, where they are at hand: `$HELMHOLTZ_DATA`, else `shared/data`
 //! beside the workspace. Elsewhere these tests say that they were skipped.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use helmholtz_datasets::{
     Cache, DataError, DataSet, Kind, Places, Split, SplitName, catalogue, facts, load_from,
@@ -24,9 +25,7 @@ fn catalogued_files_hold_the_values_of_their_protocols() {
             println!("skipped: {} needs {}", entry.id, path.display());
             continue;
         }
-        let start = Instant::now();
-        let set = load(entry.id, Some(&dir)).unwrap();
-        println!("{}: {:?}", entry.protocol(), start.elapsed());
+        let set = at_hand(entry.id).expect("its files are there");
         assert_eq!(SplitName::ALL.map(|name| set.split(name).rows()), entry.split_sizes);
         assert_eq!((set.train.width(), set.shape), (entry.width(), entry.shape));
         assert!(entry.sha256.is_none_or(|known| known == set.data_sha256), "{}", entry.id);
@@ -39,19 +38,22 @@ fn load(id: &str, data_dir: Option<&Path>) -> Result<DataSet, DataError> {
     load_from(id, &Places { data_dir: data_dir.map(Path::to_owned), cache: Cache::off() })
 }
 
-/// A set, or nothing and a word about it where its files are not at hand.
-fn at_hand(id: &str) -> Option<DataSet> {
-    match load(id, Some(&data_dir())) {
-        Err(error @ (DataError::Missing { .. } | DataError::NoFile { .. })) => {
-            println!("skipped: {error}");
-            None
-        }
-        set => Some(set.unwrap()),
-    }
+/// A set, or why there is none.
+type Read = Result<Arc<DataSet>, String>;
+
+/// A set, read once for all tests, or nothing and a word about it where its files are not at hand.
+fn at_hand(id: &str) -> Option<Arc<DataSet>> {
+    static SETS: Mutex<BTreeMap<String, Arc<OnceLock<Read>>>> = Mutex::new(BTreeMap::new());
+    let set = SETS.lock().unwrap().entry(id.to_owned()).or_default().clone();
+    let read = || match load(id, Some(&data_dir())) {
+        Err(error @ (DataError::Missing { .. } | DataError::NoFile { .. })) => Err(error.to_string()),
+        set => Ok(Arc::new(set.unwrap())),
+    };
+    set.get_or_init(read).as_ref().inspect_err(|error| println!("skipped: {error}")).ok().cloned()
 }
 
 /// A user's own files, in the folder of data.
-fn own(files: &[&str]) -> Option<DataSet> {
+fn own(files: &[&str]) -> Option<Arc<DataSet>> {
     let paths: Vec<String> = files.iter().map(|file| data_dir().join(file).display().to_string()).collect();
     at_hand(&format!("file:{}", paths.join(",")))
 }
@@ -75,7 +77,7 @@ fn a_users_amat_data_idx_and_mat_files_give_the_tensors_of_the_built_in_loaders(
         for name in SplitName::ALL {
             assert_same_tensors(ours.split(name), theirs.split(name));
         }
-        assert_eq!((ours.data_sha256, ours.shape), (theirs.data_sha256, theirs.shape), "{id}");
+        assert_eq!((&ours.data_sha256, ours.shape), (&theirs.data_sha256, theirs.shape), "{id}");
     }
     // The idx copy of the faces is upright; the original has a face a column.
     let [mat, idx] = ["frey-faces/frey_rawface.mat#ff.T", "frey-faces/frey-faces-images-idx3-ubyte.gz"];

@@ -70,14 +70,15 @@ impl WeightedStates {
         let mut transform = vec![0.0; weights.len()];
         for i in 0..=points {
             let u = (from + STEP * i as f64).exp();
-            // 1 - φ besides φ: near one its logarithm is told by what it lacks.
-            let (mut phi, mut lacking) = (0.0, 0.0);
+            let mut phi = 0.0;
             for ((transform, w), mass) in transform.iter_mut().zip(&weights).zip(&masses) {
                 *transform = (-u * w).exp();
                 phi += mass * *transform;
-                lacking -= mass * (-u * w).exp_m1();
             }
-            let log_phi = if phi < 0.5 { phi.ln() } else { (-lacking).ln_1p() };
+            // Near one the logarithm of φ is told by φ - 1.
+            let less_one =
+                || weights.iter().zip(&masses).map(|(w, mass)| mass * (-u * w).exp_m1()).sum::<f64>();
+            let log_phi = if phi < 0.5 { phi.ln() } else { less_one().ln_1p() };
             let others = ((k - 1) as f64 * log_phi).exp();
             let unit = (-u).exp();
             for ((share, log), transform) in shares.iter_mut().zip(&mut logs).zip(&transform) {

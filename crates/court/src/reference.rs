@@ -1,11 +1,13 @@
 //! The expected update of a strategy, summed exactly.
 
+use std::cell::RefCell;
+
 use burn::tensor::Tensor;
 use helmholtz_core::{Direction, Follows, Gradients, LatentVariableModel, Term, Weights, enumerate_bits};
 use thiserror::Error;
 
 use crate::blocks::{Blocks, Net};
-use crate::expectation::WeightedStates;
+use crate::expectation::{OfSamples, WeightedStates};
 use crate::states::{States, StatesError, Supported, nats, tensor};
 
 /// A reference that cannot be summed.
@@ -60,7 +62,8 @@ impl<'a, M: LatentVariableModel, W: States<M>> Expected<'a, M, W> {
     ) -> Result<Self, ReferenceError> {
         let [batch, d] = x.dims();
         let rows = (0..batch).map(|row| x.clone().slice([row..row + 1, 0..d]));
-        let rows = rows.map(|x| Ok(Row { supported: states.of(model, x.clone())?, x }));
+        let rows =
+            rows.map(|x| Ok(Row { supported: states.of(model, x.clone())?, x, known: RefCell::default() }));
         let rows = rows.collect::<Result<Vec<_>, StatesError>>()?;
         Ok(Expected { sum: Sum { model, states, rows }, follows, blocks })
     }
@@ -112,6 +115,20 @@ impl References {
 struct Row<H> {
     x: Tensor<2>,
     supported: Supported<H>,
+    /// Integrals that were taken: both nets ask for the same, and rare states for those of all.
+    known: RefCell<Vec<(Direction, OfSamples)>>,
+}
+
+impl<H> Row<H> {
+    fn of_samples(&self, direction: Direction, samples: usize, states: WeightedStates) -> OfSamples {
+        let mut known = self.known.borrow_mut();
+        if let Some((_, found)) = known.iter().find(|(of, _)| *of == direction) {
+            return found.clone();
+        }
+        let found = states.of_samples(samples);
+        known.push((direction, found.clone()));
+        found
+    }
 }
 
 struct Sum<'a, M: LatentVariableModel, W> {
@@ -141,8 +158,9 @@ impl<M: LatentVariableModel, W: States<M>> Sum<'_, M, W> {
 
     fn add(&self, term: &Term, net: Net, mass: f64, into: &mut Gradients) {
         let share = term.share / self.rows.len() as f64;
-        for Row { x, supported } in &self.rows {
-            let mut coefficients = coefficients(term.direction, net, supported);
+        for row in &self.rows {
+            let Row { x, supported, .. } = row;
+            let mut coefficients = coefficients(term.direction, net, row);
             coefficients.iter_mut().for_each(|coefficient| *coefficient *= share);
             let masses = supported.log_mass.iter().map(|log_mass| log_mass.exp()).collect();
             keep_least_likely(&mut coefficients, masses, mass);
@@ -221,9 +239,9 @@ fn log_weights<H>(supported: &Supported<H>) -> Vec<f64> {
 }
 
 /// A(h) of each state: see [`helmholtz_core::objective`].
-fn coefficients<H>(direction: Direction, net: Net, supported: &Supported<H>) -> Vec<f64> {
-    let log_mass = &supported.log_mass;
-    let log_w = log_weights(supported);
+fn coefficients<H>(direction: Direction, net: Net, row: &Row<H>) -> Vec<f64> {
+    let log_mass = &row.supported.log_mass;
+    let log_w = log_weights(&row.supported);
     match direction {
         Direction::Elbo => {
             let of_phi = |(log_mass, log_w): (&f64, &f64)| match net {
@@ -234,7 +252,7 @@ fn coefficients<H>(direction: Direction, net: Net, supported: &Supported<H>) -> 
         }
         Direction::Bound { samples } => {
             let states = WeightedStates { log_mass: log_mass.clone(), log_weight: log_w };
-            let found = states.of_samples(samples);
+            let found = row.of_samples(direction, samples, states);
             match net {
                 Net::Theta => found.share,
                 Net::Phi => {
@@ -251,7 +269,7 @@ fn coefficients<H>(direction: Direction, net: Net, supported: &Supported<H>) -> 
                 if defence > 0.0 { log_mass.iter().map(|&m| mixed(m)).collect() } else { log_mass.clone() };
             let log_weight = log_w.iter().zip(log_mass).zip(&proposal);
             let log_weight = log_weight.map(|((w, q), proposal)| power * (w + q - proposal)).collect();
-            WeightedStates { log_mass: proposal, log_weight }.of_samples(samples).share
+            row.of_samples(direction, samples, WeightedStates { log_mass: proposal, log_weight }).share
         }
         Direction::Posterior { power } => {
             let terms: Vec<f64> = log_mass.iter().zip(&log_w).map(|(m, w)| m + power * w).collect();
