@@ -124,10 +124,10 @@ fn a_vae_is_evaluated_sampled_and_exported() {
 
     // What only a stack of bits can do.
     let refuse = |args: &[&str], words: &[&str]| fail(folder, args, 2, words);
-    refuse(&["evaluate", "run", "--exact"], &["vae", "real numbers", "--method is"]);
+    refuse(&["evaluate", "run", "--exact"], &["real numbers", "--method is"]);
     refuse(&["evaluate", "run", "--as", "bihm"], &["--as bihm", "vae"]);
     refuse(&["sample", "run", "--sampler", "gibbs"], &["--sampler gibbs", "vae", "ancestral"]);
-    refuse(&["inpaint", "run"], &["vae", "--model bihm"]);
+    refuse(&["inpaint", "run"], &["real numbers", "--model bihm"]);
 }
 
 #[test]

@@ -19,6 +19,11 @@ pub fn helmholtz() -> Command {
     command
 }
 
+/// `every_run`, or `nightly` where `.ci/nightly` sets `HELMHOLTZ_NIGHTLY=1`.
+pub fn either<T>(every_run: T, nightly: T) -> T {
+    if std::env::var_os("HELMHOLTZ_NIGHTLY").is_some_and(|value| value == "1") { nightly } else { every_run }
+}
+
 /// Runs the binary in `folder`.
 pub fn run(folder: &Path, args: &[&str]) -> Output {
     helmholtz().current_dir(folder).args(args).output().expect("the binary starts")
