@@ -8,7 +8,7 @@ use helmholtz_ops::hidden::Activation;
 use thiserror::Error;
 
 use crate::body::Body;
-use crate::conv::{Decoder, Encoder, Extent};
+use crate::conv::{Convolutions, Extent};
 use crate::gaussian::{Gaussian, Std};
 use crate::likelihood::Likelihood;
 use crate::net::Perceptron;
@@ -170,13 +170,8 @@ impl VaeConfig {
             let key = key.child("q").child(l);
             let d_in = if l == 0 { self.observed } else { self.latents[l - 1] };
             let convolutions = (l == 0 && !self.channels.is_empty()).then(|| {
-                Encoder::init(
-                    self.picture(),
-                    &self.channels,
-                    self.activation,
-                    key.child("convolutions"),
-                    device,
-                )
+                let key = key.child("convolutions");
+                Convolutions::init(self.picture(), &self.channels, false, self.activation, key, device)
             });
             self.gaussian([d_in, self.latents[l]], &self.bodies[l], convolutions, key, device)
         });
@@ -198,11 +193,11 @@ impl VaeConfig {
         &self,
         [d_in, d_out]: [usize; 2],
         widths: &[usize],
-        convolutions: Option<Encoder>,
+        convolutions: Option<Convolutions>,
         key: Key,
         device: &Device,
     ) -> Gaussian {
-        let features = convolutions.as_ref().map_or(d_in, Encoder::width);
+        let features = convolutions.as_ref().map_or(d_in, Convolutions::width);
         let perceptron = Perceptron::init(features, widths, self.activation, key.child("body"), device);
         Gaussian::init(Body { convolutions, perceptron, d_in }, d_out, self.std, key, device)
     }
@@ -225,7 +220,7 @@ impl VaeConfig {
             let below = self.channels.iter().rev().skip(1).copied().chain([outputs]);
             let channels: Vec<usize> = below.collect();
             let key = key.child("convolutions");
-            convolutions = Some(Decoder::init(extent, &channels, self.activation, key, device));
+            convolutions = Some(Convolutions::init(extent, &channels, true, self.activation, key, device));
         }
         let weight = convolutions.is_none().then(|| {
             let weight = InitialWeights::Glorot.draw(d_in, d_out, key.child("output"), device);
