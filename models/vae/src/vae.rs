@@ -60,15 +60,7 @@ impl Vae {
 
     /// The noise of each layer, of all of it side by side.
     pub(crate) fn split(&self, noise: Tensor<2>) -> Vec<Tensor<2>> {
-        let [n, _] = noise.dims();
-        let mut first = 0;
-        let sizes = self.latent_sizes().into_iter();
-        sizes
-            .map(|d| {
-                first += d;
-                noise.clone().slice([0..n, first - d..first])
-            })
-            .collect()
+        noise.split_with_sizes(self.latent_sizes(), 1)
     }
 
     /// The recognition net along the path of `noise`: latents, what each layer keeps, and `log q(h | x)`.
@@ -162,13 +154,7 @@ impl LatentVariableModel for Vae {
     }
 
     fn log_posterior(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Tensor<1> {
-        self.recognition_pairs(&self.centred(x), h)
-            .map(|(layer, h, y)| {
-                let moments = layer.moments(y);
-                moments.log_prob(moments.standardise(h))
-            })
-            .reduce(|sum, log_prob| sum + log_prob)
-            .expect("there is a latent layer")
+        self.trace_posterior(x, h).log_prob
     }
 
     fn trace_joint(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Traced {
