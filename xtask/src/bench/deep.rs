@@ -5,18 +5,19 @@
 //! shows.
 
 use burn::tensor::Device;
+use helmholtz_cli::error::user;
 use helmholtz_core::Strategy;
 use helmholtz_directed::HelmholtzMachine;
 use helmholtz_strategies::{Bidirectional, ReweightedWakeSleep};
 
 use crate::bench::descent::{ADAM, Bare};
-use crate::bench::options::{MAX_CELLS, Options};
+use crate::bench::options::Options;
 use crate::bench::parts::{Products, repeat, shapes};
 use crate::bench::report::{Report, Row};
 use crate::bench::session::Session;
 use crate::bench::stack::{OBSERVED, ROWS, Stack, stack};
 use crate::bench::step::start_peers;
-use crate::exit::{UserError, progress};
+use crate::exit::progress;
 
 /// A stack with its strategy, as the peers know it, and the name of its row.
 struct Subject {
@@ -36,18 +37,9 @@ const SUBJECTS: [Subject; 2] = [
 
 /// Refuses what no machine could hold, and settings that `bihm` refuses.
 pub(crate) fn check(options: &Options) -> anyhow::Result<()> {
-    let (batch, samples) = (options.batch(), options.samples);
-    if batch as f64 * samples as f64 * OBSERVED as f64 > MAX_CELLS {
-        return Err(UserError(format!(
-            "a batch of {batch} with {samples} samples needs matrices of more than {MAX_CELLS} numbers; choose a \
-             smaller --batch or --samples"
-        ))
-        .into());
-    }
-    if let Err(error) = Bidirectional::new(samples) {
-        return Err(UserError(format!("--samples: {error}")).into());
-    }
-    options.check_session()
+    options.check_samples(1)?;
+    Bidirectional::new(options.samples).map_err(|error| user(format!("--samples: {error}")))?;
+    Ok(())
 }
 
 pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) -> anyhow::Result<()> {

@@ -3,19 +3,18 @@
 pub(crate) mod alone;
 mod subject;
 
-use std::time::Instant;
-
 use burn::tensor::{Device, Tensor};
+use helmholtz_cli::error::user;
 use helmholtz_core::{Draws, Key, Prior};
 use helmholtz_layers::{DarnPriorConfig, InitialWeights, Order};
 
 use crate::bench::agreement::{Exchange, gradient, values};
 use crate::bench::options::{MAX_CELLS, Options};
-use crate::bench::parts::{ms_since, repeat};
+use crate::bench::parts::{repeat, timed};
 use crate::bench::peers::{self, Peer};
 use crate::bench::report::{Report, Row};
 use crate::bench::stack::{OBSERVED, ONES};
-use crate::exit::{UserError, progress};
+use crate::exit::progress;
 use alone::Alone;
 use subject::{Subject, rows};
 
@@ -64,11 +63,10 @@ pub(crate) fn check(options: &Options) -> anyhow::Result<()> {
         false => OBSERVED.max(hidden) as f64 * n.max(OBSERVED) as f64,
     };
     if cells > MAX_CELLS {
-        return Err(UserError(format!(
+        return Err(user(format!(
             "{n} rows and {hidden} hidden units need arrays of more than {MAX_CELLS} numbers; choose a smaller --batch \
              or --hidden"
-        ))
-        .into());
+        )));
     }
     Ok(())
 }
@@ -86,12 +84,7 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     for round in 1..=options.rounds {
         progress(&format!("nade: round {round} of {}", options.rounds));
         for Task { row, run } in &mut tasks {
-            row.ms.extend(repeat(options.steps, || {
-                let start = Instant::now();
-                run();
-                device.sync()?;
-                Ok(ms_since(start))
-            })?);
+            row.ms.extend(repeat(options.steps, || Ok(timed(&device, &mut *run)?.0))?);
         }
         for (peer, times) in peers.iter_mut().zip(&mut theirs) {
             times.extend(peer.steps(options.steps)?);

@@ -11,6 +11,14 @@ pub(crate) fn ms_since(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1e3
 }
 
+/// What `run` takes on a device, in milliseconds, and what it gives.
+pub(crate) fn timed<T>(device: &Device, run: impl FnOnce() -> T) -> anyhow::Result<(f64, T)> {
+    let start = Instant::now();
+    let out = run();
+    device.sync()?;
+    Ok((ms_since(start), out))
+}
+
 /// Steps that are taken before the timed ones: Adam's moments, the allocator's pools and the worker
 /// threads come into being.
 pub(crate) const WARM_UP: usize = 5;
@@ -92,13 +100,10 @@ impl Products {
 
     /// Multiplies all of them; the time of those forward and of the others, in milliseconds.
     pub(crate) fn run(&self) -> anyhow::Result<[f64; 2]> {
-        let start = Instant::now();
-        self.factors.iter().for_each(|factors| drop(factors.forward()));
-        self.device.sync()?;
-        let forward = ms_since(start);
-        self.factors.iter().for_each(|factors| drop(factors.back()));
-        self.device.sync()?;
-        Ok([forward, ms_since(start) - forward])
+        let all = |of: fn(&Factors)| timed(&self.device, || self.factors.iter().for_each(of));
+        let ((forward, ()), (back, ())) =
+            (all(|factors| drop(factors.forward()))?, all(|factors| drop(factors.back()))?);
+        Ok([forward, back])
     }
 
     /// Additions and multiplications of those forward and of the others.
@@ -108,17 +113,10 @@ impl Products {
     }
 }
 
-/// `[m, k]` by `[k, n]`, `repeats` times after three that are not timed.
+/// `[m, k]` by `[k, n]`, `repeats` times after some that are not timed.
 pub(crate) fn gemm([m, k, n]: [usize; 3], repeats: usize, device: &Device) -> anyhow::Result<Vec<f64>> {
     let factors = Factors::new([m, k, n], false, device);
-    let mut ms = Vec::new();
-    for _ in 0..repeats + 3 {
-        let start = Instant::now();
-        factors.forward();
-        device.sync()?;
-        ms.push(ms_since(start));
-    }
-    Ok(ms.split_off(3))
+    repeat(repeats, || Ok(timed(device, || factors.forward())?.0))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The speed of a training step.
 
 use burn::tensor::Device;
+use helmholtz_cli::error::user;
 use helmholtz_strategies::{Bidirectional, ReweightedWakeSleep};
 
 use crate::bench::descent::{ADAM, Bare};
@@ -10,7 +11,7 @@ use crate::bench::peers::{self, Peer};
 use crate::bench::report::{Report, Row};
 use crate::bench::session::Session;
 use crate::bench::stack::{OBSERVED, ROWS, stack};
-use crate::exit::{UserError, progress};
+use crate::exit::progress;
 
 /// The product that ours and the peers are compared by: the widest of a step.
 const GEMM: [usize; 3] = [1000, 200, 784];
@@ -42,8 +43,7 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     let batch = options.batch();
     let device = Device::flex();
     let stack = stack(&options.layers, &device)?;
-    let strategy =
-        ReweightedWakeSleep::new(samples).map_err(|error| UserError(format!("--samples: {error}")))?;
+    let strategy = ReweightedWakeSleep::new(samples).map_err(|error| user(format!("--samples: {error}")))?;
     let bihm = Bidirectional { samples, control_variate: samples > 1 };
     let x = stack.x.clone().repeat_dim(0, batch.div_ceil(ROWS)).slice([0..batch, 0..OBSERVED]);
     let products = Products::new(shapes(OBSERVED, &options.layers, batch, samples), |_| false, &device);
