@@ -143,13 +143,13 @@ impl Reproduce {
             seeds: self.seeds.unwrap_or(if self.tier == Tier::Paper { 3 } else { 1 }),
             device: &self.device,
             data_dir: self.data_dir.as_deref(),
-            folder: runs.join(format!("{}-{}", row.id, self.tier.name())),
+            folder: runs.join(format!("{}-{}", row.id, self.tier)),
             resolved: recipe.resolved(self.tier, &self.device)?,
         };
         if seeds.seeds == 0 {
             return Err(user("--seeds 0: at least one"));
         }
-        let known = store.get(&row.id, self.tier.name());
+        let known = store.get(&row.id, self.tier);
         if let Some(known) = known.filter(|_| !self.again) {
             let protocol = helmholtz_datasets::entry(&row.data).map(|entry| entry.protocol());
             if known.resolved != seeds.resolved || protocol.is_ok_and(|protocol| protocol != known.protocol) {

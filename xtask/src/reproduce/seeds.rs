@@ -47,7 +47,7 @@ impl Seeds<'_> {
     /// The row whose weights this one begins with, run in the same way.
     fn before(&self) -> anyhow::Result<Option<Self>> {
         let Some(recipe) = self.recipe.before.as_deref() else { return Ok(None) };
-        let folder = self.folder.with_file_name(format!("{}-{}", recipe.row.id, self.tier.name()));
+        let folder = self.folder.with_file_name(format!("{}-{}", recipe.row.id, self.tier));
         let resolved = recipe.resolved(self.tier, self.device)?;
         Ok(Some(Seeds { recipe, folder, resolved, ..*self }))
     }
@@ -99,7 +99,7 @@ impl Seeds<'_> {
             "the seeds were run on different data; use --again"
         );
         Ok(Finished {
-            tier: self.tier.name().to_owned(),
+            tier: self.tier.to_string(),
             protocol: first.protocol.clone(),
             data_sha256: first.data_sha256.clone(),
             config: [std::slice::from_ref(&row.config), &row.flags].concat().join(" "),

@@ -261,7 +261,7 @@ fn lock(folder: &Path) -> anyhow::Result<File> {
 }
 
 fn key(id: &str, tier: Tier) -> String {
-    format!("{id} {}", tier.name())
+    format!("{id} {tier}")
 }
 
 #[cfg(test)]
