@@ -69,29 +69,21 @@ impl Subject {
         let (name, batch) = (self.name, options.batch());
         let x = stack.x.clone().repeat_dim(0, batch.div_ceil(ROWS)).slice([0..batch, 0..OBSERVED]);
         let products = Products::new(shapes(OBSERVED, self.layers, batch, samples), |_| false, &x.device());
-        let mut peers = Vec::new();
-        if options.peers {
-            peers = start_peers(self.layers, self.strategy, options, threads)?;
-        }
+        let mut peers = start_peers(self.layers, self.strategy, options, threads)?;
         let mut whole = Session::default();
         let (mut bare, mut multiplied) = (Vec::new(), Vec::new());
-        let mut theirs = vec![Vec::new(); peers.len()];
         for round in 1..=rounds {
             progress(&format!("{name}: round {round} of {rounds}"));
             whole.extend(Session::run(&stack.model, &stack.x, strategy, &ADAM, [batch, steps])?);
             let mut plain = Bare::new(&stack.model, strategy, &ADAM, x.clone());
             bare.extend(repeat(steps, || Ok(plain.step()?.step))?);
             multiplied.extend(repeat(steps, || Ok(products.run()?.iter().sum::<f64>()))?);
-            for (peer, times) in peers.iter_mut().zip(&mut theirs) {
-                times.extend(peer.steps(steps)?);
-            }
+            peers.iter_mut().try_for_each(|peer| peer.take_steps(steps))?;
         }
         report.add(Row::ours(name, name, whole.steps));
         report.add(Row::ours(&format!("{name}/bare"), name, bare));
         report.add(Row::ours(&format!("{name}/products"), name, multiplied));
-        for (peer, ms) in peers.iter().zip(theirs) {
-            report.add(peer.row(name, name, ms));
-        }
+        peers.iter().for_each(|peer| report.add(peer.row_of_steps(name, name)));
         Ok(())
     }
 }

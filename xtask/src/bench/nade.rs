@@ -80,15 +80,12 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     let mut peers = if options.peers { start_peers(&subjects[0].0, threads)? } else { Vec::new() };
 
     let mut tasks = tasks(&subjects, &device);
-    let mut theirs = vec![Vec::new(); peers.len()];
     for round in 1..=options.rounds {
         progress(&format!("nade: round {round} of {}", options.rounds));
         for Task { row, run } in &mut tasks {
             row.ms.extend(repeat(options.steps, || Ok(timed(&device, &mut *run)?.0))?);
         }
-        for (peer, times) in peers.iter_mut().zip(&mut theirs) {
-            times.extend(peer.steps(options.steps)?);
-        }
+        peers.iter_mut().try_for_each(|peer| peer.take_steps(options.steps))?;
     }
 
     let mut rows: Vec<Row> = tasks.into_iter().map(|task| task.row).collect();
@@ -104,9 +101,7 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     of_many.extra = many.extra();
     of_many.ms = many.ms;
     rows.into_iter().chain([of_many]).for_each(|row| report.add(row));
-    for (peer, ms) in peers.iter().zip(theirs) {
-        report.add(peer.row("nade", "nade/gradient", ms));
-    }
+    peers.iter().for_each(|peer| report.add(peer.row_of_steps("nade", "nade/gradient")));
     Ok(())
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use burn::tensor::{Device, Tensor, TensorData};
-use helmholtz_core::Key;
-use helmholtz_noise::fill_uniform;
+use burn::tensor::{DType, Device, Tensor};
+use helmholtz_core::{Draws, Key};
+use helmholtz_ops::noise::uniform;
 use helmholtz_ops::product::{ab, abt, atb};
 
 pub(crate) fn ms_since(start: Instant) -> f64 {
@@ -49,11 +49,7 @@ struct Factors {
 
 /// Uniforms: `[n, d]`.
 pub(crate) fn random(n: usize, d: usize, device: &Device) -> Tensor<2> {
-    let mut values = vec![0.0f32; n * d];
-    for (row, values) in values.chunks_exact_mut(d).enumerate() {
-        fill_uniform(Key::new(1), row as u64, 0, values);
-    }
-    Tensor::from_data(TensorData::new(values, [n, d]), device)
+    uniform(&Draws::new(Key::new(1), n, 1), d, DType::F32, device)
 }
 
 impl Factors {

@@ -64,7 +64,6 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     let (mut bare, mut optimiser) = (Vec::new(), Vec::new());
     let mut estimate = Estimate::new(&subject.model, x.clone(), samples, &device);
     let (mut of_coupled, mut meetings) = (Vec::new(), Meetings::default());
-    let mut theirs = vec![Vec::new(); peers.len()];
     let mut reckonings: Vec<Reckoning> = peers.iter().map(|_| Reckoning::default()).collect();
     let few = steps.div_ceil(PER_COUPLED_STEP);
     for round in 1..=rounds {
@@ -83,8 +82,8 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
             of_coupled.push(step.step);
             meetings.add(&step.diagnostics)?;
         }
-        for ((peer, times), reckoning) in peers.iter_mut().zip(&mut theirs).zip(&mut reckonings) {
-            times.extend(peer.steps(steps)?);
+        for (peer, reckoning) in peers.iter_mut().zip(&mut reckonings) {
+            peer.take_steps(steps)?;
             reckoning.measure(peer, few)?;
         }
     }
@@ -97,9 +96,7 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     report.add(ours("iwae/estimate", whole.estimates));
     report.add(ours("iwae/optimiser", optimiser));
     estimate.rows().into_iter().for_each(|row| report.add(row));
-    for (peer, ms) in peers.iter().zip(theirs) {
-        report.add(peer.row("iwae", "iwae", ms));
-    }
+    peers.iter().for_each(|peer| report.add(peer.row_of_steps("iwae", "iwae")));
     report.add(meetings.row(of_coupled));
     for (peer, reckoning) in peers.iter().zip(reckonings) {
         report.add(reckoning.row(peer, coupled.lag, &meetings));
