@@ -139,13 +139,6 @@ impl Vae {
     }
 }
 
-/// Weights of rows in the derivatives of a Gaussian in its mean and standard deviation, at `r = (h - μ) / σ`.
-fn weighted_score(weights: &Tensor<1>, r: &Tensor<2>, std: &Tensor<2>) -> [Tensor<2>; 2] {
-    let in_mean = r.clone() / std.clone() * weights.clone().unsqueeze_dim(1);
-    let in_std = (r.clone().square() - 1.0) / std.clone() * weights.clone().unsqueeze_dim(1);
-    [in_mean, in_std]
-}
-
 impl LatentVariableModel for Vae {
     type Latents = Vec<Tensor<2>>;
 
@@ -238,8 +231,7 @@ impl LatentVariableModel for Vae {
         let kept: Vec<Moments> = Vae::moments_of(&self.generative, upper).collect();
         self.observed.backward(h[0].clone(), lowest.to_vec(), weights.clone().neg(), Some(into), false);
         for ((layer, h, y), moments) in self.latent_pairs(h).zip(kept) {
-            let r = moments.standardise(h);
-            let [in_mean, in_std] = weighted_score(&weights.clone().neg(), &r, &moments.std);
+            let [in_mean, in_std] = moments.score(h, weights.clone().neg());
             layer.backward(y, moments, in_mean, in_std, Some(into), false);
         }
     }
@@ -255,9 +247,7 @@ impl LatentVariableModel for Vae {
         let centred = self.centred(x);
         let kept = Vae::moments_of(&self.recognition, traces);
         for ((layer, h, y), moments) in self.recognition_pairs(&centred, h).zip(kept) {
-            let [_, std, _] = moments.for_rows(h.dims()[0]);
-            let r = moments.standardise(h);
-            let [in_mean, in_std] = weighted_score(&weights.clone().neg(), &r, &std);
+            let [in_mean, in_std] = moments.score(h, weights.clone().neg());
             layer.backward(y, moments, in_mean, in_std, Some(into), false);
         }
     }
