@@ -205,23 +205,20 @@ impl VaeConfig {
     fn observed_layer(&self, mean: &[f64], key: Key, device: &Device) -> Observed {
         let outputs = self.likelihood.outputs();
         let mut widths: Vec<usize> = self.bodies[0].iter().copied().rev().collect();
-        let mut convolutions = None;
-        let mut smallest = None;
-        if let Some(&c) = self.channels.last() {
-            let extent = (0..self.channels.len()).fold(self.picture(), |extent, _| extent.halved(c));
-            widths.push(extent.units());
-            smallest = Some(extent);
-        }
+        let smallest = self
+            .channels
+            .last()
+            .map(|&c| (0..self.channels.len()).fold(self.picture(), |extent, _| extent.halved(c)));
+        widths.extend(smallest.map(Extent::units));
         let perceptron =
             Perceptron::init(self.latents[0], &widths, self.activation, key.child("body"), device);
         let d_in = widths.last().copied().unwrap_or(self.latents[0]);
         let d_out = outputs * self.observed;
-        if let Some(extent) = smallest {
+        let convolutions = smallest.map(|extent| {
             let below = self.channels.iter().rev().skip(1).copied().chain([outputs]);
-            let channels: Vec<usize> = below.collect();
-            let key = key.child("convolutions");
-            convolutions = Some(Convolutions::init(extent, &channels, true, self.activation, key, device));
-        }
+            let (channels, key): (Vec<usize>, _) = (below.collect(), key.child("convolutions"));
+            Convolutions::init(extent, &channels, true, self.activation, key, device)
+        });
         let weight = convolutions.is_none().then(|| {
             let weight = InitialWeights::Glorot.draw(d_in, d_out, key.child("output"), device);
             Param::from_tensor(weight)
