@@ -75,7 +75,7 @@ const BEST: File = file!("best");
 pub(crate) fn catalogue() -> anyhow::Result<&'static Catalogue> {
     static CATALOGUE: LazyLock<Result<Catalogue, String>> =
         LazyLock::new(|| Catalogue::of(&ROWS, PAPERS, BEST).map_err(|error| format!("{error:#}")));
-    CATALOGUE.as_ref().map_err(|message| user(message))
+    CATALOGUE.as_ref().map_err(user)
 }
 
 impl Catalogue {
