@@ -1,7 +1,6 @@
 //! A split: rows of values, how they are laid out, and their labels.
 
 use std::fmt;
-use std::str::FromStr;
 
 use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -227,7 +226,8 @@ impl Dataset<Item> for Split {
 }
 
 /// Which of the three splits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
+#[strum(serialize_all = "lowercase", parse_err_ty = UnknownSplit, parse_err_fn = unknown)]
 pub enum SplitName {
     /// What models are fitted to.
     Train,
@@ -242,23 +242,8 @@ impl SplitName {
     pub const ALL: [SplitName; 3] = [SplitName::Train, SplitName::Valid, SplitName::Test];
 }
 
-impl fmt::Display for SplitName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            SplitName::Train => "train",
-            SplitName::Valid => "valid",
-            SplitName::Test => "test",
-        })
-    }
-}
-
-impl FromStr for SplitName {
-    type Err = UnknownSplit;
-
-    fn from_str(name: &str) -> Result<Self, UnknownSplit> {
-        let known = SplitName::ALL.into_iter().find(|split| split.to_string() == name);
-        known.ok_or_else(|| UnknownSplit(name.to_owned()))
-    }
+fn unknown(name: &str) -> UnknownSplit {
+    UnknownSplit(name.to_owned())
 }
 
 /// The name of no split.

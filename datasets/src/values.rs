@@ -16,7 +16,8 @@ pub enum Values {
 }
 
 /// What kind of values a split holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum Kind {
     /// 0 or 1.
     Binary,
@@ -24,16 +25,6 @@ pub enum Kind {
     Grey,
     /// Real numbers in [0, 1].
     Real,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Kind::Binary => "binary",
-            Kind::Grey => "grey",
-            Kind::Real => "real",
-        })
-    }
 }
 
 /// The intensity that a grey byte stands for.

@@ -20,8 +20,9 @@ mod vae;
 
 use anyhow::Context;
 use clap::Args;
+use helmholtz_cli::error::user;
 
-use crate::exit::{UserError, print};
+use crate::exit::print;
 use options::{MAX_CELLS, Name, Options};
 use report::Report;
 
@@ -123,21 +124,10 @@ impl Bench {
             return scaling::run(&options, threads);
         }
         let mut report = Report::new(threads, cores());
-        // Evaluation goes first: the peak of the process's memory is to be its own.
-        if options.runs(Name::Evaluate) {
-            evaluate::measure(&options, &mut report)?;
-        }
-        if options.runs(Name::Step) {
-            step::measure(&options, threads, &mut report)?;
-        }
-        if options.runs(Name::Deep) {
-            deep::measure(&options, threads, &mut report)?;
-        }
-        if options.runs(Name::Nade) {
-            nade::measure(&options, threads, &mut report)?;
-        }
-        if options.runs(Name::Vae) {
-            vae::measure(&options, threads, &mut report)?;
+        for (name, _, measure) in MEASURED {
+            if options.runs(name) {
+                measure(&options, threads, &mut report)?;
+            }
         }
         if options.save {
             runs::save(&report)?;
@@ -146,9 +136,21 @@ impl Bench {
     }
 }
 
+/// What is measured, each with what refuses its options. Evaluation goes first: the peak of the process's memory is to
+/// be its own.
+type Measured =
+    (Name, fn(&Options) -> anyhow::Result<()>, fn(&Options, usize, &mut Report) -> anyhow::Result<()>);
+const MEASURED: [Measured; 5] = [
+    (Name::Evaluate, check_stack, |options, _, report| evaluate::measure(options, report)),
+    (Name::Step, check_stack, step::measure),
+    (Name::Deep, deep::check, deep::measure),
+    (Name::Nade, nade::check, nade::measure),
+    (Name::Vae, vae::check, vae::measure),
+];
+
 /// Refuses what no machine could hold, before it is tried.
 fn check(options: &Options) -> anyhow::Result<()> {
-    let refuse = |message: String| Err(UserError(message).into());
+    let refuse = |message: String| Err(user(message));
     let Options { samples, hidden, steps, rounds, .. } = *options;
     let batch = options.batch.unwrap_or(1);
     for (flag, n) in
@@ -169,16 +171,12 @@ fn check(options: &Options) -> anyhow::Result<()> {
     if options.save && options.name == Some(Name::Scaling) {
         return refuse("--save: `scaling` writes its results anyway".to_string());
     }
-    if options.runs(Name::Deep) {
-        deep::check(options)?;
+    for (name, check, _) in MEASURED {
+        if options.runs(name) {
+            check(options)?;
+        }
     }
-    if options.runs(Name::Nade) {
-        nade::check(options)?;
-    }
-    if options.runs(Name::Vae) {
-        vae::check(options)?;
-    }
-    if options.runs(Name::Step) || options.runs(Name::Evaluate) || options.name == Some(Name::StepAlone) {
+    if options.name == Some(Name::StepAlone) {
         check_stack(options)?;
     }
     Ok(())
@@ -186,7 +184,7 @@ fn check(options: &Options) -> anyhow::Result<()> {
 
 /// Refuses a stack and steps that no machine could hold.
 fn check_stack(options: &Options) -> anyhow::Result<()> {
-    let refuse = |message: String| Err(UserError(message).into());
+    let refuse = |message: String| Err(user(message));
     let (samples, batch) = (options.samples, options.batch());
     let widest = options.layers.iter().copied().fold(stack::OBSERVED, usize::max);
     let cells = [batch, samples, widest].iter().map(|&n| n as f64).product::<f64>();
@@ -207,6 +205,7 @@ fn cores() -> usize {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use helmholtz_cli::error::UserError;
 
     use super::*;
 

@@ -3,12 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use helmholtz_cli::error::report;
 use thiserror::Error;
-
-/// The command line asks for something that cannot be.
-#[derive(Debug, Error)]
-#[error("{0}")]
-pub(crate) struct UserError(pub(crate) String);
 
 /// A failure that has been reported already, with the exit code to pass on.
 #[derive(Debug, Error)]
@@ -21,9 +17,7 @@ pub(crate) fn code(result: anyhow::Result<()>) -> ExitCode {
     if let Some(Reported(code)) = error.downcast_ref() {
         return ExitCode::from(*code);
     }
-    // Nobody is left to complain to if standard error is gone too.
-    let _ = writeln!(io::stderr(), "error: {error:#}");
-    ExitCode::from(if error.is::<UserError>() { 2 } else { 1 })
+    report(&error)
 }
 
 /// Prints `text` on standard output; a reader that has closed the pipe has read enough.

@@ -4,9 +4,10 @@ mod boxes;
 mod components;
 
 use clap::{Args, ValueEnum};
+use helmholtz_cli::error::user;
 use serde_json::json;
 
-use crate::exit::{UserError, print, progress};
+use crate::exit::{print, progress};
 use crate::output::write;
 use crate::workspace;
 use boxes::{Boxes, Quantiles};
@@ -46,10 +47,9 @@ impl Figure {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let Figure { name: Name::Components, estimates, samples, seed } = self;
         if estimates < 20 || samples < 2 {
-            return Err(UserError(format!(
+            return Err(user(format!(
                 "--estimates {estimates} --samples {samples}: at least 20 estimates, of at least 2 samples"
-            ))
-            .into());
+            )));
         }
         progress("training the recognition net");
         let subject = Components::trained(samples, seed);

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
+use helmholtz_cli::error::user;
 use serde_json::{Value, json};
 
-use crate::exit::{Reported, UserError, print, progress};
+use crate::exit::{Reported, print, progress};
 use crate::output::write;
 use child::{Child, Ended};
 use subjects::{SPEEDS, TRAININGS};
@@ -68,13 +69,10 @@ struct Found {
 impl Gpu {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         if !(self.minutes > 0.0 && self.minutes.is_finite()) || self.steps == 0 || self.devices.is_empty() {
-            return Err(
-                UserError("--minutes, --steps and --devices: at least something of each".into()).into()
-            );
+            return Err(user("--minutes, --steps and --devices: at least something of each"));
         }
         for device in &self.devices {
-            helmholtz_cli::device::select(device)
-                .map_err(|error| UserError(format!("--devices: {error:#}")))?;
+            helmholtz_cli::device::select(device).map_err(|error| user(format!("--devices: {error:#}")))?;
         }
         fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
         let end = Instant::now() + Duration::from_secs_f64(60.0 * self.minutes);

@@ -1,9 +1,11 @@
-//! Files that are written whole.
+//! Files that are written whole, and read again.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Context;
+use serde::de::DeserializeOwned;
 
 /// Writes a file as a whole, in a folder that is made if need be.
 pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
@@ -11,4 +13,14 @@ pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     helmholtz_cli::output::write_whole(path, |file| file.write_all(text.as_bytes()))
+}
+
+/// What a JSON file holds, or nothing where there is none.
+pub(crate) fn read<T: DeserializeOwned + Default>(path: &Path) -> anyhow::Result<T> {
+    match fs::read_to_string(path) {
+        Ok(text) => serde_json::from_str(&text)
+            .with_context(|| format!("{}: not what was written there; move it away", path.display())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(T::default()),
+        Err(error) => Err(error).with_context(|| path.display().to_string()),
+    }
 }

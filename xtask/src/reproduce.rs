@@ -14,10 +14,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use helmholtz_cli::error::known;
+use helmholtz_cli::error::{UserError, known, user};
 use serde_json::json;
 
-use crate::exit::{UserError, print, progress};
+use crate::exit::{print, progress};
 use crate::workspace;
 use catalogue::{Catalogue, catalogue};
 use judge::{Verdict, judge};
@@ -123,7 +123,7 @@ impl Reproduce {
         let failed = failed.join("; ");
         match exit {
             Exit::Done => Ok(()),
-            Exit::User => Err(UserError(format!("{failed}: see above")).into()),
+            Exit::User => Err(user(format!("{failed}: see above"))),
             Exit::Failed => anyhow::bail!("{failed}: see above"),
         }
     }
@@ -143,11 +143,11 @@ impl Reproduce {
             seeds: self.seeds.unwrap_or(if self.tier == Tier::Paper { 3 } else { 1 }),
             device: &self.device,
             data_dir: self.data_dir.as_deref(),
-            folder: runs.join(format!("{}-{}", row.id, self.tier.name())),
+            folder: runs.join(format!("{}-{}", row.id, self.tier)),
             resolved: recipe.resolved(self.tier, &self.device)?,
         };
         if seeds.seeds == 0 {
-            return Err(UserError("--seeds 0: at least one".to_owned()).into());
+            return Err(user("--seeds 0: at least one"));
         }
         let known = store.get(&row.id, self.tier);
         if let Some(known) = known.filter(|_| !self.again) {
@@ -155,7 +155,7 @@ impl Reproduce {
             if known.resolved != seeds.resolved || protocol.is_ok_and(|protocol| protocol != known.protocol) {
                 let text =
                     "its result is of another config, device or version of the data; run it with --again";
-                return Err(UserError(text.to_owned()).into());
+                return Err(user(text));
             }
             if known.seeds.len() as u64 >= seeds.seeds {
                 return Ok(known.clone());
@@ -164,7 +164,7 @@ impl Reproduce {
         seeds.check_data()?;
         let fewer = known.is_some_and(|known| (known.seeds.len() as u64) > seeds.seeds);
         if self.again && fewer {
-            return Err(UserError("--again with fewer --seeds than there are results of".to_owned()).into());
+            return Err(user("--again with fewer --seeds than there are results of"));
         }
         // What is left of a smoke run says nothing of the code as it is now.
         if self.again || self.tier == Tier::Smoke && seeds.is_finished() {
@@ -199,7 +199,7 @@ fn chosen(ids: &[String], catalogue: &'static Catalogue) -> anyhow::Result<Vec<&
         };
         if found.is_empty() {
             let ids: Vec<&str> = catalogue.rows.iter().map(|row| row.id.as_str()).collect();
-            return Err(UserError(format!("there is no row `{id}`; {}", known(id, &ids))).into());
+            return Err(user(format!("there is no row `{id}`; {}", known(id, &ids))));
         }
         for row in found {
             if !chosen.iter().any(|known| known.id == row.id) {

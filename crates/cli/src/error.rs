@@ -8,16 +8,9 @@ use std::process::ExitCode;
 use crate::console::print;
 
 /// Something that the user can set right: a flag, a config, a file.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub struct UserError(pub String);
-
-impl fmt::Display for UserError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for UserError {}
 
 /// A user error from a sentence.
 pub fn user(message: impl fmt::Display) -> anyhow::Error {

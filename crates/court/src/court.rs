@@ -72,7 +72,8 @@ pub enum Reference {
 }
 
 /// What was found of a block against a reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum Verdict {
     /// No direction is off by more than chance allows.
     Right,
@@ -86,18 +87,6 @@ pub enum Verdict {
     /// single estimate makes up a good part of the variance: tails too heavy for a standard error. More estimates may
     /// tell.
     Unsure,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Verdict::Right => "right",
-            Verdict::Wrong => "wrong",
-            Verdict::Unbiased => "unbiased",
-            Verdict::Biased => "biased",
-            Verdict::Unsure => "unsure",
-        })
-    }
 }
 
 /// One block held against one reference. Gradients are those of losses, means over the batch.

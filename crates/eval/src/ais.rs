@@ -56,6 +56,7 @@ use helmholtz_core::{Draws, Key, Reparameterized, Role};
 use helmholtz_ops::noise::normal;
 use helmholtz_ops::rows::repeat_rows;
 use helmholtz_ops::{in_host_memory, into_f64};
+use helmholtz_samplers::NoiseSpace;
 use helmholtz_samplers::hmc::{Adaptation, Hmc, LogDensity, Position, Tempered};
 
 use crate::importance::{Reading, RowEstimate, RowWeights, ZeroWeight};
@@ -108,18 +109,6 @@ pub fn inverse_temperature(share: f64) -> f64 {
     // σ(a) = (1 + tanh(a / 2)) / 2: differences of σ are differences of tanh.
     let end = (0.5 * BEND).tanh();
     0.5 * (1.0 + (0.5 * BEND * (2.0 * share - 1.0)).tanh() / end)
-}
-
-/// `log w` of the noise of the chains of some rows.
-struct LogWeight<'a, M> {
-    model: &'a M,
-    x: Tensor<2>,
-}
-
-impl<M: Reparameterized> LogDensity for LogWeight<'_, M> {
-    fn log_density_and_gradient(&self, noise: Tensor<2>) -> (Tensor<1>, Tensor<2>) {
-        self.model.log_weight_gradient(self.x.clone(), noise)
-    }
 }
 
 impl AnnealedImportanceSampling {
@@ -178,7 +167,7 @@ impl AnnealedImportanceSampling {
     ) -> Result<Vec<AnnealedRow>, ZeroWeight> {
         let draws = Draws::of_rows(key, numbers, self.chains);
         let start = normal(&draws, model.noise_units(), model.dtype(), &model.device());
-        let annealed = self.anneal(&LogWeight { model, x }, start, &draws, on_temperature);
+        let annealed = self.anneal(&NoiseSpace::new(model, x), start, &draws, on_temperature);
         numbers.iter().enumerate().map(|(i, &row)| annealed.row(i, row, self.chains)).collect()
     }
 

@@ -210,10 +210,8 @@ impl ImportanceSampling {
         rows: Arc<[u64]>,
         key: Key,
     ) -> Result<Vec<RowWeights>, ZeroWeight> {
-        let mut split = Split::new(self, model, x, rows, key);
-        split.draw(&split.all(), 0..self.samples, |_| {});
-        split.check()?;
-        Ok(split.sums)
+        let weights = self.weigh_part(model, x, rows.clone(), key, 0..self.samples);
+        weights.into_iter().zip(rows.iter()).map(|(weights, &row)| weights.checked(row)).collect()
     }
 
     /// The weights of some of the K samples alone: those in `samples`.

@@ -11,6 +11,7 @@
 //! | [`philox`] | the Philox4x32-10 block function |
 //! | [`uniform`] | uniforms for a cell, as many units as are asked for |
 //! | [`draws`] | [`Draws`]: a key and the cells a matrix of samples covers |
+//! | [`simd`] | loops compiled for the widest vectors of the machine |
 //! | [`stream`] | [`Stream`]: numbers one after the other, for shuffles and generators of data |
 //!
 //! ```
@@ -26,6 +27,7 @@
 pub mod draws;
 pub mod key;
 pub mod philox;
+pub mod simd;
 pub mod stream;
 pub mod uniform;
 

@@ -6,6 +6,7 @@
 
 use crate::Key;
 use crate::philox::{LANES, philox4x32_lanes};
+use crate::simd::vectorised;
 
 /// Units that one round of [`LANES`] blocks yields.
 const GROUP: usize = 4 * LANES;
@@ -65,42 +66,10 @@ fn for_each_group<T>(
     write: impl Fn(&[[u32; LANES]; 4], &mut [T]),
 ) {
     assert!(row & !LOW_WORDS < 1 << 61, "row {row} does not fit a counter");
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
-            // SAFETY: the instructions that the function is compiled for were just detected.
-            return unsafe { groups_avx512(key, row, sample, out, write) };
-        }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: as above.
-            return unsafe { groups_avx2(key, row, sample, out, write) };
-        }
-    }
-    groups(key, row, sample, out, write);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx512vl")]
-fn groups_avx512<T>(
-    key: Key,
-    row: u64,
-    sample: u32,
-    out: &mut [T],
-    write: impl Fn(&[[u32; LANES]; 4], &mut [T]),
-) {
-    groups(key, row, sample, out, write);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn groups_avx2<T>(
-    key: Key,
-    row: u64,
-    sample: u32,
-    out: &mut [T],
-    write: impl Fn(&[[u32; LANES]; 4], &mut [T]),
-) {
-    groups(key, row, sample, out, write);
+    vectorised(
+        #[inline(always)]
+        || groups(key, row, sample, out, write),
+    );
 }
 
 #[inline(always)]

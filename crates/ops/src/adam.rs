@@ -12,11 +12,11 @@
 //! Kingma, Ba, "Adam: a method for stochastic optimization", ICLR 2015, arXiv:1412.6980.
 
 use burn::tensor::{Device, ElementConversion, Tensor};
+use helmholtz_noise::simd::vectorised;
 use rayon::prelude::*;
 
 use crate::host::{self, for_real, in_host_memory};
 use crate::real::Real;
-use crate::simd::vectorised;
 
 /// Settings of Adam.
 #[derive(Clone, Copy, Debug, PartialEq)]

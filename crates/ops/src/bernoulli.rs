@@ -11,6 +11,7 @@
 use burn::tensor::{DType, Tensor, TensorData, activation};
 use helmholtz_core::{Defence, Drawn, Draws, Scored};
 use helmholtz_noise::fill_uniform;
+use helmholtz_noise::simd::vectorised;
 use rayon::prelude::*;
 
 use crate::host::{self, SEQUENTIAL, common_dtype, for_real, in_host_memory, repeats};
@@ -18,7 +19,6 @@ use crate::noise;
 use crate::product::abt;
 use crate::real::Real;
 use crate::rows::{repeat_rows, repeat_shorter};
-use crate::simd::vectorised;
 use crate::units::{draw_row, score_row};
 
 /// Rows that one task of the thread pool handles.

@@ -9,6 +9,7 @@
 
 use burn::tensor::{Tensor, activation};
 use helmholtz_core::{Defence, Drawn, Draws};
+use helmholtz_noise::simd::vectorised;
 use rayon::prelude::*;
 
 use crate::bernoulli;
@@ -18,7 +19,6 @@ use crate::order::{Order, indices};
 use crate::product::ab;
 use crate::real::{LANES, Real};
 use crate::rows::repeat_rows;
-use crate::simd::vectorised;
 use crate::units::decide;
 use crate::unitwise::draw_rows;
 

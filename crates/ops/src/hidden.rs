@@ -4,11 +4,11 @@
 //! are the gradient of the bias.
 
 use burn::tensor::{Tensor, activation};
+use helmholtz_noise::simd::vectorised;
 use rayon::prelude::*;
 
 use crate::host::{self, SEQUENTIAL, common_dtype, for_real, in_host_memory};
 use crate::real::{self, Real};
-use crate::simd::vectorised;
 
 /// The activation of hidden units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -49,7 +49,6 @@ mod real;
 pub mod rmsprop;
 pub mod rows;
 mod sigmoid;
-mod simd;
 mod units;
 mod unitwise;
 

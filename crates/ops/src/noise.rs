@@ -1,6 +1,7 @@
 //! Keyed uniforms and normals as a tensor, for operations that are built of tensors.
 
 use burn::tensor::{DType, Device, Tensor};
+use helmholtz_noise::simd::vectorised;
 use helmholtz_noise::{Draws, fill_uniform};
 use rayon::prelude::*;
 
@@ -8,7 +9,6 @@ use rayon::prelude::*;
 use crate::cube;
 use crate::host::{self, SEQUENTIAL, for_real};
 use crate::real::{LANES, Real};
-use crate::simd::vectorised;
 
 /// The uniforms in [0, 1) of units `0..d` of every cell of `draws`: `[n * k, d]`.
 pub fn uniform(draws: &Draws, d: usize, dtype: DType, device: &Device) -> Tensor<2> {

@@ -10,12 +10,12 @@
 //! Tieleman, Hinton, "Lecture 6.5: rmsprop", Coursera: Neural Networks for Machine Learning, 2012.
 
 use burn::tensor::{Device, ElementConversion, Tensor};
+use helmholtz_noise::simd::vectorised;
 use rayon::prelude::*;
 
 use crate::adam::{Adam, PART};
 use crate::host::{self, for_real};
 use crate::real::Real;
-use crate::simd::vectorised;
 
 /// Settings of RMSProp without momentum.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,11 +4,11 @@
 //! the column sums of `diag(w) E`, with the errors `E` of [`bernoulli::score`](crate::bernoulli::score).
 
 use burn::tensor::Tensor;
+use helmholtz_noise::simd::vectorised;
 use rayon::prelude::*;
 
 use crate::host::{self, SEQUENTIAL, common_dtype, for_real, in_host_memory, repeats};
 use crate::real::{LANES, Real};
-use crate::simd::vectorised;
 use crate::units::sum_lanes;
 
 /// Rows that are summed before the sums of blocks are: fixed, so that the result is.

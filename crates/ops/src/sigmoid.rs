@@ -1,11 +1,11 @@
 //! The logistic function in one vectorised pass.
 
 use burn::tensor::{Tensor, activation};
+use helmholtz_noise::simd::vectorised;
 use rayon::prelude::*;
 
 use crate::host::{self, SEQUENTIAL, for_real, in_host_memory};
 use crate::real::{self, LANES, Real};
-use crate::simd::vectorised;
 
 /// Values of a task.
 const PART: usize = 1 << 12;

@@ -2,8 +2,9 @@
 //!
 //! The logarithms of a row are one of the product of `1 + z`, taken before it can overflow.
 
+use helmholtz_noise::simd::vectorised;
+
 use crate::real::{LANES, Real, sigmoid};
-use crate::simd::vectorised;
 
 /// The nats of one lane, of which `Σ log(1 + z)` is kept as a product: one logarithm serves many factors.
 #[derive(Clone, Copy)]

@@ -5,6 +5,7 @@ use helmholtz_core::{Draws, LatentVariableModel, Proposals, Reparameterized};
 use helmholtz_ops::noise;
 
 use crate::chains::select;
+use crate::hmc::LogDensity;
 
 /// For each row of a batch a law `π(ξ) ∝ q(ξ) w(ξ)`, known through draws from q and through w.
 ///
@@ -82,6 +83,13 @@ impl<M: Reparameterized> Target for NoiseSpace<'_, M> {
 
     fn place(&self) -> (DType, Device) {
         (self.model.dtype(), self.model.device())
+    }
+}
+
+/// `w`, of the noise of as many points for each row.
+impl<M: Reparameterized> LogDensity for NoiseSpace<'_, M> {
+    fn log_density_and_gradient(&self, noise: Tensor<2>) -> (Tensor<1>, Tensor<2>) {
+        self.model.log_weight_gradient(self.x.clone(), noise)
     }
 }
 

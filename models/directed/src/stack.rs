@@ -292,14 +292,7 @@ impl<C: Conditional, P: Prior> Enumerable for Stack<C, P> {
 
     fn states(&self, first: u64, n: usize) -> Vec<Tensor<2>> {
         let bits = enumerate_bits(self.latent_bits(), first, n, self.dtype(), &self.device());
-        let mut start = 0;
-        self.latent_sizes()
-            .into_iter()
-            .map(|d| {
-                start += d;
-                bits.clone().slice([0..n, start - d..start])
-            })
-            .collect()
+        bits.split_with_sizes(self.latent_sizes(), 1)
     }
 
     fn log_joint_table(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Tensor<2> {

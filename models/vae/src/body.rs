@@ -4,14 +4,14 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use helmholtz_core::Gradients;
 
-use crate::conv::Encoder;
+use crate::conv::Convolutions;
 use crate::net::Perceptron;
 
 /// Hidden units between two stochastic layers.
 #[derive(Module, Debug)]
 pub struct Body {
     /// Convolutions over the picture, before the perceptron.
-    pub convolutions: Option<Encoder>,
+    pub convolutions: Option<Convolutions>,
     /// The perceptron.
     pub perceptron: Perceptron,
     pub(crate) d_in: usize,

@@ -8,7 +8,7 @@ use helmholtz_ops::hidden::Activation;
 use thiserror::Error;
 
 use crate::body::Body;
-use crate::conv::{Decoder, Encoder, Extent};
+use crate::conv::{Convolutions, Extent};
 use crate::gaussian::{Gaussian, Std};
 use crate::likelihood::Likelihood;
 use crate::net::Perceptron;
@@ -170,13 +170,8 @@ impl VaeConfig {
             let key = key.child("q").child(l);
             let d_in = if l == 0 { self.observed } else { self.latents[l - 1] };
             let convolutions = (l == 0 && !self.channels.is_empty()).then(|| {
-                Encoder::init(
-                    self.picture(),
-                    &self.channels,
-                    self.activation,
-                    key.child("convolutions"),
-                    device,
-                )
+                let key = key.child("convolutions");
+                Convolutions::init(self.picture(), &self.channels, false, self.activation, key, device)
             });
             self.gaussian([d_in, self.latents[l]], &self.bodies[l], convolutions, key, device)
         });
@@ -198,11 +193,11 @@ impl VaeConfig {
         &self,
         [d_in, d_out]: [usize; 2],
         widths: &[usize],
-        convolutions: Option<Encoder>,
+        convolutions: Option<Convolutions>,
         key: Key,
         device: &Device,
     ) -> Gaussian {
-        let features = convolutions.as_ref().map_or(d_in, Encoder::width);
+        let features = convolutions.as_ref().map_or(d_in, Convolutions::width);
         let perceptron = Perceptron::init(features, widths, self.activation, key.child("body"), device);
         Gaussian::init(Body { convolutions, perceptron, d_in }, d_out, self.std, key, device)
     }
@@ -210,23 +205,20 @@ impl VaeConfig {
     fn observed_layer(&self, mean: &[f64], key: Key, device: &Device) -> Observed {
         let outputs = self.likelihood.outputs();
         let mut widths: Vec<usize> = self.bodies[0].iter().copied().rev().collect();
-        let mut convolutions = None;
-        let mut smallest = None;
-        if let Some(&c) = self.channels.last() {
-            let extent = (0..self.channels.len()).fold(self.picture(), |extent, _| extent.halved(c));
-            widths.push(extent.units());
-            smallest = Some(extent);
-        }
+        let smallest = self
+            .channels
+            .last()
+            .map(|&c| (0..self.channels.len()).fold(self.picture(), |extent, _| extent.halved(c)));
+        widths.extend(smallest.map(Extent::units));
         let perceptron =
             Perceptron::init(self.latents[0], &widths, self.activation, key.child("body"), device);
         let d_in = widths.last().copied().unwrap_or(self.latents[0]);
         let d_out = outputs * self.observed;
-        if let Some(extent) = smallest {
+        let convolutions = smallest.map(|extent| {
             let below = self.channels.iter().rev().skip(1).copied().chain([outputs]);
-            let channels: Vec<usize> = below.collect();
-            let key = key.child("convolutions");
-            convolutions = Some(Decoder::init(extent, &channels, self.activation, key, device));
-        }
+            let (channels, key): (Vec<usize>, _) = (below.collect(), key.child("convolutions"));
+            Convolutions::init(extent, &channels, true, self.activation, key, device)
+        });
         let weight = convolutions.is_none().then(|| {
             let weight = InitialWeights::Glorot.draw(d_in, d_out, key.child("output"), device);
             Param::from_tensor(weight)

@@ -98,32 +98,37 @@ impl Kernels {
     }
 }
 
-/// Convolutions, each halving the sides, with an activation behind each.
+/// Convolutions that each halve the sides, or transposed ones that each double them, with an activation behind each;
+/// what the last one of those that double gives are outputs, without an activation.
 #[derive(Module, Debug)]
-pub struct Encoder {
-    /// From the data up.
+pub struct Convolutions {
+    /// From the input on.
     pub layers: Vec<Kernels>,
     #[module(skip)]
     extents: Vec<Extent>,
     #[module(skip)]
     activation: Activation,
+    doubles: bool,
 }
 
-impl Encoder {
+impl Convolutions {
+    /// From pictures of `extent` to those of half or twice the sides for each of `channels`.
     pub(crate) fn init(
         extent: Extent,
         channels: &[usize],
+        doubles: bool,
         activation: Activation,
         key: Key,
         device: &Device,
     ) -> Self {
         let mut extents = vec![extent];
         let layers = channels.iter().enumerate().map(|(l, &c_out)| {
-            let below = extents[l];
-            extents.push(below.halved(c_out));
-            Kernels::init([c_out, below.channels], c_out, key.child(l), device)
+            let from = extents[l];
+            extents.push(if doubles { from.doubled(c_out) } else { from.halved(c_out) });
+            let sizes = if doubles { [from.channels, c_out] } else { [c_out, from.channels] };
+            Kernels::init(sizes, c_out, key.child(l), device)
         });
-        Encoder { layers: layers.collect(), extents, activation }
+        Convolutions { layers: layers.collect(), extents, activation, doubles }
     }
 
     /// Size of the outputs.
@@ -131,18 +136,29 @@ impl Encoder {
         self.extents[self.layers.len()].units()
     }
 
-    /// The activations of each layer, flat; the outputs are the last.
+    /// Whether no activation is behind layer `l`.
+    fn is_linear(&self, l: usize) -> bool {
+        self.doubles && l + 1 == self.layers.len()
+    }
+
+    /// What each layer gives, flat; the outputs are the last.
     pub(crate) fn forward(&self, input: Tensor<2>) -> Vec<Tensor<2>> {
-        let mut below = input;
+        let mut y = input;
         let layers = self.layers.iter().enumerate().map(|(l, layer)| {
-            let product = halve(self.extents[l].picture(below.clone()), layer.weight.val()).flatten(1, 3);
-            below = hidden::forward(product, self.extents[l + 1].spread(layer.bias.val()), self.activation);
-            below.clone()
+            let picture = self.extents[l].picture(y.clone());
+            let map = if self.doubles { double } else { halve };
+            let product = map(picture, layer.weight.val()).flatten(1, 3);
+            let bias = self.extents[l + 1].spread(layer.bias.val());
+            y = match self.is_linear(l) {
+                true => product + bias.unsqueeze(),
+                false => hidden::forward(product, bias, self.activation),
+            };
+            y.clone()
         });
         layers.collect()
     }
 
-    /// As [`Perceptron::backward`](crate::net::Perceptron::backward).
+    /// As [`Perceptron::backward`](crate::net::Perceptron::backward), of activations: outputs without one are left out.
     pub(crate) fn backward(
         &self,
         input: Tensor<2>,
@@ -152,96 +168,26 @@ impl Encoder {
         wanted: bool,
     ) -> Option<Tensor<2>> {
         for (l, layer) in self.layers.iter().enumerate().rev() {
-            let (below, above) = (self.extents[l], self.extents[l + 1]);
-            let a = activations.pop().expect("one for each layer");
-            let (inner, sums) = hidden::backward(delta, a, self.activation);
-            let inner = above.picture(inner);
-            if let Some(into) = into.as_deref_mut() {
-                let y = if l == 0 { input.clone() } else { activations[l - 1].clone() };
-                layer.gradient(below.picture(y), inner.clone(), into);
-                into.add(&layer.bias, above.gather(sums));
-            }
-            if l == 0 && !wanted {
-                return None;
-            }
-            delta = double(inner, layer.weight.val()).flatten(1, 3);
-        }
-        wanted.then_some(delta)
-    }
-}
-
-/// Transposed convolutions, each doubling the sides, with an activation between one and the next.
-#[derive(Module, Debug)]
-pub struct Decoder {
-    /// From the latents down.
-    pub layers: Vec<Kernels>,
-    #[module(skip)]
-    extents: Vec<Extent>,
-    #[module(skip)]
-    activation: Activation,
-}
-
-impl Decoder {
-    /// From pictures of `extent` to those of twice the sides for each of `channels`.
-    pub(crate) fn init(
-        extent: Extent,
-        channels: &[usize],
-        activation: Activation,
-        key: Key,
-        device: &Device,
-    ) -> Self {
-        let mut extents = vec![extent];
-        let layers = channels.iter().enumerate().map(|(l, &c_out)| {
-            let above = extents[l];
-            extents.push(above.doubled(c_out));
-            Kernels::init([above.channels, c_out], c_out, key.child(l), device)
-        });
-        Decoder { layers: layers.collect(), extents, activation }
-    }
-
-    /// The activations of each layer but the last, flat, and then the outputs, without an activation.
-    pub(crate) fn forward(&self, input: Tensor<2>) -> Vec<Tensor<2>> {
-        let mut above = input;
-        let last = self.layers.len() - 1;
-        let layers = self.layers.iter().enumerate().map(|(l, layer)| {
-            let product = double(self.extents[l].picture(above.clone()), layer.weight.val()).flatten(1, 3);
-            let bias = self.extents[l + 1].spread(layer.bias.val());
-            above = match l == last {
-                true => product + bias.unsqueeze(),
-                false => hidden::forward(product, bias, self.activation),
-            };
-            above.clone()
-        });
-        layers.collect()
-    }
-
-    /// The way back from the derivative in the outputs, with the activations of [`forward`](Self::forward) but for
-    /// the outputs.
-    pub(crate) fn backward(
-        &self,
-        input: Tensor<2>,
-        mut activations: Vec<Tensor<2>>,
-        delta: Tensor<2>,
-        mut into: Option<&mut Gradients>,
-    ) -> Tensor<2> {
-        let last = self.layers.len() - 1;
-        let mut delta = delta;
-        for (l, layer) in self.layers.iter().enumerate().rev() {
-            let (above, below) = (self.extents[l], self.extents[l + 1]);
-            let (inner, sums) = if l == last {
+            let (from, to) = (self.extents[l], self.extents[l + 1]);
+            let (inner, sums) = if self.is_linear(l) {
                 let sums = delta.clone().sum_dim(0).squeeze_dim::<1>(0);
                 (delta, sums)
             } else {
                 hidden::backward(delta, activations.pop().expect("one for each layer"), self.activation)
             };
-            let inner = below.picture(inner);
+            let inner = to.picture(inner);
             if let Some(into) = into.as_deref_mut() {
-                let y = if l == 0 { input.clone() } else { activations[l - 1].clone() };
-                layer.gradient(inner.clone(), above.picture(y), into);
-                into.add(&layer.bias, below.gather(sums));
+                let y = from.picture(if l == 0 { input.clone() } else { activations[l - 1].clone() });
+                let [large, small] = if self.doubles { [inner.clone(), y] } else { [y, inner.clone()] };
+                layer.gradient(large, small, into);
+                into.add(&layer.bias, to.gather(sums));
             }
-            delta = halve(inner, layer.weight.val()).flatten(1, 3);
+            if l == 0 && !wanted {
+                return None;
+            }
+            let back = if self.doubles { halve } else { double };
+            delta = back(inner, layer.weight.val()).flatten(1, 3);
         }
-        delta
+        wanted.then_some(delta)
     }
 }

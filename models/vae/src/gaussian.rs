@@ -138,6 +138,15 @@ impl Moments {
         (h - mean) / std
     }
 
+    /// The derivatives of `Σᵢ wᵢ log N(hᵢ; μ, σ²)` in μ and σ, a row of each for each of `h`.
+    pub(crate) fn score(&self, h: Tensor<2>, weights: Tensor<1>) -> [Tensor<2>; 2] {
+        let [mean, std, _] = self.for_rows(h.dims()[0]);
+        let r = (h - mean) / std.clone();
+        let weights = weights.unsqueeze_dim::<2>(1);
+        let in_mean = r.clone() / std.clone() * weights.clone();
+        [in_mean, (r.square() - 1.0) / std * weights]
+    }
+
     /// `log N(h; μ, σ²)` at `r = (h - μ) / σ`: `[n]`, in nats.
     pub(crate) fn log_prob(&self, r: Tensor<2>) -> Tensor<1> {
         let k = r.dims()[0] / self.log_std.dims()[0];

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use helmholtz_core::{Draws, Gradients, Traced};
 use helmholtz_ops::{product, rows};
 
-use crate::conv::Decoder;
+use crate::conv::Convolutions;
 use crate::likelihood::Likelihood;
 use crate::net::Perceptron;
 
@@ -17,7 +17,7 @@ pub struct Observed {
     /// The last linear map, `[d_in, outputs]`, unless it is made of convolutions.
     pub weight: Option<Param<Tensor<2>>>,
     /// The transposed convolutions that end in a picture of outputs.
-    pub convolutions: Option<Decoder>,
+    pub convolutions: Option<Convolutions>,
     /// The bias of each output, `[outputs]`.
     pub bias: Param<Tensor<1>>,
     #[module(skip)]
@@ -102,7 +102,9 @@ impl Observed {
             return None;
         }
         let delta = match (&self.convolutions, &self.weight) {
-            (Some(convolutions), _) => convolutions.backward(hidden, below, delta, into.as_deref_mut()),
+            (Some(convolutions), _) => {
+                convolutions.backward(hidden, below, delta, into.as_deref_mut(), true).expect("it is wanted")
+            }
             (None, Some(weight)) => product::abt(delta, weight.val()),
             (None, None) => unreachable!("a layer is made with one of the two"),
         };

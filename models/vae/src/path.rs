@@ -56,10 +56,7 @@ impl Vae {
         let mut of_p = into.as_deref_mut().filter(|_| parts == Parts::Both);
         through.push(self.observed.backward(h[0].clone(), lowest, joint.clone(), of_p.as_deref_mut(), true));
         for (l, moments) in generative.into_iter().enumerate() {
-            let column = joint.clone().unsqueeze_dim::<2>(1);
-            let r = moments.standardise(h[l].clone());
-            let in_mean = r.clone() / moments.std.clone() * column.clone();
-            let in_std = (r.square() - 1.0) / moments.std.clone() * column;
+            let [in_mean, in_std] = moments.score(h[l].clone(), joint.clone());
             add(&mut through[l], in_mean.clone().neg());
             let above = h[l + 1].clone();
             let layer = &self.generative[l];

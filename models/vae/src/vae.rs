@@ -60,15 +60,7 @@ impl Vae {
 
     /// The noise of each layer, of all of it side by side.
     pub(crate) fn split(&self, noise: Tensor<2>) -> Vec<Tensor<2>> {
-        let [n, _] = noise.dims();
-        let mut first = 0;
-        let sizes = self.latent_sizes().into_iter();
-        sizes
-            .map(|d| {
-                first += d;
-                noise.clone().slice([0..n, first - d..first])
-            })
-            .collect()
+        noise.split_with_sizes(self.latent_sizes(), 1)
     }
 
     /// The recognition net along the path of `noise`: latents, what each layer keeps, and `log q(h | x)`.
@@ -147,13 +139,6 @@ impl Vae {
     }
 }
 
-/// Weights of rows in the derivatives of a Gaussian in its mean and standard deviation, at `r = (h - μ) / σ`.
-fn weighted_score(weights: &Tensor<1>, r: &Tensor<2>, std: &Tensor<2>) -> [Tensor<2>; 2] {
-    let in_mean = r.clone() / std.clone() * weights.clone().unsqueeze_dim(1);
-    let in_std = (r.clone().square() - 1.0) / std.clone() * weights.clone().unsqueeze_dim(1);
-    [in_mean, in_std]
-}
-
 impl LatentVariableModel for Vae {
     type Latents = Vec<Tensor<2>>;
 
@@ -162,13 +147,7 @@ impl LatentVariableModel for Vae {
     }
 
     fn log_posterior(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Tensor<1> {
-        self.recognition_pairs(&self.centred(x), h)
-            .map(|(layer, h, y)| {
-                let moments = layer.moments(y);
-                moments.log_prob(moments.standardise(h))
-            })
-            .reduce(|sum, log_prob| sum + log_prob)
-            .expect("there is a latent layer")
+        self.trace_posterior(x, h).log_prob
     }
 
     fn trace_joint(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Traced {
@@ -252,8 +231,7 @@ impl LatentVariableModel for Vae {
         let kept: Vec<Moments> = Vae::moments_of(&self.generative, upper).collect();
         self.observed.backward(h[0].clone(), lowest.to_vec(), weights.clone().neg(), Some(into), false);
         for ((layer, h, y), moments) in self.latent_pairs(h).zip(kept) {
-            let r = moments.standardise(h);
-            let [in_mean, in_std] = weighted_score(&weights.clone().neg(), &r, &moments.std);
+            let [in_mean, in_std] = moments.score(h, weights.clone().neg());
             layer.backward(y, moments, in_mean, in_std, Some(into), false);
         }
     }
@@ -269,9 +247,7 @@ impl LatentVariableModel for Vae {
         let centred = self.centred(x);
         let kept = Vae::moments_of(&self.recognition, traces);
         for ((layer, h, y), moments) in self.recognition_pairs(&centred, h).zip(kept) {
-            let [_, std, _] = moments.for_rows(h.dims()[0]);
-            let r = moments.standardise(h);
-            let [in_mean, in_std] = weighted_score(&weights.clone().neg(), &r, &std);
+            let [in_mean, in_std] = moments.score(h, weights.clone().neg());
             layer.backward(y, moments, in_mean, in_std, Some(into), false);
         }
     }

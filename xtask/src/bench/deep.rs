@@ -5,18 +5,19 @@
 //! shows.
 
 use burn::tensor::Device;
+use helmholtz_cli::error::user;
 use helmholtz_core::Strategy;
 use helmholtz_directed::HelmholtzMachine;
 use helmholtz_strategies::{Bidirectional, ReweightedWakeSleep};
 
 use crate::bench::descent::{ADAM, Bare};
-use crate::bench::options::{MAX_CELLS, Options};
+use crate::bench::options::Options;
 use crate::bench::parts::{Products, repeat, shapes};
 use crate::bench::report::{Report, Row};
 use crate::bench::session::Session;
 use crate::bench::stack::{OBSERVED, ROWS, Stack, stack};
 use crate::bench::step::start_peers;
-use crate::exit::{UserError, progress};
+use crate::exit::progress;
 
 /// A stack with its strategy, as the peers know it, and the name of its row.
 struct Subject {
@@ -36,18 +37,9 @@ const SUBJECTS: [Subject; 2] = [
 
 /// Refuses what no machine could hold, and settings that `bihm` refuses.
 pub(crate) fn check(options: &Options) -> anyhow::Result<()> {
-    let (batch, samples) = (options.batch(), options.samples);
-    if batch as f64 * samples as f64 * OBSERVED as f64 > MAX_CELLS {
-        return Err(UserError(format!(
-            "a batch of {batch} with {samples} samples needs matrices of more than {MAX_CELLS} numbers; choose a \
-             smaller --batch or --samples"
-        ))
-        .into());
-    }
-    if let Err(error) = Bidirectional::new(samples) {
-        return Err(UserError(format!("--samples: {error}")).into());
-    }
-    options.check_session()
+    options.check_samples(1)?;
+    Bidirectional::new(options.samples).map_err(|error| user(format!("--samples: {error}")))?;
+    Ok(())
 }
 
 pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) -> anyhow::Result<()> {
@@ -77,29 +69,21 @@ impl Subject {
         let (name, batch) = (self.name, options.batch());
         let x = stack.x.clone().repeat_dim(0, batch.div_ceil(ROWS)).slice([0..batch, 0..OBSERVED]);
         let products = Products::new(shapes(OBSERVED, self.layers, batch, samples), |_| false, &x.device());
-        let mut peers = Vec::new();
-        if options.peers {
-            peers = start_peers(self.layers, self.strategy, options, threads)?;
-        }
+        let mut peers = start_peers(self.layers, self.strategy, options, threads)?;
         let mut whole = Session::default();
         let (mut bare, mut multiplied) = (Vec::new(), Vec::new());
-        let mut theirs = vec![Vec::new(); peers.len()];
         for round in 1..=rounds {
             progress(&format!("{name}: round {round} of {rounds}"));
             whole.extend(Session::run(&stack.model, &stack.x, strategy, &ADAM, [batch, steps])?);
             let mut plain = Bare::new(&stack.model, strategy, &ADAM, x.clone());
             bare.extend(repeat(steps, || Ok(plain.step()?.step))?);
             multiplied.extend(repeat(steps, || Ok(products.run()?.iter().sum::<f64>()))?);
-            for (peer, times) in peers.iter_mut().zip(&mut theirs) {
-                times.extend(peer.steps(steps)?);
-            }
+            peers.iter_mut().try_for_each(|peer| peer.take_steps(steps))?;
         }
         report.add(Row::ours(name, name, whole.steps));
         report.add(Row::ours(&format!("{name}/bare"), name, bare));
         report.add(Row::ours(&format!("{name}/products"), name, multiplied));
-        for (peer, ms) in peers.iter().zip(theirs) {
-            report.add(peer.row(name, name, ms));
-        }
+        peers.iter().for_each(|peer| report.add(peer.row_of_steps(name, name)));
         Ok(())
     }
 }

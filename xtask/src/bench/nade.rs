@@ -3,19 +3,18 @@
 pub(crate) mod alone;
 mod subject;
 
-use std::time::Instant;
-
 use burn::tensor::{Device, Tensor};
+use helmholtz_cli::error::user;
 use helmholtz_core::{Draws, Key, Prior};
 use helmholtz_layers::{DarnPriorConfig, InitialWeights, Order};
 
 use crate::bench::agreement::{Exchange, gradient, values};
 use crate::bench::options::{MAX_CELLS, Options};
-use crate::bench::parts::{ms_since, repeat};
+use crate::bench::parts::{repeat, timed};
 use crate::bench::peers::{self, Peer};
 use crate::bench::report::{Report, Row};
 use crate::bench::stack::{OBSERVED, ONES};
-use crate::exit::{UserError, progress};
+use crate::exit::progress;
 use alone::Alone;
 use subject::{Subject, rows};
 
@@ -64,11 +63,10 @@ pub(crate) fn check(options: &Options) -> anyhow::Result<()> {
         false => OBSERVED.max(hidden) as f64 * n.max(OBSERVED) as f64,
     };
     if cells > MAX_CELLS {
-        return Err(UserError(format!(
+        return Err(user(format!(
             "{n} rows and {hidden} hidden units need arrays of more than {MAX_CELLS} numbers; choose a smaller --batch \
              or --hidden"
-        ))
-        .into());
+        )));
     }
     Ok(())
 }
@@ -82,20 +80,12 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     let mut peers = if options.peers { start_peers(&subjects[0].0, threads)? } else { Vec::new() };
 
     let mut tasks = tasks(&subjects, &device);
-    let mut theirs = vec![Vec::new(); peers.len()];
     for round in 1..=options.rounds {
         progress(&format!("nade: round {round} of {}", options.rounds));
         for Task { row, run } in &mut tasks {
-            row.ms.extend(repeat(options.steps, || {
-                let start = Instant::now();
-                run();
-                device.sync()?;
-                Ok(ms_since(start))
-            })?);
+            row.ms.extend(repeat(options.steps, || Ok(timed(&device, &mut *run)?.0))?);
         }
-        for (peer, times) in peers.iter_mut().zip(&mut theirs) {
-            times.extend(peer.steps(options.steps)?);
-        }
+        peers.iter_mut().try_for_each(|peer| peer.take_steps(options.steps))?;
     }
 
     let mut rows: Vec<Row> = tasks.into_iter().map(|task| task.row).collect();
@@ -111,9 +101,7 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     of_many.extra = many.extra();
     of_many.ms = many.ms;
     rows.into_iter().chain([of_many]).for_each(|row| report.add(row));
-    for (peer, ms) in peers.iter().zip(theirs) {
-        report.add(peer.row("nade", "nade/gradient", ms));
-    }
+    peers.iter().for_each(|peer| report.add(peer.row_of_steps("nade", "nade/gradient")));
     Ok(())
 }
 

@@ -1,9 +1,10 @@
 //! What the command line says of a benchmark.
 
 use clap::{Args, ValueEnum};
+use helmholtz_cli::error::user;
 
 use crate::bench::session::UNTIMED;
-use crate::exit::UserError;
+use crate::bench::stack::OBSERVED;
 
 // Its own documentation would take the place of the command's.
 #[derive(Args, Clone)]
@@ -76,15 +77,26 @@ impl Options {
         self.batch.unwrap_or(100)
     }
 
+    /// Refuses a batch whose samples, of so many points each, no machine could hold, and too many steps of it.
+    pub(crate) fn check_samples(&self, points: usize) -> anyhow::Result<()> {
+        let (batch, samples) = (self.batch(), self.samples);
+        if (points * OBSERVED) as f64 * batch as f64 * samples as f64 > MAX_CELLS {
+            return Err(user(format!(
+                "a batch of {batch} with {samples} samples needs matrices of more than {MAX_CELLS} numbers; choose a \
+                 smaller --batch or --samples"
+            )));
+        }
+        self.check_session()
+    }
+
     /// Refuses more steps than a session has rows for.
     pub(crate) fn check_session(&self) -> anyhow::Result<()> {
         let (steps, batch) = (self.steps, self.batch());
         let rows = (steps as f64 + UNTIMED as f64) * batch as f64;
         if rows > MAX_ROWS {
-            return Err(UserError(format!(
+            return Err(user(format!(
                 "{steps} steps of {batch} rows are more than {MAX_ROWS} rows a round; choose fewer --steps"
-            ))
-            .into());
+            )));
         }
         Ok(())
     }

@@ -2,13 +2,21 @@
 
 use std::time::Instant;
 
-use burn::tensor::{Device, Tensor, TensorData};
-use helmholtz_core::Key;
-use helmholtz_noise::fill_uniform;
+use burn::tensor::{DType, Device, Tensor};
+use helmholtz_core::{Draws, Key};
+use helmholtz_ops::noise::uniform;
 use helmholtz_ops::product::{ab, abt, atb};
 
 pub(crate) fn ms_since(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1e3
+}
+
+/// What `run` takes on a device, in milliseconds, and what it gives.
+pub(crate) fn timed<T>(device: &Device, run: impl FnOnce() -> T) -> anyhow::Result<(f64, T)> {
+    let start = Instant::now();
+    let out = run();
+    device.sync()?;
+    Ok((ms_since(start), out))
 }
 
 /// Steps that are taken before the timed ones: Adam's moments, the allocator's pools and the worker
@@ -41,11 +49,7 @@ struct Factors {
 
 /// Uniforms: `[n, d]`.
 pub(crate) fn random(n: usize, d: usize, device: &Device) -> Tensor<2> {
-    let mut values = vec![0.0f32; n * d];
-    for (row, values) in values.chunks_exact_mut(d).enumerate() {
-        fill_uniform(Key::new(1), row as u64, 0, values);
-    }
-    Tensor::from_data(TensorData::new(values, [n, d]), device)
+    uniform(&Draws::new(Key::new(1), n, 1), d, DType::F32, device)
 }
 
 impl Factors {
@@ -92,13 +96,10 @@ impl Products {
 
     /// Multiplies all of them; the time of those forward and of the others, in milliseconds.
     pub(crate) fn run(&self) -> anyhow::Result<[f64; 2]> {
-        let start = Instant::now();
-        self.factors.iter().for_each(|factors| drop(factors.forward()));
-        self.device.sync()?;
-        let forward = ms_since(start);
-        self.factors.iter().for_each(|factors| drop(factors.back()));
-        self.device.sync()?;
-        Ok([forward, ms_since(start) - forward])
+        let all = |of: fn(&Factors)| timed(&self.device, || self.factors.iter().for_each(of));
+        let ((forward, ()), (back, ())) =
+            (all(|factors| drop(factors.forward()))?, all(|factors| drop(factors.back()))?);
+        Ok([forward, back])
     }
 
     /// Additions and multiplications of those forward and of the others.
@@ -108,17 +109,10 @@ impl Products {
     }
 }
 
-/// `[m, k]` by `[k, n]`, `repeats` times after three that are not timed.
+/// `[m, k]` by `[k, n]`, `repeats` times after some that are not timed.
 pub(crate) fn gemm([m, k, n]: [usize; 3], repeats: usize, device: &Device) -> anyhow::Result<Vec<f64>> {
     let factors = Factors::new([m, k, n], false, device);
-    let mut ms = Vec::new();
-    for _ in 0..repeats + 3 {
-        let start = Instant::now();
-        factors.forward();
-        device.sync()?;
-        ms.push(ms_since(start));
-    }
-    Ok(ms.split_off(3))
+    repeat(repeats, || Ok(timed(device, || factors.forward())?.0))
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub(crate) struct Peer {
     commands: ChildStdin,
     replies: BufReader<ChildStdout>,
     log: PathBuf,
+    /// What its steps took so far, in milliseconds.
+    steps: Vec<f64>,
 }
 
 impl Drop for Peer {
@@ -104,7 +106,7 @@ impl Peer {
             bail!("{name} was started without pipes");
         };
         let replies = BufReader::new(replies);
-        Ok(Peer { name, version: String::new(), process, commands, replies, log })
+        Ok(Peer { name, version: String::new(), process, commands, replies, log, steps: Vec::new() })
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -117,9 +119,16 @@ impl Peer {
         Row { name, against, device: "cpu", version: self.version.clone(), ms, extra: Vec::new() }
     }
 
-    /// Takes `steps` steps; their times in milliseconds.
-    pub(crate) fn steps(&mut self, steps: usize) -> anyhow::Result<Vec<f64>> {
-        self.times(&format!("run {steps}"))
+    /// A row of its steps.
+    pub(crate) fn row_of_steps(&self, what: &str, against: &'static str) -> Row {
+        self.row(what, against, self.steps.clone())
+    }
+
+    /// Takes `steps` steps.
+    pub(crate) fn take_steps(&mut self, steps: usize) -> anyhow::Result<()> {
+        let times = self.times(&format!("run {steps}"))?;
+        self.steps.extend(times);
+        Ok(())
     }
 
     /// The answer to a command.

@@ -2,12 +2,11 @@
 
 use std::fmt::Write;
 
-use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::bench::report::Report;
-use crate::output::write;
+use crate::output::{read, write};
 use crate::workspace;
 
 /// Runs of each kind that are kept.
@@ -45,12 +44,7 @@ impl Run {
 pub(crate) fn save(report: &Report) -> anyhow::Result<()> {
     let folder = workspace::root().join("results");
     let path = folder.join("bench.json");
-    let mut runs: Vec<Run> = match std::fs::read_to_string(&path) {
-        Ok(text) => serde_json::from_str(&text)
-            .with_context(|| format!("{}: not a list of runs; remove it to begin anew", path.display()))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error).with_context(|| path.display().to_string()),
-    };
+    let mut runs: Vec<Run> = read(&path)?;
     runs.push(Run { commit: workspace::commit(), processor: processor(), rows: report.values() });
     let runs = latest(runs);
     write(&path, &(serde_json::to_string_pretty(&runs)? + "\n"))?;

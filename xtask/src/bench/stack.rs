@@ -1,11 +1,10 @@
 //! The model and the data that are timed.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use helmholtz_cli::error::user;
 use helmholtz_core::Key;
 use helmholtz_directed::{HelmholtzMachine, StackConfig};
 use helmholtz_noise::fill_uniform;
-
-use crate::exit::UserError;
 
 /// Observed units, those of a 28 x 28 image.
 pub(crate) const OBSERVED: usize = 784;
@@ -35,7 +34,7 @@ pub(crate) fn stack(layers: &[usize], device: &Device) -> anyhow::Result<Stack> 
     let x = Tensor::from_data(TensorData::new(values, [ROWS, OBSERVED]), device);
     let model = StackConfig::new(OBSERVED, layers.to_vec())
         .init(Some(&mean), key, device)
-        .map_err(|error| UserError(format!("--layers: {error}")))?;
+        .map_err(|error| user(format!("--layers: {error}")))?;
     Ok(Stack { model, x })
 }
 

@@ -1,6 +1,7 @@
 //! The speed of a training step.
 
 use burn::tensor::Device;
+use helmholtz_cli::error::user;
 use helmholtz_strategies::{Bidirectional, ReweightedWakeSleep};
 
 use crate::bench::descent::{ADAM, Bare};
@@ -10,7 +11,7 @@ use crate::bench::peers::{self, Peer};
 use crate::bench::report::{Report, Row};
 use crate::bench::session::Session;
 use crate::bench::stack::{OBSERVED, ROWS, stack};
-use crate::exit::{UserError, progress};
+use crate::exit::progress;
 
 /// The product that ours and the peers are compared by: the widest of a step.
 const GEMM: [usize; 3] = [1000, 200, 784];
@@ -19,13 +20,16 @@ const GEMM_REPEATS: usize = 50;
 /// Who takes the step beside us.
 const FRAMEWORKS: [&str; 3] = ["torch-eager", "torch-compile", "jax"];
 
-/// Those with a stack of these latent sizes, which take the step of this strategy.
+/// Those with a stack of these latent sizes, which take the step of this strategy; none unless they are asked for.
 pub(crate) fn start_peers(
     layers: &[usize],
     strategy: &str,
     options: &Options,
     threads: usize,
 ) -> anyhow::Result<Vec<Peer>> {
+    if !options.peers {
+        return Ok(Vec::new());
+    }
     let layers: Vec<String> = layers.iter().map(usize::to_string).collect();
     let arguments = [
         ("--strategy", strategy.into()),
@@ -42,16 +46,12 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     let batch = options.batch();
     let device = Device::flex();
     let stack = stack(&options.layers, &device)?;
-    let strategy =
-        ReweightedWakeSleep::new(samples).map_err(|error| UserError(format!("--samples: {error}")))?;
+    let strategy = ReweightedWakeSleep::new(samples).map_err(|error| user(format!("--samples: {error}")))?;
     let bihm = Bidirectional { samples, control_variate: samples > 1 };
     let x = stack.x.clone().repeat_dim(0, batch.div_ceil(ROWS)).slice([0..batch, 0..OBSERVED]);
     let products = Products::new(shapes(OBSERVED, &options.layers, batch, samples), |_| false, &device);
 
-    let mut peers = Vec::new();
-    if options.peers {
-        peers = start_peers(&options.layers, "rws", options, threads)?;
-    }
+    let mut peers = start_peers(&options.layers, "rws", options, threads)?;
     let mut gemms = Vec::new();
     if options.peers {
         gemms.push(Row::ours("gemm", "gemm", gemm(GEMM, GEMM_REPEATS, &device)?));
@@ -65,7 +65,6 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     let mut whole = Session::default();
     let (mut bare, mut optimiser, mut multiplied) = (Vec::new(), Vec::new(), Vec::new());
     let mut bidirectional = Vec::new();
-    let mut theirs = vec![Vec::new(); peers.len()];
     for round in 1..=rounds {
         progress(&format!("step: round {round} of {rounds}"));
         whole.extend(Session::run(&stack.model, &stack.x, &strategy, &ADAM, [batch, steps])?);
@@ -87,9 +86,7 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
             bidirectional.push(other.step);
         }
         multiplied.extend(repeat(steps, || Ok(products.run()?.iter().sum::<f64>()))?);
-        for (peer, times) in peers.iter_mut().zip(&mut theirs) {
-            times.extend(peer.steps(steps)?);
-        }
+        peers.iter_mut().try_for_each(|peer| peer.take_steps(steps))?;
     }
 
     let ours = |name, ms| Row::ours(name, "step", ms);
@@ -105,9 +102,7 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     report.add(ours("step/estimate", whole.estimates));
     report.add(ours("step/optimiser", optimiser));
     report.add(multiplied);
-    for (peer, ms) in peers.iter().zip(theirs) {
-        report.add(peer.row("step", "step", ms));
-    }
+    peers.iter().for_each(|peer| report.add(peer.row_of_steps("step", "step")));
     gemms.into_iter().for_each(|row| report.add(row));
     Ok(())
 }

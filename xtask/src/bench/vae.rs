@@ -19,16 +19,17 @@ mod parts;
 mod subject;
 
 use burn::tensor::Device;
+use helmholtz_cli::error::user;
 use helmholtz_strategies::{Coupled, Kernel, Pathwise, Weighting};
 
 use crate::bench::descent::{Bare, RMSPROP};
-use crate::bench::options::{MAX_CELLS, Options};
+use crate::bench::options::Options;
 use crate::bench::parts::repeat;
 use crate::bench::peers::{self, Peer};
 use crate::bench::report::{Report, Row};
 use crate::bench::session::Session;
 use crate::bench::stack::{OBSERVED, ROWS};
-use crate::exit::{UserError, progress};
+use crate::exit::progress;
 use chains::{Meetings, Reckoning, settled};
 use exchange::exchange;
 use parts::Estimate;
@@ -42,19 +43,11 @@ const PER_COUPLED_STEP: usize = 10;
 
 /// Refuses what no machine could hold, and settings that `coupled` refuses.
 pub(crate) fn check(options: &Options) -> anyhow::Result<()> {
-    let (batch, samples) = (options.batch(), options.samples);
-    let refuse = |message: String| Err(UserError(message).into());
     // Points of both chains of each row.
-    if 2.0 * batch as f64 * samples as f64 * OBSERVED as f64 > MAX_CELLS {
-        return refuse(format!(
-            "a batch of {batch} with {samples} samples needs matrices of more than {MAX_CELLS} numbers; choose a \
-             smaller --batch or --samples"
-        ));
-    }
-    if let Err(error) = Coupled::new(samples, Kernel::Disir, &Device::flex()) {
-        return refuse(format!("--samples: {error}"));
-    }
-    options.check_session()
+    options.check_samples(2)?;
+    Coupled::new(options.samples, Kernel::Disir, &Device::flex())
+        .map_err(|error| user(format!("--samples: {error}")))?;
+    Ok(())
 }
 
 pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) -> anyhow::Result<()> {
@@ -71,7 +64,6 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     let (mut bare, mut optimiser) = (Vec::new(), Vec::new());
     let mut estimate = Estimate::new(&subject.model, x.clone(), samples, &device);
     let (mut of_coupled, mut meetings) = (Vec::new(), Meetings::default());
-    let mut theirs = vec![Vec::new(); peers.len()];
     let mut reckonings: Vec<Reckoning> = peers.iter().map(|_| Reckoning::default()).collect();
     let few = steps.div_ceil(PER_COUPLED_STEP);
     for round in 1..=rounds {
@@ -90,8 +82,8 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
             of_coupled.push(step.step);
             meetings.add(&step.diagnostics)?;
         }
-        for ((peer, times), reckoning) in peers.iter_mut().zip(&mut theirs).zip(&mut reckonings) {
-            times.extend(peer.steps(steps)?);
+        for (peer, reckoning) in peers.iter_mut().zip(&mut reckonings) {
+            peer.take_steps(steps)?;
             reckoning.measure(peer, few)?;
         }
     }
@@ -104,9 +96,7 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     report.add(ours("iwae/estimate", whole.estimates));
     report.add(ours("iwae/optimiser", optimiser));
     estimate.rows().into_iter().for_each(|row| report.add(row));
-    for (peer, ms) in peers.iter().zip(theirs) {
-        report.add(peer.row("iwae", "iwae", ms));
-    }
+    peers.iter().for_each(|peer| report.add(peer.row_of_steps("iwae", "iwae")));
     report.add(meetings.row(of_coupled));
     for (peer, reckoning) in peers.iter().zip(reckonings) {
         report.add(reckoning.row(peer, coupled.lag, &meetings));

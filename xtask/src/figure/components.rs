@@ -10,6 +10,7 @@ use burn::optim::AdamConfig;
 use burn::tensor::{Device, Tensor, TensorData};
 use helmholtz_core::{Draws, Estimate, Gradients, Key, LatentVariableModel, Role, Strategy};
 use helmholtz_noise::Stream;
+use helmholtz_ops::into_f64;
 use helmholtz_strategies::{Coupled, Kernel, Pathwise, Weighting};
 use helmholtz_vae::{Likelihood, Std, Vae, VaeConfig};
 
@@ -131,7 +132,7 @@ impl Components {
         }
         let model = taped.valid();
         let (x, _) = model.dream(&Draws::new(key.child(Role::Data), 1, 1));
-        let exact = exact(&values(weights), &values(x.clone()));
+        let exact = exact(&into_f64(weights), &into_f64(x.clone()));
         let x = x.repeat_dim(0, ROWS);
         let mut components = Components { model, x, exact, direction: Vec::new(), samples, key };
         components.direction = components.where_the_elbo_is_off();
@@ -208,7 +209,7 @@ impl Components {
     /// The ascent direction of W: what is descended is minus what is ascended.
     fn ascent(&self, gradients: &Gradients) -> Vec<f64> {
         let weight = self.model.observed.weight.as_ref().expect("the last map is linear");
-        let found = values(gradients.get::<2>(weight.id).expect("every strategy moves the generative net"));
+        let found = into_f64(gradients.get::<2>(weight.id).expect("every strategy moves the generative net"));
         found.into_iter().map(|descent| -descent).collect()
     }
 }
@@ -216,10 +217,6 @@ impl Components {
 fn keep<const D: usize>(gradients: &Gradients, param: &Param<Tensor<D>>, into: &mut Gradients) {
     let gradient = gradients.get::<D>(param.id).expect("the strategy moves the recognition net");
     into.add(param, gradient);
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.into_data_as::<f64>().try_to_vec().expect("converted to f64 just now")
 }
 
 /// The gradient of `log p(x)` in W, `[LATENTS, OBSERVED]` row by row, with b = 0.

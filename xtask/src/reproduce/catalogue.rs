@@ -8,13 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use anyhow::{Context, bail, ensure};
-use helmholtz_cli::error::known;
+use helmholtz_cli::error::{known, user};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Table;
 
 use super::row::{Row, Source};
-use crate::exit::UserError;
 
 /// Everything that is published.
 #[derive(Debug)]
@@ -76,7 +75,7 @@ const BEST: File = file!("best");
 pub(crate) fn catalogue() -> anyhow::Result<&'static Catalogue> {
     static CATALOGUE: LazyLock<Result<Catalogue, String>> =
         LazyLock::new(|| Catalogue::of(&ROWS, PAPERS, BEST).map_err(|error| format!("{error:#}")));
-    CATALOGUE.as_ref().map_err(|message| UserError(message.clone()).into())
+    CATALOGUE.as_ref().map_err(user)
 }
 
 impl Catalogue {

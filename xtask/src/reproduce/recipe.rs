@@ -8,12 +8,12 @@ use std::ffi::OsString;
 use helmholtz_cli::args::{Args, Command};
 use helmholtz_cli::commands::train;
 use helmholtz_cli::config::{Config, ModelConfig};
+use helmholtz_cli::error::user;
 use helmholtz_eval::Reading;
 
 use super::catalogue::Catalogue;
 use super::row::{Row, Scoring};
 use super::tier::Tier;
-use crate::exit::UserError;
 use crate::workspace;
 
 /// A row with its config.
@@ -45,12 +45,11 @@ impl Recipe {
             ("strategy", &row.strategy, recipe.strategy()),
         ] {
             if *named != made {
-                return Err(UserError(format!(
+                return Err(user(format!(
                     "{}: {key} = \"{named}\", but {} with the row's flags gives \"{made}\"; correct one of them",
                     row.place(),
                     row.config
-                ))
-                .into());
+                )));
             }
         }
         Ok(recipe)
@@ -173,19 +172,21 @@ fn words(row: &Row, data: &str, device: &str) -> Vec<OsString> {
 /// The config that words of `helmholtz train` make.
 fn read(row: &Row, words: Vec<OsString>) -> anyhow::Result<Config> {
     let wrong = |problem: String| {
-        UserError(format!("{}: {} with the row's flags: {}", row.place(), row.config, problem.trim()))
+        user(format!("{}: {} with the row's flags: {}", row.place(), row.config, problem.trim()))
     };
     let args = Args::try_of_words(std::iter::once("helmholtz".into()).chain(words)).map_err(|error| {
         let text = error.to_string();
         wrong(text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned())
     })?;
     let Some(Command::Train(args)) = args.command else { unreachable!("the first word is train") };
-    Ok(train::config(&args).map_err(|error| wrong(format!("{error:#}")))?)
+    train::config(&args).map_err(|error| wrong(format!("{error:#}")))
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use helmholtz_cli::error::UserError;
 
     use super::super::catalogue::catalogue;
     use super::*;

@@ -77,14 +77,16 @@ pub(crate) enum Scoring {
 }
 
 /// How far a published value can be trusted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub(crate) enum Source {
     /// Read in the paper that reports it.
     Read,
     /// Read in a paper whose table quotes it.
     Quoted(String),
     /// Read in the paper, and not the quantity that is measured here.
+    #[strum(serialize = "other quantity")]
     OtherQuantity(String),
     /// Known from a summary, or in versions that disagree.
     SecondHand(String),
@@ -98,14 +100,7 @@ pub(crate) enum Source {
 impl Source {
     /// A word for tables.
     pub(crate) fn tag(&self) -> &'static str {
-        match self {
-            Source::Read => "read",
-            Source::Quoted(_) => "quoted",
-            Source::OtherQuantity(_) => "other quantity",
-            Source::SecondHand(_) => "second-hand",
-            Source::Recalled => "recalled",
-            Source::None => "none",
-        }
+        self.into()
     }
 
     /// Where it was read, or what is wrong with it.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, ensure};
+use helmholtz_cli::error::user;
 use helmholtz_datasets::DataError;
 use rayon::prelude::*;
 use serde::Deserialize;
@@ -21,7 +22,7 @@ use thiserror::Error;
 use super::recipe::Recipe;
 use super::store::{Bidirectional, Finished, Seed};
 use super::tier::Tier;
-use crate::exit::{UserError, progress};
+use crate::exit::progress;
 use crate::output::write;
 use crate::workspace;
 
@@ -46,7 +47,7 @@ impl Seeds<'_> {
     /// The row whose weights this one begins with, run in the same way.
     fn before(&self) -> anyhow::Result<Option<Self>> {
         let Some(recipe) = self.recipe.before.as_deref() else { return Ok(None) };
-        let folder = self.folder.with_file_name(format!("{}-{}", recipe.row.id, self.tier.name()));
+        let folder = self.folder.with_file_name(format!("{}-{}", recipe.row.id, self.tier));
         let resolved = recipe.resolved(self.tier, self.device)?;
         Ok(Some(Seeds { recipe, folder, resolved, ..*self }))
     }
@@ -68,7 +69,7 @@ impl Seeds<'_> {
         match helmholtz_datasets::load(&self.recipe.row.data, self.data_dir) {
             Ok(_) => Ok(()),
             Err(error @ DataError::Missing { .. }) => Err(Missing(error.to_string()).into()),
-            Err(error) => Err(UserError(error.to_string()).into()),
+            Err(error) => Err(user(error)),
         }
     }
 
@@ -98,7 +99,7 @@ impl Seeds<'_> {
             "the seeds were run on different data; use --again"
         );
         Ok(Finished {
-            tier: self.tier.name().to_owned(),
+            tier: self.tier.to_string(),
             protocol: first.protocol.clone(),
             data_sha256: first.data_sha256.clone(),
             config: [std::slice::from_ref(&row.config), &row.flags].concat().join(" "),
@@ -158,7 +159,7 @@ impl Seeds<'_> {
         let kept: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
         ensure!(
             kept["config"] == self.resolved,
-            UserError(format!("{}: run with another config or device; use --again", path.display()))
+            user(format!("{}: run with another config or device; use --again", path.display()))
         );
         Ok(Some(kept))
     }
@@ -327,7 +328,7 @@ fn helmholtz(words: Vec<OsString>) -> anyhow::Result<String> {
     if !status.success() {
         let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
         let text = format!("helmholtz {} ended with {status}: {}", words.join(" "), said.trim());
-        return Err(if status.code() == Some(2) { UserError(text).into() } else { anyhow::anyhow!(text) });
+        return Err(if status.code() == Some(2) { user(text) } else { anyhow::anyhow!(text) });
     }
     said.lines().filter(|line| !line.trim().is_empty()).for_each(progress);
     String::from_utf8(stdout).context("helmholtz printed no text")

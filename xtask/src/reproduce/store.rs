@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::catalogue::Paper;
 use super::row::Row;
 use super::tier::Tier;
-use crate::output::write;
+use crate::output::{read, write};
 
 /// A row that was run, all its seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -227,7 +227,7 @@ impl Store {
     ) -> anyhow::Result<()> {
         let path = path_of(&self.folder, paper);
         let _lock = lock(&self.folder)?;
-        let mut rows = read(&path)?;
+        let mut rows: BTreeMap<String, Finished> = read(&path)?;
         change(&mut rows);
         write(&path, &(serde_json::to_string_pretty(&rows)? + "\n"))?;
         self.papers.insert(paper.to_owned(), rows);
@@ -237,15 +237,6 @@ impl Store {
 
 fn path_of(folder: &Path, paper: &str) -> PathBuf {
     folder.join(format!("{paper}.json"))
-}
-
-fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Finished>> {
-    match fs::read_to_string(path) {
-        Ok(text) => serde_json::from_str(&text)
-            .with_context(|| format!("{}: not what was written there; move it away", path.display())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
-        Err(error) => Err(error).with_context(|| path.display().to_string()),
-    }
 }
 
 /// One process at a time writes results.
@@ -261,7 +252,7 @@ fn lock(folder: &Path) -> anyhow::Result<File> {
 }
 
 fn key(id: &str, tier: Tier) -> String {
-    format!("{id} {}", tier.name())
+    format!("{id} {tier}")
 }
 
 #[cfg(test)]

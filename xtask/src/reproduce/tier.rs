@@ -3,7 +3,8 @@
 use clap::ValueEnum;
 
 /// How much of a row is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, strum::Display)]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum Tier {
     /// Seconds: two epochs of a small model on a handful of random rows of the same width, to try the plumbing.
     Smoke,
@@ -11,14 +12,4 @@ pub(crate) enum Tier {
     Small,
     /// The published protocol, or the nearest that its sources allow.
     Paper,
-}
-
-impl Tier {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Tier::Smoke => "smoke",
-            Tier::Small => "small",
-            Tier::Paper => "paper",
-        }
-    }
 }

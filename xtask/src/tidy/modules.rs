@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
-use syn::{Attribute, ImplItemFn, Item, ItemMod, ItemUse, Meta, Token, UseTree, Visibility};
+use syn::{Attribute, Ident, ImplItemFn, Item, ItemMod, ItemUse, Meta, Token, UseTree, Visibility};
 
 /// Which files a file takes names from, and the names.
 pub(super) type Arrows = BTreeMap<(PathBuf, PathBuf), BTreeSet<String>>;
@@ -79,14 +79,14 @@ impl Modules {
             paths: BTreeSet::new(),
             has_macros: false,
         });
-        for item in items.iter().filter(|item| !is_for_tests(attributes(item))) {
+        for item in items.iter().filter(|item| !is_for_tests(parts(item).0)) {
             self.0[this].visit_item(item);
             if let Item::Mod(child) = item {
                 let name = child.ident.to_string();
                 let id = self.child(file, folder, this, child)?;
                 self.0[this].names.entry(name).or_default().push(Name::Child(id));
-            } else if let Some(name) = defined(item) {
-                self.0[this].names.entry(name).or_default().push(Name::Item);
+            } else if let (_, Some(name)) = parts(item) {
+                self.0[this].names.entry(name.to_string()).or_default().push(Name::Item);
             } else {
                 self.0[this].has_macros |= matches!(item, Item::Macro(_));
             }
@@ -284,7 +284,7 @@ impl Module {
 
 impl<'ast> Visit<'ast> for Module {
     fn visit_item(&mut self, item: &'ast Item) {
-        if !is_for_tests(attributes(item)) {
+        if !is_for_tests(parts(item).0) {
             visit::visit_item(self, item);
         }
     }
@@ -319,38 +319,23 @@ impl<'ast> Visit<'ast> for Module {
     }
 }
 
-fn attributes(item: &Item) -> &[Attribute] {
+/// The attributes of an item, and the name that it defines, if it does.
+fn parts(item: &Item) -> (&[Attribute], Option<&Ident>) {
     match item {
-        Item::Const(item) => &item.attrs,
-        Item::Enum(item) => &item.attrs,
-        Item::Fn(item) => &item.attrs,
-        Item::Impl(item) => &item.attrs,
-        Item::Macro(item) => &item.attrs,
-        Item::Mod(item) => &item.attrs,
-        Item::Static(item) => &item.attrs,
-        Item::Struct(item) => &item.attrs,
-        Item::Trait(item) => &item.attrs,
-        Item::Type(item) => &item.attrs,
-        Item::Union(item) => &item.attrs,
-        Item::Use(item) => &item.attrs,
-        _ => &[],
+        Item::Const(item) => (&item.attrs, Some(&item.ident)),
+        Item::Enum(item) => (&item.attrs, Some(&item.ident)),
+        Item::Fn(item) => (&item.attrs, Some(&item.sig.ident)),
+        Item::Impl(item) => (&item.attrs, None),
+        Item::Macro(item) => (&item.attrs, item.ident.as_ref()),
+        Item::Mod(item) => (&item.attrs, None),
+        Item::Static(item) => (&item.attrs, Some(&item.ident)),
+        Item::Struct(item) => (&item.attrs, Some(&item.ident)),
+        Item::Trait(item) => (&item.attrs, Some(&item.ident)),
+        Item::Type(item) => (&item.attrs, Some(&item.ident)),
+        Item::Union(item) => (&item.attrs, Some(&item.ident)),
+        Item::Use(item) => (&item.attrs, None),
+        _ => (&[], None),
     }
-}
-
-fn defined(item: &Item) -> Option<String> {
-    let name = match item {
-        Item::Const(item) => &item.ident,
-        Item::Enum(item) => &item.ident,
-        Item::Fn(item) => &item.sig.ident,
-        Item::Macro(item) => item.ident.as_ref()?,
-        Item::Static(item) => &item.ident,
-        Item::Struct(item) => &item.ident,
-        Item::Trait(item) => &item.ident,
-        Item::Type(item) => &item.ident,
-        Item::Union(item) => &item.ident,
-        _ => return None,
-    };
-    Some(name.to_string())
 }
 
 /// Whether an item is left out wherever no tests are built.

@@ -1,7 +1,6 @@
 //! Flags of the commands that score a trained model.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::Args as ClapArgs;
 
@@ -106,7 +105,8 @@ pub struct AnnealingArgs {
 }
 
 /// How much an evaluation by importance samples checks itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "lowercase", parse_err_ty = String, parse_err_fn = unknown_check)]
 pub enum Checking {
     /// With enumeration of some rows where latent states are few.
     #[default]
@@ -117,15 +117,6 @@ pub enum Checking {
     Off,
 }
 
-impl FromStr for Checking {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "auto" => Ok(Checking::Auto),
-            "sampling" => Ok(Checking::Sampling),
-            "off" => Ok(Checking::Off),
-            _ => Err("it is auto, sampling (which enumerates no row) or off".to_string()),
-        }
-    }
+fn unknown_check(_: &str) -> String {
+    "it is auto, sampling (which enumerates no row) or off".to_string()
 }

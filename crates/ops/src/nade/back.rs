@@ -5,6 +5,7 @@
 //! threads.
 
 use burn::tensor::Tensor;
+use helmholtz_noise::simd::vectorised;
 use rayon::prelude::*;
 
 use super::host::{Weights, padded};
@@ -12,7 +13,6 @@ use super::scan::{Scan, ScanGradient};
 use super::vectors::{ROWS, add_scaled, advance, rows_that_are_on, squash, vector};
 use crate::host::{self, repeats};
 use crate::real::{LANES, Real};
-use crate::simd::vectorised;
 
 /// Rows that walk in step.
 const ROWS_BACK: usize = 8;

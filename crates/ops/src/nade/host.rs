@@ -5,13 +5,13 @@
 
 use burn::tensor::Tensor;
 use helmholtz_core::{Defence, Drawn, Draws, Scored};
+use helmholtz_noise::simd::vectorised;
 use rayon::prelude::*;
 
 use super::scan::Scan;
 use super::vectors::{ROWS, advance, multiply, rows_that_are_on, squash};
 use crate::host::{self, SEQUENTIAL, Values, repeats};
 use crate::real::{LANES, Real};
-use crate::simd::vectorised;
 use crate::units::{decide, score_row, sum_lanes};
 use crate::unitwise::draw_rows;
 

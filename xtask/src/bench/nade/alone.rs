@@ -1,14 +1,12 @@
 //! NADE's gradient in a process of its own, where nobody else has taken memory or kept it.
 
-use std::time::Instant;
-
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::bench::memory::{in_own_process, peak_resident_mib, resident_mib};
 use crate::bench::nade::subject::{Subject, rows};
 use crate::bench::options::Options;
-use crate::bench::parts::ms_since;
+use crate::bench::parts::timed;
 use crate::bench::stack::OBSERVED;
 use crate::exit::print;
 
@@ -54,12 +52,8 @@ pub(crate) fn run(options: &Options, threads: usize) -> anyhow::Result<()> {
     let result = subject.gradient();
     let after = peak_resident_mib();
     drop(result);
-    let timed = |_| {
-        let start = Instant::now();
-        drop(subject.gradient());
-        ms_since(start)
-    };
-    let ms = (0..RUNS).map(timed).collect();
+    let ms = (0..RUNS).map(|_| Ok(timed(&device, || subject.gradient())?.0));
+    let ms = ms.collect::<anyhow::Result<_>>()?;
     let peak_resident_mib = before.zip(after).map(|(before, after)| after - before);
     print(&serde_json::to_string(&Alone { rows, hidden, ms, peak_resident_mib })?)
 }

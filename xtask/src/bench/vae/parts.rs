@@ -1,7 +1,5 @@
 //! The parts of a step of `iwae`, each run alone.
 
-use std::time::Instant;
-
 use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Draws, Gradients, Key, LatentVariableModel, Parts, Reparameterized};
 use helmholtz_ops::hidden::{self, Activation};
@@ -9,7 +7,7 @@ use helmholtz_ops::{bernoulli, noise, rows};
 use helmholtz_strategies::{Pathwise, Weighting};
 use helmholtz_vae::Vae;
 
-use crate::bench::parts::{Products, ms_since, random, repeat};
+use crate::bench::parts::{Products, random, repeat, timed};
 use crate::bench::report::Row;
 use crate::bench::stack::OBSERVED;
 use crate::bench::vae::subject::{HIDDEN, LATENTS};
@@ -89,9 +87,10 @@ impl<'a> Estimate<'a> {
         let [batch, _] = x.dims();
         self.step += 1;
         let draws = Draws::new(Key::new(2).child(self.step), batch, self.iwae.samples);
-        let (of_noise, noise) = self.timed(|| noise::normal(&draws, LATENTS, model.dtype(), &self.device))?;
-        let (of_propose, proposals) = self.timed(|| model.propose_at(x.clone(), noise.clone()))?;
-        let (of_gradient, _) = self.timed(|| {
+        let (of_noise, noise) =
+            timed(&self.device, || noise::normal(&draws, LATENTS, model.dtype(), &self.device))?;
+        let (of_propose, proposals) = timed(&self.device, || model.propose_at(x.clone(), noise.clone()))?;
+        let (of_gradient, _) = timed(&self.device, || {
             let mut gradients = Gradients::new();
             self.iwae.update(model, x.clone(), noise, proposals, Parts::Both, &mut gradients);
             gradients
@@ -108,7 +107,8 @@ impl<'a> Estimate<'a> {
         let bias = Tensor::zeros([OBSERVED], &self.device);
         let weights = Tensor::full([n], 1.0 / batch as f64, &self.device);
         let x = self.x.clone();
-        let (ms, _) = self.timed(|| rows::weigh(bernoulli::score(x, product, bias).trace, weights, 1))?;
+        let (ms, _) =
+            timed(&self.device, || rows::weigh(bernoulli::score(x, product, bias).trace, weights, 1))?;
         Ok(ms)
     }
 
@@ -119,7 +119,7 @@ impl<'a> Estimate<'a> {
             .iter()
             .map(|&[n, d]| [random(n, d, &self.device), random(n, d, &self.device)])
             .collect();
-        let (ms, _) = self.timed(|| {
+        let (ms, _) = timed(&self.device, || {
             inputs
                 .into_iter()
                 .map(|[product, delta]| {
@@ -130,13 +130,5 @@ impl<'a> Estimate<'a> {
                 .collect::<Vec<_>>()
         })?;
         Ok(ms)
-    }
-
-    /// What `run` gives, and its time in milliseconds.
-    fn timed<T>(&self, run: impl FnOnce() -> T) -> anyhow::Result<(f64, T)> {
-        let start = Instant::now();
-        let out = run();
-        self.device.sync()?;
-        Ok((ms_since(start), out))
     }
 }

@@ -114,9 +114,10 @@ impl Prepared<'_> {
         let mut tried = Vec::new();
         for (weights, model) in trained(court, base, data)? {
             let model = map_params(model, |_, param| param.values().cast(DType::F64));
+            let weights: &'static str = weights.into();
             for (strategy, config) in entrants {
                 let k = config.strategy.samples.unwrap_or_default();
-                let key = Key::new(base.seed).child("court").child(*strategy).child(k).child(weights.name());
+                let key = Key::new(base.seed).child("court").child(*strategy).child(k).child(weights);
                 let entrant = crate::strategy::strategy(config, k, model.observed(), device)?;
                 let entrant = settled(entrant, &model, &x, config, key.child("settle"));
                 let trial =
@@ -132,12 +133,11 @@ impl Prepared<'_> {
                 })?;
                 say(&format!(
                     "  {:<12} {strategy:<9} K = {k:<3} {}   ({:.1} s)",
-                    weights.name(),
+                    weights,
                     report.verdict(),
                     report.estimates as f64 * (report.seconds_per_estimate + report.bookkeeping_per_estimate),
                 ));
-                let (strategy, weights) = (strategy.to_string(), weights.name());
-                tried.push(Tried { strategy, k, weights, seed: base.seed, report });
+                tried.push(Tried { strategy: strategy.to_string(), k, weights, seed: base.seed, report });
             }
         }
         let epochs = base.train.epochs.map_or("some steps".to_owned(), |epochs| format!("{epochs} epochs"));

@@ -80,8 +80,9 @@ pub(super) struct Budget {
 }
 
 /// Weights that gradients are taken at.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, strum::IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub(super) enum Weights {
     /// As they begin.
     Fresh,
@@ -89,17 +90,6 @@ pub(super) enum Weights {
     HalfTrained,
     /// After the whole of it.
     Trained,
-}
-
-impl Weights {
-    /// The name in tables.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Weights::Fresh => "fresh",
-            Weights::HalfTrained => "half-trained",
-            Weights::Trained => "trained",
-        }
-    }
 }
 
 fn four() -> usize {

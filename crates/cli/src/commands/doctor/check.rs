@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use helmholtz_core::{Gradients, Key, map_params, visit_params};
 use helmholtz_noise::fill_uniform;
+use helmholtz_ops::into_f64;
 
 /// Where, and in what precision, a check computes.
 pub(super) struct On {
@@ -56,8 +57,7 @@ pub(super) struct Outputs(Vec<(String, Vec<f64>)>);
 
 impl Outputs {
     pub(super) fn put<const D: usize>(&mut self, name: impl Into<String>, tensor: Tensor<D>) {
-        let values = tensor.into_data_as::<f64>();
-        self.numbers(name, values.try_to_vec().expect("converted to f64 just now"));
+        self.numbers(name, into_f64(tensor));
     }
 
     pub(super) fn numbers(&mut self, name: impl Into<String>, values: Vec<f64>) {

@@ -11,8 +11,7 @@ use helmholtz_eval::{
 };
 use helmholtz_ops::noise::normal;
 use helmholtz_samplers::hmc::Position;
-use helmholtz_samplers::{Chains, Gibbs, Hmc, Known, LogDensity, OneShot, Tempered};
-use helmholtz_vae::Vae;
+use helmholtz_samplers::{Chains, Gibbs, Hmc, Known, NoiseSpace, OneShot, Tempered};
 
 use super::check::{Check, Outputs};
 use super::models::{stack, vae};
@@ -54,7 +53,7 @@ pub(super) fn checks() -> Vec<Check> {
             let (model, x) = (vae(on), on.bits("x", [3, OBSERVED]));
             let draws = Draws::new(Key::new(5), 3, 4);
             let start = normal(&draws, model.noise_units(), on.dtype, &on.device);
-            let target = LogWeight { model: &model, x };
+            let target = NoiseSpace::new(&model, x);
             let size = Tensor::full([12], 0.1, (&on.device, on.dtype));
             let law = Tempered { power: 1.0, normal: 1.0 };
             let mut at = Position::of(&target, start);
@@ -124,16 +123,4 @@ fn estimates(out: &mut Outputs, name: &str, rows: Vec<RowEstimate>) {
     out.numbers(format!("log p, {name}"), of(|row| row.log_prob));
     out.numbers(format!("effective share, {name}"), of(|row| row.ess));
     out.numbers(format!("largest weight, {name}"), of(|row| row.max_weight));
-}
-
-/// `log w` in noise space.
-struct LogWeight<'a> {
-    model: &'a Vae,
-    x: Tensor<2>,
-}
-
-impl LogDensity for LogWeight<'_> {
-    fn log_density_and_gradient(&self, noise: Tensor<2>) -> (Tensor<1>, Tensor<2>) {
-        self.model.log_weight_gradient(self.x.clone(), noise)
-    }
 }

@@ -6,7 +6,7 @@
 /// is not compiled anew. Arithmetic is the same everywhere: the loops use fused multiply-add by
 /// name, so no compilation contracts what another does not.
 #[inline]
-pub(crate) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
+pub fn vectorised<R>(f: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f")
