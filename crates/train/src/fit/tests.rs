@@ -11,7 +11,7 @@ use helmholtz_directed::{HelmholtzMachine, StackConfig};
 use super::*;
 use crate::history::Record;
 use crate::learn::Pair;
-use crate::schedule::{Rate, Schedule, Shape, Stages};
+use crate::schedule::{Rate, Schedule, Stages};
 
 const MEAN: Measure = Measure { name: "own_mean", over: Over::Mean };
 const MAXIMUM: Measure = Measure { name: "own_maximum", over: Over::Maximum };
@@ -50,18 +50,15 @@ impl Evaluator<HelmholtzMachine> for Zero {
     }
 }
 
-fn learn(strategy: Stages<Watch>, device: &Device) -> Boxed<dyn Learn> {
-    let model = StackConfig::new(1, vec![1]).init(None, Key::new(0), device).unwrap();
-    Pair::of(model, strategy, None, Zero)
-}
-
-#[test]
-fn what_only_one_stage_measures_is_recorded_in_its_epochs_alone() {
-    let (folder, device) = (tempfile::tempdir().unwrap(), Device::flex());
-    // Five rows in batches of two: the last holds one.
-    let rows = Tensor::<1>::from_floats([0.0, 1.0, 2.0, 3.0, 4.0], &device).reshape([5, 1]);
-    let plan = Plan::of_epochs(5, 2, 2);
-    let stages = vec![(3, Watch { measures: false }), (6, Watch { measures: true })];
+/// A run over some rows, of a model that stays as it is.
+fn watched(
+    rows: &Tensor<2>,
+    plan: Plan,
+    stages: Stages<Watch>,
+    on_record: OnRecord,
+    stop: Stop,
+) -> Result<Outcome, FitError> {
+    let (folder, device) = (tempfile::tempdir().unwrap(), rows.device());
     let fit = Fit {
         folder: folder.path().into(),
         devices: vec![device.clone()],
@@ -71,21 +68,28 @@ fn what_only_one_stage_measures_is_recorded_in_its_epochs_alone() {
         patience: None,
         resume: None,
         progress: Progress::Silent,
-        on_record: Box::new(|_| Ok(())),
-        stop: Stop::new(),
+        on_record,
+        stop,
     };
-    let rate = Rate { start: 0.1, end: 0.1, shape: Shape::Constant };
-    let outcome = fit
-        .run(Parts {
-            learn: learn(Stages::new(stages), &device),
-            rule: Rule::default(),
-            optimiser: SgdConfig::new().init(),
-            schedule: ModuleLrScheduler::new(Schedule::new(vec![(6, rate)])),
-            train: rows.clone(),
-            draws_bits: false,
-            valid: rows.clone(),
-        })
-        .unwrap();
+    let model = StackConfig::new(1, vec![1]).init(None, Key::new(0), &device).unwrap();
+    fit.run(Parts {
+        learn: Pair::of(model, stages, None, Zero),
+        rule: Rule::default(),
+        optimiser: SgdConfig::new().init(),
+        schedule: ModuleLrScheduler::new(Schedule::new(vec![(plan.steps, Rate::constant(0.1))])),
+        train: rows.clone(),
+        draws_bits: false,
+        valid: rows.clone(),
+    })
+}
+
+#[test]
+fn what_only_one_stage_measures_is_recorded_in_its_epochs_alone() {
+    // Five rows in batches of two: the last holds one.
+    let rows = Tensor::<1>::from_floats([0.0, 1.0, 2.0, 3.0, 4.0], &Device::flex()).reshape([5, 1]);
+    let plan = Plan::of_epochs(5, 2, 2);
+    let stages = Stages::new(vec![(3, Watch { measures: false }), (6, Watch { measures: true })]);
+    let outcome = watched(&rows, plan, stages, Box::new(|_| Ok(())), Stop::new()).unwrap();
     assert_eq!((outcome.end, outcome.steps), (End::Finished, 6));
     let of_epoch = |epoch: usize| {
         let is = |record: &&Record| record.epoch == epoch && record.split == "train";
@@ -105,36 +109,15 @@ fn what_only_one_stage_measures_is_recorded_in_its_epochs_alone() {
 
 /// A run of two epochs, `stop` being told something by the first record.
 fn stopped_by(tell: impl Fn(&Stop) + Send + 'static) -> Result<End, FitError> {
-    let (folder, device) = (tempfile::tempdir().unwrap(), Device::flex());
-    let rows = Tensor::<2>::zeros([4, 1], &device);
     let stop = Stop::new();
     let told = stop.clone();
-    let fit = Fit {
-        folder: folder.path().into(),
-        devices: vec![device.clone()],
-        key: Key::new(0),
-        plan: Plan::of_epochs(4, 2, 2),
-        checkpoint_every: 1,
-        patience: None,
-        resume: None,
-        progress: Progress::Silent,
-        on_record: Box::new(move |_| {
-            tell(&told);
-            Ok(())
-        }),
-        stop,
+    let tell = move |_: &Record| {
+        tell(&told);
+        Ok(())
     };
-    let rate = Rate { start: 0.1, end: 0.1, shape: Shape::Constant };
-    let parts = Parts {
-        learn: learn(Watch { measures: false }.into(), &device),
-        rule: Rule::default(),
-        optimiser: SgdConfig::new().init(),
-        schedule: ModuleLrScheduler::new(Schedule::new(vec![(4, rate)])),
-        train: rows.clone(),
-        draws_bits: false,
-        valid: rows,
-    };
-    fit.run(parts).map(|outcome| outcome.end)
+    let rows = Tensor::<2>::zeros([4, 1], &Device::flex());
+    let stages = Watch { measures: false }.into();
+    watched(&rows, Plan::of_epochs(4, 2, 2), stages, Box::new(tell), stop).map(|outcome| outcome.end)
 }
 
 #[test]
