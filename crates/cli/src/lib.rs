@@ -6,7 +6,6 @@
 //! | [`config`] | the config file, its defaults and its checks |
 //! | [`data_facts`] | what a model needs to know of its data |
 //! | [`device`] | the one list of backends |
-//! | [`model`] | any model that a config can name |
 //! | [`strategy`] | any strategy that a config can name |
 //! | [`assemble`] | from a config to data, model, strategy and optimiser |
 //! | [`run_folder`] | the files of a run |
