@@ -62,7 +62,7 @@ fn main() -> ExitCode {
                 let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
                 std::process::exit(130);
             });
-            return helmholtz_cli::main_with(std::iter::once("helmholtz".into()).chain(args));
+            return helmholtz_cli::run(std::iter::once("helmholtz".into()).chain(args));
         }
     };
     exit::code(result)

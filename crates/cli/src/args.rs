@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::registry::registry;
+
 pub use evaluate::{AnnealingArgs, Checking, EvaluateArgs, MergeArgs};
 pub use model::ModelArgs;
 pub use numbers::Layers;
@@ -40,7 +42,15 @@ impl Args {
     /// # Errors
     /// If the words make no sense, or ask for help.
     pub fn try_of_words(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut command = numbers::with_negative(Args::command());
+        let mut command = numbers::with_negative(Args::command()).mut_subcommand("train", |train| {
+            let listed =
+                |what: &str, names: Vec<&str>| format!("{what}: {} (`helmholtz models`)", names.join(", "));
+            let (model, strategy) = (
+                listed("Model", registry().model_names()),
+                listed("Training strategy", registry().strategy_names()),
+            );
+            train.mut_arg("model", |arg| arg.help(model)).mut_arg("strategy", |arg| arg.help(strategy))
+        });
         let matches = command.try_get_matches_from_mut(words)?;
         Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
@@ -73,6 +83,8 @@ pub enum Command {
         #[command(subcommand)]
         command: DataCommand,
     },
+    /// Models, the strategies that train each, and what each can do
+    Models(ModelsArgs),
     /// The backends this binary was built with and the devices found
     Devices {
         /// One JSON object on standard output
@@ -99,6 +111,16 @@ pub struct ServeArgs {
     pub threads: Option<i64>,
 }
 
+/// `helmholtz models`.
+#[derive(Debug, ClapArgs)]
+pub struct ModelsArgs {
+    /// One of them alone, with the keys of its config
+    pub kind: Option<String>,
+    /// One JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `helmholtz doctor`.
 #[derive(Debug, ClapArgs)]
 pub struct DoctorArgs {
@@ -118,13 +140,13 @@ pub struct DoctorArgs {
 pub struct TrainArgs {
     /// Config file; flags override it
     pub config: Option<PathBuf>,
-    /// Model family: sbn, dsbn, darn, nade, bihm or vae
+    /// Model: see `helmholtz models`
     #[arg(long)]
     pub model: Option<String>,
     /// Latent sizes from the data up, as in 200,200; '' for none
     #[arg(long)]
     pub layers: Option<Layers>,
-    /// Training strategy: ws, rws, vimco, reinforce, nvil, bihm; of a vae also elbo, iwae, stl, dreg, coupled
+    /// Training strategy: see `helmholtz models`
     #[arg(long)]
     pub strategy: Option<String>,
     /// Samples per observation, K

@@ -8,20 +8,15 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{ModuleOptimizer, SgdConfig};
 use burn::tensor::Device;
 use helmholtz_core::erased::Boxed;
-use helmholtz_core::{Key, LatentVariableModel, Role};
+use helmholtz_core::{Key, LatentVariableModel};
 use helmholtz_datasets::{Binarization, DataError, DataSet, ImageShape, Plan, SplitName, Values};
-use helmholtz_directed::{Kind, StackConfig};
 use helmholtz_eval::ImportanceSampling;
-use helmholtz_layers::{InitialWeights, Order};
 use helmholtz_train::{Adam, Learn, Pair, Rate, RmsProp, Rule, Schedule, Shape, Stages};
-use helmholtz_vae::{Activation, Likelihood, Std, VaeConfig};
-use helmholtz_zoo::BoxedModel;
-use helmholtz_zoo::BoxedStrategy;
+use helmholtz_zoo::{BoxedModel, Support};
 
-use crate::config::{Config, ModelConfig, OptimizerConfig};
+use crate::config::{Config, OptimizerConfig};
 use crate::error::{OrUser, user};
 use crate::memory_limit;
-use crate::strategy::strategy;
 
 /// The data set of a config.
 ///
@@ -42,10 +37,9 @@ pub fn data(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet>
             eprintln!("warning: {}: {}", file.path.display(), note.text);
         }
     }
-    if config.model.likelihood.as_deref() == Some("logistics") {
-        check_grey(config, &data)?;
-    } else {
-        check_bits(config, &data)?;
+    match config.spec.model.support() {
+        Support::Grey => check_grey(config, &data)?,
+        Support::Bits => check_bits(config, &data)?,
     }
     Ok(data)
 }
@@ -70,11 +64,10 @@ fn load(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet> {
 
 /// Refuses values that are neither 0 nor 1.
 fn check_bits(config: &Config, data: &DataSet) -> anyhow::Result<()> {
-    let kind = &config.model.kind;
-    let or = if kind == "vae" { ", or take model.likelihood = \"logistics\" for grey values" } else { "" };
     let advice = format!(
-        "and {kind} models zeros and ones; choose a binary set (helmholtz data list), or binarize the values \
-         first{or}"
+        "and {} models zeros and ones; choose a binary set (helmholtz data list), or binarize the values first{}",
+        config.spec.model.kind(),
+        config.spec.model.instead_of_bits()
     );
     if let Some((file, (row, column, value))) =
         data.files.iter().find_map(|file| Some((file, file.intensity?)))
@@ -143,70 +136,7 @@ pub(crate) fn model_for(
     device: &Device,
 ) -> anyhow::Result<BoxedModel> {
     memory_limit::check_model(config, shape.pixels(), device)?;
-    if config.model.kind == "vae" {
-        return vae(config, shape, mean, device);
-    }
-    let ModelConfig { layers, hidden, bias, bias_from_data, centre, .. } = &config.model;
-    let weights = match config.model.weights.as_str() {
-        "glorot" => InitialWeights::Glorot,
-        _ => InitialWeights::GlorotOverFanIn,
-    };
-    let width = shape.pixels();
-    let order = match config.model.order.as_deref() {
-        Some("random") => {
-            let seed = config.model.order_seed.unwrap_or_default();
-            Order::random(width, Key::new(seed).child(Role::Units))
-        }
-        _ => Order::index(),
-    };
-    let kinds = |names: Vec<String>| {
-        let kind = |name: &String| Kind::named(name).ok_or_else(|| user(format!("{name}: unknown layer")));
-        names.iter().map(kind).collect::<anyhow::Result<Vec<Kind>>>()
-    };
-    let [generative, recognition] = config.model.layer_kinds();
-    let stack = StackConfig {
-        generative: kinds(generative)?,
-        recognition: kinds(recognition)?,
-        hidden: *hidden,
-        tanh: config.model.activation.as_deref() == Some("tanh"),
-        order,
-        weights,
-        bias: *bias,
-        bias_from_data: *bias_from_data,
-        centre: *centre,
-        ..StackConfig::new(width, layers.clone())
-    };
-    stack.init(mean, Key::new(config.seed), device).map(BoxedModel::new).or_user()
-}
-
-/// The variational autoencoder of a config, whose keys are written out.
-fn vae(
-    config: &Config,
-    shape: ImageShape,
-    mean: Option<&[f64]>,
-    device: &Device,
-) -> anyhow::Result<BoxedModel> {
-    let ModelConfig { layers, bodies, activation, std, likelihood, components, channels, .. } = &config.model;
-    let usual = VaeConfig::new(shape.pixels(), layers.clone());
-    let vae = VaeConfig {
-        bodies: bodies.clone().unwrap_or_else(|| usual.bodies.clone()),
-        activation: match activation.as_deref() {
-            Some("tanh") => Activation::Tanh,
-            Some("sigmoid") => Activation::Sigmoid,
-            _ => Activation::Relu,
-        },
-        std: if std.as_deref() == Some("exp") { Std::Exp } else { Std::Softplus },
-        likelihood: match (likelihood.as_deref(), components) {
-            (Some("logistics"), &Some(components)) => Likelihood::Logistics { components },
-            _ => Likelihood::Bernoulli,
-        },
-        channels: channels.clone().unwrap_or_default(),
-        shape: (shape.height > 1).then_some([shape.height, shape.width]),
-        bias_from_data: config.model.bias_from_data,
-        centre: config.model.centre,
-        ..usual
-    };
-    vae.init(mean, Key::new(config.seed), device).map(BoxedModel::new).or_user()
+    config.spec.model.init(shape, mean, Key::new(config.seed), device).or_user()
 }
 
 /// Rows, batch and steps of the run of a config, all its stages together.
@@ -234,39 +164,27 @@ fn stage_ends(config: &Config, plan: &Plan) -> Vec<u64> {
         .collect()
 }
 
-/// The strategy of each stage of a config, with its state, if it has one, on the device.
-///
-/// # Errors
-/// If its settings make no estimator.
-fn strategies(
-    config: &Config,
-    plan: &Plan,
-    observed: usize,
-    device: &Device,
-) -> anyhow::Result<Stages<BoxedStrategy>> {
-    let stages = config.samples().into_iter().map(|samples| strategy(config, samples, observed, device));
-    let stages = stages.collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(Stages::new(stage_ends(config, plan).into_iter().zip(stages).collect()))
-}
-
 /// The model under the strategies of a config, with the evaluator of its validation split.
 ///
 /// # Errors
 /// If the strategy's settings make no estimator.
 pub fn learn(config: &Config, model: BoxedModel, plan: &Plan) -> anyhow::Result<Boxed<dyn Learn>> {
-    let strategies = strategies(config, plan, model.observed(), &model.device())?;
-    let evaluator = ImportanceSampling::new(config.train.valid_samples).with_reading(config.model.reading());
+    let strategies = config.spec.strategies(model.observed(), config.seed, &model.device()).or_user()?;
+    let stages = Stages::new(stage_ends(config, plan).into_iter().zip(strategies).collect());
+    let evaluator =
+        ImportanceSampling::new(config.train.valid_samples).with_reading(config.spec.model.reading());
     let average = Some(config.optimizer.average).filter(|decay| *decay > 0.0);
-    Ok(Pair::of(model, strategies, average, evaluator))
+    Ok(Pair::of(model, stages, average, evaluator))
 }
 
-/// The optimiser of a config. Learning rates come from the [`schedule()`].
+/// The optimiser of a config, whose keys are written out. Learning rates come from the [`schedule()`].
 pub fn optimiser(config: &Config) -> ModuleOptimizer {
     let OptimizerConfig { momentum, beta1, beta2, decay, epsilon, .. } = &config.optimizer;
-    // Burn's default of 1e-5 is not small against the gradients of a batch mean.
-    let epsilon = epsilon.unwrap_or(1e-8) as f32;
+    let epsilon = epsilon.unwrap_or_default() as f32;
     match config.optimizer.kind.as_str() {
-        "adam" => Adam::new(beta1.unwrap_or(0.9) as f32, beta2.unwrap_or(0.999) as f32, epsilon).init(),
+        "adam" => {
+            Adam::new(beta1.unwrap_or_default() as f32, beta2.unwrap_or_default() as f32, epsilon).init()
+        }
         "sgd" => {
             let momentum = (*momentum > 0.0).then_some(MomentumConfig {
                 momentum: *momentum,
@@ -275,7 +193,7 @@ pub fn optimiser(config: &Config) -> ModuleOptimizer {
             });
             SgdConfig::new().with_momentum(momentum).init()
         }
-        _ => RmsProp::new(decay.unwrap_or(0.99) as f32, epsilon, *momentum as f32).init(),
+        _ => RmsProp::new(decay.unwrap_or_default() as f32, epsilon, *momentum as f32).init(),
     }
 }
 

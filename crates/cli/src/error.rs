@@ -1,9 +1,10 @@
 //! Exit codes: 0 done, 1 the work failed, 2 the user's input is wrong, 130 stopped by Ctrl-C (or the key q),
 //! 143 by SIGTERM, 129 by SIGHUP.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::process::ExitCode;
+
+pub use helmholtz_zoo::error::{excerpt, known, shortened};
 
 use crate::console::print;
 
@@ -38,20 +39,6 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(if error.is::<UserError>() { 2 } else { 1 })
 }
 
-/// A value from outside, short enough to be quoted in a sentence: its first 80 characters, and how long it is if it
-/// is longer.
-pub fn excerpt(text: &str) -> Cow<'_, str> {
-    shortened(text, 80)
-}
-
-/// The first `most` characters of a text, and how long it is if it is longer.
-pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
-    match text.char_indices().nth(most) {
-        None => Cow::Borrowed(text),
-        Some((end, _)) => Cow::Owned(format!("{}... ({} bytes)", &text[..end], text.len())),
-    }
-}
-
 /// What is wrong with a TOML text, with the line if that can be shown.
 pub fn toml_problem(error: &toml::de::Error, text: &str) -> String {
     let whole = error.to_string();
@@ -69,30 +56,9 @@ pub fn toml_problem(error: &toml::de::Error, text: &str) -> String {
     }
 }
 
-/// The known names, and the nearest of them to `name`: the end of a sentence about an unknown name.
-pub fn known(name: &str, names: &[&str]) -> String {
-    // The distance to a name takes time and memory by the product of the lengths.
-    let near = Some(name).filter(|name| name.len() <= 100);
-    let nearest = names
-        .iter()
-        .filter_map(|known| Some((strsim::damerau_levenshtein(&near?.to_lowercase(), known), known)))
-        .filter(|(distance, known)| *distance <= 1 + known.len() / 3)
-        .min();
-    let hint = nearest.map(|(_, known)| format!("; did you mean `{known}`?")).unwrap_or_default();
-    format!("known: {}{hint}", names.join(", "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_quoted_is_short() {
-        assert_eq!(excerpt("short"), "short");
-        let long = "ä".repeat(1000);
-        assert_eq!(excerpt(&long), format!("{}... (2000 bytes)", "ä".repeat(80)));
-        assert!(known(&"x".repeat(50_000_000), &["ws", "rws"]).len() < 100);
-    }
 
     #[test]
     fn a_toml_problem_shows_its_line_only_if_the_line_is_short() {
@@ -100,11 +66,5 @@ mod tests {
         assert!(problem("a = 1\nb = = 2\n").contains("2 | b = = 2"));
         let long = problem(&format!("a = 1\nb = \"{}\" x\n", "y".repeat(100_000)));
         assert!(long.starts_with("line 2, column ") && long.len() < 400, "{long}");
-    }
-
-    #[test]
-    fn the_nearest_name_is_suggested_and_a_far_one_is_not() {
-        assert!(known("rsw", &["ws", "rws"]).ends_with("did you mean `rws`?"));
-        assert_eq!(known("transformer", &["ws", "rws"]), "known: ws, rws");
     }
 }

@@ -6,7 +6,7 @@
 //! | [`config`] | the config file, its defaults and its checks |
 //! | [`data_facts`] | what a model needs to know of its data |
 //! | [`device`] | the one list of backends |
-//! | [`strategy`] | any strategy that a config can name |
+//! | [`registry`] | the families that the program knows |
 //! | [`assemble`] | from a config to data, model, strategy and optimiser |
 //! | [`run_folder`] | the files of a run |
 //! | [`output`] | files that the user names for results |
@@ -25,7 +25,7 @@
 //! use helmholtz_cli::config::{Config, Overlay};
 //!
 //! let config = Config::resolve(None, &Overlay::default().set("train.batch", 50)).unwrap();
-//! assert_eq!((config.model.kind.as_str(), config.strategy.samples, config.train.batch), ("sbn", Some(10), 50));
+//! assert_eq!((config.spec.model.kind(), config.spec.strategy.samples(), config.train.batch), ("sbn", 10, 50));
 //! ```
 
 pub mod args;
@@ -44,12 +44,12 @@ pub mod npy;
 pub mod output;
 pub mod picture;
 mod provenance;
+pub mod registry;
 pub mod report;
 pub mod run_folder;
 mod screen;
 mod shell;
 mod signals;
-pub mod strategy;
 mod tensors;
 mod threads;
 
@@ -59,11 +59,17 @@ use std::process::ExitCode;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    main_with(std::env::args_os())
+    run(std::env::args_os())
+}
+
+/// The same in a program that knows other families; called once.
+pub fn main_with(registry: helmholtz_zoo::Registry) -> ExitCode {
+    registry::install(registry);
+    main()
 }
 
 /// Runs a command line; its first word is the program's name.
-pub fn main_with(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = args::Args::of_words(words);
     log::start();
     match catch_unwind(AssertUnwindSafe(|| commands::run(args))) {

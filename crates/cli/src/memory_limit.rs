@@ -24,8 +24,9 @@ mod machine;
 
 use burn::tensor::Device;
 use helmholtz_datasets::{DataSet, ImageShape};
+use helmholtz_zoo::ModelSpec;
 
-use crate::config::{Config, ModelConfig};
+use crate::config::Config;
 use crate::error::{excerpt, user};
 pub use machine::Limit;
 
@@ -89,91 +90,13 @@ fn size(n: usize) -> u64 {
     n as u64
 }
 
-/// Weights of the model of a config, P, but for biases and convolutions.
-pub fn weights(model: &ModelConfig, width: usize) -> u64 {
-    let sizes: Vec<u64> = std::iter::once(width).chain(model.layers.iter().copied()).map(size).collect();
-    if model.kind == "vae" { of_vae(model, &sizes) } else { of_stack(model, &sizes) }
-}
-
-fn of_stack(model: &ModelConfig, sizes: &[u64]) -> u64 {
-    let hidden = model.hidden.map(size);
-    // Of units `x` given units `y`.
-    let of_layer = |kind: &str, y: u64, x: u64| match kind {
-        "dsbn" => hidden.unwrap_or((x.saturating_add(y)).div_ceil(2)).saturating_mul(x.saturating_add(y)),
-        "darn" => sum([y.saturating_mul(x), x.saturating_mul(x)]),
-        "nade" => {
-            let hidden = hidden.unwrap_or(x.min(y));
-            sum([y.saturating_mul(x), hidden.saturating_mul(sum([y, x, x]))])
-        }
-        _ => y.saturating_mul(x),
-    };
-    let of_prior = |kind: &str, x: u64| match kind {
-        "darn" => x.saturating_mul(x),
-        "nade" => hidden.unwrap_or(x).saturating_mul(2).saturating_mul(x),
-        _ => 0,
-    };
-    let [generative, recognition] = model.layer_kinds();
-    let neighbours = || sizes.iter().zip(sizes.iter().skip(1));
-    let p = generative.iter().zip(neighbours()).map(|(kind, (&below, &above))| of_layer(kind, above, below));
-    let q = recognition.iter().zip(neighbours()).map(|(kind, (&below, &above))| of_layer(kind, below, above));
-    let prior = generative.last().zip(sizes.last()).map(|(kind, &top)| of_prior(kind, top));
-    sum(p.chain(q).chain(prior))
-}
-
-fn of_vae(model: &ModelConfig, sizes: &[u64]) -> u64 {
-    let outputs = match (model.likelihood.as_deref(), model.components) {
-        (Some("logistics"), Some(components)) => size(components).saturating_mul(3),
-        _ => 1,
-    };
-    let convolves = model.channels.is_some();
-    let body = |l: usize| -> Vec<u64> {
-        let given = model.bodies.as_ref().and_then(|bodies| bodies.get(l));
-        given.into_iter().flatten().copied().map(size).collect()
-    };
-    let neighbours = sizes.iter().zip(sizes.iter().skip(1)).enumerate();
-    sum(neighbours.map(|(l, (&below, &above))| {
-        let body = body(l);
-        let inside = sum(body.windows(2).map(|pair| pair[0].saturating_mul(pair[1])));
-        // Of a net from units to units, whose last map is made `heads` times.
-        let net =
-            |from: u64, first: Option<&u64>, last: Option<&u64>, to: u64, heads: u64| match (first, last) {
-                (Some(&first), Some(&last)) => {
-                    sum([from.saturating_mul(first), inside, last.saturating_mul(to).saturating_mul(heads)])
-                }
-                _ => from.saturating_mul(to).saturating_mul(heads),
-            };
-        if l == 0 && convolves {
-            return inside.saturating_mul(2);
-        }
-        let heads = if l == 0 { outputs } else { 2 };
-        sum([
-            net(below, body.first(), body.last(), above, 2),
-            net(above, body.last(), body.first(), below, heads),
-        ])
-    }))
-}
-
 /// Σd, the latent units of all layers.
-fn latents(model: &ModelConfig) -> u64 {
-    sum(model.layers.iter().copied().map(size))
+fn latents(model: &dyn ModelSpec) -> u64 {
+    sum(model.layers().iter().copied().map(size))
 }
 
-/// u, the values that a proposal leaves.
-fn of_proposal(model: &ModelConfig, width: usize) -> u64 {
-    let traces = if model.kind == "vae" { 1 } else { 3 };
-    size(width).saturating_add(latents(model).saturating_mul(traces))
-}
-
-fn name_of_layers(model: &ModelConfig) -> String {
-    format!("model.layers = {} (--layers)", excerpt(&format!("{:?}", model.layers)))
-}
-
-fn name_of_weights(model: &ModelConfig) -> String {
-    let hidden = model.hidden.map_or(String::new(), |hidden| format!(" and model.hidden = {hidden}"));
-    let bodies = model.bodies.as_ref().filter(|_| model.kind == "vae");
-    let bodies = bodies
-        .map_or(String::new(), |bodies| format!(" and model.bodies = {}", excerpt(&format!("{bodies:?}"))));
-    format!("{}{hidden}{bodies}", name_of_layers(model))
+fn name_of_layers(model: &dyn ModelSpec) -> String {
+    format!("model.layers = {} (--layers)", excerpt(&format!("{:?}", model.layers())))
 }
 
 /// Refuses a model whose weights alone do not fit.
@@ -181,13 +104,14 @@ fn name_of_weights(model: &ModelConfig) -> String {
 /// # Errors
 /// With what asks for them.
 pub fn check_model(config: &Config, width: usize, device: &Device) -> anyhow::Result<()> {
-    let need = Need::default().and(name_of_weights(&config.model), values(&[weights(&config.model, width)]));
+    let need =
+        Need::default().and(config.spec.model.sizes_in_words(), values(&[config.spec.model.weights(width)]));
     need.check(Limit::of(device))
 }
 
 /// What a training run needs.
 pub fn of_training(config: &Config, [train, valid]: [usize; 2], width: usize) -> Need {
-    let Config { model, optimizer, .. } = config;
+    let (model, optimizer) = (&*config.spec.model, &config.optimizer);
     let moments = match optimizer.kind.as_str() {
         "adam" => 2,
         "rmsprop" => 1,
@@ -197,9 +121,9 @@ pub fn of_training(config: &Config, [train, valid]: [usize; 2], width: usize) ->
     // The weights and their gradient.
     let copies = 2 + moments + size(more);
     let batch = config.train.batch.min(train);
-    let samples = config.samples().into_iter().max().unwrap_or(1);
+    let samples = config.spec.samples().iter().copied().max().unwrap_or(1);
     Need::default()
-        .and(name_of_weights(model), values(&[weights(model, width), copies]))
+        .and(model.sizes_in_words(), values(&[model.weights(width), copies]))
         .and(format!("data.id = \"{}\"", config.data.id), values(&[size(train + valid), size(width)]))
         .and(
             format!(
@@ -207,7 +131,7 @@ pub fn of_training(config: &Config, [train, valid]: [usize; 2], width: usize) ->
                 config.train.batch,
                 name_of_layers(model)
             ),
-            values(&[size(batch), size(samples), of_proposal(model, width)]),
+            values(&[size(batch), size(samples), model.values_of_proposal(width)]),
         )
 }
 
@@ -223,30 +147,30 @@ pub fn check_training(config: &Config, data: &DataSet, device: &Device) -> anyho
 
 /// What a court needs for its estimates, besides the training of its weights.
 pub fn of_court(config: &Config, rows: usize, width: usize) -> Need {
-    let samples = config.strategy.samples.unwrap_or(1);
-    let bytes = values(&[2, size(rows), size(samples), of_proposal(&config.model, width)]);
+    let samples = config.spec.strategy.samples();
+    let bytes = values(&[2, size(rows), size(samples), config.spec.model.values_of_proposal(width)]);
     Need::default().and(format!("[[court]] samples = {samples} with rows = {rows}"), bytes)
 }
 
 /// What importance sampling of rows needs.
-pub fn of_importance(model: &ModelConfig, width: usize, rows: usize, samples: usize, chunk: usize) -> Need {
+pub fn of_importance(model: &dyn ModelSpec, width: usize, rows: usize, samples: usize, chunk: usize) -> Need {
     let samples_at_once = samples.min(chunk).max(1);
     let rows_at_once = (chunk / samples_at_once).min(rows);
     let pairs = size(samples_at_once).saturating_mul(size(rows_at_once));
     Need::default().and(
         format!("--batch-rows {chunk} with --samples {samples}"),
-        values(&[pairs, of_proposal(model, width)]),
+        values(&[pairs, model.values_of_proposal(width)]),
     )
 }
 
 /// What annealed importance sampling needs for rows that are in flight at a time.
-pub fn of_annealing(model: &ModelConfig, rows: usize, chains: usize) -> Need {
+pub fn of_annealing(model: &dyn ModelSpec, rows: usize, chains: usize) -> Need {
     // Position, momentum and gradient.
     Need::default().and(format!("--chains {chains}"), values(&[size(rows), size(chains), 3, latents(model)]))
 }
 
 /// What samples need, on a contact sheet or not.
-pub fn of_samples(model: &ModelConfig, shape: ImageShape, width: usize, n: usize, sheet: bool) -> Need {
+pub fn of_samples(model: &dyn ModelSpec, shape: ImageShape, width: usize, n: usize, sheet: bool) -> Need {
     let values = values(&[size(n), size(width).saturating_add(latents(model))]);
     let side = |pixels: usize| size(pixels * crate::picture::scale(shape) + 2);
     let tile = if sheet { side(shape.height).saturating_mul(side(shape.width)) } else { 0 };

@@ -24,7 +24,7 @@ pub fn render(
     let valid = history.validation().map(|(_, step, nll)| point(step, nll)).collect();
     let train = history.records().iter().filter(|record| record.split == "train");
     let bound = train.filter_map(|record| Some(point(record.step, -*record.values.get("bound")?))).collect();
-    let of_validation = match config.model.reading() {
+    let of_validation = match config.spec.model.reading() {
         Reading::Directed => "valid NLL",
         Reading::Bidirectional => "valid, -log p̃*, a bound on the NLL of p*",
     };
@@ -49,11 +49,11 @@ pub fn render(
         html lang="en" {
             head {
                 meta charset="utf-8";
-                title { (config.model.kind) " by " (config.strategy.kind) " on " (data.protocol()) }
+                title { (config.spec.model.kind()) " by " (config.spec.strategy.kind()) " on " (data.protocol()) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                h1 { (config.model.kind) " " (format!("{:?}", config.model.layers)) " by " (config.strategy.kind) " on " (data.protocol()) }
+                h1 { (config.spec.model.kind()) " " (format!("{:?}", config.spec.model.layers())) " by " (config.spec.strategy.kind()) " on " (data.protocol()) }
                 table {
                     tr { th { "split" } th { (of) ", nats" } th { "over rows" } th { "from K samples" } th { "K" } th { "rows" } }
                     @for (name, s, k) in results {

@@ -248,7 +248,8 @@ fn next_free(config: &Config) -> anyhow::Result<PathBuf> {
     let runs = Path::new("runs");
     fs::create_dir_all(runs).map_err(|error| output::failed(runs, &error))?;
     for n in 1.. {
-        let path = runs.join(format!("{}-{}-{data}-{n}", config.model.kind, config.strategy.kind));
+        let path =
+            runs.join(format!("{}-{}-{data}-{n}", config.spec.model.kind(), config.spec.strategy.kind()));
         match fs::create_dir(&path) {
             Ok(()) => return Ok(path),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

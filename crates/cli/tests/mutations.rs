@@ -99,7 +99,7 @@ fn run_args(run: Option<&Path>, weights: Option<(&Path, &Path)>) -> ModelArgs {
 fn of_trained(trained: &Trained) -> String {
     let mut hash = Sha256::new();
     visit_params(&trained.model, |_, param| hash.update(param.values().into_data().as_bytes()));
-    let (model, data) = (&trained.config.model, &trained.data.data_sha256);
+    let (model, data) = (&trained.config.spec.tables()[0], &trained.data.data_sha256);
     format!("{:?} {model:?} {:?} {data}", hash.finalize(), trained.epoch)
 }
 

@@ -138,7 +138,7 @@ fn strategies_and_keys_that_do_not_fit_the_model_are_refused_by_name() {
     for strategy in ["elbo", "iwae", "stl", "dreg", "coupled"] {
         refuse(
             &["--strategy", strategy],
-            &[strategy, "sbn", "bits", "ws, rws, vimco, reinforce, nvil or bihm", "--model vae"],
+            &[strategy, "sbn", "bits", "ws, rws, vimco, reinforce, nvil, bihm", "another model (vae)"],
         );
     }
     let vae = |more: &[&str], words: &[&str]| {
@@ -156,7 +156,7 @@ fn strategies_and_keys_that_do_not_fit_the_model_are_refused_by_name() {
     vae(&["--layers", "20,0"], &["layer 1 has no units"]);
     set("model.p=[\"sbn\",\"sbn\"]", &["model.p", "vae"]);
     set("model.q=[\"sbn\"]", &["model.q", "vae"]);
-    set("model.hidden=20", &["model.hidden", "model.bodies"]);
+    set("model.hidden=20", &["model.hidden belongs to sbn", "the model is vae", "bodies"]);
     set("model.order=random", &["model.order", "vae"]);
     set("model.bodies=[[20],[20]]", &["model.bodies has 2 lists", "[20]", "asks for 1"]);
     set("model.bodies=[[20,0]]", &["model.bodies", "width of 0"]);
@@ -166,8 +166,11 @@ fn strategies_and_keys_that_do_not_fit_the_model_are_refused_by_name() {
     set("model.components=5", &["model.components", "logistics"]);
     set("model.channels=[8,0]", &["model.channels"]);
     set("model.channels=[8,8,8,8]", &["convolutions", "5 x 5"]);
-    refuse(&["--set", "model.likelihood=logistics"], &["model.likelihood", "no vae"]);
-    refuse(&["--set", "model.bodies=[[20]]"], &["model.bodies", "no vae"]);
+    refuse(
+        &["--set", "model.likelihood=logistics"],
+        &["model.likelihood belongs to vae", "the model is sbn"],
+    );
+    refuse(&["--set", "model.bodies=[[20]]"], &["model.bodies belongs to vae", "the model is sbn"]);
     refuse(&["--set", "optimizer.decay=0.9"], &["optimizer.decay", "rmsprop", "adam"]);
     refuse(&["--optimizer", "sgd", "--set", "optimizer.epsilon=1e-4"], &["optimizer.epsilon", "sgd"]);
     refuse(&["--set", "optimizer.beta1=1.0"], &["optimizer.beta1 = 1"]);

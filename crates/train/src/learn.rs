@@ -125,3 +125,8 @@ where
         }
     }
 }
+
+/// Whether a path leads to the model, and not to what a strategy or an average remembers.
+pub(crate) fn is_of_model(path: &[String]) -> bool {
+    path.first().is_some_and(|name| name == "model")
+}

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use helmholtz_core::{Gradients, visit_params};
 
-use crate::trainee::{Trainee, is_of_model};
+use crate::learn::is_of_model;
 
 /// What happens to a gradient before the optimiser sees it, in this order. By default nothing.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,15 +35,22 @@ impl Rule {
     /// by the part's share of the rows and added up, penalties included; but not where they are
     /// [clipped](Rule::clip_norm).
     ///
-    /// It is about the parameters of the model; what the strategy learns for itself is left as it is.
-    pub fn apply(&self, trainee: &Trainee, gradients: Gradients, rows: usize) -> Gradients {
+    /// It is about the parameters of the model in `trainee`, whose fields are those of [`Learn`](crate::Learn); what the
+    /// strategy learns for itself is left as it is. `zero` is a number beside the parameters: `[1]`.
+    pub fn apply<M: Module>(
+        &self,
+        trainee: &M,
+        zero: Tensor<1>,
+        gradients: Gradients,
+        rows: usize,
+    ) -> Gradients {
         if *self == Rule::default() {
             return gradients;
         }
         let trainee = &trainee.valid();
         let scale = if self.sum { rows as f64 } else { 1.0 };
         let mut adjusted = Gradients::new();
-        let mut square = trainee.number(0.0);
+        let mut square = zero;
         visit_params(trainee, |path, param| {
             let Some(gradient) = param.gradient(&gradients).filter(|_| is_of_model(path)) else { return };
             let mut gradient = gradient * scale;
@@ -74,13 +81,8 @@ impl Rule {
     }
 }
 
-/// Gradients times a number.
-pub(crate) fn scaled(trainee: &Trainee, gradients: Gradients, factor: f64) -> Gradients {
-    times(trainee, &gradients, trainee.number(factor))
-}
-
-/// The same, the number a tensor: `[1]`.
-fn times(trainee: &Trainee, gradients: &Gradients, factor: Tensor<1>) -> Gradients {
+/// Gradients times a number: `[1]`.
+pub(crate) fn times<M: Module>(trainee: &M, gradients: &Gradients, factor: Tensor<1>) -> Gradients {
     let mut scaled = Gradients::new();
     visit_params(trainee, |_, param| {
         if let Some(gradient) = param.gradient(gradients) {
@@ -111,11 +113,10 @@ mod tests {
         // A strategy that learns.
         let strategy = Nvil::new(1, &[3, 2], Key::new(2), &Device::flex());
         let evaluator = ImportanceSampling::new(1);
-        let learn = Pair::of(model.clone(), strategy.clone().into(), None, evaluator);
-        let trainee = Trainee { learn, rule, key: Key::new(0) };
+        let trainee = Pair::of(model.clone(), strategy.clone().into(), None, evaluator);
         let mut halves = Gradients::new();
         visit_params(&trainee, |_, param| param.add_gradient(param.values().full_like(0.5), &mut halves));
-        let gradients = rule.apply(&trainee, halves, 7);
+        let gradients = rule.apply(&trainee, Tensor::zeros([1], &Device::flex()), halves, 7);
         let pairs = |is_of_model: bool| {
             let values = |tensor: Tensor<1>| tensor.into_data().convert::<f64>().try_to_vec::<f64>().unwrap();
             let mut pairs = Vec::new();

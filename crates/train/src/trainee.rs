@@ -12,8 +12,8 @@ use helmholtz_datasets::Batch;
 use helmholtz_ops::on_workers;
 use helmholtz_ops::rows::sum_of_squares;
 
-use crate::learn::Learn;
-use crate::rule::{Rule, scaled};
+use crate::learn::{Learn, is_of_model};
+use crate::rule::{Rule, times};
 
 /// Whatever is trained, as a Burn learner model: the module in the box, under a rule.
 #[derive(Clone, Debug)]
@@ -99,10 +99,13 @@ impl TrainStep for Trainee {
             rows,
             step,
         };
-        let gradients = self.rule.apply(self, estimate.gradients, whole);
+        let gradients = self.rule.apply(self, self.number(0.0), estimate.gradients, whole);
         // The learner adds the gradients of the parts, each a mean over its rows.
-        let gradients =
-            if rows == whole { gradients } else { scaled(self, gradients, rows as f64 / whole as f64) };
+        let gradients = if rows == whole {
+            gradients
+        } else {
+            times(self, &gradients, self.number(rows as f64 / whole as f64))
+        };
         TrainOutput { grads: gradients.into_params(), item }
     }
 
@@ -144,14 +147,9 @@ impl Trainee {
     }
 
     /// A number as a tensor beside its parameters: `[1]`.
-    pub(crate) fn number(&self, value: f64) -> Tensor<1> {
+    fn number(&self, value: f64) -> Tensor<1> {
         Tensor::full([1], value, (&self.learn.device().inner(), self.learn.dtype()))
     }
-}
-
-/// Whether a path leads to the model, and not to what a strategy or an average remembers.
-pub(crate) fn is_of_model(path: &[String]) -> bool {
-    path.first().is_some_and(|name| name == "model")
 }
 
 #[cfg(test)]

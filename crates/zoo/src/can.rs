@@ -15,12 +15,8 @@ use helmholtz_eval::{
     Activity, AnnealedImportanceSampling, AnnealedRow, Check, Checked, ExactLikelihood, Reading,
 };
 use helmholtz_samplers::{Chains, Gibbs, GibbsError, Known, NoWeight, OneShot};
-use thiserror::Error;
 
-/// What a model cannot do, and why.
-#[derive(Clone, Debug, Error, PartialEq)]
-#[error("{0}")]
-pub struct Refusal(pub String);
+use crate::error::ConfigError;
 
 /// What a model can do besides what a model of latents must.
 pub trait Can {
@@ -43,8 +39,8 @@ pub trait Can {
     ///
     /// # Errors
     /// If it has none.
-    fn encode(&self, _x: Tensor<2>) -> Result<Vec<Tensor<2>>, Refusal> {
-        Err(Refusal("the model has no recognition means, and nothing to encode into".into()))
+    fn encode(&self, _x: Tensor<2>) -> Result<Vec<Tensor<2>>, ConfigError> {
+        Err(ConfigError("the model has no recognition means, and nothing to encode into".into()))
     }
 }
 
@@ -53,23 +49,23 @@ impl dyn Can {
     ///
     /// # Errors
     /// If latents are no bits.
-    pub fn summed_for(&self, what: &str) -> Result<&dyn Summed, Refusal> {
+    pub fn summed_for(&self, what: &str) -> Result<&dyn Summed, ConfigError> {
         self.summed().ok_or_else(|| self.refuse(what))
     }
 
-    /// Chains, as [`summed_for`](Self::summed_for).
+    /// Chains, as for sums.
     ///
     /// # Errors
     /// If there are no layers of bits.
-    pub fn chained_for(&self, what: &str) -> Result<&dyn Chained, Refusal> {
+    pub fn chained_for(&self, what: &str) -> Result<&dyn Chained, ConfigError> {
         self.chained().ok_or_else(|| self.refuse(what))
     }
 
-    /// Moves in the noise, as [`summed_for`](Self::summed_for).
+    /// Moves in the noise, as for sums.
     ///
     /// # Errors
     /// If latents are no smooth functions of noise.
-    pub fn smooth_for(&self, what: &str) -> Result<&dyn Smooth, Refusal> {
+    pub fn smooth_for(&self, what: &str) -> Result<&dyn Smooth, ConfigError> {
         self.smooth().ok_or_else(|| self.refuse(what))
     }
 
@@ -90,8 +86,8 @@ impl dyn Can {
         }
     }
 
-    fn refuse(&self, what: &str) -> Refusal {
-        Refusal(match (self.latent_bits(), self.smooth()) {
+    fn refuse(&self, what: &str) -> ConfigError {
+        ConfigError(match (self.latent_bits(), self.smooth()) {
             (Some(0), _) => format!("the model has no latents: {what}"),
             (Some(_), _) => format!("the latents of the model are bits: {what}"),
             (None, Some(_)) => format!("the latents of the model are real numbers: {what}"),

@@ -29,6 +29,11 @@ impl Kind {
     pub const ALL: [(&'static str, Kind); 4] =
         [("sbn", Kind::Sbn), ("dsbn", Kind::Dsbn), ("darn", Kind::Darn), ("nade", Kind::Nade)];
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].0
+    }
+
     /// The kind of that name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)

@@ -7,9 +7,10 @@ use std::ffi::OsString;
 
 use helmholtz_cli::args::{Args, Command};
 use helmholtz_cli::commands::train;
-use helmholtz_cli::config::{Config, ModelConfig};
+use helmholtz_cli::config::{Config, Overlay};
 use helmholtz_cli::error::user;
 use helmholtz_eval::Reading;
+use helmholtz_zoo::Spec;
 
 use super::catalogue::Catalogue;
 use super::row::{Row, Scoring};
@@ -41,7 +42,7 @@ impl Recipe {
         let recipe = Recipe { row, before, config };
         let width = helmholtz_datasets::entry(&row.data)?.width();
         for (key, named, made) in [
-            ("model", &row.model, model(&recipe.config.model, width)),
+            ("model", &row.model, recipe.config.spec.model.in_words(width)),
             ("strategy", &row.strategy, recipe.strategy()),
         ] {
             if *named != made {
@@ -68,47 +69,38 @@ impl Recipe {
     pub(crate) fn resolved(&self, tier: Tier, device: &str) -> anyhow::Result<String> {
         let mut resolved = read(self.row, self.words(tier, &self.row.data, device))?.to_toml();
         if let Some(before) = &self.before {
-            resolved +=
-                &format!("\n# It begins from the weights of {}, which are trained so:\n", before.row.id);
-            before.resolved(tier, device)?.lines().for_each(|line| resolved += &format!("# {line}\n"));
+            let theirs = as_comment(&before.resolved(tier, device)?);
+            resolved += &format!("{BEGINS}{}, which are trained so:\n{theirs}", before.row.id);
         }
         Ok(resolved)
     }
 
     /// Whether the model is a bidirectional machine, whose NLL is that of p*.
     pub(crate) fn is_bidirectional(&self) -> bool {
-        self.config.model.reading() == Reading::Bidirectional
+        self.config.spec.model.reading() == Reading::Bidirectional
     }
 
     /// What decides which programs run, and with which flags: rows that share it are run alike.
     pub(crate) fn treatment(&self) -> (&str, bool, &str, Scoring, bool) {
-        let Config { model, strategy, .. } = &self.config;
-        (&model.kind, model.layers.is_empty(), &strategy.kind, self.row.score, self.before.is_some())
+        let Spec { model, strategy, .. } = &self.config.spec;
+        (model.kind(), model.layers().is_empty(), strategy.kind(), self.row.score, self.before.is_some())
     }
 
     /// Keys that make a smaller run of the row's config, each with its value. Flags of the row have the last word.
     fn changes(&self, tier: Tier) -> Vec<String> {
         match tier {
             Tier::Smoke => {
-                let model = &self.config.model;
+                let Spec { model, strategy, .. } = &self.config.spec;
                 let (depth, width) = SMOKE;
-                let few = |sizes: &[usize]| sizes.iter().map(|&n| n.min(width)).collect::<Vec<_>>();
-                let layers = few(&model.layers[..model.layers.len().min(depth)]);
                 let mut pairs = ["train.epochs=2", "train.valid_samples=2", "train.final_samples=2"]
                     .map(str::to_owned)
                     .to_vec();
                 // Without latents there is nothing to sample.
-                let samples = if layers.is_empty() { "" } else { "samples=20," };
+                let samples = if model.layers().is_empty() { "" } else { "samples=20," };
                 pairs.push(format!("stage=[{{epochs=1,{samples}lr=3e-4}}]"));
-                if let Some(bodies) = &model.bodies {
-                    let bodies: Vec<_> = bodies.iter().take(depth).map(|body| few(body)).collect();
-                    pairs.push(format!("model.bodies={bodies:?}"));
-                }
-                pairs.extend(model.hidden.map(|hidden| format!("model.hidden={}", hidden.min(width))));
-                pairs.push(format!("model.layers={layers:?}"));
-                if self.config.strategy.kind == "coupled" {
-                    // Chains of an untrained net may take long to meet.
-                    pairs.extend(["strategy.lag=2", "strategy.cap=8"].map(str::to_owned));
+                let keys = [("model", model.smaller(depth, width)), ("strategy", strategy.smaller())];
+                for (section, table) in keys {
+                    pairs.extend(table.into_iter().map(|(key, value)| format!("{section}.{key}={value}")));
                 }
                 pairs
             }
@@ -119,26 +111,20 @@ impl Recipe {
 
     /// The strategy in the words of the tables.
     fn strategy(&self) -> String {
-        let Config { model, strategy, optimizer, stage, .. } = &self.config;
-        if model.layers.is_empty() {
+        let Config { spec, optimizer, stage, .. } = &self.config;
+        if spec.model.layers().is_empty() {
             return "maximum likelihood".to_owned();
         }
-        let kind = &strategy.kind;
-        let mut words = match (&self.before, kind.as_str()) {
-            (Some(before), _) => {
-                let is_same = before.config.strategy.kind == *kind;
-                let how =
-                    if is_same && optimizer.lr < before.config.optimizer.lr { " more slowly" } else { "" };
-                format!("{}, then {kind}{how}", before.config.strategy.kind)
+        let kind = spec.strategy.kind();
+        let mut words = match &self.before {
+            Some(before) => {
+                let first = before.config.spec.strategy.kind();
+                let slower = first == kind && optimizer.lr < before.config.optimizer.lr;
+                format!("{first}, then {kind}{}", if slower { " more slowly" } else { "" })
             }
-            (None, "rws") => format!("rws, {}-phi", strategy.phi),
-            (None, "coupled") => match strategy.kernel.as_deref() {
-                Some("disir") => "coupled, isir then disir".to_owned(),
-                kernel => format!("coupled, {}", kernel.unwrap_or_default()),
-            },
-            _ => kind.clone(),
+            None => spec.strategy.in_words(),
         };
-        words += &format!(", K = {}", strategy.samples.unwrap_or_default());
+        words += &format!(", K = {}", spec.strategy.samples());
         for samples in stage.iter().filter_map(|stage| stage.samples) {
             words += &format!(", then K = {samples}");
         }
@@ -146,19 +132,32 @@ impl Recipe {
     }
 }
 
-/// A model over so many units in the words of the tables.
-fn model(config: &ModelConfig, width: usize) -> String {
-    let joined = |sizes: &[usize]| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("-");
-    let mut words = format!("{} {width}", config.kind);
-    for (i, size) in config.layers.iter().enumerate() {
-        if let Some(body) = config.bodies.as_ref().and_then(|bodies| bodies.get(i)) {
-            words += &format!("-({})", joined(body));
-        }
-        words += &format!("-{size}");
+/// Whether a config that was stored is that of `now`, once all that its version left out is written out.
+pub(crate) fn is_same_config(stored: &str, now: &str) -> bool {
+    stored == now || rewritten(stored).is_some_and(|stored| stored == now)
+}
+
+/// A stored config as this version writes it; none if it is no config any more.
+fn rewritten(stored: &str) -> Option<String> {
+    let (own, before) = match stored.split_once(BEGINS) {
+        Some((own, before)) => (own, Some(before)),
+        None => (stored, None),
+    };
+    let config = Config::of_table(own.parse().ok()?, "a stored config", &Overlay::default()).ok()?;
+    let mut text = config.to_toml();
+    if let Some((row, before)) = before.and_then(|before| before.split_once('\n')) {
+        let before = before.lines().map(|line| line.strip_prefix("# ").unwrap_or_default());
+        let before = rewritten(&before.map(|line| format!("{line}\n")).collect::<String>())?;
+        text += &format!("{BEGINS}{row}\n{}", as_comment(&before));
     }
-    words += &config.hidden.map_or(String::new(), |hidden| format!(", {hidden} hidden"));
-    words += &config.activation.as_ref().map_or(String::new(), |activation| format!(", {activation}"));
-    words + if config.order.as_deref() == Some("random") { ", pixels permuted" } else { "" }
+    Some(text)
+}
+
+/// What stands before the row whose weights another begins from.
+const BEGINS: &str = "\n# It begins from the weights of ";
+
+fn as_comment(text: &str) -> String {
+    text.lines().map(|line| format!("# {line}\n")).collect()
 }
 
 /// The words of `helmholtz train` that a row gives.

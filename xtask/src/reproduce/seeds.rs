@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::recipe::Recipe;
+use super::recipe::{Recipe, is_same_config};
 use super::store::{Bidirectional, Finished, Seed};
 use super::tier::Tier;
 use crate::exit::progress;
@@ -158,7 +158,7 @@ impl Seeds<'_> {
         let Ok(text) = fs::read_to_string(path) else { return Ok(None) };
         let kept: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
         ensure!(
-            kept["config"] == self.resolved,
+            kept["config"].as_str().is_some_and(|config| is_same_config(config, &self.resolved)),
             user(format!("{}: run with another config or device; use --again", path.display()))
         );
         Ok(Some(kept))

@@ -4,9 +4,7 @@
 //! and the same noise: on the device in single precision, and on `flex` in double precision. What is left between them
 //! is rounding, or a kernel that is wrong.
 
-mod check;
 mod layers;
-mod models;
 mod operations;
 mod samplers;
 
@@ -15,12 +13,13 @@ use std::process::ExitCode;
 use burn::tensor::DType;
 use serde_json::json;
 
-use self::check::{Check, On, Row};
 use crate::args::DoctorArgs;
 use crate::console::say;
 use crate::device;
 use crate::error::user;
+use crate::registry::registry;
 use crate::threads::use_threads;
+use helmholtz_zoo::check::{Check, On, Row};
 
 /// Holds a device against the reference.
 ///
@@ -56,10 +55,9 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn checks() -> Vec<Check> {
-    [operations::checks(), layers::checks(), models::checks(), samplers::checks()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let families = registry().families().iter().flat_map(|family| (family.checks)());
+    let before = operations::checks().into_iter().chain(layers::checks());
+    before.chain(families).chain(samplers::checks()).collect()
 }
 
 /// Runs `f` while what panics says so in its row alone.

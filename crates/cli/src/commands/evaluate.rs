@@ -80,7 +80,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         if reading == Reading::Directed {
             return Err(user(format!(
                 "--z-error, --z-samples: the model is read as {}, which has no Z; leave them out, or add --as bihm",
-                trained.config.model.kind
+                trained.config.spec.model.kind()
             )));
         }
     }
@@ -143,7 +143,7 @@ fn setting(trained: &Trained, of: Sampled<'_>, asked: &Asked, method: &str) -> S
         seed: of.seed,
         weights_sha256: fingerprint(of.model),
         epoch: trained.epoch,
-        layers: trained.config.model.layers.clone(),
+        layers: trained.config.spec.model.layers().to_vec(),
         defence: Some(asked.evaluator.defence).filter(|share| *share > 0.0),
         rows: numbers(of.rows).to_vec(),
     }
@@ -151,7 +151,7 @@ fn setting(trained: &Trained, of: Sampled<'_>, asked: &Asked, method: &str) -> S
 
 /// Refuses more samples or chains at a time than there can be memory for.
 fn check_memory(trained: &Trained, asked: &Asked, rows: usize, method: &str) -> anyhow::Result<()> {
-    let (model, width) = (&trained.config.model, trained.data.train.width());
+    let (model, width) = (&*trained.config.spec.model, trained.data.train.width());
     let ImportanceSampling { samples, chunk, .. } = asked.evaluator;
     let need = match method {
         "ais" => {

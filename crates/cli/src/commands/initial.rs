@@ -33,7 +33,7 @@ impl Initial {
         let model = if source.is_dir() {
             let folder = RunFolder::open(source)?;
             let theirs = folder.config()?;
-            let differences = config.model.differences_in_structure(&theirs.model);
+            let differences = config.differences_in_structure(&theirs);
             if !differences.is_empty() {
                 return Err(user(format!(
                     "train.init_from = {shown}: the weights of another model: {}",

@@ -53,7 +53,7 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
         return Err(user(format!(
             "the model is read as {}: known pixels are held in chains of a bidirectional machine; \
              add --as bihm to read it so",
-            trained.config.model.kind
+            trained.config.spec.model.kind()
         )));
     }
     let out = out(args, &trained)?;

@@ -14,6 +14,7 @@ pub(crate) mod found;
 mod initial;
 pub mod inpaint;
 pub mod merge;
+pub mod models;
 mod part_file;
 pub mod resume;
 pub mod sample;
@@ -46,6 +47,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Command::Reconstruct(args)) => encode::reconstruct(&args),
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Data { command }) => data::run(command),
+        Some(Command::Models(args)) => models::run(&args),
         Some(Command::Devices { json }) => devices::run(json),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),

@@ -52,7 +52,7 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let shape = trained.data.shape();
     let width = shape.pixels();
     let is_picture = out.path().extension().is_none_or(|ending| ending != "npy");
-    memory_limit::of_samples(&trained.config.model, shape, width, n, is_picture)
+    memory_limit::of_samples(&*trained.config.spec.model, shape, width, n, is_picture)
         .check(Limit::of_processor())?;
     let values = match sampler {
         "ancestral" => ancestral(&trained.model, n, args.seed, args.mean)?,
@@ -107,17 +107,18 @@ fn gibbs(
 /// Which sampler is asked for, without flags that it has no use for.
 fn sampler<'a>(args: &'a SampleArgs, trained: &Trained<DataFacts>) -> anyhow::Result<&'a str> {
     let sampler = match (args.sampler.as_deref(), trained.reading(args.as_model.as_deref())?) {
-        (Some(name @ ("one-shot" | "gibbs")), Reading::Directed) if trained.config.model.kind == "vae" => {
+        (Some(name @ ("one-shot" | "gibbs")), Reading::Directed) if trained.model.chained().is_none() => {
             return Err(user(format!(
-                "--sampler {name}: samples p* of a bidirectional machine, and the model is a vae; leave it out for \
-                 ancestral samples"
+                "--sampler {name}: samples p* of a bidirectional machine, and the model is {}; leave it out for \
+                 ancestral samples",
+                trained.config.spec.model.kind()
             )));
         }
         (Some(name @ ("one-shot" | "gibbs")), Reading::Directed) => {
             return Err(user(format!(
                 "--sampler {name}: samples p* of a bidirectional machine, and the model is read as {}; \
                  add --as bihm to read it so",
-                trained.config.model.kind
+                trained.config.spec.model.kind()
             )));
         }
         (Some(name), _) => name,

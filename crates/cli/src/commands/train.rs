@@ -56,11 +56,12 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     crate::device::check_asked(&config.run.device, asked, &place.unwrap_or_default().display())?;
     let devices = crate::device::select_all(&config.run.device)?;
     let device = devices[0].clone();
-    if devices.len() > 1 && ["coupled", "nvil"].contains(&config.strategy.kind.as_str()) {
+    if devices.len() > 1 && config.spec.strategy.remembers() {
         return Err(user(format!(
             "run.device = \"{}\": {} learns from batch to batch, and each device would learn for itself; train on one \
              device",
-            config.run.device, config.strategy.kind
+            config.run.device,
+            config.spec.strategy.kind()
         )));
     }
     let data = assemble::data(&config, None)?;
@@ -346,7 +347,7 @@ struct Results {
 impl Results {
     fn new(model: &BoxedModel, data: &DataSet, config: &Config, test_rows: TestRows) -> anyhow::Result<Self> {
         let k = config.train.final_samples;
-        let log_z2 = match config.model.reading() {
+        let log_z2 = match config.spec.model.reading() {
             Reading::Directed => None,
             Reading::Bidirectional => Some(partition(model, &FINAL_PARTITION, (0, HINT), |_, _| {})),
         };

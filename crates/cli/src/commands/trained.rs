@@ -13,9 +13,10 @@ use super::epoch::of_run;
 use super::weights::{data_facts, with_weights};
 use crate::args::ModelArgs;
 use crate::assemble;
-use crate::config::{Config, MODELS, Overlay, count};
+use crate::config::{Config, Overlay, count};
 use crate::data_facts::DataFacts;
-use crate::error::{known, user};
+use crate::error::{OrUser, known, user};
+use crate::registry::registry;
 use crate::run_folder::RunFolder;
 use crate::threads::use_threads;
 
@@ -117,34 +118,13 @@ impl<D> Trained<D> {
     /// # Errors
     /// If the layers are not of that kind.
     pub(crate) fn reading(&self, as_model: Option<&str>) -> anyhow::Result<Reading> {
-        let model = &self.config.model;
+        let model = &self.config.spec.model;
         let Some(kind) = as_model else { return Ok(model.reading()) };
-        if !MODELS.contains(&kind) {
-            return Err(user(format!("--as {kind}: unknown model; {}", known(kind, &MODELS))));
+        let names = registry().model_names();
+        if !names.contains(&kind) {
+            return Err(user(format!("--as {kind}: unknown model; {}", known(kind, &names))));
         }
-        if [kind, model.kind.as_str()].contains(&"vae") {
-            if kind == model.kind {
-                return Ok(Reading::Directed);
-            }
-            return Err(user(format!(
-                "--as {kind}: the model is {}, and the latents of a vae and of the others have nothing in common; \
-                 leave --as out",
-                model.kind
-            )));
-        }
-        let [generative, recognition] = model.layer_kinds();
-        match kind {
-            "bihm" if model.layers.is_empty() => {
-                Err(user("--as bihm: without latents there is no recognition net, and nothing bidirectional"))
-            }
-            "bihm" => Ok(Reading::Bidirectional),
-            _ if kind == model.kind || *kind == generative[0] => Ok(Reading::Directed),
-            _ => Err(user(format!(
-                "--as {kind}: the layers are {generative:?} and {recognition:?} and cannot be read as others; \
-                 --as takes bihm, or {} for the directed model",
-                generative[0]
-            ))),
-        }
+        model.read_as(kind).or_user()
     }
 }
 

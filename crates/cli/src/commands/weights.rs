@@ -123,7 +123,7 @@ fn check_config(text: &str, config: &Config) -> Result<(), String> {
     // The rest of the config has no bearing on the weights, and may be of another version.
     table.retain(|key, _| key == "model");
     let theirs = Config::of_table(table, CONFIG, &Overlay::default()).map_err(|error| unreadable(&error))?;
-    let differences = config.model.structure_differences(&theirs.model);
+    let differences = config.structure_differences(&theirs);
     // The kinds of layers follow their number.
     let other_depth = differences.iter().any(|(key, ..)| key == "layers");
     let differences: Vec<String> = differences

@@ -1,11 +1,9 @@
 //! The limits of what a config or a flag may ask for.
 
+use helmholtz_zoo::limits::LARGEST;
+
 use crate::error::{OrUser, excerpt, known, user};
 
-/// No count of rows, units, samples or epochs is larger: 2^30.
-pub(super) const LARGEST: usize = 1 << 30;
-/// No layer has more weights: 2^28, one gibibyte.
-pub(super) const LARGEST_MATRIX: usize = 1 << 28;
 /// No run has more threads; machines have fewer cores, and systems allow few more.
 const MOST_THREADS: usize = 4096;
 

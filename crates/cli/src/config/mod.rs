@@ -7,28 +7,26 @@ mod limits;
 mod optimizer;
 mod overlay;
 mod schema;
-mod strategy;
-mod vae;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use helmholtz_datasets::Plan;
+use helmholtz_zoo::limits::LARGEST;
 use toml::{Table, Value};
 
+use limits::check_name;
 pub(crate) use limits::check_threads;
 pub use limits::count;
-use limits::{LARGEST, LARGEST_MATRIX, check_name};
 pub use overlay::Overlay;
 use overlay::{check_keys, lay_over};
-use schema::{ACTIVATIONS, LOSSES, ORDERS, PHI, SCHEDULES, WEIGHTS};
-pub use schema::{
-    Config, DataConfig, LAYERS, MODELS, ModelConfig, OPTIMIZERS, OptimizerConfig, RunConfig, STRATEGIES,
-    StageConfig, StrategyConfig, TrainConfig,
-};
+pub use schema::{Config, DataConfig, OPTIMIZERS, OptimizerConfig, RunConfig, StageConfig, TrainConfig};
+use schema::{LOSSES, SCHEDULES, Sections};
 
-use crate::error::{excerpt, known, shortened, toml_problem, user};
+use crate::error::{OrUser, known, shortened, toml_problem, user};
+use crate::registry::registry;
 
 /// Keys that may differ between a run and its resumption; the length only of a run without stages and at a
 /// constant rate.
@@ -61,17 +59,20 @@ impl Config {
     ///
     /// # Errors
     /// If a key, type or value is wrong.
-    pub(crate) fn of_table(mut table: Table, place: &str, overlay: &Overlay) -> anyhow::Result<Self> {
+    pub fn of_table(mut table: Table, place: &str, overlay: &Overlay) -> anyhow::Result<Self> {
         check_keys(&table, place)?;
         for (key, value) in &overlay.0 {
             lay_over(&mut table, key, value.clone())?;
         }
         check_keys(&table, "the command line")?;
-        follow_the_model(&mut table)?;
-        let config: Config = table.try_into().map_err(|error: toml::de::Error| {
+        let sections: Sections = table.try_into().map_err(|error: toml::de::Error| {
             user(format!("{place}: {}", shortened(error.message().trim(), 300)))
         })?;
-        config.checked()
+        let Sections { schema, seed, run, data, model, strategy, optimizer, train, stage } = sections;
+        check_stages(&stage, &train)?;
+        let stages: Vec<Option<usize>> = stage.iter().map(|stage| stage.samples).collect();
+        let spec = registry().resolve(model, strategy, &stages).or_user()?;
+        Config { schema, seed, run, data, spec, optimizer, train, stage }.checked()
     }
 
     /// Writes out what depends on other keys and refuses what makes no sense.
@@ -79,40 +80,11 @@ impl Config {
         if self.schema != 1 {
             return Err(user(format!("schema = {}: this version reads schema 1", self.schema)));
         }
-        check_name("model.kind", &self.model.kind, &MODELS)?;
-        check_name("model.weights", &self.model.weights, &WEIGHTS)?;
-        check_name("strategy.kind", &self.strategy.kind, &STRATEGIES)?;
-        check_name("strategy.phi", &self.strategy.phi, &PHI)?;
         check_name("optimizer.kind", &self.optimizer.kind, &OPTIMIZERS)?;
         check_name("optimizer.schedule", &self.optimizer.schedule, &SCHEDULES)?;
         check_name("optimizer.loss", &self.optimizer.loss, &LOSSES)?;
-        if self.model.kind == "vae" {
-            self.check_vae()?;
-            self.check_layers()?;
-        } else {
-            self.check_no_vae()?;
-            self.check_layers()?;
-            self.check_inside_layers()?;
-        }
-        let has_latents = !self.model.layers.is_empty();
-        if !has_latents && [&self.model.kind, &self.strategy.kind].into_iter().any(|kind| kind == "bihm") {
-            return Err(user(
-                "model.layers = []: a bidirectional machine is made of p(x, h) and q(h | x); give it latents, \
-                 or choose another model and strategy rws",
-            ));
-        }
-        self.check_strategy()?;
-        let samples = self.strategy.samples.unwrap_or_default();
-        let most = self.stage.iter().filter_map(|stage| stage.samples).fold(samples, usize::max);
-        if most > 1 && !has_latents {
-            return Err(user(format!(
-                "samples = {most} with model.layers = []: without latents there is nothing to propose, and the \
-                 likelihood is exact; leave samples out"
-            )));
-        }
         self.check_optimizer()?;
         for (key, value) in [
-            ("strategy.samples", samples),
             ("train.batch", self.train.batch),
             ("train.checkpoint_every", self.train.checkpoint_every),
             ("train.valid_samples", self.train.valid_samples),
@@ -124,10 +96,6 @@ impl Config {
             if value > LARGEST {
                 return Err(user(format!("{key} = {value}: must not be above {LARGEST}")));
             }
-        }
-        self.check_stages()?;
-        if !self.model.bias.is_finite() {
-            return Err(user(format!("model.bias = {}: must be finite", self.model.bias)));
         }
         if let Some(threads) = self.run.threads {
             check_threads("run.threads =", threads)?;
@@ -145,114 +113,32 @@ impl Config {
             }
             _ => {}
         }
-        for samples in self.samples() {
-            crate::strategy::check(&self, samples)?;
-        }
         // Whether the device can be had is asked where it is needed: a run is read on other machines as well.
         crate::device::check(&self.run.device)?;
         Ok(self)
     }
 
-    fn check_stages(&self) -> anyhow::Result<()> {
-        if !self.stage.is_empty() && self.train.steps.is_some() {
-            return Err(user("train.steps with [[stage]]: stages follow whole epochs; give train.epochs"));
-        }
-        for (i, stage) in self.stage.iter().enumerate() {
-            let wrong = |key: &str, value: &dyn std::fmt::Display, wanted: &str| {
-                Err(user(format!("stage {}, {key} = {value}: {wanted}", i + 1)))
-            };
-            if !(1..=LARGEST as u64).contains(&stage.epochs) {
-                return wrong("epochs", &stage.epochs, &format!("must be from 1 to {LARGEST}"));
-            }
-            if let Some(samples) = stage.samples.filter(|k| !(1..=LARGEST).contains(k)) {
-                return wrong("samples", &samples, &format!("must be from 1 to {LARGEST}"));
-            }
-            for (key, value) in [("lr", stage.lr), ("lr_q", stage.lr_q), ("lr_end", stage.lr_end)] {
-                if let Some(value) = value.filter(|value| !(value.is_finite() && *value >= 0.0)) {
-                    return wrong(key, &value, "a finite number, not below zero");
-                }
-            }
-            if let Some(schedule) = stage.schedule.as_ref().filter(|name| !SCHEDULES.contains(&name.as_str()))
-            {
-                return wrong("schedule", schedule, &known(schedule, &SCHEDULES));
-            }
-        }
-        Ok(())
+    /// Keys in which the weights of another config's model would mean something else, or nothing, here; those of how a
+    /// model starts are none of them.
+    pub fn differences_in_structure(&self, other: &Config) -> Vec<String> {
+        let show = |value: Option<Value>| value.map_or("nothing".to_string(), |value| value.to_string());
+        self.structure_differences(other)
+            .into_iter()
+            .map(|(key, ours, theirs)| format!("model.{key} ({} there, {} here)", show(theirs), show(ours)))
+            .collect()
     }
 
-    fn check_layers(&self) -> anyhow::Result<()> {
-        let layers = self.model.layers.len();
-        if let Some(layer) = self.model.layers.iter().position(|&d| d == 0) {
-            return Err(user(format!(
-                "model.layers: layer {layer} has no units; every size must be at least 1"
-            )));
-        }
-        let (below, above) = (self.model.layers.iter(), self.model.layers.iter().skip(1).chain([&1]));
-        if let Some((a, b)) = below.zip(above).find(|(a, b)| a.saturating_mul(**b) > LARGEST_MATRIX) {
-            return Err(user(format!("model.layers: {a} units below {b} make more than 2^28 weights")));
-        }
-        for (key, kinds, expected, what) in [
-            ("p", &self.model.p, layers + 1, "one for each generative layer and one for the prior"),
-            ("q", &self.model.q, layers, "one for each recognition layer"),
-        ] {
-            let Some(kinds) = kinds else { continue };
-            if kinds.len() != expected {
-                let found = kinds.len();
-                return Err(user(format!(
-                    "model.{key} names {found} layers where model.layers = {:?} asks for {expected}: {what}",
-                    self.model.layers
-                )));
-            }
-            if let Some(kind) = kinds.iter().find(|kind| !LAYERS.contains(&kind.as_str())) {
-                return Err(user(format!(
-                    "model.{key} = [.. \"{}\" ..]: unknown layer; {}",
-                    excerpt(kind),
-                    known(kind, &LAYERS)
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes out or refuses the keys that only some kinds of layers have.
-    fn check_inside_layers(&mut self) -> anyhow::Result<()> {
-        let depth = self.model.layers.len();
-        let [generative, recognition] = self.model.layer_kinds();
-        let conditional = || generative[..depth].iter().chain(&recognition);
-        let has_dsbn = conditional().any(|kind| kind == "dsbn");
-        let has_hidden = has_dsbn || generative[depth] == "nade" || conditional().any(|kind| kind == "nade");
-        let is_ordered = ["darn", "nade"].contains(&generative[0].as_str());
-        let in_vain = |key: &str, kinds: &str| {
-            Err(user(format!("model.{key} is set, and there is no {kinds} for it; leave it out")))
-        };
-        let model = &mut self.model;
-        match model.hidden {
-            Some(_) if !has_hidden => return in_vain("hidden", "nade or dsbn layer"),
-            Some(hidden) if !(1..=LARGEST_MATRIX >> 10).contains(&hidden) => {
-                return Err(user(format!(
-                    "model.hidden = {hidden}: must be from 1 to {}",
-                    LARGEST_MATRIX >> 10
-                )));
-            }
-            _ => {}
-        }
-        if has_dsbn {
-            check_name("model.activation", model.activation.get_or_insert("sigmoid".into()), &ACTIVATIONS)?;
-        } else if model.activation.is_some() {
-            return in_vain("activation", "dsbn layer");
-        }
-        if is_ordered {
-            let order = model.order.get_or_insert("index".into());
-            check_name("model.order", order, &ORDERS)?;
-            if order == "random" {
-                model.order_seed.get_or_insert(0);
-            } else if model.order_seed.is_some() {
-                return in_vain("order_seed", "random order");
-            }
-        } else if model.order.is_some() || model.order_seed.is_some() {
-            return in_vain("order", "darn or nade layer over the data");
-        }
-        Ok(())
+    /// The same keys, each with its value here and in the other.
+    pub(crate) fn structure_differences(
+        &self,
+        other: &Config,
+    ) -> Vec<(String, Option<Value>, Option<Value>)> {
+        let (ours, theirs) = (self.spec.model.structure(), other.spec.model.structure());
+        let keys: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        keys.into_iter()
+            .filter(|key| ours.get(*key) != theirs.get(*key))
+            .map(|key| (key.clone(), ours.get(key).cloned(), theirs.get(key).cloned()))
+            .collect()
     }
 
     /// The config as TOML, every default written out.
@@ -264,7 +150,7 @@ impl Config {
     pub fn differences(&self, other: &Config) -> Vec<String> {
         let flat = |config: &Config| {
             let table: Table = config.to_toml().parse().expect("written by ourselves");
-            let mut flat = std::collections::BTreeMap::new();
+            let mut flat = BTreeMap::new();
             for (section, value) in table {
                 match value {
                     Value::Table(keys) => {
@@ -283,7 +169,7 @@ impl Config {
         let may_change = |key: &str| {
             MAY_CHANGE.contains(&key) && !(fixed && matches!(key, "train.epochs" | "train.steps"))
         };
-        let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+        let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
         let show = |value: Option<&Value>| value.map_or("nothing".to_string(), |value| value.to_string());
         keys.into_iter()
             .filter(|key| a.get(*key) != b.get(*key) && !may_change(key.as_str()))
@@ -313,22 +199,30 @@ pub(crate) fn read_text(path: &Path, what: &str) -> anyhow::Result<String> {
 /// Bytes of a config file: 4 MiB.
 const LONGEST: u64 = 4 << 20;
 
-/// A bidirectional machine is trained by its own strategy unless another is named, and a vae by the ELBO; a vae's
-/// latents are fewer.
-fn follow_the_model(table: &mut Table) -> anyhow::Result<()> {
-    let given = |section: &str, key: &str| table.get(section)?.get(key);
-    let (strategy, layers) = (given("strategy", "kind").is_some(), given("model", "layers").is_some());
-    let usual = match given("model", "kind").and_then(Value::as_str) {
-        Some("bihm") => "bihm",
-        Some("vae") => {
-            if !layers {
-                lay_over(table, "model.layers", vec![20].into())?;
-            }
-            "elbo"
+fn check_stages(stages: &[StageConfig], train: &TrainConfig) -> anyhow::Result<()> {
+    if !stages.is_empty() && train.steps.is_some() {
+        return Err(user("train.steps with [[stage]]: stages follow whole epochs; give train.epochs"));
+    }
+    for (i, stage) in stages.iter().enumerate() {
+        let wrong = |key: &str, value: &dyn std::fmt::Display, wanted: &str| {
+            Err(user(format!("stage {}, {key} = {value}: {wanted}", i + 1)))
+        };
+        if !(1..=LARGEST as u64).contains(&stage.epochs) {
+            return wrong("epochs", &stage.epochs, &format!("must be from 1 to {LARGEST}"));
         }
-        _ => return Ok(()),
-    };
-    if strategy { Ok(()) } else { lay_over(table, "strategy.kind", usual.into()) }
+        if let Some(samples) = stage.samples.filter(|k| !(1..=LARGEST).contains(k)) {
+            return wrong("samples", &samples, &format!("must be from 1 to {LARGEST}"));
+        }
+        for (key, value) in [("lr", stage.lr), ("lr_q", stage.lr_q), ("lr_end", stage.lr_end)] {
+            if let Some(value) = value.filter(|value| !(value.is_finite() && *value >= 0.0)) {
+                return wrong(key, &value, "a finite number, not below zero");
+            }
+        }
+        if let Some(schedule) = stage.schedule.as_ref().filter(|name| !SCHEDULES.contains(&name.as_str())) {
+            return wrong("schedule", schedule, &known(schedule, &SCHEDULES));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

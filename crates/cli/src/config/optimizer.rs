@@ -32,6 +32,20 @@ impl Config {
                 )));
             }
         }
+        match optimizer.kind.as_str() {
+            "adam" => {
+                optimizer.beta1.get_or_insert(0.9);
+                optimizer.beta2.get_or_insert(0.999);
+            }
+            "rmsprop" => {
+                optimizer.decay.get_or_insert(0.99);
+            }
+            _ => {}
+        }
+        if optimizer.kind != "sgd" {
+            // Burn's default of 1e-5 is not small against the gradients of a batch mean.
+            optimizer.epsilon.get_or_insert(1e-8);
+        }
         // As the optimiser reads it: what rounds to 0 there would divide by 0.
         let is_epsilon = |epsilon: f64| (epsilon as f32).is_finite() && epsilon as f32 > 0.0;
         if let Some(epsilon) = optimizer.epsilon.filter(|epsilon| !is_epsilon(*epsilon)) {

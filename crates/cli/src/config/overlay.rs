@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use toml::{Table, Value};
 
-use super::schema::{Config, ModelConfig, OptimizerConfig, RunConfig, StrategyConfig, TrainConfig};
+use super::schema::{OptimizerConfig, RunConfig, Sections, TrainConfig};
 use crate::error::{excerpt, known, user};
+use crate::registry::registry;
 
 /// Values laid over a config, in order.
 #[derive(Clone, Debug, Default)]
@@ -76,34 +77,11 @@ fn remove(table: &mut Table, section: &str, key: &str) {
     }
 }
 
-/// Every key a config may have, by section; learnt from the defaults, so that it cannot go stale.
+/// Every key a config may have, by section: those of model and strategy are the families', the others are learnt from
+/// the structs.
 fn all_keys() -> Vec<String> {
-    let full = Config {
+    let full = Sections {
         run: RunConfig { threads: Some(1), data_dir: Some(PathBuf::new()), ..RunConfig::default() },
-        model: ModelConfig {
-            p: Some(Vec::new()),
-            q: Some(Vec::new()),
-            hidden: Some(1),
-            activation: Some(String::new()),
-            bodies: Some(Vec::new()),
-            std: Some(String::new()),
-            likelihood: Some(String::new()),
-            components: Some(1),
-            channels: Some(Vec::new()),
-            order: Some(String::new()),
-            order_seed: Some(0),
-            ..ModelConfig::default()
-        },
-        strategy: StrategyConfig {
-            samples: Some(1),
-            control_variate: Some(false),
-            kl: Some(String::new()),
-            kernel: Some(String::new()),
-            lag: Some(1),
-            burn_in: Some(1),
-            cap: Some(1),
-            ..StrategyConfig::default()
-        },
         optimizer: OptimizerConfig {
             lr_q: Some(1.0),
             beta1: Some(0.0),
@@ -118,14 +96,14 @@ fn all_keys() -> Vec<String> {
             init_from: Some(PathBuf::new()),
             ..TrainConfig::default()
         },
-        ..Config::default()
+        ..Sections::default()
     };
-    let table: Table = full.to_toml().parse().expect("written by ourselves");
-    // An array of tables, whose own keys serde checks.
-    let mut keys = vec!["stage".to_owned()];
+    let table = Table::try_from(full).expect("a config is made of tables and scalars");
+    let mut keys = registry().keys();
     for (section, value) in &table {
         match value {
             Value::Table(inner) => keys.extend(inner.keys().map(|key| format!("{section}.{key}"))),
+            // Of an array of tables, serde checks the keys.
             _ => keys.push(section.clone()),
         }
     }

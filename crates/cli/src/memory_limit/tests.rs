@@ -27,7 +27,7 @@ fn weights_are_counted_but_for_biases() {
         let config = config(pairs);
         let data = helmholtz_datasets::load(&config.data.id, None).unwrap();
         let n = assemble::model(&config, &data, &Device::flex()).unwrap().num_params() as u64;
-        let counted = weights(&config.model, data.train.width());
+        let counted = config.spec.model.weights(data.train.width());
         assert!(counted <= n && counted * 10 >= n * 8, "{pairs:?}: {counted} of {n}");
     }
 }
@@ -65,8 +65,8 @@ fn stages_and_moments_count() {
 
 #[test]
 fn samples_pass_in_chunks_and_only_chunks_count() {
-    let model = config(&[]).model;
-    let bytes = |rows, samples, chunk| of_importance(&model, 25, rows, samples, chunk).bytes();
+    let config = config(&[]);
+    let bytes = |rows, samples, chunk| of_importance(&*config.spec.model, 25, rows, samples, chunk).bytes();
     assert_eq!(bytes(250, 1 << 30, 4000), bytes(250, 1000, 4000));
     assert_eq!(bytes(250, 10, 1 << 30), 250 * 10 * 4 * (25 + 600));
     assert!(bytes(250, 1 << 30, 1 << 30) > 1 << 40);
@@ -74,12 +74,13 @@ fn samples_pass_in_chunks_and_only_chunks_count() {
 
 #[test]
 fn no_product_overflows() {
-    let mut config = config(&[]);
-    config.model.layers = vec![usize::MAX / 2; 3];
-    config.strategy.samples = Some(usize::MAX);
-    config.train.batch = usize::MAX;
-    assert_eq!(of_training(&config, [usize::MAX / 4, 1], usize::MAX).bytes(), u64::MAX);
-    config.model.kind = "vae".into();
-    config.model.bodies = Some(vec![vec![usize::MAX; 2]; 3]);
-    assert_eq!(of_training(&config, [usize::MAX / 4, 1], usize::MAX).bytes(), u64::MAX);
+    let largest = ["strategy.samples=1073741824", "train.batch=1073741824"];
+    for model in [
+        &["model.layers=[268435456]"][..],
+        &["model.kind=nade", "model.layers=[268435456]", "model.hidden=262144"],
+        &["model.kind=vae", "model.layers=[16384]", "model.bodies=[[16384,16384]]"],
+    ] {
+        let config = config(&[&largest[..], model].concat());
+        assert_eq!(of_training(&config, [usize::MAX / 4, 1], usize::MAX).bytes(), u64::MAX);
+    }
 }

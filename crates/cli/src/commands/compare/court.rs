@@ -12,14 +12,14 @@ use helmholtz_court::{
     gradient_report,
 };
 use helmholtz_datasets::{DataSet, Plan, SplitName};
-use helmholtz_zoo::{BoxedModel, BoxedStrategy, Smooth};
+use helmholtz_zoo::{BoxedModel, BoxedStrategy, Smooth, Support};
 use serde_json::{Value, json};
 
 use super::descent::Descent;
 use super::plan::{Court, Flags, Weights, check_shared};
 use crate::assemble;
 use crate::config::Config;
-use crate::error::user;
+use crate::error::{OrUser, user};
 use crate::memory_limit::{self, Limit};
 
 /// What a court has found.
@@ -36,6 +36,8 @@ pub(super) struct Found {
 pub(super) struct Tried {
     pub(super) strategy: String,
     pub(super) k: usize,
+    /// Whether what it learns for itself was fitted first, and held.
+    pub(super) settled: bool,
     pub(super) weights: &'static str,
     pub(super) seed: u64,
     pub(super) report: Report,
@@ -116,10 +118,11 @@ impl Prepared<'_> {
             let model = map_params(model, |_, param| param.values().cast(DType::F64));
             let weights: &'static str = weights.into();
             for (strategy, config) in entrants {
-                let k = config.strategy.samples.unwrap_or_default();
+                let k = config.spec.strategy.samples();
                 let key = Key::new(base.seed).child("court").child(*strategy).child(k).child(weights);
-                let entrant = crate::strategy::strategy(config, k, model.observed(), device)?;
-                let entrant = settled(entrant, &model, &x, config, key.child("settle"));
+                let entrant = self::strategy(config, model.observed(), device)?;
+                let settled = entrant.learns();
+                let entrant = settle(entrant, &model, &x, config, key.child("settle"));
                 let trial =
                     Trial { false_alarm: FALSE_ALARM / cells as f64, ..Trial::new(court.estimates, key) };
                 let report = gradient_report(&model, &entrant, &Sums, x.clone(), trial).map_err(|error| {
@@ -137,17 +140,18 @@ impl Prepared<'_> {
                     report.verdict(),
                     report.estimates as f64 * (report.seconds_per_estimate + report.bookkeeping_per_estimate),
                 ));
-                tried.push(Tried { strategy: strategy.to_string(), k, weights, seed: base.seed, report });
+                let strategy = strategy.to_string();
+                tried.push(Tried { strategy, k, settled, weights, seed: base.seed, report });
             }
         }
         let epochs = base.train.epochs.map_or("some steps".to_owned(), |epochs| format!("{epochs} epochs"));
         Ok(Found {
             what: format!(
                 "{} {:?} on {}, weights trained by {} for {epochs}",
-                base.model.kind,
-                base.model.layers,
+                base.spec.model.kind(),
+                base.spec.model.layers(),
                 data.protocol(),
-                base.strategy.kind
+                base.spec.strategy.kind()
             ),
             protocol: data.protocol(),
             data_sha256: data.data_sha256.clone(),
@@ -157,12 +161,18 @@ impl Prepared<'_> {
     }
 }
 
+/// The strategy of a config's first stage, for a model over `observed` units.
+fn strategy(config: &Config, observed: usize, device: &Device) -> anyhow::Result<BoxedStrategy> {
+    let mut stages = config.spec.strategies(observed, config.seed, device).or_user()?;
+    Ok(stages.swap_remove(0))
+}
+
 /// Steps that a strategy with baselines of its own takes before it is tried.
 pub(super) const SETTLING: u64 = 300;
 
 /// The strategy as it would be after some training at these weights, held as it is then: what it has learnt for itself
 /// is fitted, by the config's optimiser, while the model stays.
-fn settled(
+fn settle(
     strategy: BoxedStrategy,
     model: &BoxedModel,
     x: &Tensor<2>,
@@ -204,26 +214,19 @@ fn check_model(
     if let Some(bits) = model.latent_bits().filter(|bits| *bits > MOST_BITS) {
         return wrong(&StatesError::Bits { bits });
     }
-    if let Some(units) = model.smooth().map(Smooth::noise_units) {
-        if units > 2 {
-            return wrong(&StatesError::Units { units });
-        }
-        let has_hidden = config.model.bodies.iter().flatten().any(|body| !body.is_empty());
-        if config.model.activation.as_deref() == Some("relu") && has_hidden {
-            return wrong(
-                &"model.activation = \"relu\": expectations are integrals over a grid, exact for smooth nets alone; \
-                      use tanh or sigmoid",
-            );
-        }
+    if let Some(units) = model.smooth().map(Smooth::noise_units).filter(|units| *units > 2) {
+        return wrong(&StatesError::Units { units });
+    }
+    if let Err(error) = config.spec.model.check_sums() {
+        return wrong(&error);
     }
     for (strategy, config) in entrants {
-        let samples = config.strategy.samples.unwrap_or_default();
-        let follows = crate::strategy::strategy(config, samples, observed, device)?.follows();
+        let follows = self::strategy(config, observed, device)?.follows();
         if follows.phi.iter().any(|term| term.direction == Direction::Dreams) {
             if observed > MOST_OBSERVED {
                 return wrong(&format!("{strategy}: {}", ReferenceError::Dreams { observed }));
             }
-            if config.model.likelihood.as_deref() == Some("logistics") {
+            if config.spec.model.support() == Support::Grey {
                 return wrong(&format!(
                     "{strategy} on grey values: its sleep update is summed over pictures of bits; leave it out"
                 ));
@@ -314,7 +317,7 @@ fn in_order<T: PartialEq>(names: impl Iterator<Item = T>) -> Vec<T> {
 
 impl Tried {
     fn json(&self) -> Vec<Value> {
-        let Tried { strategy, k, weights, seed, report } = self;
+        let Tried { strategy, k, weights, seed, report, .. } = self;
         let of_finding = |found: &helmholtz_court::Finding| {
             json!({
                 "strategy": strategy, "k": k, "weights": weights, "seed": seed, "block": found.block,

@@ -6,8 +6,9 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::config::{Config, Overlay, STRATEGIES, read_text};
+use crate::config::{Config, Overlay, read_text};
 use crate::error::{excerpt, known, toml_problem, user};
+use crate::registry::registry;
 
 /// The plan of a run without a file.
 const DEFAULT: &str = include_str!("../../../../../configs/compare.toml");
@@ -229,11 +230,12 @@ fn check_names(
     if names.is_empty() {
         return Err(user(format!("{place}: [[{section}]] strategies = []: name at least one")));
     }
-    if let Some(name) = names.iter().chain(with.keys()).find(|name| !STRATEGIES.contains(&name.as_str())) {
+    let all = registry().strategy_names();
+    if let Some(name) = names.iter().chain(with.keys()).find(|name| !all.contains(&name.as_str())) {
         return Err(user(format!(
             "{place}: [[{section}]] strategy {}: unknown; {}",
             excerpt(name),
-            known(name, &STRATEGIES)
+            known(name, &all)
         )));
     }
     if let Some(name) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
@@ -255,7 +257,7 @@ pub(super) fn check_shared(
     shared: &Config,
 ) -> anyhow::Result<()> {
     let differs = [
-        ("model", config.model != shared.model),
+        ("model", config.spec.tables()[0] != shared.spec.tables()[0]),
         ("data", config.data != shared.data),
         ("run", config.run != shared.run),
         ("train", config.train != shared.train),
@@ -338,8 +340,8 @@ mod tests {
                 for &samples in &court.samples {
                     let config = court.of(strategy, samples, &flags()).unwrap();
                     assert_eq!(
-                        (config.strategy.kind.as_str(), config.strategy.samples),
-                        (strategy.as_str(), Some(samples as usize))
+                        (config.spec.strategy.kind(), config.spec.strategy.samples()),
+                        (strategy.as_str(), samples as usize)
                     );
                 }
             }
@@ -355,10 +357,12 @@ mod tests {
     fn a_strategy_keeps_its_own_keys_and_none_of_the_other() {
         let text = "strategy = { kind = \"rws\", samples = 4, phi = \"both\" }\nmodel = { layers = [3] }";
         let config: Table = text.parse().unwrap();
-        let of =
-            |strategy: &str| resolve(named(&config, strategy), None, &flags(), Overlay::default()).unwrap();
-        assert_eq!((of("rws").strategy.phi.as_str(), of("rws").strategy.samples), ("both", Some(4)));
-        assert_eq!((of("ws").strategy.phi.as_str(), of("ws").strategy.samples), ("wake", Some(1)));
+        let of = |strategy: &str| {
+            let config = resolve(named(&config, strategy), None, &flags(), Overlay::default()).unwrap();
+            config.spec.strategy.table()
+        };
+        assert_eq!((of("rws")["phi"].as_str(), of("rws")["samples"].as_integer()), (Some("both"), Some(4)));
+        assert_eq!((of("ws").get("phi"), of("ws")["samples"].as_integer()), (None, Some(1)));
     }
 
     #[test]

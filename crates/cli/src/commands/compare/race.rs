@@ -36,6 +36,8 @@ pub(super) struct Run {
 /// A strategy with its seeds.
 pub(super) struct Runner {
     pub(super) strategy: String,
+    /// Whether it trains the bidirectional machine and not p.
+    pub(super) is_bidirectional: bool,
     pub(super) samples: usize,
     pub(super) seeds: Vec<Course>,
 }
@@ -171,8 +173,14 @@ impl Prepared<'_> {
         let budget = race.budget.amount();
         let mut runners = Vec::new();
         for (strategy, configs) in entrants {
-            let samples = configs[0].strategy.samples.unwrap_or_default();
-            let mut runner = Runner { strategy: strategy.to_string(), samples, seeds: Vec::new() };
+            let spec = &configs[0].spec.strategy;
+            let samples = spec.samples();
+            let mut runner = Runner {
+                strategy: strategy.to_string(),
+                is_bidirectional: spec.reading() == Reading::Bidirectional,
+                samples,
+                seeds: Vec::new(),
+            };
             for config in configs {
                 let course = course(config, data, judge, (budget, race.judged))?;
                 let nll = course.nll();
@@ -187,7 +195,12 @@ impl Prepared<'_> {
         }
         let first = &entrants[0].1[0];
         Ok(Run {
-            what: format!("{} {:?} on {}", first.model.kind, first.model.layers, data.protocol()),
+            what: format!(
+                "{} {:?} on {}",
+                first.spec.model.kind(),
+                first.spec.model.layers(),
+                data.protocol()
+            ),
             protocol: data.protocol(),
             data_sha256: data.data_sha256.clone(),
             judged_by: judge.words(),

@@ -3,7 +3,7 @@
 use helmholtz_court::{Reference, Verdict};
 
 use super::court::{Found, SETTLING, Tried};
-use super::race::Run;
+use super::race::{Run, Runner};
 
 /// The cells of a row, under their headings.
 type Row = Vec<(&'static str, String)>;
@@ -75,9 +75,9 @@ pub(super) fn of_court(found: &Found) -> Table {
          (phi, of strategies that mean to follow it), of bihm from that of log p~*(x), as a share of it."
             .to_owned(),
     ];
-    if found.strategies().contains(&"nvil") {
+    if let Some(Tried { strategy, .. }) = found.tried.iter().find(|tried| tried.settled) {
         notes.push(format!(
-            "nvil is tried with baselines and running signals that {SETTLING} batches have fitted at these weights, and \
+            "{strategy} is tried with baselines and running signals that {SETTLING} batches have fitted at these weights, and \
              that are then held."
         ));
     }
@@ -134,8 +134,8 @@ pub(super) fn of_race(run: &Run) -> Table {
     notes.extend(
         run.entropy.map(|entropy| format!("No model can be below {entropy:.4}, the entropy of the data.")),
     );
-    if run.runners.iter().any(|runner| runner.strategy == "bihm") {
-        notes.push("A model trained by bihm is judged as its directed half p, as all others.".to_owned());
+    if let Some(Runner { strategy, .. }) = run.runners.iter().find(|runner| runner.is_bidirectional) {
+        notes.push(format!("A model trained by {strategy} is judged as its directed half p, as all others."));
     }
     for runner in &run.runners {
         let broken = runner.seeds.iter().filter_map(|course| Some((course.seed, course.broken?)));

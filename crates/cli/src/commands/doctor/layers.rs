@@ -5,7 +5,7 @@ use helmholtz_core::{Conditional, Draws, Gradients, Key, Prior};
 use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
 use helmholtz_ops::Order;
 
-use super::check::{Check, On, Outputs};
+use helmholtz_zoo::check::{Check, On, Outputs};
 
 const TOLERANCE: f64 = 2e-5;
 /// Units of the layer and of what it is given.
@@ -32,7 +32,7 @@ pub(super) fn checks() -> Vec<Check> {
             }
         })
     });
-    let priors = Kind::ALL.into_iter().filter(|(name, _)| *name != "dsbn").map(|(name, kind)| {
+    let priors = Kind::ALL.into_iter().filter(|(_, kind)| *kind != Kind::Dsbn).map(|(name, kind)| {
         Check::new("prior", name, TOLERANCE, move |on, out| {
             for d in super::operations::WIDTHS {
                 prior(on, out, &StackConfig::of(kind, 3, vec![d]));

@@ -5,7 +5,7 @@ use helmholtz_core::{Draws, Key};
 use helmholtz_ops::hidden::Activation;
 use helmholtz_ops::{bernoulli, darn, hidden, log_weights, noise, order::Order, rows, sigmoid};
 
-use super::check::{Check, On, Outputs};
+use helmholtz_zoo::check::{Check, On, Outputs};
 
 const GROUP: &str = "operation";
 /// What single precision and an order of summation of its own account for.

@@ -13,8 +13,9 @@ use helmholtz_ops::noise::normal;
 use helmholtz_samplers::hmc::Position;
 use helmholtz_samplers::{Chains, Gibbs, Hmc, Known, NoiseSpace, OneShot, Tempered};
 
-use super::check::{Check, Outputs};
-use super::models::{stack, vae};
+use helmholtz_zoo::check::{Check, Outputs};
+use helmholtz_zoo::directed::checks::stack;
+use helmholtz_zoo::vae::checks::vae;
 
 const TOLERANCE: f64 = 1e-4;
 /// Rounding grows along a trajectory.
@@ -77,7 +78,7 @@ pub(super) fn checks() -> Vec<Check> {
             }
             let found = ImportanceSampling::new(10);
             let found = found.estimate(&vae(on), on.bits("x", [7, OBSERVED]), numbers(7), Key::new(3));
-            estimates(out, "vae", found.expect("rows have weight"));
+            estimates(out, "of a vae", found.expect("rows have weight"));
         }),
         Check::new("evaluator", "enumeration", TOLERANCE, |on, out| {
             let exact = ExactLikelihood { chunk: 1000 };

@@ -1,12 +1,27 @@
 //! Stacks of layers of bits, read as directed or as bidirectional machines.
 
+pub mod checks;
+mod config;
+
 use burn::tensor::Tensor;
 use helmholtz_core::Conditional;
 use helmholtz_directed::HelmholtzMachine;
 use helmholtz_strategies::Nvil;
 
-use crate::can::{Can, Chained, Refusal, Summed};
+use crate::can::{Can, Chained, Summed};
+use crate::error::ConfigError;
+use crate::registry::Family;
+use crate::strategies::{of_any_latents, of_layers_of_bits};
 use crate::strategy::{BoxedStrategy, boxed};
+
+pub use config::StackSettings;
+
+/// The family.
+pub fn family() -> Family {
+    let mut strategies = of_any_latents();
+    strategies.extend(of_layers_of_bits());
+    Family { name: "directed", models: config::models(), strategies, checks: checks::checks }
+}
 
 impl Can for HelmholtzMachine {
     fn summed(&self) -> Option<&dyn Summed> {
@@ -17,12 +32,12 @@ impl Can for HelmholtzMachine {
         Some(self)
     }
 
-    fn encode(&self, x: Tensor<2>) -> Result<Vec<Tensor<2>>, Refusal> {
+    fn encode(&self, x: Tensor<2>) -> Result<Vec<Tensor<2>>, ConfigError> {
         if self.depth() == 0 {
-            return Err(Refusal("the model has no latents, and nothing to encode into".into()));
+            return Err(ConfigError("the model has no latents, and nothing to encode into".into()));
         }
         if let Some(l) = self.recognition.iter().position(|layer| !layer.is_factorial()) {
-            return Err(Refusal(format!(
+            return Err(ConfigError(format!(
                 "recognition layer {l} is autoregressive: the mean of a unit there depends on the bits of those \
                  before it; encode takes sbn and dsbn layers, and vae"
             )));

@@ -4,30 +4,32 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use helmholtz_core::{Gradients, Key, map_params, visit_params};
+use helmholtz_core::{Draws, Gradients, Key, LatentVariableModel, Strategy, map_params, visit_params};
 use helmholtz_noise::fill_uniform;
 use helmholtz_ops::into_f64;
 
 /// Where, and in what precision, a check computes.
-pub(super) struct On {
-    pub(super) device: Device,
-    pub(super) dtype: DType,
+pub struct On {
+    /// Where.
+    pub device: Device,
+    /// In what precision.
+    pub dtype: DType,
 }
 
 impl On {
     /// Numbers between -1 and 1, the same on every device: `[n, d]`.
-    pub(super) fn matrix(&self, label: &str, [n, d]: [usize; 2]) -> Tensor<2> {
+    pub fn matrix(&self, label: &str, [n, d]: [usize; 2]) -> Tensor<2> {
         self.tensor(uniforms(label, [n, d]).into_iter().map(|u| 2.0 * u - 1.0).collect(), [n, d])
     }
 
     /// Bits, the same on every device: `[n, d]`.
-    pub(super) fn bits(&self, label: &str, [n, d]: [usize; 2]) -> Tensor<2> {
+    pub fn bits(&self, label: &str, [n, d]: [usize; 2]) -> Tensor<2> {
         let bits = uniforms(label, [n, d]).into_iter().map(|u| f32::from(u8::from(u < 0.4)));
         self.tensor(bits.collect(), [n, d])
     }
 
     /// Numbers between -1 and 1: `[n]`.
-    pub(super) fn vector(&self, label: &str, n: usize) -> Tensor<1> {
+    pub fn vector(&self, label: &str, n: usize) -> Tensor<1> {
         self.matrix(label, [1, n]).squeeze_dim(0)
     }
 
@@ -37,7 +39,7 @@ impl On {
     }
 
     /// The module in this precision; it was built in single precision, on this device.
-    pub(super) fn cast<M: Module>(&self, module: M) -> M {
+    pub fn cast<M: Module>(&self, module: M) -> M {
         map_params(module, |_, param| param.values().cast(self.dtype))
     }
 }
@@ -53,19 +55,21 @@ fn uniforms(label: &str, [n, d]: [usize; 2]) -> Vec<f32> {
 
 /// What a check computed, by name.
 #[derive(Default)]
-pub(super) struct Outputs(Vec<(String, Vec<f64>)>);
+pub struct Outputs(Vec<(String, Vec<f64>)>);
 
 impl Outputs {
-    pub(super) fn put<const D: usize>(&mut self, name: impl Into<String>, tensor: Tensor<D>) {
+    /// A tensor.
+    pub fn put<const D: usize>(&mut self, name: impl Into<String>, tensor: Tensor<D>) {
         self.numbers(name, into_f64(tensor));
     }
 
-    pub(super) fn numbers(&mut self, name: impl Into<String>, values: Vec<f64>) {
+    /// Numbers that are no tensor.
+    pub fn numbers(&mut self, name: impl Into<String>, values: Vec<f64>) {
         self.0.push((name.into(), values));
     }
 
     /// The gradients of the parameters of a module, by their paths.
-    pub(super) fn gradients<M: Module>(&mut self, name: &str, module: &M, gradients: &Gradients) {
+    pub fn gradients<M: Module>(&mut self, name: &str, module: &M, gradients: &Gradients) {
         visit_params(module, |path, param| {
             if let Some(gradient) = param.gradient(gradients) {
                 self.put(format!("{name}.{}", path.join(".")), gradient);
@@ -78,16 +82,19 @@ impl Outputs {
 type Compute = Box<dyn Fn(&On, &mut Outputs)>;
 
 /// A computation, and how far two devices may be apart in it.
-pub(super) struct Check {
-    pub(super) group: &'static str,
-    pub(super) name: String,
+pub struct Check {
+    /// What it is of: a layer, a model, a strategy and so on.
+    pub group: &'static str,
+    /// Its name in the group.
+    pub name: String,
     /// Largest deviation of an output, as a share of the output's largest number.
-    pub(super) tolerance: f64,
-    pub(super) compute: Compute,
+    pub tolerance: f64,
+    compute: Compute,
 }
 
 impl Check {
-    pub(super) fn new(
+    /// A check of what `compute` puts out.
+    pub fn new(
         group: &'static str,
         name: impl Into<String>,
         tolerance: f64,
@@ -97,7 +104,7 @@ impl Check {
     }
 
     /// Holds the device against the reference.
-    pub(super) fn judge(&self, device: &On, reference: &On) -> Row {
+    pub fn judge(&self, device: &On, reference: &On) -> Row {
         let compute = |on: &On| {
             let mut outputs = Outputs::default();
             catch_unwind(AssertUnwindSafe(|| (self.compute)(on, &mut outputs)))
@@ -119,20 +126,24 @@ impl Check {
 
 /// What became of a check.
 #[derive(Debug)]
-pub(super) struct Row {
-    pub(super) group: &'static str,
-    pub(super) name: String,
-    pub(super) tolerance: f64,
+pub struct Row {
+    /// That of the check.
+    pub group: &'static str,
+    /// That of the check.
+    pub name: String,
+    /// That of the check.
+    pub tolerance: f64,
     /// The largest of all outputs; infinite where there is none.
-    pub(super) deviation: f64,
+    pub deviation: f64,
     /// The output that it was found in.
-    pub(super) output: String,
+    pub output: String,
     /// Why there is no number to compare.
-    pub(super) error: Option<String>,
+    pub error: Option<String>,
 }
 
 impl Row {
-    pub(super) fn holds(&self) -> bool {
+    /// Whether the deviation is within the tolerance.
+    pub fn holds(&self) -> bool {
         self.deviation <= self.tolerance
     }
 }
@@ -178,6 +189,34 @@ fn deviation(found: &[f64], expected: &[f64]) -> f64 {
 fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
     let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
     words.unwrap_or("it panicked without a word").lines().next().unwrap_or_default().to_string()
+}
+
+/// What every model can do, on a batch `x` of five rows.
+pub fn of_model<M: LatentVariableModel>(out: &mut Outputs, model: &M, x: Tensor<2>) {
+    let draws = Draws::new(Key::new(2), 5, 7);
+    let proposals = model.propose(x.clone(), &draws, 0.0);
+    out.put("log p of proposals", proposals.p.log_prob.clone());
+    out.put("log q of proposals", proposals.q.log_prob.clone());
+    out.put("log weights", model.log_weights(x.clone(), &draws));
+    out.put("decoded", model.decode(x, &proposals.latents));
+    let (x, h) = model.dream(&Draws::new(Key::new(3), 6, 1));
+    out.put("dreams", x.clone());
+    out.put("log p of dreams", model.trace_joint(x.clone(), &h).log_prob);
+    out.put("log q of dreams", model.trace_posterior(x, &h).log_prob);
+}
+
+/// One estimate: what it measures, and its gradients.
+pub fn of_strategy<M: LatentVariableModel, S: Strategy<M>>(
+    on: &On,
+    out: &mut Outputs,
+    model: &M,
+    strategy: &S,
+) {
+    let estimate = strategy.estimate(model, on.bits("batch", [10, model.observed()]), Key::new(9));
+    out.put("bound", estimate.diagnostics.bound);
+    out.put("ess", estimate.diagnostics.ess);
+    out.gradients("gradient", model, &estimate.gradients);
+    out.gradients("gradient of the strategy's own", strategy, &estimate.gradients);
 }
 
 #[cfg(test)]

@@ -1,0 +1,237 @@
+//! The families that a program knows, and what a config means by their names.
+
+use toml::{Table, Value};
+
+use crate::check::Check;
+use crate::error::{ConfigError, excerpt, known};
+use crate::settings::Key;
+use crate::spec::{ModelSpec, Spec, StrategySpec};
+
+/// A family: models that share strategies.
+#[derive(Clone, Debug)]
+pub struct Family {
+    /// Its name.
+    pub name: &'static str,
+    /// Its models.
+    pub models: Vec<ModelEntry>,
+    /// The strategies that train any of them.
+    pub strategies: Vec<StrategyEntry>,
+    /// What the doctor compares between devices.
+    pub checks: fn() -> Vec<Check>,
+}
+
+/// A model that a config can name.
+#[derive(Clone, Debug)]
+pub struct ModelEntry {
+    /// `model.kind`.
+    pub name: &'static str,
+    /// One line on it.
+    pub help: &'static str,
+    /// What its latents are, in a word or two.
+    pub latents: &'static str,
+    /// The strategy that trains it unless another is named.
+    pub usual: &'static str,
+    /// The keys of `[model]`.
+    pub keys: &'static [Key],
+    /// Reads them; the table has no other keys.
+    pub read: Read<dyn ModelSpec>,
+}
+
+/// A strategy that a config can name.
+#[derive(Clone, Debug)]
+pub struct StrategyEntry {
+    /// `strategy.kind`.
+    pub name: &'static str,
+    /// One line on it.
+    pub help: &'static str,
+    /// What it asks of a model.
+    pub needs: &'static str,
+    /// The keys of `[strategy]`.
+    pub keys: &'static [Key],
+    /// Reads them; the table has no other keys.
+    pub read: Read<dyn StrategySpec>,
+}
+
+/// Makes a section of a config what it says: from the name and the table without it.
+pub type Read<S> = fn(&'static str, Table) -> Result<Box<S>, ConfigError>;
+
+/// The families that a program knows.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    families: Vec<Family>,
+}
+
+/// Keys that earlier versions wrote out for every model or strategy, with the value that said nothing.
+fn said_nothing(section: &str, key: &str, value: &Value) -> bool {
+    match (section, key) {
+        ("model", "weights") => value.as_str() == Some("glorot"),
+        ("model", "bias") | ("strategy", "defence") => {
+            value.as_float() == Some(0.0) || value.as_integer() == Some(0)
+        }
+        ("strategy", "phi") => value.as_str() == Some("wake"),
+        ("strategy", "control_variate") => value.as_bool() == Some(false),
+        _ => false,
+    }
+}
+
+impl Registry {
+    /// A registry of some families; the first model of the first is trained where a config names none.
+    ///
+    /// # Panics
+    /// If there is no model, or two models have one name.
+    pub fn new(families: Vec<Family>) -> Self {
+        let registry = Registry { families };
+        let names = registry.model_names();
+        assert!(!names.is_empty(), "a registry has a model at least");
+        let twice = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name));
+        assert!(twice.is_none(), "two models are called {twice:?}");
+        registry
+    }
+
+    /// With another family.
+    ///
+    /// # Panics
+    /// If one of its models has the name of another.
+    pub fn with(mut self, family: Family) -> Self {
+        self.families.push(family);
+        Registry::new(self.families)
+    }
+
+    /// The families.
+    pub fn families(&self) -> &[Family] {
+        &self.families
+    }
+
+    /// Names of all models.
+    pub fn model_names(&self) -> Vec<&'static str> {
+        self.models().map(|model| model.name).collect()
+    }
+
+    /// Names of all strategies, each once.
+    pub fn strategy_names(&self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        for strategy in self.strategies() {
+            if !names.contains(&strategy.name) {
+                names.push(strategy.name);
+            }
+        }
+        names
+    }
+
+    /// All keys that some model or strategy has: with their sections, as in `model.layers`.
+    pub fn keys(&self) -> Vec<String> {
+        let of_models = self.models().flat_map(|model| model.keys).map(|key| format!("model.{}", key.name));
+        let strategies = self.strategies().flat_map(|strategy| strategy.keys);
+        let mut keys: Vec<String> =
+            of_models.chain(strategies.map(|key| format!("strategy.{}", key.name))).collect();
+        keys.extend(["model.kind", "strategy.kind"].map(str::to_owned));
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    fn models(&self) -> impl Iterator<Item = &ModelEntry> {
+        self.families.iter().flat_map(|family| &family.models)
+    }
+
+    fn strategies(&self) -> impl Iterator<Item = &StrategyEntry> {
+        self.families.iter().flat_map(|family| &family.strategies)
+    }
+
+    /// What `[model]` and `[strategy]` say; `stages` are the K of later stages, where they have one.
+    ///
+    /// # Errors
+    /// If a name is unknown, a key is not the model's or the strategy's own, a value makes no sense, or the strategy does
+    /// not train the model.
+    pub fn resolve(
+        &self,
+        mut model: Table,
+        mut strategy: Table,
+        stages: &[Option<usize>],
+    ) -> Result<Spec, ConfigError> {
+        let kind =
+            take_kind("model", &mut model)?.unwrap_or_else(|| self.families[0].models[0].name.to_owned());
+        let found = self.families.iter().find_map(|family| {
+            family.models.iter().find(|entry| entry.name == kind).map(|entry| (family, entry))
+        });
+        let Some((family, entry)) = found else { return Err(unknown("model", &kind, &self.model_names())) };
+        let others = self.models().map(|model| (model.name, model.keys));
+        let model = (entry.read)(entry.name, own_keys("model", entry.name, entry.keys, others, model)?)?;
+
+        let kind = take_kind("strategy", &mut strategy)?.unwrap_or_else(|| entry.usual.to_owned());
+        let Some(entry) = family.strategies.iter().find(|strategy| strategy.name == kind) else {
+            return Err(self.does_not_fit(family, entry, &kind));
+        };
+        let others = self.strategies().map(|strategy| (strategy.name, strategy.keys));
+        let mut table = own_keys("strategy", entry.name, entry.keys, others, strategy)?;
+        if model.layers().is_empty() && entry.keys.iter().any(|key| key.name == "samples") {
+            // Nothing to propose.
+            table.entry("samples").or_insert(1.into());
+        }
+        Spec::new(model, (entry.read)(entry.name, table)?, stages)
+    }
+
+    fn does_not_fit(&self, family: &Family, model: &ModelEntry, kind: &str) -> ConfigError {
+        let Some(entry) = self.strategies().find(|strategy| strategy.name == kind) else {
+            return unknown("strategy", kind, &self.strategy_names());
+        };
+        let instead: Vec<&str> = family.strategies.iter().map(|strategy| strategy.name).collect();
+        let trains = |family: &&Family| family.strategies.iter().any(|strategy| strategy.name == kind);
+        let models: Vec<&str> = self
+            .families
+            .iter()
+            .filter(trains)
+            .flat_map(|family| &family.models)
+            .map(|model| model.name)
+            .collect();
+        ConfigError(format!(
+            "strategy.kind = \"{kind}\" on model.kind = \"{}\": {kind} needs {}, and the latents of {} are {}; use {}, or \
+             another model ({})",
+            model.name,
+            entry.needs,
+            model.name,
+            model.latents,
+            instead.join(", "),
+            models.join(", ")
+        ))
+    }
+}
+
+fn take_kind(section: &str, table: &mut Table) -> Result<Option<String>, ConfigError> {
+    table.remove("kind").map(|kind| crate::settings::read(section, "kind", kind)).transpose()
+}
+
+fn unknown(section: &str, name: &str, names: &[&str]) -> ConfigError {
+    ConfigError(format!("{section}.kind = \"{}\": unknown; {}", excerpt(name), known(name, names)))
+}
+
+/// The table without keys that say nothing here.
+///
+/// # Errors
+/// If it has a key of others.
+fn own_keys<'a>(
+    section: &str,
+    name: &str,
+    own: &[Key],
+    others: impl Iterator<Item = (&'static str, &'a [Key])>,
+    mut table: Table,
+) -> Result<Table, ConfigError> {
+    let is_own = |key: &str| own.iter().any(|own| own.name == key);
+    table.retain(|key, value| is_own(key) || !said_nothing(section, key, value));
+    let names: Vec<&str> = own.iter().map(|own| own.name).collect();
+    let Some((key, _)) = table.iter().find(|(key, _)| !is_own(key)) else { return Ok(table) };
+    let mut owners: Vec<&str> = Vec::new();
+    for (owner, keys) in others {
+        if keys.iter().any(|other| other.name == key) && !owners.contains(&owner) {
+            owners.push(owner);
+        }
+    }
+    if owners.is_empty() {
+        return Err(ConfigError(format!("{section}.{}: unknown key; {}", excerpt(key), known(key, &names))));
+    }
+    Err(ConfigError(format!(
+        "{section}.{key} belongs to {}, and the {section} is {name}, whose keys are {}; leave it out",
+        owners.join(", "),
+        names.join(", ")
+    )))
+}

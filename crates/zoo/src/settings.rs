@@ -1,0 +1,153 @@
+//! Sections of a config file as structs: keys, defaults and one line on each.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use crate::error::{ConfigError, excerpt};
+
+/// A key of a section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What it sets.
+    pub help: &'static str,
+}
+
+/// A section of a config file; [`settings!`](macro@crate::settings) makes one.
+pub trait Settings: Default {
+    /// All keys, in the order in which they are written.
+    const KEYS: &'static [Key];
+
+    /// The settings of a table that has no other keys, the rest being the defaults.
+    ///
+    /// # Errors
+    /// If a value is of the wrong type; `section` begins the name of its key.
+    fn read(section: &str, table: Table) -> Result<Self, ConfigError>;
+
+    /// All keys that have a value.
+    fn table(&self) -> Table;
+}
+
+/// A value of a key.
+///
+/// # Errors
+/// If it is of another type.
+pub fn read<T: DeserializeOwned>(section: &str, key: &str, value: Value) -> Result<T, ConfigError> {
+    let shown = excerpt(&value.to_string()).into_owned();
+    value.try_into().map_err(|error: toml::de::Error| {
+        ConfigError(format!("{section}.{key} = {shown}: {}", error.message().trim()))
+    })
+}
+
+/// A value as it is written; `None` for one that is left out.
+pub fn write<T: Serialize>(value: &T) -> Option<Value> {
+    Value::try_from(value).ok()
+}
+
+/// A struct of settings: each key with its help, its type and its default. A key of type `Option` is left out while it is
+/// `None`.
+///
+/// ```
+/// use helmholtz_zoo::Settings;
+///
+/// helmholtz_zoo::settings! {
+///     /// Settings of a strategy.
+///     pub Plain {
+///         /// Samples per observation, K.
+///         samples: usize = 10,
+///     }
+/// }
+///
+/// let table = "samples = 3".parse().unwrap();
+/// assert_eq!(Plain::read("strategy", table).unwrap().samples, 3);
+/// assert_eq!(Plain::default().table().to_string(), "samples = 10\n");
+/// assert_eq!(Plain::KEYS[0].name, "samples");
+/// ```
+#[macro_export]
+macro_rules! settings {
+    (
+        $(#[$meta:meta])*
+        $vis:vis $name:ident { $($(#[doc = $doc:literal])+ $key:ident: $type:ty = $default:expr,)* }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq)]
+        $vis struct $name {
+            $($(#[doc = $doc])+ pub $key: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                $name { $($key: $default,)* }
+            }
+        }
+
+        impl $crate::Settings for $name {
+            const KEYS: &'static [$crate::Key] =
+                &[$($crate::Key { name: stringify!($key), help: concat!($($doc),+).trim_ascii_start() },)*];
+
+            fn read(section: &str, mut table: ::toml::Table) -> Result<Self, $crate::ConfigError> {
+                let usual = $name::default();
+                Ok($name {
+                    $($key: match table.remove(stringify!($key)) {
+                        Some(value) => $crate::settings::read(section, stringify!($key), value)?,
+                        None => usual.$key,
+                    },)*
+                })
+            }
+
+            fn table(&self) -> ::toml::Table {
+                let mut table = ::toml::Table::new();
+                $(table.extend($crate::settings::write(&self.$key).map(|value| (stringify!($key).into(), value)));)*
+                table
+            }
+        }
+    };
+}
+
+/// An enum of the words that a key may have, the first one usual.
+#[macro_export]
+macro_rules! words {
+    ($(#[$meta:meta])* $vis:vis $name:ident { $($(#[doc = $doc:literal])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        $vis enum $name { $($(#[doc = $doc])* $variant,)+ }
+
+        impl $name {
+            /// All of them with their words.
+            pub const ALL: &'static [(&'static str, $name)] = &[$(($word, $name::$variant)),+];
+
+            /// The word.
+            pub fn word(self) -> &'static str {
+                match self { $($name::$variant => $word,)+ }
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                $name::ALL[0].1
+            }
+        }
+
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.word())
+            }
+        }
+
+        impl<'de> ::serde::Deserialize<'de> for $name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let given = <String as ::serde::Deserialize>::deserialize(deserializer)?;
+                match $name::ALL.iter().find(|(word, _)| *word == given) {
+                    Some((_, found)) => Ok(*found),
+                    None => {
+                        let words: Vec<&str> = $name::ALL.iter().map(|(word, _)| *word).collect();
+                        let end = $crate::error::known(&given, &words);
+                        Err(::serde::de::Error::custom(format!("unknown; {end}")))
+                    }
+                }
+            }
+        }
+    };
+}

@@ -1,0 +1,285 @@
+//! What a config says of model and strategy, checked.
+
+use std::fmt::Debug;
+
+use burn::tensor::Device;
+use helmholtz_core::Key;
+use helmholtz_datasets::ImageShape;
+use helmholtz_eval::Reading;
+use serde::{Serialize, Serializer};
+use toml::Table;
+
+use crate::error::{ConfigError, excerpt};
+use crate::limits::LARGEST;
+use crate::model::BoxedModel;
+use crate::strategy::BoxedStrategy;
+
+/// `[model]`, typed and checked, with every default written out.
+pub trait ModelSpec: Debug + Send + Sync {
+    /// The same in another box.
+    fn boxed(&self) -> Box<dyn ModelSpec>;
+
+    /// The name of the model.
+    fn kind(&self) -> &'static str;
+
+    /// The keys of `[model]` but for its kind.
+    fn table(&self) -> Table;
+
+    /// Sizes of the layers of latents, from the data up.
+    fn layers(&self) -> &[usize];
+
+    /// Whether latents are bits.
+    fn has_bits(&self) -> bool;
+
+    /// What values of the data it is a law of.
+    fn support(&self) -> Support {
+        Support::Bits
+    }
+
+    /// What else to do with values that are no bits, as the end of a sentence.
+    fn instead_of_bits(&self) -> &'static str {
+        ""
+    }
+
+    /// How it is read unless it is told otherwise.
+    fn reading(&self) -> Reading {
+        Reading::Directed
+    }
+
+    /// How its weights are read as a model called `kind`, which some model is.
+    ///
+    /// # Errors
+    /// If they cannot be.
+    fn read_as(&self, kind: &str) -> Result<Reading, ConfigError> {
+        if kind == self.kind() {
+            return Ok(self.reading());
+        }
+        Err(ConfigError(format!(
+            "--as {kind}: the model is {}, and cannot be read as another; leave --as out",
+            self.kind()
+        )))
+    }
+
+    /// The keys in which the weights of another model would mean something else, or nothing.
+    fn structure(&self) -> Table;
+
+    /// Weights of the model, but for biases and convolutions.
+    fn weights(&self, observed: usize) -> u64;
+
+    /// The settings that decide how many weights there are, in words.
+    fn sizes_in_words(&self) -> String;
+
+    /// Values that one proposal leaves in memory, for a row of so many units.
+    fn values_of_proposal(&self, observed: usize) -> u64;
+
+    /// The model, freshly initialised for rows of a shape.
+    ///
+    /// Without the mean of the training rows its biases are not those that a training begins with: it is for weights to
+    /// be read into.
+    ///
+    /// # Errors
+    /// If its sizes make no model.
+    fn init(
+        &self,
+        shape: ImageShape,
+        mean: Option<&[f64]>,
+        key: Key,
+        device: &Device,
+    ) -> Result<BoxedModel, ConfigError>;
+
+    /// Refuses nets that exact expectations cannot be taken of, whatever their size.
+    ///
+    /// # Errors
+    /// With what to change.
+    fn check_sums(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    /// Keys of a smaller model of the same kind: of so many layers and units a layer at most.
+    fn smaller(&self, layers: usize, units: usize) -> Table;
+
+    /// The model over so many units in the words of a table.
+    fn in_words(&self, observed: usize) -> String;
+}
+
+/// What values of the data a model is a law of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// Zeros and ones.
+    Bits,
+    /// The 256 levels v / 255.
+    Grey,
+}
+
+/// `[strategy]`, typed and checked, with every default written out.
+pub trait StrategySpec: Debug + Send + Sync {
+    /// The same in another box.
+    fn boxed(&self) -> Box<dyn StrategySpec>;
+
+    /// The name of the strategy.
+    fn kind(&self) -> &'static str;
+
+    /// The keys of `[strategy]` but for its kind.
+    fn table(&self) -> Table;
+
+    /// Samples per observation, K.
+    fn samples(&self) -> usize;
+
+    /// Refuses a model that it does not train, or the K of some stage.
+    ///
+    /// # Errors
+    /// With what would fit.
+    fn check(&self, model: &dyn ModelSpec, samples: &[usize]) -> Result<(), ConfigError>;
+
+    /// The strategy with `samples` per observation for a model whose layers have these sizes, the observed one first;
+    /// `key` is that of what it draws for itself, and its state, if it has one, is on the device.
+    ///
+    /// # Errors
+    /// If its settings make no estimator.
+    fn build(
+        &self,
+        samples: usize,
+        sizes: &[usize],
+        key: Key,
+        device: &Device,
+    ) -> Result<BoxedStrategy, ConfigError>;
+
+    /// What it makes of the two nets.
+    fn reading(&self) -> Reading {
+        Reading::Directed
+    }
+
+    /// Whether it learns from batch to batch, so that several devices would learn each for itself.
+    fn remembers(&self) -> bool {
+        false
+    }
+
+    /// Keys of a run that only has to end.
+    fn smaller(&self) -> Table {
+        Table::new()
+    }
+
+    /// The strategy in the words of a table, but for K.
+    fn in_words(&self) -> String {
+        self.kind().to_owned()
+    }
+}
+
+/// A model with the strategy that trains it.
+#[derive(Debug)]
+pub struct Spec {
+    /// The model.
+    pub model: Box<dyn ModelSpec>,
+    /// The strategy.
+    pub strategy: Box<dyn StrategySpec>,
+    samples: Vec<usize>,
+}
+
+impl Clone for Spec {
+    fn clone(&self) -> Self {
+        let (model, strategy) = (self.model.boxed(), self.strategy.boxed());
+        Spec { model, strategy, samples: self.samples.clone() }
+    }
+}
+
+impl PartialEq for Spec {
+    fn eq(&self, other: &Self) -> bool {
+        self.tables() == other.tables() && self.samples == other.samples
+    }
+}
+
+impl Serialize for Spec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let [model, strategy] = self.tables();
+        serializer.collect_map([("model", model), ("strategy", strategy)])
+    }
+}
+
+impl Spec {
+    /// Puts a strategy on a model, with the K of each later stage where it is another than before.
+    ///
+    /// # Errors
+    /// If they do not go together.
+    pub(crate) fn new(
+        model: Box<dyn ModelSpec>,
+        strategy: Box<dyn StrategySpec>,
+        stages: &[Option<usize>],
+    ) -> Result<Self, ConfigError> {
+        let mut samples = vec![strategy.samples()];
+        samples.extend(stages.iter().scan(strategy.samples(), |samples, stage| {
+            *samples = stage.unwrap_or(*samples);
+            Some(*samples)
+        }));
+        let spec = Spec { model, strategy, samples };
+        spec.check()?;
+        Ok(spec)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let most = self.samples.iter().copied().max().unwrap_or_default();
+        if most > 1 && self.model.layers().is_empty() {
+            return Err(ConfigError(format!(
+                "samples = {most} with model.layers = []: without latents there is nothing to propose, and the \
+                 likelihood is exact; leave samples out"
+            )));
+        }
+        for samples in &self.samples {
+            if *samples == 0 {
+                return Err(ConfigError::new(
+                    "strategy.samples = 0: at least one sample per observation (K >= 1)",
+                ));
+            }
+            if *samples > LARGEST {
+                return Err(ConfigError(format!(
+                    "strategy.samples = {samples}: must not be above {LARGEST}"
+                )));
+            }
+        }
+        self.strategy.check(&*self.model, &self.samples)
+    }
+
+    /// `[model]` and `[strategy]`, every default written out.
+    pub fn tables(&self) -> [Table; 2] {
+        let named = |kind: &str, keys: Table| {
+            let mut table = Table::from_iter([("kind".to_owned(), kind.into())]);
+            table.extend(keys);
+            table
+        };
+        [named(self.model.kind(), self.model.table()), named(self.strategy.kind(), self.strategy.table())]
+    }
+
+    /// Samples per observation, K, of each stage.
+    pub fn samples(&self) -> &[usize] {
+        &self.samples
+    }
+
+    /// The strategy of each stage for a model over `observed` units.
+    ///
+    /// # Errors
+    /// If its settings make no estimator.
+    pub fn strategies(
+        &self,
+        observed: usize,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Vec<BoxedStrategy>, ConfigError> {
+        let sizes = [&[observed], self.model.layers()].concat();
+        let of_stage = |samples: &usize| self.strategy.build(*samples, &sizes, Key::new(seed), device);
+        self.samples.iter().map(of_stage).collect()
+    }
+}
+
+/// Sizes of all layers, the observed one first, in a type that sums of products fit into.
+pub(crate) fn in_units(observed: usize, layers: &[usize]) -> Vec<u64> {
+    std::iter::once(&observed).chain(layers).map(|&d| d as u64).collect()
+}
+
+/// All latent units.
+pub(crate) fn of_layers(layers: &[usize]) -> u64 {
+    layers.iter().fold(0, |sum, &d| sum.saturating_add(d as u64))
+}
+
+/// The setting of the layers in the words of a message.
+pub(crate) fn layers_in_words(layers: &[usize]) -> String {
+    format!("model.layers = {} (--layers)", excerpt(&format!("{layers:?}")))
+}

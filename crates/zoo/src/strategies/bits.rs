@@ -1,0 +1,100 @@
+//! What stacks of layers of bits can be trained by besides.
+
+use helmholtz_eval::Reading;
+use helmholtz_strategies::{self as strategies, Bidirectional};
+
+use crate::error::ConfigError;
+use crate::registry::StrategyEntry;
+use crate::spec::ModelSpec;
+use crate::strategy::{BoxedStrategy, boxed};
+use crate::strategy_settings::{On, StrategySettings, needs_latents, wrong};
+
+/// What stacks of layers of bits can be trained by besides.
+pub fn of_layers_of_bits() -> Vec<StrategyEntry> {
+    let bits = "layers of bits";
+    vec![
+        StrategyEntry::of::<Nvil>("nvil", "the ELBO, with baselines that are learnt", bits),
+        StrategyEntry::of::<Bihm>("bihm", "the likelihood of a bidirectional Helmholtz machine", bits),
+    ]
+}
+
+crate::settings! {
+    /// `bihm`
+    pub Bihm {
+        /// Samples per observation, K.
+        samples: usize = 10,
+        /// Whether the update of the recognition net uses w - 1/K.
+        control_variate: bool = true,
+    }
+}
+
+impl Bihm {
+    fn estimator(&self, samples: usize) -> Result<Bidirectional, ConfigError> {
+        Bidirectional { samples, control_variate: self.control_variate }.checked().map_err(wrong)
+    }
+}
+
+impl StrategySettings for Bihm {
+    fn samples(&self) -> usize {
+        self.samples
+    }
+
+    fn check(&self, _: &str, model: &dyn ModelSpec, _: &[usize]) -> Result<(), ConfigError> {
+        bidirectional_has_latents(model.layers())
+    }
+
+    fn check_samples(&self, samples: usize) -> Result<(), ConfigError> {
+        self.estimator(samples).map(drop)
+    }
+
+    fn build(&self, samples: usize, _: &On<'_>) -> Result<BoxedStrategy, ConfigError> {
+        self.estimator(samples).map(boxed)
+    }
+
+    fn reading(&self) -> Reading {
+        Reading::Bidirectional
+    }
+}
+
+/// Refuses a bidirectional machine without latents.
+pub(crate) fn bidirectional_has_latents(layers: &[usize]) -> Result<(), ConfigError> {
+    if layers.is_empty() {
+        return Err(ConfigError::new(
+            "model.layers = []: a bidirectional machine is made of p(x, h) and q(h | x); give it latents, or choose \
+             another model and strategy rws",
+        ));
+    }
+    Ok(())
+}
+
+crate::settings! {
+    /// `nvil`
+    pub Nvil {
+        /// Samples per observation, K.
+        samples: usize = 1,
+    }
+}
+
+impl StrategySettings for Nvil {
+    fn samples(&self) -> usize {
+        self.samples
+    }
+
+    fn check(&self, kind: &str, model: &dyn ModelSpec, samples: &[usize]) -> Result<(), ConfigError> {
+        if samples.len() > 1 {
+            return Err(ConfigError(format!(
+                "[[stage]] with strategy.kind = \"{kind}\": its baselines would begin anew in every stage; give one stage \
+                 of train.epochs, with optimizer.schedule for a falling rate"
+            )));
+        }
+        needs_latents(kind, model)
+    }
+
+    fn build(&self, samples: usize, on: &On<'_>) -> Result<BoxedStrategy, ConfigError> {
+        Ok(boxed(strategies::Nvil::new(samples, on.sizes, on.key, on.device)))
+    }
+
+    fn remembers(&self) -> bool {
+        true
+    }
+}

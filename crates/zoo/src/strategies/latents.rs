@@ -1,0 +1,109 @@
+//! What every model of latents can be trained by.
+
+use helmholtz_strategies::{self as strategies, ReweightedWakeSleep, WakeSleep};
+
+use crate::error::ConfigError;
+use crate::registry::StrategyEntry;
+use crate::spec::ModelSpec;
+use crate::strategy::{BoxedStrategy, boxed};
+use crate::strategy_settings::{On, StrategySettings, needs_latents, of_samples, right, wrong};
+
+/// What every model of latents can be trained by.
+pub fn of_any_latents() -> Vec<StrategyEntry> {
+    let latents = "latents that a recognition net proposes";
+    vec![
+        StrategyEntry::of::<Ws>("ws", "wake-sleep", latents),
+        StrategyEntry::of::<Rws>("rws", "reweighted wake-sleep", latents),
+        StrategyEntry::of::<Vimco>(
+            "vimco",
+            "the K-sample bound, its signals centred on the other samples",
+            latents,
+        ),
+        StrategyEntry::of::<Reinforce>(
+            "reinforce",
+            "the ELBO, its signals centred on the other samples",
+            latents,
+        ),
+    ]
+}
+
+of_samples!(/// `ws`
+    Ws, K = 1, |samples| right(WakeSleep::new(samples)));
+of_samples!(/// `vimco`
+Vimco, K = 10, strategies::Vimco::new,
+fn check(&self, kind: &str, model: &dyn ModelSpec, _: &[usize]) -> Result<(), ConfigError> {
+    needs_latents(kind, model)
+});
+of_samples!(/// `reinforce`
+Reinforce, K = 10, strategies::Reinforce::new,
+fn check(&self, kind: &str, model: &dyn ModelSpec, _: &[usize]) -> Result<(), ConfigError> {
+    needs_latents(kind, model)
+});
+
+crate::words! {
+    /// What updates the recognition net.
+    pub Phi {
+        /// Weighed samples of the posterior.
+        Wake = "wake",
+        /// Dreams.
+        Sleep = "sleep",
+        /// Half of each.
+        Both = "both",
+    }
+}
+
+crate::settings! {
+    /// `rws`
+    pub Rws {
+        /// Samples per observation, K.
+        samples: usize = 10,
+        /// What updates the recognition net: wake, sleep, or both (half of each).
+        phi: Phi = Phi::Wake,
+        /// Whether the wake update of the recognition net uses w - 1/K.
+        control_variate: bool = false,
+        /// Share of the uniform law in the proposals, where latents are bits.
+        defence: f64 = 0.0,
+    }
+}
+
+impl Rws {
+    fn estimator(&self, samples: usize) -> Result<ReweightedWakeSleep, ConfigError> {
+        let (wake_phi, sleep_phi) = match self.phi {
+            Phi::Wake => (1.0, 0.0),
+            Phi::Sleep => (0.0, 1.0),
+            Phi::Both => (0.5, 0.5),
+        };
+        let Rws { control_variate, defence, .. } = *self;
+        ReweightedWakeSleep { samples, wake_phi, sleep_phi, control_variate, defence }
+            .checked()
+            .map_err(wrong)
+    }
+}
+
+impl StrategySettings for Rws {
+    fn samples(&self) -> usize {
+        self.samples
+    }
+
+    fn check(&self, _: &str, model: &dyn ModelSpec, _: &[usize]) -> Result<(), ConfigError> {
+        if self.defence != 0.0 && !model.has_bits() {
+            return Err(ConfigError::new(
+                "strategy.defence: the uniform law on the states of bits; the latents of the model are real numbers, \
+                 which have none; leave it out",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_samples(&self, samples: usize) -> Result<(), ConfigError> {
+        self.estimator(samples).map(drop)
+    }
+
+    fn build(&self, samples: usize, _: &On<'_>) -> Result<BoxedStrategy, ConfigError> {
+        self.estimator(samples).map(boxed)
+    }
+
+    fn variant(&self) -> Option<String> {
+        Some(format!("{}-phi", self.phi.word()))
+    }
+}

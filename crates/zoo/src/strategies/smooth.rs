@@ -1,0 +1,129 @@
+//! What models whose latents are smooth functions of noise can be trained by besides.
+
+use helmholtz_samplers::CoupledChains;
+use helmholtz_strategies::{self as strategies, Pathwise, Weighting};
+use toml::Table;
+
+use crate::error::ConfigError;
+use crate::limits::LARGEST;
+use crate::registry::StrategyEntry;
+use crate::strategy::{BoxedStrategy, boxed};
+use crate::strategy_settings::{On, StrategySettings, of_samples, right, wrong};
+
+/// What models whose latents are smooth functions of noise can be trained by besides.
+pub fn of_smooth_latents() -> Vec<StrategyEntry> {
+    let smooth = "latents that are smooth functions of noise";
+    vec![
+        StrategyEntry::of::<Elbo>("elbo", "the ELBO, along the path from the noise", smooth),
+        StrategyEntry::of::<Iwae>("iwae", "the K-sample bound, along the path from the noise", smooth),
+        StrategyEntry::of::<Stl>("stl", "the ELBO, without the score of q", smooth),
+        StrategyEntry::of::<Dreg>("dreg", "the K-sample bound, doubly reparameterised", smooth),
+        StrategyEntry::of::<Coupled>("coupled", "the likelihood itself, by coupled chains", smooth),
+    ]
+}
+
+of_samples!(/// `iwae`
+    Iwae, K = 10, |samples| right(Pathwise::new(samples, Weighting::Iwae)));
+of_samples!(/// `stl`
+    Stl, K = 1, |samples| right(Pathwise::new(samples, Weighting::Stl)));
+of_samples!(/// `dreg`
+    Dreg, K = 10, |samples| right(Pathwise::new(samples, Weighting::Dreg)));
+
+crate::words! {
+    /// The part of the gradient that runs through the prior of the highest latents.
+    pub Kl {
+        /// As a formula.
+        Analytic = "analytic",
+        /// From the samples.
+        Sampled = "sampled",
+    }
+}
+
+crate::settings! {
+    /// `elbo`
+    pub Elbo {
+        /// Samples per observation, K.
+        samples: usize = 1,
+        /// The part of the gradient that runs through the prior of the highest latents: analytic or sampled.
+        kl: Kl = Kl::Analytic,
+    }
+}
+
+impl StrategySettings for Elbo {
+    fn samples(&self) -> usize {
+        self.samples
+    }
+
+    fn build(&self, samples: usize, _: &On<'_>) -> Result<BoxedStrategy, ConfigError> {
+        let weighting = Weighting::Elbo { analytic_kl: self.kl == Kl::Analytic };
+        Ok(boxed(Pathwise::new(samples, weighting)))
+    }
+}
+
+crate::words! {
+    /// How chains move.
+    pub Kernel {
+        /// Dependent importance samples.
+        Disir = "disir",
+        /// Independent importance samples.
+        Isir = "isir",
+    }
+}
+
+crate::settings! {
+    /// `coupled`
+    pub Coupled {
+        /// Samples per observation, K.
+        samples: usize = 10,
+        /// The kernel of the chains: disir or isir.
+        kernel: Kernel = Kernel::Disir,
+        /// How many steps one of the two chains is ahead of the other.
+        lag: usize = 10,
+        /// Steps of the chains before the first that counts.
+        burn_in: usize = 1,
+        /// Steps after which chains that have not met are given up.
+        cap: usize = 1000,
+    }
+}
+
+impl StrategySettings for Coupled {
+    fn samples(&self) -> usize {
+        self.samples
+    }
+
+    fn check_samples(&self, samples: usize) -> Result<(), ConfigError> {
+        let Coupled { lag, burn_in, cap, .. } = *self;
+        for (key, value) in [("lag", lag), ("burn_in", burn_in), ("cap", cap)] {
+            if value > LARGEST {
+                return Err(ConfigError(format!("strategy.{key} = {value}: must not be above {LARGEST}")));
+            }
+        }
+        CoupledChains { samples, beta: None, lag, burn_in, cap }.checked().map(drop).map_err(wrong)
+    }
+
+    fn build(&self, samples: usize, on: &On<'_>) -> Result<BoxedStrategy, ConfigError> {
+        let kernel = match self.kernel {
+            Kernel::Disir => strategies::Kernel::Disir,
+            Kernel::Isir => strategies::Kernel::Isir,
+        };
+        let mut strategy = strategies::Coupled::new(samples, kernel, on.device).map_err(wrong)?;
+        (strategy.lag, strategy.burn_in, strategy.cap) = (self.lag, self.burn_in, self.cap);
+        strategy.checked().map(boxed).map_err(wrong)
+    }
+
+    fn remembers(&self) -> bool {
+        true
+    }
+
+    /// Chains of an untrained net may take long to meet.
+    fn smaller(&self) -> Table {
+        Table::from_iter([("lag".to_owned(), 2.into()), ("cap".to_owned(), 8.into())])
+    }
+
+    fn variant(&self) -> Option<String> {
+        Some(match self.kernel {
+            Kernel::Disir => "isir then disir".to_owned(),
+            Kernel::Isir => "isir".to_owned(),
+        })
+    }
+}

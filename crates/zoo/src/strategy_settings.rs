@@ -1,0 +1,191 @@
+//! Settings of a strategy, and the row of the registry that they make.
+
+use std::fmt::Debug;
+
+use burn::tensor::Device;
+use helmholtz_core::Key;
+use helmholtz_eval::Reading;
+use toml::Table;
+
+use crate::error::ConfigError;
+use crate::registry::StrategyEntry;
+use crate::settings::Settings;
+use crate::spec::{ModelSpec, StrategySpec};
+use crate::strategy::BoxedStrategy;
+
+/// Settings of a strategy, and what is built of them: [`StrategyEntry::of`] makes a row of the registry.
+pub trait StrategySettings: Settings + Clone + Debug + Send + Sync + 'static {
+    /// Samples per observation, K.
+    fn samples(&self) -> usize;
+
+    /// [`StrategySpec::build`]
+    ///
+    /// # Errors
+    /// If the settings make no estimator.
+    fn build(&self, samples: usize, on: &On<'_>) -> Result<BoxedStrategy, ConfigError>;
+
+    /// Refuses a model that it does not train, or the K of some stage, but for what [`build`](Self::build) finds.
+    ///
+    /// # Errors
+    /// With what would fit.
+    fn check(&self, _kind: &str, _model: &dyn ModelSpec, _samples: &[usize]) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    /// Refuses settings that make no estimator with so many samples.
+    ///
+    /// # Errors
+    /// With what is wrong.
+    fn check_samples(&self, _samples: usize) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    /// [`StrategySpec::reading`]
+    fn reading(&self) -> Reading {
+        Reading::Directed
+    }
+
+    /// [`StrategySpec::remembers`]
+    fn remembers(&self) -> bool {
+        false
+    }
+
+    /// [`StrategySpec::smaller`]
+    fn smaller(&self) -> Table {
+        Table::new()
+    }
+
+    /// What a table says of it after its name.
+    fn variant(&self) -> Option<String> {
+        None
+    }
+}
+
+/// What a strategy is built on.
+pub struct On<'a> {
+    /// Sizes of the model's layers, the observed one first.
+    pub sizes: &'a [usize],
+    /// The key of what it draws for itself.
+    pub key: Key,
+    /// The device of its state, if it has one.
+    pub device: &'a Device,
+}
+
+impl StrategyEntry {
+    /// The row of a strategy with settings of type `S`.
+    pub fn of<S: StrategySettings>(name: &'static str, help: &'static str, needs: &'static str) -> Self {
+        let read = |kind, table| -> Result<Box<dyn StrategySpec>, ConfigError> {
+            Ok(Box::new(Named { kind, settings: S::read("strategy", table)? }))
+        };
+        StrategyEntry { name, help, needs, keys: S::KEYS, read }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Named<S> {
+    kind: &'static str,
+    settings: S,
+}
+
+impl<S: StrategySettings> StrategySpec for Named<S> {
+    fn boxed(&self) -> Box<dyn StrategySpec> {
+        Box::new(self.clone())
+    }
+
+    fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    fn table(&self) -> Table {
+        self.settings.table()
+    }
+
+    fn samples(&self) -> usize {
+        self.settings.samples()
+    }
+
+    fn check(&self, model: &dyn ModelSpec, samples: &[usize]) -> Result<(), ConfigError> {
+        self.settings.check(self.kind, model, samples)?;
+        samples.iter().try_for_each(|samples| self.settings.check_samples(*samples))
+    }
+
+    fn build(
+        &self,
+        samples: usize,
+        sizes: &[usize],
+        key: Key,
+        device: &Device,
+    ) -> Result<BoxedStrategy, ConfigError> {
+        self.settings.build(samples, &On { sizes, key, device })
+    }
+
+    fn reading(&self) -> Reading {
+        self.settings.reading()
+    }
+
+    fn remembers(&self) -> bool {
+        self.settings.remembers()
+    }
+
+    fn smaller(&self) -> Table {
+        self.settings.smaller()
+    }
+
+    fn in_words(&self) -> String {
+        match self.settings.variant() {
+            Some(variant) => format!("{}, {variant}", self.kind),
+            None => self.kind.to_owned(),
+        }
+    }
+}
+
+pub(crate) fn wrong(error: impl std::fmt::Display) -> ConfigError {
+    ConfigError(format!("strategy: {error}"))
+}
+
+/// Refuses a model without latents.
+pub(crate) fn needs_latents(kind: &str, model: &dyn ModelSpec) -> Result<(), ConfigError> {
+    if model.layers().is_empty() {
+        return Err(ConfigError(format!(
+            "strategy.kind = \"{kind}\" with model.layers = []: it trains the recognition net, and without latents \
+             there is none; use rws"
+        )));
+    }
+    Ok(())
+}
+
+/// No estimator of theirs can be refused.
+pub(crate) fn right<S>(strategy: S) -> Result<S, ConfigError> {
+    Ok(strategy)
+}
+
+/// Settings of nothing but K, its usual value, and the estimator of so many samples.
+macro_rules! of_samples {
+    ($(#[doc = $doc:literal])+ $name:ident, K = $usual:literal, $make:expr $(, $more:item)*) => {
+        $crate::settings! {
+            $(#[doc = $doc])+
+            pub $name {
+                /// Samples per observation, K.
+                samples: usize = $usual,
+            }
+        }
+
+        impl $crate::strategy_settings::StrategySettings for $name {
+            fn samples(&self) -> usize {
+                self.samples
+            }
+
+            fn check_samples(&self, samples: usize) -> Result<(), $crate::ConfigError> {
+                $make(samples).map(drop).map_err($crate::strategy_settings::wrong)
+            }
+
+            fn build(&self, samples: usize, _: &$crate::strategy_settings::On<'_>) -> Result<$crate::BoxedStrategy, $crate::ConfigError> {
+                $make(samples).map($crate::strategy::boxed).map_err($crate::strategy_settings::wrong)
+            }
+
+            $($more)*
+        }
+    };
+}
+
+pub(crate) use of_samples;
