@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
 use helmholtz_core::{Enumerable, Key, LatentVariableModel, enumerate_bits};
-use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
+use helmholtz_directed::{HelmholtzMachine, LayerKind, StackConfig};
 use helmholtz_eval::{ExactLikelihood, ImportanceSampling, PartitionFunction, Reading};
 use helmholtz_tests::{device, either, sbn, stack, values};
 
@@ -14,7 +14,7 @@ const OBSERVED: usize = 4;
 
 /// Stacks of SBN layers and of others, with five latent bits at most.
 fn models() -> Vec<(&'static str, HelmholtzMachine)> {
-    let mixed = |generative: [Kind; 3], recognition: [Kind; 2]| {
+    let mixed = |generative: [LayerKind; 3], recognition: [LayerKind; 2]| {
         let config = StackConfig {
             generative: generative.to_vec(),
             recognition: recognition.to_vec(),
@@ -26,8 +26,14 @@ fn models() -> Vec<(&'static str, HelmholtzMachine)> {
         ("sbn 4-3", sbn(OBSERVED, &[3], 31)),
         ("sbn 4-3-2", sbn(OBSERVED, &[3, 2], 32)),
         ("sbn 4-2-1-2", sbn(OBSERVED, &[2, 1, 2], 33)),
-        ("nade over dsbn", mixed([Kind::Nade, Kind::Dsbn, Kind::Darn], [Kind::Dsbn, Kind::Nade])),
-        ("dsbn over darn", mixed([Kind::Dsbn, Kind::Darn, Kind::Nade], [Kind::Darn, Kind::Sbn])),
+        (
+            "nade over dsbn",
+            mixed([LayerKind::Nade, LayerKind::Dsbn, LayerKind::Darn], [LayerKind::Dsbn, LayerKind::Nade]),
+        ),
+        (
+            "dsbn over darn",
+            mixed([LayerKind::Dsbn, LayerKind::Darn, LayerKind::Nade], [LayerKind::Darn, LayerKind::Sbn]),
+        ),
     ]
 }
 

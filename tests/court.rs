@@ -7,10 +7,10 @@ use helmholtz_core::{
     visit_params,
 };
 use helmholtz_court::{
-    Enumeration, Net, Order, Quadrature, Reference, Report, States, Trial, Verdict, assert_right,
+    BiasOrder, Enumeration, Net, Quadrature, Reference, Report, States, Trial, Verdict, assert_right,
     gradient_report,
 };
-use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
+use helmholtz_directed::{HelmholtzMachine, LayerKind, StackConfig};
 use helmholtz_ops::log_weights::normalise;
 use helmholtz_strategies::{
     Bidirectional, Coupled, Kernel, Nvil, Pathwise, Reinforce, ReweightedWakeSleep, Vimco, WakeSleep,
@@ -70,8 +70,8 @@ where
 #[test]
 fn strategies_of_bits_are_right() {
     let mixed = StackConfig {
-        generative: vec![Kind::Nade, Kind::Dsbn, Kind::Darn],
-        recognition: vec![Kind::Sbn, Kind::Nade],
+        generative: vec![LayerKind::Nade, LayerKind::Dsbn, LayerKind::Darn],
+        recognition: vec![LayerKind::Sbn, LayerKind::Nade],
         ..StackConfig::new(OBSERVED, vec![2, 2])
     };
     for (name, model) in [("sbn 2-1", sbn(OBSERVED, &[2, 1], 21)), ("mixed", stack(&mixed, 5))] {
@@ -175,7 +175,7 @@ fn the_bias_of_rws_falls_as_one_over_k() {
             (*k, bias, se)
         });
         let measured: Vec<_> = measured.collect();
-        let order = Order::fit(&measured).expect("the bias is there to be seen");
+        let order = BiasOrder::fit(&measured).expect("the bias is there to be seen");
         println!("{block}: {measured:.4?}: {order:?}");
         assert!(order.holds(1.0) && !order.holds(0.5) && !order.holds(2.0), "{block}: {order:?}");
     }

@@ -6,7 +6,7 @@
 
 use burn::tensor::{DType, Tensor};
 use helmholtz_core::{Key, Layerwise, enumerate_bits};
-use helmholtz_directed::{HelmholtzMachine, Kind};
+use helmholtz_directed::{HelmholtzMachine, LayerKind};
 use helmholtz_eval::{ExactLikelihood, Reading};
 use helmholtz_samplers::{Chains, Gibbs, GibbsError, Known, OneShot};
 use helmholtz_tests::{device, either, row, sbn, stack_of, values};
@@ -371,7 +371,7 @@ fn one_shot_samples_follow_their_exact_law_and_come_near_to_the_machines() {
 
 #[test]
 fn chains_repeat_go_on_and_do_not_depend_on_their_company() {
-    for (_, kind) in Kind::ALL {
+    for (_, kind) in LayerKind::ALL {
         let model = stack_of(kind, 5, &[3, 2], 43);
         let gibbs = Gibbs { proposals: 5, inner: 2 };
         let key = Key::new(4);
@@ -406,7 +406,7 @@ fn what_cannot_be_sampled_is_refused() {
     let state = chains(0, 2);
     let few = Gibbs { proposals: 1, inner: 4 };
     assert!(matches!(few.sweep(&model, &state, None, Key::new(0)), Err(GibbsError::TooFew { .. })));
-    let nade = stack_of(Kind::Nade, 3, &[2, 1], 1);
+    let nade = stack_of(LayerKind::Nade, 3, &[2, 1], 1);
     let known = Known { mask: row(&[1, 0, 0]), values: state.x() };
     let gibbs = Gibbs { proposals: 4, inner: 1 };
     assert_eq!(
@@ -414,7 +414,7 @@ fn what_cannot_be_sampled_is_refused() {
         GibbsError::Autoregressive
     );
     assert!(gibbs.sweep(&nade, &state, None, Key::new(0)).is_ok());
-    let plain = stack_of(Kind::Nade, 3, &[], 1);
+    let plain = stack_of(LayerKind::Nade, 3, &[], 1);
     let state = Chains::new(state.x(), Vec::new());
     assert_eq!(gibbs.sweep(&plain, &state, None, Key::new(0)).unwrap_err(), GibbsError::NoLatents);
 }

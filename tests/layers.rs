@@ -3,35 +3,36 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor, TensorData};
 use helmholtz_core::{Conditional, Draws, Gradients, Key, Prior, enumerate_bits, map_params, visit_params};
-use helmholtz_directed::{Kind, StackConfig};
-use helmholtz_layers::{Layer, Order, Top};
+use helmholtz_directed::{LayerKind, StackConfig};
+use helmholtz_layers::{Layer, Top, UnitOrder};
 use helmholtz_tests::{device, distance, named, stack, taped, values};
 
 const D_X: usize = 4;
 const D_Y: usize = 3;
 
 /// `p(x | y)` of a kind with `d_x` units given `d_y`.
-fn layer(kind: Kind, d_x: usize, d_y: usize, order: Order) -> Layer {
+fn layer(kind: LayerKind, d_x: usize, d_y: usize, order: UnitOrder) -> Layer {
     stack(&StackConfig { order, hidden: Some(5), ..StackConfig::of(kind, d_x, vec![d_y]) }, 11)
         .generative
         .remove(0)
 }
 
 fn tanh_layer(d_x: usize, d_y: usize) -> Layer {
-    let config = StackConfig { tanh: true, hidden: Some(5), ..StackConfig::of(Kind::Dsbn, d_x, vec![d_y]) };
+    let config =
+        StackConfig { tanh: true, hidden: Some(5), ..StackConfig::of(LayerKind::Dsbn, d_x, vec![d_y]) };
     stack(&config, 11).generative.remove(0)
 }
 
 /// `p(x)` of a kind with `d` units.
-fn prior(kind: Kind, d: usize, order: Order) -> Top {
+fn prior(kind: LayerKind, d: usize, order: UnitOrder) -> Top {
     match kind {
-        Kind::Sbn | Kind::Dsbn => stack(&StackConfig::of(kind, 2, vec![d]), 12).prior,
+        LayerKind::Sbn | LayerKind::Dsbn => stack(&StackConfig::of(kind, 2, vec![d]), 12).prior,
         _ => stack(&StackConfig { order, hidden: Some(5), ..StackConfig::of(kind, d, vec![]) }, 12).prior,
     }
 }
 
-fn random(d: usize) -> Order {
-    let order = Order::random(d, Key::new(6));
+fn random(d: usize) -> UnitOrder {
+    let order = UnitOrder::random(d, Key::new(6));
     assert!(!order.units(d).is_sorted());
     order
 }
@@ -42,13 +43,13 @@ macro_rules! for_each_layer {
         for_each_layer!($check, D_X, D_Y);
     };
     ($check:ident, $d_x:expr, $d_y:expr) => {
-        $check("bernoulli", layer(Kind::Sbn, $d_x, $d_y, Order::index()));
-        $check("deterministic", layer(Kind::Dsbn, $d_x, $d_y, Order::index()));
+        $check("bernoulli", layer(LayerKind::Sbn, $d_x, $d_y, UnitOrder::index()));
+        $check("deterministic", layer(LayerKind::Dsbn, $d_x, $d_y, UnitOrder::index()));
         $check("deterministic, tanh", tanh_layer($d_x, $d_y));
-        $check("darn", layer(Kind::Darn, $d_x, $d_y, Order::index()));
-        $check("darn, random order", layer(Kind::Darn, $d_x, $d_y, random($d_x)));
-        $check("nade", layer(Kind::Nade, $d_x, $d_y, Order::index()));
-        $check("nade, random order", layer(Kind::Nade, $d_x, $d_y, random($d_x)));
+        $check("darn", layer(LayerKind::Darn, $d_x, $d_y, UnitOrder::index()));
+        $check("darn, random order", layer(LayerKind::Darn, $d_x, $d_y, random($d_x)));
+        $check("nade", layer(LayerKind::Nade, $d_x, $d_y, UnitOrder::index()));
+        $check("nade, random order", layer(LayerKind::Nade, $d_x, $d_y, random($d_x)));
     };
 }
 
@@ -58,11 +59,11 @@ macro_rules! for_each_prior {
         for_each_prior!($check, D_X);
     };
     ($check:ident, $d:expr) => {
-        $check("bernoulli", prior(Kind::Sbn, $d, Order::index()));
-        $check("darn", prior(Kind::Darn, $d, Order::index()));
-        $check("darn, random order", prior(Kind::Darn, $d, random($d)));
-        $check("nade", prior(Kind::Nade, $d, Order::index()));
-        $check("nade, random order", prior(Kind::Nade, $d, random($d)));
+        $check("bernoulli", prior(LayerKind::Sbn, $d, UnitOrder::index()));
+        $check("darn", prior(LayerKind::Darn, $d, UnitOrder::index()));
+        $check("darn, random order", prior(LayerKind::Darn, $d, random($d)));
+        $check("nade", prior(LayerKind::Nade, $d, UnitOrder::index()));
+        $check("nade, random order", prior(LayerKind::Nade, $d, random($d)));
     };
 }
 
@@ -100,7 +101,7 @@ fn probabilities_of_all_states_sum_to_one_for_every_condition() {
 #[test]
 fn the_mean_of_a_unit_is_that_given_the_units_before_it() {
     // E[xⱼ | x_<j] = Σ p over the states that agree with x before j and have xⱼ = 1, over that of both values.
-    fn check(name: &str, order: &Order, means: Vec<f64>, log_probs: Vec<f64>) {
+    fn check(name: &str, order: &UnitOrder, means: Vec<f64>, log_probs: Vec<f64>) {
         let (places, n) = (order.places(D_X), 1usize << D_X);
         let bit = |state: usize, j: usize| state >> j & 1;
         for x in 0..n {
@@ -114,8 +115,8 @@ fn the_mean_of_a_unit_is_that_given_the_units_before_it() {
             }
         }
     }
-    fn order_of(name: &str) -> Order {
-        if name.contains("random") { random(D_X) } else { Order::index() }
+    fn order_of(name: &str) -> UnitOrder {
+        if name.contains("random") { random(D_X) } else { UnitOrder::index() }
     }
     fn check_layer<T: Conditional>(name: &str, layer: T) {
         let y = all(D_Y).slice([5..6, 0..3]).repeat_dim(0, 1 << D_X);
@@ -276,8 +277,8 @@ fn samples_follow_the_law_of_the_layer() {
 #[test]
 fn without_recurrent_weights_units_are_independent() {
     for (name, mut layer) in [
-        ("darn", layer(Kind::Darn, D_X, D_Y, random(D_X))),
-        ("nade", layer(Kind::Nade, D_X, D_Y, random(D_X))),
+        ("darn", layer(LayerKind::Darn, D_X, D_Y, random(D_X))),
+        ("nade", layer(LayerKind::Nade, D_X, D_Y, random(D_X))),
     ] {
         // A NADE whose W is zero still reads its hidden units: its logits are those of a DSBN.
         let zero = |w: Param<Tensor<2>>| w.map(|w| w.zeros_like());
@@ -303,8 +304,8 @@ fn without_recurrent_weights_units_are_independent() {
 
 #[test]
 fn one_unit_alone_is_a_coin() {
-    for kind in [Kind::Darn, Kind::Nade] {
-        let Some(logit) = (match prior(kind, 1, Order::index()) {
+    for kind in [LayerKind::Darn, LayerKind::Nade] {
+        let Some(logit) = (match prior(kind, 1, UnitOrder::index()) {
             Top::Darn(darn) => Some(values(darn.bias.val())[0]),
             Top::Nade(nade) => {
                 let hidden = values(nade.hidden_bias.val());
@@ -316,7 +317,7 @@ fn one_unit_alone_is_a_coin() {
         }) else {
             panic!("{kind:?} is autoregressive")
         };
-        let log_probs = values(prior(kind, 1, Order::index()).log_prob(all(1)));
+        let log_probs = values(prior(kind, 1, UnitOrder::index()).log_prob(all(1)));
         let on = 1.0 / (1.0 + (-logit).exp());
         assert!((log_probs[1] - on.ln()).abs() < 1e-12 && (log_probs[0] - (1.0 - on).ln()).abs() < 1e-12);
     }
@@ -324,7 +325,7 @@ fn one_unit_alone_is_a_coin() {
 
 #[test]
 fn zero_weights_make_bernoulli_units_independent() {
-    let Layer::Bernoulli(mut layer) = layer(Kind::Sbn, D_X, D_Y, Order::index()) else {
+    let Layer::Bernoulli(mut layer) = layer(LayerKind::Sbn, D_X, D_Y, UnitOrder::index()) else {
         panic!("an sbn has Bernoulli layers")
     };
     layer.weight = layer.weight.map(|w| w.zeros_like());

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor, TensorData};
 use helmholtz_core::{Draws, Enumerable, Key, LatentVariableModel, enumerate_bits};
-use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
+use helmholtz_directed::{HelmholtzMachine, LayerKind, StackConfig};
 use helmholtz_eval::{ExactLikelihood, ImportanceSampling};
-use helmholtz_layers::Order;
+use helmholtz_layers::UnitOrder;
 use helmholtz_tests::{device, either, sbn, stack, stack_of, values};
 
 /// Latent sizes of stacks with every layer of one kind, and of one that mixes them.
@@ -17,19 +17,19 @@ fn for_each_stack(observed: usize, seed: u64, check: impl Fn(&str, HelmholtzMach
     for latents in STACKS {
         check(&format!("sbn {latents:?}"), sbn(observed, latents, seed));
     }
-    for (name, kind) in Kind::ALL.into_iter().skip(1) {
+    for (name, kind) in LayerKind::ALL.into_iter().skip(1) {
         for latents in STACKS {
             check(&format!("{name} {latents:?}"), stack_of(kind, observed, latents, seed));
         }
     }
     let mixed = StackConfig {
-        generative: vec![Kind::Nade, Kind::Sbn, Kind::Darn, Kind::Nade],
-        recognition: vec![Kind::Darn, Kind::Dsbn, Kind::Nade],
-        order: Order::random(observed, Key::new(2)),
+        generative: vec![LayerKind::Nade, LayerKind::Sbn, LayerKind::Darn, LayerKind::Nade],
+        recognition: vec![LayerKind::Darn, LayerKind::Dsbn, LayerKind::Nade],
+        order: UnitOrder::random(observed, Key::new(2)),
         ..StackConfig::new(observed, vec![2, 2, 1])
     };
     check("mixed", stack(&mixed, seed));
-    for kind in [Kind::Darn, Kind::Nade] {
+    for kind in [LayerKind::Darn, LayerKind::Nade] {
         check(&format!("{kind:?} without latents"), stack_of(kind, observed, &[], seed));
     }
 }

@@ -13,7 +13,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor, TensorData};
 use helmholtz_core::{
-    Diagnostics, Draws, Gradients, Key, LatentVariableModel, Measure, Parts, Reparameterized, Role, Strategy,
+    Diagnostics, Draws, Gradients, Key, LatentVariableModel, Measure, PathParts, Reparameterized, Role,
+    Strategy,
 };
 use helmholtz_noise::Stream;
 use helmholtz_ops::log_weights::normalise;
@@ -305,7 +306,8 @@ fn theta_follows_the_chains_and_phi_the_bound_each_in_its_own_net() {
         let noise = noise::normal(&draws, H, DType::F64, &device());
         let proposals = model.propose_at(rows(ROWS), noise.clone());
         let bound = Pathwise::new(10, Weighting::Dreg);
-        let diagnostics = bound.update(&model, rows(ROWS), noise, proposals, Parts::Recognition, &mut phi);
+        let diagnostics =
+            bound.update(&model, rows(ROWS), noise, proposals, PathParts::Recognition, &mut phi);
         let (theta, phi) = (named(&model, &theta), named(&model, &phi));
         assert!(
             theta.keys().all(|path| path.starts_with("observed")) && theta.len() == 2,

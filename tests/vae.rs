@@ -4,7 +4,7 @@
 use burn::module::Module;
 use burn::tensor::{DType, Tensor, TensorData};
 use helmholtz_core::{
-    Draws, Gradients, Key, LatentVariableModel, Parts, PathWeights, Reparameterized, Role, Strategy,
+    Draws, Gradients, Key, LatentVariableModel, PathParts, PathWeights, Reparameterized, Role, Strategy,
 };
 use helmholtz_noise::Stream;
 use helmholtz_ops::log_weights::{log_mean_exp, normalise};
@@ -125,13 +125,13 @@ fn the_gradient_along_the_path_is_that_of_the_tape_for_any_weights() {
                 path,
                 posterior,
                 analytic_prior: false,
-                parts: Parts::Both,
+                parts: PathParts::Both,
             };
             let (closed, tape) = (closed(&model, &x, &e, &weights), by_tape(&model, &x, &e, &weights));
             // Rounding of sums of products of moderate numbers, relative to the norm of all.
             let off = distance(&closed, &tape) / norm(&tape);
             assert!(off < 1e-12, "{name}: {off}");
-            let alone = PathWeights { parts: Parts::Recognition, ..weights };
+            let alone = PathWeights { parts: PathParts::Recognition, ..weights };
             let phi = self::closed(&model, &x, &e, &alone);
             assert_eq!(phi, block(&closed, "recognition"), "{name}");
         }
@@ -190,7 +190,7 @@ fn the_analytic_prior_is_the_expectation_over_the_highest_noise() {
         path: None,
         posterior: None,
         analytic_prior,
-        parts: Parts::Both,
+        parts: PathParts::Both,
     };
     let mut expected = Named::new();
     for (node, mass) in nodes.into_iter().zip(masses) {
@@ -279,7 +279,7 @@ fn strategies_follow_the_losses_that_they_name() {
                 path,
                 posterior,
                 analytic_prior: false,
-                parts: Parts::Both,
+                parts: PathParts::Both,
             };
             by_tape(&model, &x, &e, &weights)
         };

@@ -17,7 +17,7 @@ use crate::error::DataError;
 use crate::formats::header::Opening;
 use crate::formats::{self, Format, Table, Wanted, source};
 use crate::split::Split;
-use crate::values::Kind;
+use crate::values::ValueKind;
 use crate::whole;
 
 /// A change of the parsers' results, or of how they are kept, changes it.
@@ -90,7 +90,7 @@ impl Cache {
         }
         let table = formats::read_table(path, wanted)?;
         let split = &table.split;
-        if split.kind() == Kind::Binary && split.values().len() >= MIN_VALUES {
+        if split.kind() == ValueKind::Binary && split.values().len() >= MIN_VALUES {
             match store(&copy, &source, split) {
                 Ok(()) => tracing::debug!("kept a parsed copy of {} as {}", path.display(), copy.display()),
                 Err(error) => tracing::info!("{}: no parsed copy is kept ({error})", copy.display()),

@@ -157,7 +157,7 @@ mod tests {
         let splits = [1, 2, 3].map(|rows| Split::grey(rows, 400, vec![128; rows * 400]));
         let set = DataSet { binarization: Binarization::Dynamic, ..DataSet::new("a", 1, splits, None) };
         let fixed = set.fixed(SplitName::Train);
-        assert_eq!((fixed.kind(), &*fixed), (crate::Kind::Binary, &*set.fixed(SplitName::Train)));
+        assert_eq!((fixed.kind(), &*fixed), (crate::ValueKind::Binary, &*set.fixed(SplitName::Train)));
         assert_eq!(&*set.fixed(SplitName::Test), &set.test);
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::Kind;
+use crate::ValueKind;
 
 /// Why a data set could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -249,11 +249,11 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
         /// The kind of its values.
-        found: Kind,
+        found: ValueKind,
         /// The training file.
         train: PathBuf,
         /// The kind of the values of the training file.
-        expected: Kind,
+        expected: ValueKind,
     },
 
     /// Files that are well formed and hold other values than the protocol's.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use crate::{DataSet, Kind, SplitName, Values};
+use crate::{DataSet, SplitName, ValueKind, Values};
 
 /// What a split holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,7 +13,7 @@ pub struct SplitFacts {
     /// Its rows.
     pub rows: usize,
     /// What its values are.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// The least and the greatest value; none if there are no values.
     pub range: Option<[f32; 2]>,
     /// The mean of all values.
@@ -87,7 +87,7 @@ mod tests {
         let [facts, ..] = splits(&set);
         assert_eq!(
             (facts.rows, facts.kind, facts.range, facts.classes),
-            (2, Kind::Grey, Some([0.0, 0.4]), Some(1))
+            (2, ValueKind::Grey, Some([0.0, 0.4]), Some(1))
         );
         assert!((facts.mean - 0.2).abs() < 1e-12);
     }

@@ -237,17 +237,17 @@ impl DataLoaderIterator<Batch> for FeedIterator<'_> {
 
 /// A split in the order of its rows, for validation.
 #[derive(Clone)]
-pub struct Rows {
+pub struct OrderedRows {
     x: Tensor<2>,
     batch: usize,
     /// The number in the whole of the first row.
     first_row: u64,
 }
 
-impl Rows {
+impl OrderedRows {
     /// All rows of `x`, `batch` at a time.
     pub fn new(x: Tensor<2>, batch: usize) -> Self {
-        Rows { x, batch, first_row: 0 }
+        OrderedRows { x, batch, first_row: 0 }
     }
 
     /// Number of batches.
@@ -256,7 +256,7 @@ impl Rows {
     }
 }
 
-impl DataLoader<Batch> for Rows {
+impl DataLoader<Batch> for OrderedRows {
     fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch> + 'a> {
         Box::new(RowsIterator { rows: self, next: 0 })
     }
@@ -266,17 +266,17 @@ impl DataLoader<Batch> for Rows {
     }
 
     fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<Batch>> {
-        Arc::new(Rows { x: self.x.clone().to_device(&device.clone().inner()), ..self.clone() })
+        Arc::new(OrderedRows { x: self.x.clone().to_device(&device.clone().inner()), ..self.clone() })
     }
 
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch>> {
         let x = self.x.clone().slice([start..end, 0..self.x.dims()[1]]);
-        Arc::new(Rows { x, first_row: self.first_row + start as u64, ..self.clone() })
+        Arc::new(OrderedRows { x, first_row: self.first_row + start as u64, ..self.clone() })
     }
 }
 
 struct RowsIterator<'a> {
-    rows: &'a Rows,
+    rows: &'a OrderedRows,
     next: usize,
 }
 
@@ -440,7 +440,7 @@ mod tests {
 
     #[test]
     fn a_slice_of_rows_has_them_under_their_numbers_in_the_whole() {
-        let loader = Rows::new(numbers(10), 3).slice(4, 9);
+        let loader = OrderedRows::new(numbers(10), 3).slice(4, 9);
         assert_eq!(loader.num_items(), 5);
         let mut rows = vec![];
         for batch in loader.iter() {

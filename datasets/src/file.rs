@@ -27,7 +27,7 @@ use crate::formats::{Format, Limits, Table, room};
 use crate::partition::partition;
 use crate::places::Places;
 use crate::source_file::{FoundFile, Note};
-use crate::{DataError, DataSet, Kind, Split, selectors};
+use crate::{DataError, DataSet, Split, ValueKind, selectors};
 
 /// Version of the rules above.
 const VERSION: u32 = 1;
@@ -153,14 +153,14 @@ fn fitted(paths: &[PathBuf; 3], splits: [Option<Split>; 3]) -> Result<[Option<Sp
     }
     let train = splits[0].as_ref().map(|split| (split.width(), split.kind()));
     let (width, kind) = train.expect("TRAIN is given");
-    let real = splits.iter().flatten().any(|split| split.kind() == Kind::Real);
+    let real = splits.iter().flatten().any(|split| split.kind() == ValueKind::Real);
     for (split, path) in splits.iter_mut().zip(paths) {
         let Some(found) = split else { continue };
         let (path, train) = (path.clone(), paths[0].clone());
         if found.width() != width {
             return Err(DataError::Widths { path, found: found.width(), train, expected: width });
         }
-        if real && found.kind() != Kind::Real {
+        if real && found.kind() != ValueKind::Real {
             room_for(&path, found.values().len() * size_of::<f32>())?;
             *split = split.take().map(|split| split.to_real());
         } else if found.kind() != kind && !real {

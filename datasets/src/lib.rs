@@ -21,7 +21,7 @@
 //! | --- | --- |
 //! | [`data_set`] | [`DataSet`], its protocol and its hash |
 //! | [`split`], [`values`], [`shape`] | [`Split`]: rows of [`Values`], their [`ImageShape`], their labels |
-//! | [`feed`] | [`Feed`] and [`Rows`]: Burn data loaders over a split on the device |
+//! | [`feed`] | [`Feed`] and [`OrderedRows`]: Burn data loaders over a split on the device |
 //! | [`law`] | [`Law`], the exact distribution of a generated set |
 //! | [`mod@catalogue`] | [`catalogue()`] and [`load`] |
 //! | [`mod@entry`] | [`Entry`]: what a protocol is, and how its values are checked |
@@ -90,10 +90,10 @@ pub use catalogue::{catalogue, entry, load, load_from};
 pub use data_set::DataSet;
 pub use entry::Entry;
 pub use error::DataError;
-pub use feed::{Batch, Feed, Plan, Rows};
+pub use feed::{Batch, Feed, OrderedRows, Plan};
 pub use law::Law;
 pub use places::{Places, data_dir};
 pub use shape::ImageShape;
 pub use source_file::{FoundFile, Mirror, Note, SourceFile};
 pub use split::{Item, Split, SplitName};
-pub use values::{Kind, Values};
+pub use values::{ValueKind, Values};

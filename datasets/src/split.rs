@@ -5,7 +5,7 @@ use std::fmt;
 use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::{ImageShape, Kind, Values};
+use crate::{ImageShape, ValueKind, Values};
 
 /// Rows of values of one kind, with the shape of a row and, where there are any, labels.
 #[derive(Clone, PartialEq)]
@@ -105,7 +105,7 @@ impl Split {
     }
 
     /// What the values are.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ValueKind {
         self.values.kind()
     }
 

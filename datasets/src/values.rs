@@ -18,7 +18,7 @@ pub enum Values {
 /// What kind of values a split holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "lowercase")]
-pub enum Kind {
+pub enum ValueKind {
     /// 0 or 1.
     Binary,
     /// Bytes that stand for v / 255.
@@ -47,11 +47,11 @@ impl Values {
     }
 
     /// Their kind.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ValueKind {
         match self {
-            Values::Binary(_) => Kind::Binary,
-            Values::Grey(_) => Kind::Grey,
-            Values::Real(_) => Kind::Real,
+            Values::Binary(_) => ValueKind::Binary,
+            Values::Grey(_) => ValueKind::Grey,
+            Values::Real(_) => ValueKind::Real,
         }
     }
 

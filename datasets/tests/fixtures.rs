@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use helmholtz_datasets::formats::{Wanted, read};
-use helmholtz_datasets::{ImageShape, Kind, Split};
+use helmholtz_datasets::{ImageShape, Split, ValueKind};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
@@ -17,20 +17,20 @@ fn rows(name: &str, array: Option<&str>) -> Split {
 #[test]
 fn digits_are_the_same_in_idx_npy_and_npz() {
     let digits = rows("images-idx3-ubyte", None);
-    assert_eq!((digits.rows(), digits.kind()), (3, Kind::Grey));
+    assert_eq!((digits.rows(), digits.kind()), (3, ValueKind::Grey));
     assert_eq!(digits.shape(), ImageShape { height: 28, width: 28 });
     assert_eq!(rows("images.npy", None), digits);
     assert_eq!(rows("images.npz", Some("images")), digits);
     // Big-endian doubles of x / 255 in Fortran order.
     let real = rows("fortran.npy", None);
-    assert_eq!(real.kind(), Kind::Real);
+    assert_eq!(real.kind(), ValueKind::Real);
     assert!((0..3).all(|row| real.row(row) == digits.row(row)));
 }
 
 #[test]
 fn records_are_the_same_separated_by_commas_with_a_header_and_sparse() {
     let records = rows("rows.data", None);
-    assert_eq!((records.rows(), records.width(), records.kind()), (3, 123, Kind::Binary));
+    assert_eq!((records.rows(), records.width(), records.kind()), (3, 123, ValueKind::Binary));
     let csv = rows("rows.csv", None);
     assert_eq!((csv.values(), csv.labels()), (records.values(), Some([0, 1, 2].as_slice())));
     let sparse = rows("rows.libsvm", None);

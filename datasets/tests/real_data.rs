@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use helmholtz_datasets::{
-    Cache, DataError, DataSet, Kind, Places, Split, SplitName, catalogue, facts, load_from,
+    Cache, DataError, DataSet, Places, Split, SplitName, ValueKind, catalogue, facts, load_from,
 };
 
 fn data_dir() -> PathBuf {
@@ -83,7 +83,7 @@ fn a_users_amat_data_idx_and_mat_files_give_the_tensors_of_the_built_in_loaders(
     let [mat, idx] = ["frey-faces/frey_rawface.mat#ff.T", "frey-faces/frey-faces-images-idx3-ubyte.gz"];
     if let (Some(mat), Some(idx)) = (own(&[mat]), own(&[idx])) {
         assert_same_tensors(&mat.train, &idx.train);
-        assert_eq!(idx.train.kind(), Kind::Grey);
+        assert_eq!(idx.train.kind(), ValueKind::Grey);
     }
     // Training rows of the dynamic set are the grey values of the file, in its order.
     if let (Some(dynamic), Some(idx)) =
@@ -178,7 +178,7 @@ fn validation_and_test_rows_of_a_dynamic_set_are_drawn_once_from_their_grey_valu
     let Some(set) = at_hand("mnist/dynamic") else { return };
     assert_eq!(
         [&set.train, &set.valid, &set.test].map(Split::kind),
-        [Kind::Grey, Kind::Binary, Kind::Binary]
+        [ValueKind::Grey, ValueKind::Binary, ValueKind::Binary]
     );
     let Some(grey) = own(&["mnist/t10k-images-idx3-ubyte.gz,mnist/t10k-images-idx3-ubyte.gz"]) else {
         return;

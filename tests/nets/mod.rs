@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::optim::AdamConfig;
 use burn::tensor::{Device, Tensor};
 use helmholtz_core::{AnyParam, Key, Role, Strategy, map_params};
-use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
+use helmholtz_directed::{HelmholtzMachine, LayerKind, StackConfig};
 use helmholtz_noise::Stream;
 use helmholtz_strategies::{Reinforce, ReweightedWakeSleep, Vimco, WakeSleep};
 use helmholtz_tests::either;
@@ -19,7 +19,7 @@ pub(crate) struct Net {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     data: &'static str,
-    kind: Kind,
+    kind: LayerKind,
     latents: Vec<usize>,
     strategy: &'static str,
     lr: f64,
@@ -149,11 +149,11 @@ impl Plan {
             damages: damages.clone(),
         };
         let mut plans = vec![
-            plan("lines/3x3", Kind::Sbn, &[6, 4], "rws", seed + 2),
-            plan("lines/3x3", Kind::Darn, &[5], "rws", seed + 3),
-            plan("bars/4x4", Kind::Sbn, &[8], "rws", seed),
-            plan("bars/4x4", Kind::Sbn, &[6], "vimco", seed + 1),
-            plan("lines/3x3", Kind::Sbn, &[6], "ws", seed + 4),
+            plan("lines/3x3", LayerKind::Sbn, &[6, 4], "rws", seed + 2),
+            plan("lines/3x3", LayerKind::Darn, &[5], "rws", seed + 3),
+            plan("bars/4x4", LayerKind::Sbn, &[8], "rws", seed),
+            plan("bars/4x4", LayerKind::Sbn, &[6], "vimco", seed + 1),
+            plan("lines/3x3", LayerKind::Sbn, &[6], "ws", seed + 4),
         ];
         plans.truncate(either(3, 5));
         plans
@@ -161,15 +161,15 @@ impl Plan {
 
     /// Many, with seeds from a first one on.
     pub(crate) fn all(first: u64) -> Vec<Plan> {
-        let shapes: [(&'static str, Kind, &[usize]); 8] = [
-            ("bars/4x4", Kind::Sbn, &[8]),
-            ("bars/4x4", Kind::Sbn, &[6, 4]),
-            ("bars/4x4", Kind::Darn, &[6]),
-            ("bars/4x4", Kind::Sbn, &[12]),
-            ("lines/3x3", Kind::Sbn, &[6, 4]),
-            ("lines/3x3", Kind::Sbn, &[6]),
-            ("lines/3x3", Kind::Nade, &[5]),
-            ("lines/3x3", Kind::Sbn, &[4, 3, 2]),
+        let shapes: [(&'static str, LayerKind, &[usize]); 8] = [
+            ("bars/4x4", LayerKind::Sbn, &[8]),
+            ("bars/4x4", LayerKind::Sbn, &[6, 4]),
+            ("bars/4x4", LayerKind::Darn, &[6]),
+            ("bars/4x4", LayerKind::Sbn, &[12]),
+            ("lines/3x3", LayerKind::Sbn, &[6, 4]),
+            ("lines/3x3", LayerKind::Sbn, &[6]),
+            ("lines/3x3", LayerKind::Nade, &[5]),
+            ("lines/3x3", LayerKind::Sbn, &[4, 3, 2]),
         ];
         let mut plans = Vec::new();
         for (i, (data, kind, latents)) in shapes.into_iter().enumerate() {

@@ -7,7 +7,7 @@
 use burn::module::Module;
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use helmholtz_core::{Enumerable, Gradients, LatentVariableModel, Proposals, Traced};
-use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
+use helmholtz_directed::{HelmholtzMachine, LayerKind, StackConfig};
 use helmholtz_ops::log_weights::log_sum_exp;
 
 use crate::{Named, add_scaled, block, device, named, row, sbn, stack, taped, values};
@@ -58,7 +58,7 @@ pub struct Case {
 /// Stacks of SBN layers, and stacks with deeper ones in every place.
 pub fn cases() -> Vec<(String, Case)> {
     let sbns = STACKS.iter().map(|latents| (format!("sbn {latents:?}"), Case::new(latents, 0.0)));
-    let mixed = |generative: [Kind; 3], recognition: [Kind; 2]| {
+    let mixed = |generative: [LayerKind; 3], recognition: [LayerKind; 2]| {
         let config = StackConfig {
             generative: generative.to_vec(),
             recognition: recognition.to_vec(),
@@ -67,9 +67,9 @@ pub fn cases() -> Vec<(String, Case)> {
         (format!("{generative:?} {recognition:?}"), Case::of(stack(&config, 21), 0.0))
     };
     sbns.chain([
-        mixed([Kind::Nade, Kind::Darn, Kind::Nade], [Kind::Nade, Kind::Dsbn]),
-        mixed([Kind::Darn, Kind::Dsbn, Kind::Darn], [Kind::Darn, Kind::Nade]),
-        mixed([Kind::Dsbn, Kind::Nade, Kind::Sbn], [Kind::Dsbn, Kind::Darn]),
+        mixed([LayerKind::Nade, LayerKind::Darn, LayerKind::Nade], [LayerKind::Nade, LayerKind::Dsbn]),
+        mixed([LayerKind::Darn, LayerKind::Dsbn, LayerKind::Darn], [LayerKind::Darn, LayerKind::Nade]),
+        mixed([LayerKind::Dsbn, LayerKind::Nade, LayerKind::Sbn], [LayerKind::Dsbn, LayerKind::Darn]),
     ])
     .collect()
 }

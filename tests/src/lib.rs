@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::tensor::{DType, Device, Gradients as TapeGradients, Tensor, TensorData};
 use helmholtz_core::{Gradients, Key, Role, map_params, visit_params};
-use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
+use helmholtz_directed::{HelmholtzMachine, LayerKind, StackConfig};
 use helmholtz_noise::Stream;
 use helmholtz_vae::{Vae, VaeConfig};
 
@@ -38,7 +38,7 @@ pub fn sbn_with_spread(observed: usize, latents: &[usize], seed: u64, spread: f6
 }
 
 /// A stack with every layer of one kind, in double precision, whose weights are large enough that they matter.
-pub fn stack_of(kind: Kind, observed: usize, latents: &[usize], seed: u64) -> HelmholtzMachine {
+pub fn stack_of(kind: LayerKind, observed: usize, latents: &[usize], seed: u64) -> HelmholtzMachine {
     stack(&StackConfig::of(kind, observed, latents.to_vec()), seed)
 }
 

@@ -59,7 +59,7 @@ const PART: Duration = Duration::from_secs(150);
 const SCORING: Duration = Duration::from_secs(60);
 
 /// What became of a part.
-struct Found {
+struct PartResult {
     name: String,
     seconds: f64,
     /// What it printed, or why it printed nothing.
@@ -96,7 +96,8 @@ impl Gpu {
                 let out = out.display().to_string();
                 let train = ["train", "--dataset", "glyphs/28x28", "--steps", &steps, "--device", device];
                 let quick = ["--set", "train.valid_samples=1", "--set", "train.final_samples=1", "--json"];
-                let words = [&train[..], &quick, &["--out", &out], flags].concat();
+                let flags: Vec<&str> = flags.split(' ').collect();
+                let words = [&train[..], &quick, &["--out", &out], &flags].concat();
                 parts.run(&format!("speed of {name} on {device}"), PART, &words)?;
                 if self.devices[0] == "flex" {
                     break;
@@ -129,7 +130,7 @@ impl Gpu {
 struct Parts {
     end: Instant,
     out: PathBuf,
-    found: Vec<Found>,
+    found: Vec<PartResult>,
 }
 
 impl Parts {
@@ -175,7 +176,7 @@ impl Parts {
         let limit = limit.min(self.left());
         if limit.is_zero() {
             let result = Err("no time was left for it".to_string());
-            self.found.push(Found { name: name.to_string(), seconds: 0.0, result });
+            self.found.push(PartResult { name: name.to_string(), seconds: 0.0, result });
             return Ok(());
         }
         progress(name);
@@ -186,7 +187,11 @@ impl Parts {
         if let Ok(value) = &result {
             write(&self.out.join(format!("{file}.json")), &(serde_json::to_string_pretty(value)? + "\n"))?;
         }
-        self.found.push(Found { name: name.to_string(), seconds: start.elapsed().as_secs_f64(), result });
+        self.found.push(PartResult {
+            name: name.to_string(),
+            seconds: start.elapsed().as_secs_f64(),
+            result,
+        });
         Ok(())
     }
 

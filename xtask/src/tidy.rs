@@ -2,6 +2,7 @@
 
 mod circles;
 mod modules;
+mod names;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use crate::workspace;
 /// - links between Markdown files lead somewhere;
 /// - the experiments in configs/ are TOML;
 /// - no files of a crate import each other in a circle;
+/// - the command line and `reproduce` know no model and no strategy by name, and the README has all of them;
 /// - no source file has more than 500 lines, and no file more than 512 KiB.
 ///
 /// All failures are listed on standard error; with any, the exit code is 1.
@@ -54,6 +56,10 @@ pub(crate) fn failures(root: &Path) -> anyhow::Result<Vec<String>> {
     failures.extend(links(&tree));
     failures.extend(configs(&tree));
     failures.extend(circles::failures(root, &members)?);
+    let registry = helmholtz_zoo::registry();
+    let names = [registry.model_names(), registry.strategy_names()].concat();
+    failures.extend(names::failures(root, tree.files.iter(), &names)?);
+    failures.extend(names::unlisted(&tree.text("README.md"), &names));
     failures.extend(sizes(&tree));
     Ok(failures)
 }

@@ -44,6 +44,6 @@ pub use helmholtz_noise::{Draws, Key, Role};
 pub use layer::{Conditional, Defence, Drawn, Prior, Scored};
 pub use model::{Enumerable, LatentVariableModel, Layerwise, Proposals, Traced};
 pub use module::{AnyParam, Model, map_params, visit_params};
-pub use objective::{Direction, Follows, Term, Weights};
-pub use pathwise::{Parts, PathWeights, Reparameterized};
+pub use objective::{Direction, Follows, SampleWeights, Term};
+pub use pathwise::{PathParts, PathWeights, Reparameterized};
 pub use strategy::{Diagnostics, Estimate, Measure, Measured, Over, Strategy};

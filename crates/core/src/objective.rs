@@ -26,7 +26,7 @@ pub enum Direction {
         samples: usize,
     },
     /// Scores under self-normalised weights of K samples.
-    SelfNormalised(Weights),
+    SelfNormalised(SampleWeights),
     /// Scores under `p(h | x)`, or under the law proportional to `p(x, h)^a q(h | x)^(1 - a)`: the limit of
     /// self-normalised weights `w^a` as K grows. With a = 1 it is the gradient of `log p(x)` in theta, and of
     /// `E_{p(h | x)} log q(h | x)` in phi.
@@ -40,7 +40,7 @@ pub enum Direction {
 
 /// Weights of K samples, normalised by their sum.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Weights {
+pub struct SampleWeights {
     /// Samples, K.
     pub samples: usize,
     /// Share d of the uniform law in the proposals `(1 - d) q + d uniform`, by whose density weights are taken.
@@ -49,10 +49,10 @@ pub struct Weights {
     pub power: f64,
 }
 
-impl Weights {
+impl SampleWeights {
     /// `p / q` of `samples` draws from q.
     pub fn of(samples: usize) -> Self {
-        Weights { samples, defence: 0.0, power: 1.0 }
+        SampleWeights { samples, defence: 0.0, power: 1.0 }
     }
 }
 

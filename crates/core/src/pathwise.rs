@@ -36,12 +36,12 @@ pub struct PathWeights {
     /// own noise: the analytic form of `KL(q || p)`.
     pub analytic_prior: bool,
     /// Whose gradient is added.
-    pub parts: Parts,
+    pub parts: PathParts,
 }
 
 /// Whose parameters a gradient is added to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Parts {
+pub enum PathParts {
     /// Those of both nets.
     #[default]
     Both,

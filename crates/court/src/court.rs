@@ -9,7 +9,7 @@ use helmholtz_noise::Stream;
 use thiserror::Error;
 
 use crate::blocks::{Block, Blocks, Net};
-use crate::moments::{Moments, VectorMoments, critical};
+use crate::moments::{RunningMoments, VectorMoments, critical};
 use crate::reference::{Expected, ReferenceError, References};
 use crate::states::{States, nats};
 
@@ -213,7 +213,8 @@ where
     let references = expected.references()?;
     let mut tried: Vec<Tried<'_>> =
         blocks.blocks.iter().map(|block| Tried::new(block, &references, trial.key)).collect();
-    let (mut ess, mut bound, mut evaluations) = (Moments::default(), Moments::default(), Moments::default());
+    let (mut ess, mut bound, mut evaluations) =
+        (RunningMoments::default(), RunningMoments::default(), RunningMoments::default());
     let (mut seconds, mut bookkeeping) = (0.0, 0.0);
     let key = trial.key.child("estimate");
     for estimate in 0..trial.estimates {
@@ -291,12 +292,12 @@ struct Tried<'a> {
     directions: Vec<Vec<f64>>,
     /// The same, parameter by parameter.
     by_parameter: Vec<[f64; AT_RANDOM + DIRECTIONS]>,
-    along: Vec<Moments>,
+    along: Vec<RunningMoments>,
     all: VectorMoments,
     /// Along each direction, what the reference has of states that are too rare for the trial to have drawn.
     rare: [f64; AT_RANDOM + DIRECTIONS],
     /// Cosines with reference and limit.
-    cosines: [Moments; 2],
+    cosines: [RunningMoments; 2],
     /// The block's part of the estimate at hand.
     part: Vec<f64>,
 }
@@ -322,10 +323,10 @@ impl<'a> Tried<'a> {
             block,
             has_limit,
             by_parameter: (0..own.len()).map(of_parameter).collect(),
-            along: vec![Moments::default(); directions.len()],
+            along: vec![RunningMoments::default(); directions.len()],
             all: VectorMoments::new(own.len()),
             rare: [0.0; AT_RANDOM + DIRECTIONS],
-            cosines: [Moments::default(); 2],
+            cosines: [RunningMoments::default(); 2],
             part: Vec::new(),
             own,
             limit,

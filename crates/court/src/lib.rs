@@ -13,7 +13,7 @@
 //! | [`expectation`] | expectations over K samples as integrals |
 //! | [`blocks`] | the parameters of a model as one vector |
 //! | [`moments`] | means, variances and critical values |
-//! | [`order`] | [`Order`]: how a bias falls with K |
+//! | [`order`] | [`BiasOrder`]: how a bias falls with K |
 //!
 //! # A strategy of your own as a test
 //!
@@ -38,7 +38,7 @@
 //!
 //!     fn follows(&self) -> Follows {
 //!         let samples = self.samples / 2;
-//!         let weights = helmholtz_core::Weights::of(samples);
+//!         let weights = helmholtz_core::SampleWeights::of(samples);
 //!         Follows::new(Direction::Bound { samples }, Direction::SelfNormalised(weights))
 //!     }
 //! }
@@ -59,6 +59,6 @@ pub mod states;
 
 pub use blocks::{Block, Blocks, Net};
 pub use court::{CourtError, Finding, Reference, Report, Trial, Verdict, assert_right, gradient_report};
-pub use order::Order;
+pub use order::BiasOrder;
 pub use reference::{ReferenceError, References};
 pub use states::{Enumeration, Quadrature, States, StatesError, Supported};

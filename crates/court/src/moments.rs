@@ -2,7 +2,7 @@
 
 /// Mean and variance of numbers that come one by one (Welford, Technometrics 4, 1962).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Moments {
+pub struct RunningMoments {
     n: u64,
     mean: f64,
     squares: f64,
@@ -10,7 +10,7 @@ pub struct Moments {
     largest: f64,
 }
 
-impl Moments {
+impl RunningMoments {
     /// Takes in a number.
     pub fn push(&mut self, value: f64) {
         self.n += 1;
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn moments_are_those_of_two_passes() {
         let values = [1e9 + 1.0, 1e9 + 2.0, 1e9 + 4.0, 1e9 + 9.0];
-        let (mut moments, mut vectors) = (Moments::default(), VectorMoments::new(2));
+        let (mut moments, mut vectors) = (RunningMoments::default(), VectorMoments::new(2));
         for value in values {
             moments.push(value);
             vectors.push(&[value, -2.0 * value]);
@@ -119,7 +119,7 @@ mod tests {
         assert!((moments.se() - (variance / 4.0).sqrt()).abs() < 1e-6);
         assert!((vectors.variance() - 5.0 * variance).abs() < 1e-5);
         assert_eq!(vectors.mean()[1], -2e9 - 8.0);
-        assert!(Moments::default().variance().is_nan());
+        assert!(RunningMoments::default().variance().is_nan());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 /// A fitted order with its interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Order {
+pub struct BiasOrder {
     /// The exponent r of `K^-r`.
     pub order: f64,
     /// The interval that holds it with 95 %.
@@ -15,7 +15,7 @@ const STEPS: usize = 24_000;
 /// The χ² of one degree of freedom that 5 % exceed.
 const CHI_SQUARE_95: f64 = 3.841459;
 
-impl Order {
+impl BiasOrder {
     /// Fits `c K^-r (1 + e/K)` to biases measured at several K, each a `(K, bias, standard error)`, by weighted least
     /// squares; the interval is that of the profile likelihood.
     ///
@@ -24,7 +24,7 @@ impl Order {
     ///
     /// None of fewer than four K, where nothing is left to tell a fit by; if the biases do not fit, at 1 %; or if the
     /// interval is wider than one and tells orders apart no more.
-    pub fn fit(measured: &[(usize, f64, f64)]) -> Option<Order> {
+    pub fn fit(measured: &[(usize, f64, f64)]) -> Option<BiasOrder> {
         if measured.len() < 4 || measured.iter().any(|(_, bias, se)| !(bias.is_finite() && *se > 0.0)) {
             return None;
         }
@@ -37,7 +37,7 @@ impl Order {
         let (order, interval) = (at(best), [at(low), at(high)]);
         let fits = misfits[best] <= chi_square_99(measured.len() - 3);
         let is_told = fits && low > 0 && high < STEPS && interval[1] - interval[0] <= 1.0;
-        is_told.then_some(Order { order, interval })
+        is_told.then_some(BiasOrder { order, interval })
     }
 
     /// Whether an order lies within the interval.
@@ -90,7 +90,7 @@ mod tests {
                 let noise: f64 = (0..12).map(|_| stream.uniform_in(0.0, 1.0)).sum::<f64>() - 6.0;
                 (k, bias + 0.002 * size * noise, 0.002 * size)
             });
-            let found = Order::fit(&measured).unwrap();
+            let found = BiasOrder::fit(&measured).unwrap();
             assert!(found.holds(order), "{order}: {found:?}");
             assert!(found.interval[1] - found.interval[0] < 0.2, "{order}: {found:?}");
         }
@@ -98,10 +98,10 @@ mod tests {
 
     #[test]
     fn nothing_is_fitted_to_noise_or_to_little() {
-        assert_eq!(Order::fit(&[(2, 0.5, 0.1), (4, 0.3, 0.1), (8, 0.1, 0.1)]), None);
-        assert_eq!(Order::fit(&[2, 4, 8, 16].map(|k| (k, 0.0, 1.0))), None);
-        assert_eq!(Order::fit(&[2, 4, 8, 16].map(|k| (k, f64::NAN, 1.0))), None);
+        assert_eq!(BiasOrder::fit(&[(2, 0.5, 0.1), (4, 0.3, 0.1), (8, 0.1, 0.1)]), None);
+        assert_eq!(BiasOrder::fit(&[2, 4, 8, 16].map(|k| (k, 0.0, 1.0))), None);
+        assert_eq!(BiasOrder::fit(&[2, 4, 8, 16].map(|k| (k, f64::NAN, 1.0))), None);
         // Up and down.
-        assert_eq!(Order::fit(&[(2, 0.5, 1e-3), (4, 0.1, 1e-3), (8, 0.4, 1e-3), (16, 0.1, 1e-3)]), None);
+        assert_eq!(BiasOrder::fit(&[(2, 0.5, 1e-3), (4, 0.1, 1e-3), (8, 0.4, 1e-3), (16, 0.1, 1e-3)]), None);
     }
 }

@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Direction, Follows, Gradients, LatentVariableModel, Term, Weights, enumerate_bits};
+use helmholtz_core::{
+    Direction, Follows, Gradients, LatentVariableModel, SampleWeights, Term, enumerate_bits,
+};
 use thiserror::Error;
 
 use crate::blocks::{Blocks, Net};
@@ -262,7 +264,7 @@ fn coefficients<H>(direction: Direction, net: Net, row: &Row<H>) -> Vec<f64> {
                 }
             }
         }
-        Direction::SelfNormalised(Weights { samples, defence, power }) => {
+        Direction::SelfNormalised(SampleWeights { samples, defence, power }) => {
             let uniform = defence / log_mass.len() as f64;
             let mixed = |log_mass: f64| ((1.0 - defence) * log_mass.exp() + uniform).ln();
             let proposal =

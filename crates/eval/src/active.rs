@@ -28,12 +28,12 @@ const ROWS_AT_ONCE: usize = 1000;
 pub struct Activity {
     rows: u64,
     /// From the data up.
-    layers: Vec<Moments>,
+    layers: Vec<UnitMoments>,
 }
 
 /// Means over rows, and sums of squares about them, of the units of a layer.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Moments {
+struct UnitMoments {
     mean: Vec<f64>,
     squares: Vec<f64>,
 }
@@ -58,7 +58,7 @@ impl Activity {
         let zeros = Tensor::zeros([n, model.noise_units()], (&x.device(), model.dtype()));
         let means = model.propose_at(x, zeros).latents;
         if self.layers.is_empty() {
-            self.layers = means.iter().map(|layer| Moments::of_units(layer.dims()[1])).collect();
+            self.layers = means.iter().map(|layer| UnitMoments::of_units(layer.dims()[1])).collect();
         }
         assert_eq!(means.len(), self.layers.len(), "the layers of another model");
         for (layer, moments) in means.into_iter().zip(&mut self.layers) {
@@ -69,7 +69,8 @@ impl Activity {
 
     /// A_u of every unit, layer by layer from the data up.
     pub fn variances(&self) -> Vec<Vec<f64>> {
-        let of = |layer: &Moments| layer.squares.iter().map(|squares| squares / self.rows as f64).collect();
+        let of =
+            |layer: &UnitMoments| layer.squares.iter().map(|squares| squares / self.rows as f64).collect();
         self.layers.iter().map(of).collect()
     }
 
@@ -80,9 +81,9 @@ impl Activity {
     }
 }
 
-impl Moments {
+impl UnitMoments {
     fn of_units(d: usize) -> Self {
-        Moments { mean: vec![0.0; d], squares: vec![0.0; d] }
+        UnitMoments { mean: vec![0.0; d], squares: vec![0.0; d] }
     }
 
     /// Takes in rows after as many others, by Welford's update: sums of squares far from zero would lose their

@@ -12,6 +12,7 @@
 //! | [`samplers`] | Gibbs chains and independent samples of bidirectional machines, coupled chains of any posterior |
 //! | [`eval`] | exact and importance-sampled likelihoods with their errors |
 //! | [`train`] | Burn's learner: run folders, metrics, exact resume |
+//! | [`zoo`] | the registry of families: models and strategies by their names in a config |
 //! | [`datasets`] | data sets by protocol and hash |
 //! | [`layers`], [`ops`], [`noise`] | stochastic layers, fused operations, keyed randomness |
 //!
@@ -44,6 +45,7 @@ pub use helmholtz_samplers as samplers;
 pub use helmholtz_strategies as strategies;
 pub use helmholtz_train as train;
 pub use helmholtz_vae as vae;
+pub use helmholtz_zoo as zoo;
 
 /// The names that most programs need.
 pub mod prelude {

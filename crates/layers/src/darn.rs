@@ -13,7 +13,7 @@ use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Conditional, Defence, Drawn, Draws, Gradients, Key, Prior, Scored};
-use helmholtz_ops::{Order, bernoulli, darn, product, rows};
+use helmholtz_ops::{UnitOrder, bernoulli, darn, product, rows};
 
 use crate::InitialWeights;
 
@@ -40,12 +40,12 @@ pub struct Darn {
     pub bias: Param<Tensor<1>>,
     /// The order of the units.
     #[module(skip)]
-    pub order: Order,
+    pub order: UnitOrder,
 }
 
 impl DarnConfig {
     /// A layer with weights drawn under `key`, visiting its units in the given order.
-    pub fn init(&self, weights: InitialWeights, order: Order, key: Key, device: &Device) -> Darn {
+    pub fn init(&self, weights: InitialWeights, order: UnitOrder, key: Key, device: &Device) -> Darn {
         Darn {
             weight: Param::from_tensor(weights.draw(self.d_y, self.d_x, key.child("U"), device)),
             recurrent: recurrent(self.d_x, weights, &order, key, device),
@@ -58,7 +58,7 @@ impl DarnConfig {
 fn recurrent(
     d: usize,
     weights: InitialWeights,
-    order: &Order,
+    order: &UnitOrder,
     key: Key,
     device: &Device,
 ) -> Param<Tensor<2>> {
@@ -66,12 +66,12 @@ fn recurrent(
 }
 
 /// `x W` with the weights of units out of order taken away.
-fn within(x: &Tensor<2>, recurrent: &Param<Tensor<2>>, order: &Order) -> Tensor<2> {
+fn within(x: &Tensor<2>, recurrent: &Param<Tensor<2>>, order: &UnitOrder) -> Tensor<2> {
     darn::product(x.clone(), recurrent.val(), order)
 }
 
 /// The gradient in the recurrent weights, of errors for every row of x or for k rows each.
-fn recurrent_gradient(x: Tensor<2>, errors: Tensor<2>, order: &Order) -> Tensor<2> {
+fn recurrent_gradient(x: Tensor<2>, errors: Tensor<2>, order: &UnitOrder) -> Tensor<2> {
     let k = errors.dims()[0] / x.dims()[0];
     darn::masked(product::atb(x, rows::sum_groups(errors, k)), order)
 }
@@ -146,12 +146,12 @@ pub struct DarnPrior {
     pub bias: Param<Tensor<1>>,
     /// The order of the units.
     #[module(skip)]
-    pub order: Order,
+    pub order: UnitOrder,
 }
 
 impl DarnPriorConfig {
     /// The prior with weights drawn under `key`, visiting its units in the given order.
-    pub fn init(&self, weights: InitialWeights, order: Order, key: Key, device: &Device) -> DarnPrior {
+    pub fn init(&self, weights: InitialWeights, order: UnitOrder, key: Key, device: &Device) -> DarnPrior {
         DarnPrior {
             recurrent: recurrent(self.d_x, weights, &order, key, device),
             bias: Param::from_tensor(Tensor::full([self.d_x], self.bias, device)),

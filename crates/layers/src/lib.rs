@@ -32,6 +32,6 @@ pub use any::{Layer, Top};
 pub use bernoulli::{Bernoulli, BernoulliConfig, BernoulliPrior, BernoulliPriorConfig};
 pub use darn::{Darn, DarnConfig, DarnPrior, DarnPriorConfig};
 pub use deterministic::{Deterministic, DeterministicConfig};
-pub use helmholtz_ops::Order;
+pub use helmholtz_ops::UnitOrder;
 pub use initial::InitialWeights;
 pub use nade::{Nade, NadeConfig, NadePrior, NadePriorConfig};

@@ -18,7 +18,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Conditional, Defence, Drawn, Draws, Gradients, Key, Prior, Scored};
 use helmholtz_ops::nade::{self, Scan, ScanGradient};
-use helmholtz_ops::{Order, product, rows};
+use helmholtz_ops::{UnitOrder, product, rows};
 
 use crate::InitialWeights;
 
@@ -53,7 +53,7 @@ pub struct Nade {
     pub decoder: Param<Tensor<2>>,
     /// The order of the units.
     #[module(skip)]
-    pub order: Order,
+    pub order: UnitOrder,
 }
 
 /// The recurrent weights of `d` units with `hidden` hidden ones, drawn under `key`.
@@ -71,7 +71,7 @@ fn recurrent(
 
 impl NadeConfig {
     /// A layer with weights drawn under `key`, visiting its units in the given order.
-    pub fn init(&self, weights: InitialWeights, order: Order, key: Key, device: &Device) -> Nade {
+    pub fn init(&self, weights: InitialWeights, order: UnitOrder, key: Key, device: &Device) -> Nade {
         let hidden = self.hidden.unwrap_or(self.d_x.min(self.d_y));
         let draw = |d_y, d_x, name: &str| Param::from_tensor(weights.draw(d_y, d_x, key.child(name), device));
         let bias = |d: usize| Param::from_tensor(Tensor::full([d], self.bias, device));
@@ -175,12 +175,12 @@ pub struct NadePrior {
     pub decoder: Param<Tensor<2>>,
     /// The order of the units.
     #[module(skip)]
-    pub order: Order,
+    pub order: UnitOrder,
 }
 
 impl NadePriorConfig {
     /// The prior with weights drawn under `key`, visiting its units in the given order.
-    pub fn init(&self, weights: InitialWeights, order: Order, key: Key, device: &Device) -> NadePrior {
+    pub fn init(&self, weights: InitialWeights, order: UnitOrder, key: Key, device: &Device) -> NadePrior {
         let hidden = self.hidden.unwrap_or(self.d_x);
         let bias = |d: usize| Param::from_tensor(Tensor::full([d], self.bias, device));
         let [encoder, decoder] = recurrent([self.d_x, hidden], weights, key, device);

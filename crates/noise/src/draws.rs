@@ -21,13 +21,13 @@ use crate::{Key, Label};
 #[derive(Clone, Debug)]
 pub struct Draws {
     key: Key,
-    rows: Rows,
+    rows: RowNumbers,
     first_sample: u32,
     k: usize,
 }
 
 #[derive(Clone, Debug)]
-enum Rows {
+enum RowNumbers {
     /// Rows `0..n`, or from the key's first row on.
     First(usize),
     /// Rows by their numbers.
@@ -37,12 +37,12 @@ enum Rows {
 impl Draws {
     /// Samples `0..k` of rows `0..n`, or of `n` rows from the key's [first](Key::from_row) on.
     pub fn new(key: Key, n: usize, k: usize) -> Self {
-        Draws { key, rows: Rows::First(n), first_sample: 0, k }
+        Draws { key, rows: RowNumbers::First(n), first_sample: 0, k }
     }
 
     /// Samples `0..k` of the rows with the given numbers.
     pub fn of_rows(key: Key, rows: impl Into<Arc<[u64]>>, k: usize) -> Self {
-        Draws { key, rows: Rows::Numbered(rows.into()), first_sample: 0, k }
+        Draws { key, rows: RowNumbers::Numbered(rows.into()), first_sample: 0, k }
     }
 
     /// The samples in `range` of the same rows.
@@ -63,8 +63,8 @@ impl Draws {
     /// Number of data rows.
     pub fn n_rows(&self) -> usize {
         match &self.rows {
-            Rows::First(n) => *n,
-            Rows::Numbered(rows) => rows.len(),
+            RowNumbers::First(n) => *n,
+            RowNumbers::Numbered(rows) => rows.len(),
         }
     }
 
@@ -87,8 +87,8 @@ impl Draws {
     pub fn cell(&self, matrix_row: usize) -> (u64, u32) {
         let (row, sample) = (matrix_row / self.k, matrix_row % self.k);
         let row = match &self.rows {
-            Rows::First(_) => self.key.first_row() + row as u64,
-            Rows::Numbered(rows) => rows[row],
+            RowNumbers::First(_) => self.key.first_row() + row as u64,
+            RowNumbers::Numbered(rows) => rows[row],
         };
         (row, self.first_sample + sample as u32)
     }

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use crate::bernoulli;
 use crate::host::{self, SEQUENTIAL, common_dtype, for_real, in_host_memory, repeats};
 use crate::noise;
-use crate::order::{Order, indices};
+use crate::order::{UnitOrder, indices};
 use crate::product::ab;
 use crate::real::{LANES, Real};
 use crate::rows::repeat_rows;
@@ -25,7 +25,7 @@ use crate::unitwise::draw_rows;
 /// `W` with zeros where the row's unit does not come before the column's: `[d, d]`.
 ///
 /// Differentiable by autodiff.
-pub fn masked(weight: Tensor<2>, order: &Order) -> Tensor<2> {
+pub fn masked(weight: Tensor<2>, order: &UnitOrder) -> Tensor<2> {
     let device = weight.device();
     if !device.is_autodiff() && in_host_memory(&device) {
         return for_real!(weight.dtype(), T => masked_on_host::<T>(weight, order));
@@ -40,7 +40,7 @@ pub fn masked(weight: Tensor<2>, order: &Order) -> Tensor<2> {
 ///
 /// Differentiable by autodiff. On the host, units in the order of their indices are added up one by one, those
 /// that are off left out: half the work of a product or less, and nothing to mask.
-pub fn product(x: Tensor<2>, weight: Tensor<2>, order: &Order) -> Tensor<2> {
+pub fn product(x: Tensor<2>, weight: Tensor<2>, order: &UnitOrder) -> Tensor<2> {
     let device = weight.device();
     if device.is_autodiff() || !in_host_memory(&device) || !order.is_index() {
         return ab(x, masked(weight, order));
@@ -99,7 +99,7 @@ fn add_up<T: Real>(sums: &mut [T], x: &[T], weight: &[T], d: usize) {
     }
 }
 
-fn masked_on_host<T: Real>(weight: Tensor<2>, order: &Order) -> Tensor<2> {
+fn masked_on_host<T: Real>(weight: Tensor<2>, order: &UnitOrder) -> Tensor<2> {
     let device = weight.device();
     let [d, columns] = weight.dims();
     assert_eq!(d, columns, "recurrent weights are a square matrix");
@@ -129,7 +129,7 @@ pub fn draw(
     product: Tensor<2>,
     bias: Tensor<1>,
     recurrent: Tensor<2>,
-    order: &Order,
+    order: &UnitOrder,
     draws: &Draws,
     defence: Defence<'_>,
 ) -> Drawn {
@@ -145,7 +145,7 @@ pub fn draw_by_tensors(
     product: Tensor<2>,
     bias: Tensor<1>,
     recurrent: Tensor<2>,
-    order: &Order,
+    order: &UnitOrder,
     draws: &Draws,
     defence: Defence<'_>,
 ) -> Drawn {
@@ -170,7 +170,7 @@ fn draw_on_host<T: Real>(
     product: Tensor<2>,
     bias: Tensor<1>,
     recurrent: Tensor<2>,
-    order: &Order,
+    order: &UnitOrder,
     draws: &Draws,
     defence: Defence<'_>,
 ) -> Drawn {
@@ -254,7 +254,7 @@ mod tests {
     fn the_fused_sampler_and_the_tensor_operations_are_the_same_function() {
         for dtype in [DType::F32, DType::F64] {
             for (n, d, k) in [(1, 1, 1), (6, 13, 3), (40, 20, 1), (33, 50, 33)] {
-                for order in [Order::index(), Order::random(d, Key::new(4))] {
+                for order in [UnitOrder::index(), UnitOrder::random(d, Key::new(4))] {
                     let recurrent = masked(matrix([d, d], 1, dtype), &order);
                     let (product, bias) =
                         (matrix([n / k, d], 2, dtype), matrix([1, d], 3, dtype).squeeze_dim(0));
@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn a_product_unit_by_unit_is_the_product_with_the_masked_weights() {
         for (n, d) in [(9, 7), (1, 300), (70, 300), (33, 128)] {
-            for order in [Order::index(), Order::random(d, Key::new(1))] {
+            for order in [UnitOrder::index(), UnitOrder::random(d, Key::new(1))] {
                 let (x, weight) = (matrix([n, d], 2, DType::F64), matrix([d, d], 9, DType::F64));
                 let x = x.clone() * x.greater_elem(0.0).float().cast(DType::F64);
                 let whole = x.clone().matmul(masked(weight.clone(), &order));
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn both_masks_are_the_same() {
-        for order in [Order::index(), Order::random(7, Key::new(1))] {
+        for order in [UnitOrder::index(), UnitOrder::random(7, Key::new(1))] {
             let weight = matrix([7, 7], 9, DType::F64);
             let fused = masked(weight.clone(), &order);
             let plain = masked(weight.autodiff(), &order).inner();

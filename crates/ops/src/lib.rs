@@ -5,7 +5,7 @@
 //! | [`bernoulli`] | log-probability, error and sample of a Bernoulli layer in one pass over the logits |
 //! | [`nade`] | NADE's scan over the units: log-probability, sample, and the gradient by a scan backwards |
 //! | [`darn`] | DARN's masked weights, and sampling unit after unit |
-//! | [`order`] | [`Order`]: in which order an autoregressive layer visits its units |
+//! | [`order`] | [`UnitOrder`]: in which order an autoregressive layer visits its units |
 //! | [`rows`] | row weights and their sums, the other half of a local gradient |
 //! | [`hidden`] | deterministic hidden units: bias and activation in one pass, and back |
 //! | [`sigmoid()`] | the logistic function of every element |
@@ -53,5 +53,5 @@ mod units;
 mod unitwise;
 
 pub use host::{in_host_memory, into_f64, on_workers};
-pub use order::Order;
+pub use order::UnitOrder;
 pub use sigmoid::sigmoid;

@@ -10,17 +10,17 @@ use helmholtz_noise::{Key, Stream};
 /// Parameters stay indexed by unit whatever the order, so that weights of two orders can be compared and a
 /// weight file can be read without knowing it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Order(Option<Arc<[u32]>>);
+pub struct UnitOrder(Option<Arc<[u32]>>);
 
-impl Order {
+impl UnitOrder {
     /// Unit 0 first, then 1, and so on.
     pub fn index() -> Self {
-        Order(None)
+        UnitOrder(None)
     }
 
     /// A uniform permutation of `d` units, drawn under `key`.
     pub fn random(d: usize, key: Key) -> Self {
-        Order(Some(Stream::new(key).permutation(d).into_iter().map(|unit| unit as u32).collect()))
+        UnitOrder(Some(Stream::new(key).permutation(d).into_iter().map(|unit| unit as u32).collect()))
     }
 
     /// The units from the first to the last.
@@ -93,11 +93,11 @@ mod tests {
 
     #[test]
     fn places_are_the_inverse_of_units() {
-        let order = Order::random(50, Key::new(3));
+        let order = UnitOrder::random(50, Key::new(3));
         let (units, places) = (order.units(50), order.places(50));
         assert!(!units.is_sorted());
         assert!(units.iter().enumerate().all(|(place, &unit)| places[unit] == place));
-        assert_eq!(Order::index().places(3), [0, 1, 2]);
+        assert_eq!(UnitOrder::index().places(3), [0, 1, 2]);
     }
 
     #[test]
@@ -105,7 +105,7 @@ mod tests {
         let device = Device::flex();
         let values: Vec<f32> = (0..20).map(|i| i as f32).collect();
         let matrix = Tensor::<1>::from_floats(values.as_slice(), &device).reshape([4, 5]);
-        let (rows, columns) = (Order::random(4, Key::new(1)), Order::random(5, Key::new(2)));
+        let (rows, columns) = (UnitOrder::random(4, Key::new(1)), UnitOrder::random(5, Key::new(2)));
         let there = columns.sort_columns(rows.sort_rows(matrix.clone()));
         let back = rows.restore_rows(columns.restore_columns(there.clone()));
         assert_ne!(there.into_data(), matrix.clone().into_data());

@@ -65,7 +65,7 @@ mod host {
 
     /// How the kernel goes about a product of `[n, m]`, as far as that changes its sums.
     #[derive(PartialEq)]
-    enum Kind {
+    enum ProductShape {
         /// A row or a column.
         Vector,
         /// A sum at a time.
@@ -76,13 +76,13 @@ mod host {
         Wide,
     }
 
-    impl Kind {
-        fn of([n, m]: [usize; 2]) -> Kind {
+    impl ProductShape {
+        fn of([n, m]: [usize; 2]) -> ProductShape {
             match (n.min(m), n * m, n.max(m)) {
-                (0..=1, ..) => Kind::Vector,
-                (_, 0..=256, _) => Kind::Tiny,
-                (.., 0..=64) => Kind::Small,
-                _ => Kind::Wide,
+                (0..=1, ..) => ProductShape::Vector,
+                (_, 0..=256, _) => ProductShape::Tiny,
+                (.., 0..=64) => ProductShape::Small,
+                _ => ProductShape::Wide,
             }
         }
     }
@@ -93,8 +93,10 @@ mod host {
         let bands = if n >= threads * MANY { 2 * threads } else { threads };
         let rows = n.div_ceil(bands).next_multiple_of(TILE);
         let last = n - (n.div_ceil(rows) - 1) * rows;
-        let kind = Kind::of([n, m]);
-        let alike = kind != Kind::Vector && Kind::of([rows, m]) == kind && Kind::of([last, m]) == kind;
+        let kind = ProductShape::of([n, m]);
+        let alike = kind != ProductShape::Vector
+            && ProductShape::of([rows, m]) == kind
+            && ProductShape::of([last, m]) == kind;
         (threads > 1 && rows < n && alike).then_some(rows)
     }
 

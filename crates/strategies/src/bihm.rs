@@ -27,8 +27,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use helmholtz_core::{
-    Diagnostics, Direction, Estimate, Follows, Gradients, Key, LatentVariableModel, Proposals, Strategy,
-    Weights,
+    Diagnostics, Direction, Estimate, Follows, Gradients, Key, LatentVariableModel, Proposals, SampleWeights,
+    Strategy,
 };
 use helmholtz_ops::log_weights::{effective_share, log_mean_exp, normalise};
 use thiserror::Error;
@@ -111,7 +111,8 @@ impl<M: LatentVariableModel> Strategy<M> for Bidirectional {
     }
 
     fn follows(&self) -> Follows {
-        let roots = Direction::SelfNormalised(Weights { power: 0.5, ..Weights::of(self.samples) });
+        let roots =
+            Direction::SelfNormalised(SampleWeights { power: 0.5, ..SampleWeights::of(self.samples) });
         let limit = Some(Direction::Posterior { power: 0.5 });
         Follows { limit_theta: limit, limit_phi: limit, ..Follows::new(roots, roots) }
     }

@@ -27,7 +27,7 @@
 use burn::module::{Module, RunningState};
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::{
-    Direction, Estimate, Follows, Gradients, Key, Measure, Measured, Over, Parts, Reparameterized, Role,
+    Direction, Estimate, Follows, Gradients, Key, Measure, Measured, Over, PathParts, Reparameterized, Role,
     Strategy,
 };
 use helmholtz_ops::into_f64;
@@ -178,7 +178,7 @@ impl<M: Reparameterized> Strategy<M> for Coupled {
         let bound = Pathwise::new(self.samples, Weighting::Dreg);
         let (noise, proposals) = propose_on_path(model, x.clone(), self.samples, key);
         let mut diagnostics =
-            bound.update(model, x.clone(), noise, proposals, Parts::Recognition, &mut gradients);
+            bound.update(model, x.clone(), noise, proposals, PathParts::Recognition, &mut gradients);
         let chains = self.chains();
         match Coupled::theta(model, x, &chains, key.child(Role::Chain), &mut gradients) {
             Ok(meetings) => {

@@ -30,7 +30,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use helmholtz_core::{
-    Diagnostics, Direction, Draws, Estimate, Follows, Gradients, Key, Parts, PathWeights, Proposals,
+    Diagnostics, Direction, Draws, Estimate, Follows, Gradients, Key, PathParts, PathWeights, Proposals,
     Reparameterized, Role, Strategy,
 };
 use helmholtz_ops::log_weights::normalise;
@@ -85,7 +85,7 @@ impl Pathwise {
         x: Tensor<2>,
         noise: Tensor<2>,
         proposals: Proposals<M::Latents>,
-        parts: Parts,
+        parts: PathParts,
         into: &mut Gradients,
     ) -> Diagnostics {
         let log_weights = proposals.log_weights();
@@ -114,7 +114,7 @@ impl<M: Reparameterized> Strategy<M> for Pathwise {
         let [batch, _] = x.dims();
         let mut gradients = Gradients::new();
         let (noise, proposals) = propose_on_path(model, x.clone(), self.samples, key);
-        let diagnostics = self.update(model, x, noise, proposals, Parts::Both, &mut gradients);
+        let diagnostics = self.update(model, x, noise, proposals, PathParts::Both, &mut gradients);
         Estimate { gradients, diagnostics, evaluations: scored(batch * self.samples) }
     }
 

@@ -22,8 +22,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use helmholtz_core::{
-    Diagnostics, Direction, Estimate, Follows, Gradients, Key, LatentVariableModel, Proposals, Strategy,
-    Term, Weights,
+    Diagnostics, Direction, Estimate, Follows, Gradients, Key, LatentVariableModel, Proposals, SampleWeights,
+    Strategy, Term,
 };
 use helmholtz_ops::log_weights::normalise;
 use thiserror::Error;
@@ -147,7 +147,10 @@ impl<M: LatentVariableModel> Strategy<M> for ReweightedWakeSleep {
     }
 
     fn follows(&self) -> Follows {
-        let wake = Direction::SelfNormalised(Weights { defence: self.defence, ..Weights::of(self.samples) });
+        let wake = Direction::SelfNormalised(SampleWeights {
+            defence: self.defence,
+            ..SampleWeights::of(self.samples)
+        });
         let terms = [(self.wake_phi, wake), (self.sleep_phi, Direction::Dreams)];
         let terms = terms.into_iter().filter(|(share, _)| *share > 0.0);
         let limit =

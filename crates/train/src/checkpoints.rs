@@ -64,7 +64,7 @@ pub struct Checkpoints {
 
 /// What a folder holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct Examined {
     /// Epochs whose checkpoint is whole.
     pub whole: BTreeSet<usize>,
     /// Epochs whose checkpoint is damaged, with what is wrong.
@@ -98,8 +98,8 @@ impl Checkpoints {
     ///
     /// # Errors
     /// If the folder or a file in it is there but cannot be read.
-    pub fn examine(&self) -> Result<Found, CheckpointError> {
-        let mut found = Found::default();
+    pub fn examine(&self) -> Result<Examined, CheckpointError> {
+        let mut found = Examined::default();
         let at_folder = |source| CheckpointError::Unreadable { path: self.folder.clone(), source };
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
@@ -134,20 +134,20 @@ impl Checkpoints {
     pub fn examine_with(
         &self,
         try_it: impl Fn(usize) -> Result<(), String>,
-    ) -> Result<Found, CheckpointError> {
-        let Found { whole, mut damaged, unfinished } = self.examine()?;
+    ) -> Result<Examined, CheckpointError> {
+        let Examined { whole, mut damaged, unfinished } = self.examine()?;
         let sound = |epoch: &usize| try_it(*epoch).map_err(|defect| damaged.push((*epoch, defect))).is_ok();
         let whole = whole.into_iter().filter(sound).collect();
         damaged.sort();
-        Ok(Found { whole, damaged, unfinished })
+        Ok(Examined { whole, damaged, unfinished })
     }
 
     /// The newest whole checkpoint of those found; `None` if there is none at all.
     ///
     /// # Errors
     /// If there are damaged checkpoints only.
-    pub fn newest(&self, found: Found) -> Result<Option<Newest>, CheckpointError> {
-        let Found { whole, damaged, .. } = found;
+    pub fn newest(&self, found: Examined) -> Result<Option<Newest>, CheckpointError> {
+        let Examined { whole, damaged, .. } = found;
         match whole.last() {
             Some(&epoch) => {
                 let newer = damaged.into_iter().filter(|(e, _)| *e > epoch);
@@ -166,7 +166,7 @@ impl Checkpoints {
     /// # Errors
     /// If a file cannot be removed.
     pub fn forget_after(&self, epoch: usize) -> Result<(), CheckpointError> {
-        let Found { whole, damaged, .. } = self.examine()?;
+        let Examined { whole, damaged, .. } = self.examine()?;
         for later in whole.into_iter().chain(damaged.into_iter().map(|(e, _)| e)).filter(|e| *e > epoch) {
             for part in PARTS {
                 let file = self.file(part, later);

@@ -13,7 +13,7 @@ use burn::train::{
 };
 use helmholtz_core::Key;
 use helmholtz_core::erased::Boxed;
-use helmholtz_datasets::{Feed, Plan, Rows};
+use helmholtz_datasets::{Feed, OrderedRows, Plan};
 use thiserror::Error;
 
 use crate::checkpoints::{CheckpointError, Checkpoints, KeepLastAndBest};
@@ -52,7 +52,7 @@ pub struct Fit {
 }
 
 /// What a run trains, and on what.
-pub struct Parts {
+pub struct Training {
     /// The model with its strategy, freshly initialised also where a checkpoint will be loaded into it.
     pub learn: Boxed<dyn Learn>,
     /// What happens to gradients before the optimiser sees them.
@@ -138,8 +138,8 @@ impl Fit {
     ///
     /// # Errors
     /// If checkpoints or records cannot be read or written.
-    pub fn run(self, parts: Parts) -> Result<Outcome, FitError> {
-        let Parts { learn, rule, optimiser, schedule, train, draws_bits, valid } = parts;
+    pub fn run(self, parts: Training) -> Result<Outcome, FitError> {
+        let Training { learn, rule, optimiser, schedule, train, draws_bits, valid } = parts;
         check_devices(self.devices.len(), &self.plan, learn.averages(), &rule)?;
         let parts = self.devices.len() as u64;
         let journal_path = self.folder.join("metrics.jsonl");
@@ -170,7 +170,7 @@ impl Fit {
         let feed = Feed::new(train, self.plan, self.key, first_step);
         let feed = if draws_bits { feed.drawing_bits(self.key) } else { feed };
         let steps = feed.steps_taken();
-        let rows = Rows::new(valid, VALIDATION_BATCH);
+        let rows = OrderedRows::new(valid, VALIDATION_BATCH);
         let extent = Extent {
             plan: self.plan,
             first: (first_epoch, first_step),

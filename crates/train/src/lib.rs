@@ -46,9 +46,9 @@ pub mod trainee;
 
 pub use adam::Adam;
 pub use average::Average;
-pub use checkpoints::{CheckpointError, Checkpoints, Found, Newest};
+pub use checkpoints::{CheckpointError, Checkpoints, Examined, Newest};
 pub use examine::{Layout, difference, examine_parts, layout, model_record};
-pub use fit::{End, Fit, FitError, Outcome, Parts, check_devices};
+pub use fit::{End, Fit, FitError, Outcome, Training, check_devices};
 pub use history::{History, HistoryError, OnRecord, Record};
 pub use learn::{Learn, Pair};
 pub use renderer::{OnStep, Progress};

@@ -79,31 +79,31 @@ pub struct Summary {
 }
 
 /// What a metric reads: a quantity's value over some rows, where it has one.
-pub struct Reading {
-    value: Box<dyn Fn(Quantity) -> Option<Found>>,
+pub struct Readout {
+    value: Box<dyn Fn(Quantity) -> Option<Latest>>,
     rows: usize,
     step: Option<u64>,
 }
 
 /// A value as it was measured: on the device, to be read, or a count.
-enum Found {
+enum Latest {
     Measured(Box<Tensor<1>>),
     Counted(u64),
 }
 
-fn measured(value: Tensor<1>) -> Option<Found> {
-    Some(Found::Measured(Box::new(value)))
+fn measured(value: Tensor<1>) -> Option<Latest> {
+    Some(Latest::Measured(Box::new(value)))
 }
 
-impl Adaptor<Reading> for StepOutput {
-    fn adapt(&self) -> Reading {
+impl Adaptor<Readout> for StepOutput {
+    fn adapt(&self) -> Readout {
         let output = self.clone();
         let value = move |quantity| match quantity {
             Quantity::Bound => measured(output.bound.clone()),
             Quantity::Ess => measured(output.ess.clone()),
             Quantity::GradientNormP => measured(output.square_p.clone().sqrt()),
             Quantity::GradientNormQ => measured(output.square_q.clone().sqrt()),
-            Quantity::Evaluations => Some(Found::Counted(output.evaluations)),
+            Quantity::Evaluations => Some(Latest::Counted(output.evaluations)),
             Quantity::Nll => unreachable!("the likelihood is measured in validation"),
             // In stages another strategy may have measured something else.
             Quantity::Own(measure) => {
@@ -111,15 +111,15 @@ impl Adaptor<Reading> for StepOutput {
                 found.and_then(|found| measured(found.value.clone()))
             }
         };
-        Reading { value: Box::new(value), rows: self.rows, step: Some(self.step) }
+        Readout { value: Box::new(value), rows: self.rows, step: Some(self.step) }
     }
 }
 
-impl Adaptor<Reading> for ValidOutput {
-    fn adapt(&self) -> Reading {
+impl Adaptor<Readout> for ValidOutput {
+    fn adapt(&self) -> Readout {
         let nll = self.log_prob.clone().neg();
         let rows = nll.dims()[0];
-        Reading { value: Box::new(move |_| measured(nll.clone())), rows, step: None }
+        Readout { value: Box::new(move |_| measured(nll.clone())), rows, step: None }
     }
 }
 
@@ -160,22 +160,22 @@ impl Summary {
 }
 
 impl Metric for Summary {
-    type Input = Reading;
+    type Input = Readout;
 
     fn update(
         &mut self,
-        reading: &Reading,
+        reading: &Readout,
         _metadata: &MetricMetadata,
     ) -> Result<SerializedEntry, TensorReadError> {
         let Some(value) = (reading.value)(self.quantity) else { return Ok(self.entry()) };
         let mean = match value {
-            Found::Measured(value) => {
+            Latest::Measured(value) => {
                 let values = value.try_into_data_as::<f64>()?;
                 let values = values.try_to_vec::<f64>()?;
                 // One number for the batch, or one for each row, summed in double precision.
                 values.iter().sum::<f64>() / values.len() as f64
             }
-            Found::Counted(count) => count as f64,
+            Latest::Counted(count) => count as f64,
         };
         if !mean.is_finite() {
             let found = NonFinite { quantity: self.quantity.name(), value: mean, step: reading.step };

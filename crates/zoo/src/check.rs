@@ -82,7 +82,7 @@ impl Outputs {
 type Compute = Box<dyn Fn(&On, &mut Outputs)>;
 
 /// A computation, and how far two devices may be apart in it.
-pub struct Check {
+pub struct DoctorCheck {
     /// What it is of: a layer, a model, a strategy and so on.
     pub group: &'static str,
     /// Its name in the group.
@@ -92,7 +92,7 @@ pub struct Check {
     compute: Compute,
 }
 
-impl Check {
+impl DoctorCheck {
     /// A check of what `compute` puts out.
     pub fn new(
         group: &'static str,
@@ -100,11 +100,11 @@ impl Check {
         tolerance: f64,
         compute: impl Fn(&On, &mut Outputs) + 'static,
     ) -> Self {
-        Check { group, name: name.into(), tolerance, compute: Box::new(compute) }
+        DoctorCheck { group, name: name.into(), tolerance, compute: Box::new(compute) }
     }
 
     /// Holds the device against the reference.
-    pub fn judge(&self, device: &On, reference: &On) -> Row {
+    pub fn judge(&self, device: &On, reference: &On) -> DoctorRow {
         let compute = |on: &On| {
             let mut outputs = Outputs::default();
             catch_unwind(AssertUnwindSafe(|| (self.compute)(on, &mut outputs)))
@@ -119,14 +119,14 @@ impl Check {
             Ok((deviation, output)) => (deviation, output, None),
             Err(words) => (f64::INFINITY, String::new(), Some(words)),
         };
-        let Check { group, name, tolerance, .. } = self;
-        Row { group, name: name.clone(), tolerance: *tolerance, deviation, output, error }
+        let DoctorCheck { group, name, tolerance, .. } = self;
+        DoctorRow { group, name: name.clone(), tolerance: *tolerance, deviation, output, error }
     }
 }
 
 /// What became of a check.
 #[derive(Debug)]
-pub struct Row {
+pub struct DoctorRow {
     /// That of the check.
     pub group: &'static str,
     /// That of the check.
@@ -141,7 +141,7 @@ pub struct Row {
     pub error: Option<String>,
 }
 
-impl Row {
+impl DoctorRow {
     /// Whether the deviation is within the tolerance.
     pub fn holds(&self) -> bool {
         self.deviation <= self.tolerance
@@ -228,8 +228,8 @@ mod tests {
     }
 
     /// A product whose last element is off by `fault` in single precision alone: a fault of the device.
-    fn product(fault: f32) -> Check {
-        Check::new("operation", "product", 1e-5, move |on, out| {
+    fn product(fault: f32) -> DoctorCheck {
+        DoctorCheck::new("operation", "product", 1e-5, move |on, out| {
             let mut product = on.matrix("a", [7, 13]).matmul(on.matrix("b", [13, 10]));
             if on.dtype == DType::F32 {
                 let last = product.clone().slice([6..7, 9..10]) + fault;
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn what_panics_or_computes_nothing_is_a_row_that_misses() {
         let judge = |compute: fn(&On, &mut Outputs)| {
-            Check::new("operation", "none", 1.0, compute).judge(&on(DType::F32), &on(DType::F64))
+            DoctorCheck::new("operation", "none", 1.0, compute).judge(&on(DType::F32), &on(DType::F64))
         };
         let panicked = judge(|on, _| assert!(on.dtype == DType::F64, "no such kernel"));
         assert!(!panicked.holds() && panicked.error.as_deref() == Some("no such kernel"), "{panicked:?}");

@@ -35,7 +35,7 @@ pub use can::{Can, Chained, Smooth, Summed};
 pub use error::ConfigError;
 pub use model::BoxedModel;
 pub use registry::{Family, ModelEntry, Registry, StrategyEntry};
-pub use settings::{Key, Settings};
+pub use settings::{ConfigKey, Settings};
 pub use spec::{ModelSpec, Spec, StrategySpec, Support};
 pub use strategy::{BoxedStrategy, Estimates};
 pub use strategy_settings::StrategySettings;
@@ -43,4 +43,93 @@ pub use strategy_settings::StrategySettings;
 /// The families of this workspace.
 pub fn registry() -> Registry {
     Registry::new(vec![directed::family(), vae::family()])
+}
+
+#[cfg(test)]
+mod tests {
+    use toml::Table;
+
+    use super::*;
+
+    fn resolved(model: &str, strategy: &str) -> Result<Spec, ConfigError> {
+        registry().resolve(model.parse().unwrap(), strategy.parse().unwrap(), &[])
+    }
+
+    #[test]
+    fn what_is_written_out_reads_back_as_itself_and_has_the_keys_that_are_listed() {
+        let registry = registry();
+        for family in registry.families() {
+            for model in &family.models {
+                for strategy in &family.strategies {
+                    let kind = |name: &str| format!("kind = \"{name}\"");
+                    let spec = resolved(&kind(model.name), &kind(strategy.name)).unwrap();
+                    let [of_model, of_strategy] = spec.tables();
+                    let again = registry.resolve(of_model.clone(), of_strategy.clone(), &[]).unwrap();
+                    assert_eq!(again, spec);
+                    let names = |keys: &[ConfigKey]| keys.iter().map(|key| key.name).collect::<Vec<_>>();
+                    for (table, keys) in [(of_model, names(model.keys)), (of_strategy, names(strategy.keys))]
+                    {
+                        let written: Vec<_> = table.keys().filter(|key| *key != "kind").collect();
+                        assert!(!written.is_empty(), "{table}");
+                        assert!(written.iter().all(|key| keys.contains(&key.as_str())), "{table}");
+                    }
+                    assert!(model.keys.iter().chain(strategy.keys).all(|key| key.help.len() > 10));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_model_without_a_strategy_is_trained_by_its_usual_one() {
+        for (model, strategy) in [("", "rws"), ("kind = \"bihm\"", "bihm"), ("kind = \"vae\"", "elbo")] {
+            assert_eq!(resolved(model, "").unwrap().strategy.kind(), strategy);
+        }
+        let spec = resolved("kind = \"nade\"\nlayers = []", "").unwrap();
+        assert_eq!(spec.samples(), [1], "without latents there is nothing to propose");
+    }
+
+    #[test]
+    fn keys_of_others_are_refused_unless_they_say_what_every_config_once_said() {
+        let once = "samples = 1\nphi = \"wake\"\ncontrol_variate = false\ndefence = 0.0";
+        let vae = "kind = \"vae\"\nweights = \"glorot\"\nbias = 0.0";
+        let spec = resolved(vae, &format!("kind = \"elbo\"\n{once}")).unwrap();
+        assert!(spec.tables().iter().all(|table| !table.contains_key("phi") && !table.contains_key("bias")));
+        let message = |model: &str, strategy: &str| resolved(model, strategy).unwrap_err().to_string();
+        let of_phi = message("", "kind = \"ws\"\nphi = \"sleep\"");
+        assert!(of_phi.starts_with("strategy.phi belongs to rws, and the strategy is ws"), "{of_phi}");
+        let of_bias = message("kind = \"vae\"\nbias = -1.0", "");
+        assert!(of_bias.starts_with("model.bias belongs to sbn, dsbn, darn, nade, bihm,"), "{of_bias}");
+        assert!(message("layer = [3]", "").contains("did you mean `layers`?"));
+        assert!(message("", "samples = \"ten\"").starts_with("strategy.samples = \"ten\": invalid type"));
+        assert!(message("", "phi = \"wkae\"").contains("did you mean `wake`?"));
+    }
+
+    #[test]
+    fn what_strategies_learn_has_the_paths_of_earlier_checkpoints() {
+        let device = burn::tensor::Device::flex();
+        for (model, strategy, path) in [
+            ("kind = \"sbn\"\nlayers = [2]", "kind = \"nvil\"", "Nvil.baselines."),
+            ("kind = \"vae\"\nlayers = [2]", "kind = \"coupled\"", "Coupled.beta"),
+        ] {
+            let built = resolved(model, strategy).unwrap().strategies(3, 0, &device).unwrap();
+            let mut paths = Vec::new();
+            helmholtz_core::visit_params(&built[0], |names, _| paths.push(names.join(".")));
+            assert!(!paths.is_empty() && paths[0].starts_with(path), "{paths:?}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "two models are called")]
+    fn two_models_have_two_names() {
+        let _ = registry().with(vae::family());
+    }
+
+    #[test]
+    fn stages_have_the_samples_of_the_one_before() {
+        let stages = [None, Some(20), None];
+        let spec = registry().resolve(Table::new(), Table::new(), &stages).unwrap();
+        assert_eq!(spec.samples(), [10, 10, 20, 20]);
+        let error = registry().resolve(Table::new(), Table::new(), &[Some(0)]).unwrap_err();
+        assert!(error.to_string().contains("K >= 1"));
+    }
 }

@@ -2,9 +2,9 @@
 
 use toml::{Table, Value};
 
-use crate::check::Check;
+use crate::check::DoctorCheck;
 use crate::error::{ConfigError, excerpt, known};
-use crate::settings::Key;
+use crate::settings::ConfigKey;
 use crate::spec::{ModelSpec, Spec, StrategySpec};
 
 /// A family: models that share strategies.
@@ -17,7 +17,7 @@ pub struct Family {
     /// The strategies that train any of them.
     pub strategies: Vec<StrategyEntry>,
     /// What the doctor compares between devices.
-    pub checks: fn() -> Vec<Check>,
+    pub checks: fn() -> Vec<DoctorCheck>,
 }
 
 /// A model that a config can name.
@@ -32,7 +32,7 @@ pub struct ModelEntry {
     /// The strategy that trains it unless another is named.
     pub usual: &'static str,
     /// The keys of `[model]`.
-    pub keys: &'static [Key],
+    pub keys: &'static [ConfigKey],
     /// Reads them; the table has no other keys.
     pub read: Read<dyn ModelSpec>,
 }
@@ -47,7 +47,7 @@ pub struct StrategyEntry {
     /// What it asks of a model.
     pub needs: &'static str,
     /// The keys of `[strategy]`.
-    pub keys: &'static [Key],
+    pub keys: &'static [ConfigKey],
     /// Reads them; the table has no other keys.
     pub read: Read<dyn StrategySpec>,
 }
@@ -212,8 +212,8 @@ fn unknown(section: &str, name: &str, names: &[&str]) -> ConfigError {
 fn own_keys<'a>(
     section: &str,
     name: &str,
-    own: &[Key],
-    others: impl Iterator<Item = (&'static str, &'a [Key])>,
+    own: &[ConfigKey],
+    others: impl Iterator<Item = (&'static str, &'a [ConfigKey])>,
     mut table: Table,
 ) -> Result<Table, ConfigError> {
     let is_own = |key: &str| own.iter().any(|own| own.name == key);

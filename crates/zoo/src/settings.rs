@@ -8,7 +8,7 @@ use crate::error::{ConfigError, excerpt};
 
 /// A key of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Key {
+pub struct ConfigKey {
     /// Its name.
     pub name: &'static str,
     /// What it sets.
@@ -18,7 +18,7 @@ pub struct Key {
 /// A section of a config file; [`settings!`](macro@crate::settings) makes one.
 pub trait Settings: Default {
     /// All keys, in the order in which they are written.
-    const KEYS: &'static [Key];
+    const KEYS: &'static [ConfigKey];
 
     /// The settings of a table that has no other keys, the rest being the defaults.
     ///
@@ -84,8 +84,8 @@ macro_rules! settings {
         }
 
         impl $crate::Settings for $name {
-            const KEYS: &'static [$crate::Key] =
-                &[$($crate::Key { name: stringify!($key), help: concat!($($doc),+).trim_ascii_start() },)*];
+            const KEYS: &'static [$crate::ConfigKey] =
+                &[$($crate::ConfigKey { name: stringify!($key), help: concat!($($doc),+).trim_ascii_start() },)*];
 
             fn read(section: &str, mut table: ::toml::Table) -> Result<Self, $crate::ConfigError> {
                 let usual = $name::default();

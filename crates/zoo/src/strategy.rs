@@ -86,6 +86,45 @@ macro_rules! estimates {
     };
 }
 
+/// A strategy that has parameters, under its name in the paths of their tensors: checkpoints of earlier versions have them
+/// there.
+macro_rules! under_its_name {
+    ($holder:ident, $strategy:ident => $model:ty $(, $more:item)*) => {
+        #[derive(::burn::module::Module, Debug)]
+        struct $holder {
+            $strategy: $strategy,
+        }
+
+        impl ::helmholtz_core::Strategy<$model> for $holder {
+            fn estimate(
+                &self,
+                model: &$model,
+                x: ::burn::tensor::Tensor<2>,
+                key: ::helmholtz_core::Key,
+            ) -> ::helmholtz_core::Estimate {
+                self.$strategy.estimate(model, x, key)
+            }
+
+            fn follows(&self) -> ::helmholtz_core::Follows {
+                ::helmholtz_core::Strategy::<$model>::follows(&self.$strategy)
+            }
+
+            fn measures(&self) -> &[::helmholtz_core::Measure] {
+                ::helmholtz_core::Strategy::<$model>::measures(&self.$strategy)
+            }
+        }
+
+        $crate::estimates!($holder => $model $(, $more)*);
+
+        /// The strategy in its box.
+        pub(crate) fn boxed(strategy: $strategy) -> $crate::BoxedStrategy {
+            $crate::strategy::boxed($holder { $strategy: strategy })
+        }
+    };
+}
+
+pub(crate) use under_its_name;
+
 estimates!(WakeSleep => BoxedModel);
 estimates!(ReweightedWakeSleep => BoxedModel);
 estimates!(Bidirectional => BoxedModel);

@@ -1,6 +1,6 @@
 //! Arrays of numbers of any type, order of bytes and order of axes, into splits.
 
-use crate::formats::axes::{Layout, Order, layout};
+use crate::formats::axes::{AxisOrder, Layout, layout};
 use crate::formats::room;
 use crate::formats::wanted::{Limits, RowAxis};
 use crate::split::Split;
@@ -26,7 +26,7 @@ impl Number {
 #[derive(Clone, Debug)]
 pub(crate) struct Array<'a> {
     pub(crate) axes: Vec<usize>,
-    pub(crate) order: Order,
+    pub(crate) order: AxisOrder,
     pub(crate) number: Number,
     pub(crate) big_endian: bool,
     /// True if the numbers are integers, whatever type they are stored in.
@@ -76,8 +76,8 @@ impl Array<'_> {
         // Where the value of (row, y, x) stands, as strides over the stored numbers.
         let stride = |axis: usize| -> usize {
             match self.order {
-                Order::RowMajor => self.axes[axis + 1..].iter().product(),
-                Order::ColumnMajor => self.axes[..axis].iter().product(),
+                AxisOrder::RowMajor => self.axes[axis + 1..].iter().product(),
+                AxisOrder::ColumnMajor => self.axes[..axis].iter().product(),
             }
         };
         let of_row = stride(row_axis);
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
     use crate::ImageShape;
 
-    fn array<'a>(axes: &[usize], order: Order, number: Number, data: &'a [u8]) -> Array<'a> {
+    fn array<'a>(axes: &[usize], order: AxisOrder, number: Number, data: &'a [u8]) -> Array<'a> {
         let integers = !matches!(number, Number::Float { .. });
         Array { axes: axes.to_vec(), order, number, big_endian: false, integers, data }
     }
@@ -245,10 +245,10 @@ mod tests {
         let (c, f) = ([10, 20, 30, 40, 50, 60], [10, 40, 20, 50, 30, 60]);
         let last = Some(RowAxis::Last);
         for (axes, order, along, data) in [
-            ([2, 3], Order::RowMajor, None, c),
-            ([2, 3], Order::ColumnMajor, None, f),
-            ([3, 2], Order::RowMajor, last, f),
-            ([3, 2], Order::ColumnMajor, last, c),
+            ([2, 3], AxisOrder::RowMajor, None, c),
+            ([2, 3], AxisOrder::ColumnMajor, None, f),
+            ([3, 2], AxisOrder::RowMajor, last, f),
+            ([3, 2], AxisOrder::ColumnMajor, last, c),
         ] {
             assert_eq!(array(&axes, order, BYTE, &data).split(along, &limits).unwrap(), rows);
         }
@@ -262,22 +262,22 @@ mod tests {
         let f: Vec<u8> = (0..12).map(|i| value(i % 2, i / 2 % 2, i / 4)).collect();
         let limits = Limits::default();
         let first = Some(RowAxis::First);
-        let from_c = array(&[2, 2, 3], Order::RowMajor, BYTE, &c).split(first, &limits).unwrap();
-        let from_f = array(&[2, 2, 3], Order::ColumnMajor, BYTE, &f).split(first, &limits).unwrap();
+        let from_c = array(&[2, 2, 3], AxisOrder::RowMajor, BYTE, &c).split(first, &limits).unwrap();
+        let from_f = array(&[2, 2, 3], AxisOrder::ColumnMajor, BYTE, &f).split(first, &limits).unwrap();
         assert_eq!(from_c, from_f);
         // The images along the last axis, with and without a channel: as MATLAB users have them.
         let stacked_c: Vec<u8> = (0..12).map(|i| value(i % 2, i / 6, i / 2 % 3)).collect();
         let stacked_f: Vec<u8> = (0..12).map(|i| value(i / 6, i % 2, i / 2 % 3)).collect();
-        for (order, data) in [(Order::RowMajor, &stacked_c), (Order::ColumnMajor, &stacked_f)] {
+        for (order, data) in [(AxisOrder::RowMajor, &stacked_c), (AxisOrder::ColumnMajor, &stacked_f)] {
             for axes in [vec![2, 3, 2], vec![2, 3, 1, 2]] {
                 let stacked = array(&axes, order, BYTE, data).split(Some(RowAxis::Last), &limits).unwrap();
                 assert_eq!(stacked, from_c, "{axes:?} {order:?}");
             }
         }
         for (axes, order, data) in [
-            ([2, 1, 2, 3], Order::RowMajor, &c),
-            ([2, 2, 3, 1], Order::RowMajor, &c),
-            ([2, 2, 3, 1], Order::ColumnMajor, &f),
+            ([2, 1, 2, 3], AxisOrder::RowMajor, &c),
+            ([2, 2, 3, 1], AxisOrder::RowMajor, &c),
+            ([2, 2, 3, 1], AxisOrder::ColumnMajor, &f),
         ] {
             assert_eq!(array(&axes, order, BYTE, data).split(None, &limits).unwrap(), from_c, "{axes:?}");
         }
@@ -287,9 +287,10 @@ mod tests {
     #[test]
     fn square_rows_are_not_mistaken_for_images_with_swapped_axes() {
         let data: Vec<u8> = (0..8).collect(); // two rows of four, column-major: 0 2 4 6 and 1 3 5 7
-        let split = array(&[2, 4], Order::ColumnMajor, BYTE, &data).split(None, &Limits::default()).unwrap();
+        let split =
+            array(&[2, 4], AxisOrder::ColumnMajor, BYTE, &data).split(None, &Limits::default()).unwrap();
         assert_eq!(split, Split::grey(2, 4, vec![0, 2, 4, 6, 1, 3, 5, 7]));
-        let split = array(&[4, 2], Order::RowMajor, BYTE, &data)
+        let split = array(&[4, 2], AxisOrder::RowMajor, BYTE, &data)
             .split(Some(RowAxis::Last), &Limits::default())
             .unwrap();
         assert_eq!(split, Split::grey(2, 4, vec![0, 2, 4, 6, 1, 3, 5, 7]));
@@ -300,7 +301,7 @@ mod tests {
         fn big_and_little(number: Number, little: &[u8]) {
             let big: Vec<u8> = little.chunks(number.bytes()).flat_map(|n| n.iter().rev().copied()).collect();
             for (big_endian, data) in [(false, little), (true, &big)] {
-                let array = Array { big_endian, ..array(&[1, 2], Order::RowMajor, number, data) };
+                let array = Array { big_endian, ..array(&[1, 2], AxisOrder::RowMajor, number, data) };
                 assert_eq!(array.split(None, &Limits::default()).unwrap().bits(), [0, 1], "{number:?}");
             }
         }
@@ -330,8 +331,9 @@ mod tests {
             (signed, [-1i16, 0].map(i16::to_le_bytes).concat(), "found -1 where an integer in 0..=255"),
             (signed, [0i16, 256].map(i16::to_le_bytes).concat(), "row 2, column 1: found 256"),
         ] {
-            let error =
-                array(&[2, 1], Order::RowMajor, number, &data).split(None, &Limits::default()).unwrap_err();
+            let error = array(&[2, 1], AxisOrder::RowMajor, number, &data)
+                .split(None, &Limits::default())
+                .unwrap_err();
             assert!(error.contains(part), "{error}");
         }
     }
@@ -348,7 +350,7 @@ mod tests {
             (vec![1, usize::MAX, 2], None, "too wide"),
         ] {
             let error =
-                array(&axes, Order::RowMajor, BYTE, &[0; 6]).split(rows, &Limits::default()).unwrap_err();
+                array(&axes, AxisOrder::RowMajor, BYTE, &[0; 6]).split(rows, &Limits::default()).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
     }

@@ -10,7 +10,7 @@ use crate::shape::ImageShape;
 
 /// Which axis runs fastest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
+pub(crate) enum AxisOrder {
     /// The last: C.
     RowMajor,
     /// The first: Fortran and MATLAB.
@@ -31,7 +31,7 @@ pub(crate) struct Layout {
 }
 
 /// The layout of an array with these axes, stored in that order; `rows` is what the user said.
-pub(crate) fn layout(axes: &[usize], order: Order, rows: Option<RowAxis>) -> Result<Layout, String> {
+pub(crate) fn layout(axes: &[usize], order: AxisOrder, rows: Option<RowAxis>) -> Result<Layout, String> {
     match (axes, rows) {
         (&[_, width], None | Some(RowAxis::First)) => Ok(values(0, 1, width)),
         (&[width, _], Some(RowAxis::Last)) => Ok(values(1, 0, width)),
@@ -45,7 +45,7 @@ pub(crate) fn layout(axes: &[usize], order: Order, rows: Option<RowAxis>) -> Res
                  and {width} rows of {first} x {height} along the last"
             );
             let square_stack = first == height && height != width;
-            if square_stack || order == Order::ColumnMajor && width > first {
+            if square_stack || order == AxisOrder::ColumnMajor && width > first {
                 return Err(format!("{both}; add #rows=first or #rows=last to the path"));
             }
             let doubt =
@@ -109,7 +109,7 @@ mod tests {
             (vec![3, 4, 1, 30], Some(RowAxis::Last), 3, shape(3, 4)),
             (vec![1, 3, 4, 30], Some(RowAxis::Last), 3, shape(3, 4)),
         ] {
-            for order in [Order::RowMajor, Order::ColumnMajor] {
+            for order in [AxisOrder::RowMajor, AxisOrder::ColumnMajor] {
                 let found = layout(&axes, order, rows).unwrap();
                 assert_eq!((found.rows, found.shape, found.doubt), (of, image, None), "{axes:?}");
             }
@@ -119,14 +119,14 @@ mod tests {
     #[test]
     fn a_stack_that_could_be_read_along_either_axis_is_refused_or_told() {
         for (axes, order, is_refused) in [
-            ([3, 4, 30], Order::ColumnMajor, true),
-            ([10, 28, 20], Order::ColumnMajor, true),
-            ([28, 28, 1000], Order::ColumnMajor, true),
-            ([28, 28, 1000], Order::RowMajor, true),
-            ([28, 28, 20], Order::ColumnMajor, true),
-            ([10, 28, 20], Order::RowMajor, false),
-            ([28, 28, 28], Order::ColumnMajor, false),
-            ([1965, 28, 20], Order::ColumnMajor, false),
+            ([3, 4, 30], AxisOrder::ColumnMajor, true),
+            ([10, 28, 20], AxisOrder::ColumnMajor, true),
+            ([28, 28, 1000], AxisOrder::ColumnMajor, true),
+            ([28, 28, 1000], AxisOrder::RowMajor, true),
+            ([28, 28, 20], AxisOrder::ColumnMajor, true),
+            ([10, 28, 20], AxisOrder::RowMajor, false),
+            ([28, 28, 28], AxisOrder::ColumnMajor, false),
+            ([1965, 28, 20], AxisOrder::ColumnMajor, false),
         ] {
             let [a, b, c] = axes;
             let both =
@@ -160,7 +160,7 @@ mod tests {
             (vec![6], Some(RowAxis::Last), "has no transpose"),
             (vec![1, usize::MAX, 2], Some(RowAxis::First), "too wide"),
         ] {
-            let error = layout(&axes, Order::RowMajor, rows).unwrap_err();
+            let error = layout(&axes, AxisOrder::RowMajor, rows).unwrap_err();
             assert!(error.contains(part), "{axes:?}: {error}");
         }
     }

@@ -7,7 +7,7 @@
 //! LeCun, Cortes and Burges, "The MNIST database of handwritten digits", 1998.
 
 use crate::formats::array::{Array, Number};
-use crate::formats::axes::Order;
+use crate::formats::axes::AxisOrder;
 use crate::formats::wanted::{Limits, RowAxis, Table, Wanted};
 
 /// The type of unsigned bytes, the only one that is read.
@@ -82,7 +82,7 @@ pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Table, String> {
     if axes.len() == 1 {
         return Err("it holds labels or one row; images have three axes".to_owned());
     }
-    let (order, number) = (Order::RowMajor, Number::Int { bytes: 1, signed: false });
+    let (order, number) = (AxisOrder::RowMajor, Number::Int { bytes: 1, signed: false });
     let array = Array { axes, order, number, big_endian: true, integers: true, data };
     // The format has them so, whatever the lengths.
     array.split(Some(wanted.rows.unwrap_or(RowAxis::First)), &wanted.limits).map(Table::from)

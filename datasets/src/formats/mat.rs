@@ -10,7 +10,7 @@
 use flate2::read::ZlibDecoder;
 
 use crate::formats::array::{Array, Number, pick};
-use crate::formats::axes::Order;
+use crate::formats::axes::AxisOrder;
 use crate::formats::room::{self, Unfilled};
 use crate::formats::wanted::{Limits, Table, Wanted};
 use crate::source_file::Note;
@@ -28,11 +28,11 @@ const START: u64 = 1 << 12;
 pub(crate) struct Arrays<'a> {
     big_endian: bool,
     limits: Limits,
-    arrays: Vec<Found<'a>>,
+    arrays: Vec<Variable<'a>>,
 }
 
 /// One of them.
-struct Found<'a> {
+struct Variable<'a> {
     name: String,
     /// The element as it stands in the file, deflated or not.
     stored: &'a [u8],
@@ -93,7 +93,7 @@ impl<'a> Arrays<'a> {
                 continue;
             }
             if let Some(Head { name, .. }) = head(start, big_endian)? {
-                arrays.push(Found { name, stored, compressed, size });
+                arrays.push(Variable { name, stored, compressed, size });
             }
         }
         Ok(Arrays { big_endian, limits: *limits, arrays })
@@ -115,7 +115,7 @@ impl<'a> Arrays<'a> {
         place: usize,
         read: impl FnOnce(Array<'_>) -> Result<T, String>,
     ) -> Result<T, String> {
-        let Found { stored, compressed, size, .. } = &self.arrays[place];
+        let Variable { stored, compressed, size, .. } = &self.arrays[place];
         if !compressed {
             return read(matrix_array(stored, self.big_endian)?);
         }
@@ -235,14 +235,14 @@ fn matrix_array(matrix: &[u8], big_endian: bool) -> Result<Array<'_>, String> {
         13 => Number::Int { bytes: 8, signed: false },
         other => return Err(format!("the array `{name}` is stored as type {other}, which holds no numbers")),
     };
-    Ok(Array { axes, order: Order::ColumnMajor, number, big_endian, integers: class >= 8, data })
+    Ok(Array { axes, order: AxisOrder::ColumnMajor, number, big_endian, integers: class >= 8, data })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::formats::RowAxis;
-    use crate::{Kind, Split};
+    use crate::{Split, ValueKind};
 
     const PACKED: &[u8] = include_bytes!("../../fixtures/packed.mat");
     const PLAIN: &[u8] = include_bytes!("../../fixtures/plain.mat");
@@ -281,9 +281,11 @@ mod tests {
 
     #[test]
     fn packed_and_plain_files_hold_the_same_arrays() {
-        for (name, kind) in
-            [("train_data", Kind::Binary), ("halves", Kind::Real), ("train_labels", Kind::Grey)]
-        {
+        for (name, kind) in [
+            ("train_data", ValueKind::Binary),
+            ("halves", ValueKind::Real),
+            ("train_labels", ValueKind::Grey),
+        ] {
             let packed = read(PACKED, name, false).unwrap();
             assert_eq!((packed.rows(), packed.kind()), (3, kind), "{name}");
             assert_eq!(packed, read(PLAIN, name, false).unwrap());

@@ -7,7 +7,7 @@
 //! NumPy Enhancement Proposal 1, "A simple file format for NumPy arrays".
 
 use crate::formats::array::{Array, Number};
-use crate::formats::axes::Order;
+use crate::formats::axes::AxisOrder;
 use crate::formats::wanted::{Limits, Table, Wanted};
 use crate::source_file::Note;
 
@@ -69,7 +69,7 @@ pub(crate) fn array(bytes: &[u8]) -> Result<Array<'_>, String> {
     let header = std::str::from_utf8(header).map_err(|_| "the header is not text".to_owned())?;
     let Header { descr, fortran_order, shape } = Header::parse(header)?;
     let (number, big_endian) = number(&descr)?;
-    let order = if fortran_order { Order::ColumnMajor } else { Order::RowMajor };
+    let order = if fortran_order { AxisOrder::ColumnMajor } else { AxisOrder::RowMajor };
     let integers = !matches!(number, Number::Float { .. });
     Ok(Array { axes: shape, order, number, big_endian, integers, data })
 }

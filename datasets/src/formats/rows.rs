@@ -33,7 +33,7 @@ impl Separator {
 }
 
 /// The rows read so far.
-pub(crate) struct Rows<'a> {
+pub(crate) struct RowParser<'a> {
     path: &'a Path,
     separator: Separator,
     /// True if a protocol wants nothing but zeros and ones.
@@ -46,10 +46,10 @@ pub(crate) struct Rows<'a> {
     blank: Option<usize>,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> RowParser<'a> {
     pub(crate) fn new(path: &'a Path, separator: Separator, wanted: &'a Wanted) -> Self {
         let expected = wanted.expected.as_ref();
-        Rows {
+        RowParser {
             path,
             separator,
             binary: expected.is_some(),
@@ -147,7 +147,7 @@ mod tests {
 
     fn read(separator: Separator, text: &str) -> Result<Split, DataError> {
         let wanted = Wanted::default();
-        let mut rows = Rows::new(Path::new("t.amat"), separator, &wanted);
+        let mut rows = RowParser::new(Path::new("t.amat"), separator, &wanted);
         text.split_inclusive('\n').try_for_each(|line| rows.push(line.as_bytes()))?;
         rows.finish()
     }
@@ -234,7 +234,7 @@ mod tests {
     fn a_protocol_of_binary_values_has_no_others() {
         let expected = Expected { protocol: "a/b@1".into(), rows: 1, width: 2 };
         let wanted = Wanted { expected: Some(expected), ..Wanted::default() };
-        let mut rows = Rows::new(Path::new("t.amat"), Separator::Space, &wanted);
+        let mut rows = RowParser::new(Path::new("t.amat"), Separator::Space, &wanted);
         let error = rows.push(b"0 0.25").unwrap_err().to_string();
         assert!(error.contains("line 1, column 2: found `0.25` where 0 or 1 is wanted"), "{error}");
     }

@@ -7,7 +7,7 @@ use std::io::{BufRead, Read};
 use std::path::Path;
 
 use crate::error::DataError;
-use crate::formats::rows::Rows;
+use crate::formats::rows::RowParser;
 use crate::formats::source;
 use crate::formats::wanted::{Limits, Wanted};
 use crate::split::Split;
@@ -21,7 +21,7 @@ pub(crate) fn read(
     text: &mut impl BufRead,
     wanted: &Wanted,
 ) -> Result<Split, DataError> {
-    let mut rows = Rows::new(path, separator, wanted);
+    let mut rows = RowParser::new(path, separator, wanted);
     let mut lines = Lines::new(path, text, &wanted.limits);
     while let Some(line) = lines.next(rows.n_rows())? {
         rows.push(line)?;

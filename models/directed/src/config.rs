@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Key, Role};
 use helmholtz_layers::{
     BernoulliConfig, BernoulliPriorConfig, DarnConfig, DarnPriorConfig, DeterministicConfig, InitialWeights,
-    Layer, NadeConfig, NadePriorConfig, Order, Top,
+    Layer, NadeConfig, NadePriorConfig, Top, UnitOrder,
 };
 use thiserror::Error;
 
@@ -13,7 +13,7 @@ use crate::HelmholtzMachine;
 
 /// The kind of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum LayerKind {
     /// Independent units given a linear map: the layer of a sigmoid belief network.
     Sbn,
     /// Independent units given a deterministic hidden layer; as a prior the same as [`Sbn`](Self::Sbn).
@@ -24,10 +24,14 @@ pub enum Kind {
     Nade,
 }
 
-impl Kind {
+impl LayerKind {
     /// All kinds with their names.
-    pub const ALL: [(&'static str, Kind); 4] =
-        [("sbn", Kind::Sbn), ("dsbn", Kind::Dsbn), ("darn", Kind::Darn), ("nade", Kind::Nade)];
+    pub const ALL: [(&'static str, LayerKind); 4] = [
+        ("sbn", LayerKind::Sbn),
+        ("dsbn", LayerKind::Dsbn),
+        ("darn", LayerKind::Darn),
+        ("nade", LayerKind::Nade),
+    ];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -48,16 +52,16 @@ pub struct StackConfig {
     /// Latent sizes, from the data up; none for a model without latents.
     pub latents: Vec<usize>,
     /// Kind of each generative layer from the data up, and of the prior, which comes last.
-    pub generative: Vec<Kind>,
+    pub generative: Vec<LayerKind>,
     /// Kind of each recognition layer from the data up.
-    pub recognition: Vec<Kind>,
+    pub recognition: Vec<LayerKind>,
     /// Hidden units of NADE and DSBN layers; if absent, the smaller of a NADE layer's two sizes, the size of a
     /// NADE prior, the mean of a DSBN layer's two.
     pub hidden: Option<usize>,
     /// Whether the hidden units of DSBN layers are tanh instead of logistic.
     pub tanh: bool,
     /// The order in which an autoregressive layer over the data visits them; latents go by their indices.
-    pub order: Order,
+    pub order: UnitOrder,
     /// The law of the initial weights.
     pub weights: InitialWeights,
     /// Initial bias of every unit that the data do not set; the RWS and BiHM papers use -1.
@@ -71,7 +75,7 @@ pub struct StackConfig {
 
 /// A stack that cannot be built.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub enum ConfigError {
+pub enum StackError {
     /// No latent layer under a prior that could not model anything alone.
     #[error(
         "a {0} model needs at least one latent layer: without one its units are independent; give sizes from the \
@@ -111,11 +115,11 @@ impl StackConfig {
     /// A sigmoid belief network with the defaults: Glorot weights, zero biases, output bias and centring from
     /// the data.
     pub fn new(observed: usize, latents: Vec<usize>) -> Self {
-        Self::of(Kind::Sbn, observed, latents)
+        Self::of(LayerKind::Sbn, observed, latents)
     }
 
     /// [`new`](Self::new) with every layer of one kind.
-    pub fn of(kind: Kind, observed: usize, latents: Vec<usize>) -> Self {
+    pub fn of(kind: LayerKind, observed: usize, latents: Vec<usize>) -> Self {
         StackConfig {
             observed,
             generative: vec![kind; latents.len() + 1],
@@ -123,7 +127,7 @@ impl StackConfig {
             latents,
             hidden: None,
             tanh: false,
-            order: Order::index(),
+            order: UnitOrder::index(),
             weights: InitialWeights::Glorot,
             bias: 0.0,
             bias_from_data: true,
@@ -131,27 +135,27 @@ impl StackConfig {
         }
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), StackError> {
         if self.observed == 0 {
-            return Err(ConfigError::NoObserved);
+            return Err(StackError::NoObserved);
         }
         if let Some(layer) = self.latents.iter().position(|&d| d == 0) {
-            return Err(ConfigError::EmptyLayer(layer));
+            return Err(StackError::EmptyLayer(layer));
         }
         if self.hidden == Some(0) {
-            return Err(ConfigError::NoHidden);
+            return Err(StackError::NoHidden);
         }
         for (net, kinds, expected) in [
             ("generative", &self.generative, self.latents.len() + 1),
             ("recognition", &self.recognition, self.latents.len()),
         ] {
             if kinds.len() != expected {
-                return Err(ConfigError::Kinds { net, found: kinds.len(), expected });
+                return Err(StackError::Kinds { net, found: kinds.len(), expected });
             }
         }
         match (self.latents.is_empty(), self.generative[self.latents.len()]) {
-            (true, Kind::Sbn) => Err(ConfigError::NoLatents("sbn")),
-            (true, Kind::Dsbn) => Err(ConfigError::NoLatents("dsbn")),
+            (true, LayerKind::Sbn) => Err(StackError::NoLatents("sbn")),
+            (true, LayerKind::Dsbn) => Err(StackError::NoLatents("dsbn")),
             _ => Ok(()),
         }
     }
@@ -168,19 +172,19 @@ impl StackConfig {
         mean: Option<&[f64]>,
         key: Key,
         device: &Device,
-    ) -> Result<HelmholtzMachine, ConfigError> {
+    ) -> Result<HelmholtzMachine, StackError> {
         self.check()?;
         let half = vec![0.5; self.observed];
         let mean = mean.unwrap_or(&half);
         if mean.len() != self.observed {
-            return Err(ConfigError::MeanSize { found: mean.len(), expected: self.observed });
+            return Err(StackError::MeanSize { found: mean.len(), expected: self.observed });
         }
         let key = key.child(Role::Init);
         let sizes: Vec<usize> = std::iter::once(self.observed).chain(self.latents.iter().copied()).collect();
         let depth = self.latents.len();
         let mut generative: Vec<Layer> = (0..depth)
             .map(|l| {
-                let order = if l == 0 { self.order.clone() } else { Order::index() };
+                let order = if l == 0 { self.order.clone() } else { UnitOrder::index() };
                 let key = key.child("p").child(l);
                 self.layer(self.generative[l], [sizes[l + 1], sizes[l]], order, key, device)
             })
@@ -188,10 +192,10 @@ impl StackConfig {
         let recognition = (0..depth)
             .map(|l| {
                 let key = key.child("q").child(l);
-                self.layer(self.recognition[l], [sizes[l], sizes[l + 1]], Order::index(), key, device)
+                self.layer(self.recognition[l], [sizes[l], sizes[l + 1]], UnitOrder::index(), key, device)
             })
             .collect();
-        let order = if depth == 0 { self.order.clone() } else { Order::index() };
+        let order = if depth == 0 { self.order.clone() } else { UnitOrder::index() };
         let mut prior =
             self.prior(self.generative[depth], sizes[depth], order, key.child("p").child(depth), device);
         if self.bias_from_data {
@@ -214,36 +218,43 @@ impl StackConfig {
         })
     }
 
-    fn layer(&self, kind: Kind, [d_y, d_x]: [usize; 2], order: Order, key: Key, device: &Device) -> Layer {
+    fn layer(
+        &self,
+        kind: LayerKind,
+        [d_y, d_x]: [usize; 2],
+        order: UnitOrder,
+        key: Key,
+        device: &Device,
+    ) -> Layer {
         let (weights, bias, hidden) = (self.weights, self.bias, self.hidden);
         match kind {
-            Kind::Sbn => {
+            LayerKind::Sbn => {
                 Layer::Bernoulli(BernoulliConfig::new(d_y, d_x).with_bias(bias).init(weights, key, device))
             }
-            Kind::Dsbn => {
+            LayerKind::Dsbn => {
                 let config = DeterministicConfig::new(d_y, d_x).with_hidden(hidden).with_tanh(self.tanh);
                 Layer::Deterministic(config.with_bias(bias).init(weights, key, device))
             }
-            Kind::Darn => {
+            LayerKind::Darn => {
                 Layer::Darn(DarnConfig::new(d_y, d_x).with_bias(bias).init(weights, order, key, device))
             }
-            Kind::Nade => {
+            LayerKind::Nade => {
                 let config = NadeConfig::new(d_y, d_x).with_hidden(hidden).with_bias(bias);
                 Layer::Nade(config.init(weights, order, key, device))
             }
         }
     }
 
-    fn prior(&self, kind: Kind, d_x: usize, order: Order, key: Key, device: &Device) -> Top {
+    fn prior(&self, kind: LayerKind, d_x: usize, order: UnitOrder, key: Key, device: &Device) -> Top {
         let (weights, bias) = (self.weights, self.bias);
         match kind {
-            Kind::Sbn | Kind::Dsbn => {
+            LayerKind::Sbn | LayerKind::Dsbn => {
                 Top::Bernoulli(BernoulliPriorConfig::new(d_x).with_bias(bias).init(device))
             }
-            Kind::Darn => {
+            LayerKind::Darn => {
                 Top::Darn(DarnPriorConfig::new(d_x).with_bias(bias).init(weights, order, key, device))
             }
-            Kind::Nade => {
+            LayerKind::Nade => {
                 let config = NadePriorConfig::new(d_x).with_hidden(self.hidden).with_bias(bias);
                 Top::Nade(config.init(weights, order, key, device))
             }

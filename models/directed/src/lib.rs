@@ -19,5 +19,5 @@ pub mod config;
 mod defence;
 pub mod stack;
 
-pub use config::{ConfigError, Kind, StackConfig};
+pub use config::{LayerKind, StackConfig, StackError};
 pub use stack::{HelmholtzMachine, Stack};

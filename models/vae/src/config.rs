@@ -45,7 +45,7 @@ pub struct VaeConfig {
 
 /// A variational autoencoder that cannot be built.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub enum ConfigError {
+pub enum VaeError {
     /// No latents.
     #[error("a vae needs at least one layer of latents; give sizes from the data up, as in `layers = [20]`")]
     NoLatents,
@@ -102,27 +102,27 @@ impl VaeConfig {
         }
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), VaeError> {
         if self.observed == 0 {
-            return Err(ConfigError::NoObserved);
+            return Err(VaeError::NoObserved);
         }
         if self.latents.is_empty() {
-            return Err(ConfigError::NoLatents);
+            return Err(VaeError::NoLatents);
         }
         if self.bodies.len() != self.latents.len() {
-            return Err(ConfigError::Bodies { found: self.bodies.len(), expected: self.latents.len() });
+            return Err(VaeError::Bodies { found: self.bodies.len(), expected: self.latents.len() });
         }
         if let Some(l) = self.latents.iter().position(|&d| d == 0) {
-            return Err(ConfigError::Empty(format!("layer {l} of latents")));
+            return Err(VaeError::Empty(format!("layer {l} of latents")));
         }
         if let Some(l) = self.bodies.iter().position(|widths| widths.contains(&0)) {
-            return Err(ConfigError::Empty(format!("a hidden layer of body {l}")));
+            return Err(VaeError::Empty(format!("a hidden layer of body {l}")));
         }
         if self.channels.contains(&0) {
-            return Err(ConfigError::Empty("a convolution".into()));
+            return Err(VaeError::Empty("a convolution".into()));
         }
         if matches!(self.likelihood, Likelihood::Logistics { components: 0 }) {
-            return Err(ConfigError::Empty("the mixture of logistics".into()));
+            return Err(VaeError::Empty("the mixture of logistics".into()));
         }
         let layers = self.channels.len();
         if layers > 0 {
@@ -135,7 +135,7 @@ impl VaeConfig {
                     Some([height, width]) => format!("{height} x {width}"),
                     None => "no shape".into(),
                 };
-                return Err(ConfigError::Shape { layers, shape });
+                return Err(VaeError::Shape { layers, shape });
             }
         }
         Ok(())
@@ -147,12 +147,12 @@ impl VaeConfig {
     ///
     /// # Errors
     /// If a size is zero, a body is missing, the mean has the wrong length, or convolutions do not fit the data.
-    pub fn init(&self, mean: Option<&[f64]>, key: Key, device: &Device) -> Result<Vae, ConfigError> {
+    pub fn init(&self, mean: Option<&[f64]>, key: Key, device: &Device) -> Result<Vae, VaeError> {
         self.check()?;
         let half = vec![0.5; self.observed];
         let mean = mean.unwrap_or(&half);
         if mean.len() != self.observed {
-            return Err(ConfigError::MeanSize { found: mean.len(), expected: self.observed });
+            return Err(VaeError::MeanSize { found: mean.len(), expected: self.observed });
         }
         let key = key.child(Role::Init);
         let depth = self.latents.len();

@@ -52,7 +52,7 @@ pub struct Gaussian {
 
 /// μ and σ at some `y`, with what the way back needs.
 #[derive(Clone, Debug)]
-pub(crate) struct Moments {
+pub(crate) struct GaussianMoments {
     pub(crate) activations: Vec<Tensor<2>>,
     pub(crate) mean: Tensor<2>,
     pub(crate) std: Tensor<2>,
@@ -61,7 +61,7 @@ pub(crate) struct Moments {
     slope: Tensor<2>,
 }
 
-/// Tensors of [`Moments`] besides the activations.
+/// Tensors of [`GaussianMoments`] besides the activations.
 const BESIDES: usize = 4;
 
 impl Gaussian {
@@ -71,19 +71,19 @@ impl Gaussian {
         Gaussian { mean: map("mean"), std: map("std"), body, form }
     }
 
-    pub(crate) fn moments(&self, y: Tensor<2>) -> Moments {
+    pub(crate) fn moments(&self, y: Tensor<2>) -> GaussianMoments {
         let activations = self.body.forward(y.clone());
         let hidden = activations.last().cloned().unwrap_or(y);
         let mean = self.mean.forward(hidden.clone());
         let [std, log_std, slope] = self.form.at(self.std.forward(hidden));
-        Moments { activations, mean, std, log_std, slope }
+        GaussianMoments { activations, mean, std, log_std, slope }
     }
 
-    /// Traces that [`Moments::into_traces`] made.
-    pub(crate) fn moments_of(&self, traces: &[Tensor<2>]) -> Moments {
+    /// Traces that [`GaussianMoments::into_traces`] made.
+    pub(crate) fn moments_of(&self, traces: &[Tensor<2>]) -> GaussianMoments {
         let n = self.body.depth();
         let [mean, std, log_std, slope] = std::array::from_fn(|i| traces[n + i].clone());
-        Moments { activations: traces[..n].to_vec(), mean, std, log_std, slope }
+        GaussianMoments { activations: traces[..n].to_vec(), mean, std, log_std, slope }
     }
 
     /// Number of traces.
@@ -95,7 +95,7 @@ impl Gaussian {
     pub(crate) fn backward(
         &self,
         y: Tensor<2>,
-        moments: Moments,
+        moments: GaussianMoments,
         in_mean: Tensor<2>,
         in_std: Tensor<2>,
         mut into: Option<&mut Gradients>,
@@ -119,7 +119,7 @@ impl Gaussian {
     }
 }
 
-impl Moments {
+impl GaussianMoments {
     pub(crate) fn into_traces(self) -> Vec<Tensor<2>> {
         let mut traces = self.activations;
         traces.extend([self.mean, self.std, self.log_std, self.slope]);

@@ -33,7 +33,7 @@ pub mod observed;
 pub mod path;
 pub mod vae;
 
-pub use config::{ConfigError, VaeConfig};
+pub use config::{VaeConfig, VaeError};
 pub use gaussian::Std;
 pub use helmholtz_ops::hidden::Activation;
 pub use likelihood::Likelihood;

@@ -14,9 +14,9 @@
 //! density, `t ξₗ/σₗ` in μₗ and `t (ξₗ² - 1)/σₗ` in σₗ.
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Gradients, Parts, PathWeights, Proposals, Reparameterized, Traced};
+use helmholtz_core::{Gradients, PathParts, PathWeights, Proposals, Reparameterized, Traced};
 
-use crate::gaussian::Moments;
+use crate::gaussian::GaussianMoments;
 use crate::vae::Vae;
 
 /// How a walk back treats the parts of `log p - log q`.
@@ -29,7 +29,7 @@ struct Walk<'a> {
     density: Option<Tensor<1>>,
     analytic_prior: bool,
     /// Whose gradients are added, where `into` is given.
-    parts: Parts,
+    parts: PathParts,
     /// Where gradients of the parameters go, if they are wanted.
     into: Option<&'a mut Gradients>,
 }
@@ -48,12 +48,12 @@ impl Vae {
         let Proposals { latents: h, p: Traced { traces: mut lowest, .. }, q, .. } = proposals;
         let depth = h.len();
         let upper = lowest.split_off(self.observed.n_traces());
-        let generative: Vec<Moments> = Vae::moments_of(&self.generative, &upper).collect();
+        let generative: Vec<GaussianMoments> = Vae::moments_of(&self.generative, &upper).collect();
         drop(upper);
 
         // The derivatives in each layer of latents through log p, of weight s.
         let mut through = Vec::with_capacity(depth);
-        let mut of_p = into.as_deref_mut().filter(|_| parts == Parts::Both);
+        let mut of_p = into.as_deref_mut().filter(|_| parts == PathParts::Both);
         through.push(self.observed.backward(h[0].clone(), lowest, joint.clone(), of_p.as_deref_mut(), true));
         for (l, moments) in generative.into_iter().enumerate() {
             let [in_mean, in_std] = moments.score(h[l].clone(), joint.clone());
@@ -73,7 +73,7 @@ impl Vae {
         };
         let noises = self.split(noise);
         let mut in_noise = Vec::new();
-        let kept: Vec<Moments> = Vae::moments_of(&self.recognition, &q.traces).collect();
+        let kept: Vec<GaussianMoments> = Vae::moments_of(&self.recognition, &q.traces).collect();
         drop(q);
         let mut from_above: Option<Tensor<2>> = None;
         for (l, moments) in kept.into_iter().enumerate().rev() {
@@ -171,7 +171,7 @@ impl Reparameterized for Vae {
             path: None,
             density: None,
             analytic_prior: false,
-            parts: Parts::Both,
+            parts: PathParts::Both,
             into: None,
         };
         let in_noise = self.walk_back(x, noise, proposals, walk);

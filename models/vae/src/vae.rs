@@ -17,7 +17,7 @@ use helmholtz_core::{Draws, Gradients, LatentVariableModel, Proposals, Reparamet
 use helmholtz_ops::log_weights::log_sum_exp;
 use helmholtz_ops::noise;
 
-use crate::gaussian::{Gaussian, Moments, log_standard_normal};
+use crate::gaussian::{Gaussian, GaussianMoments, log_standard_normal};
 use crate::observed::Observed;
 
 /// A variational autoencoder with any number of Gaussian layers.
@@ -64,7 +64,11 @@ impl Vae {
     }
 
     /// The recognition net along the path of `noise`: latents, what each layer keeps, and `log q(h | x)`.
-    pub(crate) fn infer(&self, x: Tensor<2>, noise: Tensor<2>) -> (Vec<Tensor<2>>, Vec<Moments>, Tensor<1>) {
+    pub(crate) fn infer(
+        &self,
+        x: Tensor<2>,
+        noise: Tensor<2>,
+    ) -> (Vec<Tensor<2>>, Vec<GaussianMoments>, Tensor<1>) {
         let [n, _] = noise.dims();
         let log_normal = log_standard_normal(noise.clone());
         let (mut latents, mut kept, mut log_stds) = (Vec::new(), Vec::new(), None);
@@ -104,7 +108,7 @@ impl Vae {
     }
 
     /// `log p(h₁, .., h_L)` of latents, with the moments of each layer.
-    fn trace_latents(&self, h: &[Tensor<2>]) -> (Tensor<1>, Vec<Moments>) {
+    fn trace_latents(&self, h: &[Tensor<2>]) -> (Tensor<1>, Vec<GaussianMoments>) {
         let top = log_standard_normal(h[h.len() - 1].clone());
         let mut kept = Vec::new();
         let log_prob = self.latent_pairs(h).fold(top, |sum, (layer, h, y)| {
@@ -120,7 +124,7 @@ impl Vae {
     pub(crate) fn moments_of<'a>(
         layers: &'a [Gaussian],
         traces: &'a [Tensor<2>],
-    ) -> impl Iterator<Item = Moments> + 'a {
+    ) -> impl Iterator<Item = GaussianMoments> + 'a {
         let mut first = 0;
         layers.iter().map(move |layer| {
             first += layer.n_traces();
@@ -133,7 +137,7 @@ impl Vae {
         let ([batch, _], [n, _]) = (x.dims(), noise.dims());
         let (latents, kept, log_q) = self.infer(x.clone(), noise);
         let p = self.trace_joint(x, &latents);
-        let traces = kept.into_iter().flat_map(Moments::into_traces).collect();
+        let traces = kept.into_iter().flat_map(GaussianMoments::into_traces).collect();
         let q = Traced { log_prob: log_q.clone(), traces, by_layer: Vec::new() };
         Proposals { latents, p, q, log_proposal: log_q, k: n / batch }
     }
@@ -153,7 +157,7 @@ impl LatentVariableModel for Vae {
     fn trace_joint(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Traced {
         let (of_latents, kept) = self.trace_latents(h);
         let Traced { log_prob, mut traces, .. } = self.observed.trace(x, h[0].clone());
-        traces.extend(kept.into_iter().flat_map(Moments::into_traces));
+        traces.extend(kept.into_iter().flat_map(GaussianMoments::into_traces));
         Traced { log_prob: log_prob + of_latents, traces, by_layer: Vec::new() }
     }
 
@@ -228,7 +232,7 @@ impl LatentVariableModel for Vae {
         into: &mut Gradients,
     ) {
         let (lowest, upper) = traces.split_at(self.observed.n_traces());
-        let kept: Vec<Moments> = Vae::moments_of(&self.generative, upper).collect();
+        let kept: Vec<GaussianMoments> = Vae::moments_of(&self.generative, upper).collect();
         self.observed.backward(h[0].clone(), lowest.to_vec(), weights.clone().neg(), Some(into), false);
         for ((layer, h, y), moments) in self.latent_pairs(h).zip(kept) {
             let [in_mean, in_std] = moments.score(h, weights.clone().neg());
@@ -272,7 +276,7 @@ impl Vae {
         let mut h = vec![e.pop().expect("there is a latent layer")];
         for (layer, e) in self.generative.iter().zip(e).rev() {
             let above = h[h.len() - 1].clone();
-            let Moments { mean, std, .. } = layer.moments(above);
+            let GaussianMoments { mean, std, .. } = layer.moments(above);
             h.push(mean + std * e);
         }
         h.reverse();

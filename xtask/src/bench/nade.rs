@@ -6,7 +6,7 @@ mod subject;
 use burn::tensor::{Device, Tensor};
 use helmholtz_cli::error::user;
 use helmholtz_core::{Draws, Key, Prior};
-use helmholtz_layers::{DarnPriorConfig, InitialWeights, Order};
+use helmholtz_layers::{DarnPriorConfig, InitialWeights, UnitOrder};
 
 use crate::bench::agreement::{Exchange, gradient, values};
 use crate::bench::options::{MAX_CELLS, Options};
@@ -140,7 +140,7 @@ fn nade<'a>(subject: &'a Subject, density: &Density) -> [Task<'a>; 3] {
 /// A DARN over the rows `x`, and the product that scoring it consists of.
 fn darn<'a>(x: Tensor<2>, device: &Device) -> [Task<'a>; 3] {
     let (n, key) = (x.dims()[0], Key::new(0).child("bench darn"));
-    let prior = DarnPriorConfig::new(OBSERVED).init(InitialWeights::Glorot, Order::index(), key, device);
+    let prior = DarnPriorConfig::new(OBSERVED).init(InitialWeights::Glorot, UnitOrder::index(), key, device);
     let (weights, rows, sampler) =
         (InitialWeights::Glorot.draw(OBSERVED, OBSERVED, key, device), x.clone(), prior.clone());
     let mut step = 0u64;

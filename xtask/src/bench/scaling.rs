@@ -37,11 +37,11 @@ const SWEEPS: [Sweep; 4] = [
 ];
 
 /// A sweep with what was found at each of its values.
-type Swept = (&'static Sweep, Vec<(usize, Found)>);
+type Swept = (&'static Sweep, Vec<(usize, Scaled)>);
 
 /// What a process of its own finds of some sizes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Found {
+struct Scaled {
     /// The median of a step, in milliseconds.
     ms: f64,
     /// Additions and multiplications of its matrix products.
@@ -55,7 +55,7 @@ fn spawn(
     [batch, samples, depth, width]: [usize; 4],
     options: &Options,
     threads: usize,
-) -> anyhow::Result<Found> {
+) -> anyhow::Result<Scaled> {
     let layers = vec![width.to_string(); depth].join(",");
     let [batch, samples, steps, threads] = [batch, samples, options.steps, threads].map(|n| n.to_string());
     let sizes = ["--layers", &layers, "--batch", &batch, "--samples", &samples];
@@ -84,7 +84,7 @@ pub(crate) fn alone(options: &Options) -> anyhow::Result<()> {
     let all: f64 = products.operations().iter().sum();
     let operations = batch as f64 * (lowest + samples as f64 * (all - lowest));
     let mib = before.zip(after).map(|(before, after)| after - before);
-    print(&serde_json::to_string(&Found { ms: median(&times), operations, mib })?)
+    print(&serde_json::to_string(&Scaled { ms: median(&times), operations, mib })?)
 }
 
 /// Measures all sizes and writes `results/scaling.*`.
@@ -125,7 +125,7 @@ pub(crate) fn run(options: &Options, threads: usize) -> anyhow::Result<()> {
 }
 
 /// The exponent of the cost in the work, over the points from the base setting on: 1 where it is linear.
-fn exponent(points: &[(usize, Found)], base: f64, cost: impl Fn(&Found) -> Option<f64>) -> Option<f64> {
+fn exponent(points: &[(usize, Scaled)], base: f64, cost: impl Fn(&Scaled) -> Option<f64>) -> Option<f64> {
     let logs: Vec<[f64; 2]> = points
         .iter()
         .filter(|(_, found)| found.operations >= 0.999 * base)
@@ -164,7 +164,7 @@ fn page(found: &[Swept], threads: usize) -> String {
             sweep.name,
             shown(exponent(points, base, |found| Some(found.ms)))
         );
-        for (value, Found { ms, operations, mib }) in points {
+        for (value, Scaled { ms, operations, mib }) in points {
             let mib = mib.map_or("".to_string(), |mib| format!("{mib:.0}"));
             let _ = writeln!(
                 out,
@@ -179,13 +179,13 @@ fn page(found: &[Swept], threads: usize) -> String {
 
 /// Time and memory against multiples of the base setting.
 fn charts(found: &[Swept]) -> anyhow::Result<[String; 2]> {
-    let line = |(i, (sweep, points)): (usize, &Swept), y: fn(&Found) -> Option<f64>| {
+    let line = |(i, (sweep, points)): (usize, &Swept), y: fn(&Scaled) -> Option<f64>| {
         let base = BASE[i] as f64;
         let points =
             points.iter().filter_map(|(value, found)| Some(Point::exact(*value as f64 / base, y(found)?)));
         Line { name: Some(format!("{} ({base} at 1)", sweep.name)), colour: i, points: points.collect() }
     };
-    let chart = |title: &str, y_name: &str, y: fn(&Found) -> Option<f64>| -> anyhow::Result<String> {
+    let chart = |title: &str, y_name: &str, y: fn(&Scaled) -> Option<f64>| -> anyhow::Result<String> {
         let chart = Chart {
             title: title.to_string(),
             x: ("multiple of the base setting".to_string(), Scale::Log2),
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_exponent_is_that_of_a_power() {
-        let point = |operations: f64, ms: f64| (0, Found { ms, operations, mib: None });
+        let point = |operations: f64, ms: f64| (0, Scaled { ms, operations, mib: None });
         let points: Vec<_> = [1.0, 2.0, 4.0, 8.0f64].map(|x| point(x, 3.0 * x.powf(0.7))).to_vec();
         assert!((exponent(&points, 2.0, |found| Some(found.ms)).unwrap() - 0.7).abs() < 1e-12);
         assert_eq!(exponent(&points[..1], 1.0, |found| Some(found.ms)), None);

@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 use helmholtz_core::{Estimate, Follows, Key, LatentVariableModel, Measure, Model, Strategy};
 use helmholtz_datasets::Plan;
 use helmholtz_eval::ImportanceSampling;
-use helmholtz_train::{End, Fit, Pair, Parts, Progress, Rule, Stop};
+use helmholtz_train::{End, Fit, Pair, Progress, Rule, Stop, Training};
 
 use crate::bench::descent::Descent;
 use crate::bench::parts::WARM_UP;
@@ -83,7 +83,7 @@ impl Session {
             on_record: Box::new(|_| Ok(())),
             stop: Stop::new(),
         };
-        let outcome = fit.run(Parts {
+        let outcome = fit.run(Training {
             learn: Pair::of(
                 model.clone(),
                 Timed { strategy: strategy.clone(), calls: calls.clone() }.into(),

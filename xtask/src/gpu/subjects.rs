@@ -1,13 +1,13 @@
 //! What is timed, and what is trained.
 
 /// Names and flags of `train`.
-pub(super) const SPEEDS: [(&str, &[&str]); 6] = [
-    ("rws-200-200-200", &["--layers", "200,200,200", "--strategy", "rws"]),
-    ("rws-400-300-200-100-10", &["--layers", "400,300,200,100,10", "--strategy", "rws"]),
-    ("bihm-twelve-layers", &["--model", "bihm", "--layers", "300,200,100,75,50,35,30,25,20,15,10,10"]),
-    ("rws-nade", &["--model", "nade", "--layers", "150", "--strategy", "rws", "--samples", "5"]),
-    ("iwae", &["--model", "vae", "--layers", "20", "--strategy", "iwae", "--samples", "10"]),
-    ("coupled", &["--model", "vae", "--layers", "20", "--strategy", "coupled", "--samples", "10"]),
+pub(super) const SPEEDS: [(&str, &str); 6] = [
+    ("rws-200-200-200", "--layers 200,200,200 --strategy rws"),
+    ("rws-400-300-200-100-10", "--layers 400,300,200,100,10 --strategy rws"),
+    ("bihm-twelve-layers", "--model bihm --layers 300,200,100,75,50,35,30,25,20,15,10,10"),
+    ("rws-nade", "--model nade --layers 150 --strategy rws --samples 5"),
+    ("iwae-one-layer", "--model vae --layers 20 --strategy iwae --samples 10"),
+    ("coupled-one-layer", "--model vae --layers 20 --strategy coupled --samples 10"),
 ];
 
 /// Names and files in `configs/`.

@@ -156,12 +156,12 @@ fn read<T: DeserializeOwned>((file, text): File) -> anyhow::Result<T> {
 fn rows_of(file: File) -> anyhow::Result<Vec<Row>> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Rows {
+    struct RowFile {
         row: Vec<Table>,
         #[serde(default)]
         group: BTreeMap<String, Table>,
     }
-    let Rows { row, group } = read(file)?;
+    let RowFile { row, group } = read(file)?;
     let one = |table: Table| {
         let id = table.get("id").and_then(toml::Value::as_str).unwrap_or("without an id").to_owned();
         let row = filled(table, &group).and_then(|table| Ok(table.try_into::<Row>()?));

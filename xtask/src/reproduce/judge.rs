@@ -268,7 +268,7 @@ mod tests {
         // ... and a machine without Z.
         let mut found = finished(&[93.0]);
         found.seeds[0].bidirectional =
-            Some(super::super::store::Bidirectional { nll_p: 93.0, ess_p: 0.1, log_z2: None });
+            Some(super::super::store::StoredMachine { nll_p: 93.0, ess_p: 0.1, log_z2: None });
         assert_eq!(judge(row, &found), Verdict::Unsure);
     }
 

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::recipe::{Recipe, is_same_config};
-use super::store::{Bidirectional, Finished, Seed};
+use super::store::{Finished, Seed, StoredMachine};
 use super::tier::Tier;
 use crate::exit::progress;
 use crate::output::write;
@@ -241,7 +241,7 @@ impl Run {
         let of = |name: &str| number(&evaluated[name], name);
         let bidirectional = match evaluated.get("nll_p") {
             None => None,
-            Some(_) => Some(Bidirectional {
+            Some(_) => Some(StoredMachine {
                 nll_p: of("nll_p")?,
                 ess_p: of("ess_p")?,
                 log_z2: match evaluated["nll_is_bound"].as_bool() {

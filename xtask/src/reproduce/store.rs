@@ -58,7 +58,7 @@ pub(crate) struct Seed {
     pub(crate) train_seconds: f64,
     /// What there is to say of a bidirectional machine besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) bidirectional: Option<Bidirectional>,
+    pub(crate) bidirectional: Option<StoredMachine>,
     /// What annealing found besides, of a row that is judged by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) annealed: Option<Annealed>,
@@ -119,7 +119,7 @@ impl Difference {
 
 /// A bidirectional machine, whose `nll` is that of p*.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Bidirectional {
+pub(crate) struct StoredMachine {
     /// NLL of the same rows under its directed half p.
     pub(crate) nll_p: f64,
     /// Mean effective sample size for p, as a share of K; `ess` is that for p*.
@@ -173,7 +173,7 @@ impl Finished {
 
     /// The mean over the seeds of something of bidirectional machines; none of other models, or if a seed
     /// does not have it.
-    pub(crate) fn bidirectional(&self, of: impl Fn(&Bidirectional) -> Option<f64>) -> Option<f64> {
+    pub(crate) fn bidirectional(&self, of: impl Fn(&StoredMachine) -> Option<f64>) -> Option<f64> {
         let found: Option<Vec<f64>> =
             self.seeds.iter().map(|seed| of(seed.bidirectional.as_ref()?)).collect();
         found.map(|found| found.iter().sum::<f64>() / found.len() as f64)

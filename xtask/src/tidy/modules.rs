@@ -49,7 +49,7 @@ enum Name {
 }
 
 #[derive(PartialEq)]
-enum Found {
+enum Meaning {
     Module(usize),
     /// In that module, by that name.
     Item(usize, String),
@@ -123,7 +123,7 @@ impl Modules {
             };
             for path in &module.paths {
                 for found in self.find(at, path, &mut HashSet::new()) {
-                    if let Found::Item(to, name) = found {
+                    if let Meaning::Item(to, name) = found {
                         arrow(to, &name);
                     }
                 }
@@ -131,9 +131,9 @@ impl Modules {
             for path in &module.globs {
                 for found in self.find(at, path, &mut HashSet::new()) {
                     match found {
-                        Found::Item(to, name) => arrow(to, &name),
-                        Found::Module(to) if self.0[to].defines() => arrow(to, "*"),
-                        Found::Module(_) => {} // a title page; the names that are read are found one by one
+                        Meaning::Item(to, name) => arrow(to, &name),
+                        Meaning::Module(to) if self.0[to].defines() => arrow(to, "*"),
+                        Meaning::Module(_) => {} // a title page; the names that are read are found one by one
                     }
                 }
             }
@@ -142,7 +142,7 @@ impl Modules {
     }
 
     /// What a path names that is read in module `at`; nothing, if it leads out of the crate.
-    fn find(&self, mut at: usize, path: &[String], seen: &mut HashSet<(usize, String)>) -> Vec<Found> {
+    fn find(&self, mut at: usize, path: &[String], seen: &mut HashSet<(usize, String)>) -> Vec<Meaning> {
         let mut rest = path;
         while let Some((first, after)) = rest.split_first() {
             let parent = self.0[at].parent;
@@ -167,21 +167,21 @@ impl Modules {
         path: &[String],
         is_certain: bool,
         seen: &mut HashSet<(usize, String)>,
-    ) -> Vec<Found> {
-        let Some((name, after)) = path.split_first() else { return vec![Found::Module(at)] };
+    ) -> Vec<Meaning> {
+        let Some((name, after)) = path.split_first() else { return vec![Meaning::Module(at)] };
         let mut known = self.look_up(at, name, seen);
         // A function may have the name of a module, and nothing in it.
-        if !after.is_empty() && known.iter().any(|found| matches!(found, Found::Module(_))) {
-            known.retain(|found| matches!(found, Found::Module(_)));
+        if !after.is_empty() && known.iter().any(|found| matches!(found, Meaning::Module(_))) {
+            known.retain(|found| matches!(found, Meaning::Module(_)));
         }
         let is_made = self.0[at].has_macros && !self.0[at].names.contains_key(name);
         if known.is_empty() && is_certain && is_made {
-            return vec![Found::Item(at, name.to_string())];
+            return vec![Meaning::Item(at, name.to_string())];
         }
         let mut all = Vec::new();
         for found in known {
             match found {
-                Found::Module(inside) if !after.is_empty() => {
+                Meaning::Module(inside) if !after.is_empty() => {
                     all.extend(self.find_inside(inside, after, true, seen));
                 }
                 // What follows an item is a variant of it, or a function.
@@ -191,7 +191,7 @@ impl Modules {
         all
     }
 
-    fn look_up(&self, at: usize, name: &str, seen: &mut HashSet<(usize, String)>) -> Vec<Found> {
+    fn look_up(&self, at: usize, name: &str, seen: &mut HashSet<(usize, String)>) -> Vec<Meaning> {
         if !seen.insert((at, name.to_string())) {
             return Vec::new(); // `use a::a` begins with itself
         }
@@ -199,15 +199,15 @@ impl Modules {
         let mut all = Vec::new();
         for known in module.names.get(name).into_iter().flatten() {
             match known {
-                Name::Item => all.push(Found::Item(at, name.to_string())),
-                Name::Child(child) => all.push(Found::Module(*child)),
+                Name::Item => all.push(Meaning::Item(at, name.to_string())),
+                Name::Child(child) => all.push(Meaning::Module(*child)),
                 Name::Import(path) => all.extend(self.find(at, path, seen)),
             }
         }
         if all.is_empty() && !module.names.contains_key(name) {
             for glob in &module.globs {
                 for found in self.find(at, glob, seen) {
-                    if let Found::Module(inside) = found {
+                    if let Meaning::Module(inside) = found {
                         all.extend(self.look_up(inside, name, seen));
                     }
                 }
@@ -320,7 +320,7 @@ impl<'ast> Visit<'ast> for Module {
 }
 
 /// The attributes of an item, and the name that it defines, if it does.
-fn parts(item: &Item) -> (&[Attribute], Option<&Ident>) {
+pub(super) fn parts(item: &Item) -> (&[Attribute], Option<&Ident>) {
     match item {
         Item::Const(item) => (&item.attrs, Some(&item.ident)),
         Item::Enum(item) => (&item.attrs, Some(&item.ident)),
@@ -339,7 +339,7 @@ fn parts(item: &Item) -> (&[Attribute], Option<&Ident>) {
 }
 
 /// Whether an item is left out wherever no tests are built.
-fn is_for_tests(attributes: &[Attribute]) -> bool {
+pub(super) fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes
         .iter()
         .filter(|attribute| attribute.path().is_ident("cfg"))

@@ -19,7 +19,7 @@ use crate::device;
 use crate::error::user;
 use crate::registry::registry;
 use crate::threads::use_threads;
-use helmholtz_zoo::check::{Check, On, Row};
+use helmholtz_zoo::check::{DoctorCheck, DoctorRow, On};
 
 /// Holds a device against the reference.
 ///
@@ -34,7 +34,7 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let reference = On { device: reference, dtype: DType::F64 };
     let checks = checks();
     let rows = quietly(|| {
-        let judge = |check: &Check| {
+        let judge = |check: &DoctorCheck| {
             let row = check.judge(&on, &reference);
             if !args.json {
                 print(&row);
@@ -54,7 +54,7 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn checks() -> Vec<Check> {
+fn checks() -> Vec<DoctorCheck> {
     let families = registry().families().iter().flat_map(|family| (family.checks)());
     let before = operations::checks().into_iter().chain(layers::checks());
     before.chain(families).chain(samplers::checks()).collect()
@@ -69,14 +69,14 @@ fn quietly<T>(f: impl FnOnce() -> T) -> T {
     found
 }
 
-fn print(row: &Row) {
-    let Row { group, name, tolerance, deviation, output, error } = row;
+fn print(row: &DoctorRow) {
+    let DoctorRow { group, name, tolerance, deviation, output, error } = row;
     let verdict = if row.holds() { "ok" } else { "MISS" };
     let what = error.as_ref().map_or_else(|| format!("in {output}"), |error| error.clone());
     say!("{verdict:<4}  {group:<9}  {name:<30}  {deviation:>8.1e} of {tolerance:.0e}  {what}");
 }
 
-fn to_json(device: &str, rows: &[Row], missed: usize) -> serde_json::Value {
+fn to_json(device: &str, rows: &[DoctorRow], missed: usize) -> serde_json::Value {
     let rows: Vec<_> = rows
         .iter()
         .map(|row| {

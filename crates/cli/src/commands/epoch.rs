@@ -6,7 +6,7 @@ use burn::module::Module;
 use helmholtz_core::Key;
 use helmholtz_datasets::Plan;
 use helmholtz_train::checkpoints::PARTS;
-use helmholtz_train::{Checkpoints, Found, History, Newest, Rule, Trainee, examine_parts, model_record};
+use helmholtz_train::{Checkpoints, Examined, History, Newest, Rule, Trainee, examine_parts, model_record};
 use helmholtz_zoo::BoxedModel;
 
 use crate::assemble;
@@ -74,7 +74,7 @@ pub(crate) fn choose(folder: &RunFolder, asked: Option<usize>) -> anyhow::Result
 }
 
 /// The epoch, if its checkpoint is whole.
-fn whole(folder: &RunFolder, epoch: usize, found: &Found) -> anyhow::Result<usize> {
+fn whole(folder: &RunFolder, epoch: usize, found: &Examined) -> anyhow::Result<usize> {
     if found.whole.contains(&epoch) {
         return Ok(epoch);
     }
@@ -85,7 +85,7 @@ fn whole(folder: &RunFolder, epoch: usize, found: &Found) -> anyhow::Result<usiz
 }
 
 /// The error that the checkpoint of an epoch cannot be used, with what can be done.
-fn damaged(folder: &RunFolder, epoch: usize, defect: &str, found: &Found) -> anyhow::Error {
+fn damaged(folder: &RunFolder, epoch: usize, defect: &str, found: &Examined) -> anyhow::Error {
     let run = folder.path().display();
     let again = match found.whole.iter().rfind(|whole| **whole != epoch) {
         Some(newest) if *newest < epoch => {
@@ -93,15 +93,17 @@ fn damaged(folder: &RunFolder, epoch: usize, defect: &str, found: &Found) -> any
         }
         _ => String::new(),
     };
-    let others =
-        Found { whole: found.whole.iter().copied().filter(|e| *e != epoch).collect(), ..Found::default() };
+    let others = Examined {
+        whole: found.whole.iter().copied().filter(|e| *e != epoch).collect(),
+        ..Examined::default()
+    };
     user(format!(
         "{run}/checkpoint/{defect} (the checkpoint of epoch {epoch}); {}{again}",
         whole_ones(&others)
     ))
 }
 
-fn whole_ones(found: &Found) -> String {
+fn whole_ones(found: &Examined) -> String {
     let whole: Vec<String> = found.whole.iter().map(usize::to_string).collect();
     match whole.as_slice() {
         [] => "no other checkpoint is whole".to_string(),
@@ -169,7 +171,7 @@ pub(crate) fn examined(
     fresh: &BoxedModel,
     config: &Config,
     plan: &Plan,
-) -> anyhow::Result<Found> {
+) -> anyhow::Result<Examined> {
     let checkpoints = checkpoints(folder);
     let found = checkpoints.examine().or_user()?;
     let records = folder.path().join("metrics.jsonl");
@@ -203,7 +205,7 @@ pub(crate) fn examined(
 ///
 /// # Errors
 /// If every checkpoint is damaged.
-pub(crate) fn to_resume(folder: &RunFolder, found: Found) -> anyhow::Result<Option<usize>> {
+pub(crate) fn to_resume(folder: &RunFolder, found: Examined) -> anyhow::Result<Option<usize>> {
     // A run that has had a whole checkpoint keeps it until it has another. One that died before has some of the first
     // epoch's files, and since no part is saved twice before every part was saved once, of the second's at most.
     let unfinished = found.damaged.iter().all(|(epoch, _)| found.unfinished.contains(epoch));

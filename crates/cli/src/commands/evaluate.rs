@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::check::{Judged, named};
-use super::found::Found;
+use super::evaluation::Evaluation;
 use super::score::{PART, Sampled, Scores, chosen_rows, is_closed_form, numbers, partition};
 use super::shard::{Content, Part, Setting, Shard};
 use super::test_rows::TestRows;
@@ -125,7 +125,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     {
         tracing::warn!("--error {error}: not reached with at most {most} samples a row (--max-samples)");
     }
-    let found = Found { setting, scores, active, test_rows, judged };
+    let found = Evaluation { setting, scores, active, test_rows, judged };
     found.report(seconds, args.json, args.per_example.as_deref())
 }
 

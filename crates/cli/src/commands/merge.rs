@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use helmholtz_eval::{AnnealedRow, RowWeights};
 
 use super::check::{Judged, named};
-use super::found::Found;
+use super::evaluation::Evaluation;
 use super::score::Scores;
 use super::shard::{Content, Part};
 use super::test_rows::TestRows;
@@ -86,7 +86,7 @@ fn in_order(mut parts: Vec<(&PathBuf, Part)>) -> anyhow::Result<Vec<Part>> {
 }
 
 /// What the parts found together.
-fn merged(mut parts: Vec<Part>) -> anyhow::Result<Found> {
+fn merged(mut parts: Vec<Part>) -> anyhow::Result<Evaluation> {
     let mut setting = parts[0].setting.clone();
     // Older parts do not say it.
     setting.epoch = parts.iter().find_map(|part| part.setting.epoch);
@@ -116,5 +116,5 @@ fn merged(mut parts: Vec<Part>) -> anyhow::Result<Found> {
     };
     let model = named(None, setting.split.parse().or_user()?, setting.epoch);
     let judged = checked.map(|checked| Judged::new(&checked, &setting, &scores, &model));
-    Ok(Found { setting, scores, active, test_rows, judged })
+    Ok(Evaluation { setting, scores, active, test_rows, judged })
 }

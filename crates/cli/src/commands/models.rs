@@ -78,8 +78,8 @@ fn chosen(all: &[(&'static str, bool)]) -> Vec<&'static str> {
     all.iter().filter(|(_, can)| *can).map(|(name, _)| *name).collect()
 }
 
-fn keys_to_json(keys: &[helmholtz_zoo::Key], usual: &Table) -> Vec<Value> {
-    let of = |key: &helmholtz_zoo::Key| json!({"name": key.name, "help": key.help, "default": usual.get(key.name)});
+fn keys_to_json(keys: &[helmholtz_zoo::ConfigKey], usual: &Table) -> Vec<Value> {
+    let of = |key: &helmholtz_zoo::ConfigKey| json!({"name": key.name, "help": key.help, "default": usual.get(key.name)});
     keys.iter().map(of).collect()
 }
 
@@ -130,7 +130,7 @@ fn print(family: &Family, models: &[&ModelEntry], abilities: &[Abilities], with_
     }
 }
 
-fn print_keys(section: &str, keys: &[helmholtz_zoo::Key]) {
+fn print_keys(section: &str, keys: &[helmholtz_zoo::ConfigKey]) {
     for key in keys {
         say!("      {:<26} {}", format!("{section}.{}", key.name), key.help);
     }

@@ -23,7 +23,7 @@ pub(crate) struct Scores {
     /// The mean of these with its errors: those that the rows' samples add, and not that of 2 log Z.
     pub(crate) summary: NllSummary,
     /// What there is to say of a bidirectional machine besides.
-    pub(crate) bidirectional: Option<Bidirectional>,
+    pub(crate) bidirectional: Option<OfMachine>,
     /// By enumeration, of a set that is drawn from a known law.
     pub(crate) law: Option<OfLaw>,
     /// By annealing, the mean acceptance of the moves.
@@ -39,7 +39,7 @@ pub(crate) struct OfLaw {
 }
 
 /// What there is to say of a bidirectional machine besides the likelihood of p*.
-pub(crate) struct Bidirectional {
+pub(crate) struct OfMachine {
     /// Of the same rows under `p`, the directed half.
     pub(crate) p: NllSummary,
     /// 2 log Z; where it [is not known](LogPartition::is_known) `log p̃*` stands for `log p*`, its upper bound.
@@ -55,7 +55,7 @@ impl Scores {
                 // log p* = log p̃* - 2 log Z, or the bound log p̃* where Z is not known.
                 let shift = if log_z2.is_known() { log_z2.log_z2 } else { 0.0 };
                 star.iter_mut().for_each(|row| row.log_prob -= shift);
-                (star, Some(Bidirectional { p: summarise(&directed), log_z2 }))
+                (star, Some(OfMachine { p: summarise(&directed), log_z2 }))
             }
         };
         let log_probs = counting.iter().map(|row| row.log_prob).collect();

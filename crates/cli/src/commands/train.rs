@@ -9,7 +9,9 @@ use std::time::Instant;
 use helmholtz_core::Key;
 use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName, whole};
 use helmholtz_eval::{ImportanceSampling, LogPartition, NllSummary, PartitionFunction, Reading};
-use helmholtz_train::{End, Fit, FitError, OnRecord, Outcome, Parts, Record, Request, Stop, check_devices};
+use helmholtz_train::{
+    End, Fit, FitError, OnRecord, Outcome, Record, Request, Stop, Training, check_devices,
+};
 use helmholtz_zoo::BoxedModel;
 use serde_json::{Value, json};
 
@@ -127,7 +129,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         on_record: journal((!args.quiet).then(|| screen.clone()), &folder, plan, lock.clone()),
         stop,
     };
-    let outcome = fit.run(Parts {
+    let outcome = fit.run(Training {
         learn: assemble::learn(&config, model.clone(), &plan)?,
         rule: assemble::rule(&config),
         optimiser: assemble::optimiser(&config),

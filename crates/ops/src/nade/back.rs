@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use helmholtz_noise::simd::vectorised;
 use rayon::prelude::*;
 
-use super::host::{Weights, padded};
+use super::host::{ScanWeights, padded};
 use super::scan::{Scan, ScanGradient};
 use super::vectors::{ROWS, add_scaled, advance, rows_that_are_on, squash, vector};
 use crate::host::{self, repeats};
@@ -27,7 +27,7 @@ pub(super) fn gradient<T: Real>(
 ) -> ScanGradient {
     let device = errors.device();
     let ([n_x, _], [n_start, h], [n, d]) = (x.dims(), start.dims(), errors.dims());
-    let weights = Weights::of(scan);
+    let weights = ScanWeights::of(scan);
     let width = weights.width;
     let back = Back {
         x: host::values(x),
@@ -79,7 +79,7 @@ struct Back<T> {
     errors: Vec<T>,
     n: usize,
     d: usize,
-    weights: Weights<T>,
+    weights: ScanWeights<T>,
 }
 
 /// The gradient in a range of hidden units.

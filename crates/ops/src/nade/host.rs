@@ -16,7 +16,7 @@ use crate::units::{decide, score_row, sum_lanes};
 use crate::unitwise::draw_rows;
 
 /// `W` and `V` with their rows padded by zeros to whole vectors, and the units in order.
-pub(super) struct Weights<T> {
+pub(super) struct ScanWeights<T> {
     encoder: Vec<T>,
     decoder: Vec<T>,
     pub(super) units: Vec<usize>,
@@ -24,14 +24,14 @@ pub(super) struct Weights<T> {
     h: usize,
 }
 
-impl<T: Real> Weights<T> {
+impl<T: Real> ScanWeights<T> {
     pub(super) fn of(scan: &Scan) -> Self {
         let [d, h] = scan.encoder.dims();
         assert_eq!(scan.decoder.dims(), [d, h], "W and V differ in their shape");
         let width = h.next_multiple_of(LANES);
         let padded = |matrix: &Tensor<2>| padded(&host::read::<T, 2>(matrix.clone()), h, width);
         let (encoder, decoder) = (padded(&scan.encoder), padded(&scan.decoder));
-        Weights { encoder, decoder, units: scan.order.units(d), width, h }
+        ScanWeights { encoder, decoder, units: scan.order.units(d), width, h }
     }
 
     pub(super) fn encoder(&self, unit: usize) -> &[T] {
@@ -65,7 +65,7 @@ struct Inputs<T> {
 }
 
 impl<T: Real> Inputs<T> {
-    fn of(start: Tensor<2>, product: Tensor<2>, n: usize, weights: &Weights<T>) -> Self {
+    fn of(start: Tensor<2>, product: Tensor<2>, n: usize, weights: &ScanWeights<T>) -> Self {
         let ([n_start, h], [n_product, d]) = (start.dims(), product.dims());
         assert!(
             h == weights.h && d == weights.units.len(),
@@ -101,7 +101,7 @@ pub(super) fn score<T: Real>(
     let device = product.device();
     let [n_x, d] = x.dims();
     let n = n_x.max(start.dims()[0]).max(product.dims()[0]);
-    let weights = Weights::of(scan);
+    let weights = ScanWeights::of(scan);
     let inputs = Inputs::of(start, product, n, &weights);
     let (x, bias, k_x) = (host::read::<T, 2>(x), host::read::<T, 1>(bias), repeats(n, n_x));
     let (mut error, mut log_prob) = (vec![T::ZERO; n * d], vec![T::ZERO; n]);
@@ -134,7 +134,7 @@ pub(super) fn draw<T: Real>(
 ) -> Drawn {
     let device = product.device();
     let n = draws.len();
-    let weights = Weights::of(scan);
+    let weights = ScanWeights::of(scan);
     let inputs = Inputs::of(start, product, n, &weights);
     let d = inputs.d;
     let bias = host::read::<T, 1>(bias);
@@ -164,7 +164,7 @@ fn rows_per_task(n: usize, work_per_row: usize) -> usize {
 /// What belongs to a unit lies side by side, a value for each row.
 struct Walk<'a, T> {
     rows: usize,
-    weights: &'a Weights<T>,
+    weights: &'a ScanWeights<T>,
     /// The units' values, or the uniforms that decide them.
     x: Vec<[T; ROWS]>,
     /// The units' logits without their bias: at first what does not depend on x.
@@ -183,7 +183,7 @@ impl<'a, T: Real> Walk<'a, T> {
         rows: usize,
         row_of: impl Fn(usize) -> &'b [T],
         inputs: &Inputs<T>,
-        weights: &'a Weights<T>,
+        weights: &'a ScanWeights<T>,
     ) -> Self {
         let mut sums = Vec::with_capacity(rows * weights.width);
         let (mut x, mut logits) = (vec![[T::ZERO; ROWS]; inputs.d], vec![[T::ZERO; ROWS]; inputs.d]);

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::order::Order;
+use crate::order::UnitOrder;
 
 /// The recurrent part of a NADE: what it shares between units.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub struct Scan {
     /// `V`, row `i` how unit `i` reads the hidden units: `[d, H]`.
     pub decoder: Tensor<2>,
     /// The order of the units.
-    pub order: Order,
+    pub order: UnitOrder,
 }
 
 /// The gradient of a loss in what a scan takes.

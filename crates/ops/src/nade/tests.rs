@@ -2,7 +2,7 @@ use burn::tensor::{DType, Device, TensorData};
 use helmholtz_core::Key;
 
 use super::*;
-use crate::order::Order;
+use crate::order::UnitOrder;
 
 fn matrix(shape: [usize; 2], seed: usize, dtype: DType) -> Tensor<2> {
     let values: Vec<f64> =
@@ -14,7 +14,7 @@ fn bits(shape: [usize; 2], seed: usize, dtype: DType) -> Tensor<2> {
     matrix(shape, seed, dtype).greater_elem(0.2).float().cast(dtype)
 }
 
-fn scan(d: usize, h: usize, order: Order, dtype: DType) -> Scan {
+fn scan(d: usize, h: usize, order: UnitOrder, dtype: DType) -> Scan {
     Scan { encoder: matrix([d, h], 1, dtype), decoder: matrix([d, h], 2, dtype), order }
 }
 
@@ -38,11 +38,11 @@ const SIZES: [[usize; 6]; 7] = [
     [130, 70, 40, 10, 1, 1],
 ];
 
-fn for_each_size(check: impl Fn([usize; 6], Order, DType)) {
+fn for_each_size(check: impl Fn([usize; 6], UnitOrder, DType)) {
     for dtype in [DType::F32, DType::F64] {
         for size in SIZES {
-            check(size, Order::index(), dtype);
-            check(size, Order::random(size[1], Key::new(7)), dtype);
+            check(size, UnitOrder::index(), dtype);
+            check(size, UnitOrder::random(size[1], Key::new(7)), dtype);
         }
     }
 }
@@ -102,7 +102,7 @@ fn the_fused_sampler_and_the_tensor_operations_are_the_same_function() {
 
 #[test]
 fn a_gradient_does_not_depend_on_the_number_of_threads() {
-    let scan = scan(50, 75, Order::index(), DType::F32);
+    let scan = scan(50, 75, UnitOrder::index(), DType::F32);
     let (x, start, errors) =
         (bits([40, 50], 1, DType::F32), matrix([40, 75], 2, DType::F32), matrix([40, 50], 3, DType::F32));
     let with = |threads: usize| {
@@ -120,8 +120,11 @@ fn one_unit_by_hand() {
     let of = |values: &[f64], shape: [usize; 2]| {
         Tensor::<2>::from_data(TensorData::new(values.to_vec(), shape), (&Device::flex(), DType::F64))
     };
-    let scan =
-        Scan { encoder: of(&[0.7, 9.0], [2, 1]), decoder: of(&[1.5, -2.0], [2, 1]), order: Order::index() };
+    let scan = Scan {
+        encoder: of(&[0.7, 9.0], [2, 1]),
+        decoder: of(&[1.5, -2.0], [2, 1]),
+        order: UnitOrder::index(),
+    };
     let sigmoid = |a: f64| 1.0 / (1.0 + (-a).exp());
     let (c, b) = (0.3, [0.2, -0.1]);
     let x = of(&[1.0, 0.0, 0.0, 1.0], [2, 2]);

@@ -72,7 +72,7 @@ fn watched(
         stop,
     };
     let model = StackConfig::new(1, vec![1]).init(None, Key::new(0), &device).unwrap();
-    fit.run(Parts {
+    fit.run(Training {
         learn: Pair::of(model, stages, None, Zero),
         rule: Rule::default(),
         optimiser: SgdConfig::new().init(),

@@ -3,9 +3,9 @@
 use burn::tensor::Device;
 use helmholtz_core::{Key, Role};
 use helmholtz_datasets::ImageShape;
-use helmholtz_directed::{Kind, StackConfig};
+use helmholtz_directed::{LayerKind, StackConfig};
 use helmholtz_eval::Reading;
-use helmholtz_layers::{InitialWeights, Order};
+use helmholtz_layers::{InitialWeights, UnitOrder};
 use toml::Table;
 
 use crate::error::{ConfigError, excerpt, known};
@@ -39,7 +39,7 @@ pub(super) fn models() -> Vec<ModelEntry> {
 
 crate::words! {
     /// The hidden units of dsbn layers.
-    pub Activation {
+    pub ActivationWord {
         /// σ
         Sigmoid = "sigmoid",
         /// tanh
@@ -49,7 +49,7 @@ crate::words! {
 
 crate::words! {
     /// In which order an autoregressive layer over the data visits them.
-    pub Visits {
+    pub VisitsWord {
         /// By their index.
         Index = "index",
         /// In a random order.
@@ -59,7 +59,7 @@ crate::words! {
 
 crate::words! {
     /// The law of the initial weights.
-    pub Weights {
+    pub WeightsWord {
         /// Glorot uniform.
         Glorot = "glorot",
         /// As in the code of reweighted wake-sleep and of bidirectional Helmholtz machines.
@@ -79,13 +79,13 @@ crate::settings! {
         /// Hidden units of nade and dsbn layers; the smaller of a nade layer's two sizes and the mean of a dsbn layer's two if absent.
         hidden: Option<usize> = None,
         /// The hidden units of dsbn layers: sigmoid or tanh.
-        activation: Option<Activation> = None,
+        activation: Option<ActivationWord> = None,
         /// In which order a darn or nade layer over the data visits them: index, or random by order_seed.
-        order: Option<Visits> = None,
+        order: Option<VisitsWord> = None,
         /// Seed of a random order; apart from the run's, so that runs of several seeds share it.
         order_seed: Option<u64> = None,
         /// The law of the initial weights: glorot, or glorot-over-fan-in as in the RWS and BiHM code.
-        weights: Weights = Weights::Glorot,
+        weights: WeightsWord = WeightsWord::Glorot,
         /// Initial bias of the units that the data do not set.
         bias: f64 = 0.0,
         /// Whether the lowest generative bias starts at the logit of the data mean.
@@ -100,8 +100,8 @@ struct StackSpec {
     kind: &'static str,
     settings: StackSettings,
     /// Of each generative layer, the prior last.
-    generative: Vec<Kind>,
-    recognition: Vec<Kind>,
+    generative: Vec<LayerKind>,
+    recognition: Vec<LayerKind>,
 }
 
 impl StackSpec {
@@ -119,7 +119,7 @@ impl StackSpec {
                     settings.layers
                 )));
             }
-            names.iter().map(|name| layer(key, name)).collect::<Result<Vec<Kind>, _>>()
+            names.iter().map(|name| layer(key, name)).collect::<Result<Vec<LayerKind>, _>>()
         };
         let what = "one for each generative layer and one for the prior";
         let generative = kinds("p", &settings.p, depth + 1, what)?;
@@ -137,10 +137,11 @@ impl StackSpec {
             bidirectional_has_latents(&settings.layers)?;
         }
         let conditional = || generative[..depth].iter().chain(&*recognition);
-        let has_dsbn = conditional().any(|kind| *kind == Kind::Dsbn);
-        let has_hidden =
-            has_dsbn || generative[depth] == Kind::Nade || conditional().any(|kind| *kind == Kind::Nade);
-        let is_ordered = [Kind::Darn, Kind::Nade].contains(&generative[0]);
+        let has_dsbn = conditional().any(|kind| *kind == LayerKind::Dsbn);
+        let has_hidden = has_dsbn
+            || generative[depth] == LayerKind::Nade
+            || conditional().any(|kind| *kind == LayerKind::Nade);
+        let is_ordered = [LayerKind::Darn, LayerKind::Nade].contains(&generative[0]);
         let in_vain = |key: &str, kinds: &str| {
             Err(ConfigError(format!("model.{key} is set, and there is no {kinds} for it; leave it out")))
         };
@@ -160,7 +161,7 @@ impl StackSpec {
             return in_vain("activation", "dsbn layer");
         }
         if is_ordered {
-            if *settings.order.get_or_insert_default() == Visits::Random {
+            if *settings.order.get_or_insert_default() == VisitsWord::Random {
                 settings.order_seed.get_or_insert(0);
             } else if settings.order_seed.is_some() {
                 return in_vain("order_seed", "random order");
@@ -181,16 +182,16 @@ impl StackSpec {
             generative: self.generative.clone(),
             recognition: self.recognition.clone(),
             hidden: *hidden,
-            tanh: *activation == Some(Activation::Tanh),
+            tanh: *activation == Some(ActivationWord::Tanh),
             order: match (self.settings.order, self.settings.order_seed) {
-                (Some(Visits::Random), Some(seed)) => {
-                    Order::random(observed, Key::new(seed).child(Role::Units))
+                (Some(VisitsWord::Random), Some(seed)) => {
+                    UnitOrder::random(observed, Key::new(seed).child(Role::Units))
                 }
-                _ => Order::index(),
+                _ => UnitOrder::index(),
             },
             weights: match weights {
-                Weights::Glorot => InitialWeights::Glorot,
-                Weights::GlorotOverFanIn => InitialWeights::GlorotOverFanIn,
+                WeightsWord::Glorot => InitialWeights::Glorot,
+                WeightsWord::GlorotOverFanIn => InitialWeights::GlorotOverFanIn,
             },
             bias: *bias,
             bias_from_data: *bias_from_data,
@@ -200,9 +201,9 @@ impl StackSpec {
     }
 }
 
-fn layer(key: &str, name: &str) -> Result<Kind, ConfigError> {
-    Kind::named(name).ok_or_else(|| {
-        let names = Kind::ALL.map(|(name, _)| name);
+fn layer(key: &str, name: &str) -> Result<LayerKind, ConfigError> {
+    LayerKind::named(name).ok_or_else(|| {
+        let names = LayerKind::ALL.map(|(name, _)| name);
         ConfigError(format!(
             "model.{key} = [.. \"{}\" ..]: unknown layer; {}",
             excerpt(name),
@@ -250,7 +251,7 @@ impl ModelSpec for StackSpec {
         if kind == self.kind || kind == lowest {
             return Ok(Reading::Directed);
         }
-        let names = |kinds: &[Kind]| kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>();
+        let names = |kinds: &[LayerKind]| kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>();
         Err(ConfigError(format!(
             "--as {kind}: the layers are {:?} and {:?} and cannot be read as others; --as takes {BIDIRECTIONAL}, or {lowest} \
              for the directed model",
@@ -275,22 +276,22 @@ impl ModelSpec for StackSpec {
     fn weights(&self, observed: usize) -> u64 {
         let hidden = self.settings.hidden.map(|hidden| hidden as u64);
         // Of units `x` given units `y`.
-        let of_layer = |kind: Kind, y: u64, x: u64| match kind {
-            Kind::Sbn => y.saturating_mul(x),
-            Kind::Dsbn => {
+        let of_layer = |kind: LayerKind, y: u64, x: u64| match kind {
+            LayerKind::Sbn => y.saturating_mul(x),
+            LayerKind::Dsbn => {
                 let both = x.saturating_add(y);
                 hidden.unwrap_or(both.div_ceil(2)).saturating_mul(both)
             }
-            Kind::Darn => y.saturating_mul(x).saturating_add(x.saturating_mul(x)),
-            Kind::Nade => {
+            LayerKind::Darn => y.saturating_mul(x).saturating_add(x.saturating_mul(x)),
+            LayerKind::Nade => {
                 let of_hidden = y.saturating_add(x).saturating_add(x);
                 y.saturating_mul(x).saturating_add(hidden.unwrap_or(x.min(y)).saturating_mul(of_hidden))
             }
         };
-        let of_prior = |kind: Kind, x: u64| match kind {
-            Kind::Sbn | Kind::Dsbn => 0,
-            Kind::Darn => x.saturating_mul(x),
-            Kind::Nade => hidden.unwrap_or(x).saturating_mul(2).saturating_mul(x),
+        let of_prior = |kind: LayerKind, x: u64| match kind {
+            LayerKind::Sbn | LayerKind::Dsbn => 0,
+            LayerKind::Darn => x.saturating_mul(x),
+            LayerKind::Nade => hidden.unwrap_or(x).saturating_mul(2).saturating_mul(x),
         };
         let sizes = in_units(observed, &self.settings.layers);
         let mut all = of_prior(self.generative[sizes.len() - 1], sizes[sizes.len() - 1]);
@@ -338,6 +339,6 @@ impl ModelSpec for StackSpec {
         words += &self.settings.hidden.map_or(String::new(), |hidden| format!(", {hidden} hidden"));
         words +=
             &self.settings.activation.map_or(String::new(), |activation| format!(", {}", activation.word()));
-        words + if self.settings.order == Some(Visits::Random) { ", pixels permuted" } else { "" }
+        words + if self.settings.order == Some(VisitsWord::Random) { ", pixels permuted" } else { "" }
     }
 }

@@ -6,13 +6,11 @@ mod config;
 use burn::tensor::Tensor;
 use helmholtz_core::Conditional;
 use helmholtz_directed::HelmholtzMachine;
-use helmholtz_strategies::Nvil;
 
 use crate::can::{Can, Chained, Summed};
 use crate::error::ConfigError;
 use crate::registry::Family;
 use crate::strategies::{of_any_latents, of_layers_of_bits};
-use crate::strategy::{BoxedStrategy, boxed};
 
 pub use config::StackSettings;
 
@@ -50,16 +48,5 @@ impl Can for HelmholtzMachine {
             below.clone()
         });
         Ok(means.collect())
-    }
-}
-
-crate::estimates! {
-    Nvil => HelmholtzMachine,
-    fn learns(&self) -> bool {
-        true
-    },
-
-    fn held(&self) -> Option<BoxedStrategy> {
-        Some(boxed(self.clone().held()))
     }
 }

@@ -13,14 +13,36 @@ use crate::strategy_settings::{On, StrategySettings, needs_latents, wrong};
 pub fn of_layers_of_bits() -> Vec<StrategyEntry> {
     let bits = "layers of bits";
     vec![
-        StrategyEntry::of::<Nvil>("nvil", "the ELBO, with baselines that are learnt", bits),
-        StrategyEntry::of::<Bihm>("bihm", "the likelihood of a bidirectional Helmholtz machine", bits),
+        StrategyEntry::of::<NvilSettings>("nvil", "the ELBO, with baselines that are learnt", bits),
+        StrategyEntry::of::<BihmSettings>(
+            "bihm",
+            "the likelihood of a bidirectional Helmholtz machine",
+            bits,
+        ),
     ]
+}
+
+#[allow(non_snake_case, reason = "a field is the name in the path")]
+mod nvil {
+    use helmholtz_directed::HelmholtzMachine;
+    use helmholtz_strategies::Nvil;
+
+    use crate::strategy::{BoxedStrategy, under_its_name};
+
+    under_its_name! {
+        OfNvil, Nvil => HelmholtzMachine,
+        fn learns(&self) -> bool {
+            true
+        },
+        fn held(&self) -> Option<BoxedStrategy> {
+            Some(boxed(self.Nvil.clone().held()))
+        }
+    }
 }
 
 crate::settings! {
     /// `bihm`
-    pub Bihm {
+    pub BihmSettings {
         /// Samples per observation, K.
         samples: usize = 10,
         /// Whether the update of the recognition net uses w - 1/K.
@@ -28,13 +50,13 @@ crate::settings! {
     }
 }
 
-impl Bihm {
+impl BihmSettings {
     fn estimator(&self, samples: usize) -> Result<Bidirectional, ConfigError> {
         Bidirectional { samples, control_variate: self.control_variate }.checked().map_err(wrong)
     }
 }
 
-impl StrategySettings for Bihm {
+impl StrategySettings for BihmSettings {
     fn samples(&self) -> usize {
         self.samples
     }
@@ -69,13 +91,13 @@ pub(crate) fn bidirectional_has_latents(layers: &[usize]) -> Result<(), ConfigEr
 
 crate::settings! {
     /// `nvil`
-    pub Nvil {
+    pub NvilSettings {
         /// Samples per observation, K.
         samples: usize = 1,
     }
 }
 
-impl StrategySettings for Nvil {
+impl StrategySettings for NvilSettings {
     fn samples(&self) -> usize {
         self.samples
     }
@@ -91,7 +113,7 @@ impl StrategySettings for Nvil {
     }
 
     fn build(&self, samples: usize, on: &On<'_>) -> Result<BoxedStrategy, ConfigError> {
-        Ok(boxed(strategies::Nvil::new(samples, on.sizes, on.key, on.device)))
+        Ok(nvil::boxed(strategies::Nvil::new(samples, on.sizes, on.key, on.device)))
     }
 
     fn remembers(&self) -> bool {

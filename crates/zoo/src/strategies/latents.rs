@@ -12,14 +12,14 @@ use crate::strategy_settings::{On, StrategySettings, needs_latents, of_samples, 
 pub fn of_any_latents() -> Vec<StrategyEntry> {
     let latents = "latents that a recognition net proposes";
     vec![
-        StrategyEntry::of::<Ws>("ws", "wake-sleep", latents),
-        StrategyEntry::of::<Rws>("rws", "reweighted wake-sleep", latents),
-        StrategyEntry::of::<Vimco>(
+        StrategyEntry::of::<WsSettings>("ws", "wake-sleep", latents),
+        StrategyEntry::of::<RwsSettings>("rws", "reweighted wake-sleep", latents),
+        StrategyEntry::of::<VimcoSettings>(
             "vimco",
             "the K-sample bound, its signals centred on the other samples",
             latents,
         ),
-        StrategyEntry::of::<Reinforce>(
+        StrategyEntry::of::<ReinforceSettings>(
             "reinforce",
             "the ELBO, its signals centred on the other samples",
             latents,
@@ -28,21 +28,21 @@ pub fn of_any_latents() -> Vec<StrategyEntry> {
 }
 
 of_samples!(/// `ws`
-    Ws, K = 1, |samples| right(WakeSleep::new(samples)));
+    WsSettings, K = 1, |samples| right(WakeSleep::new(samples)));
 of_samples!(/// `vimco`
-Vimco, K = 10, strategies::Vimco::new,
+VimcoSettings, K = 10, strategies::Vimco::new,
 fn check(&self, kind: &str, model: &dyn ModelSpec, _: &[usize]) -> Result<(), ConfigError> {
     needs_latents(kind, model)
 });
 of_samples!(/// `reinforce`
-Reinforce, K = 10, strategies::Reinforce::new,
+ReinforceSettings, K = 10, strategies::Reinforce::new,
 fn check(&self, kind: &str, model: &dyn ModelSpec, _: &[usize]) -> Result<(), ConfigError> {
     needs_latents(kind, model)
 });
 
 crate::words! {
     /// What updates the recognition net.
-    pub Phi {
+    pub PhiWord {
         /// Weighed samples of the posterior.
         Wake = "wake",
         /// Dreams.
@@ -54,11 +54,11 @@ crate::words! {
 
 crate::settings! {
     /// `rws`
-    pub Rws {
+    pub RwsSettings {
         /// Samples per observation, K.
         samples: usize = 10,
         /// What updates the recognition net: wake, sleep, or both (half of each).
-        phi: Phi = Phi::Wake,
+        phi: PhiWord = PhiWord::Wake,
         /// Whether the wake update of the recognition net uses w - 1/K.
         control_variate: bool = false,
         /// Share of the uniform law in the proposals, where latents are bits.
@@ -66,21 +66,21 @@ crate::settings! {
     }
 }
 
-impl Rws {
+impl RwsSettings {
     fn estimator(&self, samples: usize) -> Result<ReweightedWakeSleep, ConfigError> {
         let (wake_phi, sleep_phi) = match self.phi {
-            Phi::Wake => (1.0, 0.0),
-            Phi::Sleep => (0.0, 1.0),
-            Phi::Both => (0.5, 0.5),
+            PhiWord::Wake => (1.0, 0.0),
+            PhiWord::Sleep => (0.0, 1.0),
+            PhiWord::Both => (0.5, 0.5),
         };
-        let Rws { control_variate, defence, .. } = *self;
+        let RwsSettings { control_variate, defence, .. } = *self;
         ReweightedWakeSleep { samples, wake_phi, sleep_phi, control_variate, defence }
             .checked()
             .map_err(wrong)
     }
 }
 
-impl StrategySettings for Rws {
+impl StrategySettings for RwsSettings {
     fn samples(&self) -> usize {
         self.samples
     }

@@ -2,6 +2,7 @@
 
 use helmholtz_samplers::CoupledChains;
 use helmholtz_strategies::{self as strategies, Pathwise, Weighting};
+use helmholtz_vae::Vae;
 use toml::Table;
 
 use crate::error::ConfigError;
@@ -10,28 +11,44 @@ use crate::registry::StrategyEntry;
 use crate::strategy::{BoxedStrategy, boxed};
 use crate::strategy_settings::{On, StrategySettings, of_samples, right, wrong};
 
+crate::estimates!(Pathwise => Vae);
+
+#[allow(non_snake_case, reason = "a field is the name in the path")]
+mod coupled {
+    use helmholtz_strategies::Coupled;
+    use helmholtz_vae::Vae;
+
+    use crate::strategy::under_its_name;
+
+    under_its_name!(OfCoupled, Coupled => Vae);
+}
+
 /// What models whose latents are smooth functions of noise can be trained by besides.
 pub fn of_smooth_latents() -> Vec<StrategyEntry> {
     let smooth = "latents that are smooth functions of noise";
     vec![
-        StrategyEntry::of::<Elbo>("elbo", "the ELBO, along the path from the noise", smooth),
-        StrategyEntry::of::<Iwae>("iwae", "the K-sample bound, along the path from the noise", smooth),
-        StrategyEntry::of::<Stl>("stl", "the ELBO, without the score of q", smooth),
-        StrategyEntry::of::<Dreg>("dreg", "the K-sample bound, doubly reparameterised", smooth),
-        StrategyEntry::of::<Coupled>("coupled", "the likelihood itself, by coupled chains", smooth),
+        StrategyEntry::of::<ElboSettings>("elbo", "the ELBO, along the path from the noise", smooth),
+        StrategyEntry::of::<IwaeSettings>(
+            "iwae",
+            "the K-sample bound, along the path from the noise",
+            smooth,
+        ),
+        StrategyEntry::of::<StlSettings>("stl", "the ELBO, without the score of q", smooth),
+        StrategyEntry::of::<DregSettings>("dreg", "the K-sample bound, doubly reparameterised", smooth),
+        StrategyEntry::of::<CoupledSettings>("coupled", "the likelihood itself, by coupled chains", smooth),
     ]
 }
 
 of_samples!(/// `iwae`
-    Iwae, K = 10, |samples| right(Pathwise::new(samples, Weighting::Iwae)));
+    IwaeSettings, K = 10, |samples| right(Pathwise::new(samples, Weighting::Iwae)));
 of_samples!(/// `stl`
-    Stl, K = 1, |samples| right(Pathwise::new(samples, Weighting::Stl)));
+    StlSettings, K = 1, |samples| right(Pathwise::new(samples, Weighting::Stl)));
 of_samples!(/// `dreg`
-    Dreg, K = 10, |samples| right(Pathwise::new(samples, Weighting::Dreg)));
+    DregSettings, K = 10, |samples| right(Pathwise::new(samples, Weighting::Dreg)));
 
 crate::words! {
     /// The part of the gradient that runs through the prior of the highest latents.
-    pub Kl {
+    pub KlWord {
         /// As a formula.
         Analytic = "analytic",
         /// From the samples.
@@ -41,28 +58,28 @@ crate::words! {
 
 crate::settings! {
     /// `elbo`
-    pub Elbo {
+    pub ElboSettings {
         /// Samples per observation, K.
         samples: usize = 1,
         /// The part of the gradient that runs through the prior of the highest latents: analytic or sampled.
-        kl: Kl = Kl::Analytic,
+        kl: KlWord = KlWord::Analytic,
     }
 }
 
-impl StrategySettings for Elbo {
+impl StrategySettings for ElboSettings {
     fn samples(&self) -> usize {
         self.samples
     }
 
     fn build(&self, samples: usize, _: &On<'_>) -> Result<BoxedStrategy, ConfigError> {
-        let weighting = Weighting::Elbo { analytic_kl: self.kl == Kl::Analytic };
+        let weighting = Weighting::Elbo { analytic_kl: self.kl == KlWord::Analytic };
         Ok(boxed(Pathwise::new(samples, weighting)))
     }
 }
 
 crate::words! {
     /// How chains move.
-    pub Kernel {
+    pub KernelWord {
         /// Dependent importance samples.
         Disir = "disir",
         /// Independent importance samples.
@@ -72,11 +89,11 @@ crate::words! {
 
 crate::settings! {
     /// `coupled`
-    pub Coupled {
+    pub CoupledSettings {
         /// Samples per observation, K.
         samples: usize = 10,
         /// The kernel of the chains: disir or isir.
-        kernel: Kernel = Kernel::Disir,
+        kernel: KernelWord = KernelWord::Disir,
         /// How many steps one of the two chains is ahead of the other.
         lag: usize = 10,
         /// Steps of the chains before the first that counts.
@@ -86,13 +103,13 @@ crate::settings! {
     }
 }
 
-impl StrategySettings for Coupled {
+impl StrategySettings for CoupledSettings {
     fn samples(&self) -> usize {
         self.samples
     }
 
     fn check_samples(&self, samples: usize) -> Result<(), ConfigError> {
-        let Coupled { lag, burn_in, cap, .. } = *self;
+        let CoupledSettings { lag, burn_in, cap, .. } = *self;
         for (key, value) in [("lag", lag), ("burn_in", burn_in), ("cap", cap)] {
             if value > LARGEST {
                 return Err(ConfigError(format!("strategy.{key} = {value}: must not be above {LARGEST}")));
@@ -103,12 +120,12 @@ impl StrategySettings for Coupled {
 
     fn build(&self, samples: usize, on: &On<'_>) -> Result<BoxedStrategy, ConfigError> {
         let kernel = match self.kernel {
-            Kernel::Disir => strategies::Kernel::Disir,
-            Kernel::Isir => strategies::Kernel::Isir,
+            KernelWord::Disir => strategies::Kernel::Disir,
+            KernelWord::Isir => strategies::Kernel::Isir,
         };
         let mut strategy = strategies::Coupled::new(samples, kernel, on.device).map_err(wrong)?;
         (strategy.lag, strategy.burn_in, strategy.cap) = (self.lag, self.burn_in, self.cap);
-        strategy.checked().map(boxed).map_err(wrong)
+        strategy.checked().map(coupled::boxed).map_err(wrong)
     }
 
     fn remembers(&self) -> bool {
@@ -122,8 +139,8 @@ impl StrategySettings for Coupled {
 
     fn variant(&self) -> Option<String> {
         Some(match self.kernel {
-            Kernel::Disir => "isir then disir".to_owned(),
-            Kernel::Isir => "isir".to_owned(),
+            KernelWord::Disir => "isir then disir".to_owned(),
+            KernelWord::Isir => "isir".to_owned(),
         })
     }
 }

@@ -6,7 +6,7 @@ use helmholtz_strategies::{Coupled, Kernel, Pathwise, ReweightedWakeSleep, Weigh
 use helmholtz_vae::gaussian::Std;
 use helmholtz_vae::{Likelihood, Vae, VaeConfig};
 
-use crate::check::{Check, On, of_model, of_strategy};
+use crate::check::{DoctorCheck, On, of_model, of_strategy};
 
 const TOLERANCE: f64 = 1e-4;
 /// Signed weights of coupled chains cancel, and with them digits.
@@ -27,7 +27,7 @@ fn vae_of(on: &On, config: &VaeConfig) -> Vae {
 }
 
 /// All likelihoods and nets, and all strategies.
-pub fn checks() -> Vec<Check> {
+pub fn checks() -> Vec<DoctorCheck> {
     let two = vae_config(vec![7, 1], vec![vec![10], vec![]]);
     let square = VaeConfig { channels: vec![3, 5], shape: Some([8, 8]), ..VaeConfig::new(64, vec![7]) };
     let vaes = [
@@ -50,16 +50,22 @@ pub fn checks() -> Vec<Check> {
         ),
     ];
     let vaes = vaes.into_iter().map(|(name, config)| {
-        Check::new("model", name, TOLERANCE, move |on, out| {
+        DoctorCheck::new("model", name, TOLERANCE, move |on, out| {
             of_model(out, &vae_of(on, &config), on.bits("x", [5, config.observed]));
         })
     });
     vaes.chain(of_vaes()).collect()
 }
 
-fn of_vaes() -> Vec<Check> {
-    fn check<S: Strategy<Vae>>(name: &str, tolerance: f64, strategy: impl Fn(&On) -> S + 'static) -> Check {
-        Check::new("strategy", name, tolerance, move |on, out| of_strategy(on, out, &vae(on), &strategy(on)))
+fn of_vaes() -> Vec<DoctorCheck> {
+    fn check<S: Strategy<Vae>>(
+        name: &str,
+        tolerance: f64,
+        strategy: impl Fn(&On) -> S + 'static,
+    ) -> DoctorCheck {
+        DoctorCheck::new("strategy", name, tolerance, move |on, out| {
+            of_strategy(on, out, &vae(on), &strategy(on))
+        })
     }
     let chains = |kernel| {
         move |on: &On| {

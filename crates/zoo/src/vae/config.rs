@@ -30,7 +30,7 @@ pub(super) fn models() -> Vec<ModelEntry> {
 
 crate::words! {
     /// Hidden units.
-    pub Activation {
+    pub ActivationWord {
         /// max(s, 0)
         Relu = "relu",
         /// tanh
@@ -42,7 +42,7 @@ crate::words! {
 
 crate::words! {
     /// What makes standard deviations positive.
-    pub Std {
+    pub StdWord {
         /// log(1 + exp(s))
         Softplus = "softplus",
         /// exp(s)
@@ -52,7 +52,7 @@ crate::words! {
 
 crate::words! {
     /// The law of the observed units.
-    pub Likelihood {
+    pub LikelihoodWord {
         /// Bits.
         Bernoulli = "bernoulli",
         /// A mixture of discretised logistic laws, for grey values.
@@ -68,11 +68,11 @@ crate::settings! {
         /// Hidden widths of the net between each two layers, from the data up, a list for each; 200, 200 if absent, [] for a linear map. The generative nets mirror those of the recognition net.
         bodies: Option<Vec<Vec<usize>>> = None,
         /// Hidden units: relu, tanh or sigmoid.
-        activation: Activation = Activation::Relu,
+        activation: ActivationWord = ActivationWord::Relu,
         /// What makes the standard deviations of the latents positive: softplus or exp.
-        std: Std = Std::Softplus,
+        std: StdWord = StdWord::Softplus,
         /// The law of the observed units: bernoulli, or logistics, a mixture of discretised ones for grey values.
-        likelihood: Likelihood = Likelihood::Bernoulli,
+        likelihood: LikelihoodWord = LikelihoodWord::Bernoulli,
         /// Components of each mixture of logistics; 10 if absent.
         components: Option<usize> = None,
         /// Channels of the convolutions between the data and the lowest latents, from the data up; none if absent.
@@ -100,7 +100,7 @@ impl VaeSpec {
                 "model.layers = []: a {kind} needs at least one layer of latents, as in `--layers 20`"
             )));
         }
-        if settings.likelihood == Likelihood::Logistics {
+        if settings.likelihood == LikelihoodWord::Logistics {
             let components = *settings.components.get_or_insert(10);
             if !(1..=MOST_COMPONENTS).contains(&components) {
                 return Err(ConfigError(format!(
@@ -151,16 +151,16 @@ impl VaeSpec {
         VaeConfig {
             bodies: self.bodies.clone(),
             activation: match activation {
-                Activation::Relu => hidden::Activation::Relu,
-                Activation::Tanh => hidden::Activation::Tanh,
-                Activation::Sigmoid => hidden::Activation::Sigmoid,
+                ActivationWord::Relu => hidden::Activation::Relu,
+                ActivationWord::Tanh => hidden::Activation::Tanh,
+                ActivationWord::Sigmoid => hidden::Activation::Sigmoid,
             },
             std: match std {
-                Std::Softplus => vae::Std::Softplus,
-                Std::Exp => vae::Std::Exp,
+                StdWord::Softplus => vae::Std::Softplus,
+                StdWord::Exp => vae::Std::Exp,
             },
             likelihood: match (likelihood, *components) {
-                (Likelihood::Logistics, Some(components)) => vae::Likelihood::Logistics { components },
+                (LikelihoodWord::Logistics, Some(components)) => vae::Likelihood::Logistics { components },
                 _ => vae::Likelihood::Bernoulli,
             },
             channels: channels.clone().unwrap_or_default(),
@@ -195,8 +195,8 @@ impl ModelSpec for VaeSpec {
 
     fn support(&self) -> Support {
         match self.settings.likelihood {
-            Likelihood::Bernoulli => Support::Bits,
-            Likelihood::Logistics => Support::Grey,
+            LikelihoodWord::Bernoulli => Support::Bits,
+            LikelihoodWord::Logistics => Support::Grey,
         }
     }
 
@@ -278,7 +278,7 @@ impl ModelSpec for VaeSpec {
 
     fn check_sums(&self) -> Result<(), ConfigError> {
         let has_hidden = self.bodies.iter().any(|body| !body.is_empty());
-        if self.settings.activation == Activation::Relu && has_hidden {
+        if self.settings.activation == ActivationWord::Relu && has_hidden {
             return Err(ConfigError::new(
                 "model.activation = \"relu\": expectations are integrals over a grid, exact for smooth nets alone; \
                  use tanh or sigmoid",

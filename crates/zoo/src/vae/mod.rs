@@ -5,7 +5,6 @@ mod config;
 
 use burn::tensor::Tensor;
 use helmholtz_core::{LatentVariableModel, Reparameterized};
-use helmholtz_strategies::{Coupled, Pathwise};
 use helmholtz_vae::Vae;
 
 use crate::can::{Can, Smooth};
@@ -33,6 +32,3 @@ impl Can for Vae {
         Ok(self.propose_at(x, noise).latents)
     }
 }
-
-crate::estimates!(Pathwise => Vae);
-crate::estimates!(Coupled => Vae);

@@ -3,7 +3,7 @@
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 use helmholtz_core::{Draws, Gradients, Key, Prior, Scored};
-use helmholtz_layers::{InitialWeights, NadePrior, NadePriorConfig, Order};
+use helmholtz_layers::{InitialWeights, NadePrior, NadePriorConfig, UnitOrder};
 
 use crate::bench::options::Options;
 use crate::bench::stack::{OBSERVED, bits};
@@ -28,7 +28,7 @@ impl Subject {
     pub(crate) fn new(hidden: usize, n: usize, ones: f32, device: &Device) -> Self {
         let (weights, key) = (InitialWeights::Glorot, Key::new(0).child("bench nade"));
         let config = NadePriorConfig::new(OBSERVED).with_hidden(Some(hidden));
-        let mut prior = config.init(weights, Order::index(), key, device);
+        let mut prior = config.init(weights, UnitOrder::index(), key, device);
         let bias = |d: usize, name| weights.draw(1, d, key.child(name), device).squeeze_dim::<1>(0);
         prior.bias = Param::from_tensor(bias(OBSERVED, "b") + (ones / (1.0 - ones)).ln());
         prior.hidden_bias = Param::from_tensor(bias(hidden, "c"));

@@ -1,7 +1,7 @@
 //! What the peers are given, and what is to become of it.
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Draws, Gradients, Key, LatentVariableModel, Parts, Reparameterized};
+use helmholtz_core::{Draws, Gradients, Key, LatentVariableModel, PathParts, Reparameterized};
 use helmholtz_ops::log_weights::{log_mean_exp, normalise};
 use helmholtz_ops::noise;
 use helmholtz_strategies::{Coupled, Pathwise, Weighting};
@@ -31,9 +31,9 @@ pub(crate) fn exchange(subject: &Subject, coupled: &Coupled, batch: usize) -> an
     let update = |weighting, parts, into: &mut Gradients| {
         Pathwise::new(k, weighting).update(model, x.clone(), noise.clone(), propose(), parts, into)
     };
-    update(Weighting::Iwae, Parts::Both, &mut whole);
+    update(Weighting::Iwae, PathParts::Both, &mut whole);
     let mut of_phi = Gradients::new();
-    update(Weighting::Dreg, Parts::Recognition, &mut of_phi);
+    update(Weighting::Dreg, PathParts::Recognition, &mut of_phi);
     let of_chains = of_chains(subject, coupled, x, noise);
 
     let mut ours = vec![("bounds".to_string(), bounds)];

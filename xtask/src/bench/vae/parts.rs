@@ -1,7 +1,7 @@
 //! The parts of a step of `iwae`, each run alone.
 
 use burn::tensor::{Device, Tensor};
-use helmholtz_core::{Draws, Gradients, Key, LatentVariableModel, Parts, Reparameterized};
+use helmholtz_core::{Draws, Gradients, Key, LatentVariableModel, PathParts, Reparameterized};
 use helmholtz_ops::hidden::{self, Activation};
 use helmholtz_ops::{bernoulli, noise, rows};
 use helmholtz_strategies::{Pathwise, Weighting};
@@ -92,7 +92,7 @@ impl<'a> Estimate<'a> {
         let (of_propose, proposals) = timed(&self.device, || model.propose_at(x.clone(), noise.clone()))?;
         let (of_gradient, _) = timed(&self.device, || {
             let mut gradients = Gradients::new();
-            self.iwae.update(model, x.clone(), noise, proposals, Parts::Both, &mut gradients);
+            self.iwae.update(model, x.clone(), noise, proposals, PathParts::Both, &mut gradients);
             gradients
         })?;
         let [forward, back] = self.products.run()?;

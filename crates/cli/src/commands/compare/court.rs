@@ -8,7 +8,7 @@ use helmholtz_core::{Direction, Key, LatentVariableModel, Strategy, map_params};
 use helmholtz_court::reference::MOST_OBSERVED;
 use helmholtz_court::states::MOST_BITS;
 use helmholtz_court::{
-    CourtError, Order, Reference, ReferenceError, Report, States, StatesError, Supported, Trial, Verdict,
+    BiasOrder, CourtError, Reference, ReferenceError, Report, States, StatesError, Supported, Trial, Verdict,
     gradient_report,
 };
 use helmholtz_datasets::{DataSet, Plan, SplitName};
@@ -16,14 +16,14 @@ use helmholtz_zoo::{BoxedModel, BoxedStrategy, Smooth, Support};
 use serde_json::{Value, json};
 
 use super::descent::Descent;
-use super::plan::{Court, Flags, Weights, check_shared};
+use super::plan::{Court, Flags, TrainedFor, check_shared};
 use crate::assemble;
 use crate::config::Config;
 use crate::error::{OrUser, user};
 use crate::memory_limit::{self, Limit};
 
 /// What a court has found.
-pub(super) struct Found {
+pub(super) struct Trials {
     /// Data, model and how the weights were trained, in words.
     pub(super) what: String,
     pub(super) protocol: String,
@@ -108,7 +108,7 @@ impl Prepared<'_> {
     ///
     /// # Errors
     /// If training fails or an estimate is not finite.
-    pub(super) fn hold(&self, mut say: impl FnMut(&str)) -> anyhow::Result<Found> {
+    pub(super) fn hold(&self, mut say: impl FnMut(&str)) -> anyhow::Result<Trials> {
         let Prepared { court, place, base, entrants, data, device } = self;
         let rows: Vec<usize> = (0..court.rows.min(data.train.rows())).collect();
         let x = data.fixed(SplitName::Train).select(&rows).tensor(device).cast(DType::F64);
@@ -145,7 +145,7 @@ impl Prepared<'_> {
             }
         }
         let epochs = base.train.epochs.map_or("some steps".to_owned(), |epochs| format!("{epochs} epochs"));
-        Ok(Found {
+        Ok(Trials {
             what: format!(
                 "{} {:?} on {}, weights trained by {} for {epochs}",
                 base.spec.model.kind(),
@@ -240,7 +240,7 @@ fn check_model(
 }
 
 /// The model at each of the weights that are asked for.
-fn trained(court: &Court, base: &Config, data: &DataSet) -> anyhow::Result<Vec<(Weights, BoxedModel)>> {
+fn trained(court: &Court, base: &Config, data: &DataSet) -> anyhow::Result<Vec<(TrainedFor, BoxedModel)>> {
     let plan = assemble::plan(base, data);
     let last = court.weights.iter().map(|&weights| steps(weights, &plan)).max().unwrap_or(0);
     let mut descent = Descent::new(base, data, plan)?;
@@ -259,15 +259,15 @@ fn trained(court: &Court, base: &Config, data: &DataSet) -> anyhow::Result<Vec<(
     Ok(models)
 }
 
-fn steps(weights: Weights, plan: &Plan) -> u64 {
+fn steps(weights: TrainedFor, plan: &Plan) -> u64 {
     match weights {
-        Weights::Fresh => 0,
-        Weights::HalfTrained => plan.steps / 2,
-        Weights::Trained => plan.steps,
+        TrainedFor::Fresh => 0,
+        TrainedFor::HalfTrained => plan.steps / 2,
+        TrainedFor::Trained => plan.steps,
     }
 }
 
-impl Found {
+impl Trials {
     /// The entries of the JSON object.
     pub(super) fn json(&self) -> Vec<Value> {
         self.tried.iter().flat_map(Tried::json).collect()
@@ -294,7 +294,7 @@ impl Found {
     }
 
     /// How the bias of a strategy's net against its limit falls with K.
-    pub(super) fn order(&self, strategy: &str, weights: &str, block: &str) -> Option<Order> {
+    pub(super) fn order(&self, strategy: &str, weights: &str, block: &str) -> Option<BiasOrder> {
         let measured: Vec<(usize, f64, f64)> = self
             .of(strategy, weights)
             .filter_map(|tried| {
@@ -302,7 +302,7 @@ impl Found {
                 Some((tried.k, bias, se))
             })
             .collect();
-        Order::fit(&measured)
+        BiasOrder::fit(&measured)
     }
 }
 

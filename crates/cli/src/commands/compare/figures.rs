@@ -2,7 +2,7 @@
 
 use helmholtz_court::Reference;
 
-use super::court::{Found, Tried};
+use super::court::{Trials, Tried};
 use super::race::Run;
 use crate::chart::{Chart, Line, Point, Scale};
 
@@ -19,7 +19,7 @@ type PointOf<'a> = &'a dyn Fn(&Tried) -> Option<Point>;
 ///
 /// # Errors
 /// If one cannot be drawn.
-pub(super) fn of_court(number: usize, found: &Found) -> anyhow::Result<Vec<Figure>> {
+pub(super) fn of_court(number: usize, found: &Trials) -> anyhow::Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for weights in found.weights() {
         for (net, parameters) in [("theta", "θ"), ("phi", "φ")] {

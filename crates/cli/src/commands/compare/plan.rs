@@ -33,7 +33,7 @@ pub(super) struct Court {
     /// Samples per observation, K, that each is tried with.
     pub(super) samples: Vec<i64>,
     /// The weights that gradients are taken at.
-    pub(super) weights: Vec<Weights>,
+    pub(super) weights: Vec<TrainedFor>,
     /// Rows of the batch, the first of the training split.
     #[serde(default = "four")]
     pub(super) rows: usize,
@@ -84,7 +84,7 @@ pub(super) struct Budget {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, strum::IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
-pub(super) enum Weights {
+pub(super) enum TrainedFor {
     /// As they begin.
     Fresh,
     /// After half of the training.

@@ -2,7 +2,7 @@
 
 use helmholtz_court::{Reference, Verdict};
 
-use super::court::{Found, SETTLING, Tried};
+use super::court::{SETTLING, Trials, Tried};
 use super::race::{Run, Runner};
 
 /// The cells of a row, under their headings.
@@ -18,7 +18,7 @@ pub(super) struct Table {
 }
 
 /// What a court found, a row for each strategy, K and weights.
-pub(super) fn of_court(found: &Found) -> Table {
+pub(super) fn of_court(found: &Trials) -> Table {
     let row = |tried: &Tried| -> Row {
         let report = &tried.report;
         let own = || report.findings.iter().filter(|finding| finding.reference == Reference::Own);

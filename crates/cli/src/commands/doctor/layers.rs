@@ -2,43 +2,44 @@
 
 use burn::tensor::Device;
 use helmholtz_core::{Conditional, Draws, Gradients, Key, Prior};
-use helmholtz_directed::{HelmholtzMachine, Kind, StackConfig};
-use helmholtz_ops::Order;
+use helmholtz_directed::{HelmholtzMachine, LayerKind, StackConfig};
+use helmholtz_ops::UnitOrder;
 
-use helmholtz_zoo::check::{Check, On, Outputs};
+use helmholtz_zoo::check::{DoctorCheck, On, Outputs};
 
 const TOLERANCE: f64 = 2e-5;
 /// Units of the layer and of what it is given.
 const SIZES: [[usize; 2]; 7] = [[1, 7], [7, 1], [10, 13], [13, 10], [50, 7], [13, 50], [1, 1]];
 
 /// All kinds of layers and priors.
-pub(super) fn checks() -> Vec<Check> {
-    let kinds = Kind::ALL.into_iter().map(|(name, kind)| (name.to_string(), kind, false, false));
+pub(super) fn checks() -> Vec<DoctorCheck> {
+    let kinds = LayerKind::ALL.into_iter().map(|(name, kind)| (name.to_string(), kind, false, false));
     let variants = [
-        ("dsbn, tanh".to_string(), Kind::Dsbn, true, false),
-        ("nade, random order".to_string(), Kind::Nade, false, true),
-        ("darn, random order".to_string(), Kind::Darn, false, true),
+        ("dsbn, tanh".to_string(), LayerKind::Dsbn, true, false),
+        ("nade, random order".to_string(), LayerKind::Nade, false, true),
+        ("darn, random order".to_string(), LayerKind::Darn, false, true),
     ];
     let all: Vec<_> = kinds.chain(variants).collect();
     let layers = all.iter().cloned().map(|(name, kind, tanh, random)| {
-        Check::new("layer", name, TOLERANCE, move |on, out| {
+        DoctorCheck::new("layer", name, TOLERANCE, move |on, out| {
             for [d_x, d_y] in SIZES {
                 let mut config = StackConfig::of(kind, d_x, vec![d_y]);
                 config.tanh = tanh;
                 if random {
-                    config.order = Order::random(d_x, Key::new(8));
+                    config.order = UnitOrder::random(d_x, Key::new(8));
                 }
                 layer(on, out, &config);
             }
         })
     });
-    let priors = Kind::ALL.into_iter().filter(|(_, kind)| *kind != Kind::Dsbn).map(|(name, kind)| {
-        Check::new("prior", name, TOLERANCE, move |on, out| {
-            for d in super::operations::WIDTHS {
-                prior(on, out, &StackConfig::of(kind, 3, vec![d]));
-            }
-        })
-    });
+    let priors =
+        LayerKind::ALL.into_iter().filter(|(_, kind)| *kind != LayerKind::Dsbn).map(|(name, kind)| {
+            DoctorCheck::new("prior", name, TOLERANCE, move |on, out| {
+                for d in super::operations::WIDTHS {
+                    prior(on, out, &StackConfig::of(kind, 3, vec![d]));
+                }
+            })
+        });
     layers.chain(priors).collect()
 }
 

@@ -3,9 +3,9 @@
 use burn::tensor::{Tensor, activation};
 use helmholtz_core::{Draws, Key};
 use helmholtz_ops::hidden::Activation;
-use helmholtz_ops::{bernoulli, darn, hidden, log_weights, noise, order::Order, rows, sigmoid};
+use helmholtz_ops::{bernoulli, darn, hidden, log_weights, noise, order::UnitOrder, rows, sigmoid};
 
-use helmholtz_zoo::check::{Check, On, Outputs};
+use helmholtz_zoo::check::{DoctorCheck, On, Outputs};
 
 const GROUP: &str = "operation";
 /// What single precision and an order of summation of its own account for.
@@ -14,7 +14,7 @@ const TOLERANCE: f64 = 1e-5;
 pub(super) const WIDTHS: [usize; 5] = [1, 7, 10, 13, 50];
 
 /// All operations.
-pub(super) fn checks() -> Vec<Check> {
+pub(super) fn checks() -> Vec<DoctorCheck> {
     let mut checks = vec![
         operation("product", |on, out| {
             // Every pair of widths, as inner and outer sizes, and the sizes of a step.
@@ -114,7 +114,7 @@ pub(super) fn checks() -> Vec<Check> {
         }),
         operation("sums of units before", |on, out| {
             for d in WIDTHS {
-                for order in [Order::index(), Order::random(d, Key::new(6))] {
+                for order in [UnitOrder::index(), UnitOrder::random(d, Key::new(6))] {
                     let (x, w) = (on.bits("x", [9, d]), on.matrix("w", [d, d]));
                     let name = if order.is_index() { "by index" } else { "in random order" };
                     out.put(format!("{name} {d}"), darn::product(x, w, &order));
@@ -139,8 +139,8 @@ pub(super) fn checks() -> Vec<Check> {
     checks
 }
 
-fn operation(name: impl Into<String>, compute: impl Fn(&On, &mut Outputs) + 'static) -> Check {
-    Check::new(GROUP, name, TOLERANCE, compute)
+fn operation(name: impl Into<String>, compute: impl Fn(&On, &mut Outputs) + 'static) -> DoctorCheck {
+    DoctorCheck::new(GROUP, name, TOLERANCE, compute)
 }
 
 fn product(on: &On, out: &mut Outputs, [n, k, m]: [usize; 3]) {

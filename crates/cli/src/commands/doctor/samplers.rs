@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use helmholtz_core::{Draws, Key, LatentVariableModel, Reparameterized};
-use helmholtz_directed::Kind;
+use helmholtz_directed::LayerKind;
 use helmholtz_eval::{
     Activity, AnnealedImportanceSampling, ExactLikelihood, ImportanceSampling, PartitionFunction, Reading,
     RowEstimate,
@@ -13,7 +13,7 @@ use helmholtz_ops::noise::normal;
 use helmholtz_samplers::hmc::Position;
 use helmholtz_samplers::{Chains, Gibbs, Hmc, Known, NoiseSpace, OneShot, Tempered};
 
-use helmholtz_zoo::check::{Check, Outputs};
+use helmholtz_zoo::check::{DoctorCheck, Outputs};
 use helmholtz_zoo::directed::checks::stack;
 use helmholtz_zoo::vae::checks::vae;
 
@@ -23,10 +23,10 @@ const TOLERANCE_OF_TRAJECTORIES: f64 = 1e-3;
 const OBSERVED: usize = 13;
 
 /// All samplers and evaluators.
-pub(super) fn checks() -> Vec<Check> {
+pub(super) fn checks() -> Vec<DoctorCheck> {
     vec![
-        Check::new("sampler", "gibbs", TOLERANCE, |on, out| {
-            let model = stack(on, Kind::Sbn);
+        DoctorCheck::new("sampler", "gibbs", TOLERANCE, |on, out| {
+            let model = stack(on, LayerKind::Sbn);
             let (x, h) = model.dream(&Draws::new(Key::new(2), 9, 1));
             let mask = on.bits("mask", [1, OBSERVED]);
             let known = Known { mask, values: on.bits("values", [1, OBSERVED]) };
@@ -42,15 +42,15 @@ pub(super) fn checks() -> Vec<Check> {
                 }
             }
         }),
-        Check::new("sampler", "one-shot", TOLERANCE, |on, out| {
-            let model = stack(on, Kind::Nade);
+        DoctorCheck::new("sampler", "one-shot", TOLERANCE, |on, out| {
+            let model = stack(on, LayerKind::Nade);
             let sampler = OneShot { oversample: 7, inner: 3 };
             let chains = sampler.sample(&model, 9, Key::new(4)).expect("draws have weight");
             for (l, layer) in chains.layers.into_iter().enumerate() {
                 out.put(format!("layer {l}"), layer);
             }
         }),
-        Check::new("sampler", "hmc", TOLERANCE_OF_TRAJECTORIES, |on, out| {
+        DoctorCheck::new("sampler", "hmc", TOLERANCE_OF_TRAJECTORIES, |on, out| {
             let (model, x) = (vae(on), on.bits("x", [3, OBSERVED]));
             let draws = Draws::new(Key::new(5), 3, 4);
             let start = normal(&draws, model.noise_units(), on.dtype, &on.device);
@@ -67,8 +67,8 @@ pub(super) fn checks() -> Vec<Check> {
             out.put("log density", at.log_density);
             out.put("gradient", at.gradient);
         }),
-        Check::new("evaluator", "importance sampling", TOLERANCE, |on, out| {
-            for (name, kind) in Kind::ALL {
+        DoctorCheck::new("evaluator", "importance sampling", TOLERANCE, |on, out| {
+            for (name, kind) in LayerKind::ALL {
                 let (model, x) = (stack(on, kind), on.bits("x", [7, OBSERVED]));
                 for reading in [Reading::Directed, Reading::Bidirectional] {
                     let sampling = ImportanceSampling { chunk: 31, reading, ..ImportanceSampling::new(10) };
@@ -80,9 +80,9 @@ pub(super) fn checks() -> Vec<Check> {
             let found = found.estimate(&vae(on), on.bits("x", [7, OBSERVED]), numbers(7), Key::new(3));
             estimates(out, "of a vae", found.expect("rows have weight"));
         }),
-        Check::new("evaluator", "enumeration", TOLERANCE, |on, out| {
+        DoctorCheck::new("evaluator", "enumeration", TOLERANCE, |on, out| {
             let exact = ExactLikelihood { chunk: 1000 };
-            for (name, kind) in Kind::ALL {
+            for (name, kind) in LayerKind::ALL {
                 // 2^10 states of the latents, and 2^13 with those of three observed units.
                 let config = helmholtz_directed::StackConfig::of(kind, 3, vec![7, 3]);
                 let model = config.init(None, Key::new(1), &on.device).expect("the sizes make a stack");
@@ -94,21 +94,26 @@ pub(super) fn checks() -> Vec<Check> {
                 out.numbers(format!("{name}, 2 log Z"), vec![exact.log_z2(&model).expect("few states")]);
             }
         }),
-        Check::new("evaluator", "2 log Z by draws", TOLERANCE, |on, out| {
+        DoctorCheck::new("evaluator", "2 log Z by draws", TOLERANCE, |on, out| {
             let asked = PartitionFunction { error: 1.0, most: 2000 };
-            let found = asked.estimate(&stack(on, Kind::Sbn), Key::new(6), |_, _| {});
+            let found = asked.estimate(&stack(on, LayerKind::Sbn), Key::new(6), |_, _| {});
             out.numbers("2 log Z", vec![found.log_z2, found.se_formula, found.se_batches, found.check]);
         }),
-        Check::new("evaluator", "annealed importance sampling", TOLERANCE_OF_TRAJECTORIES, |on, out| {
-            let annealing =
-                AnnealedImportanceSampling { hmc: Hmc::new(2), ..AnnealedImportanceSampling::new(5, 8) };
-            let (model, x) = (vae(on), on.bits("x", [3, OBSERVED]));
-            let found = annealing.estimate(&model, x, numbers(3), Key::new(3), |_, _| {});
-            let found = found.expect("rows have weight");
-            estimates(out, "rows", found.iter().map(|row| row.estimate).collect());
-            out.numbers("acceptance", found.iter().filter_map(|row| row.acceptance).collect());
-        }),
-        Check::new("evaluator", "active units", TOLERANCE, |on, out| {
+        DoctorCheck::new(
+            "evaluator",
+            "annealed importance sampling",
+            TOLERANCE_OF_TRAJECTORIES,
+            |on, out| {
+                let annealing =
+                    AnnealedImportanceSampling { hmc: Hmc::new(2), ..AnnealedImportanceSampling::new(5, 8) };
+                let (model, x) = (vae(on), on.bits("x", [3, OBSERVED]));
+                let found = annealing.estimate(&model, x, numbers(3), Key::new(3), |_, _| {});
+                let found = found.expect("rows have weight");
+                estimates(out, "rows", found.iter().map(|row| row.estimate).collect());
+                out.numbers("acceptance", found.iter().filter_map(|row| row.acceptance).collect());
+            },
+        ),
+        DoctorCheck::new("evaluator", "active units", TOLERANCE, |on, out| {
             let activity = Activity::of(&vae(on), on.bits("x", [50, OBSERVED]));
             out.numbers("variances", activity.variances().concat());
         }),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::check::Judged;
-use super::score::{Bidirectional, OfLaw, Scores};
+use super::score::{OfLaw, OfMachine, Scores};
 use super::shard::Setting;
 use super::test_rows::TestRows;
 use crate::console::say;
@@ -14,7 +14,7 @@ use crate::npy;
 use crate::output::write_whole;
 
 /// What was found, with how.
-pub(crate) struct Found {
+pub(crate) struct Evaluation {
     pub(crate) setting: Setting,
     pub(crate) scores: Scores,
     /// Active units of each layer, where latents are real numbers.
@@ -25,7 +25,7 @@ pub(crate) struct Found {
     pub(crate) judged: Option<Judged>,
 }
 
-impl Found {
+impl Evaluation {
     /// Prints what was found, and writes log p of each row if a file for it was named.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Found {
 
     /// One object, as `--json` prints it.
     fn json(&self) -> serde_json::Value {
-        let Found { setting, scores, active, .. } = self;
+        let Evaluation { setting, scores, active, .. } = self;
         let Setting { protocol, data_sha256, split, epoch, method, annealing, .. } = setting;
         let s = &scores.summary;
         let mut json = json!({
@@ -74,7 +74,7 @@ impl Found {
             json["cross_entropy"] = json!(cross_entropy);
             json["entropy"] = json!(entropy);
         }
-        if let Some(Bidirectional { p, log_z2: z }) = &scores.bidirectional {
+        if let Some(OfMachine { p, log_z2: z }) = &scores.bidirectional {
             json["nll_p"] = json!(p.nll);
             json["ess_p"] = json!(p.ess);
             json["nll_is_bound"] = json!(!z.is_known());
@@ -95,7 +95,7 @@ impl Found {
 
     /// The same in words; `seconds` is what the scoring took.
     fn print(&self, seconds: f64) {
-        let Found { setting, scores, active, .. } = self;
+        let Evaluation { setting, scores, active, .. } = self;
         let Setting { protocol, split, epoch, method, annealing, layers, .. } = setting;
         let s = &scores.summary;
         let epoch = epoch.map(|epoch| format!(", weights of epoch {epoch}")).unwrap_or_default();
@@ -150,7 +150,7 @@ impl Found {
     }
 
     fn print_exact(&self) {
-        if let Some(Bidirectional { p, log_z2: z }) = &self.scores.bidirectional {
+        if let Some(OfMachine { p, log_z2: z }) = &self.scores.bidirectional {
             say!("  NLL of p     {:.3} nats", p.nll);
             say!("  2 log Z      {:.4} nats", z.log_z2);
         }
@@ -165,7 +165,7 @@ impl Found {
     }
 
     fn print_bidirectional(&self) {
-        let Some(Bidirectional { p, log_z2: z }) = &self.scores.bidirectional else { return };
+        let Some(OfMachine { p, log_z2: z }) = &self.scores.bidirectional else { return };
         say!(
             "  NLL of p     {:.3} nats; K adds ±{:.4}, about {:.4} too high; ESS {:.2} % of K",
             p.nll,

@@ -1,0 +1,314 @@
+//! A program of somebody else's, which brings a family of its own: every command knows it.
+//!
+//! The family is one model and one strategy, as another crate would write them. Run by `cargo test`, this program starts
+//! itself again as the command line, and looks at what comes out.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use burn::module::Module;
+use burn::tensor::{DType, Device, Tensor};
+use helmholtz_core::{
+    Diagnostics, Direction, Draws, Enumerable, Estimate, Follows, Gradients, Key, LatentVariableModel, Prior,
+    Proposals, Scored, Strategy, Traced,
+};
+use helmholtz_datasets::ImageShape;
+use helmholtz_layers::{BernoulliPrior, BernoulliPriorConfig};
+use helmholtz_ops::rows::repeat_rows;
+use helmholtz_zoo::check::DoctorCheck;
+use helmholtz_zoo::strategy::boxed;
+use helmholtz_zoo::strategy_settings::On;
+use helmholtz_zoo::{
+    BoxedModel, BoxedStrategy, Can, ConfigError, Family, ModelEntry, ModelSpec, Settings, StrategyEntry,
+    StrategySettings, Summed,
+};
+use serde_json::Value;
+use toml::Table;
+
+/// Independent bits: `p(x) = Πⱼ Bernoulli(xⱼ; σ(bⱼ))`.
+#[derive(Module, Debug)]
+struct Factorial {
+    units: BernoulliPrior,
+}
+
+type Layers = Vec<Tensor<2>>;
+
+impl Factorial {
+    fn zeros(&self, n: usize) -> Tensor<1> {
+        Tensor::zeros([n], (&self.device(), self.dtype()))
+    }
+}
+
+impl LatentVariableModel for Factorial {
+    type Latents = Layers;
+
+    fn log_joint(&self, x: Tensor<2>, _: &Layers) -> Tensor<1> {
+        self.units.log_prob(x)
+    }
+
+    fn log_posterior(&self, x: Tensor<2>, _: &Layers) -> Tensor<1> {
+        self.zeros(x.dims()[0])
+    }
+
+    fn trace_joint(&self, x: Tensor<2>, _: &Layers) -> Traced {
+        let Scored { log_prob, trace } = self.units.score(x);
+        Traced { traces: vec![trace], by_layer: vec![log_prob.clone()], log_prob }
+    }
+
+    fn trace_posterior(&self, x: Tensor<2>, _: &Layers) -> Traced {
+        Traced { log_prob: self.zeros(x.dims()[0]), traces: Vec::new(), by_layer: Vec::new() }
+    }
+
+    fn propose(&self, x: Tensor<2>, draws: &Draws, _: f64) -> Proposals<Layers> {
+        let x = repeat_rows(x, draws.k());
+        let q = self.trace_posterior(x.clone(), &Vec::new());
+        let log_proposal = q.log_prob.clone();
+        Proposals { latents: Vec::new(), p: self.trace_joint(x, &Vec::new()), q, log_proposal, k: draws.k() }
+    }
+
+    fn dream(&self, draws: &Draws) -> (Tensor<2>, Layers) {
+        (self.units.draw(draws), Vec::new())
+    }
+
+    fn decode(&self, x: Tensor<2>, _: &Layers) -> Tensor<2> {
+        self.units.mean(x)
+    }
+
+    fn joint_gradient(
+        &self,
+        x: Tensor<2>,
+        _: &Layers,
+        traces: &[Tensor<2>],
+        weights: Tensor<1>,
+        into: &mut Gradients,
+    ) {
+        self.units.gradient(x, traces[0].clone(), weights, into);
+    }
+
+    fn posterior_gradient(&self, _: Tensor<2>, _: &Layers, _: &[Tensor<2>], _: Tensor<1>, _: &mut Gradients) {
+    }
+
+    fn observed(&self) -> usize {
+        self.units.dim()
+    }
+
+    fn dtype(&self) -> DType {
+        self.units.bias.val().dtype()
+    }
+
+    fn device(&self) -> Device {
+        self.units.bias.val().device()
+    }
+}
+
+/// Its one latent state is that there is none.
+impl Enumerable for Factorial {
+    fn latent_bits(&self) -> usize {
+        0
+    }
+
+    fn states(&self, _: u64, _: usize) -> Layers {
+        Vec::new()
+    }
+
+    fn log_joint_table(&self, x: Tensor<2>, h: &Layers) -> Tensor<2> {
+        self.log_joint(x, h).unsqueeze_dim(1)
+    }
+
+    fn log_posterior_table(&self, x: Tensor<2>, h: &Layers) -> Tensor<2> {
+        self.log_posterior(x, h).unsqueeze_dim(1)
+    }
+}
+
+impl Can for Factorial {
+    fn summed(&self) -> Option<&dyn Summed> {
+        Some(self)
+    }
+}
+
+/// The gradient of the mean of `log p(x)`.
+#[derive(Module, Debug)]
+struct MaximumLikelihood {
+    samples: usize,
+}
+
+impl Strategy<Factorial> for MaximumLikelihood {
+    fn estimate(&self, model: &Factorial, x: Tensor<2>, _: Key) -> Estimate {
+        let [n, _] = x.dims();
+        let Traced { log_prob, traces, .. } = model.trace_joint(x.clone(), &Vec::new());
+        let mut gradients = Gradients::new();
+        model.joint_gradient(x, &Vec::new(), &traces, log_prob.full_like(1.0 / n as f64), &mut gradients);
+        let ess = log_prob.full_like(1.0).mean();
+        Estimate { gradients, diagnostics: Diagnostics::new(log_prob.mean(), ess), evaluations: n as u64 }
+    }
+
+    fn follows(&self) -> Follows {
+        Follows::new(Direction::Elbo, Direction::Elbo)
+    }
+}
+
+helmholtz_zoo::estimates!(MaximumLikelihood => Factorial);
+
+helmholtz_zoo::settings! {
+    /// `[strategy]`
+    Likelihood {
+        /// Samples per observation; there is nothing to sample.
+        samples: usize = 1,
+    }
+}
+
+impl StrategySettings for Likelihood {
+    fn samples(&self) -> usize {
+        self.samples
+    }
+
+    fn build(&self, samples: usize, _: &On<'_>) -> Result<BoxedStrategy, ConfigError> {
+        Ok(boxed(MaximumLikelihood { samples }))
+    }
+}
+
+helmholtz_zoo::settings! {
+    /// `[model]`
+    Independent {
+        /// The bias that every unit begins with.
+        bias: f64 = 0.0,
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Spec(Independent);
+
+impl ModelSpec for Spec {
+    fn boxed(&self) -> Box<dyn ModelSpec> {
+        Box::new(self.clone())
+    }
+
+    fn kind(&self) -> &'static str {
+        "factorial"
+    }
+
+    fn table(&self) -> Table {
+        self.0.table()
+    }
+
+    fn layers(&self) -> &[usize] {
+        &[]
+    }
+
+    fn has_bits(&self) -> bool {
+        true
+    }
+
+    fn structure(&self) -> Table {
+        Table::from_iter([("kind".to_owned(), self.kind().into())])
+    }
+
+    fn weights(&self, _: usize) -> u64 {
+        0
+    }
+
+    fn sizes_in_words(&self) -> String {
+        "the data's columns".to_owned()
+    }
+
+    fn values_of_proposal(&self, observed: usize) -> u64 {
+        observed as u64
+    }
+
+    fn init(
+        &self,
+        shape: ImageShape,
+        _: Option<&[f64]>,
+        _: Key,
+        device: &Device,
+    ) -> Result<BoxedModel, ConfigError> {
+        let units = BernoulliPriorConfig::new(shape.pixels()).with_bias(self.0.bias).init(device);
+        Ok(BoxedModel::new(Factorial { units }))
+    }
+
+    fn smaller(&self, _: usize, _: usize) -> Table {
+        Table::new()
+    }
+
+    fn in_words(&self, observed: usize) -> String {
+        format!("factorial {observed}")
+    }
+}
+
+fn family() -> Family {
+    let models = vec![ModelEntry {
+        name: "factorial",
+        help: "independent bits",
+        latents: "none",
+        usual: "ml",
+        keys: Independent::KEYS,
+        read: |_, table| Ok(Box::new(Spec(Independent::read("model", table)?))),
+    }];
+    let strategies =
+        vec![StrategyEntry::of::<Likelihood>("ml", "maximum likelihood", "a model without latents")];
+    Family { name: "factorial", models, strategies, checks: || Vec::<DoctorCheck>::new() }
+}
+
+fn main() -> ExitCode {
+    if std::env::var_os("AS_PROGRAM").is_some() {
+        return helmholtz_cli::main_with(helmholtz_zoo::registry().with(family()));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    look(folder.path());
+    println!("own_family: trained, resumed, evaluated, sampled and listed");
+    ExitCode::SUCCESS
+}
+
+/// Runs a command line of the program; what it prints, and what it complains of.
+fn program(folder: &Path, words: &str) -> (bool, String, String) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.env("AS_PROGRAM", "1").current_dir(folder).args(words.split(' '));
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+fn json(folder: &Path, words: &str) -> Value {
+    let (done, out, complaint) = program(folder, words);
+    assert!(done, "{words}: {complaint}");
+    serde_json::from_str(&out).unwrap_or_else(|error| panic!("{words}: {error} in {out}"))
+}
+
+fn look(folder: &Path) {
+    // Trained, and resumed to the bit.
+    let train = "train --model factorial --dataset lines/3x3 --lr 0.1 --batch 1000 --json";
+    let whole = json(folder, &format!("{train} --epochs 20 --out whole"));
+    json(folder, &format!("{train} --epochs 10 --out parts"));
+    let resumed = json(folder, "train --resume --out parts --epochs 20 --json");
+    assert_eq!((&whole["test"], &whole["valid"]), (&resumed["test"], &resumed["valid"]));
+    // Evaluated: a factorial law cannot be below the sum of its units' entropies.
+    let found = json(folder, "evaluate whole --json");
+    let means = helmholtz_datasets::load("lines/3x3", None).unwrap().test.mean();
+    let entropy: f64 = means.iter().map(|p| -p * p.ln() - (1.0 - p) * (1.0 - p).ln()).sum();
+    let nll = found["nll"].as_f64().unwrap();
+    assert!((entropy..entropy + 0.01).contains(&nll), "{nll} for {entropy}");
+    assert_eq!(found["method"], "exact", "without latents the likelihood is a closed form");
+    // Sampled.
+    let (done, _, complaint) = program(folder, "sample whole --n 5 --out five.npy");
+    assert!(done && folder.join("five.npy").is_file(), "{complaint}");
+    // Listed, and told apart from the families that were there before.
+    let listed = json(folder, "models --json");
+    let names: Vec<&str> = listed["families"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|family| family["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["directed", "vae", "factorial"]);
+    for (words, complaint) in [
+        ("train --model factorial --strategy rws", "rws needs latents"),
+        ("train --strategy ml", "ml needs a model without latents"),
+        ("train --model factorial --set model.layers=[3]", "model.layers belongs to sbn"),
+        ("train --model factorail", "did you mean `factorial`?"),
+        ("encode whole", "nothing to encode into"),
+        ("inpaint whole", "has no latents"),
+    ] {
+        let (done, _, found) = program(folder, words);
+        assert!(!done && found.contains(complaint), "{words}: {found}");
+    }
+}
