@@ -77,8 +77,8 @@ fn remove(table: &mut Table, section: &str, key: &str) {
     }
 }
 
-/// Every key a config may have, by section: those of model and strategy are the families', the others are learnt from
-/// the structs.
+/// Every key a config may have, by section: those of model and strategy are the families', the others those of the
+/// structs, in which a key that may be left out is given some value here.
 fn all_keys() -> Vec<String> {
     let full = Sections {
         run: RunConfig { threads: Some(1), data_dir: Some(PathBuf::new()), ..RunConfig::default() },
