@@ -36,6 +36,11 @@ pub enum StatesError {
         /// The relative difference.
         off: f64,
     },
+    /// Latents of another sort.
+    #[error(
+        "the latents of the model are neither bits nor smooth functions of noise, and no sum runs over them"
+    )]
+    Neither,
     /// Too many real latents.
     #[error("{units} real latents: the court integrates over one or two; take a smaller model")]
     Units {

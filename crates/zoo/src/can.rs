@@ -82,7 +82,7 @@ impl dyn Can {
         match (self.summed(), self.smooth()) {
             (Some(summed), _) => summed.states(x),
             (None, Some(smooth)) => smooth.states(x),
-            (None, None) => Err(StatesError::Units { units: 0 }),
+            (None, None) => Err(StatesError::Neither),
         }
     }
 

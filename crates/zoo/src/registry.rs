@@ -61,12 +61,16 @@ pub struct Registry {
     families: Vec<Family>,
 }
 
-/// Keys that earlier versions wrote out for every model or strategy, with the value that said nothing.
-fn said_nothing(section: &str, key: &str, value: &Value) -> bool {
+/// Keys that earlier versions wrote out for every model or strategy, with the values that said nothing; `ws` took any
+/// `phi`, and no notice of it.
+fn said_nothing(section: &str, name: &str, key: &str, value: &Value) -> bool {
     match (section, key) {
         ("model", "weights") => value.as_str() == Some("glorot"),
         ("model", "bias") | ("strategy", "defence") => {
             value.as_float() == Some(0.0) || value.as_integer() == Some(0)
+        }
+        ("strategy", "phi") if name == "ws" => {
+            value.as_str().is_some_and(|phi| ["wake", "sleep", "both"].contains(&phi))
         }
         ("strategy", "phi") => value.as_str() == Some("wake"),
         ("strategy", "control_variate") => value.as_bool() == Some(false),
@@ -78,20 +82,26 @@ impl Registry {
     /// A registry of some families; the first model of the first is trained where a config names none.
     ///
     /// # Panics
-    /// If there is no model, or two models have one name.
+    /// If there is no model, two models have one name, or a family lacks the usual strategy of one of its models.
     pub fn new(families: Vec<Family>) -> Self {
         let registry = Registry { families };
         let names = registry.model_names();
         assert!(!names.is_empty(), "a registry has a model at least");
-        let twice = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name));
-        assert!(twice.is_none(), "two models are called {twice:?}");
+        let is_single = |names: &[&str]| names.iter().enumerate().all(|(i, name)| !names[..i].contains(name));
+        assert!(is_single(&names), "two models are called alike: {names:?}");
+        for family in &registry.families {
+            let names: Vec<&str> = family.strategies.iter().map(|strategy| strategy.name).collect();
+            assert!(is_single(&names), "two strategies of a family are called alike: {names:?}");
+            let without = family.models.iter().find(|model| !names.contains(&model.usual));
+            assert!(without.is_none(), "{}: no usual strategy of {without:?}", family.name);
+        }
         registry
     }
 
     /// With another family.
     ///
     /// # Panics
-    /// If one of its models has the name of another.
+    /// As [`new`](Self::new).
     pub fn with(mut self, family: Family) -> Self {
         self.families.push(family);
         Registry::new(self.families)
@@ -149,8 +159,7 @@ impl Registry {
         mut strategy: Table,
         stages: &[Option<usize>],
     ) -> Result<Spec, ConfigError> {
-        let kind =
-            take_kind("model", &mut model)?.unwrap_or_else(|| self.families[0].models[0].name.to_owned());
+        let kind = take_kind("model", &mut model)?.unwrap_or_else(|| self.model_names()[0].to_owned());
         let found = self.families.iter().find_map(|family| {
             family.models.iter().find(|entry| entry.name == kind).map(|entry| (family, entry))
         });
@@ -217,7 +226,7 @@ fn own_keys<'a>(
     mut table: Table,
 ) -> Result<Table, ConfigError> {
     let is_own = |key: &str| own.iter().any(|own| own.name == key);
-    table.retain(|key, value| is_own(key) || !said_nothing(section, key, value));
+    table.retain(|key, value| is_own(key) || !said_nothing(section, name, key, value));
     let names: Vec<&str> = own.iter().map(|own| own.name).collect();
     let Some((key, _)) = table.iter().find(|(key, _)| !is_own(key)) else { return Ok(table) };
     let mut owners: Vec<&str> = Vec::new();
@@ -230,8 +239,9 @@ fn own_keys<'a>(
         return Err(ConfigError(format!("{section}.{}: unknown key; {}", excerpt(key), known(key, &names))));
     }
     Err(ConfigError(format!(
-        "{section}.{key} belongs to {}, and the {section} is {name}, whose keys are {}; leave it out",
-        owners.join(", "),
+        "{section}.{key} belongs to {}, and the {section} is {name}, whose keys are {}; leave it out, or choose another \
+         {section}.kind",
+        owners.join(" and "),
         names.join(", ")
     )))
 }

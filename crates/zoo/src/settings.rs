@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use crate::error::{ConfigError, excerpt};
+use crate::error::{ConfigError, excerpt, shortened};
 
 /// A key of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -17,7 +17,7 @@ pub struct ConfigKey {
 
 /// A section of a config file; [`settings!`](macro@crate::settings) makes one.
 pub trait Settings: Default {
-    /// All keys, in the order in which they are written.
+    /// All keys.
     const KEYS: &'static [ConfigKey];
 
     /// The settings of a table that has no other keys, the rest being the defaults.
@@ -30,24 +30,65 @@ pub trait Settings: Default {
     fn table(&self) -> Table;
 }
 
+/// The type of a key's value.
+pub trait SettingValue: Serialize + DeserializeOwned {
+    /// What a value is, in words; `None` for a type whose own error says so.
+    const WANTED: Option<&'static str>;
+
+    /// The value as it is written; `None` where the key is left out.
+    ///
+    /// # Panics
+    /// If TOML cannot hold it.
+    fn write(&self) -> Option<Value> {
+        Some(Value::try_from(self).expect("the values of settings are scalars and lists"))
+    }
+}
+
+macro_rules! setting_values {
+    ($($type:ty => $wanted:literal,)+) => {
+        $(impl SettingValue for $type {
+            const WANTED: Option<&'static str> = Some($wanted);
+        })+
+    };
+}
+
+setting_values! {
+    usize => "a whole number, not below zero",
+    u64 => "a whole number, not below zero",
+    f64 => "a number",
+    bool => "true or false",
+    Vec<usize> => "a list of whole numbers, as in [200, 100]",
+    Vec<Vec<usize>> => "a list of lists of whole numbers, as in [[200, 200]]",
+    Vec<String> => "a list of names, as in [\"sbn\", \"nade\"]",
+    String => "a word in quotes",
+}
+
+impl<T: SettingValue> SettingValue for Option<T> {
+    const WANTED: Option<&'static str> = T::WANTED;
+
+    fn write(&self) -> Option<Value> {
+        self.as_ref().and_then(T::write)
+    }
+}
+
 /// A value of a key.
 ///
 /// # Errors
 /// If it is of another type.
-pub fn read<T: DeserializeOwned>(section: &str, key: &str, value: Value) -> Result<T, ConfigError> {
-    let shown = excerpt(&value.to_string()).into_owned();
+pub fn read<T: SettingValue>(section: &str, key: &str, value: Value) -> Result<T, ConfigError> {
+    let shown = match &value {
+        Value::String(text) => format!("{text:?}"),
+        other => other.to_string(),
+    };
     value.try_into().map_err(|error: toml::de::Error| {
-        ConfigError(format!("{section}.{key} = {shown}: {}", error.message().trim()))
+        let wanted = T::WANTED.map(|wanted| format!("give {wanted}"));
+        let wanted = wanted.unwrap_or_else(|| error.message().trim().to_owned());
+        ConfigError(format!("{section}.{key} = {}: {}", excerpt(&shown), shortened(&wanted, 300)))
     })
 }
 
-/// A value as it is written; `None` for one that is left out.
-pub fn write<T: Serialize>(value: &T) -> Option<Value> {
-    Value::try_from(value).ok()
-}
-
 /// A struct of settings: each key with its help, its type and its default. A key of type `Option` is left out while it is
-/// `None`.
+/// `None`. The crate that calls it depends on `serde` and `toml`.
 ///
 /// ```
 /// use helmholtz_zoo::Settings;
@@ -99,7 +140,9 @@ macro_rules! settings {
 
             fn table(&self) -> ::toml::Table {
                 let mut table = ::toml::Table::new();
-                $(table.extend($crate::settings::write(&self.$key).map(|value| (stringify!($key).into(), value)));)*
+                $(table.extend(
+                    $crate::settings::SettingValue::write(&self.$key).map(|value| (stringify!($key).into(), value)),
+                );)*
                 table
             }
         }
@@ -128,6 +171,10 @@ macro_rules! words {
             fn default() -> Self {
                 $name::ALL[0].1
             }
+        }
+
+        impl $crate::settings::SettingValue for $name {
+            const WANTED: Option<&'static str> = None;
         }
 
         impl ::serde::Serialize for $name {

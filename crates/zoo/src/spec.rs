@@ -7,7 +7,7 @@ use helmholtz_core::Key;
 use helmholtz_datasets::ImageShape;
 use helmholtz_eval::Reading;
 use serde::{Serialize, Serializer};
-use toml::Table;
+use toml::{Table, Value};
 
 use crate::error::{ConfigError, excerpt};
 use crate::limits::LARGEST;
@@ -188,10 +188,24 @@ impl PartialEq for Spec {
     }
 }
 
+struct KindFirst(&'static str, Table);
+
+impl Serialize for KindFirst {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let kind = [("kind", Value::from(self.0))];
+        serializer.collect_map(
+            kind.into_iter().chain(self.1.iter().map(|(key, value)| (key.as_str(), value.clone()))),
+        )
+    }
+}
+
 impl Serialize for Spec {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let [model, strategy] = self.tables();
-        serializer.collect_map([("model", model), ("strategy", strategy)])
+        let sections = [
+            ("model", KindFirst(self.model.kind(), self.model.table())),
+            ("strategy", KindFirst(self.strategy.kind(), self.strategy.table())),
+        ];
+        serializer.collect_map(sections)
     }
 }
 
@@ -219,7 +233,7 @@ impl Spec {
         let most = self.samples.iter().copied().max().unwrap_or_default();
         if most > 1 && self.model.layers().is_empty() {
             return Err(ConfigError(format!(
-                "samples = {most} with model.layers = []: without latents there is nothing to propose, and the \
+                "strategy.samples = {most} with model.layers = []: without latents there is nothing to propose, and the \
                  likelihood is exact; leave samples out"
             )));
         }

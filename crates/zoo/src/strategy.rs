@@ -58,7 +58,7 @@ pub fn boxed<S: Model + Estimates>(strategy: S) -> BoxedStrategy {
 }
 
 /// Makes [`Estimates`] of a strategy and the type of the models that it is a [`Strategy`] on, which is [`BoxedModel`] where
-/// any will do. Methods that follow are taken as they are.
+/// any will do. Methods that follow are taken as they are. The crate that calls it depends on `burn` and `helmholtz-core`.
 #[macro_export]
 macro_rules! estimates {
     ($strategy:ty => $model:ty $(, $more:item)*) => {

@@ -140,7 +140,10 @@ impl<S: StrategySettings> StrategySpec for Named<S> {
 }
 
 pub(crate) fn wrong(error: impl std::fmt::Display) -> ConfigError {
-    ConfigError(format!("strategy: {error}"))
+    let error = error.to_string();
+    // Most begin with the key.
+    let has_key = ["samples", "defence", "control_variate"].iter().any(|key| error.starts_with(key));
+    ConfigError(if has_key { format!("strategy.{error}") } else { format!("strategy: {error}") })
 }
 
 /// Refuses a model without latents.

@@ -48,8 +48,9 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<ExitCode> {
 /// What the other commands can ask of a model.
 struct Abilities {
     evaluators: Vec<&'static str>,
-    samplers: Vec<&'static str>,
     commands: Vec<&'static str>,
+    /// Of its layers with their recognition net, read as a bidirectional machine.
+    of_machine: Vec<&'static str>,
     court: Option<&'static str>,
 }
 
@@ -62,14 +63,23 @@ impl Abilities {
         let shape = ImageShape { height: 1, width: 2 };
         let model = small.init(shape, None, Key::new(0), &device).or_user()?;
         let x = Tensor::zeros([1, model.observed()], (&model.device(), model.dtype()));
-        let (sums, moves, chains) =
-            (model.summed().is_some(), model.smooth().is_some(), model.chained().is_some());
-        let encodes = model.encode(x).is_ok();
+        let (sums, moves, encodes) =
+            (model.summed().is_some(), model.smooth().is_some(), model.encode(x).is_ok());
+        let holds = model.chained().is_some_and(|chained| chained.observed_are_independent());
+        let chains = model.chained().is_some();
         Ok(Abilities {
             evaluators: chosen(&[("is", true), ("exact", sums), ("ais", moves)]),
-            samplers: chosen(&[("ancestral", true), ("one-shot", chains), ("gibbs", chains)]),
-            commands: chosen(&[("encode", encodes), ("reconstruct", encodes), ("inpaint", chains)]),
-            court: if sums { Some("enumeration") } else { moves.then_some("quadrature") },
+            commands: chosen(&[("sample", true), ("encode", encodes), ("reconstruct", encodes)]),
+            of_machine: chosen(&[
+                ("sample --sampler one-shot", chains),
+                ("sample --sampler gibbs", chains),
+                ("inpaint", holds),
+            ]),
+            court: if sums {
+                Some("enumeration, up to 14 bits")
+            } else {
+                moves.then_some("quadrature, up to two latents and smooth nets")
+            },
         })
     }
 }
@@ -88,8 +98,8 @@ fn to_json(family: &Family, models: &[&ModelEntry], abilities: &[Abilities]) -> 
         let usual = (model.read)(model.name, Table::new()).map(|spec| spec.table()).unwrap_or_default();
         json!({
             "name": model.name, "help": model.help, "latents": model.latents, "usual_strategy": model.usual,
-            "keys": keys_to_json(model.keys, &usual), "evaluators": can.evaluators, "samplers": can.samplers,
-            "commands": can.commands, "court": can.court,
+            "keys": keys_to_json(model.keys, &usual), "evaluators": can.evaluators, "commands": can.commands,
+            "commands_as_bidirectional": can.of_machine, "court": can.court,
         })
     };
     let of_strategy = |strategy: &StrategyEntry| {
@@ -109,29 +119,53 @@ fn to_json(family: &Family, models: &[&ModelEntry], abilities: &[Abilities]) -> 
 fn print(family: &Family, models: &[&ModelEntry], abilities: &[Abilities], with_keys: bool) {
     say!("{}", family.name);
     for (model, can) in models.iter().zip(abilities) {
-        say!("  {:<10} {}", model.name, model.help);
-        say!(
-            "             evaluate by {}; sample by {}; {}",
+        let mut says = format!(
+            "{}; trained by {} unless told otherwise; evaluate by {}; {}",
+            model.help,
+            model.usual,
             can.evaluators.join(", "),
-            can.samplers.join(", "),
             can.commands.join(", ")
         );
+        if !can.of_machine.is_empty() {
+            says += &format!("; as a bidirectional machine {}", can.of_machine.join(", "));
+        }
+        says += &can.court.map_or(String::new(), |court| format!("; before the court by {court}"));
+        entry(2, model.name, &says);
         if with_keys {
-            print_keys("model", model.keys);
+            let usual = (model.read)(model.name, Table::new()).map(|spec| spec.table()).unwrap_or_default();
+            print_keys("model", model.keys, &usual);
         }
     }
     say!("  trained by");
     for strategy in &family.strategies {
-        let usual = if models.iter().any(|model| model.usual == strategy.name) { " (usual)" } else { "" };
-        say!("    {:<9} {}{usual}", strategy.name, strategy.help);
+        entry(4, strategy.name, strategy.help);
         if with_keys {
-            print_keys("strategy", strategy.keys);
+            let usual =
+                (strategy.read)(strategy.name, Table::new()).map(|spec| spec.table()).unwrap_or_default();
+            print_keys("strategy", strategy.keys, &usual);
         }
     }
 }
 
-fn print_keys(section: &str, keys: &[helmholtz_zoo::ConfigKey]) {
+fn print_keys(section: &str, keys: &[helmholtz_zoo::ConfigKey], usual: &Table) {
     for key in keys {
-        say!("      {:<26} {}", format!("{section}.{}", key.name), key.help);
+        let usual = usual.get(key.name).map_or(String::new(), |usual| format!(" (default {usual})"));
+        entry(6, &format!("{section}.{}", key.name), &format!("{}{usual}", key.help));
     }
+}
+
+/// A name with what there is to say of it, in lines of 80 characters.
+fn entry(indent: usize, name: &str, text: &str) {
+    let column = if indent < 6 { 16 } else { 33 };
+    let mut line = format!("{:indent$}{name:<width$}", "", width = column - indent - 1);
+    let mut is_fresh = true;
+    for word in text.split(' ') {
+        if !is_fresh && line.chars().count() + 1 + word.chars().count() > 80 {
+            say!("{line}");
+            line = " ".repeat(column - 1);
+        }
+        line = format!("{line} {word}");
+        is_fresh = false;
+    }
+    say!("{line}");
 }

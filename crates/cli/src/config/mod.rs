@@ -25,7 +25,7 @@ use overlay::{check_keys, lay_over};
 pub use schema::{Config, DataConfig, OPTIMIZERS, OptimizerConfig, RunConfig, StageConfig, TrainConfig};
 use schema::{LOSSES, SCHEDULES, Sections};
 
-use crate::error::{OrUser, known, shortened, toml_problem, user};
+use crate::error::{known, shortened, toml_problem, user};
 use crate::registry::registry;
 
 /// Keys that may differ between a run and its resumption; the length only of a run without stages and at a
@@ -71,7 +71,10 @@ impl Config {
         let Sections { schema, seed, run, data, model, strategy, optimizer, train, stage } = sections;
         check_stages(&stage, &train)?;
         let stages: Vec<Option<usize>> = stage.iter().map(|stage| stage.samples).collect();
-        let spec = registry().resolve(model, strategy, &stages).or_user()?;
+        let spec = registry().resolve(model, strategy, &stages).map_err(|error| {
+            // Where flags lie over a file, it may be theirs.
+            user(if overlay.0.is_empty() { format!("{place}: {error}") } else { error.to_string() })
+        })?;
         Config { schema, seed, run, data, spec, optimizer, train, stage }.checked()
     }
 
@@ -171,8 +174,13 @@ impl Config {
         };
         let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
         let show = |value: Option<&Value>| value.map_or("nothing".to_string(), |value| value.to_string());
+        // Of another model or strategy the keys are others, too.
+        let of_other_kind = |key: &str| {
+            let kind = key.split_once('.').map(|(section, _)| format!("{section}.kind")).unwrap_or_default();
+            key != kind && a.get(&kind) != b.get(&kind)
+        };
         keys.into_iter()
-            .filter(|key| a.get(*key) != b.get(*key) && !may_change(key.as_str()))
+            .filter(|key| !of_other_kind(key) && a.get(*key) != b.get(*key) && !may_change(key.as_str()))
             .map(|key| format!("{key} ({} in the run, {} now)", show(a.get(key)), show(b.get(key))))
             .collect()
     }

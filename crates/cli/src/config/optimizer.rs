@@ -16,35 +16,32 @@ impl Config {
             }
             check_single(key, rate)?;
         }
-        for (key, value, kinds) in [
-            // Zero is the default, and none at all.
-            ("momentum", Some(optimizer.momentum).filter(|m| *m != 0.0), &["sgd", "rmsprop"][..]),
-            ("beta1", optimizer.beta1, &["adam"]),
-            ("beta2", optimizer.beta2, &["adam"]),
-            ("decay", optimizer.decay, &["rmsprop"]),
-            ("epsilon", optimizer.epsilon, &["adam", "rmsprop"]),
-        ] {
-            if value.is_some() && !kinds.contains(&optimizer.kind.as_str()) {
-                return Err(user(format!(
-                    "optimizer.{key} belongs to {}, and the optimiser is {}; leave it out",
-                    kinds.join(" and "),
-                    optimizer.kind
-                )));
-            }
+        let kind = optimizer.kind.as_str();
+        let belongs = |key: &str, kinds: &[&str]| {
+            user(format!(
+                "optimizer.{key} belongs to {}, and the optimiser is {kind}; leave it out",
+                kinds.join(" and ")
+            ))
+        };
+        let of_momentum = ["sgd", "rmsprop"];
+        if optimizer.momentum != 0.0 && !of_momentum.contains(&kind) {
+            return Err(belongs("momentum", &of_momentum));
         }
-        match optimizer.kind.as_str() {
-            "adam" => {
-                optimizer.beta1.get_or_insert(0.9);
-                optimizer.beta2.get_or_insert(0.999);
-            }
-            "rmsprop" => {
-                optimizer.decay.get_or_insert(0.99);
-            }
-            _ => {}
-        }
-        if optimizer.kind != "sgd" {
+        for (key, value, usual, kinds) in [
+            ("beta1", &mut optimizer.beta1, 0.9, &["adam"][..]),
+            ("beta2", &mut optimizer.beta2, 0.999, &["adam"]),
+            ("decay", &mut optimizer.decay, 0.99, &["rmsprop"]),
             // Burn's default of 1e-5 is not small against the gradients of a batch mean.
-            optimizer.epsilon.get_or_insert(1e-8);
+            ("epsilon", &mut optimizer.epsilon, 1e-8, &["adam", "rmsprop"]),
+        ] {
+            if kinds.contains(&kind) {
+                value.get_or_insert(usual);
+            } else if value.is_some_and(|value| value != usual) {
+                return Err(belongs(key, kinds));
+            } else {
+                // A default that was written out for another optimiser says nothing.
+                *value = None;
+            }
         }
         // As the optimiser reads it: what rounds to 0 there would divide by 0.
         let is_epsilon = |epsilon: f64| (epsilon as f32).is_finite() && epsilon as f32 > 0.0;

@@ -166,11 +166,16 @@ impl StackSpec {
             } else if settings.order_seed.is_some() {
                 return in_vain("order_seed", "random order");
             }
-        } else if settings.order.is_some() || settings.order_seed.is_some() {
+        } else if settings.order.is_some() {
             return in_vain("order", "darn or nade layer over the data");
+        } else if settings.order_seed.is_some() {
+            return in_vain("order_seed", "darn or nade layer over the data");
         }
-        if !settings.bias.is_finite() {
-            return Err(ConfigError(format!("model.bias = {}: must be finite", settings.bias)));
+        if !(settings.bias as f32).is_finite() {
+            return Err(ConfigError(format!(
+                "model.bias = {}: must be finite in single precision",
+                settings.bias
+            )));
         }
         Ok(())
     }
@@ -250,6 +255,12 @@ impl ModelSpec for StackSpec {
         }
         if kind == self.kind || kind == lowest {
             return Ok(Reading::Directed);
+        }
+        if LayerKind::named(kind).is_none() {
+            return Err(ConfigError(format!(
+                "--as {kind}: the model is {}, and its latents and those of a {kind} have nothing in common; leave --as out",
+                self.kind
+            )));
         }
         let names = |kinds: &[LayerKind]| kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>();
         Err(ConfigError(format!(

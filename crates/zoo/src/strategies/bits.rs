@@ -1,4 +1,4 @@
-//! What stacks of layers of bits can be trained by besides.
+//! What a stack of layers of bits can be trained by besides.
 
 use helmholtz_eval::Reading;
 use helmholtz_strategies::{self as strategies, Bidirectional};
@@ -9,8 +9,8 @@ use crate::spec::ModelSpec;
 use crate::strategy::{BoxedStrategy, boxed};
 use crate::strategy_settings::{On, StrategySettings, needs_latents, wrong};
 
-/// What stacks of layers of bits can be trained by besides.
-pub fn of_layers_of_bits() -> Vec<StrategyEntry> {
+/// What a [`HelmholtzMachine`](helmholtz_directed::HelmholtzMachine) can be trained by besides.
+pub(crate) fn of_layers_of_bits() -> Vec<StrategyEntry> {
     let bits = "layers of bits";
     vec![
         StrategyEntry::of::<NvilSettings>("nvil", "the ELBO, with baselines that are learnt", bits),

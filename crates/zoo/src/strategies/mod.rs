@@ -4,6 +4,6 @@ pub mod bits;
 pub mod latents;
 pub mod smooth;
 
-pub use bits::of_layers_of_bits;
+pub(crate) use bits::of_layers_of_bits;
 pub use latents::of_any_latents;
-pub use smooth::of_smooth_latents;
+pub(crate) use smooth::of_smooth_latents;

@@ -23,8 +23,8 @@ mod coupled {
     under_its_name!(OfCoupled, Coupled => Vae);
 }
 
-/// What models whose latents are smooth functions of noise can be trained by besides.
-pub fn of_smooth_latents() -> Vec<StrategyEntry> {
+/// What a [`Vae`] can be trained by besides.
+pub(crate) fn of_smooth_latents() -> Vec<StrategyEntry> {
     let smooth = "latents that are smooth functions of noise";
     vec![
         StrategyEntry::of::<ElboSettings>("elbo", "the ELBO, along the path from the noise", smooth),

@@ -142,6 +142,12 @@ impl VaeSpec {
                  it out for nets without convolutions"
             )));
         }
+        let pairs = settings.channels.iter().flat_map(|channels| kernels(channels));
+        if let Some([a, b]) = pairs.into_iter().find(|pair| of_kernels(*pair) > LARGEST_MATRIX as u64) {
+            return Err(ConfigError(format!(
+                "model.channels: {b} channels above {a} make more than 2^28 weights"
+            )));
+        }
         check_layers(&settings.layers)?;
         Ok(VaeSpec { kind, settings, bodies })
     }
@@ -170,6 +176,16 @@ impl VaeSpec {
             ..VaeConfig::new(shape.pixels(), layers.clone())
         }
     }
+}
+
+/// Channels of the larger and the smaller picture of each convolution.
+fn kernels(channels: &[usize]) -> Vec<[usize; 2]> {
+    std::iter::once(&1).chain(channels).zip(channels).map(|(a, b)| [*a, *b]).collect()
+}
+
+/// Weights of a convolution, whose kernels are of 4 x 4.
+fn of_kernels([a, b]: [usize; 2]) -> u64 {
+    (a as u64).saturating_mul(b as u64).saturating_mul(16)
 }
 
 impl ModelSpec for VaeSpec {
@@ -229,13 +245,19 @@ impl ModelSpec for VaeSpec {
         let outputs = self.settings.components.map_or(1, |components| 3 * components as u64);
         let sizes = in_units(observed, &self.settings.layers);
         let of_net = |l: usize| {
-            let (below, above, body) = (sizes[l], sizes[l + 1], &self.bodies[l]);
+            let (mut below, above, body) = (sizes[l], sizes[l + 1], &self.bodies[l]);
+            let (mut convolved, mut heads) = (0u64, if l == 0 { outputs } else { 2 });
+            if let Some(channels) = self.settings.channels.as_ref().filter(|_| l == 0) {
+                // Each halves the sides, rounded up, and another doubles them.
+                convolved =
+                    kernels(channels).into_iter().fold(0, |sum, pair| of_kernels(pair).saturating_add(sum));
+                let places = below.checked_shr(2 * channels.len() as u32).unwrap_or(0).max(1);
+                below = channels.last().map_or(below, |last| places.saturating_mul(*last as u64));
+                heads = 1;
+            }
             let body: Vec<u64> = body.iter().map(|&width| width as u64).collect();
             let inside =
                 body.windows(2).fold(0u64, |sum, pair| sum.saturating_add(pair[0].saturating_mul(pair[1])));
-            if l == 0 && self.settings.channels.is_some() {
-                return inside.saturating_mul(2);
-            }
             // From units to units, the last map being made `heads` times.
             let net = |from: u64, ends: Option<[u64; 2]>, to: u64, heads: u64| match ends {
                 Some([first, last]) => from
@@ -246,12 +268,8 @@ impl ModelSpec for VaeSpec {
             };
             let ends = body.first().zip(body.last()).map(|(first, last)| [*first, *last]);
             let back = ends.map(|[first, last]| [last, first]);
-            net(below, ends, above, 2).saturating_add(net(
-                above,
-                back,
-                below,
-                if l == 0 { outputs } else { 2 },
-            ))
+            let both = net(below, ends, above, 2).saturating_add(net(above, back, below, heads));
+            convolved.saturating_mul(2).saturating_add(both)
         };
         (0..self.bodies.len()).fold(0u64, |sum, l| sum.saturating_add(of_net(l)))
     }
