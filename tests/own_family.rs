@@ -1,4 +1,4 @@
-//! A program of somebody else's, which brings a family of its own: every command knows it.
+//! A program of somebody else's, which brings a family of its own and trains, resumes, evaluates, samples and lists it.
 //!
 //! The family is one model and one strategy, as another crate would write them. Run by `cargo test`, this program starts
 //! itself again as the command line, and looks at what comes out.
@@ -242,6 +242,7 @@ fn family() -> Family {
         latents: "none",
         usual: "ml",
         keys: Independent::KEYS,
+        once: |_, _| false,
         read: |_, table| Ok(Box::new(Spec(Independent::read("model", table)?))),
     }];
     let strategies =

@@ -89,13 +89,13 @@ fn check_bits(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses values that are none of the 256 levels k / 255 of discretised logistics.
+/// Refuses values that are none of the 256 grey levels v / 255.
 fn check_grey(config: &Config, data: &DataSet) -> anyhow::Result<()> {
-    let id = &config.data.id;
+    let (id, kind) = (&config.data.id, config.spec.model.kind());
     if data.binarization == Binarization::Dynamic {
         return Err(user(format!(
-            "data.id = {id} with model.likelihood = \"logistics\": bits are drawn from the grey values of this set; \
-             choose a set of grey values (frey/faces, or your own by file:...), or model.likelihood = \"bernoulli\""
+            "data.id = {id}: bits are drawn from the grey values of this set, and {kind} models the 256 grey levels \
+             v / 255; choose a set of grey values (frey/faces, or your own by file:...), or let {kind} model bits"
         )));
     }
     for name in SplitName::ALL {
@@ -106,7 +106,7 @@ fn check_grey(config: &Config, data: &DataSet) -> anyhow::Result<()> {
         if let Some(place) = values.iter().position(|value| !is_level(*value)) {
             return Err(user(format!(
                 "data.id = {id}: row {} of its {name} split has {} in column {}, which is no multiple of 1/255; \
-                 model.likelihood = \"logistics\" is a law of 256 grey levels",
+                 {kind} models the 256 grey levels v / 255",
                 place / split.width() + 1,
                 values[place],
                 place % split.width() + 1

@@ -14,8 +14,8 @@
 //! | `inpaint` | 4 d_x for each state of each picture that is shown |
 //! | a court of `compare` | 8 B K u for the proposals of an estimate, which is made in double precision |
 //!
-//! u is d_x + 3 Σd for layers of bits (the latents, and the traces that p and q leave for the gradient), and d_x + Σd
-//! for a vae.
+//! u is what the model says of itself (`ModelSpec::values_of_proposal`): d_x + 3 Σd for layers of bits, which leave traces of
+//! p and q for the gradient, d_x + Σd where latents are real numbers.
 //!
 //! They are compared with [`Limit::of`]: on the processor the memory of the machine with its swap, or what the
 //! control group or `ulimit -v` leaves of it.
@@ -25,9 +25,10 @@ mod machine;
 use burn::tensor::Device;
 use helmholtz_datasets::{DataSet, ImageShape};
 use helmholtz_zoo::ModelSpec;
+use helmholtz_zoo::spec::of_layers;
 
 use crate::config::Config;
-use crate::error::{excerpt, user};
+use crate::error::user;
 pub use machine::Limit;
 
 /// Bytes that something needs at least, by what they are for.
@@ -82,21 +83,8 @@ fn values(factors: &[u64]) -> u64 {
     factors.iter().fold(4, |product, &factor| product.saturating_mul(factor))
 }
 
-fn sum(terms: impl IntoIterator<Item = u64>) -> u64 {
-    terms.into_iter().fold(0, u64::saturating_add)
-}
-
 fn size(n: usize) -> u64 {
     n as u64
-}
-
-/// Σd, the latent units of all layers.
-fn latents(model: &dyn ModelSpec) -> u64 {
-    sum(model.layers().iter().copied().map(size))
-}
-
-fn name_of_layers(model: &dyn ModelSpec) -> String {
-    format!("model.layers = {} (--layers)", excerpt(&format!("{:?}", model.layers())))
 }
 
 /// Refuses a model whose weights alone do not fit.
@@ -129,7 +117,7 @@ pub fn of_training(config: &Config, [train, valid]: [usize; 2], width: usize) ->
             format!(
                 "strategy.samples = {samples} (--samples), train.batch = {} (--batch) and {}",
                 config.train.batch,
-                name_of_layers(model)
+                model.sizes_in_words()
             ),
             values(&[size(batch), size(samples), model.values_of_proposal(width)]),
         )
@@ -166,12 +154,13 @@ pub fn of_importance(model: &dyn ModelSpec, width: usize, rows: usize, samples: 
 /// What annealed importance sampling needs for rows that are in flight at a time.
 pub fn of_annealing(model: &dyn ModelSpec, rows: usize, chains: usize) -> Need {
     // Position, momentum and gradient.
-    Need::default().and(format!("--chains {chains}"), values(&[size(rows), size(chains), 3, latents(model)]))
+    Need::default()
+        .and(format!("--chains {chains}"), values(&[size(rows), size(chains), 3, of_layers(model.layers())]))
 }
 
 /// What samples need, on a contact sheet or not.
 pub fn of_samples(model: &dyn ModelSpec, shape: ImageShape, width: usize, n: usize, sheet: bool) -> Need {
-    let values = values(&[size(n), size(width).saturating_add(latents(model))]);
+    let values = values(&[size(n), size(width).saturating_add(of_layers(model.layers()))]);
     let side = |pixels: usize| size(pixels * crate::picture::scale(shape) + 2);
     let tile = if sheet { side(shape.height).saturating_mul(side(shape.width)) } else { 0 };
     Need::default().and(format!("--n {n}"), values.saturating_add(tile.saturating_mul(size(n))))

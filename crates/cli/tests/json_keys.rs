@@ -97,6 +97,12 @@ fn every_key_is_documented_and_none_is_lost() {
         &format!("{of_set} protocol pinned test_rows_in_train"),
     );
     check(other, &json(&["data", "list"]), &format!("{of_set} missing names mirrors licence"));
+    let of_model = "latents usual_strategy evaluators commands commands_as_bidirectional court";
+    check(
+        "models",
+        &json(&["models"]),
+        &format!("families name models strategies keys help default needs {of_model}"),
+    );
     check(other, &json(&["devices"]), "built_with threads devices backend name");
 
     let plan = "schema = 1\n[[court]]\nstrategies = [\"ws\"]\nsamples = [2]\nweights = [\"fresh\"]\nrows = 1\n\

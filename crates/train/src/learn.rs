@@ -17,7 +17,7 @@ use crate::schedule::Stages;
 
 /// Something that can be trained.
 ///
-/// It is a Burn module besides, a [`Boxed`] one. Of its fields `model` is what the [`Rule`](crate::Rule) is about,
+/// It is a Burn module besides, a [`Boxed`] one. Of the fields of a [`Pair`] `model` is what the [`Rule`](crate::Rule) is about,
 /// `strategy` what strategies learn for themselves, and `average` the average of the weights.
 pub trait Learn {
     /// The gradients of a batch `x`, `[n, d]`, before a step is taken; no tape is recorded.

@@ -35,7 +35,7 @@ impl Rule {
     /// by the part's share of the rows and added up, penalties included; but not where they are
     /// [clipped](Rule::clip_norm).
     ///
-    /// It is about the parameters of the model in `trainee`, whose fields are those of [`Learn`](crate::Learn); what the
+    /// It is about the parameters of the model in `trainee`, whose fields are those of a [`Pair`](crate::Pair); what the
     /// strategy learns for itself is left as it is. `zero` is a number beside the parameters: `[1]`.
     pub fn apply<M: Module>(
         &self,

@@ -18,7 +18,7 @@ use helmholtz_samplers::{Chains, Gibbs, GibbsError, Known, NoWeight, OneShot};
 
 use crate::error::ConfigError;
 
-/// What a model can do besides what a model of latents must.
+/// What a model can do beyond [`LatentVariableModel`](helmholtz_core::LatentVariableModel).
 pub trait Can {
     /// Sums over all states, where latents are bits.
     fn summed(&self) -> Option<&dyn Summed> {
@@ -35,7 +35,7 @@ pub trait Can {
         None
     }
 
-    /// Recognition means of each row of `x`, layer by layer, each given the means of the one below.
+    /// Recognition means of each row of `x`, layer by layer, each given the means of the one below: one layer at least.
     ///
     /// # Errors
     /// If it has none.
@@ -48,7 +48,7 @@ impl dyn Can {
     /// Sums over states; `what` ends the sentence that refuses them: who asks, and what would fit.
     ///
     /// # Errors
-    /// If latents are no bits.
+    /// If the latents are not bits.
     pub fn summed_for(&self, what: &str) -> Result<&dyn Summed, ConfigError> {
         self.summed().ok_or_else(|| self.refuse(what))
     }
@@ -69,7 +69,7 @@ impl dyn Can {
         self.smooth().ok_or_else(|| self.refuse(what))
     }
 
-    /// Bits of all latents; none where latents are no bits.
+    /// Number of latent bits, or `None` if the latents are not bits.
     pub fn latent_bits(&self) -> Option<usize> {
         self.summed().map(Summed::bits)
     }

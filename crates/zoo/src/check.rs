@@ -103,7 +103,7 @@ impl DoctorCheck {
         DoctorCheck { group, name: name.into(), tolerance, compute: Box::new(compute) }
     }
 
-    /// Holds the device against the reference.
+    /// Compares the device with the reference.
     pub fn judge(&self, device: &On, reference: &On) -> DoctorRow {
         let compute = |on: &On| {
             let mut outputs = Outputs::default();

@@ -10,7 +10,7 @@
 //! | [`model`] | [`BoxedModel`]: a model of latents, whatever its family |
 //! | [`can`] | [`Can`]: what a model can do that not every model can |
 //! | [`strategy`] | [`BoxedStrategy`]: a strategy on such a model |
-//! | [`strategies`] | the strategies that a config can name, by what they ask of a model |
+//! | [`mod@strategies`] | what every model of latents can be trained by |
 //! | [`strategy_settings`] | [`StrategySettings`]: what a strategy's row of the registry is made of |
 //! | [`check`] | one computation on two devices: what the doctor compares |
 //! | [`directed`] | stacks of layers of bits, read as directed or as bidirectional machines |

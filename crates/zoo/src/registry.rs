@@ -33,8 +33,10 @@ pub struct ModelEntry {
     pub usual: &'static str,
     /// The keys of `[model]`.
     pub keys: &'static [ConfigKey],
+    /// Keys of others, with values, that earlier versions wrote out for this one too: they say nothing.
+    pub once: SaysNothing,
     /// Reads them; the table has no other keys.
-    pub read: Read<dyn ModelSpec>,
+    pub read: ReadSection<dyn ModelSpec>,
 }
 
 /// A strategy that a config can name.
@@ -48,12 +50,17 @@ pub struct StrategyEntry {
     pub needs: &'static str,
     /// The keys of `[strategy]`.
     pub keys: &'static [ConfigKey],
+    /// Keys of others, with values, that earlier versions wrote out for this one too: they say nothing.
+    pub once: SaysNothing,
     /// Reads them; the table has no other keys.
-    pub read: Read<dyn StrategySpec>,
+    pub read: ReadSection<dyn StrategySpec>,
 }
 
-/// Makes a section of a config what it says: from the name and the table without it.
-pub type Read<S> = fn(&'static str, Table) -> Result<Box<S>, ConfigError>;
+/// Reads a section of a config, given the name and the table without `kind`.
+pub type ReadSection<S> = fn(&'static str, Table) -> Result<Box<S>, ConfigError>;
+
+/// Whether a key that is not its own, with this value, says nothing.
+pub type SaysNothing = fn(&str, &Value) -> bool;
 
 /// The families that a program knows.
 #[derive(Clone, Debug)]
@@ -61,34 +68,20 @@ pub struct Registry {
     families: Vec<Family>,
 }
 
-/// Keys that earlier versions wrote out for every model or strategy, with the values that said nothing; `ws` took any
-/// `phi`, and no notice of it.
-fn said_nothing(section: &str, name: &str, key: &str, value: &Value) -> bool {
-    match (section, key) {
-        ("model", "weights") => value.as_str() == Some("glorot"),
-        ("model", "bias") | ("strategy", "defence") => {
-            value.as_float() == Some(0.0) || value.as_integer() == Some(0)
-        }
-        ("strategy", "phi") if name == "ws" => {
-            value.as_str().is_some_and(|phi| ["wake", "sleep", "both"].contains(&phi))
-        }
-        ("strategy", "phi") => value.as_str() == Some("wake"),
-        ("strategy", "control_variate") => value.as_bool() == Some(false),
-        _ => false,
-    }
-}
-
 impl Registry {
     /// A registry of some families; the first model of the first is trained where a config names none.
     ///
     /// # Panics
-    /// If there is no model, two models have one name, or a family lacks the usual strategy of one of its models.
+    /// If there is no model, two models, two families or two strategies of a family have one name, or a family lacks the
+    /// usual strategy of one of its models.
     pub fn new(families: Vec<Family>) -> Self {
         let registry = Registry { families };
         let names = registry.model_names();
         assert!(!names.is_empty(), "a registry has a model at least");
         let is_single = |names: &[&str]| names.iter().enumerate().all(|(i, name)| !names[..i].contains(name));
         assert!(is_single(&names), "two models are called alike: {names:?}");
+        let of_families: Vec<&str> = registry.families.iter().map(|family| family.name).collect();
+        assert!(is_single(&of_families), "two families are called alike: {of_families:?}");
         for family in &registry.families {
             let names: Vec<&str> = family.strategies.iter().map(|strategy| strategy.name).collect();
             assert!(is_single(&names), "two strategies of a family are called alike: {names:?}");
@@ -165,15 +158,22 @@ impl Registry {
         });
         let Some((family, entry)) = found else { return Err(unknown("model", &kind, &self.model_names())) };
         let others = self.models().map(|model| (model.name, model.keys));
-        let model = (entry.read)(entry.name, own_keys("model", entry.name, entry.keys, others, model)?)?;
+        let model = (entry.read)(
+            entry.name,
+            own_keys("model", entry.name, (entry.keys, entry.once), others, model)?,
+        )?;
 
         let kind = take_kind("strategy", &mut strategy)?.unwrap_or_else(|| entry.usual.to_owned());
         let Some(entry) = family.strategies.iter().find(|strategy| strategy.name == kind) else {
             return Err(self.does_not_fit(family, entry, &kind));
         };
         let others = self.strategies().map(|strategy| (strategy.name, strategy.keys));
-        let mut table = own_keys("strategy", entry.name, entry.keys, others, strategy)?;
-        if model.layers().is_empty() && entry.keys.iter().any(|key| key.name == "samples") {
+        let mut table = own_keys("strategy", entry.name, (entry.keys, entry.once), others, strategy)?;
+        let has_samples = entry.keys.iter().any(|key| key.name == "samples");
+        if !has_samples && stages.iter().any(Option::is_some) {
+            return Err(ConfigError(format!("[[stage]] samples: {} takes none; leave it out", entry.name)));
+        }
+        if model.layers().is_empty() && has_samples {
             // Nothing to propose.
             table.entry("samples").or_insert(1.into());
         }
@@ -221,17 +221,17 @@ fn unknown(section: &str, name: &str, names: &[&str]) -> ConfigError {
 fn own_keys<'a>(
     section: &str,
     name: &str,
-    own: &[ConfigKey],
+    (own, once): (&[ConfigKey], SaysNothing),
     others: impl Iterator<Item = (&'static str, &'a [ConfigKey])>,
     mut table: Table,
 ) -> Result<Table, ConfigError> {
     let is_own = |key: &str| own.iter().any(|own| own.name == key);
-    table.retain(|key, value| is_own(key) || !said_nothing(section, name, key, value));
+    table.retain(|key, value| is_own(key) || !once(key, value));
     let names: Vec<&str> = own.iter().map(|own| own.name).collect();
     let Some((key, _)) = table.iter().find(|(key, _)| !is_own(key)) else { return Ok(table) };
     let mut owners: Vec<&str> = Vec::new();
     for (owner, keys) in others {
-        if keys.iter().any(|other| other.name == key) && !owners.contains(&owner) {
+        if owner != name && keys.iter().any(|other| other.name == key) && !owners.contains(&owner) {
             owners.push(owner);
         }
     }

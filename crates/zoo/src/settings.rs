@@ -88,7 +88,7 @@ pub fn read<T: SettingValue>(section: &str, key: &str, value: Value) -> Result<T
 }
 
 /// A struct of settings: each key with its help, its type and its default. A key of type `Option` is left out while it is
-/// `None`. The crate that calls it depends on `serde` and `toml`.
+/// `None`. The crate that calls it depends on `toml`.
 ///
 /// ```
 /// use helmholtz_zoo::Settings;
@@ -149,7 +149,7 @@ macro_rules! settings {
     };
 }
 
-/// An enum of the words that a key may have, the first one usual.
+/// An enum of the words that a key may have, the first one usual. The crate that calls it depends on `serde`.
 #[macro_export]
 macro_rules! words {
     ($(#[$meta:meta])* $vis:vis $name:ident { $($(#[doc = $doc:literal])* $variant:ident = $word:literal,)+ }) => {

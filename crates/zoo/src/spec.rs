@@ -102,7 +102,7 @@ pub trait ModelSpec: Debug + Send + Sync {
     fn in_words(&self, observed: usize) -> String;
 }
 
-/// What values of the data a model is a law of.
+/// Which values of the data a model can assign probability to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Support {
     /// Zeros and ones.
@@ -288,8 +288,8 @@ pub(crate) fn in_units(observed: usize, layers: &[usize]) -> Vec<u64> {
     std::iter::once(&observed).chain(layers).map(|&d| d as u64).collect()
 }
 
-/// All latent units.
-pub(crate) fn of_layers(layers: &[usize]) -> u64 {
+/// All latent units of layers.
+pub fn of_layers(layers: &[usize]) -> u64 {
     layers.iter().fold(0, |sum, &d| sum.saturating_add(d as u64))
 }
 

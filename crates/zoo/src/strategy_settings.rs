@@ -77,7 +77,7 @@ impl StrategyEntry {
         let read = |kind, table| -> Result<Box<dyn StrategySpec>, ConfigError> {
             Ok(Box::new(Named { kind, settings: S::read("strategy", table)? }))
         };
-        StrategyEntry { name, help, needs, keys: S::KEYS, read }
+        StrategyEntry { name, help, needs, keys: S::KEYS, once: |_, _| false, read }
     }
 }
 
@@ -142,7 +142,8 @@ impl<S: StrategySettings> StrategySpec for Named<S> {
 pub(crate) fn wrong(error: impl std::fmt::Display) -> ConfigError {
     let error = error.to_string();
     // Most begin with the key.
-    let has_key = ["samples", "defence", "control_variate"].iter().any(|key| error.starts_with(key));
+    let has_key =
+        ["samples", "defence", "control_variate", "lag", "cap"].iter().any(|key| error.starts_with(key));
     ConfigError(if has_key { format!("strategy.{error}") } else { format!("strategy: {error}") })
 }
 
@@ -157,7 +158,7 @@ pub(crate) fn needs_latents(kind: &str, model: &dyn ModelSpec) -> Result<(), Con
     Ok(())
 }
 
-/// No estimator of theirs can be refused.
+/// For estimators that accept every K.
 pub(crate) fn right<S>(strategy: S) -> Result<S, ConfigError> {
     Ok(strategy)
 }

@@ -50,7 +50,7 @@ pub(super) fn failures<'a>(
 /// The names that a page does not have, one message each.
 pub(super) fn unlisted(readme: &str, names: &[&str]) -> Vec<String> {
     let missing = names.iter().filter(|name| !readme.contains(&format!("`{name}`")));
-    missing.map(|name| format!("README.md: no table has `{name}`, which the registry has")).collect()
+    missing.map(|name| format!("README.md: does not mention `{name}`, which the registry has")).collect()
 }
 
 struct Literals(Vec<String>);

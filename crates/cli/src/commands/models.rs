@@ -59,7 +59,10 @@ impl Abilities {
     fn of(model: &ModelEntry) -> anyhow::Result<Self> {
         let spec = (model.read)(model.name, Table::new()).or_user()?;
         let small = (model.read)(model.name, spec.smaller(1, 2)).or_user()?;
-        let device = device::select(device::built_with()[0])?;
+        let backend = device::built_with().into_iter().find(|name| *name != "remote");
+        let backend = backend
+            .ok_or_else(|| user("this binary was built without a backend of its own; add a feature"))?;
+        let device = device::select(backend)?;
         let shape = ImageShape { height: 1, width: 2 };
         let model = small.init(shape, None, Key::new(0), &device).or_user()?;
         let x = Tensor::zeros([1, model.observed()], (&model.device(), model.dtype()));
@@ -129,7 +132,7 @@ fn print(family: &Family, models: &[&ModelEntry], abilities: &[Abilities], with_
         if !can.of_machine.is_empty() {
             says += &format!("; as a bidirectional machine {}", can.of_machine.join(", "));
         }
-        says += &can.court.map_or(String::new(), |court| format!("; before the court by {court}"));
+        says += &can.court.map_or(String::new(), |court| format!("; court: {court}"));
         entry(2, model.name, &says);
         if with_keys {
             let usual = (model.read)(model.name, Table::new()).map(|spec| spec.table()).unwrap_or_default();

@@ -121,8 +121,8 @@ impl Config {
         Ok(self)
     }
 
-    /// Keys in which the weights of another config's model would mean something else, or nothing, here; those of how a
-    /// model starts are none of them.
+    /// Keys in which the weights of another config's model would mean something else, or nothing, here; keys that
+    /// only set the initial weights are left out.
     pub fn differences_in_structure(&self, other: &Config) -> Vec<String> {
         let show = |value: Option<Value>| value.map_or("nothing".to_string(), |value| value.to_string());
         self.structure_differences(other)

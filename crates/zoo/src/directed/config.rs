@@ -8,13 +8,13 @@ use helmholtz_eval::Reading;
 use helmholtz_layers::{InitialWeights, UnitOrder};
 use toml::Table;
 
+use super::strategies::bidirectional_has_latents;
 use crate::error::{ConfigError, excerpt, known};
 use crate::limits::{LARGEST_MATRIX, check_layers};
 use crate::model::BoxedModel;
 use crate::registry::ModelEntry;
 use crate::settings::Settings;
 use crate::spec::{ModelSpec, in_units, layers_in_words, of_layers};
-use crate::strategies::bits::bidirectional_has_latents;
 
 /// The name of the machine whose halves are a stack and its recognition net.
 const BIDIRECTIONAL: &str = "bihm";
@@ -26,6 +26,7 @@ pub(super) fn models() -> Vec<ModelEntry> {
         latents: "bits",
         usual,
         keys: StackSettings::KEYS,
+        once: |_, _| false,
         read: |kind, table| Ok(Box::new(StackSpec::read(kind, table)?)),
     };
     vec![
@@ -39,7 +40,7 @@ pub(super) fn models() -> Vec<ModelEntry> {
 
 crate::words! {
     /// The hidden units of dsbn layers.
-    pub ActivationWord {
+    pub DsbnActivation {
         /// σ
         Sigmoid = "sigmoid",
         /// tanh
@@ -79,7 +80,7 @@ crate::settings! {
         /// Hidden units of nade and dsbn layers; the smaller of a nade layer's two sizes and the mean of a dsbn layer's two if absent.
         hidden: Option<usize> = None,
         /// The hidden units of dsbn layers: sigmoid or tanh.
-        activation: Option<ActivationWord> = None,
+        activation: Option<DsbnActivation> = None,
         /// In which order a darn or nade layer over the data visits them: index, or random by order_seed.
         order: Option<VisitsWord> = None,
         /// Seed of a random order; apart from the run's, so that runs of several seeds share it.
@@ -187,7 +188,7 @@ impl StackSpec {
             generative: self.generative.clone(),
             recognition: self.recognition.clone(),
             hidden: *hidden,
-            tanh: *activation == Some(ActivationWord::Tanh),
+            tanh: *activation == Some(DsbnActivation::Tanh),
             order: match (self.settings.order, self.settings.order_seed) {
                 (Some(VisitsWord::Random), Some(seed)) => {
                     UnitOrder::random(observed, Key::new(seed).child(Role::Units))
@@ -337,7 +338,16 @@ impl ModelSpec for StackSpec {
 
     fn smaller(&self, layers: usize, units: usize) -> Table {
         let few = self.settings.layers.iter().take(layers).map(|&d| d.min(units) as i64).collect::<Vec<_>>();
+        let depth = few.len();
         let mut table = Table::from_iter([("layers".to_owned(), few.into())]);
+        let names = |kinds: &[LayerKind]| kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>();
+        if self.settings.p.is_some() {
+            let prior = &self.generative[self.settings.layers.len()..];
+            table.insert("p".to_owned(), names(&[&self.generative[..depth], prior].concat()).into());
+        }
+        if self.settings.q.is_some() {
+            table.insert("q".to_owned(), names(&self.recognition[..depth]).into());
+        }
         if let Some(hidden) = self.settings.hidden {
             table.insert("hidden".to_owned(), (hidden.min(units) as i64).into());
         }

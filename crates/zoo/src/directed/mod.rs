@@ -1,7 +1,8 @@
 //! Stacks of layers of bits, read as directed or as bidirectional machines.
 
 pub mod checks;
-mod config;
+pub mod config;
+pub mod strategies;
 
 use burn::tensor::Tensor;
 use helmholtz_core::Conditional;
@@ -10,14 +11,13 @@ use helmholtz_directed::HelmholtzMachine;
 use crate::can::{Can, Chained, Summed};
 use crate::error::ConfigError;
 use crate::registry::Family;
-use crate::strategies::{of_any_latents, of_layers_of_bits};
-
-pub use config::StackSettings;
+use crate::strategies::{of_any_latents, of_every_strategy};
 
 /// The family.
 pub fn family() -> Family {
-    let mut strategies = of_any_latents();
-    strategies.extend(of_layers_of_bits());
+    let mut all = of_any_latents();
+    all.extend(strategies::entries());
+    let strategies = all.into_iter().map(of_every_strategy).collect();
     Family { name: "directed", models: config::models(), strategies, checks: checks::checks }
 }
 

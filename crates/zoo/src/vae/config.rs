@@ -24,13 +24,18 @@ pub(super) fn models() -> Vec<ModelEntry> {
         latents: "real numbers",
         usual: "elbo",
         keys: VaeSettings::KEYS,
+        once: |key, value| match key {
+            "weights" => value.as_str() == Some("glorot"),
+            "bias" => value.as_float() == Some(0.0) || value.as_integer() == Some(0),
+            _ => false,
+        },
         read: |kind, table| Ok(Box::new(VaeSpec::read(kind, table)?)),
     }]
 }
 
 crate::words! {
     /// Hidden units.
-    pub ActivationWord {
+    pub VaeActivation {
         /// max(s, 0)
         Relu = "relu",
         /// tanh
@@ -68,7 +73,7 @@ crate::settings! {
         /// Hidden widths of the net between each two layers, from the data up, a list for each; 200, 200 if absent, [] for a linear map. The generative nets mirror those of the recognition net.
         bodies: Option<Vec<Vec<usize>>> = None,
         /// Hidden units: relu, tanh or sigmoid.
-        activation: ActivationWord = ActivationWord::Relu,
+        activation: VaeActivation = VaeActivation::Relu,
         /// What makes the standard deviations of the latents positive: softplus or exp.
         std: StdWord = StdWord::Softplus,
         /// The law of the observed units: bernoulli, or logistics, a mixture of discretised ones for grey values.
@@ -157,9 +162,9 @@ impl VaeSpec {
         VaeConfig {
             bodies: self.bodies.clone(),
             activation: match activation {
-                ActivationWord::Relu => hidden::Activation::Relu,
-                ActivationWord::Tanh => hidden::Activation::Tanh,
-                ActivationWord::Sigmoid => hidden::Activation::Sigmoid,
+                VaeActivation::Relu => hidden::Activation::Relu,
+                VaeActivation::Tanh => hidden::Activation::Tanh,
+                VaeActivation::Sigmoid => hidden::Activation::Sigmoid,
             },
             std: match std {
                 StdWord::Softplus => vae::Std::Softplus,
@@ -218,16 +223,6 @@ impl ModelSpec for VaeSpec {
 
     fn instead_of_bits(&self) -> &'static str {
         ", or take model.likelihood = \"logistics\" for grey values"
-    }
-
-    fn read_as(&self, kind: &str) -> Result<helmholtz_eval::Reading, ConfigError> {
-        if kind == self.kind {
-            return Ok(self.reading());
-        }
-        Err(ConfigError(format!(
-            "--as {kind}: the model is {}, and the latents of a {} and of the others have nothing in common; leave --as out",
-            self.kind, self.kind
-        )))
     }
 
     fn structure(&self) -> Table {
@@ -296,7 +291,7 @@ impl ModelSpec for VaeSpec {
 
     fn check_sums(&self) -> Result<(), ConfigError> {
         let has_hidden = self.bodies.iter().any(|body| !body.is_empty());
-        if self.settings.activation == ActivationWord::Relu && has_hidden {
+        if self.settings.activation == VaeActivation::Relu && has_hidden {
             return Err(ConfigError::new(
                 "model.activation = \"relu\": expectations are integrals over a grid, exact for smooth nets alone; \
                  use tanh or sigmoid",

@@ -1,7 +1,8 @@
 //! Variational auto-encoders.
 
 pub mod checks;
-mod config;
+pub mod config;
+pub mod strategies;
 
 use burn::tensor::Tensor;
 use helmholtz_core::{LatentVariableModel, Reparameterized};
@@ -10,14 +11,13 @@ use helmholtz_vae::Vae;
 use crate::can::{Can, Smooth};
 use crate::error::ConfigError;
 use crate::registry::Family;
-use crate::strategies::{of_any_latents, of_smooth_latents};
-
-pub use config::VaeSettings;
+use crate::strategies::{of_any_latents, of_every_strategy};
 
 /// The family.
 pub fn family() -> Family {
-    let mut strategies = of_any_latents();
-    strategies.extend(of_smooth_latents());
+    let mut all = of_any_latents();
+    all.extend(strategies::entries());
+    let strategies = all.into_iter().map(of_every_strategy).collect();
     Family { name: "vae", models: config::models(), strategies, checks: checks::checks }
 }
 

@@ -127,7 +127,7 @@ impl Prepared<'_> {
                     Trial { false_alarm: FALSE_ALARM / cells as f64, ..Trial::new(court.estimates, key) };
                 let report = gradient_report(&model, &entrant, &Sums, x.clone(), trial).map_err(|error| {
                     let text = format!("{place}: [[court]], {strategy} with K = {k}: {error}");
-                    // A number that is none is not the plan's fault.
+                    // A number that is not finite is not the plan's fault.
                     if matches!(error, CourtError::NotFinite { .. }) {
                         anyhow::anyhow!(text)
                     } else {
@@ -211,11 +211,14 @@ fn check_model(
     let wrong = |error: &dyn std::fmt::Display| Err(user(format!("[[court]] {error}")));
     let model = assemble::model(config, data, device)?;
     let observed = model.observed();
-    if let Some(bits) = model.latent_bits().filter(|bits| *bits > MOST_BITS) {
-        return wrong(&StatesError::Bits { bits });
-    }
-    if let Some(units) = model.smooth().map(Smooth::noise_units).filter(|units| *units > 2) {
-        return wrong(&StatesError::Units { units });
+    let fits = match (model.latent_bits(), model.smooth().map(Smooth::noise_units)) {
+        (Some(bits), _) if bits > MOST_BITS => Err(StatesError::Bits { bits }),
+        (None, Some(units)) if !(1..=2).contains(&units) => Err(StatesError::Units { units }),
+        (None, None) => Err(StatesError::Neither),
+        _ => Ok(()),
+    };
+    if let Err(error) = fits {
+        return wrong(&error);
     }
     if let Err(error) = config.spec.model.check_sums() {
         return wrong(&error);

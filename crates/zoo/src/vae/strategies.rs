@@ -1,4 +1,4 @@
-//! What models whose latents are smooth functions of noise can be trained by besides.
+//! What a `Vae` can be trained by besides.
 
 use helmholtz_samplers::CoupledChains;
 use helmholtz_strategies::{self as strategies, Pathwise, Weighting};
@@ -24,7 +24,7 @@ mod coupled {
 }
 
 /// What a [`Vae`] can be trained by besides.
-pub(crate) fn of_smooth_latents() -> Vec<StrategyEntry> {
+pub(super) fn entries() -> Vec<StrategyEntry> {
     let smooth = "latents that are smooth functions of noise";
     vec![
         StrategyEntry::of::<ElboSettings>("elbo", "the ELBO, along the path from the noise", smooth),

@@ -1,12 +1,30 @@
 //! What every model of latents can be trained by.
 
 use helmholtz_strategies::{self as strategies, ReweightedWakeSleep, WakeSleep};
+use toml::Value;
 
 use crate::error::ConfigError;
 use crate::registry::StrategyEntry;
 use crate::spec::ModelSpec;
 use crate::strategy::{BoxedStrategy, boxed};
 use crate::strategy_settings::{On, StrategySettings, needs_latents, of_samples, right, wrong};
+
+/// The keys that earlier versions wrote out for every strategy; ws took any `phi`, and no notice of it.
+pub(crate) fn of_every_strategy(entry: StrategyEntry) -> StrategyEntry {
+    fn once(key: &str, value: &Value) -> bool {
+        match key {
+            "defence" => value.as_float() == Some(0.0) || value.as_integer() == Some(0),
+            "phi" => value.as_str() == Some(PhiWord::Wake.word()),
+            "control_variate" => value.as_bool() == Some(false),
+            _ => false,
+        }
+    }
+    fn once_of_ws(key: &str, value: &Value) -> bool {
+        let any_phi = key == "phi" && PhiWord::ALL.iter().any(|(word, _)| value.as_str() == Some(word));
+        any_phi || once(key, value)
+    }
+    StrategyEntry { once: if entry.name == "ws" { once_of_ws } else { once }, ..entry }
+}
 
 /// What every model of latents can be trained by.
 pub fn of_any_latents() -> Vec<StrategyEntry> {

@@ -10,7 +10,7 @@ use crate::strategy::{BoxedStrategy, boxed};
 use crate::strategy_settings::{On, StrategySettings, needs_latents, wrong};
 
 /// What a [`HelmholtzMachine`](helmholtz_directed::HelmholtzMachine) can be trained by besides.
-pub(crate) fn of_layers_of_bits() -> Vec<StrategyEntry> {
+pub(super) fn entries() -> Vec<StrategyEntry> {
     let bits = "layers of bits";
     vec![
         StrategyEntry::of::<NvilSettings>("nvil", "the ELBO, with baselines that are learnt", bits),
@@ -79,7 +79,7 @@ impl StrategySettings for BihmSettings {
 }
 
 /// Refuses a bidirectional machine without latents.
-pub(crate) fn bidirectional_has_latents(layers: &[usize]) -> Result<(), ConfigError> {
+pub(super) fn bidirectional_has_latents(layers: &[usize]) -> Result<(), ConfigError> {
     if layers.is_empty() {
         return Err(ConfigError::new(
             "model.layers = []: a bidirectional machine is made of p(x, h) and q(h | x); give it latents, or choose \
