@@ -17,7 +17,7 @@ use helmholtz_layers::{BernoulliPrior, BernoulliPriorConfig};
 use helmholtz_ops::rows::repeat_rows;
 use helmholtz_zoo::check::DoctorCheck;
 use helmholtz_zoo::strategy::boxed;
-use helmholtz_zoo::strategy_settings::On;
+use helmholtz_zoo::strategy_settings::BuiltOn;
 use helmholtz_zoo::{
     BoxedModel, BoxedStrategy, Can, ConfigError, Family, ModelEntry, ModelSpec, Settings, StrategyEntry,
     StrategySettings, Summed,
@@ -162,7 +162,7 @@ impl StrategySettings for Likelihood {
         self.samples
     }
 
-    fn build(&self, samples: usize, _: &On<'_>) -> Result<BoxedStrategy, ConfigError> {
+    fn build(&self, samples: usize, _: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
         Ok(boxed(MaximumLikelihood { samples }))
     }
 }

@@ -11,7 +11,7 @@ use burn::module::Param;
 use burn::tensor::{DType, Tensor, TensorData};
 use helmholtz_core::{Draws, Key, LatentVariableModel};
 use helmholtz_directed::HelmholtzMachine;
-use helmholtz_eval::{Check, ExactLikelihood, ImportanceSampling, Verdict, summarise};
+use helmholtz_eval::{Check, CheckVerdict, ExactLikelihood, ImportanceSampling, summarise};
 use helmholtz_tests::{device, either, values};
 use helmholtz_vae::{Likelihood, Std, Vae, VaeConfig};
 
@@ -24,7 +24,7 @@ struct Tried {
     name: String,
     /// Nats that the importance samples are too low.
     off: f64,
-    verdict: Verdict,
+    verdict: CheckVerdict,
 }
 
 /// Scores a net by importance samples, checks them without enumeration, and finds out how far off they are.

@@ -27,7 +27,7 @@ pub mod summary;
 pub use active::{ACTIVE_ABOVE, Activity};
 pub use ais::{AnnealedImportanceSampling, AnnealedRow};
 pub use allocation::Within;
-pub use check::{Check, Checked, Suspicion, Verdict};
+pub use check::{Check, CheckVerdict, Checked, Suspicion};
 pub use exact::{ExactError, ExactLikelihood, MAX_JOINT_BITS, MAX_LATENT_BITS};
 pub use importance::{ImportanceSampling, Reading, RowEstimate, RowWeights, ZeroWeight};
 pub use partition::{FEWEST_DRAWS, LogPartition, PartitionFunction};

@@ -20,7 +20,7 @@ use crate::real::Real;
 
 /// Settings of Adam.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Adam {
+pub struct AdamSettings {
     /// β₁, the share of the mean of gradients that a step keeps.
     pub beta_1: f32,
     /// β₂, the share of the mean of their squares that a step keeps.
@@ -32,7 +32,7 @@ pub struct Adam {
 /// Values of a task.
 pub(crate) const PART: usize = 1 << 14;
 
-impl Adam {
+impl AdamSettings {
     /// Whether a step can be taken in one pass: the device's tensors lie in host memory, and no tape follows them.
     pub fn applies(device: &Device) -> bool {
         !device.is_autodiff() && in_host_memory(device)
@@ -67,7 +67,7 @@ impl Adam {
         moments: Option<[Tensor<D>; 2]>,
     ) -> [Tensor<D>; 3] {
         let (shape, device) = (parameter.dims(), parameter.device());
-        let Adam { beta_1, beta_2, epsilon } = *self;
+        let AdamSettings { beta_1, beta_2, epsilon } = *self;
         // In single precision whatever the tensors are, as in Burn.
         let correction = (1.0 - beta_2.powi(time)).sqrt();
         let constants = Constants {
@@ -137,7 +137,7 @@ mod tests {
         // m / (1 - β₁ᵗ) = g and v / (1 - β₂ᵗ) = g² at every step; in f32 constants, to their rounding.
         let place = (&Device::flex(), DType::F64);
         let gradient = Tensor::<1>::from_data(TensorData::new(vec![3.0, -0.5], [2]), place);
-        let adam = Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-12 };
+        let adam = AdamSettings { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-12 };
         let mut at = [Tensor::<1>::zeros([2], place), gradient.zeros_like(), gradient.zeros_like()];
         for time in 1..=50 {
             let [parameter, m, v] = at;

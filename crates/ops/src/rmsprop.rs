@@ -13,23 +13,23 @@ use burn::tensor::{Device, ElementConversion, Tensor};
 use helmholtz_noise::simd::vectorised;
 use rayon::prelude::*;
 
-use crate::adam::{Adam, PART};
+use crate::adam::{AdamSettings, PART};
 use crate::host::{self, for_real};
 use crate::real::Real;
 
 /// Settings of RMSProp without momentum.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RmsProp {
+pub struct RmsPropSettings {
     /// α, the share of the mean of squares that a step keeps.
     pub alpha: f32,
     /// ε, beside the root of that mean.
     pub epsilon: f32,
 }
 
-impl RmsProp {
+impl RmsPropSettings {
     /// Whether a step can be taken in one pass: the device's tensors lie in host memory, and no tape follows them.
     pub fn applies(device: &Device) -> bool {
-        Adam::applies(device)
+        AdamSettings::applies(device)
     }
 
     /// The parameter and v after a step; `squares` is v before it, if it is not the first. What nobody else holds is
@@ -109,7 +109,7 @@ mod tests {
         let place = (&Device::flex(), DType::F64);
         let gradient = Tensor::<1>::from_data(TensorData::new(vec![3.0, -0.5], [2]), place);
         let (mut at, mut squares, mut expected) = (Tensor::<1>::zeros([2], place), None, [0.0f64; 2]);
-        let rms = RmsProp { alpha: 0.75, epsilon: 0.0 };
+        let rms = RmsPropSettings { alpha: 0.75, epsilon: 0.0 };
         for time in 1..=20 {
             let [parameter, v] = rms.step(0.01, at, gradient.clone(), squares);
             for (w, sign) in expected.iter_mut().zip([1.0, -1.0]) {

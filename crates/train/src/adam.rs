@@ -9,7 +9,7 @@ use helmholtz_ops::adam;
 /// Its state is Burn's, in checkpoints too, and so are its numbers, to the bit.
 #[derive(Clone)]
 pub struct Adam {
-    settings: adam::Adam,
+    settings: adam::AdamSettings,
     burn: burn::optim::Adam,
 }
 
@@ -17,7 +17,7 @@ impl Adam {
     /// An optimiser with these decays and with ε beside the root of the mean of squares.
     pub fn new(beta_1: f32, beta_2: f32, epsilon: f32) -> Self {
         let config = AdamConfig::new().with_beta_1(beta_1).with_beta_2(beta_2).with_epsilon(epsilon);
-        Adam { settings: adam::Adam { beta_1, beta_2, epsilon }, burn: config.build() }
+        Adam { settings: adam::AdamSettings { beta_1, beta_2, epsilon }, burn: config.build() }
     }
 
     /// The optimiser of all parameters of a module.
@@ -36,7 +36,7 @@ impl Optimizer for Adam {
         gradient: Tensor<D>,
         state: Option<AdamState<D>>,
     ) -> (Tensor<D>, Option<AdamState<D>>) {
-        if !adam::Adam::applies(&parameter.device()) {
+        if !adam::AdamSettings::applies(&parameter.device()) {
             return self.burn.step(rate, parameter, gradient, state);
         }
         let (time, moments) = match state.map(|state| state.momentum) {

@@ -11,7 +11,7 @@ use helmholtz_ops::rmsprop;
 /// Its state is Burn's, in checkpoints too, and so are its numbers, to the bit.
 #[derive(Clone)]
 pub struct RmsProp {
-    settings: rmsprop::RmsProp,
+    settings: rmsprop::RmsPropSettings,
     momentum: f32,
     burn: burn::optim::RmsProp,
 }
@@ -20,7 +20,7 @@ impl RmsProp {
     /// An optimiser that keeps a share α of the mean of squares, with ε beside its root.
     pub fn new(alpha: f32, epsilon: f32, momentum: f32) -> Self {
         let config = RmsPropConfig::new().with_alpha(alpha).with_epsilon(epsilon).with_momentum(momentum);
-        RmsProp { settings: rmsprop::RmsProp { alpha, epsilon }, momentum, burn: config.build() }
+        RmsProp { settings: rmsprop::RmsPropSettings { alpha, epsilon }, momentum, burn: config.build() }
     }
 
     /// The optimiser of all parameters of a module.
@@ -39,7 +39,7 @@ impl Optimizer for RmsProp {
         gradient: Tensor<D>,
         state: Option<RmsPropState<D>>,
     ) -> (Tensor<D>, Option<RmsPropState<D>>) {
-        if self.momentum > 0.0 || !rmsprop::RmsProp::applies(&parameter.device()) {
+        if self.momentum > 0.0 || !rmsprop::RmsPropSettings::applies(&parameter.device()) {
             return self.burn.step(rate, parameter, gradient, state);
         }
         // Burn's state has the mean of squares a second time, which goes, so that the one left can be changed in place.

@@ -7,7 +7,7 @@ use crate::error::ConfigError;
 use crate::registry::StrategyEntry;
 use crate::spec::ModelSpec;
 use crate::strategy::{BoxedStrategy, boxed};
-use crate::strategy_settings::{On, StrategySettings, needs_latents, of_samples, right, wrong};
+use crate::strategy_settings::{BuiltOn, StrategySettings, needs_latents, of_samples, right, wrong};
 
 /// The keys that earlier versions wrote out for every strategy; ws took any `phi`, and no notice of it.
 pub(crate) fn of_every_strategy(entry: StrategyEntry) -> StrategyEntry {
@@ -117,7 +117,7 @@ impl StrategySettings for RwsSettings {
         self.estimator(samples).map(drop)
     }
 
-    fn build(&self, samples: usize, _: &On<'_>) -> Result<BoxedStrategy, ConfigError> {
+    fn build(&self, samples: usize, _: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
         self.estimator(samples).map(boxed)
     }
 

@@ -22,7 +22,7 @@ pub trait StrategySettings: Settings + Clone + Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// If the settings make no estimator.
-    fn build(&self, samples: usize, on: &On<'_>) -> Result<BoxedStrategy, ConfigError>;
+    fn build(&self, samples: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError>;
 
     /// Refuses a model that it does not train, or the K of some stage, but for what [`build`](Self::build) finds.
     ///
@@ -62,7 +62,7 @@ pub trait StrategySettings: Settings + Clone + Debug + Send + Sync + 'static {
 }
 
 /// What a strategy is built on.
-pub struct On<'a> {
+pub struct BuiltOn<'a> {
     /// Sizes of the model's layers, the observed one first.
     pub sizes: &'a [usize],
     /// The key of what it draws for itself.
@@ -116,7 +116,7 @@ impl<S: StrategySettings> StrategySpec for Named<S> {
         key: Key,
         device: &Device,
     ) -> Result<BoxedStrategy, ConfigError> {
-        self.settings.build(samples, &On { sizes, key, device })
+        self.settings.build(samples, &BuiltOn { sizes, key, device })
     }
 
     fn reading(&self) -> Reading {
@@ -183,7 +183,7 @@ macro_rules! of_samples {
                 $make(samples).map(drop).map_err($crate::strategy_settings::wrong)
             }
 
-            fn build(&self, samples: usize, _: &$crate::strategy_settings::On<'_>) -> Result<$crate::BoxedStrategy, $crate::ConfigError> {
+            fn build(&self, samples: usize, _: &$crate::strategy_settings::BuiltOn<'_>) -> Result<$crate::BoxedStrategy, $crate::ConfigError> {
                 $make(samples).map($crate::strategy::boxed).map_err($crate::strategy_settings::wrong)
             }
 

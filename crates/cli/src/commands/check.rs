@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use helmholtz_core::{Key, LatentVariableModel, Role};
 use helmholtz_datasets::SplitName;
 use helmholtz_eval::check::CHECKED_ROWS;
-use helmholtz_eval::{Check, Checked, ImportanceSampling, Reading, Verdict};
+use helmholtz_eval::{Check, CheckVerdict, Checked, ImportanceSampling, Reading};
 use serde_json::{Value, json};
 
 use super::score::{Sampled, Scores, chosen_rows, numbers};
@@ -54,7 +54,7 @@ impl Sampled<'_> {
 
 /// What the check of an evaluation says.
 pub(crate) struct Judged {
-    verdict: Verdict,
+    verdict: CheckVerdict,
     /// The command that finds out.
     command: String,
 }

@@ -43,7 +43,7 @@ use helmholtz_core::{Draws, Enumerable, Key, LatentVariableModel, Layerwise};
 use helmholtz_ops::into_f64;
 
 pub use checked::{Check, Checked, DreamCheck, RowCheck};
-pub use verdict::{Mean, Suspicion, Verdict};
+pub use verdict::{CheckVerdict, Mean, Suspicion};
 
 use crate::exact::ExactLikelihood;
 use proposals::{ByState, Proposed, share};

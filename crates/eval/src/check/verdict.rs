@@ -114,7 +114,7 @@ impl fmt::Display for Suspicion {
 
 /// What the figures of a check come to, beside the estimates that were checked.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
+pub struct CheckVerdict {
     /// Rows of the data that were checked.
     pub rows: usize,
     /// How much the estimates are below `log p̂_V`, nats.
@@ -146,13 +146,13 @@ pub struct Verdict {
 impl Checked {
     /// The verdict on an evaluation that came to `summary`, and of a row to `estimate`, which gives no number for a
     /// row that was not evaluated.
-    pub fn verdict(&self, summary: &NllSummary, estimate: impl Fn(u64) -> Option<f64>) -> Verdict {
+    pub fn verdict(&self, summary: &NllSummary, estimate: impl Fn(u64) -> Option<f64>) -> CheckVerdict {
         let rows: Vec<(&RowCheck, f64)> =
             self.rows.iter().filter_map(|row| Some((row, estimate(row.row)?))).collect();
         let mean = |of: &dyn Fn(&RowCheck) -> f64| Mean::of(rows.iter().map(|(row, _)| of(row)));
         let bound = |i: usize| Mean::of(self.dreams.iter().filter_map(|dream| Some(dream.bounds?[i])));
         let exact: Vec<f64> = rows.iter().filter_map(|(row, estimate)| Some(row.exact? - estimate)).collect();
-        let mut verdict = Verdict {
+        let mut verdict = CheckVerdict {
             rows: rows.len(),
             shortfall: Mean::of(rows.iter().map(|(row, estimate)| row.log_prob - estimate)),
             explained: mean(&|row| row.explained).map(|of| of.mean),
@@ -172,7 +172,7 @@ impl Checked {
     }
 }
 
-impl Verdict {
+impl CheckVerdict {
     fn suspect(&self, summary: &NllSummary) -> Option<Suspicion> {
         // One sample says nothing of its bias, so that nothing can be compared with what it says.
         if !summary.bias_mc.is_finite() {

@@ -7,7 +7,7 @@ use crate::error::ConfigError;
 use crate::registry::StrategyEntry;
 use crate::spec::ModelSpec;
 use crate::strategy::{BoxedStrategy, boxed};
-use crate::strategy_settings::{On, StrategySettings, needs_latents, wrong};
+use crate::strategy_settings::{BuiltOn, StrategySettings, needs_latents, wrong};
 
 /// What a [`HelmholtzMachine`](helmholtz_directed::HelmholtzMachine) can be trained by besides.
 pub(super) fn entries() -> Vec<StrategyEntry> {
@@ -69,7 +69,7 @@ impl StrategySettings for BihmSettings {
         self.estimator(samples).map(drop)
     }
 
-    fn build(&self, samples: usize, _: &On<'_>) -> Result<BoxedStrategy, ConfigError> {
+    fn build(&self, samples: usize, _: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
         self.estimator(samples).map(boxed)
     }
 
@@ -112,7 +112,7 @@ impl StrategySettings for NvilSettings {
         needs_latents(kind, model)
     }
 
-    fn build(&self, samples: usize, on: &On<'_>) -> Result<BoxedStrategy, ConfigError> {
+    fn build(&self, samples: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
         Ok(nvil::boxed(strategies::Nvil::new(samples, on.sizes, on.key, on.device)))
     }
 

@@ -9,7 +9,7 @@ use crate::error::ConfigError;
 use crate::limits::LARGEST;
 use crate::registry::StrategyEntry;
 use crate::strategy::{BoxedStrategy, boxed};
-use crate::strategy_settings::{On, StrategySettings, of_samples, right, wrong};
+use crate::strategy_settings::{BuiltOn, StrategySettings, of_samples, right, wrong};
 
 crate::estimates!(Pathwise => Vae);
 
@@ -71,7 +71,7 @@ impl StrategySettings for ElboSettings {
         self.samples
     }
 
-    fn build(&self, samples: usize, _: &On<'_>) -> Result<BoxedStrategy, ConfigError> {
+    fn build(&self, samples: usize, _: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
         let weighting = Weighting::Elbo { analytic_kl: self.kl == KlWord::Analytic };
         Ok(boxed(Pathwise::new(samples, weighting)))
     }
@@ -118,7 +118,7 @@ impl StrategySettings for CoupledSettings {
         CoupledChains { samples, beta: None, lag, burn_in, cap }.checked().map(drop).map_err(wrong)
     }
 
-    fn build(&self, samples: usize, on: &On<'_>) -> Result<BoxedStrategy, ConfigError> {
+    fn build(&self, samples: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
         let kernel = match self.kernel {
             KernelWord::Disir => strategies::Kernel::Disir,
             KernelWord::Isir => strategies::Kernel::Isir,
