@@ -101,7 +101,7 @@ impl LatentVariableModel for Factorial {
     }
 }
 
-/// Its one latent state is that there is none.
+/// Without latents there is a single, empty latent state.
 impl Enumerable for Factorial {
     fn latent_bits(&self) -> usize {
         0

@@ -89,7 +89,7 @@ fn check_bits(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses values that are none of the 256 grey levels v / 255.
+/// Refuses values that are not among the 256 grey levels v / 255.
 fn check_grey(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     let (id, kind) = (&config.data.id, config.spec.model.kind());
     if data.binarization == Binarization::Dynamic {
