@@ -356,8 +356,8 @@ impl<M: ModuleMapper> Map for Inner<'_, M> {
 /// The other fields are cloned.
 #[macro_export]
 macro_rules! module_of_field {
-    ($name:ident, $field:ident) => {
-        impl ::burn::module::Module for $name {
+    ($name:ty, $field:ident $(, $($generics:tt)+)?) => {
+        impl $(<$($generics)+>)? ::burn::module::Module for $name {
             fn collect_devices(&self, devices: ::burn::module::Devices) -> ::burn::module::Devices {
                 ::burn::module::Module::collect_devices(&self.$field, devices)
             }
@@ -398,15 +398,15 @@ macro_rules! module_of_field {
             }
         }
 
-        impl ::burn::module::ModuleDisplayDefault for $name {
+        impl $(<$($generics)+>)? ::burn::module::ModuleDisplayDefault for $name {
             fn content(&self, content: ::burn::module::Content) -> Option<::burn::module::Content> {
                 Some(content)
             }
         }
 
-        impl ::burn::module::ModuleDisplay for $name {}
+        impl $(<$($generics)+>)? ::burn::module::ModuleDisplay for $name {}
 
-        impl ::std::fmt::Display for $name {
+        impl $(<$($generics)+>)? ::std::fmt::Display for $name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.write_str(&::burn::module::ModuleDisplay::format(self, Default::default()))
             }

@@ -2,11 +2,16 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
+//! | [`batch`] | [`Batch`]: rows with their side inputs, targets and masks |
 //! | [`layer`] | [`Conditional`] and [`Prior`]: one stochastic layer |
+//! | [`trainable`] | [`Trainable`]: what training needs of a model, and [`ParameterGroup`] |
 //! | [`model`] | [`LatentVariableModel`], [`Layerwise`] and [`Enumerable`] |
+//! | [`tractable`] | [`Tractable`] and [`Expectation`]: likelihoods that are formulas |
 //! | [`pathwise`] | [`Reparameterized`]: latents as functions of noise, and the weights of their gradients |
-//! | [`strategy`] | [`Strategy`], [`Estimate`], [`Diagnostics`] and [`Measure`] |
-//! | [`objective`] | [`Follows`] and [`Direction`]: what a strategy claims to estimate |
+//! | [`strategy`] | [`Strategy`], its [`Estimate`] and its [`Scope`] |
+//! | [`memory`] | [`Memory`]: what a strategy remembers |
+//! | [`score`] | [`Score`] and [`Measure`]: what is measured, and which way is better |
+//! | [`objective`] | [`Claims`], [`Follows`] and [`Direction`]: what a strategy claims to estimate |
 //! | [`erased`] | [`Boxed`](erased::Boxed): a module whose type is not known |
 //! | [`evaluator`] | [`Evaluator`]: one number per observation |
 //! | [`gradients`] | [`Gradients`]: what a strategy hands to an optimiser |
@@ -25,25 +30,35 @@
 //! [`LatentVariableModel::log_joint`] and [`LatentVariableModel::log_posterior`] remain
 //! differentiable by Burn's autodiff; the two roads are held against each other in the tests.
 
+pub mod batch;
 pub mod bits;
 pub mod erased;
 pub mod evaluator;
 pub mod gradients;
 pub mod layer;
+pub mod memory;
 pub mod model;
 pub mod module;
 pub mod objective;
 pub mod one_of;
 pub mod pathwise;
+pub mod score;
 pub mod strategy;
+pub mod tractable;
+pub mod trainable;
 
+pub use batch::{Batch, Target};
 pub use bits::enumerate_bits;
 pub use evaluator::Evaluator;
 pub use gradients::Gradients;
 pub use helmholtz_noise::{Draws, Key, Role};
 pub use layer::{Conditional, Defence, Drawn, Prior, Scored};
+pub use memory::Memory;
 pub use model::{Enumerable, LatentVariableModel, Layerwise, Proposals, Traced};
 pub use module::{AnyParam, Model, map_params, visit_params};
-pub use objective::{Direction, Follows, SampleWeights, Term};
+pub use objective::{Claims, Direction, Follows, SampleWeights, Term};
 pub use pathwise::{PathParts, PathWeights, Reparameterized};
-pub use strategy::{Diagnostics, Estimate, Measure, Measured, Over, Strategy};
+pub use score::{Better, Measure, Measured, Over, Score};
+pub use strategy::{Estimate, Scope, Strategy};
+pub use tractable::{Expectation, Tractable};
+pub use trainable::{GENERATIVE, ParameterGroup, RECOGNITION, Trainable};

@@ -2,10 +2,10 @@
 
 use std::fmt::Debug;
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::Tensor;
 use helmholtz_noise::Draws;
 
-use crate::{Gradients, Model};
+use crate::{Gradients, Trainable};
 
 /// A log-probability per matrix row with the traces that its gradient needs, layer by layer.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl<H> Proposals<H> {
 /// `p(x, h)` together with a recognition model `q(h | x)`.
 ///
 /// Rows repeat as in [`layer`](crate::layer): latents may have `k` rows for each row of `x`.
-pub trait LatentVariableModel: Model {
+pub trait LatentVariableModel: Trainable {
     /// The state of all latent variables for a number of matrix rows.
     type Latents: Clone + Debug + Send;
 
@@ -114,15 +114,6 @@ pub trait LatentVariableModel: Model {
         weights: Tensor<1>,
         into: &mut Gradients,
     );
-
-    /// Number of observed units.
-    fn observed(&self) -> usize;
-
-    /// The floating-point type of the parameters.
-    fn dtype(&self) -> DType;
-
-    /// The device of the parameters, without autodiff.
-    fn device(&self) -> Device;
 }
 
 /// A model whose latents are layers, each a matrix of bits with a neighbour below and one above.

@@ -15,6 +15,12 @@
 //!
 //! [`Dreams`](Direction::Dreams) is a sum over the model's own `x` besides: `Σ_{x, h} p(x, h) ∇ log q(h | x)`.
 
+/// A strategy that claims what its updates are in expectation, so that a court can judge it.
+pub trait Claims {
+    /// What the update is in expectation, with the state that the strategy is in now.
+    fn follows(&self) -> Follows;
+}
+
 /// A direction in the parameters of one net.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Direction {

@@ -1,80 +1,60 @@
 //! Training strategies.
 
-use burn::tensor::Tensor;
 use helmholtz_noise::Key;
 
-use crate::{Follows, Gradients, Model};
+use crate::{Batch, Gradients, Measure, Measured, Model};
 
-/// What a strategy measured on the way; scalars as `[1]` tensors, read when somebody looks.
-#[derive(Clone, Debug)]
-pub struct Diagnostics {
-    /// Mean over the batch of the strategy's own estimate of what it ascends, in expectation a lower bound on
-    /// `log p(x)`, in nats: `log 1/K Σ_k w_k`, or `2 log 1/K Σ_k √w_k` of a bidirectional machine.
-    pub bound: Tensor<1>,
-    /// Mean over the batch of the effective sample size `(Σ w)² / Σ w²` of the weights of the update, as a
-    /// share of K.
-    pub ess: Tensor<1>,
-    /// What else the strategy measures: some of its [`measures`](Strategy::measures).
-    pub more: Vec<Measured>,
-}
-
-impl Diagnostics {
-    /// The two that every strategy has.
-    pub fn new(bound: Tensor<1>, ess: Tensor<1>) -> Self {
-        Diagnostics { bound, ess, more: Vec::new() }
-    }
-}
-
-/// A quantity of one strategy's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Measure {
-    /// Its name, in snake case.
-    pub name: &'static str,
-    /// What becomes of the steps of an epoch.
-    pub over: Over,
-}
-
-/// How the steps of an epoch are summed up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
-    /// By their mean, each step counting as often as its batch has rows.
-    Mean,
-    /// By the largest.
-    Maximum,
-    /// By their sum.
-    Sum,
-}
-
-/// The value of a measure at one step.
-#[derive(Clone, Debug)]
-pub struct Measured {
-    /// What was measured.
-    pub measure: Measure,
-    /// The value: `[1]`.
-    pub value: Tensor<1>,
-}
-
-/// An update direction with its diagnostics.
+/// An update direction, with what was measured on the way.
 #[derive(Debug)]
 pub struct Estimate {
     /// Gradients of the loss that the strategy descends, averaged over the batch.
     pub gradients: Gradients,
-    /// What was measured on the way.
-    pub diagnostics: Diagnostics,
+    /// Values of some of the strategy's [`measures`](Strategy::measures).
+    pub measured: Vec<Measured>,
     /// Model evaluations that it took: pairs (x, h) scored by p or by q.
     pub evaluations: u64,
 }
 
+impl Estimate {
+    /// The value of a measure, if it was taken.
+    pub fn value(&self, measure: Measure) -> Option<burn::tensor::Tensor<1>> {
+        self.measured.iter().find(|found| found.measure == measure).map(|found| found.value.clone())
+    }
+}
+
+/// What the estimates of a strategy have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Nothing: the rows of a batch can be shared out, and the parts of the update added up.
+    Batch,
+    /// It remembers something from one batch to the next, which parts of a batch on several devices would each remember
+    /// for themselves.
+    AcrossBatches,
+}
+
 /// Maps a model and a batch to an update direction.
+///
+/// A strategy that remembers keeps it in a [`Memory`](crate::Memory), which is a part of the module and travels in
+/// checkpoints.
 pub trait Strategy<M>: Model {
-    /// Estimates the direction for the batch `x` of shape `[batch, d]`, all noise keyed by `key`.
-    fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate;
+    /// Estimates the direction for a batch, all noise keyed by `key`.
+    fn estimate(&self, model: &M, batch: &Batch, key: Key) -> Estimate;
 
-    /// What the update is in expectation, with the state that the strategy is in now.
-    fn follows(&self) -> Follows;
-
-    /// What its diagnostics hold besides the bound and the effective sample size.
+    /// What it measures.
     fn measures(&self) -> &[Measure] {
-        &[]
+        &[Measure::BOUND, Measure::ESS]
+    }
+
+    /// What its estimates have in common.
+    fn scope(&self) -> Scope {
+        Scope::Batch
+    }
+
+    /// The strategy with these settings and what `other` remembers and has learnt: how a stage with settings of its own
+    /// goes on. What this one remembers is dropped.
+    ///
+    /// A strategy whose scope is [`Scope::AcrossBatches`], or that has parameters, says how.
+    fn continuing(&self, _other: &Self) -> Self {
+        self.clone()
     }
 }

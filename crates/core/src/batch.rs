@@ -1,0 +1,165 @@
+//! What a strategy and an evaluator are given of the data.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Int, Tensor};
+
+/// Rows of a data set, with whatever is known of each of them.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The observed values: `[n, d]`; 0 where a value is missing.
+    pub x: Tensor<2>,
+    /// What the rows are conditioned on: `[n, d_side]`.
+    pub side: Option<Tensor<2>>,
+    /// What is to be predicted of each row.
+    pub target: Option<Target>,
+    /// 1 where a value of `x` was observed and 0 where it is missing: `[n, d]`; absent if nothing is missing.
+    pub mask: Option<Tensor<2>>,
+    /// The numbers of the rows in their split, by which draws and caches are keyed: n of them.
+    pub rows: Arc<[u64]>,
+    /// The number of the training step, from zero; zero outside of training.
+    pub step: u64,
+}
+
+/// What is to be predicted of the rows of a [`Batch`].
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// The class of each row, numbered from zero: `[n]`.
+    Classes(Tensor<1, Int>),
+    /// Real numbers: `[n, d_target]`.
+    Values(Tensor<2>),
+}
+
+impl Batch {
+    /// Rows of which the values are all that is known, numbered from zero.
+    pub fn of(x: Tensor<2>) -> Self {
+        let rows = (0..x.dims()[0] as u64).collect();
+        Batch { x, side: None, target: None, mask: None, rows, step: 0 }
+    }
+
+    /// The same rows with their targets.
+    pub fn with_target(self, target: Target) -> Self {
+        Batch { target: Some(target), ..self }
+    }
+
+    /// The same rows, of which the mask says what was observed; `[n, d]`.
+    pub fn with_mask(self, mask: Tensor<2>) -> Self {
+        Batch { mask: Some(mask), ..self }
+    }
+
+    /// The same rows under other numbers.
+    ///
+    /// # Panics
+    /// If there are more or fewer numbers than rows.
+    pub fn numbered(self, rows: Arc<[u64]>) -> Self {
+        assert_eq!(rows.len(), self.len(), "a number for each row");
+        Batch { rows, ..self }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.x.dims()[0]
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The class of each row, where the target is one: `[n]`.
+    pub fn classes(&self) -> Option<Tensor<1, Int>> {
+        match &self.target {
+            Some(Target::Classes(classes)) => Some(classes.clone()),
+            _ => None,
+        }
+    }
+
+    /// The rows at `places` of this batch, in that order.
+    pub fn select(&self, places: &[usize]) -> Self {
+        let indices: Vec<i64> = places.iter().map(|&place| place as i64).collect();
+        let indices = Tensor::<1, Int>::from_data(indices.as_slice(), &self.x.device());
+        self.each(
+            |matrix| matrix.select(0, indices.clone()),
+            |vector| vector.select(0, indices.clone()),
+            places.iter().map(|&place| self.rows[place]).collect(),
+        )
+    }
+
+    /// The rows of a range of this batch.
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        self.each(
+            |matrix| {
+                let d = matrix.dims()[1];
+                matrix.slice([range.clone(), 0..d])
+            },
+            |vector| vector.slice([range.clone()]),
+            self.rows[range.clone()].into(),
+        )
+    }
+
+    /// The same rows on another device.
+    pub fn to_device(&self, device: &Device) -> Self {
+        self.each(|matrix| matrix.to_device(device), |vector| vector.to_device(device), self.rows.clone())
+    }
+
+    /// The same step, with what becomes of each tensor.
+    fn each(
+        &self,
+        matrix: impl Fn(Tensor<2>) -> Tensor<2>,
+        vector: impl Fn(Tensor<1, Int>) -> Tensor<1, Int>,
+        rows: Arc<[u64]>,
+    ) -> Self {
+        Batch {
+            x: matrix(self.x.clone()),
+            side: self.side.clone().map(&matrix),
+            target: self.target.clone().map(|target| match target {
+                Target::Classes(classes) => Target::Classes(vector(classes)),
+                Target::Values(values) => Target::Values(matrix(values)),
+            }),
+            mask: self.mask.clone().map(&matrix),
+            rows,
+            step: self.step,
+        }
+    }
+}
+
+impl From<Tensor<2>> for Batch {
+    fn from(x: Tensor<2>) -> Self {
+        Batch::of(x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Row i holds i, 10 + i, ...; every part of it is told apart.
+    fn whole() -> Batch {
+        let column = |from: f32| {
+            let values: Vec<f32> = (0..5).map(|i| from + i as f32).collect();
+            Tensor::<1>::from_floats(values.as_slice(), &Device::flex()).unsqueeze_dim::<2>(1)
+        };
+        let classes = Tensor::from_ints([0, 1, 2, 3, 4], &Device::flex());
+        let batch = Batch::of(column(0.0)).with_target(Target::Classes(classes)).with_mask(column(20.0));
+        Batch { side: Some(column(10.0)), step: 3, ..batch }.numbered((30..35).collect())
+    }
+
+    fn parts(batch: &Batch) -> Vec<Vec<f32>> {
+        let numbers = |tensor: Tensor<2>| tensor.into_data().try_to_vec::<f32>().unwrap();
+        let classes = batch.classes().unwrap().float().unsqueeze_dim(1);
+        let matrices = [batch.x.clone(), batch.side.clone().unwrap(), classes, batch.mask.clone().unwrap()];
+        let rows = batch.rows.iter().map(|&row| row as f32).collect();
+        matrices.into_iter().map(numbers).chain([rows]).collect()
+    }
+
+    #[test]
+    fn every_part_of_a_row_stays_with_it() {
+        let expected = |places: &[usize]| -> Vec<Vec<f32>> {
+            [0, 10, 0, 20, 30].map(|from| places.iter().map(|i| (from + i) as f32).collect()).to_vec()
+        };
+        assert_eq!(parts(&whole().select(&[3, 1])), expected(&[3, 1]));
+        assert_eq!(parts(&whole().slice(1..4)), expected(&[1, 2, 3]));
+        assert_eq!(whole().select(&[0]).step, 3);
+    }
+}
