@@ -56,7 +56,7 @@ fn batches(c: &mut Criterion) {
         });
     });
     let x = Tensor::<2>::from_data(TensorData::new(values.clone(), [ROWS, WIDTH]), &device);
-    let feed = Feed::new(x, Plan { rows: ROWS, batch: BATCH, steps: u64::MAX / 2 }, Key::new(0), 0);
+    let feed = Feed::new(x.into(), Plan { rows: ROWS, batch: BATCH, steps: u64::MAX / 2 }, Key::new(0), 0);
     for (name, feed) in
         [("feed/100x784", feed.clone()), ("feed-drawing-bits/100x784", feed.drawing_bits(Key::new(0)))]
     {

@@ -25,7 +25,7 @@ pub fn threshold(split: &Split) -> Split {
         Values::Grey(values) => values.iter().map(|value| u8::from(*value > 127)).collect(),
         Values::Real(values) => values.iter().map(|value| u8::from(*value > 0.5)).collect(),
     };
-    with_bits(split, bits)
+    split.with_bits(bits)
 }
 
 /// A 1 with the intensity as its probability.
@@ -57,12 +57,7 @@ pub fn draw_rows(split: &Split, rows: &[u64], key: Key) -> Split {
             }
         },
     );
-    with_bits(split, bits)
-}
-
-fn with_bits(split: &Split, bits: Vec<u8>) -> Split {
-    let labels = split.labels().map(<[i32]>::to_vec);
-    Split::new(split.rows(), split.width(), bits).with_shape(split.shape()).with_labels(labels)
+    split.with_bits(bits)
 }
 
 #[cfg(test)]

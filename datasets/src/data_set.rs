@@ -1,13 +1,16 @@
 //! A loaded data set: three splits, a protocol and a hash.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use helmholtz_core::{Batch, Target};
 use helmholtz_noise::{Key, Role};
 use sha2::{Digest, Sha256};
 
 use crate::cache::hex;
 use crate::source_file::FoundFile;
-use crate::{Binarization, ImageShape, Law, Split, SplitName, binarize};
+use crate::{Binarization, DataError, ImageShape, Law, Split, SplitName, binarize};
 
 /// Three splits under a protocol.
 #[derive(Clone, Debug)]
@@ -34,6 +37,9 @@ pub struct DataSet {
     /// SHA-256 of the labels, where every split has some: of each the number of rows as a 64-bit
     /// and the labels as 32-bit little-endian integers.
     pub labels_sha256: Option<String>,
+    /// SHA-256 of the real targets, where every split has some: of each the numbers of rows and of
+    /// targets a row as 64-bit integers, and the targets as 32-bit real numbers, little-endian.
+    pub targets_sha256: Option<String>,
     /// The files that it was read from.
     pub files: Vec<FoundFile>,
 }
@@ -43,11 +49,12 @@ impl DataSet {
     ///
     /// The hash is over the train, valid and test split in turn, of each the number of rows and
     /// the width as 64-bit little-endian integers and then the values: a byte each, or the four
-    /// little-endian bytes of a real number. Files that were packed anew, or written with other
+    /// little-endian bytes of a real number; and, of a split with missing values, a byte each that is
+    /// 1 where the value was observed and 0 where it is missing. Files that were packed anew, or written with other
     /// separators, therefore agree.
     pub fn new(id: impl Into<String>, version: u32, splits: [Split; 3], law: Option<Law>) -> Self {
         let data_sha256 = hash(&splits);
-        let labels_sha256 = hash_labels(&splits);
+        let (labels_sha256, targets_sha256) = (hash_labels(&splits), hash_targets(&splits));
         let [train, valid, test] = splits;
         DataSet {
             id: id.into(),
@@ -60,6 +67,7 @@ impl DataSet {
             law,
             data_sha256,
             labels_sha256,
+            targets_sha256,
             files: Vec::new(),
         }
     }
@@ -86,6 +94,56 @@ impl DataSet {
         }
     }
 
+    /// The labels of the training rows in ascending order; none if these have no labels.
+    ///
+    /// A class is numbered by its place here, so that a label means the same class in every split.
+    pub fn classes(&self) -> Option<Vec<i32>> {
+        let distinct: BTreeSet<i32> = self.train.labels()?.iter().copied().collect();
+        Some(distinct.into_iter().collect())
+    }
+
+    /// One of the three splits on a device as [`split`](DataSet::split) has it, for training: rows that are drawn anew
+    /// in every epoch are intensities.
+    ///
+    /// To be predicted are the real targets, where the split has some, and else its classes; nothing, where it or the
+    /// training rows have no labels either. A model that predicts
+    /// nothing takes [`Split::batch`] instead, to which it is all the same what labels there are.
+    ///
+    /// # Errors
+    /// [`DataError::UnknownLabel`] if classes are to be predicted and a row has one that no training row has.
+    pub fn batch(&self, name: SplitName, device: &Device) -> Result<Batch, DataError> {
+        self.with_classes(name, self.split(name).batch(device))
+    }
+
+    /// One of the three splits on a device as [`fixed`](DataSet::fixed) has it: as models are judged on it.
+    ///
+    /// # Errors
+    /// As [`batch`](DataSet::batch).
+    pub fn fixed_batch(&self, name: SplitName, device: &Device) -> Result<Batch, DataError> {
+        self.with_classes(name, self.fixed(name).batch(device))
+    }
+
+    fn with_classes(&self, name: SplitName, batch: Batch) -> Result<Batch, DataError> {
+        let (None, Some(labels), Some(classes)) = (&batch.target, self.split(name).labels(), self.classes())
+        else {
+            return Ok(batch);
+        };
+        let number = |(row, label): (usize, &i32)| match classes.binary_search(label) {
+            Ok(class) => Ok(class as i64),
+            Err(_) => Err(DataError::UnknownLabel {
+                id: self.id.clone(),
+                split: name,
+                row: row + 1,
+                label: *label,
+                classes: classes.len(),
+            }),
+        };
+        let numbers = labels.iter().enumerate().map(number).collect::<Result<Vec<i64>, _>>()?;
+        let data = TensorData::new(numbers, [labels.len()]);
+        let classes = Tensor::<1, Int>::from_data(data, &batch.x.device());
+        Ok(batch.with_target(Target::Classes(classes)))
+    }
+
     /// `id@version`: results under different protocols do not share a table column.
     pub fn protocol(&self) -> String {
         protocol(&self.id, self.version)
@@ -108,6 +166,9 @@ fn hash(splits: &[Split; 3]) -> String {
         sha.update((split.rows() as u64).to_le_bytes());
         sha.update((split.width() as u64).to_le_bytes());
         split.values().hash(&mut sha);
+        if let Some(mask) = split.mask() {
+            sha.update(mask);
+        }
     }
     hex(&sha.finalize())
 }
@@ -121,9 +182,21 @@ fn hash_labels(splits: &[Split; 3]) -> Option<String> {
     Some(hex(&sha.finalize()))
 }
 
+fn hash_targets(splits: &[Split; 3]) -> Option<String> {
+    let mut sha = Sha256::new();
+    for split in splits {
+        let targets = split.targets()?;
+        sha.update((split.rows() as u64).to_le_bytes());
+        sha.update((targets.width() as u64).to_le_bytes());
+        sha.update(targets.values().iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+    }
+    Some(hex(&sha.finalize()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Targets;
 
     #[test]
     fn the_hash_is_over_sizes_and_values_of_the_three_splits() {
@@ -142,6 +215,66 @@ mod tests {
         assert_eq!(with(2).data_sha256, without.data_sha256);
         assert!(with(2).labels_sha256.is_some() && with(2).labels_sha256 != with(3).labels_sha256);
         assert_eq!(without.labels_sha256, None);
+    }
+
+    #[test]
+    fn missing_values_and_targets_have_their_part_in_the_hashes() {
+        let split = |mask: Option<Vec<u8>>| Split::new(2, 1, vec![0, 1]).with_mask(mask);
+        let set = |train: Split| {
+            let targets = |rows, first| Some(Targets::new(1, [first, 2.0][..rows].to_vec()));
+            let splits = [train.with_targets(targets(2, 1.0)), split(None).with_targets(targets(2, 0.5))];
+            let [train, rest] = splits;
+            DataSet::new("a", 1, [train, rest.clone(), rest], None)
+        };
+        let (whole, gap) = (set(split(None)), set(split(Some(vec![0, 1]))));
+        let bare = DataSet::new("a", 1, [split(None), split(None), split(None)], None);
+        assert_eq!((&whole.data_sha256, bare.targets_sha256), (&bare.data_sha256, None));
+        // The missing value is stored as the 0 that it hides.
+        assert_eq!(gap.train.values(), whole.train.values());
+        assert_ne!(gap.data_sha256, whole.data_sha256);
+        assert!(whole.targets_sha256.is_some() && whole.targets_sha256 == gap.targets_sha256);
+        let other = whole.train.clone().with_targets(Some(Targets::new(1, vec![1.0, 3.0])));
+        let other = DataSet::new("a", 1, [other, whole.valid.clone(), whole.test.clone()], None);
+        assert_ne!(other.targets_sha256, whole.targets_sha256);
+    }
+
+    fn labelled(labels: [&[i32]; 3]) -> DataSet {
+        let splits = labels.map(|labels| {
+            Split::grey(labels.len(), 1, vec![128; labels.len()]).with_labels(Some(labels.to_vec()))
+        });
+        DataSet { binarization: Binarization::Dynamic, ..DataSet::new("a", 1, splits, None) }
+    }
+
+    #[test]
+    fn a_label_is_the_same_class_in_every_split() {
+        let set = labelled([&[7, -1, 3, 7], &[7], &[3, 7]]);
+        assert_eq!(set.classes(), Some(vec![-1, 3, 7]));
+        for (name, expected) in
+            [(SplitName::Train, vec![2, 0, 1, 2]), (SplitName::Valid, vec![2]), (SplitName::Test, vec![1, 2])]
+        {
+            let fed = set.batch(name, &Device::flex()).unwrap();
+            let judged = set.fixed_batch(name, &Device::flex()).unwrap();
+            for batch in [&fed, &judged] {
+                let classes: Vec<i64> = batch.classes().unwrap().into_data().iter().collect();
+                assert_eq!(classes, expected, "{name}");
+            }
+            let is_bit = |x: Tensor<2>| x.into_data().iter::<f32>().all(|x| x == 0.0 || x == 1.0);
+            assert_eq!((is_bit(fed.x), is_bit(judged.x)), (false, name == SplitName::Train), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_label_that_no_training_row_has_is_refused_by_whoever_asks_for_classes() {
+        let set = labelled([&[0, 1], &[1], &[0, 1, 5]]);
+        assert!(set.batch(SplitName::Valid, &Device::flex()).is_ok());
+        let error = set.batch(SplitName::Test, &Device::flex()).unwrap_err().to_string();
+        assert!(error.contains("a: row 3 of the test split has the label 5"), "{error}");
+        assert_eq!(set.test.batch(&Device::flex()).len(), 3);
+        // Targets are what was asked for, and stand before the classes.
+        let test = set.test.clone().with_targets(Some(Targets::new(1, vec![0.5; 3])));
+        let set = DataSet::new("a", 1, [set.train, set.valid, test], None);
+        let batch = set.batch(SplitName::Test, &Device::flex()).unwrap();
+        assert!(matches!(batch.target, Some(Target::Values(_))));
     }
 
     #[test]

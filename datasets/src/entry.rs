@@ -12,7 +12,8 @@ use crate::places::{Places, data_dir};
 use crate::reader::Reader;
 use crate::shape::ImageShape;
 use crate::source_file::SourceFile;
-use crate::split::{Split, SplitName};
+use crate::split::Split;
+use crate::split_name::SplitName;
 
 /// One row of the catalogue: a protocol, where it comes from and what it must hold.
 #[derive(Clone, Debug)]

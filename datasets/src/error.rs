@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::ValueKind;
+use crate::{SplitName, ValueKind};
 
 /// Why a data set could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -254,6 +254,24 @@ pub enum DataError {
         train: PathBuf,
         /// The kind of the values of the training file.
         expected: ValueKind,
+    },
+
+    /// A class that the training rows do not have.
+    #[error(
+        "{id}: row {row} of the {split} split has the label {label}, which is none of the {classes} classes of \
+             the training rows; leave the row out, or add rows of its class to the training split"
+    )]
+    UnknownLabel {
+        /// The id of the data set.
+        id: String,
+        /// The split.
+        split: SplitName,
+        /// The row in the split, from 1.
+        row: usize,
+        /// Its label.
+        label: i32,
+        /// Classes of the training rows.
+        classes: usize,
     },
 
     /// Files that are well formed and hold other values than the protocol's.

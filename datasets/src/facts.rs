@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use crate::{DataSet, SplitName, ValueKind, Values};
+use crate::{DataSet, Split, SplitName, Targets, ValueKind, Values};
 
 /// What a split holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,62 +14,81 @@ pub struct SplitFacts {
     pub rows: usize,
     /// What its values are.
     pub kind: ValueKind,
-    /// The least and the greatest value; none if there are no values.
+    /// The least and the greatest observed value; none if there are none.
     pub range: Option<[f32; 2]>,
-    /// The mean of all values.
+    /// The mean of all observed values.
     pub mean: f64,
+    /// Values that are missing.
+    pub missing: usize,
     /// Classes that occur, where there are labels.
     pub classes: Option<usize>,
+    /// Real numbers to be predicted of each row, where there are such.
+    pub targets: Option<usize>,
 }
 
 /// The facts of each split.
 pub fn splits(set: &DataSet) -> [SplitFacts; 3] {
     SplitName::ALL.map(|name| {
         let split = set.split(name);
-        let means = split.mean();
         SplitFacts {
             name,
             rows: split.rows(),
             kind: split.kind(),
-            range: split.values().range(),
-            mean: means.iter().sum::<f64>() / means.len().max(1) as f64,
+            range: split.range(),
+            mean: mean(split),
+            missing: split.missing(),
             classes: split.labels().map(|labels| labels.iter().collect::<HashSet<_>>().len()),
+            targets: split.targets().map(Targets::width),
         }
     })
+}
+
+/// The mean of all observed values.
+fn mean(split: &Split) -> f64 {
+    let means = split.mean();
+    if split.mask().is_none() {
+        return means.iter().sum::<f64>() / means.len().max(1) as f64;
+    }
+    let observed = split.observed();
+    let sum: f64 = means.iter().zip(&observed).map(|(mean, n)| mean * *n as f64).sum();
+    sum / observed.iter().sum::<usize>().max(1) as f64
 }
 
 /// True if the test rows are the validation rows, as where a user names no TEST: choices were made on
 /// them.
 pub fn test_is_valid(set: &DataSet) -> bool {
-    set.test.width() == set.valid.width() && set.test.values() == set.valid.values()
+    let [test, valid] = [&set.test, &set.valid].map(|split| (split.width(), split.values(), split.mask()));
+    test == valid
 }
 
-/// The number of test rows that also occur in the training split, if the two hold values of one kind
-/// and can be compared.
+/// The number of test rows that also occur in the training split, with the same values missing, if the two hold
+/// values of one kind and can be compared.
 ///
 /// Each row is hashed in its place, and none is copied; memory is taken for the test rows alone.
 pub fn test_rows_in_train(set: &DataSet) -> Option<usize> {
-    fn count<'a, T, K: Eq + Hash>(
-        [train, test]: [&'a [T]; 2],
-        width: usize,
-        key: impl Fn(&'a [T]) -> K,
-    ) -> usize {
-        let tested: HashSet<K> = test.chunks_exact(width).map(&key).collect();
-        let shared: HashSet<K> =
-            train.chunks_exact(width).map(&key).filter(|row| tested.contains(row)).collect();
-        test.chunks_exact(width).filter(|row| shared.contains(&key(row))).count()
+    fn count<T: Eq + Hash>([train, test]: [&[T]; 2], [of_train, of_test]: [&Split; 2]) -> usize {
+        let tested: HashSet<_> = keys(test, of_test).collect();
+        let shared: HashSet<_> = keys(train, of_train).filter(|row| tested.contains(row)).collect();
+        keys(test, of_test).filter(|row| shared.contains(row)).count()
     }
+    /// Of each row the values, and the mask where one is missing.
+    fn keys<'a, T>(values: &'a [T], split: &'a Split) -> impl Iterator<Item = (&'a [T], Option<&'a [u8]>)> {
+        let width = split.width().max(1);
+        let mask = move |i: usize| split.mask().map(|mask| &mask[i * width..][..width]);
+        let rows = values.chunks_exact(width).enumerate();
+        rows.map(move |(i, row)| (row, mask(i).filter(|mask| mask.contains(&0))))
+    }
+    let splits = [&set.train, &set.test];
     if set.train.width() != set.test.width() {
         return None;
     }
-    let width = set.train.width().max(1);
-    match [set.train.values(), set.test.values()] {
+    match splits.map(Split::values) {
         [Values::Binary(train), Values::Binary(test)] | [Values::Grey(train), Values::Grey(test)] => {
-            Some(count([train, test], width, |row| row))
+            Some(count([train, test], splits))
         }
         // Real numbers are equal where their bits are: there are no NaN and no -0 in a split.
         [Values::Real(train), Values::Real(test)] => {
-            Some(count([train, test], width, bytemuck::cast_slice::<f32, u32>))
+            Some(count([train, test].map(|values| bytemuck::cast_slice::<f32, u32>(values)), splits))
         }
         _ => None,
     }
@@ -78,7 +97,6 @@ pub fn test_rows_in_train(set: &DataSet) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Split;
 
     #[test]
     fn facts_are_those_of_the_values() {
@@ -102,6 +120,19 @@ mod tests {
         let real = Split::real(2, 1, vec![0.25, 0.5]);
         let set = DataSet::new("a", 1, [real.clone(), real.clone(), real.select(&[1, 1])], None);
         assert_eq!(test_rows_in_train(&set), Some(2));
+    }
+
+    #[test]
+    fn missing_values_and_targets_are_facts_and_tell_rows_apart() {
+        let train = Split::new(2, 2, vec![0, 1, 1, 1]).with_mask(Some(vec![0, 1, 1, 1]));
+        let train = train.with_targets(Some(Targets::new(3, vec![0.0; 6])));
+        let test = Split::new(2, 2, vec![0, 1, 1, 1]);
+        let set = DataSet::new("a", 1, [train.clone(), train, test], None);
+        let [facts, _, bare] = splits(&set);
+        assert_eq!((facts.missing, facts.targets, facts.range), (1, Some(3), Some([1.0, 1.0])));
+        assert_eq!((facts.mean, bare.mean, bare.missing, bare.targets), (1.0, 0.75, 0, None));
+        assert_eq!(test_rows_in_train(&set), Some(1));
+        assert!(!test_is_valid(&set));
     }
 
     #[test]

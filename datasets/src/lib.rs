@@ -20,7 +20,8 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`data_set`] | [`DataSet`], its protocol and its hash |
-//! | [`split`], [`values`], [`shape`] | [`Split`]: rows of [`Values`], their [`ImageShape`], their labels |
+//! | [`split`], [`values`], [`shape`], [`targets`] | [`Split`]: rows of [`Values`], which of them are missing, their [`ImageShape`], their labels and [`Targets`] |
+//! | [`mod@split_name`] | [`SplitName`]: train, valid and test |
 //! | [`feed`] | [`Feed`] and [`OrderedRows`]: Burn data loaders over a split on the device |
 //! | [`law`] | [`Law`], the exact distribution of a generated set |
 //! | [`mod@catalogue`] | [`catalogue()`] and [`load`] |
@@ -80,6 +81,8 @@ mod selectors;
 pub mod shape;
 pub mod source_file;
 pub mod split;
+pub mod split_name;
+pub mod targets;
 pub mod uci;
 pub mod values;
 pub mod whole;
@@ -90,10 +93,12 @@ pub use catalogue::{catalogue, entry, load, load_from};
 pub use data_set::DataSet;
 pub use entry::Entry;
 pub use error::DataError;
-pub use feed::{Batch, Feed, OrderedRows, Plan};
+pub use feed::{Feed, OrderedRows, Plan, Share};
 pub use law::Law;
 pub use places::{Places, data_dir};
 pub use shape::ImageShape;
 pub use source_file::{FoundFile, Mirror, Note, SourceFile};
-pub use split::{Item, Split, SplitName};
+pub use split::{Item, Split};
+pub use split_name::SplitName;
+pub use targets::Targets;
 pub use values::{ValueKind, Values};

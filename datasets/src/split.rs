@@ -1,30 +1,40 @@
-//! A split: rows of values, how they are laid out, and their labels.
+//! A split: rows of values, how they are laid out, and what else is known of each row.
 
 use std::fmt;
 
 use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Device, Tensor, TensorData};
+use helmholtz_core::{Batch, Target};
 
-use crate::{ImageShape, ValueKind, Values};
+use crate::values::gather;
+use crate::{ImageShape, Targets, ValueKind, Values};
 
-/// Rows of values of one kind, with the shape of a row and, where there are any, labels.
+/// Rows of values of one kind, with the shape of a row and, where there are any, missing values, labels and targets.
 #[derive(Clone, PartialEq)]
 pub struct Split {
     rows: usize,
+    /// 0 where one is missing.
     values: Values,
     shape: ImageShape,
+    /// A byte a value, 1 where it was observed; absent if nothing is missing.
+    mask: Option<Vec<u8>>,
     labels: Option<Vec<i32>>,
+    targets: Option<Targets>,
 }
 
 /// One row of a [`Split`], as Burn's data sets hand it out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
-    /// The values of the row, in [0, 1].
+    /// The values of the row, in [0, 1]; 0 where one is missing.
     pub values: Vec<f32>,
+    /// 1 where a value was observed and 0 where it is missing; absent if nothing is missing in the data set.
+    pub mask: Option<Vec<u8>>,
     /// How they are laid out.
     pub shape: ImageShape,
     /// The class of the row, where the data set has classes.
     pub label: Option<i32>,
+    /// The real numbers that are to be predicted of the row, where the data set has such.
+    pub targets: Option<Vec<f32>>,
 }
 
 impl Split {
@@ -58,7 +68,8 @@ impl Split {
 
     fn of_values(rows: usize, width: usize, values: Values) -> Self {
         assert_eq!(Some(values.len()), rows.checked_mul(width), "{rows} rows of {width} values");
-        Split { rows, values, shape: ImageShape::of_width(width), labels: None }
+        let shape = ImageShape::of_width(width);
+        Split { rows, values, shape, mask: None, labels: None, targets: None }
     }
 
     /// The same rows, laid out as images of `shape`.
@@ -77,6 +88,29 @@ impl Split {
     pub fn with_labels(self, labels: Option<Vec<i32>>) -> Self {
         assert!(labels.as_ref().is_none_or(|labels| labels.len() == self.rows), "a label a row");
         Split { labels, ..self }
+    }
+
+    /// The same rows with real numbers that are to be predicted of them.
+    ///
+    /// # Panics
+    /// If there are targets of more or fewer rows.
+    pub fn with_targets(self, targets: Option<Targets>) -> Self {
+        assert!(targets.as_ref().is_none_or(|targets| targets.rows() == self.rows), "targets of each row");
+        Split { targets, ..self }
+    }
+
+    /// The same rows, some of whose values are missing: the mask has a byte a value, 1 where it was observed and 0
+    /// where it is missing. A missing value becomes 0, and a mask that hides nothing is none.
+    ///
+    /// # Panics
+    /// If there are not as many bytes as values, or one of them is neither 0 nor 1.
+    pub fn with_mask(mut self, mask: Option<Vec<u8>>) -> Self {
+        if let Some(mask) = &mask {
+            assert_eq!(mask.len(), self.values.len(), "a byte of the mask for each value");
+            assert!(mask.iter().all(|observed| *observed <= 1), "a byte of a mask is neither 0 nor 1");
+            self.values.clear(mask);
+        }
+        Split { mask: mask.filter(|mask| mask.contains(&0)), ..self }
     }
 
     /// Number of rows.
@@ -99,7 +133,37 @@ impl Split {
         self.labels.as_deref()
     }
 
-    /// All values, row-major.
+    /// The real numbers that are to be predicted of each row, where there are such.
+    pub fn targets(&self) -> Option<&Targets> {
+        self.targets.as_ref()
+    }
+
+    /// A byte a value, row-major: 1 where it was observed and 0 where it is missing. None if nothing is missing.
+    pub fn mask(&self) -> Option<&[u8]> {
+        self.mask.as_deref()
+    }
+
+    /// Whether the value in a row and a column was observed.
+    ///
+    /// # Panics
+    /// If there is no such row or column.
+    pub fn is_observed(&self, row: usize, column: usize) -> bool {
+        assert!(row < self.rows && column < self.width(), "row {row}, column {column} of {self:?}");
+        self.mask.as_ref().is_none_or(|mask| mask[row * self.width() + column] == 1)
+    }
+
+    /// How many values are missing.
+    pub fn missing(&self) -> usize {
+        self.mask.as_ref().map_or(0, |mask| mask.iter().filter(|observed| **observed == 0).count())
+    }
+
+    /// Row and column (both from 0) of the first missing value.
+    pub fn first_missing(&self) -> Option<(usize, usize)> {
+        let place = self.mask.as_ref()?.iter().position(|observed| *observed == 0)?;
+        Some((place / self.width(), place % self.width()))
+    }
+
+    /// All values, row-major; 0 where one is missing.
     pub fn values(&self) -> &Values {
         &self.values
     }
@@ -128,7 +192,7 @@ impl Split {
         &self.bits()[i * self.width()..][..self.width()]
     }
 
-    /// The values of row `i`, in [0, 1].
+    /// The values of row `i`, in [0, 1]; 0 where one is missing.
     ///
     /// # Panics
     /// If `i` is not below the number of rows.
@@ -137,7 +201,7 @@ impl Split {
         self.values.numbers(i * self.width(), self.width())
     }
 
-    /// Row, column (both from 0) and value of the first value that is neither 0 nor 1.
+    /// Row, column (both from 0) and value of the first observed value that is neither 0 nor 1.
     pub fn first_not_binary(&self) -> Option<(usize, usize, f32)> {
         let (place, value) = match &self.values {
             Values::Binary(_) => None,
@@ -159,97 +223,129 @@ impl Split {
             rows: rows.len(),
             values: self.values.select(self.width(), rows),
             shape: self.shape,
+            mask: None,
             labels: self.labels.as_ref().map(|labels| rows.iter().map(|row| labels[*row]).collect()),
+            targets: self.targets.as_ref().map(|targets| targets.select(rows)),
         }
+        .with_mask(self.mask.as_ref().map(|mask| gather(mask, self.width(), rows)))
     }
 
-    /// The same rows with zeros after each, up to `width` values.
+    /// The same rows with zeros after each, observed ones, up to `width` values.
     ///
     /// # Panics
     /// If the rows are wider.
     pub(crate) fn widened(self, width: usize) -> Split {
-        fn pad<T: Copy + Default>(values: &[T], from: usize, to: usize) -> Vec<T> {
+        fn pad<T: Copy>(values: &[T], by: T, from: usize, to: usize) -> Vec<T> {
             let rows = values.chunks_exact(from);
-            rows.flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(T::default(), to - from)))
-                .collect()
+            rows.flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(by, to - from))).collect()
         }
         let from = self.width();
         if from == width {
             return self;
         }
         let values = match &self.values {
-            Values::Binary(values) => Values::Binary(pad(values, from, width)),
-            Values::Grey(values) => Values::Grey(pad(values, from, width)),
-            Values::Real(values) => Values::Real(pad(values, from, width)),
+            Values::Binary(values) => Values::Binary(pad(values, 0, from, width)),
+            Values::Grey(values) => Values::Grey(pad(values, 0, from, width)),
+            Values::Real(values) => Values::Real(pad(values, 0.0, from, width)),
         };
-        Split::of_values(self.rows, width, values).with_labels(self.labels)
+        let mask = self.mask.as_ref().map(|mask| pad(mask, 1, from, width));
+        Split::of_values(self.rows, width, values).knowing(&self).with_mask(mask)
+    }
+
+    /// These values with the labels and targets of the rows of another split.
+    fn knowing(self, other: &Split) -> Split {
+        self.with_labels(other.labels.clone()).with_targets(other.targets.clone())
+    }
+
+    /// The same rows with bits for values.
+    pub(crate) fn with_bits(&self, bits: Vec<u8>) -> Split {
+        let split = Split::new(self.rows, self.width(), bits).with_shape(self.shape);
+        split.knowing(self).with_mask(self.mask.clone())
     }
 
     /// The same intensities as real numbers.
     pub(crate) fn to_real(&self) -> Split {
-        let values = Values::Real(self.values.numbers(0, self.values.len()));
-        Split { values, ..self.clone() }
+        let values = self.values.numbers(0, self.values.len());
+        let split = Split::real(self.rows, self.width(), values).with_shape(self.shape);
+        split.knowing(self).with_mask(self.mask.clone())
     }
 
     /// The whole split on a device.
     ///
     /// # Shapes
-    /// - output: `[rows, width]` in [0, 1]
+    /// - output: `[rows, width]` in [0, 1], and 0 where a value is missing
     pub fn tensor(&self, device: &Device) -> Tensor<2> {
         let values = self.values.numbers(0, self.values.len());
         Tensor::from_data(TensorData::new(values, [self.rows, self.width()]), device)
     }
 
-    /// The mean of each column; zeros if there are no rows.
+    /// The whole split on a device, with its mask and its targets. Classes are numbered by the data set, and are in
+    /// [`DataSet::batch`](crate::DataSet::batch) alone.
+    pub fn batch(&self, device: &Device) -> Batch {
+        let matrix = |values, width| Tensor::from_data(TensorData::new(values, [self.rows, width]), device);
+        let target = self.targets.as_ref().map(|targets| matrix(targets.values().to_vec(), targets.width()));
+        let mask = self.mask.as_ref().map(|mask| mask.iter().map(|observed| f32::from(*observed)).collect());
+        Batch {
+            target: target.map(Target::Values),
+            mask: mask.map(|mask: Vec<f32>| matrix(mask, self.width())),
+            ..Batch::of(self.tensor(device))
+        }
+    }
+
+    /// The mean of the observed values of each column; zero where there are none.
     pub fn mean(&self) -> Vec<f64> {
-        let sums = self.values.column_sums(self.width());
-        sums.into_iter().map(|sum| sum / self.rows.max(1) as f64).collect()
+        let sums = self.values.column_sums(self.width()).into_iter();
+        sums.zip(self.observed()).map(|(sum, n)| sum / n.max(1) as f64).collect()
+    }
+
+    /// How many values of each column were observed.
+    pub(crate) fn observed(&self) -> Vec<usize> {
+        let mut observed = vec![self.rows; self.width()];
+        for row in self.mask.iter().flat_map(|mask| mask.chunks_exact(self.width().max(1))) {
+            observed.iter_mut().zip(row).for_each(|(n, observed)| *n -= usize::from(1 - observed));
+        }
+        observed
+    }
+
+    /// The least and the greatest observed value, as numbers in [0, 1]; none if there are none.
+    pub fn range(&self) -> Option<[f32; 2]> {
+        let Some(mask) = &self.mask else { return self.values.range() };
+        let numbers = self.values.numbers(0, self.values.len()).into_iter().zip(mask);
+        let observed = numbers.filter(|(_, observed)| **observed == 1).map(|(number, _)| [number; 2]);
+        observed.reduce(|[low, high], [number, _]| [low.min(number), high.max(number)])
     }
 }
 
 impl fmt::Debug for Split {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Split { rows, shape, .. } = self;
-        write!(f, "Split {{ rows: {rows}, width: {}, {} }}", shape.pixels(), self.kind())
+        write!(f, "Split {{ rows: {rows}, width: {}, {}", shape.pixels(), self.kind())?;
+        if self.mask.is_some() {
+            write!(f, ", missing: {}", self.missing())?;
+        }
+        if let Some(targets) = &self.targets {
+            write!(f, ", targets: {}", targets.width())?;
+        }
+        f.write_str(" }")
     }
 }
 
 impl Dataset<Item> for Split {
     fn get(&self, index: usize) -> Result<Item, DatasetError> {
-        let label = self.labels.as_ref().map(|labels| labels[index]);
-        Ok(Item { values: self.row(index), shape: self.shape, label })
+        let row = index * self.width()..(index + 1) * self.width();
+        Ok(Item {
+            values: self.row(index),
+            mask: self.mask.as_ref().map(|mask| mask[row].to_vec()),
+            shape: self.shape,
+            label: self.labels.as_ref().map(|labels| labels[index]),
+            targets: self.targets.as_ref().map(|targets| targets.row(index).to_vec()),
+        })
     }
 
     fn len(&self) -> usize {
         self.rows
     }
 }
-
-/// Which of the three splits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
-#[strum(serialize_all = "lowercase", parse_err_ty = UnknownSplit, parse_err_fn = unknown)]
-pub enum SplitName {
-    /// What models are fitted to.
-    Train,
-    /// What choices are made on.
-    Valid,
-    /// What results are reported on.
-    Test,
-}
-
-impl SplitName {
-    /// The three splits in the order in which they are listed and hashed.
-    pub const ALL: [SplitName; 3] = [SplitName::Train, SplitName::Valid, SplitName::Test];
-}
-
-fn unknown(name: &str) -> UnknownSplit {
-    UnknownSplit(name.to_owned())
-}
-
-/// The name of no split.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not the name of a split; use train, valid or test")]
-pub struct UnknownSplit(String);
 
 #[cfg(test)]
 mod tests {
@@ -302,6 +398,66 @@ mod tests {
         }
     }
 
+    /// Two rows of every kind, of which the second column of the first row and the last of the second are missing.
+    fn with_gaps() -> [Split; 3] {
+        let targets = Targets::new(2, vec![-1.5, 2.0, 0.0, 1e9]);
+        let mask = vec![1, 0, 1, 1, 1, 0];
+        every_kind().map(|split| split.with_mask(Some(mask.clone())).with_targets(Some(targets.clone())))
+    }
+
+    #[test]
+    fn missing_values_and_targets_stay_with_their_rows() {
+        for split in with_gaps() {
+            assert_eq!((split.missing(), split.first_missing()), (2, Some((0, 1))));
+            assert!(split.is_observed(0, 0) && !split.is_observed(1, 2));
+            assert_eq!((split.row(0)[1], split.row(1)[2]), (0.0, 0.0), "a missing value is stored as 0");
+            let chosen = split.select(&[1, 1]);
+            assert_eq!(chosen.mask(), Some([1, 1, 0, 1, 1, 0].as_slice()));
+            assert_eq!(chosen.targets().unwrap().values(), [0.0, 1e9, 0.0, 1e9]);
+            for same in [split.to_real(), split.with_bits(vec![1, 1, 0, 0, 0, 1])] {
+                assert_eq!((same.mask(), same.targets()), (split.mask(), split.targets()));
+                assert_eq!((same.labels(), same.row(0)[1]), (split.labels(), 0.0));
+            }
+            let wide = split.clone().widened(4);
+            assert_eq!(wide.mask(), Some([1, 0, 1, 1, 1, 1, 0, 1].as_slice()));
+            assert_eq!((wide.targets(), wide.labels()), (split.targets(), split.labels()));
+            let item = split.get(1).unwrap();
+            assert_eq!((item.mask, item.targets), (Some(vec![1, 1, 0]), Some(vec![0.0, 1e9])));
+            assert!(format!("{split:?}").ends_with(", missing: 2, targets: 2 }"), "{split:?}");
+        }
+        let whole = split().with_mask(Some(vec![1; 6]));
+        assert_eq!((whole.mask(), whole.missing(), whole.first_missing()), (None, 0, None));
+        assert!(with_gaps()[0].select(&[]).mask().is_none());
+    }
+
+    #[test]
+    fn means_and_ranges_are_those_of_observed_values() {
+        let split = Split::real(2, 3, vec![0.5, 0.25, 1.0, 0.75, 0.5, 0.25]);
+        let gaps = split.with_mask(Some(vec![1, 0, 0, 1, 1, 0]));
+        assert_eq!((gaps.mean(), gaps.range()), (vec![0.625, 0.5, 0.0], Some([0.5, 0.75])));
+        let [_, grey, real] = with_gaps();
+        assert_eq!(
+            (grey.first_not_binary(), real.first_not_binary()),
+            (Some((0, 2, 0.2)), Some((0, 2, 0.2)))
+        );
+        let grey = Split::grey(1, 2, vec![7, 255]).with_mask(Some(vec![0, 1]));
+        assert_eq!((grey.first_not_binary(), grey.range()), (None, Some([1.0, 1.0])));
+    }
+
+    #[test]
+    fn a_batch_has_the_mask_and_the_targets_of_the_split() {
+        let numbers = |tensor: Tensor<2>| tensor.into_data().try_to_vec::<f32>().unwrap();
+        for split in with_gaps() {
+            let batch = split.batch(&Device::flex());
+            assert_eq!(numbers(batch.x.clone()), [split.row(0), split.row(1)].concat());
+            assert_eq!(numbers(batch.mask.clone().unwrap()), [1.0, 0.0, 1.0, 1.0, 1.0, 0.0]);
+            let Some(Target::Values(targets)) = batch.target else { panic!("no targets") };
+            assert_eq!(numbers(targets), [-1.5, 2.0, 0.0, 1e9]);
+        }
+        let bare = split().batch(&Device::flex());
+        assert!(bare.mask.is_none() && bare.target.is_none());
+    }
+
     #[test]
     fn the_first_value_between_zero_and_one_is_named() {
         let [binary, grey, real] = every_kind().map(|split| split.first_not_binary());
@@ -318,14 +474,5 @@ mod tests {
     #[should_panic(expected = "not in [0, 1]")]
     fn an_intensity_is_not_nan() {
         Split::real(1, 2, vec![1.0, f32::NAN]);
-    }
-
-    #[test]
-    fn split_names_are_read_as_they_are_written() {
-        for name in SplitName::ALL {
-            assert_eq!(name.to_string().parse(), Ok(name));
-        }
-        let error = "tests".parse::<SplitName>().unwrap_err();
-        assert_eq!(error.to_string(), "`tests` is not the name of a split; use train, valid or test");
     }
 }

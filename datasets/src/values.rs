@@ -32,6 +32,11 @@ pub(crate) fn intensity(byte: u8) -> f32 {
     f32::from(byte) / 255.0
 }
 
+/// The rows with the given numbers, each `width` values wide.
+pub(crate) fn gather<T: Copy>(values: &[T], width: usize, rows: &[usize]) -> Vec<T> {
+    rows.iter().flat_map(|i| &values[i * width..][..width]).copied().collect()
+}
+
 impl Values {
     /// Number of values.
     pub fn len(&self) -> usize {
@@ -80,11 +85,20 @@ impl Values {
         }
     }
 
+    /// Makes those values 0 where the mask is.
+    pub(crate) fn clear(&mut self, mask: &[u8]) {
+        match self {
+            Values::Binary(values) | Values::Grey(values) => {
+                values.iter_mut().zip(mask).for_each(|(value, observed)| *value *= observed);
+            }
+            Values::Real(values) => {
+                values.iter_mut().zip(mask).for_each(|(value, observed)| *value *= f32::from(*observed));
+            }
+        }
+    }
+
     /// The rows with the given numbers, each `width` values wide.
     pub(crate) fn select(&self, width: usize, rows: &[usize]) -> Values {
-        fn gather<T: Copy>(values: &[T], width: usize, rows: &[usize]) -> Vec<T> {
-            rows.iter().flat_map(|i| &values[i * width..][..width]).copied().collect()
-        }
         match self {
             Values::Binary(values) => Values::Binary(gather(values, width, rows)),
             Values::Grey(values) => Values::Grey(gather(values, width, rows)),
