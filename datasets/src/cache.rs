@@ -1,4 +1,4 @@
-//! Parsed copies of large text files: a bit a value, so that a set is there at once.
+//! Parsed copies of large text files: a bit a value, and another where some are missing, so that a set is there at once.
 //!
 //! A copy is a safetensors file that holds the SHA-256 of the file that it was parsed from and one of its own content.
 //! A copy of another file, or one that is damaged, is rebuilt and says so at info level; where none can be written,
@@ -21,7 +21,7 @@ use crate::values::ValueKind;
 use crate::whole;
 
 /// A change of the parsers' results, or of how they are kept, changes it.
-const VERSION: &str = "3";
+const VERSION: &str = "4";
 /// No header of ours comes near this, and a reader takes many times its bytes.
 const MAX_HEADER: u64 = 4096;
 /// Files with less text are parsed sooner than their copy is looked for.
@@ -64,8 +64,9 @@ impl Cache {
         let format = Format::of(path)?;
         let (source, length) = source::hash(path)?;
         // A copy knows nothing of what a user says of a file; the parser says what is wrong with it.
-        let Wanted { array, rows, header, label, bytes, .. } = wanted;
-        let usual = (array, rows, header, label) == (&None, &None, &None, &None) && !bytes;
+        let Wanted { array, rows, header, label, targets, bytes, .. } = wanted;
+        let usual =
+            (array, rows, header, label) == (&None, &None, &None, &None) && targets.is_empty() && !bytes;
         let text = usual && matches!(format, Format::Text(_) | Format::Csv | Format::Libsvm);
         let width =
             wanted.expected.as_ref().filter(|_| format == Format::Libsvm).map(|expected| expected.width);
@@ -79,8 +80,9 @@ impl Cache {
                     Format::Csv => formats::csv::opening(path, wanted)?,
                     _ => Opening::default(),
                 };
-                let columns = opening.value_names();
-                return Ok((Table { split, columns, notes: opening.notes }, source));
+                let (columns, targets, taken) =
+                    (opening.value_names(), opening.target_names(), opening.taken());
+                return Ok((Table { split, columns, targets, taken, notes: opening.notes }, source));
             }
             // A copy under other expectations: the parser says what does not fit.
             Ok(_) | Err(Unusable::Missing) => {}
@@ -150,33 +152,40 @@ fn parse(bytes: &[u8]) -> Option<(Split, String)> {
         let tensor = tensors.tensor(name).ok().filter(|tensor| tensor.dtype() == dtype)?;
         Some(tensor.data())
     };
-    let (bits, labels) = (data("bits", Dtype::U8)?, data("labels", Dtype::I32)?);
-    if metadata.remove("seal")? != seal(&metadata, bits, labels) || metadata.get("version")? != VERSION {
+    let parts = [data("bits", Dtype::U8)?, data("mask", Dtype::U8)?, data("labels", Dtype::I32)?];
+    let [bits, mask, labels] = parts;
+    if metadata.remove("seal")? != seal(&metadata, parts) || metadata.get("version")? != VERSION {
         return None;
     }
     let number = |key| metadata.get(key)?.parse::<usize>().ok();
     let (rows, width) = (number("rows")?, number("width")?);
     let n = rows.checked_mul(width)?;
     let labels: Vec<i32> = labels.as_chunks().0.iter().map(|label| i32::from_le_bytes(*label)).collect();
-    if bits.len() != n.div_ceil(8) || !(labels.is_empty() || labels.len() == rows) {
+    let of_values = |packed: &[u8]| packed.len() == n.div_ceil(8);
+    if !of_values(bits)
+        || !(mask.is_empty() || of_values(mask))
+        || !(labels.is_empty() || labels.len() == rows)
+    {
         return None;
     }
     let split = Split::new(rows, width, unpack(bits, n)).with_labels((!labels.is_empty()).then_some(labels));
+    let split = split.with_mask((!mask.is_empty()).then(|| unpack(mask, n)));
     Some((split, metadata.remove("source")?))
 }
 
 fn store(copy: &Path, source: &[u8; 32], split: &Split) -> io::Result<()> {
     let labels = split.labels().unwrap_or_default();
     let labels: Vec<u8> = labels.iter().flat_map(|label| label.to_le_bytes()).collect();
-    let bits = pack(split.bits());
+    let (bits, mask) = (pack(split.bits()), split.mask().map(pack).unwrap_or_default());
     let [rows, width] = [split.rows(), split.width()].map(|number| number.to_string());
     let metadata =
         [("version", VERSION.to_owned()), ("source", hex(source)), ("rows", rows), ("width", width)];
     let mut metadata = BTreeMap::from(metadata.map(|(key, value)| (key.to_owned(), value)));
-    metadata.insert("seal".to_owned(), seal(&metadata, &bits, &labels));
+    metadata.insert("seal".to_owned(), seal(&metadata, [&bits, &mask, &labels]));
     let tensor = |dtype, n, bytes| TensorView::new(dtype, vec![n], bytes).map_err(io::Error::other);
     let tensors = [
         ("bits", tensor(Dtype::U8, bits.len(), &bits)?),
+        ("mask", tensor(Dtype::U8, mask.len(), &mask)?),
         ("labels", tensor(Dtype::I32, labels.len() / 4, &labels)?),
     ];
     let bytes =
@@ -189,11 +198,10 @@ fn store(copy: &Path, source: &[u8; 32], split: &Split) -> io::Result<()> {
 }
 
 /// The hash of all that a copy says.
-fn seal(metadata: &BTreeMap<String, String>, bits: &[u8], labels: &[u8]) -> String {
+fn seal(metadata: &BTreeMap<String, String>, parts: [&[u8]; 3]) -> String {
     let mut sha = Sha256::new();
     metadata.iter().for_each(|(key, value)| sha.update(format!("{key}={value}\n")));
-    sha.update(bits);
-    sha.update(labels);
+    parts.iter().for_each(|part| sha.update(part));
     hex(&sha.finalize())
 }
 
@@ -224,6 +232,17 @@ mod tests {
 
     fn read(cache: &Cache, path: &Path, wanted: &Wanted) -> Result<(Split, [u8; 32]), DataError> {
         cache.read(path, wanted).map(|(table, sha256)| (table.split, sha256))
+    }
+
+    #[test]
+    fn missing_values_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, cache) = (dir.path().join("a.amat"), Cache::at(dir.path()));
+        fs::write(&path, text("1 nan 1 1 0 0 0 NaN")).unwrap();
+        let (parsed, source) = read(&cache, &path, &Wanted::default()).unwrap();
+        assert_eq!((parsed.missing(), parsed.first_missing()), (2, Some((MIN_VALUES / 8, 1))));
+        assert!(matches!(load(&cache.copy_of(&path, None).unwrap(), &source), Ok(split) if split == parsed));
+        assert_eq!(read(&cache, &path, &Wanted::default()).unwrap().0, parsed);
     }
 
     #[test]
@@ -356,8 +375,11 @@ mod tests {
             (&parsed.split, &parsed.columns, &parsed.notes)
         );
         assert!(copied.columns.is_some() && !copied.notes.is_empty());
-        let label = Some(formats::LabelColumn::Number(0));
+        let first = formats::Column::Number(0);
+        let label = Some(formats::LabelColumn::At(first.clone()));
         let other = cache.read(&path, &Wanted { label, ..Wanted::default() }).unwrap().0;
         assert_eq!((other.split.width(), other.split.labels().is_some()), (2, true));
+        let other = cache.read(&path, &Wanted { targets: vec![first], ..Wanted::default() }).unwrap().0;
+        assert_eq!((other.split.width(), other.split.targets().is_some()), (2, true));
     }
 }

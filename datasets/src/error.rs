@@ -218,12 +218,14 @@ pub enum DataError {
     },
 
     /// A user's files whose headers do not agree.
-    #[error("{}: column {column} is `{found}`, and in {} it is `{expected}`; give files with the same columns in \
+    #[error("{}: {what} {column} is `{found}`, and in {} it is `{expected}`; give files with the same columns in \
              the same order", .path.display(), .train.display())]
     Columns {
         /// The file.
         path: PathBuf,
-        /// The number of the column among those of values, from 1.
+        /// `column` or `target`.
+        what: &'static str,
+        /// The number of the column among those of values, or of targets, from 1.
         column: usize,
         /// Its name.
         found: String,
@@ -254,6 +256,20 @@ pub enum DataError {
         train: PathBuf,
         /// The kind of the values of the training file.
         expected: ValueKind,
+    },
+
+    /// A user's files that do not have the same number of targets.
+    #[error("{}: {found} targets a row, but the rows of {} have {expected}; ask for the same #target= of every file",
+            .path.display(), .train.display())]
+    Targets {
+        /// The file.
+        path: PathBuf,
+        /// Targets of its rows.
+        found: usize,
+        /// The training file.
+        train: PathBuf,
+        /// Targets of the rows of the training file.
+        expected: usize,
     },
 
     /// A class that the training rows do not have.

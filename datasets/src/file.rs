@@ -3,7 +3,8 @@
 //! Relative paths start from `--data-dir`, else from the current directory, and a path holds no comma. What stands after a
 //! `#` says how a file is to be read: `PATH#NAME` is the array NAME of a `.npz` or `.mat` file that
 //! holds several, `#rows=last` has an example along the last axis of it (`#NAME.T` for short),
-//! `#label=0` names the column of labels of a `.csv`, `#header` and `#no-header` say what its first
+//! `#label=0` names the column of labels of a `.csv` and `#target=1` one of real numbers to be predicted (of a `.npz` or
+//! `.mat` file `#label=y` and `#target=t` name arrays), `#header` and `#no-header` say what its first
 //! line is, and `#bytes` that its integers stand for v / 255.
 //! - A header of one `.csv` must be that of the others: the same columns in the same order.
 //! - Without VALID, a tenth of the training rows (rounded, at least one) is held out for
@@ -12,6 +13,10 @@
 //! - Without TEST, the test rows are the validation rows. A result on them is one on data that
 //!   choices were made on, and is reported with a warning; give a TEST for anything that matters.
 //! - Values that are all 0 or 1 are binary. Others are intensities, and stay so.
+//! - NaN is a missing value, and so are an empty field and `NA` of a `.csv`. Which models take missing values is not for
+//!   this crate to say: [`FoundFile`] counts them and tells where the first one is.
+//! - A row has a label only if it is an integer, and targets only if they are finite; the three files have targets in the
+//!   same number, under the same names.
 //!
 //! The protocol's id is the id as it was written; two files under one name are told apart by
 //! `data_sha256`.
@@ -23,11 +28,11 @@ use helmholtz_noise::{Key, Role};
 use rayon::prelude::*;
 
 use crate::cache::{Cache, hex};
-use crate::formats::{Format, Limits, Table, room};
+use crate::formats::{Format, Limits, Table, place_in_file, room};
 use crate::partition::partition;
 use crate::places::Places;
 use crate::source_file::{FoundFile, Note};
-use crate::{DataError, DataSet, Split, ValueKind, selectors};
+use crate::{DataError, DataSet, Split, Targets, ValueKind, selectors};
 
 /// Version of the rules above.
 const VERSION: u32 = 1;
@@ -59,10 +64,25 @@ pub(crate) fn load_from(id: &str, places: &Places) -> Result<DataSet, DataError>
     let mut tables = [train, valid, test];
     columns_agree(&paths, &mut tables)?;
     let files = paths.iter().zip(&mut tables).filter_map(|(path, read)| {
-        let (Table { split, notes, .. }, sha256) = read.as_mut()?;
-        let intensity = split.first_not_binary().map(|(row, column, value)| (row + 1, column + 1, value));
+        let (table, sha256) = read.as_mut()?;
+        table.notes.extend(nothing_observed(table));
+        let Table { split, taken, notes, .. } = table;
+        let place = |(row, column): (usize, usize)| (row + 1, place_in_file(taken, column) + 1);
+        let intensity = split.first_not_binary().map(|(row, column, value)| {
+            let (row, column) = place((row, column));
+            (row, column, value)
+        });
+        let (missing, first_missing) = (split.missing(), split.first_missing().map(place));
         let (path, notes) = (path.clone(), std::mem::take(notes));
-        Some(FoundFile { path, sha256: hex(sha256), original: None, intensity, notes })
+        Some(FoundFile {
+            path,
+            sha256: hex(sha256),
+            original: None,
+            intensity,
+            missing,
+            first_missing,
+            notes,
+        })
     });
     let files = files.collect();
     let [train, valid, test] = tables.map(|read| read.map(|(table, _)| table.split));
@@ -97,31 +117,62 @@ impl Part {
     }
 }
 
-/// Refuses headers whose columns are not those of TRAIN, in the same order: values go by their place.
+/// Refuses headers whose columns are not those of TRAIN, in the same order: values go by their place, and so do targets.
 fn columns_agree(paths: &[PathBuf; 3], tables: &mut [Option<(Table, [u8; 32])>; 3]) -> Result<(), DataError> {
-    let train = tables[0].as_ref().and_then(|(table, _)| table.columns.clone());
+    let train = tables[0].as_ref().map(|(table, _)| (table.columns.clone(), table.targets.clone()));
+    let (train, train_targets) = train.unwrap_or_default();
     for (path, read) in paths.iter().zip(tables).skip(1) {
         let Some((table, _)) = read else { continue };
-        match (&train, &table.columns) {
-            (Some(train), Some(found)) => {
-                if let Some(i) = train.iter().zip(found).position(|(train, found)| train != found) {
-                    let (expected, found) = (train[i].clone(), found[i].clone());
-                    let (path, train) = (path.clone(), paths[0].clone());
-                    return Err(DataError::Columns { path, column: i + 1, found, train, expected });
-                }
-            }
-            (None, None) => {}
-            (train, _) => {
-                let without =
-                    if train.is_some() { "it has no header, and" } else { "it has a header, and not" };
-                table.notes.push(Note::doubt(format!(
-                    "{without} {}: its columns are taken in the order of the file",
-                    paths[0].display()
-                )));
-            }
+        let differ = |train: &Option<Vec<String>>, found: &Option<Vec<String>>, what| {
+            let (train, found) = (train.as_ref()?, found.as_ref()?);
+            let i = train.iter().zip(found).position(|(train, found)| train != found)?;
+            Some(DataError::Columns {
+                path: path.clone(),
+                what,
+                column: i + 1,
+                found: found[i].clone(),
+                train: paths[0].clone(),
+                expected: train[i].clone(),
+            })
+        };
+        let error = differ(&train, &table.columns, "column");
+        if let Some(error) = error.or_else(|| differ(&train_targets, &table.targets, "target")) {
+            return Err(error);
+        }
+        if train.is_some() != table.columns.is_some() {
+            let without = if train.is_some() { "it has no header, and" } else { "it has a header, and not" };
+            table.notes.push(Note::doubt(format!(
+                "{without} {}: its columns are taken in the order of the file",
+                paths[0].display()
+            )));
         }
     }
     Ok(())
+}
+
+/// A word on columns and on rows of which no value was observed.
+fn nothing_observed(Table { split, columns, taken, .. }: &Table) -> Vec<Note> {
+    let Some(mask) = split.mask() else { return Vec::new() };
+    let column = |i: usize| {
+        let number = place_in_file(taken, i) + 1;
+        let name = columns.as_ref().and_then(|names| names.get(i));
+        name.map_or(number.to_string(), |name| format!("{number} (`{}`)", name.escape_debug()))
+    };
+    // Of many the first five are named.
+    let note = |what: &str, places: Vec<usize>, name: &dyn Fn(usize) -> String| {
+        let some = places.iter().take(5).map(|i| name(*i)).collect::<Vec<_>>().join(", ");
+        let more = if places.len() > 5 { format!(" and {} more", places.len() - 5) } else { String::new() };
+        let text = format!(
+            "no value was observed in {what} {some}{more}; leave it out, or check what the file has there"
+        );
+        (!places.is_empty()).then(|| Note::doubt(text))
+    };
+    let columns = split.observed().into_iter().enumerate().filter(|(_, n)| *n == 0).map(|(i, _)| i);
+    let rows =
+        mask.chunks_exact(split.width()).enumerate().filter(|(_, row)| !row.contains(&1)).map(|(i, _)| i);
+    let notes =
+        [note("column", columns.collect(), &column), note("row", rows.collect(), &|i| (i + 1).to_string())];
+    notes.into_iter().flatten().collect()
 }
 
 fn parts(id: &str) -> Result<[Option<Part>; 3], DataError> {
@@ -153,10 +204,15 @@ fn fitted(paths: &[PathBuf; 3], splits: [Option<Split>; 3]) -> Result<[Option<Sp
     }
     let train = splits[0].as_ref().map(|split| (split.width(), split.kind()));
     let (width, kind) = train.expect("TRAIN is given");
+    let targets = splits[0].as_ref().and_then(Split::targets).map_or(0, Targets::width);
     let real = splits.iter().flatten().any(|split| split.kind() == ValueKind::Real);
     for (split, path) in splits.iter_mut().zip(paths) {
         let Some(found) = split else { continue };
         let (path, train) = (path.clone(), paths[0].clone());
+        let found_targets = found.targets().map_or(0, Targets::width);
+        if found_targets != targets {
+            return Err(DataError::Targets { path, found: found_targets, train, expected: targets });
+        }
         if found.width() != width {
             return Err(DataError::Widths { path, found: found.width(), train, expected: width });
         }
@@ -198,7 +254,8 @@ fn hold_out(path: &Path, rows: &Split) -> Result<(Split, Split), DataError> {
         return Err(DataError::TooFewRows { path: path.to_owned(), rows: n });
     }
     // Held-out rows serve twice where there is no TEST.
-    room_for(path, rows.values().bytes_in_memory().saturating_add(n.saturating_mul(2 * size_of::<usize>())))?;
+    let bytes = rows.values().bytes_in_memory() + rows.mask().map_or(0, <[u8]>::len);
+    room_for(path, bytes.saturating_add(n.saturating_mul(2 * size_of::<usize>())))?;
     let n_held = ((n + 5) / 10).max(1);
     let key = Key::new(u64::from(VERSION)).child(Role::Subset);
     let [kept, held] = partition(n, [n - n_held, n_held], key);
@@ -342,6 +399,54 @@ mod tests {
         fs::write(&b, "3,0,1\n4,1,1\n").unwrap();
         let set = load(&format!("file:{}#label=0", b.display()), &Cache::off()).unwrap();
         assert_eq!((set.train.width(), set.train.labels()), (2, Some([4].as_slice())));
+    }
+
+    #[test]
+    fn missing_values_are_counted_and_placed_and_what_was_never_observed_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let [a, b] = ["a.csv", "b.csv"].map(|name| dir.path().join(name));
+        fs::write(&a, "label,x,y,z\n1,0,,1\n2,,NA,NaN\n1,1,,0\n").unwrap();
+        fs::write(&b, "label,x,y,z\n1,0,1,1\n").unwrap();
+        let set = load(&format!("file:{},{}", a.display(), b.display()), &Cache::off()).unwrap();
+        assert_eq!(set.train.mask(), Some([1, 0, 1, 0, 0, 0, 1, 0, 1].as_slice()));
+        assert_eq!((set.train.kind(), set.valid.missing()), (ValueKind::Binary, 0));
+        let [a, b] = &set.files[..] else { panic!("two files") };
+        assert_eq!((a.missing, a.first_missing, a.intensity), (5, Some((1, 3)), None));
+        assert_eq!((b.missing, b.first_missing), (0, None));
+        let doubts = |file: &FoundFile| -> Vec<String> {
+            file.notes.iter().filter(|note| note.doubtful).map(|note| note.text.clone()).collect()
+        };
+        let [column, row] = &doubts(a)[..] else { panic!("{:?}", a.notes) };
+        assert!(column.contains("no value was observed in column 3 (`y`);"), "{column}");
+        assert!(row.contains("no value was observed in row 2;"), "{row}");
+        assert!(doubts(b).is_empty());
+    }
+
+    #[test]
+    fn the_three_files_have_the_same_targets() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let a = file("a.csv", "x,s,y,t\n0,1,1,2.5\n1,0,0,-3\n");
+        let b = file("b.csv", "x,y,t,s\n1,1,0.5,1\n");
+        let load = |id: String| load(&id, &Cache::off());
+        let set = load(format!("file:{a}#target=t#target=s,{b}#target=t#target=s")).unwrap();
+        assert_eq!(set.train.targets(), Some(&Targets::new(2, vec![2.5, 1.0, -3.0, 0.0])));
+        assert_eq!(set.valid.targets(), Some(&Targets::new(2, vec![0.5, 1.0])));
+        assert!(set.targets_sha256.is_some());
+        let held = load(format!("file:{a}#target=t#target=s")).unwrap();
+        assert_eq!((held.train.targets().unwrap().rows(), held.valid.targets().unwrap().rows()), (1, 1));
+        for (id, part) in [
+            (format!("file:{a}#target=t#target=s,{b}#target=s#target=t"), "target 1 is `s`, and in"),
+            (format!("file:{a}#target=t#target=s,{b}#target=t"), "b.csv: 1 targets a row, but the rows of"),
+            (format!("file:{a}#target=t,{b}"), "b.csv: "),
+        ] {
+            let error = load(id).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

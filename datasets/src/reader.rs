@@ -127,7 +127,15 @@ impl Reader<'_> {
                 path.display()
             );
         }
-        let found = FoundFile { path: path.to_owned(), sha256, original, intensity: None, notes: Vec::new() };
+        let found = FoundFile {
+            path: path.to_owned(),
+            sha256,
+            original,
+            intensity: None,
+            missing: 0,
+            first_missing: None,
+            notes: Vec::new(),
+        };
         self.found.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((i, found));
     }
 }

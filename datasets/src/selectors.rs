@@ -7,6 +7,8 @@
 //! | `#rows=first` | arrays | the examples lie along the first axis, whatever the shape |
 //! | `#label=K`, `#label=NAME` | `.csv` | the column of labels: its number from 0 (-1: the last), or its name |
 //! | `#label=none` | `.csv` | no column holds labels |
+//! | `#target=K`, `#target=NAME` | `.csv` | a column of real numbers to be predicted; may be said of several |
+//! | `#label=NAME`, `#target=NAME` | `.npz`, `.mat` | the array of labels, or of targets, that stands beside the rows |
 //! | `#header`, `#no-header` | `.csv` | the first line is a header, or a row |
 //! | `#bytes` | `.csv` | the numbers are bytes: v stands for v / 255 |
 //!
@@ -15,7 +17,7 @@
 use std::path::Path;
 
 use crate::DataError;
-use crate::formats::{Format, LabelColumn, RowAxis, Wanted};
+use crate::formats::{Column, Format, LabelColumn, RowAxis, Wanted};
 
 /// What the pieces ask of a file.
 ///
@@ -35,8 +37,10 @@ pub(crate) fn wanted<'a>(path: &Path, pieces: impl Iterator<Item = &'a str>) -> 
         };
         new.ok_or_else(|| {
             let known = match format {
-                Format::Csv => "#label=COLUMN, #label=none, #header, #no-header and #bytes",
-                Format::Npz | Format::Mat => "one #NAME of an array, and #rows=first or #rows=last",
+                Format::Csv => "#label=COLUMN, #label=none, #target=COLUMN, #header, #no-header and #bytes",
+                Format::Npz | Format::Mat => {
+                    "one #NAME of an array, #label=NAME and #target=NAME of others, and #rows=first or #rows=last"
+                }
                 _ => "#rows=first and #rows=last",
             };
             let problem = format!("unknown or repeated selector `#{piece}`; this format knows: {known}");
@@ -56,19 +60,34 @@ fn of_csv(wanted: &mut Wanted, piece: &str) -> Option<()> {
         "header" => set(&mut wanted.header, true),
         "no-header" => set(&mut wanted.header, false),
         "bytes" => (!std::mem::replace(&mut wanted.bytes, true)).then_some(()),
+        "label=none" => set(&mut wanted.label, LabelColumn::Nowhere),
         _ => {
-            let column = piece.strip_prefix("label=").filter(|column| !column.is_empty())?;
-            let label = match column.parse() {
-                _ if column == "none" => LabelColumn::Nowhere,
-                Ok(number) => LabelColumn::Number(number),
-                Err(_) => LabelColumn::Named(column.to_owned()),
+            let (kind, column) = piece.split_once('=').filter(|(_, column)| !column.is_empty())?;
+            let column = match column.parse() {
+                Ok(number) => Column::Number(number),
+                Err(_) => Column::Named(column.to_owned()),
             };
-            set(&mut wanted.label, label)
+            match kind {
+                "label" => set(&mut wanted.label, LabelColumn::At(column)),
+                "target" if !wanted.targets.contains(&column) => {
+                    wanted.targets.push(column);
+                    Some(())
+                }
+                _ => None,
+            }
         }
     }
 }
 
 fn of_array(wanted: &mut Wanted, piece: &str, format: Format) -> Option<()> {
+    if let Some((kind @ ("label" | "target"), name)) = piece.split_once('=').filter(|_| format.names_arrays())
+    {
+        let column = (!name.is_empty()).then(|| Column::Named(name.to_owned()))?;
+        return match kind {
+            "label" => set(&mut wanted.label, LabelColumn::At(column)),
+            _ => wanted.targets.is_empty().then(|| wanted.targets.push(column)),
+        };
+    }
     let (name, axis) = match piece {
         "rows=first" => ("", Some(RowAxis::First)),
         "rows=last" => ("", Some(RowAxis::Last)),
@@ -108,10 +127,16 @@ mod tests {
             let npy = of("a.npy", pieces).unwrap();
             assert_eq!((npy.array, npy.rows), (None, Some(RowAxis::Last)));
         }
-        let csv = of("a.csv", "#no-header#label=-1#bytes").unwrap();
-        assert_eq!((csv.header, csv.label, csv.bytes), (Some(false), Some(LabelColumn::Number(-1)), true));
+        let named = |name: &str| Column::Named(name.to_owned());
+        let csv = of("a.csv", "#no-header#label=-1#bytes#target=2#target=age").unwrap();
+        let label = Some(LabelColumn::At(Column::Number(-1)));
+        assert_eq!((csv.header, csv.label, csv.bytes), (Some(false), label, true));
+        assert_eq!(csv.targets, [Column::Number(2), named("age")]);
+        let npz = of("a.npz", "#x#label=0#target=t").unwrap();
+        assert_eq!((npz.array.as_deref(), npz.label), (Some("x"), Some(LabelColumn::At(named("0")))));
+        assert_eq!(npz.targets, [named("t")]);
         assert_eq!(of("a.csv", "#label=none").unwrap().label, Some(LabelColumn::Nowhere));
-        assert_eq!(of("a.csv", "#label=class").unwrap().label, Some(LabelColumn::Named("class".to_owned())));
+        assert_eq!(of("a.csv", "#label=class").unwrap().label, Some(LabelColumn::At(named("class"))));
     }
 
     #[test]
@@ -119,6 +144,11 @@ mod tests {
         for (path, pieces, part) in [
             ("a.csv", "#x", "unknown or repeated selector `#x`; this format knows: #label=COLUMN"),
             ("a.csv", "#label=", "selector `#label=`"),
+            ("a.csv", "#target=", "selector `#target=`"),
+            ("a.csv", "#target=1#target=1", "unknown or repeated selector `#target=1`"),
+            ("a.npz", "#label=", "selector `#label=`; this format knows: one #NAME of an array, #label=NAME"),
+            ("a.mat", "#target=a#target=b", "unknown or repeated selector `#target=b`"),
+            ("a.npy", "#target=t", "knows: #rows=first"),
             ("a.csv", "#header#no-header", "unknown or repeated selector `#no-header`"),
             ("a.csv", "#bytes#bytes", "repeated selector"),
             ("a.npz", "#x#y", "unknown or repeated selector `#y`; this format knows: one #NAME"),

@@ -37,9 +37,13 @@ pub struct FoundFile {
     pub sha256: String,
     /// Whether these are the bytes of the one known original; none if there is no such.
     pub original: Option<bool>,
-    /// Of a user's own file: row and column (both from 1) and value of the first value that is
-    /// neither 0 nor 1.
+    /// Of a user's own file: row and column (both from 1; of a `.csv` the column of the file) and value of the first
+    /// observed value that is neither 0 nor 1.
     pub intensity: Option<(usize, usize, f32)>,
+    /// Of a user's own file: how many of its values are missing.
+    pub missing: usize,
+    /// Row and column (both from 1; of a `.csv` the column of the file) of the first missing value.
+    pub first_missing: Option<(usize, usize)>,
     /// What was understood of a user's own file that it does not say itself.
     pub notes: Vec<Note>,
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use helmholtz_datasets::formats::{Wanted, read};
-use helmholtz_datasets::{ImageShape, Split, ValueKind};
+use helmholtz_datasets::{ImageShape, Split, ValueKind, load};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
@@ -39,6 +39,30 @@ fn records_are_the_same_separated_by_commas_with_a_header_and_sparse() {
     let width = sparse.width();
     assert!((0..3).all(|row| sparse.row(row) == records.row(row)[..width]));
     assert!((0..3).all(|row| records.row(row)[width..].iter().all(|value| *value == 0.0)));
+}
+
+#[test]
+fn an_id_names_the_arrays_of_labels_and_of_targets_beside_the_rows() {
+    let of = |name: &str, pieces: &str| load(&format!("file:{}{pieces}", fixture(name).display()), None);
+    let digits = of("images.npz", "#label=labels").unwrap();
+    assert_eq!((digits.train.rows(), digits.valid.rows(), digits.train.width()), (2, 1, 784));
+    assert_eq!(digits.labels_sha256, of("images.npz", "#images#label=labels").unwrap().labels_sha256);
+    let halves = of("plain.mat", "#train_data#label=train_labels#target=halves").unwrap();
+    assert_eq!(halves.train.targets().unwrap().width(), 784);
+    assert!(halves.labels_sha256.is_some() && halves.targets_sha256.is_some());
+    for (name, pieces, part) in [
+        ("images.npz", "#images#label=y", "images.npz: there is no array `y` in it, but `images`, `labels`"),
+        ("images.npz", "#images#target=images", "images.npz: the array `images` cannot hold both"),
+        ("images.npz", "#images#target=", "images.npz: unknown or repeated selector `#target=`"),
+        ("images.npy", "#label=labels", "images.npy: unknown or repeated selector `#label=labels`"),
+        ("rows.libsvm", "#target=y", "rows.libsvm: only .npz and .mat files have named arrays"),
+        ("images-idx3-ubyte", "#target=y", "images-idx3-ubyte: unknown or repeated selector"),
+        ("rows.csv", "#target=label", "rows.csv: line 1: column 1 is the column of labels"),
+        ("rows.csv", "#target=500", "rows.csv: line 1: there is no column #target=500 among 124"),
+    ] {
+        let error = of(name, pieces).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
 }
 
 #[test]

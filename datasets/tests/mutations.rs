@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use helmholtz_datasets::Split;
-use helmholtz_datasets::formats::{Format, Limits, Wanted, decode, read};
+use helmholtz_datasets::formats::{Column, Format, LabelColumn, Limits, Wanted, decode, read};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -99,12 +99,15 @@ fn damage() -> impl Strategy<Value = Damage> {
         Just(0x8000_0000),
         Just(0xffff_ffff),
         Just(0xffff_fff8),
+        // NaN as a float, and as the upper half of a double.
+        Just(0x7fc0_0000),
+        Just(0x7ff8_0000),
         any::<u32>(),
         0..1000u32,
     ];
     let text = prop_oneof![
         "[0-9eE.,: \n\r#-]{1,12}".prop_map(String::into_bytes),
-        "(NaN|inf|-1|1e999|qid:|,,|\\(\\(|'descr'|True|label)".prop_map(String::into_bytes),
+        "(NaN|,NA,|inf|-1|1e999|qid:|,,|\\(\\(|'descr'|True|label)".prop_map(String::into_bytes),
         vec(any::<u8>(), 1..12),
     ];
     prop_oneof![
@@ -176,6 +179,11 @@ fn survives(fixture: &[u8], read: impl Fn(&[u8]) -> Option<Split>) {
             // What is accepted is sound: every value can be had.
             prop_assert!(split.rows() > 0 && split.width() > 0);
             prop_assert!(split.row(split.rows() - 1).iter().all(|value| (0.0..=1.0).contains(value)));
+            prop_assert!(
+                split.mask().is_none_or(|mask| mask.len() == split.values().len() && mask.contains(&0))
+            );
+            prop_assert!(split.targets().is_none_or(|targets| targets.rows() == split.rows()));
+            prop_assert!(split.mean().iter().all(|mean| (0.0..=1.0).contains(mean)));
         }
         let largest = LARGEST.load(Ordering::Relaxed);
         prop_assert!(largest <= LARGEST_ALLOWED, "an allocation of {largest} bytes");
@@ -189,8 +197,11 @@ fn survives(fixture: &[u8], read: impl Fn(&[u8]) -> Option<Split>) {
 }
 
 fn decoded(name: &str, bytes: &[u8], array: Option<&str>) -> Option<Split> {
+    decoded_as(name, bytes, Wanted { array: array.map(str::to_owned), limits: LIMITS, ..Wanted::default() })
+}
+
+fn decoded_as(name: &str, bytes: &[u8], wanted: Wanted) -> Option<Split> {
     let path = Path::new(name);
-    let wanted = Wanted { array: array.map(str::to_owned), limits: LIMITS, ..Wanted::default() };
     let result = decode(Format::of(path).unwrap(), path, bytes, &wanted);
     // The message is part of the answer.
     result.map_err(|error| assert!(error.to_string().starts_with(name), "{error}")).ok()
@@ -245,6 +256,32 @@ fn mat_elements() {
     });
 }
 
+/// Labels and targets in arrays beside the rows, in a damaged file.
+#[test]
+fn arrays_of_labels_and_targets() {
+    let named = |name: &str| Column::Named(name.to_owned());
+    let of = |array: &str, label: &str, target: Option<&str>| Wanted {
+        array: Some(array.to_owned()),
+        label: Some(LabelColumn::At(named(label))),
+        targets: target.map(named).into_iter().collect(),
+        limits: LIMITS,
+        ..Wanted::default()
+    };
+    let mat = of("train_data", "train_labels", Some("halves"));
+    survives(include_bytes!("../fixtures/plain.mat"), |bytes| decoded_as("plain.mat", bytes, mat.clone()));
+    let npz = of("images", "labels", None);
+    survives(include_bytes!("../fixtures/images.npz"), |bytes| decoded_as("images.npz", bytes, npz.clone()));
+}
+
+/// Rows of text of which some values are missing and some columns are targets.
+#[test]
+fn csv_of_missing_values_and_targets() {
+    let text = "label,a,t,b,c\n1,0,-2.5,,1\n2,NA,1e3,1,0\n3,nan,0.25,0,\n";
+    let wanted = Wanted { targets: vec![Column::Named("t".to_owned())], limits: LIMITS, ..Wanted::default() };
+    survives(text.as_bytes(), |bytes| decoded_as("a.csv", bytes, wanted.clone()));
+    survives(b"0 nan 1 0.5\n1 0 NaN 0\n1 1 1 1\n", |bytes| decoded("a.amat", bytes, None));
+}
+
 fn gzipped(bytes: &[u8]) -> Vec<u8> {
     use std::io::Write;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -283,9 +320,8 @@ fn gzipped_containers() {
 /// A user's word for what a `.csv` holds, on a damaged one.
 #[test]
 fn csv_of_bytes_and_labels() {
-    use helmholtz_datasets::formats::LabelColumn;
     let text = (0..20u32).map(|i| format!("{},{},{},255\n", i % 7, i * 13 % 256, i * 89 % 256));
-    for (header, label) in [(Some(false), Some(LabelColumn::Number(0))), (None, None)] {
+    for (header, label) in [(Some(false), Some(LabelColumn::At(Column::Number(0)))), (None, None)] {
         let text = ["label,a,b,c\n".to_owned(), text.clone().collect()];
         let text = text[usize::from(label.is_some())..].concat();
         survives(text.as_bytes(), |bytes| {

@@ -174,24 +174,41 @@ impl Array<'_> {
         Ok(bits_or_bytes(rows, width, values))
     }
 
+    /// Numbers in [0, 1], and NaN where a value is missing.
     fn of_floats(&self, rows: usize, width: usize, place: impl Fn(usize) -> usize) -> Result<Split, String> {
-        let value = |i: usize| {
-            let number = self.number(place(i));
-            let fits = (0.0..=1.0).contains(&number);
-            fits.then_some((number as f32).abs()).ok_or_else(|| wrong(i, width, number, "a number in [0, 1]"))
-        };
+        // As f32 a number can still become 0 or 1.
+        let unit = |number: f64| (number as f32).abs();
+        let value = |i: usize| unit(self.number(place(i)));
         // Looked at before they are kept: bits take a quarter of the memory.
         let n = rows * width;
-        let mut binary = true;
-        (0..n).try_for_each(|i| value(i).map(|value| binary &= value == 0.0 || value == 1.0))?;
-        if binary {
-            let mut values: Vec<u8> = room::with_room(n)?;
-            values.extend((0..n).map(|i| (self.number(place(i)) as f32).abs() as u8));
-            return Ok(Split::new(rows, width, values));
+        let (mut binary, mut missing) = (true, false);
+        for i in 0..n {
+            let number = self.number(place(i));
+            let value = unit(number);
+            if !(0.0..=1.0).contains(&number) && !number.is_nan() {
+                return Err(wrong(i, width, number, "a number in [0, 1]"));
+            }
+            binary &= value == 0.0 || value == 1.0 || value.is_nan();
+            missing |= value.is_nan();
         }
-        let mut values: Vec<f32> = room::with_room(n)?;
-        values.extend((0..n).map(|i| (self.number(place(i)) as f32).abs()));
-        Ok(Split::real(rows, width, values))
+        let mask = match missing {
+            true => {
+                let mut mask: Vec<u8> = room::with_room(n)?;
+                mask.extend((0..n).map(|i| u8::from(!value(i).is_nan())));
+                Some(mask)
+            }
+            false => None,
+        };
+        let split = if binary {
+            let mut values: Vec<u8> = room::with_room(n)?;
+            values.extend((0..n).map(|i| value(i) as u8));
+            Split::new(rows, width, values)
+        } else {
+            let mut values: Vec<f32> = room::with_room(n)?;
+            values.extend((0..n).map(value).map(|value| if value.is_nan() { 0.0 } else { value }));
+            Split::real(rows, width, values)
+        };
+        Ok(split.with_mask(mask))
     }
 }
 
@@ -322,7 +339,7 @@ mod tests {
         let float = Number::Float { bytes: 4 };
         let signed = Number::Int { bytes: 2, signed: true };
         for (number, data, part) in [
-            (float, [0.5f32, f32::NAN].map(f32::to_le_bytes).concat(), "row 2, column 1: found NaN"),
+            (float, [0.5f32, f32::INFINITY].map(f32::to_le_bytes).concat(), "row 2, column 1: found inf"),
             (
                 float,
                 [1.5f32, 0.0].map(f32::to_le_bytes).concat(),
@@ -335,6 +352,21 @@ mod tests {
                 .split(None, &Limits::default())
                 .unwrap_err();
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_that_are_no_numbers_are_missing_and_bits_stay_bits() {
+        for (numbers, split) in [
+            ([0.0, f64::NAN, 1.0, -0.0], Split::new(2, 2, vec![0, 0, 1, 0])),
+            ([0.25, -f64::NAN, 1.0, 0.0], Split::real(2, 2, vec![0.25, 0.0, 1.0, 0.0])),
+        ] {
+            let split = split.with_mask(Some(vec![1, 0, 1, 1]));
+            let (eight, four) = (numbers.map(f64::to_le_bytes), numbers.map(|x| (x as f32).to_le_bytes()));
+            for (bytes, data) in [(8, eight.as_flattened()), (4, four.as_flattened())] {
+                let array = array(&[2, 2], AxisOrder::RowMajor, Number::Float { bytes }, data);
+                assert_eq!(array.split(None, &Limits::default()).unwrap(), split);
+            }
         }
     }
 

@@ -14,6 +14,8 @@ pub(crate) struct Builder<'a> {
     limits: &'a Limits,
     pub(crate) width: Option<usize>,
     values: Gathered,
+    /// A byte a value, 0 where it is missing, up to the last row that misses one.
+    mask: Vec<u8>,
     pub(crate) n_rows: usize,
 }
 
@@ -34,6 +36,7 @@ impl<'a> Builder<'a> {
             limits,
             width,
             values: Gathered::Binary(Vec::with_capacity(capacity)),
+            mask: Vec::new(),
             n_rows: 0,
         }
     }
@@ -53,14 +56,25 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Takes in a row of numbers in [0, 1] that stands on a line.
+    /// Takes in a row of numbers in [0, 1], or NaN where one is missing, that stands on a line.
     pub(crate) fn push(&mut self, line: usize, row: &[f32]) -> Result<(), DataError> {
-        if row.iter().all(|value| *value == 0.0 || *value == 1.0) {
-            let bits: Vec<u8> = row.iter().map(|value| *value as u8).collect();
-            return self.push_bits(line, &bits);
-        }
-        if self.admit(line, row.len())? {
+        let start = self.values.len();
+        if row.iter().all(|value| *value == 0.0 || *value == 1.0 || value.is_nan()) {
+            self.push_bits(line, &bytes_of(row))?;
+        } else if self.admit(line, row.len())? {
             self.push_real(row).map_err(|problem| DataError::malformed(self.path, problem))?;
+        }
+        self.mark_missing(start, row)
+    }
+
+    /// Notes what is missing of the row whose values begin at `start`, if they were kept.
+    fn mark_missing(&mut self, start: usize, row: &[f32]) -> Result<(), DataError> {
+        if self.values.len() > start && row.iter().any(|value| value.is_nan()) {
+            let new = self.values.len() - self.mask.len();
+            room::more_room(&mut self.mask, new)
+                .map_err(|problem| DataError::malformed(self.path, problem))?;
+            self.mask.resize(start, 1);
+            self.mask.extend(row.iter().map(|value| u8::from(!value.is_nan())));
         }
         Ok(())
     }
@@ -73,18 +87,20 @@ impl<'a> Builder<'a> {
         }
         if let Gathered::Real(values) = &mut self.values {
             room::more_room(values, row.len())?;
-            values.extend_from_slice(row);
+            values.extend(row.iter().map(|value| if value.is_nan() { 0.0 } else { *value }));
         }
         Ok(())
     }
 
-    /// Takes in a row of bytes that stand for v / 255. No row of real numbers may have been before it,
-    /// and none may follow.
-    pub(crate) fn push_bytes(&mut self, line: usize, row: &[u8]) -> Result<(), DataError> {
+    /// Takes in a row of bytes that stand for v / 255, or NaN where one is missing. No row of real numbers may have
+    /// been before it, and none may follow.
+    pub(crate) fn push_bytes(&mut self, line: usize, row: &[f32]) -> Result<(), DataError> {
         if let Gathered::Binary(values) = &mut self.values {
             self.values = Gathered::Grey(std::mem::take(values));
         }
-        self.push_bits(line, row)
+        let start = self.values.len();
+        self.push_bits(line, &bytes_of(row))?;
+        self.mark_missing(start, row)
     }
 
     /// The bytes so far, if that is what they are.
@@ -127,12 +143,40 @@ impl<'a> Builder<'a> {
                 expected: *rows,
             });
         }
-        Ok(match self.values {
+        let (n, mut mask) = (self.values.len(), self.mask);
+        if !mask.is_empty() {
+            let new = n - mask.len();
+            room::more_room(&mut mask, new).map_err(|problem| DataError::malformed(&path, problem))?;
+            mask.resize(n, 1);
+        }
+        let mask = (!mask.is_empty()).then_some(mask);
+        let split = match self.values {
             Gathered::Binary(values) => Split::new(self.n_rows, width, values),
             Gathered::Grey(values) => Split::grey(self.n_rows, width, values),
             Gathered::Real(values) => Split::real(self.n_rows, width, values),
-        })
+        };
+        Ok(split.with_mask(mask))
     }
+}
+
+impl Gathered {
+    fn len(&self) -> usize {
+        match self {
+            Gathered::Binary(values) | Gathered::Grey(values) => values.len(),
+            Gathered::Real(values) => values.len(),
+        }
+    }
+}
+
+/// Whole numbers as bytes; 0 for NaN.
+fn bytes_of(row: &[f32]) -> Vec<u8> {
+    row.iter().map(|value| *value as u8).collect()
+}
+
+/// Whether a value is written as missing: `nan`, in any case of letters and with either sign.
+pub(crate) fn is_missing(token: &[u8]) -> bool {
+    let unsigned = token.strip_prefix(b"-").or(token.strip_prefix(b"+")).unwrap_or(token);
+    unsigned.eq_ignore_ascii_case(b"nan")
 }
 
 /// A number in [0, 1] in any spelling, `-0` being 0.

@@ -1,35 +1,37 @@
 //! The reader of `.csv` files.
 //!
 //! The first record may be a header, see `header.rs`; a column that it calls `label`, in any case of
-//! letters, or that the user names, holds classes and is no part of the rows.
+//! letters, or that the user names, holds classes and is no part of the rows; nor are columns of targets,
+//! which hold finite numbers of any size.
 //!
 //! Values are numbers in [0, 1], or bytes in every place: integers up to 255, which stand for v / 255.
+//! A field that is empty, `NA` or NaN is a missing one of either.
 //! So small a number of columns with integers as one, or integers that end far below 255, are labels
 //! or counts more likely than pictures, and refused with what to say if they are bytes.
 
-use std::cell::Cell;
-use std::io::{self, BufRead, Read};
+use std::io::BufRead;
 use std::path::Path;
-use std::rc::Rc;
 
+use crate::Targets;
 use crate::error::DataError;
 use crate::formats::builder::{Builder, integer, shown, unit_number};
-use crate::formats::header::Opening;
+use crate::formats::header::{Opening, is_gap};
 use crate::formats::source;
-use crate::formats::wanted::{Limits, Table, Wanted};
+use crate::formats::wanted::{Table, Wanted};
 use crate::source_file::Note;
 
 mod bytes;
+mod records;
 
-/// Bytes that are read at a time.
-const CAPACITY: u64 = 1 << 16;
+use records::Records;
+
 const SEPARATED: &str = "values separated by commas";
 
 /// Reads the records of a file. Without expectations the first sets the width.
 pub(crate) fn read(path: &Path, text: &mut impl BufRead, wanted: &Wanted) -> Result<Table, DataError> {
     let mut records = Records::new(path, text, &wanted.limits);
     let mut builder = Builder::new(path, wanted.expected.as_ref(), &wanted.limits);
-    let (mut row, mut labels) = (vec![], vec![]);
+    let (mut row, mut labels, mut targets) = (vec![], vec![], vec![]);
     let mut opening: Option<Opening> = None;
     let mut numbers = Numbers::new(wanted);
     let mut first_fields = None;
@@ -44,15 +46,16 @@ pub(crate) fn read(path: &Path, text: &mut impl BufRead, wanted: &Wanted) -> Res
                 continue;
             }
         }
-        let Some(Opening { names, label: label_column, .. }) = &opening else { continue };
+        let Some(opening) = &opening else { continue };
+        let Opening { names, label: label_column, targets: target_columns, .. } = opening;
         if let Some(names) = names.as_ref().filter(|names| names.len() != n_fields) {
             let problem =
                 format!("line {line}: found {n_fields} values where the header has {}", names.len());
             return Err(DataError::malformed(path, problem));
         }
-        // One field short, a row would have its label among the values.
+        // One field short, a row would have its label or its target among the values.
         let of_first = *first_fields.get_or_insert(n_fields);
-        if label_column.is_some() && n_fields != of_first {
+        if (label_column.is_some() || !target_columns.is_empty()) && n_fields != of_first {
             let problem =
                 format!("line {line}: found {n_fields} values where the rows before it have {of_first}");
             return Err(DataError::malformed(path, problem));
@@ -64,19 +67,22 @@ pub(crate) fn read(path: &Path, text: &mut impl BufRead, wanted: &Wanted) -> Res
             if *label_column == Some(i) {
                 label =
                     Some(integer(field).ok_or_else(|| value(path, line, i + 1, field, "an integer label"))?);
-            } else {
+            } else if opening.has_values(i) {
                 row.push(numbers.read(path, (line, i + 1), field)?);
             }
         }
-        if label_column.is_some() && row.is_empty() {
-            return Err(DataError::malformed(
-                path,
-                "it holds labels and no values; give the rows".to_owned(),
-            ));
+        for i in target_columns {
+            let field = record[*i].trim_ascii();
+            let target = finite(field)
+                .ok_or_else(|| value(path, line, i + 1, field, "a finite number as a target"))?;
+            targets.push(target);
+        }
+        if row.is_empty() {
+            let problem = "it holds labels or targets and no values; give the rows".to_owned();
+            return Err(DataError::malformed(path, problem));
         }
         if numbers.kind == Numerals::Bytes {
-            let bytes: Vec<u8> = row.iter().map(|value| *value as u8).collect();
-            builder.push_bytes(line, &bytes)?;
+            builder.push_bytes(line, &row)?;
         } else {
             builder.push(line, &row)?;
         }
@@ -88,12 +94,21 @@ pub(crate) fn read(path: &Path, text: &mut impl BufRead, wanted: &Wanted) -> Res
     }
     let split = builder.finish()?;
     let labels = (labels.len() == split.rows()).then_some(labels);
-    let columns = opening.value_names();
+    let n_targets = opening.targets.len();
+    let with_targets = (n_targets > 0).then(|| Targets::new(n_targets, targets));
+    let split = split.with_labels(labels).with_targets(with_targets);
+    let (columns, targets, taken) = (opening.value_names(), opening.target_names(), opening.taken());
     let mut notes = opening.notes;
     if numbers.kind == Numerals::Bytes {
         notes.push(Note::fact("integers read as bytes: v stands for v / 255"));
     }
-    Ok(Table { split: split.with_labels(labels), columns, notes })
+    Ok(Table { split, columns, targets, taken, notes })
+}
+
+/// A number that is finite as f32.
+fn finite(field: &[u8]) -> Option<f32> {
+    let number: f64 = std::str::from_utf8(field).ok()?.parse().ok()?;
+    Some(number as f32).filter(|number| number.is_finite())
 }
 
 /// What the first record of a file is, without the rest.
@@ -105,36 +120,6 @@ pub(crate) fn opening(path: &Path, wanted: &Wanted) -> Result<Opening, DataError
             Opening::of(record, line, wanted).map_err(|problem| DataError::malformed(path, problem))
         }
         None => Ok(Opening::default()),
-    }
-}
-
-/// The records of a text, within limits.
-struct Records<'a, R> {
-    path: &'a Path,
-    reader: ::csv::Reader<Bounded<'a, R>>,
-    record: ::csv::ByteRecord,
-    start: Rc<Cell<u64>>,
-}
-
-impl<'a, R: BufRead> Records<'a, R> {
-    fn new(path: &'a Path, text: &'a mut R, limits: &Limits) -> Self {
-        let start = Rc::new(Cell::new(0));
-        let capacity = limits.line.min(CAPACITY);
-        let text = Bounded { text, limits: *limits, capacity, read: 0, record_start: start.clone() };
-        let mut builder = ::csv::ReaderBuilder::new();
-        builder.has_headers(false).flexible(true).buffer_capacity(capacity as usize);
-        Records { path, reader: builder.from_reader(text), record: ::csv::ByteRecord::new(), start }
-    }
-
-    /// The next record with its line; `rows` so far, for messages.
-    fn next(&mut self, rows: usize) -> Result<Option<(usize, &::csv::ByteRecord)>, DataError> {
-        let more = self.reader.read_byte_record(&mut self.record);
-        if !more.map_err(|error| failed(self.path, rows, error))? {
-            return Ok(None);
-        }
-        self.start.set(self.reader.position().byte());
-        let line = self.record.position().map_or(0, |position| position.line() as usize);
-        Ok(Some((line, &self.record)))
     }
 }
 
@@ -164,7 +149,7 @@ impl Numbers {
         Numbers { binary: wanted.expected.is_some(), kind, first_byte: None }
     }
 
-    /// The number in a field; a byte as it is written.
+    /// The number in a field; a byte as it is written, and NaN where it is missing.
     fn read(&mut self, path: &Path, (line, column): (usize, usize), field: &[u8]) -> Result<f32, DataError> {
         let wrong = |wanted| value(path, line, column, field, wanted);
         if let Some(number) = unit_number(field) {
@@ -177,6 +162,9 @@ impl Numbers {
                     Ok(number)
                 }
             };
+        }
+        if !self.binary && is_gap(field) {
+            return Ok(f32::NAN);
         }
         let byte = integer(field).and_then(|number| u8::try_from(number).ok());
         let Some(byte) = byte.filter(|_| !self.binary && self.kind != Numerals::Real) else {
@@ -202,61 +190,11 @@ fn value(path: &Path, line: usize, column: usize, field: &[u8], wanted: &'static
     }
 }
 
-fn failed(path: &Path, rows: usize, error: ::csv::Error) -> DataError {
-    match error.into_kind() {
-        ::csv::ErrorKind::Io(cause) => match cause.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(TooLong::Record { limit }) => {
-                DataError::LineTooLong { path: path.to_owned(), line: rows + 1, limit: *limit }
-            }
-            Some(TooLong::Text { limit }) => {
-                DataError::TooLarge { path: path.to_owned(), limit: *limit, rows }
-            }
-            None => source::failed(path, format!("{rows} rows"), cause),
-        },
-        // Bytes are never refused, and records may be of any length.
-        other => DataError::malformed(path, format!("{other:?}")),
-    }
-}
-
-/// A text of limited length, with records of limited length: one that is opened by a quote and never
-/// closed would otherwise grow to the end of the text.
-struct Bounded<'a, R> {
-    text: &'a mut R,
-    limits: Limits,
-    /// Bytes that the reader asks for at a time, and may hold beyond the current record.
-    capacity: u64,
-    read: u64,
-    /// Where the current record starts.
-    record_start: Rc<Cell<u64>>,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("too long")]
-enum TooLong {
-    Record { limit: u64 },
-    Text { limit: u64 },
-}
-
-impl<R: BufRead> Read for Bounded<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.text.read(buffer)?;
-        self.read += n as u64;
-        let Limits { bytes, line, .. } = self.limits;
-        if self.read > bytes {
-            return Err(io::Error::other(TooLong::Text { limit: bytes }));
-        }
-        if self.read - self.record_start.get() > line.saturating_add(self.capacity) {
-            return Err(io::Error::other(TooLong::Record { limit: line }));
-        }
-        Ok(n)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Split;
-    use crate::formats::wanted::{Expected, LabelColumn};
+    use crate::formats::wanted::{Column, Expected, LabelColumn, Limits};
 
     fn read_text(text: &str, wanted: &Wanted) -> Result<Split, String> {
         let table = read(Path::new("a.csv"), &mut text.as_bytes(), wanted);
@@ -286,13 +224,14 @@ mod tests {
         for (text, wanted, part) in [
             ("a,b\n0,1\n0,2\n", &free, "a.csv, line 3, column 2: found `2` where a number in [0, 1]"),
             ("0,1\n0\n", &free, "line 2: found 1 values where 2"),
-            ("0,1\n0,\n", &free, "line 2, column 2: found ``"),
-            ("0,,1\n", &free, "line 1, column 2: found ``"),
+            ("0,1\n0,inf\n", &free, "line 2, column 2: found `inf` where a number in [0, 1]"),
+            ("0,null\n", &free, "found `null` beside the number `0`"),
             ("label,b\nx,1\n", &free, "line 2, column 1: found `x` where an integer label"),
             ("a,b\n", &free, "holds no rows"),
-            ("label\n1\n2\n3\n", &few, "it holds labels and no values"),
+            ("label\n1\n2\n3\n", &few, "it holds labels or targets and no values"),
             ("a,b\n0,1\n1,1\n", &few, "more than 2 values after 1 rows"),
             ("0,0.5\n", &binary, "found `0.5` where 0 or 1"),
+            ("0,\n", &binary, "found `` where 0 or 1"),
             ("0,1\n0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0\n", &short, "longer than 10 bytes"),
             ("0,1\n\"0\n1\n0\n1\n0\n1\n0\n1\n0\n1\n0\n1\n0\n1\n", &short, "longer than 10 bytes"),
             ("a,b,c\n0,1\n", &free, "line 2: found 2 values where the header has 3"),
@@ -328,8 +267,6 @@ mod tests {
             ("\u{feff}", "holds no rows"),
             ("\n\r\n", "holds no rows"),
             ("a,b\n", "holds no rows"),
-            ("0,1,\n1,1,\n", "line 1, column 3: found ``"),
-            ("a,b,\n0,1,\n", "line 2, column 3: found ``"),
             ("a,b\n0,1,\n", "line 2: found 3 values where the header has 2"),
             ("0,1\n0\n", "line 2: found 1 values where 2"),
             ("0,1\n0,1,1\n", "line 2: found 3 values where 2"),
@@ -337,7 +274,7 @@ mod tests {
             ("0;1\n1;1\n", "found `1;1`"),
             ("0,1\n\"0,1\n1,1\n", "line 2, column 1: found `0,1"),
             ("0,1\n0,\u{0}\n", "line 2, column 2"),
-            ("0,1\n1,1,NA\n", "column 3: found `NA`"),
+            ("0,1\n1,1,NA\n", "line 2: found 3 values where 2"),
         ] {
             let error = decoded(text.as_bytes()).unwrap_err();
             assert!(error.contains(part), "{text:?}: {error}");
@@ -350,12 +287,66 @@ mod tests {
         Wanted { label: Some(label), ..Wanted::default() }
     }
 
+    fn number(number: i64) -> LabelColumn {
+        LabelColumn::At(Column::Number(number))
+    }
+
+    #[test]
+    fn fields_that_are_empty_or_say_so_are_missing() {
+        let bits = Split::new(3, 3, vec![0, 0, 1, 1, 1, 0, 0, 0, 0]);
+        let bits = bits.with_mask(Some(vec![1, 0, 1, 1, 1, 1, 1, 0, 0]));
+        for text in
+            ["0,,1\n1,1,0\n0,NA,nan\n", "a,b,c\n0, ,1\n1,1,0\n0,\"\",na\n", "0,NaN,1\n1,1,0\n0,-nan,\n"]
+        {
+            assert_eq!(read_text(text, &Wanted::default()).unwrap(), bits, "{text:?}");
+        }
+        let grey = Split::grey(2, 2, vec![200, 255, 0, 0]).with_mask(Some(vec![1, 1, 0, 1]));
+        assert_eq!(read_text("200,255\n,0\n", &Wanted::default()).unwrap(), grey);
+        let real = Split::real(2, 2, vec![0.0, 1.0, 0.5, 0.0]).with_mask(Some(vec![0, 1, 1, 0]));
+        assert_eq!(read_text("NA,1\n0.5,\n", &Wanted::default()).unwrap(), real);
+        for (text, part) in
+            [("label,a\n,1\n", "found `` where an integer label"), ("NA,NA\n", "every value is missing")]
+        {
+            let error = read_text(text, &Wanted::default()).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn targets_are_finite_numbers_of_any_size_beside_labels() {
+        let wanted = |targets: &[i64]| Wanted {
+            targets: targets.iter().map(|i| Column::Number(*i)).collect(),
+            ..Wanted::default()
+        };
+        let rows = Split::new(2, 2, vec![0, 1, 1, 1]).with_labels(Some(vec![7, 3]));
+        let rows = rows.with_targets(Some(Targets::new(2, vec![-1e3, 0.25, 36.6, 2.0])));
+        let text = "age,a,label,b,t\n0.25,0,7,1,-1e3\n2,1,3,1,36.6\n";
+        assert_eq!(read_text(text, &wanted(&[-1, 0])).unwrap(), rows);
+        for (field, targets, part) in [
+            ("nan", &[1], "line 1, column 2: found `nan` where a finite number as a target"),
+            ("inf", &[1], "found `inf`"),
+            ("", &[1], "found `` where a finite number"),
+            ("1e39", &[1], "found `1e39`"),
+            ("0", &[2], "no column #target=2 among 2"),
+        ] {
+            let error = read_text(&format!("0,{field}\n"), &wanted(targets)).unwrap_err();
+            assert!(error.contains(part), "{field}: {error}");
+        }
+        let error = read_text("0,1\n0\n", &wanted(&[0])).unwrap_err();
+        assert!(error.contains("line 2: found 1 values where the rows before it have 2"), "{error}");
+        let error = read_text("0,1\n", &wanted(&[0, 1])).unwrap_err();
+        assert!(error.contains("it holds labels or targets and no values"), "{error}");
+        // Places are those of the file, whatever stands before.
+        let error = read_text("0.5,3,0,255\n7.5,2,9,200\n", &wanted(&[0])).unwrap_err();
+        assert!(error.contains("column 2 looks like labels: add #label=1"), "{error}");
+    }
+
     #[test]
     fn grey_bytes_are_read_as_from_any_other_format() {
         let grey = Split::grey(2, 3, vec![0, 255, 128, 200, 0, 1]);
         let labelled = grey.clone().with_labels(Some(vec![3, 7]));
         let plain = Wanted::default();
-        let (first, last) = (label(LabelColumn::Number(0)), label(LabelColumn::Number(-1)));
+        let (first, last) = (label(number(0)), label(number(-1)));
         for (text, wanted, split) in [
             ("a,b,c\n0,255,128\n200,0,1\n", &plain, &grey),
             ("0,255,128\r\n200,0,1\r\n", &plain, &grey),

@@ -1,13 +1,14 @@
 //! Whether the first record of a `.csv` is a header or a row.
 //!
-//! A header holds names and a row holds numbers. A record with both is a header only if it cannot be
-//! a row with something missing or mistyped; else it is refused, for a row that is taken for a header
-//! vanishes. Names that are numbers are known where they count the columns, as pandas writes them.
+//! A header holds names and a row holds numbers, some of which may be missing. A record with both names
+//! and numbers is a header only if it cannot be a row with something mistyped; else it is refused, for a
+//! row that is taken for a header vanishes. Names that are numbers are known where they count the columns,
+//! as pandas writes them.
 
 use csv::ByteRecord;
 
-use crate::formats::builder::shown;
-use crate::formats::wanted::{LabelColumn, Wanted};
+use crate::formats::builder::{is_missing, shown};
+use crate::formats::wanted::{Column, LabelColumn, Wanted};
 use crate::source_file::Note;
 
 /// What the first record is.
@@ -17,11 +18,19 @@ pub(crate) struct Opening {
     pub(crate) names: Option<Vec<String>>,
     /// The column of labels.
     pub(crate) label: Option<usize>,
+    /// The columns of targets, as they were asked for.
+    pub(crate) targets: Vec<usize>,
     /// What was understood.
     pub(crate) notes: Vec<Note>,
 }
 
-/// What spreadsheets and programs write where a value is missing.
+/// Whether a field of a row is missing: empty, `NA` or NaN, in any case of letters.
+pub(crate) fn is_gap(field: &[u8]) -> bool {
+    field.is_empty() || field.eq_ignore_ascii_case(b"na") || is_missing(field)
+}
+
+/// What spreadsheets and programs write where a value is missing. In a row of numbers all but [`is_gap`] has to be
+/// written otherwise.
 const MISSING: [&str; 23] = [
     "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "nat", "null", "nil", "none", "missing", "unknown",
     "undef", "?", "-", "--", ".", "*", "#value!", "#ref!", "#div/0!", "#num!",
@@ -49,20 +58,40 @@ impl Opening {
         let names = is_header.then(|| -> Vec<String> {
             fields.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect()
         });
-        let label = label(names.as_deref(), fields.len(), line, wanted.label.as_ref())?;
+        let columns = Columns { names: names.as_deref(), n: fields.len(), line };
+        let label = columns.label(wanted.label.as_ref())?;
+        let targets = columns.targets(&wanted.targets, label)?;
         if is_header {
             notes.push(Note::fact(format!("line {line} taken as header")));
         }
         if let Some(label) = label {
             notes.push(Note::fact(format!("column {} (#label={label}) holds the labels", label + 1)));
         }
-        Ok(Opening { names, label, notes })
+        let target = |i: &usize| Note::fact(format!("column {} (#target={i}) holds a target", i + 1));
+        notes.extend(targets.iter().map(target));
+        Ok(Opening { names, label, targets, notes })
+    }
+
+    /// Whether a column holds values, and neither labels nor targets.
+    pub(crate) fn has_values(&self, column: usize) -> bool {
+        self.label != Some(column) && !self.targets.contains(&column)
+    }
+
+    /// The columns that hold labels or targets.
+    pub(crate) fn taken(&self) -> Vec<usize> {
+        self.targets.iter().copied().chain(self.label).collect()
     }
 
     /// The names of the columns of values.
     pub(crate) fn value_names(&self) -> Option<Vec<String>> {
         let names = self.names.as_ref()?.iter().enumerate();
-        Some(names.filter(|(i, _)| Some(*i) != self.label).map(|(_, name)| name.clone()).collect())
+        Some(names.filter(|(i, _)| self.has_values(*i)).map(|(_, name)| name.clone()).collect())
+    }
+
+    /// The names of the columns of targets.
+    pub(crate) fn target_names(&self) -> Option<Vec<String>> {
+        let names = self.names.as_ref()?;
+        Some(self.targets.iter().map(|i| names[*i].clone()).collect())
     }
 }
 
@@ -101,6 +130,9 @@ fn is_header(fields: &[&[u8]], line: usize) -> Result<bool, String> {
         };
     }
     let counting = numbers.len() >= 3 && (counts(&numbers, 0) || counts(&numbers, 1));
+    if !counting && names.iter().all(|name| is_gap(name)) {
+        return Ok(false);
+    }
     if missing.is_none() && (counting || names.iter().any(|name| is_label(name))) {
         return Ok(true);
     }
@@ -122,50 +154,101 @@ fn is_header(fields: &[&[u8]], line: usize) -> Result<bool, String> {
     }
 }
 
-/// The column of labels: the one that is asked for, or the one that the header calls so.
-fn label(
-    names: Option<&[String]>,
+/// The columns of a file, of which some are asked for.
+struct Columns<'a> {
+    names: Option<&'a [String]>,
     n: usize,
     line: usize,
-    asked: Option<&LabelColumn>,
-) -> Result<Option<usize>, String> {
-    match asked {
-        None => {
-            let found = names.unwrap_or_default().iter().enumerate();
-            let mut found = found.filter(|(_, name)| is_label(name.as_bytes())).map(|(i, _)| i);
-            match (found.next(), found.next()) {
-                (Some(one), Some(other)) => Err(format!(
-                    "line {line}: columns {} and {} are both called `label`; add #label={one} to the path, or another \
-                     number, from 0",
-                    one + 1,
-                    other + 1
-                )),
-                (found, _) => Ok(found),
+}
+
+impl Columns<'_> {
+    /// The column of labels: the one that is asked for, or the one that the header calls so.
+    fn label(&self, asked: Option<&LabelColumn>) -> Result<Option<usize>, String> {
+        match asked {
+            None => {
+                let found = self.names.unwrap_or_default().iter().enumerate();
+                let mut found = found.filter(|(_, name)| is_label(name.as_bytes())).map(|(i, _)| i);
+                match (found.next(), found.next()) {
+                    (Some(one), Some(other)) => Err(format!(
+                        "line {}: columns {} and {} are both called `label`; add #label={one} to the path, or another \
+                         number, from 0",
+                        self.line,
+                        one + 1,
+                        other + 1
+                    )),
+                    (found, _) => Ok(found),
+                }
+            }
+            Some(LabelColumn::Nowhere) => Ok(None),
+            Some(LabelColumn::At(column)) => self.find(column, "label").map(Some),
+        }
+    }
+
+    /// The columns of targets, each asked for once and none of them that of the labels.
+    fn targets(&self, asked: &[Column], label: Option<usize>) -> Result<Vec<usize>, String> {
+        let mut targets = Vec::new();
+        for column in asked {
+            let place = self.find(column, "target")?;
+            let line = self.line;
+            if label == Some(place) {
+                return Err(format!(
+                    "line {line}: column {} is the column of labels, and #target={} asks for it as well; add #label=none \
+                     to the path if it holds targets",
+                    place + 1,
+                    column.shown()
+                ));
+            }
+            if targets.contains(&place) {
+                return Err(format!(
+                    "line {line}: #target={} asks for column {}, which another #target= has already; leave one out",
+                    column.shown(),
+                    place + 1
+                ));
+            }
+            targets.push(place);
+        }
+        Ok(targets)
+    }
+
+    /// The place of a column; `piece` is what asks for it in the path.
+    fn find(&self, column: &Column, piece: &str) -> Result<usize, String> {
+        let Columns { names, n, line } = *self;
+        match column {
+            Column::Number(number) => {
+                let place = if *number < 0 { number.checked_add_unsigned(n as u64) } else { Some(*number) };
+                let place = place.and_then(|place| usize::try_from(place).ok()).filter(|place| *place < n);
+                place.ok_or_else(|| {
+                    format!(
+                        "line {line}: there is no column #{piece}={number} among {n}, counted from 0; correct the path"
+                    )
+                })
+            }
+            Column::Named(wanted) => {
+                let names = names.ok_or_else(|| {
+                    format!(
+                        "line {line} is no header, so no column is called `{wanted}`; give its number, as in #{piece}=0"
+                    )
+                })?;
+                names.iter().position(|name| name == wanted).ok_or_else(|| {
+                    let some: Vec<String> =
+                        names.iter().take(5).map(|name| format!("`{}`", shown(name.as_bytes()))).collect();
+                    let more = if names.len() > 5 { ", ..." } else { "" };
+                    format!(
+                        "line {line}: no column is called `{wanted}`, but {}{more}; correct #{piece}= in the path",
+                        some.join(", ")
+                    )
+                })
             }
         }
-        Some(LabelColumn::Nowhere) => Ok(None),
-        Some(LabelColumn::Number(number)) => {
-            let place = if *number < 0 { number.checked_add_unsigned(n as u64) } else { Some(*number) };
-            let place = place.and_then(|place| usize::try_from(place).ok()).filter(|place| *place < n);
-            place.map(Some).ok_or_else(|| {
-                format!("line {line}: there is no column #label={number} among {n}, counted from 0; correct the path")
-            })
-        }
-        Some(LabelColumn::Named(wanted)) => {
-            let names = names.ok_or_else(|| {
-                format!(
-                    "line {line} is no header, so no column is called `{wanted}`; give its number, as in #label=0"
-                )
-            })?;
-            names.iter().position(|name| name == wanted).map(Some).ok_or_else(|| {
-                let some: Vec<String> =
-                    names.iter().take(5).map(|name| format!("`{}`", shown(name.as_bytes()))).collect();
-                let more = if names.len() > 5 { ", ..." } else { "" };
-                format!(
-                    "line {line}: no column is called `{wanted}`, but {}{more}; correct #label= in the path",
-                    some.join(", ")
-                )
-            })
+    }
+}
+
+impl Column {
+    /// As it stands in a path.
+    fn shown(&self) -> String {
+        match self {
+            Column::Number(number) => number.to_string(),
+            Column::Named(name) => name.clone(),
         }
     }
 }
@@ -206,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_row_with_a_marker_is_neither() {
-        for marker in ["NA", "?", "null", "-", "#N/A", "O", "NaN", "1O", "x", "inf"] {
+        for marker in ["?", "null", "-", "#N/A", "O", "1O", "x", "inf"] {
             for record in
                 [vec![marker, "1", "0"], vec!["0", marker], vec!["255", marker, "17"], vec![marker, "0.25"]]
             {
@@ -231,6 +314,18 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_which_some_are_missing_are_a_row() {
+        for record in
+            [vec!["NA", "1", "0"], vec!["0", "nan"], vec!["255", "NaN", "", "17"], vec!["-nan", "0.25"]]
+        {
+            assert_eq!(opening(&record, &Wanted::default()).unwrap().names, None, "{record:?}");
+            let header = Wanted { header: Some(true), ..Wanted::default() };
+            assert!(opening(&record, &header).unwrap().names.is_some());
+        }
+        assert!(opening(&["NA", "x", "1"], &Wanted::default()).is_err());
+    }
+
+    #[test]
     fn two_columns_called_0_and_1_are_a_row_with_a_doubt() {
         for record in [vec!["0", "1"], vec!["0"]] {
             let found = opening(&record, &Wanted::default()).unwrap();
@@ -249,8 +344,8 @@ mod tests {
     #[test]
     fn the_column_of_labels_is_the_one_that_is_named_or_numbered() {
         let wanted = |label| Wanted { label, ..Wanted::default() };
-        let named = |name: &str| wanted(Some(LabelColumn::Named(name.to_owned())));
-        let number = |number| wanted(Some(LabelColumn::Number(number)));
+        let named = |name: &str| wanted(Some(LabelColumn::At(Column::Named(name.to_owned()))));
+        let number = |number| wanted(Some(LabelColumn::At(Column::Number(number))));
         let header = ["a", "label", "class"];
         for (record, wanted, label) in [
             (header, wanted(None), Some(1)),
@@ -274,6 +369,36 @@ mod tests {
             (["label", "a", "Label"], wanted(None), "columns 1 and 3 are both called `label`"),
         ] {
             let error = opening(&record, &wanted).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+    #[test]
+    fn targets_are_columns_beside_that_of_the_labels() {
+        let wanted = |label: Option<LabelColumn>, targets: &[Column]| Wanted {
+            label,
+            targets: targets.to_vec(),
+            ..Wanted::default()
+        };
+        let (named, number) = (|name: &str| Column::Named(name.to_owned()), Column::Number);
+        let header = ["a", "label", "age", "weight"];
+        let found = opening(&header, &wanted(None, &[named("weight"), number(0)])).unwrap();
+        assert_eq!((found.label, &found.targets), (Some(1), &vec![3, 0]));
+        assert_eq!(found.value_names().unwrap(), ["age"]);
+        assert_eq!(found.target_names().unwrap(), ["weight", "a"]);
+        let found = opening(&header, &wanted(Some(LabelColumn::Nowhere), &[named("label")])).unwrap();
+        assert_eq!((found.label, &found.targets), (None, &vec![1]));
+        assert_eq!(opening(&["7", "0.5"], &wanted(None, &[number(-1)])).unwrap().targets, [1]);
+        for (targets, part) in [
+            (vec![named("label")], "column 2 is the column of labels, and #target=label asks for it"),
+            (vec![number(2), named("age")], "#target=age asks for column 3, which another #target= has"),
+            (vec![number(4)], "no column #target=4 among 4"),
+            (vec![number(i64::MIN)], "no column #target=-9223372036854775808 among 4"),
+            (
+                vec![named("size")],
+                "no column is called `size`, but `a`, `label`, `age`, `weight`; correct #target=",
+            ),
+        ] {
+            let error = opening(&header, &wanted(None, &targets)).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
     }

@@ -9,8 +9,9 @@
 
 use flate2::read::ZlibDecoder;
 
-use crate::formats::array::{Array, Number, pick};
+use crate::formats::array::{Array, Number};
 use crate::formats::axes::AxisOrder;
+use crate::formats::beside::{Chosen, labels_of, targets_of};
 use crate::formats::room::{self, Unfilled};
 use crate::formats::wanted::{Limits, Table, Wanted};
 use crate::source_file::Note;
@@ -46,14 +47,17 @@ pub(crate) fn promised(start: &[u8], limits: &Limits) -> Result<u64, String> {
     big_endian(start).map(|_| limits.bytes)
 }
 
-/// The rows of one of the arrays.
+/// The rows of one of the arrays, with the labels and the targets of others.
 pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Table, String> {
     let arrays = Arrays::open(bytes, &wanted.limits)?;
-    let found = pick(&arrays.names(), wanted.array.as_deref())?;
-    arrays.with(found, |array| {
-        let (split, doubt) = array.laid_out(wanted.rows, &wanted.limits)?;
-        Ok(Table { notes: doubt.into_iter().map(Note::doubt).collect(), ..split.into() })
-    })
+    let names = arrays.names();
+    let Chosen { rows, label, target } = Chosen::of(&names, wanted)?;
+    let (split, doubt) = arrays.with(rows, |array| array.laid_out(wanted.rows, &wanted.limits))?;
+    let n = split.rows();
+    let labels = label.map(|i| arrays.with(i, |array| labels_of(&array, n, names[i])));
+    let targets = target.map(|i| arrays.with(i, |array| targets_of(&array, n, wanted.rows, names[i])));
+    let split = split.with_labels(labels.transpose()?).with_targets(targets.transpose()?);
+    Ok(Table { notes: doubt.into_iter().map(Note::doubt).collect(), ..split.into() })
 }
 
 /// The order of the bytes, by the header.
@@ -241,7 +245,7 @@ fn matrix_array(matrix: &[u8], big_endian: bool) -> Result<Array<'_>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::RowAxis;
+    use crate::formats::{Column, LabelColumn, RowAxis};
     use crate::{Split, ValueKind};
 
     const PACKED: &[u8] = include_bytes!("../../fixtures/packed.mat");
@@ -293,6 +297,30 @@ mod tests {
         let error = read(PACKED, "classnames", false).unwrap_err();
         assert!(error.contains("`classnames` in it, but `train_data`, `train_labels`, `halves`"), "{error}");
         assert_eq!(read(PLAIN, "train_data", true).unwrap().rows(), 784);
+    }
+
+    #[test]
+    fn labels_and_targets_are_read_from_arrays_beside_the_rows() {
+        let named = |name: &str| Column::Named(name.to_owned());
+        for bytes in [PACKED, PLAIN] {
+            let wanted = Wanted {
+                array: Some("train_data".to_owned()),
+                label: Some(LabelColumn::At(named("train_labels"))),
+                targets: vec![named("halves")],
+                ..Wanted::default()
+            };
+            let split = parse(bytes, &wanted).unwrap();
+            let labels = read(bytes, "train_labels", false).unwrap();
+            let labels: Vec<i32> =
+                labels.values().bytes().unwrap().iter().map(|label| i32::from(*label)).collect();
+            assert_eq!(split.labels(), Some(labels.as_slice()));
+            // Column-major in the file, and row by row in the split.
+            let halves: Vec<f32> = split.row(2).iter().map(|value| value / 2.0).collect();
+            assert_eq!(split.targets().unwrap().row(2), halves);
+            let other = Wanted { label: Some(LabelColumn::At(named("halves"))), ..wanted };
+            let error = parse(bytes, &other).unwrap_err();
+            assert!(error.contains("`halves` cannot hold both the labels and the targets"), "{error}");
+        }
     }
 
     #[test]

@@ -15,6 +15,9 @@
 //! bytes that stand for v / 255, and so may a `.csv`. A split whose every value is 0 or 1 is binary.
 //! Text may begin with the mark of UTF-8.
 //!
+//! NaN is a missing value, and so are an empty field and `NA` of a `.csv`; the sparse rows of LIBSVM and the rows of a
+//! protocol have none. Labels and real targets stand in columns of a `.csv`, or in arrays beside that of the rows.
+//!
 //! Every reader works within [`Limits`], looks at magic and header before it reads the rest, and
 //! answers anything that is not well formed with a [`DataError`] that names the place. Memory for
 //! values is asked for before it is used, so that too little of it is an error as well.
@@ -27,6 +30,7 @@ use crate::split::Split;
 
 pub(crate) mod array;
 mod axes;
+mod beside;
 mod builder;
 pub mod csv;
 pub(crate) mod header;
@@ -41,8 +45,8 @@ pub(crate) mod source;
 pub mod text;
 mod wanted;
 
-pub(crate) use wanted::Table;
-pub use wanted::{Expected, LabelColumn, Limits, RowAxis, Wanted};
+pub use wanted::{Column, Expected, LabelColumn, Limits, RowAxis, Wanted};
+pub(crate) use wanted::{Table, place_in_file};
 
 /// How a file's bytes are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +140,12 @@ fn decode_table(
             format!("only .npz and .mat files have named arrays, so there is no `{array}`"),
         ));
     }
+    let beside = matches!(wanted.label, Some(LabelColumn::At(_))) || !wanted.targets.is_empty();
+    if beside && !(format == Format::Csv || format.names_arrays()) {
+        let problem =
+            "labels and targets are chosen in .csv, .npz and .mat files only; leave #label= and #target= out";
+        return Err(DataError::malformed(path, problem.to_owned()));
+    }
     let (promised, parse): (source::Promised, Parse) = match format {
         Format::Text(separator) => {
             let mut text = source::without_mark(path, bytes)?;
@@ -172,6 +182,17 @@ mod tests {
             let error = read(Path::new(name), &Wanted::default()).unwrap_err().to_string();
             let known = format!("{name}: the format is not known");
             assert!(error.contains(&known) && error.contains(".amat"), "{error}");
+        }
+    }
+
+    #[test]
+    fn labels_and_targets_are_not_passed_over_where_a_format_has_none() {
+        let target = Wanted { targets: vec![Column::Number(0)], ..Wanted::default() };
+        for (format, ending) in Format::ALL {
+            let name = format!("a.{ending}");
+            let error = decode(format, Path::new(&name), &b"0 1\n"[..], &target).unwrap_err().to_string();
+            let refused = error.contains("labels and targets are chosen in .csv, .npz and .mat files only");
+            assert_eq!(refused, format != Format::Csv && !format.names_arrays(), "{error}");
         }
     }
 

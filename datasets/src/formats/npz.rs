@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use zip::ZipArchive;
 
-use crate::formats::array::pick;
+use crate::formats::beside::{Chosen, labels_of, targets_of};
 use crate::formats::npy;
 use crate::formats::room::{self, Unfilled};
 use crate::formats::wanted::{Limits, Table, Wanted};
@@ -20,11 +20,8 @@ pub(crate) fn promised(start: &[u8], limits: &Limits) -> Result<u64, String> {
     }
 }
 
-/// The rows of one of the arrays.
+/// The rows of one of the arrays, with the labels and the targets of others.
 pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Table, String> {
-    let damaged = |error: &dyn std::fmt::Display| {
-        format!("the zip archive is damaged ({error}); copy or download it again")
-    };
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(&error))?;
     let arrays: Vec<(String, usize)> = (0..archive.len())
         .filter_map(|i| {
@@ -33,7 +30,30 @@ pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Table, String> {
         })
         .collect();
     let names: Vec<&str> = arrays.iter().map(|(name, _)| name.as_str()).collect();
-    let (_, index) = arrays[pick(&names, wanted.array.as_deref())?];
+    let Chosen { rows, label, target } = Chosen::of(&names, wanted)?;
+    let mut member = |place: usize| inflated(&mut archive, arrays[place].1, bytes.len(), &wanted.limits);
+    let table = npy::parse(&member(rows)?, wanted)?;
+    let n = table.split.rows();
+    let labels = label.map(|place| labels_of(&npy::array(&member(place)?)?, n, names[place])).transpose()?;
+    let targets = target.map(|place| {
+        let bytes = member(place)?;
+        targets_of(&npy::array(&bytes)?, n, wanted.rows, names[place])
+    });
+    let split = table.split.with_labels(labels).with_targets(targets.transpose()?);
+    Ok(Table { split, ..table })
+}
+
+fn damaged(error: &dyn std::fmt::Display) -> String {
+    format!("the zip archive is damaged ({error}); copy or download it again")
+}
+
+/// The bytes of a member, which holds an array, of an archive of `length` bytes.
+fn inflated(
+    archive: &mut ZipArchive<Cursor<&[u8]>>,
+    index: usize,
+    length: usize,
+    limits: &Limits,
+) -> Result<Vec<u8>, String> {
     let mut member = archive.by_index(index).map_err(|error| damaged(&error))?;
     let mut array = Vec::new();
     let unfilled = |unfilled| match unfilled {
@@ -41,9 +61,9 @@ pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Table, String> {
         Unfilled::Io(error) => damaged(&error),
     };
     room::fill(&mut member, &mut array, START).map_err(unfilled)?;
-    let promised = npy::promised(&array, &wanted.limits)?;
-    let stored = member.compressed_size().min(bytes.len() as u64);
-    let most = wanted.limits.bytes.min(wanted.limits.grown_from(stored));
+    let promised = npy::promised(&array, limits)?;
+    let stored = member.compressed_size().min(length as u64);
+    let most = limits.bytes.min(limits.grown_from(stored));
     if promised > most {
         return Err(format!(
             "its array promises {promised} bytes, and no more than {most} are read of one that is stored in {stored}; \
@@ -53,13 +73,14 @@ pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Table, String> {
     // One byte more, to tell an array that goes on from one that ends there; and the checksum, which
     // is looked at where the member ends.
     room::fill(&mut member, &mut array, promised.saturating_add(1)).map_err(unfilled)?;
-    npy::parse(&array, wanted)
+    Ok(array)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Split;
+    use crate::formats::wanted::{Column, LabelColumn};
 
     const FIXTURE: &[u8] = include_bytes!("../../fixtures/images.npz");
 
@@ -81,6 +102,23 @@ mod tests {
         assert!(error.contains("no array `pictures` in it, but `images`, `labels`"), "{error}");
         let error = read(Some("labels"), 1 << 20).unwrap_err();
         assert!(error.contains("an array of shape [3]"), "{error}");
+    }
+
+    #[test]
+    fn labels_and_targets_are_read_from_arrays_beside_the_rows() {
+        let named = |name: &str| Column::Named(name.to_owned());
+        let labelled = Wanted { label: Some(LabelColumn::At(named("labels"))), ..Wanted::default() };
+        // What is left is the array of the rows.
+        let split = parse(FIXTURE, &labelled).unwrap().split;
+        assert_eq!(split, read(Some("images"), 1 << 20).unwrap().with_labels(Some(vec![7, 2, 1])));
+        let targets = Wanted { targets: vec![named("labels")], ..Wanted::default() };
+        let split = parse(FIXTURE, &targets).unwrap().split;
+        assert_eq!(split.targets().unwrap().values(), [7.0, 2.0, 1.0]);
+        let error = parse(FIXTURE, &Wanted { array: Some("labels".to_owned()), ..labelled }).unwrap_err();
+        assert!(error.contains("`labels` cannot hold both the rows and the labels"), "{error}");
+        let images =
+            Wanted { array: Some("labels".to_owned()), targets: vec![named("images")], ..Wanted::default() };
+        assert!(parse(FIXTURE, &images).unwrap_err().contains("an array of shape [3]"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::DataError;
-use crate::formats::builder::{Builder, shown, unit_number};
+use crate::formats::builder::{Builder, is_missing, shown, unit_number};
 use crate::formats::wanted::Wanted;
 use crate::split::Split;
 
@@ -108,7 +108,7 @@ impl<'a> RowParser<'a> {
         wrong == 0
     }
 
-    /// A row in any spelling: `1.0`, `0e0`, `0.25`, several spaces.
+    /// A row in any spelling: `1.0`, `0e0`, `0.25`, `nan` where a value is missing, several spaces.
     fn any_row(&mut self, line: &[u8]) -> Result<(), DataError> {
         self.numbers.clear();
         let separator = self.separator;
@@ -122,6 +122,7 @@ impl<'a> RowParser<'a> {
         let (binary, numbers) = (self.binary, &mut self.numbers);
         tokens.try_for_each(|token| {
             let number = unit_number(token).filter(|number| !binary || *number == 0.0 || *number == 1.0);
+            let number = number.or_else(|| (!binary && is_missing(token)).then_some(f32::NAN));
             numbers.push(number.ok_or_else(|| DataError::Value {
                 path: self.path.to_owned(),
                 line: self.n_lines,
@@ -176,7 +177,8 @@ mod tests {
             (Separator::Space, "0 1\n0 2\n", (2, 2), "2"),
             (Separator::Space, "0.5 -1\n", (1, 2), "-1"),
             (Separator::Space, "1 1.00001\n", (1, 2), "1.00001"),
-            (Separator::Space, "0 1\n1 NaN\n", (2, 2), "NaN"),
+            (Separator::Space, "0 1\n1 inf\n", (2, 2), "inf"),
+            (Separator::Space, "0 1\n1 NA\n", (2, 2), "NA"),
             (Separator::Space, "0,1\n", (1, 1), "0,1"),
             (Separator::Space, "0 011x\n", (1, 2), "011x"),
             (Separator::Comma, "0,,1\n", (1, 2), ""),
@@ -231,11 +233,24 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_is_not_a_number_is_missing_and_bits_stay_bits() {
+        let mask = Some(vec![1, 1, 0, 1, 1, 1, 0, 0]);
+        let bits = Split::new(4, 2, vec![0, 1, 0, 1, 1, 1, 0, 0]).with_mask(mask.clone());
+        assert_eq!(read(Separator::Space, "0 1\nNaN 1\n1 1\nnan -NAN\n").unwrap(), bits);
+        assert_eq!(read(Separator::Comma, "0,1\nnan,1\n1,1\n nan,nan\n").unwrap(), bits);
+        let real = Split::real(4, 2, vec![0.0, 1.0, 0.0, 0.5, 1.0, 1.0, 0.0, 0.0]).with_mask(mask);
+        assert_eq!(read(Separator::Space, "0 1\nNaN 0.5\n1 1\nnan nan\n").unwrap(), real);
+        let last = read(Separator::Space, "nan 1\n0.5 1\n").unwrap();
+        assert_eq!(last, Split::real(2, 2, vec![0.0, 1.0, 0.5, 1.0]).with_mask(Some(vec![0, 1, 1, 1])));
+    }
+
+    #[test]
     fn a_protocol_of_binary_values_has_no_others() {
         let expected = Expected { protocol: "a/b@1".into(), rows: 1, width: 2 };
         let wanted = Wanted { expected: Some(expected), ..Wanted::default() };
         let mut rows = RowParser::new(Path::new("t.amat"), Separator::Space, &wanted);
         let error = rows.push(b"0 0.25").unwrap_err().to_string();
         assert!(error.contains("line 1, column 2: found `0.25` where 0 or 1 is wanted"), "{error}");
+        assert!(rows.push(b"0 nan").unwrap_err().to_string().contains("found `nan` where 0 or 1"));
     }
 }

@@ -12,8 +12,11 @@ pub struct Wanted {
     pub rows: Option<RowAxis>,
     /// Whether the first record of a `.csv` is a header; where it is not said, the record decides.
     pub header: Option<bool>,
-    /// Which column of a `.csv` holds labels; where it is not said, the header decides.
+    /// Which column of a `.csv` holds labels; where it is not said, the header decides. Or which array of a `.npz` or
+    /// `.mat` file, by its name.
     pub label: Option<LabelColumn>,
+    /// Which columns of a `.csv` hold real numbers to be predicted; or which array of a `.npz` or `.mat` file.
+    pub targets: Vec<Column>,
     /// True if the numbers of a `.csv` are bytes that stand for v / 255, even where they are all small.
     pub bytes: bool,
     /// Rows and width, where a protocol sets them. Only the text formats look at it.
@@ -36,9 +39,16 @@ pub enum RowAxis {
 pub enum LabelColumn {
     /// No column, whatever the header and the values look like.
     Nowhere,
+    /// That column, or that array.
+    At(Column),
+}
+
+/// A column of a `.csv`, or an array of a file that holds several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Column {
     /// The column of that number, from 0; from the last, -1, where it is negative.
     Number(i64),
-    /// The column of that name in the header.
+    /// The column of that name in the header, or the array of that name.
     Named(String),
 }
 
@@ -92,11 +102,20 @@ pub(crate) struct Table {
     pub(crate) split: Split,
     /// The names of the columns of values, where the file has some.
     pub(crate) columns: Option<Vec<String>>,
+    /// The names of the columns of targets, where the file has some.
+    pub(crate) targets: Option<Vec<String>>,
+    /// The columns of the file, from 0, that hold labels or targets and no values.
+    pub(crate) taken: Vec<usize>,
     pub(crate) notes: Vec<Note>,
 }
 
 impl From<Split> for Table {
     fn from(split: Split) -> Self {
-        Table { split, columns: None, notes: Vec::new() }
+        Table { split, columns: None, targets: None, taken: Vec::new(), notes: Vec::new() }
     }
+}
+
+/// Which column of a file, from 0, is that of the values `column`, where the columns `taken` hold none.
+pub(crate) fn place_in_file(taken: &[usize], column: usize) -> usize {
+    (0..).filter(|place| !taken.contains(place)).nth(column).unwrap_or(column)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::error::DataError;
 use crate::formats::header::Opening;
-use crate::formats::wanted::Wanted;
+use crate::formats::wanted::{Wanted, place_in_file};
 
 /// What a scale of bytes reaches in any picture; counts and classes seldom do.
 const BRIGHT: u8 = 128;
@@ -26,7 +26,7 @@ pub(super) fn check(
         let (path, value) = (path.to_owned(), value.clone());
         Err(DataError::NoByte { path, line, column, value, advice })
     };
-    let place = |column: usize| column + usize::from(opening.label.is_some_and(|label| label <= column));
+    let place = |column: usize| place_in_file(&opening.taken(), column);
     if opening.label.is_none() && wanted.label.is_none() {
         if let Some(index) = row_numbers(values, width) {
             return refuse(format!(
