@@ -1,0 +1,85 @@
+//! Expectation and maximisation.
+//!
+//! With the responsibilities r of a row's components, the sufficient statistics are means over the rows,
+//!
+//! ```text
+//! mass_k = E r_k        seen_kj = E r_k mⱼ        ones_kj = E r_k mⱼ xⱼ
+//! ```
+//!
+//! one after the other in a vector of `C K (1 + 2 d)` numbers: the same for every batch, whether values are missing in
+//! it (`seen_kj < mass_k`) or not.
+//! The maximum, with a share `s / (C K)` of pseudo-rows of mean `m̄` in each component, is at
+//!
+//! ```text
+//! p(k) ∝ mass_k + s / (C K)        l_kj = log(ones_kj + m̄ⱼ s / (C K)) - log(seen_kj - ones_kj + (1 - m̄ⱼ) s / (C K))
+//! ```
+//!
+//! N rows and the pseudo-rows, `s N` altogether, are the posterior of a Dirichlet prior over the weights and of Beta
+//! priors over the means of the units.
+//! Each step of EM over all rows raises the mean of `log p`, plus [`log_prior`](BernoulliMixture::log_prior), or leaves
+//! it where its gradient is zero. The gradient of [`Tractable`](helmholtz_core::Tractable) is that of the likelihood
+//! alone.
+//! Without smoothing the maximum may lie at infinity; there no share counts as less than 1e-30, so that
+//! parameters stay finite, and a component that no row is of has units of mean one half.
+//!
+//! # Reference
+//! Dempster, Laird, Rubin, "Maximum likelihood from incomplete data via the EM algorithm", Journal of the Royal
+//! Statistical Society B 39, 1977. Statistics can be averaged over batches: Cappé, Moulines, "On-line
+//! expectation-maximization algorithm for latent data models", Journal of the Royal Statistical Society B 71, 2009.
+
+use burn::tensor::Tensor;
+use helmholtz_core::{Batch, Expectation, Gradients, Trainable};
+use helmholtz_ops::{bernoulli, product, rows};
+
+use crate::BernoulliMixture;
+
+/// What the logarithm of a share is taken of at least: a normal number in f32, whose loss no sum shows.
+const LEAST: f64 = 1e-30;
+
+impl BernoulliMixture {
+    /// The logarithm of the prior behind [`smoothing`](Self::smoothing), for each row of the data and but for a
+    /// constant: `[1]`.
+    ///
+    /// `s / (C K) Σ_k [log p(k) + Σⱼ m̄ⱼ log σ(l_kj) + (1 - m̄ⱼ) log(1 - σ(l_kj))]`, differentiable by autodiff in
+    /// the parameters.
+    pub fn log_prior(&self) -> Tensor<1> {
+        let of_units = bernoulli::log_prob(self.prior_mean.val().unsqueeze(), self.logits.val());
+        (of_units + self.log_weights()).sum() * self.pseudo_share()
+    }
+
+    /// The pseudo-rows of a component, as a share of the rows.
+    fn pseudo_share(&self) -> f64 {
+        self.smoothing / (self.classes * self.components()) as f64
+    }
+}
+
+/// # Panics
+/// If there are classes, and the targets are real numbers.
+impl Expectation for BernoulliMixture {
+    fn expected_statistics(&self, batch: &Batch) -> (Tensor<1>, Tensor<1>) {
+        let (r, log_prob) = self.responsibilities_of(batch, self.log_joint(batch));
+        let share = log_prob.ones_like() / batch.len() as f64;
+        let (r, mass) = rows::weigh(r, share, 1);
+        let seen = match &batch.mask {
+            Some(mask) => product::atb(r.clone(), mask.clone()).flatten(0, 1),
+            None => mass.clone().unsqueeze_dim::<2>(1).repeat_dim(1, self.observed()).flatten(0, 1),
+        };
+        let ones = product::atb(r, batch.x.clone()).flatten(0, 1);
+        (Tensor::cat(vec![mass, seen, ones], 0), log_prob)
+    }
+
+    fn beyond_maximum(&self, statistics: Tensor<1>, into: &mut Gradients) {
+        let (k, d, share) = (self.classes * self.components(), self.observed(), self.pseudo_share());
+        assert_eq!(statistics.dims(), [k + 2 * k * d], "the statistics of {k} components of {d} units");
+        let matrix = |first: usize| statistics.clone().slice([first..first + k * d]).reshape([k, d]);
+        let log = |shares: Tensor<2>| shares.clamp_min(LEAST).log();
+        let (seen, ones) = (matrix(k), matrix(k + k * d));
+        let pseudo_ones = (self.prior_mean.val() * share).unsqueeze::<2>();
+        let pseudo_zeros = pseudo_ones.clone().neg() + share;
+        let logits = log(ones.clone() + pseudo_ones) - log(seen - ones + pseudo_zeros);
+        into.add(&self.logits, self.logits.val() - logits);
+        let weights = (statistics.slice([0..k]) + share).clamp_min(LEAST);
+        let log_weights = (weights.clone() / weights.sum()).log();
+        into.add(&self.weights, self.weights.val() - log_weights);
+    }
+}
