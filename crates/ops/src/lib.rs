@@ -8,7 +8,7 @@
 //! | [`order`] | [`UnitOrder`]: in which order an autoregressive layer visits its units |
 //! | [`rows`] | row weights and their sums, the other half of a local gradient |
 //! | [`hidden`] | deterministic hidden units: bias and activation in one pass, and back |
-//! | [`sigmoid()`] | the logistic function of every element |
+//! | [`sigmoid()`], [`log_sigmoid`] | the logistic function of every element, and its logarithm |
 //! | [`log_weights`] | `log Σ exp`, `log mean exp`, self-normalised weights, effective sample size |
 //! | [`product`] | matrix products of constants |
 //! | [`adam`], [`rmsprop`] | a step of Adam, or of RMSProp, in one pass over each parameter |
@@ -54,4 +54,4 @@ mod unitwise;
 
 pub use host::{in_host_memory, into_f64, on_workers};
 pub use order::UnitOrder;
-pub use sigmoid::sigmoid;
+pub use sigmoid::{log_sigmoid, sigmoid};
