@@ -33,7 +33,7 @@ use helmholtz_ops::{bernoulli, product, rows};
 
 use crate::BernoulliMixture;
 
-/// What the logarithm of a share is taken of at least: a normal number in f32, whose loss no sum shows.
+/// The least share that a logarithm is taken of: a normal number in f32, as is its inverse; no sum shows its loss.
 const LEAST: f64 = 1e-30;
 
 impl BernoulliMixture {
@@ -60,26 +60,26 @@ impl Expectation for BernoulliMixture {
         let (r, log_prob) = self.responsibilities_of(batch, self.log_joint(batch));
         let share = log_prob.ones_like() / batch.len() as f64;
         let (r, mass) = rows::weigh(r, share, 1);
+        let ones = product::atb(r.clone(), batch.x.clone());
         let seen = match &batch.mask {
-            Some(mask) => product::atb(r.clone(), mask.clone()).flatten(0, 1),
-            None => mass.clone().unsqueeze_dim::<2>(1).repeat_dim(1, self.observed()).flatten(0, 1),
+            Some(mask) => product::atb(r, mask.clone()),
+            None => ones.ones_like() * mass.clone().unsqueeze_dim(1),
         };
-        let ones = product::atb(r, batch.x.clone()).flatten(0, 1);
-        (Tensor::cat(vec![mass, seen, ones], 0), log_prob)
+        (Tensor::cat(vec![mass, seen.flatten(0, 1), ones.flatten(0, 1)], 0), log_prob)
     }
 
     fn beyond_maximum(&self, statistics: Tensor<1>, into: &mut Gradients) {
         let (k, d, share) = (self.classes * self.components(), self.observed(), self.pseudo_share());
         assert_eq!(statistics.dims(), [k + 2 * k * d], "the statistics of {k} components of {d} units");
-        let matrix = |first: usize| statistics.clone().slice([first..first + k * d]).reshape([k, d]);
-        let log = |shares: Tensor<2>| shares.clamp_min(LEAST).log();
-        let (seen, ones) = (matrix(k), matrix(k + k * d));
+        let parts = statistics.split_with_sizes(vec![k, k * d, k * d], 0);
+        let [mass, seen, ones] = parts.try_into().expect("three sizes");
+        let (seen, ones) = (seen.reshape([k, d]), ones.reshape([k, d]));
         let pseudo_ones = (self.prior_mean.val() * share).unsqueeze::<2>();
         let pseudo_zeros = pseudo_ones.clone().neg() + share;
-        let logits = log(ones.clone() + pseudo_ones) - log(seen - ones + pseudo_zeros);
-        into.add(&self.logits, self.logits.val() - logits);
-        let weights = (statistics.slice([0..k]) + share).clamp_min(LEAST);
-        let log_weights = (weights.clone() / weights.sum()).log();
-        into.add(&self.weights, self.weights.val() - log_weights);
+        let zeros = (seen - ones.clone() + pseudo_zeros).clamp_min(LEAST);
+        let odds = (ones + pseudo_ones).clamp_min(LEAST) / zeros;
+        into.add(&self.logits, self.logits.val() - odds.log());
+        let weights = (mass + share).clamp_min(LEAST);
+        into.add(&self.weights, self.weights.val() - (weights.clone() / weights.sum()).log());
     }
 }

@@ -27,7 +27,7 @@ use helmholtz_core::{
     Batch, Draws, GENERATIVE, Gradients, ParameterGroup, Role, Scored, Target, Tractable, Trainable,
 };
 use helmholtz_ops::log_weights::log_sum_exp;
-use helmholtz_ops::{bernoulli, noise, product, rows, sigmoid};
+use helmholtz_ops::{bernoulli, log_sigmoid, noise, product, rows, sigmoid};
 
 /// A mixture of Bernoulli units with C classes and K components for each.
 ///
@@ -36,7 +36,7 @@ use helmholtz_ops::{bernoulli, noise, product, rows, sigmoid};
 pub struct BernoulliMixture {
     /// a, the logarithms of the weights of the components but for a constant: `[C K]`.
     pub weights: Param<Tensor<1>>,
-    /// l, the logits of the units in each component: `[C K, d]`.
+    /// l, the logits of the units in each component: `[C K, d]`, finite.
     pub logits: Param<Tensor<2>>,
     /// The mean of the pseudo-rows of [`smoothing`](Self::smoothing): `[d]`, in (0, 1), not trained.
     pub prior_mean: Param<Tensor<1>>,
@@ -67,7 +67,7 @@ impl BernoulliMixture {
         let (k, device) = (weights.dims()[0], weights.device());
         let ends = weights.cumsum(0);
         // Divided by the last, which rounding may leave below one: no uniform lies beyond it.
-        let ends = ends.clone() / ends.slice([k - 1..k]);
+        let ends = ends.clone() / ends.narrow(0, k - 1, 1);
         let u = noise::uniform(&layer(1), 1, self.dtype(), &device);
         let passed = u.expand([draws.len(), k]).greater_equal(ends.unsqueeze::<2>().expand([draws.len(), k]));
         let components = passed.int().sum_dim(1).squeeze_dim::<1>(1);
@@ -86,7 +86,7 @@ impl BernoulliMixture {
     fn log_off(&self, batch: &Batch) -> Tensor<2> {
         let logits = self.logits.val();
         match &batch.mask {
-            Some(mask) => product::abt(mask.clone(), activation::log_sigmoid(logits.neg())),
+            Some(mask) => product::abt(mask.clone(), log_sigmoid(logits.neg())),
             None => bernoulli::log_prob(self.zeros(), logits).unsqueeze(),
         }
     }

@@ -147,6 +147,14 @@ fn a_component_that_no_row_is_of_keeps_finite_parameters() {
 }
 
 #[test]
+fn undefined_statistics_are_never_hidden() {
+    let model = mixture([1, 2, 3], 0.1, 40);
+    let mut beyond = Gradients::new();
+    model.beyond_maximum(tensor(vec![f64::NAN; 14], [14]), &mut beyond);
+    assert!(flat(&model, &beyond).into_iter().all(f64::is_nan));
+}
+
+#[test]
 fn a_single_row_is_learned_by_heart() {
     let batch = Batch::of(tensor(vec![1.0, 0.0, 1.0], [1, 3]));
     let mut model = mixture([1, 2, 3], 0.0, 39);
