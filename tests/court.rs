@@ -3,8 +3,8 @@
 use burn::module::Module;
 use burn::tensor::{DType, Tensor};
 use helmholtz_core::{
-    Draws, Estimate, Follows, Gradients, Key, LatentVariableModel, Role, Strategy, enumerate_bits,
-    visit_params,
+    Batch, Claims, Draws, Estimate, Follows, Gradients, Key, LatentVariableModel, Measure, Role, Strategy,
+    enumerate_bits, visit_params,
 };
 use helmholtz_court::{
     BiasOrder, Enumeration, Net, Quadrature, Reference, Report, States, Trial, Verdict, assert_right,
@@ -60,8 +60,8 @@ fn trial(estimates: u64) -> Trial {
 fn right<M, S, W>(name: &str, model: &M, strategy: S, states: &W)
 where
     M: LatentVariableModel,
-    S: Strategy<M>,
-    W: States<M>,
+    S: Strategy<M> + Claims,
+    W: States<M> + Clone,
 {
     let report = assert_right(model, &strategy, states, x(), trial(estimates().right));
     println!("{name}:\n{report}");
@@ -206,8 +206,8 @@ struct Planted {
 const K: usize = 4;
 
 impl Strategy<HelmholtzMachine> for Planted {
-    fn estimate(&self, model: &HelmholtzMachine, x: Tensor<2>, key: Key) -> Estimate {
-        let [batch, _] = x.dims();
+    fn estimate(&self, model: &HelmholtzMachine, batch: &Batch, key: Key) -> Estimate {
+        let (x, batch) = (batch.whole(), batch.len());
         let mut gradients = Gradients::new();
         let proposals = model.propose(x.clone(), &Draws::new(key.child(Role::Wake), batch, K), 0.0);
         let log_w = proposals.log_weights();
@@ -251,14 +251,16 @@ impl Strategy<HelmholtzMachine> for Planted {
         let q = model.trace_posterior(dreams.clone(), &h);
         let weights = q.log_prob.full_like(0.5 * sign / batch as f64);
         model.posterior_gradient(dreams, &h, &q.traces, weights, &mut gradients);
-        let diagnostics = helmholtz_core::Diagnostics::new(log_w.clone().mean(), log_w.full_like(1.0).mean());
-        Estimate { gradients, diagnostics, evaluations: (2 * K + 1) as u64 * batch as u64 }
+        let measured = vec![Measure::BOUND.is(log_w.mean())];
+        Estimate { gradients, measured, evaluations: (2 * K + 1) as u64 * batch as u64 }
     }
+}
 
+impl Claims for Planted {
     fn follows(&self) -> Follows {
         let right =
             ReweightedWakeSleep { wake_phi: 0.5, sleep_phi: 0.5, ..ReweightedWakeSleep::new(K).unwrap() };
-        Strategy::<HelmholtzMachine>::follows(&right)
+        right.follows()
     }
 }
 

@@ -9,6 +9,7 @@ mod coupled;
 mod court;
 mod gibbs;
 mod layers;
+mod mixture;
 mod models;
 mod ppca;
 mod scores;

@@ -13,8 +13,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor, TensorData};
 use helmholtz_core::{
-    Diagnostics, Draws, Gradients, Key, LatentVariableModel, Measure, PathParts, Reparameterized, Role,
-    Strategy,
+    Draws, Estimate, Gradients, Key, LatentVariableModel, Measure, PathParts, Reparameterized, Role, Strategy,
 };
 use helmholtz_noise::Stream;
 use helmholtz_ops::log_weights::normalise;
@@ -270,7 +269,7 @@ fn disir_narrows_the_spread_of_the_estimates_under_a_fitted_recognition_net() {
     let model = model(mean, std);
     let strategy = Coupled::new(10, Kernel::Disir, &device()).unwrap();
     for step in 0..60u64 {
-        strategy.estimate(&model, rows(5), Key::new(11).child(step)); // β settles.
+        strategy.estimate(&model, &rows(5).into(), Key::new(11).child(step)); // β settles.
     }
     let spread = |chains: CoupledChains| {
         let found = groups(trial().0, |key| theta(&model, &chains, key));
@@ -286,9 +285,8 @@ fn disir_narrows_the_spread_of_the_estimates_under_a_fitted_recognition_net() {
     assert!(disir < 0.85 * isir, "{disir} {isir}");
 }
 
-fn measured(diagnostics: &Diagnostics, measure: Measure) -> f64 {
-    let found = diagnostics.more.iter().find(|found| found.measure == measure);
-    values(found.expect("it is measured").value.clone())[0]
+fn measured(estimate: &Estimate, measure: Measure) -> f64 {
+    values(estimate.value(measure).expect("it is measured"))[0]
 }
 
 #[test]
@@ -298,7 +296,7 @@ fn theta_follows_the_chains_and_phi_the_bound_each_in_its_own_net() {
     for kernel in [Kernel::Isir, Kernel::Disir] {
         let strategy = Coupled::new(10, kernel, &device()).unwrap();
         let chains = strategy.chains();
-        let estimate = strategy.estimate(&model, rows(ROWS), key);
+        let estimate = strategy.estimate(&model, &rows(ROWS).into(), key);
         let found = named(&model, &estimate.gradients);
         let (mut theta, mut phi) = (Gradients::new(), Gradients::new());
         Coupled::theta(&model, rows(ROWS), &chains, key.child(Role::Chain), &mut theta).unwrap();
@@ -306,8 +304,7 @@ fn theta_follows_the_chains_and_phi_the_bound_each_in_its_own_net() {
         let noise = noise::normal(&draws, H, DType::F64, &device());
         let proposals = model.propose_at(rows(ROWS), noise.clone());
         let bound = Pathwise::new(10, Weighting::Dreg);
-        let diagnostics =
-            bound.update(&model, rows(ROWS), noise, proposals, PathParts::Recognition, &mut phi);
+        let of_bound = bound.update(&model, rows(ROWS), noise, proposals, PathParts::Recognition, &mut phi);
         let (theta, phi) = (named(&model, &theta), named(&model, &phi));
         assert!(
             theta.keys().all(|path| path.starts_with("observed")) && theta.len() == 2,
@@ -317,8 +314,9 @@ fn theta_follows_the_chains_and_phi_the_bound_each_in_its_own_net() {
         assert_eq!(distance(&block(&found, "observed"), &theta), 0.0);
         assert_eq!(distance(&block(&found, "recognition"), &phi), 0.0);
         assert_eq!(found.len(), theta.len() + phi.len());
-        assert_eq!(values(estimate.diagnostics.bound), values(diagnostics.bound));
-        let names: Vec<Measure> = estimate.diagnostics.more.iter().map(|found| found.measure).collect();
+        assert_eq!(of_bound[0].measure, Measure::BOUND);
+        assert_eq!(measured(&estimate, Measure::BOUND), values(of_bound[0].value.clone())[0]);
+        let names: Vec<Measure> = estimate.measured.iter().map(|found| found.measure).collect();
         assert_eq!(names, Strategy::<Vae>::measures(&strategy));
         assert_eq!(names.contains(&CORRELATION), kernel == Kernel::Disir);
     }
@@ -332,17 +330,18 @@ fn the_correlation_adapts_between_calls_and_survives_a_record_to_the_bit() {
     let strategy = fresh();
     for step in 0..4u64 {
         let before = strategy.beta();
-        let diagnostics = strategy.estimate(&model, rows(20), Key::new(5).child(step)).diagnostics;
-        assert_eq!(measured(&diagnostics, CORRELATION), before, "the call was made with another β");
-        let excess = 10.0 * (measured(&diagnostics, CHAIN_ESS) - 0.3);
+        let estimate = strategy.estimate(&model, &rows(20).into(), Key::new(5).child(step));
+        assert_eq!(measured(&estimate, CORRELATION), before, "the call was made with another β");
+        let excess = 10.0 * (measured(&estimate, CHAIN_ESS) - 0.3);
         assert_eq!(strategy.beta(), f64::from((before - 0.01 * excess) as f32));
         assert_ne!(strategy.beta(), before);
     }
     let resumed = fresh().load_record(strategy.clone().into_record());
     assert_ne!(resumed.beta(), fresh().beta());
     assert_eq!(resumed.beta(), strategy.beta());
-    let gradients =
-        |strategy: &Coupled| named(&model, &strategy.estimate(&model, rows(20), Key::new(6)).gradients);
+    let gradients = |strategy: &Coupled| {
+        named(&model, &strategy.estimate(&model, &rows(20).into(), Key::new(6)).gradients)
+    };
     assert_eq!(gradients(&resumed), gradients(&strategy));
     let bounds = [-3.0, 7.0].map(|beta| fresh().with_beta(beta).beta());
     assert!(bounds[0] > 0.0 && bounds[0] < 1e-5 && bounds[1] < 1.0 && bounds[1] > 0.99999, "{bounds:?}");
@@ -353,8 +352,8 @@ fn a_model_that_is_no_number_has_no_bound_and_settings_that_make_no_estimator_ar
     let (mean, std) = wide();
     let broken = model([f64::NAN, mean[1]], std);
     let strategy = Coupled::new(4, Kernel::Disir, &device()).unwrap();
-    let estimate = strategy.estimate(&broken, rows(3), Key::new(7));
-    assert!(values(estimate.diagnostics.bound)[0].is_nan());
+    let estimate = strategy.estimate(&broken, &rows(3).into(), Key::new(7));
+    assert!(measured(&estimate, Measure::BOUND).is_nan());
     assert!(strategy.beta().is_finite());
     assert_eq!(Coupled::new(1, Kernel::Isir, &device()).unwrap_err(), CoupledError::TooFewSamples(1));
     let mut strategy = strategy;

@@ -81,7 +81,7 @@ fn nvil_uses_what_earlier_batches_taught_it_and_learns_from_each() {
     let strategy = nvil(&case, 4, 1.0);
     let before = strategy.state();
     let estimate = |strategy: &Nvil| {
-        named(&case.model, &strategy.estimate(&case.model, case.x.clone(), Key::new(3)).gradients)
+        named(&case.model, &strategy.estimate(&case.model, &case.x.clone().into(), Key::new(3)).gradients)
     };
     let first = estimate(&strategy);
     let after = strategy.state();

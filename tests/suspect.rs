@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::nets::{Net, Plan};
 use burn::module::Param;
 use burn::tensor::{DType, Tensor, TensorData};
-use helmholtz_core::{Draws, Key, LatentVariableModel};
+use helmholtz_core::{Draws, Key, LatentVariableModel, Trainable};
 use helmholtz_directed::HelmholtzMachine;
 use helmholtz_eval::{Check, CheckVerdict, ExactLikelihood, ImportanceSampling, summarise};
 use helmholtz_tests::{device, either, values};

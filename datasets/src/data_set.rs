@@ -105,9 +105,9 @@ impl DataSet {
     /// One of the three splits on a device as [`split`](DataSet::split) has it, for training: rows that are drawn anew
     /// in every epoch are intensities.
     ///
-    /// To be predicted are the real targets, where the split has some, and else its classes; nothing, where it or the
-    /// training rows have no labels either. A model that predicts
-    /// nothing takes [`Split::batch`] instead, to which it is all the same what labels there are.
+    /// To be predicted are the classes of the rows, where the split and the training rows have labels, and else its real
+    /// targets. A model that predicts no classes takes [`Split::batch`] instead, to which it is all the same what labels
+    /// there are.
     ///
     /// # Errors
     /// [`DataError::UnknownLabel`] if classes are to be predicted and a row has one that no training row has.
@@ -124,8 +124,7 @@ impl DataSet {
     }
 
     fn with_classes(&self, name: SplitName, batch: Batch) -> Result<Batch, DataError> {
-        let (None, Some(labels), Some(classes)) = (&batch.target, self.split(name).labels(), self.classes())
-        else {
+        let (Some(labels), Some(classes)) = (self.split(name).labels(), self.classes()) else {
             return Ok(batch);
         };
         let number = |(row, label): (usize, &i32)| match classes.binary_search(label) {

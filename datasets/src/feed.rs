@@ -310,9 +310,8 @@ mod tests {
     /// Rows that hold their own numbers, and targets, side inputs and masks that do with an offset.
     fn numbers(n: usize) -> Batch {
         let classes = Tensor::<1, Int>::arange(0..n as i64, &Device::flex());
-        let batch =
-            Batch::of(column(n, 0.0)).with_target(Target::Classes(classes)).with_mask(column(n, 200.0));
-        Batch { side: Some(column(n, 100.0)), ..batch }
+        let batch = Batch::of(column(n, 0.0)).with_target(Target::Classes(classes));
+        Batch { side: Some(column(n, 100.0)), mask: Some(column(n, 200.0)), ..batch }
     }
 
     /// Whether every part of a batch is that of the rows that it names.

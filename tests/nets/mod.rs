@@ -86,10 +86,10 @@ fn damaged(
 impl Plan {
     fn estimate(&self, model: &HelmholtzMachine, x: Tensor<2>, key: Key) -> burn::optim::GradientsParams {
         let estimate = match self.strategy {
-            "rws" => ReweightedWakeSleep::new(5).unwrap().estimate(model, x, key),
-            "ws" => WakeSleep::new(1).estimate(model, x, key),
-            "vimco" => Vimco::new(5).unwrap().estimate(model, x, key),
-            _ => Reinforce::new(3).unwrap().estimate(model, x, key),
+            "rws" => ReweightedWakeSleep::new(5).unwrap().estimate(model, &x.into(), key),
+            "ws" => WakeSleep::new(1).estimate(model, &x.into(), key),
+            "vimco" => Vimco::new(5).unwrap().estimate(model, &x.into(), key),
+            _ => Reinforce::new(3).unwrap().estimate(model, &x.into(), key),
         };
         estimate.gradients.into_params()
     }

@@ -241,7 +241,7 @@ mod tests {
             chosen(&words, catalogue).map(|rows| rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>())
         };
         assert_eq!(ids(&["uci-dna-rws-sbn", "uci-dna-*"]).unwrap()[0], "uci-dna-rws-sbn");
-        assert_eq!(ids(&["all"]).unwrap().len(), 90);
+        assert_eq!(ids(&["all"]).unwrap().len(), 97);
         let error = ids(&["uci-dnb-rws-sbn"]).unwrap_err().to_string();
         assert!(error.contains("did you mean `uci-dna-rws-sbn`?"), "{error}");
     }
@@ -267,6 +267,7 @@ mod tests {
                 "mnist-iwae-after-iwae-vae-20",
                 "mnist-dynamic-iwae-vae-one-layer-k1",
                 "omniglot-elbo-vae-two-layers-k5",
+                "mnist-mob-10",
             ]
         );
     }

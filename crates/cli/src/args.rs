@@ -15,7 +15,7 @@ use crate::registry::registry;
 pub use evaluate::{AnnealingArgs, Checking, EvaluateArgs, MergeArgs};
 pub use model::ModelArgs;
 pub use numbers::Layers;
-pub use pictures::{ChainArgs, EncodeArgs, InpaintArgs, ReconstructArgs, SampleArgs};
+pub use pictures::{ChainArgs, ClassifyArgs, EncodeArgs, InpaintArgs, ReconstructArgs, SampleArgs};
 
 /// Train and compare deep generative models with latent variables.
 ///
@@ -71,8 +71,10 @@ pub enum Command {
     Sample(SampleArgs),
     /// Fill in hidden parts of pictures by a bidirectional machine
     Inpaint(InpaintArgs),
-    /// Recognition means of a split, as an array
+    /// Recognition means of a split, or the components that its rows are of, as an array
     Encode(EncodeArgs),
+    /// Probabilities of the classes of rows, and how many of their labels they miss
+    Classify(ClassifyArgs),
     /// Pictures above what the model makes of their recognition means
     Reconstruct(ReconstructArgs),
     /// Write a model's weights to a safetensors file (names: docs/weights.md)

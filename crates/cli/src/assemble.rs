@@ -8,13 +8,12 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{ModuleOptimizer, SgdConfig};
 use burn::tensor::Device;
 use helmholtz_core::erased::Boxed;
-use helmholtz_core::{Key, LatentVariableModel};
+use helmholtz_core::{Batch, Key};
 use helmholtz_datasets::{Binarization, DataError, DataSet, ImageShape, Plan, SplitName, Values};
-use helmholtz_eval::ImportanceSampling;
 use helmholtz_train::{Adam, Learn, Pair, Rate, RmsProp, Rule, Schedule, Shape, Stages};
 use helmholtz_zoo::{BoxedModel, Support};
 
-use crate::config::{Config, OptimizerConfig};
+use crate::config::{Config, OptimizerConfig, Rates, rate_keys};
 use crate::error::{OrUser, user};
 use crate::memory_limit;
 
@@ -24,6 +23,25 @@ use crate::memory_limit;
 /// If the id is unknown, its files are missing or wrong, or the model cannot be fitted to its values.
 pub fn data(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet> {
     let data = load(config, data_dir)?;
+    check_values(config, &data)?;
+    check_classes(config, &data)?;
+    Ok(data)
+}
+
+/// Rows that a model of the config can be asked about, by an id of their own; labels they may lack.
+///
+/// # Errors
+/// If they cannot be read, or have values that the model does not know.
+pub(crate) fn rows(config: &Config, id: &str) -> anyhow::Result<DataSet> {
+    let mut config = config.clone();
+    config.data.id = id.to_owned();
+    let data = helmholtz_datasets::load(id, None).or_user()?;
+    check_values(&config, &data)?;
+    Ok(data)
+}
+
+/// Says what is odd about the files, and refuses values that the model does not know.
+fn check_values(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     for file in data.files.iter().filter(|file| file.original == Some(false)) {
         eprintln!(
             "note: {} is not the original file, though the values of {} are right: it was packed anew, \
@@ -37,11 +55,11 @@ pub fn data(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet>
             eprintln!("warning: {}: {}", file.path.display(), note.text);
         }
     }
+    check_missing(config, data)?;
     match config.spec.model.support() {
-        Support::Grey => check_grey(config, &data)?,
-        Support::Bits => check_bits(config, &data)?,
+        Support::Grey => check_grey(config, data),
+        Support::Bits => check_bits(config, data),
     }
-    Ok(data)
 }
 
 /// Loads the set from where the command line says, or where the run found it, or for a run that has moved with its data
@@ -59,6 +77,95 @@ fn load(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet> {
             }
         }
         loaded => loaded.or_user(),
+    }
+}
+
+/// Refuses missing values, where the model takes none.
+fn check_missing(config: &Config, data: &DataSet) -> anyhow::Result<()> {
+    if config.spec.model.takes_missing() {
+        return Ok(());
+    }
+    let kind = config.spec.model.kind();
+    let advice = format!(
+        "and {kind} takes no missing values; fill it in, leave its row out, or choose a model that takes them \
+         (helmholtz models)"
+    );
+    if let Some((file, (row, column))) = data.files.iter().find_map(|file| Some((file, file.first_missing?)))
+    {
+        let (path, n) = (file.path.display(), file.missing);
+        return Err(user(format!(
+            "{path}: row {row}, column {column}: the value is missing ({n} in all), {advice}"
+        )));
+    }
+    for name in SplitName::ALL {
+        if let Some((row, column)) = data.split(name).first_missing() {
+            return Err(user(format!(
+                "data.id = {}: row {} of its {name} split lacks the value in column {}, {advice}",
+                config.data.id,
+                row + 1,
+                column + 1
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a set whose rows are not of as many classes as the model has.
+fn check_classes(config: &Config, data: &DataSet) -> anyhow::Result<()> {
+    let Some(classes) = config.spec.model.classes() else { return Ok(()) };
+    let (id, kind) = (&config.data.id, config.spec.model.kind());
+    let Some(found) = data.classes() else {
+        return Err(user(format!(
+            "data.id = {id}: its rows have no labels, and model.classes = {classes} asks {kind} to learn classes; leave \
+             model.classes out, choose a set with labels (mnist/threshold), or name the column of your own by #label="
+        )));
+    };
+    if found.len() != classes {
+        return Err(user(format!(
+            "data.id = {id}: its training rows have {} classes, and model.classes = {classes}; set model.classes = {}",
+            found.len(),
+            found.len()
+        )));
+    }
+    for name in SplitName::ALL {
+        let labels = data.split(name).labels().unwrap_or_default();
+        if let Some(row) = labels.iter().position(|label| !found.contains(label)) {
+            let (id, split, label) = (id.clone(), name, labels[row]);
+            return Err(DataError::UnknownLabel { id, split, row: row + 1, label, classes }).or_user();
+        }
+    }
+    Ok(())
+}
+
+/// A split on a device, as `of` has it; with its classes where the model of the config has some.
+///
+/// # Errors
+/// If a row is of a class that no training row has.
+pub(crate) fn batch(
+    config: &Config,
+    data: &DataSet,
+    name: SplitName,
+    device: &Device,
+) -> anyhow::Result<Batch> {
+    match config.spec.model.classes() {
+        Some(_) => data.batch(name, device).or_user(),
+        None => Ok(data.split(name).batch(device)),
+    }
+}
+
+/// The same as models are judged on it: training rows that are drawn anew in every epoch are drawn once.
+///
+/// # Errors
+/// As [`batch`].
+pub(crate) fn judged(
+    config: &Config,
+    data: &DataSet,
+    name: SplitName,
+    device: &Device,
+) -> anyhow::Result<Batch> {
+    match config.spec.model.classes() {
+        Some(_) => data.fixed_batch(name, device).or_user(),
+        None => Ok(data.fixed(name).batch(device)),
     }
 }
 
@@ -169,10 +276,9 @@ fn stage_ends(config: &Config, plan: &Plan) -> Vec<u64> {
 /// # Errors
 /// If the strategy's settings make no estimator.
 pub fn learn(config: &Config, model: BoxedModel, plan: &Plan) -> anyhow::Result<Boxed<dyn Learn>> {
-    let strategies = config.spec.strategies(model.observed(), config.seed, &model.device()).or_user()?;
+    let strategies = config.spec.strategies(&model, config.seed).or_user()?;
     let stages = Stages::new(stage_ends(config, plan).into_iter().zip(strategies).collect());
-    let evaluator =
-        ImportanceSampling::new(config.train.valid_samples).with_reading(config.spec.model.reading());
+    let evaluator = config.spec.model.evaluator(config.train.valid_samples);
     let average = Some(config.optimizer.average).filter(|decay| *decay > 0.0);
     Ok(Pair::of(model, stages, average, evaluator))
 }
@@ -204,26 +310,32 @@ pub fn rule(config: &Config) -> Rule {
     Rule { sum: loss == "sum", weight_decay: *weight_decay, l1: *l1, clip_norm }
 }
 
-/// The learning rates of a config: one for the generative net, one for the recognition net.
+/// The learning rates of a config: one for each group of parameters that has its own, and one for the rest.
 pub fn schedule(config: &Config, plan: &Plan) -> ModuleLrScheduler {
     let shape = |name: &str| match name {
         "linear" => Shape::Linear,
         "cosine" => Shape::Cosine,
         _ => Shape::Constant,
     };
-    let OptimizerConfig { lr, lr_q, schedule, lr_end, .. } = &config.optimizer;
-    let rate =
-        |start: f64, schedule: &str, end: f64| Rate { start, end: start * end, shape: shape(schedule) };
-    let (mut lr, mut lr_q) = (*lr, lr_q.unwrap_or(*lr));
-    let mut rates = vec![[rate(lr, schedule, *lr_end), rate(lr_q, schedule, *lr_end)]];
-    for stage in &config.stage {
-        lr_q = stage.lr_q.or(stage.lr).unwrap_or(lr_q);
-        lr = stage.lr.unwrap_or(lr);
-        let (schedule, end) = (stage.schedule.as_deref().unwrap_or("constant"), stage.lr_end.unwrap_or(0.0));
-        rates.push([rate(lr, schedule, end), rate(lr_q, schedule, end)]);
-    }
+    let OptimizerConfig { lr, rates, schedule, lr_end, .. } = &config.optimizer;
     let ends = stage_ends(config, plan);
-    let of =
-        |net: usize| Schedule::new(ends.iter().copied().zip(rates.iter().map(|rates| rates[net])).collect());
-    ModuleLrScheduler::new(of(0)).with_group(ParamGroup::from_predicate("recognition"), of(1))
+    // Of a group of parameters, or without a key of the rest.
+    let of = |key: Option<&str>| {
+        let own = |rates: &Rates| key.and_then(|key| rates.get(key).copied());
+        let rate =
+            |start: f64, schedule: &str, end: f64| Rate { start, end: start * end, shape: shape(schedule) };
+        let mut now = own(rates).unwrap_or(*lr);
+        let mut stages = vec![rate(now, schedule, *lr_end)];
+        for stage in &config.stage {
+            now = own(&stage.rates).or(stage.lr).unwrap_or(now);
+            let schedule = stage.schedule.as_deref().unwrap_or("constant");
+            stages.push(rate(now, schedule, stage.lr_end.unwrap_or(0.0)));
+        }
+        Schedule::new(ends.iter().copied().zip(stages).collect())
+    };
+    rate_keys(config.spec.model.groups()).fold(ModuleLrScheduler::new(of(None)), |all, (key, field)| {
+        // The parameters of the model below the field; of what a strategy learns for itself none are.
+        let below = vec!["model.".to_owned(), format!(".{field}.")];
+        all.with_group(ParamGroup::from_predicates(below), of(Some(&key)))
+    })
 }

@@ -1,5 +1,6 @@
 //! `report.html`: one page about a finished run, without scripts or anything from elsewhere.
 
+use helmholtz_core::{Evaluator, Score};
 use helmholtz_datasets::DataSet;
 use helmholtz_eval::{NllSummary, Reading};
 use helmholtz_train::History;
@@ -22,10 +23,15 @@ pub fn render(
 ) -> anyhow::Result<String> {
     let point = |step: u64, nll: f64| Point::exact(step as f64, nll);
     let valid = history.validation().map(|(_, step, nll)| point(step, nll)).collect();
-    let train = history.records().iter().filter(|record| record.split == "train");
-    let bound = train.filter_map(|record| Some(point(record.step, -*record.values.get("bound")?))).collect();
+    let score = config.spec.model.evaluator(1).measures();
+    // What is ascended in training, where its negative is of the score's kind.
+    let is_nll = score.unit == Score::NLL.unit && score.better == Score::NLL.better;
+    let train = |name: &str| -> Vec<Point> {
+        let records = history.records().iter().filter(|record| is_nll && record.split == "train");
+        records.filter_map(|record| Some(point(record.step, -*record.values.get(name)?))).collect()
+    };
     let of_validation = match config.spec.model.reading() {
-        Reading::Directed => "valid NLL",
+        Reading::Directed => &format!("valid {}", score.title),
         Reading::Bidirectional => "valid, -log p̃*, a bound on the NLL of p*",
     };
     let line = |(colour, (name, points)): (usize, (&str, Vec<Point>))| Line {
@@ -36,12 +42,17 @@ pub fn render(
     let curves = Chart {
         title: data.protocol(),
         x: ("training steps".to_owned(), Scale::Linear),
-        y: ("nats per row, lower is better".to_owned(), Scale::Linear),
-        lines: [(of_validation, valid), ("train bound, negative", bound)]
-            .into_iter()
-            .enumerate()
-            .map(line)
-            .collect(),
+        y: (score.axis(), Scale::Linear),
+        lines: [
+            (of_validation, valid),
+            ("train bound, negative", train("bound")),
+            ("train log-likelihood, negative", train("log_likelihood")),
+        ]
+        .into_iter()
+        .filter(|(_, points)| !points.is_empty())
+        .enumerate()
+        .map(line)
+        .collect(),
     };
     let curves = curves.svg()?.unwrap_or_else(|| "<p>no epoch was finished</p>".to_owned());
     let page = html! {

@@ -124,8 +124,11 @@ fn damaged_data_files_are_named_with_the_place() {
         [b"\x93NUMPY\x01\x00".as_slice(), &(header.len() as u16).to_le_bytes(), header.as_bytes(), &value]
             .concat()
     };
-    fs::write(at("nan.npy"), npy("<f4", f32::NAN.to_le_bytes())).unwrap();
-    refuse("file:nan.npy", &["nan.npy", "row 1, column 1", "found NaN"]);
+    let infinite = npy("<f4", f32::INFINITY.to_le_bytes());
+    fs::write(at("infinite.npy"), infinite).unwrap();
+    refuse("file:infinite.npy", &["infinite.npy", "row 1, column 1", "found inf"]);
+    fs::write(at("nan.csv"), "0,1\n1,NaN\n0,0\n").unwrap();
+    refuse("file:nan.csv", &["nan.csv", "row 2, column 2", "is missing", "takes no missing values"]);
     fs::write(at("half.npy"), npy("<f2", [0; 4])).unwrap();
     refuse("file:half.npy", &["half.npy", "'<f2' are not read"]);
     fs::write(at("other-idx3-ubyte"), [0, 0, 13, 3, 0, 0, 0, 1]).unwrap();

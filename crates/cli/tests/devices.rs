@@ -111,7 +111,12 @@ fn what_devices_cannot_share_is_refused_by_name() {
         fail(folder.path(), &small_run("run", &[&two[..], more].concat()), 2, words);
         assert!(!folder.path().join("run").exists());
     };
-    refuse(&["--strategy", "nvil"], &["nvil learns from batch to batch", "one device"]);
+    for words in [&["--strategy", "nvil"][..], &["--model", "vae", "--layers", "2", "--strategy", "coupled"]]
+    {
+        refuse(words, &["several devices", "remembers from batch to batch", "train on one"]);
+    }
+    let em = ["train", "--model", "mob", "--strategy", "em", "--device", "flex,flex", "--out", "run"];
+    fail(folder.path(), &em, 2, &["several devices", "remembers from batch to batch"]);
     refuse(&["--set", "optimizer.average=0.9"], &["several devices", "average of the weights"]);
     refuse(&["--set", "optimizer.clip_norm=1"], &["several devices", "clipping"]);
     let small = ["train", "--batch", "3333", "--device", "flex,flex", "--out", "run"];

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor};
 
 /// Rows of a data set, with whatever is known of each of them.
 #[derive(Clone, Debug)]
@@ -43,9 +43,14 @@ impl Batch {
         Batch { target: Some(target), ..self }
     }
 
-    /// The same rows, of which the mask says what was observed; `[n, d]`.
+    /// The same rows, of which the mask says what was observed, `[n, d]`; other values become 0.
     pub fn with_mask(self, mask: Tensor<2>) -> Self {
-        Batch { mask: Some(mask), ..self }
+        Batch { x: self.x * mask.clone(), mask: Some(mask), ..self }
+    }
+
+    /// The same rows in another floating-point type.
+    pub fn cast(&self, dtype: DType) -> Self {
+        self.each(|matrix| matrix.cast(dtype), |vector| vector, self.rows.clone())
     }
 
     /// The same rows under other numbers.
@@ -55,6 +60,18 @@ impl Batch {
     pub fn numbered(self, rows: Arc<[u64]>) -> Self {
         assert_eq!(rows.len(), self.len(), "a number for each row");
         Batch { rows, ..self }
+    }
+
+    /// The values of rows of which everything was observed: `[n, d]`.
+    ///
+    /// # Panics
+    /// If there is a mask: zeros would be taken for values.
+    pub fn whole(&self) -> Tensor<2> {
+        assert!(
+            self.mask.is_none(),
+            "the batch has missing values, and this model or strategy does not support them"
+        );
+        self.x.clone()
     }
 
     /// Number of rows.
@@ -141,8 +158,9 @@ mod tests {
             Tensor::<1>::from_floats(values.as_slice(), &Device::flex()).unsqueeze_dim::<2>(1)
         };
         let classes = Tensor::from_ints([0, 1, 2, 3, 4], &Device::flex());
-        let batch = Batch::of(column(0.0)).with_target(Target::Classes(classes)).with_mask(column(20.0));
-        Batch { side: Some(column(10.0)), step: 3, ..batch }.numbered((30..35).collect())
+        let batch = Batch::of(column(0.0)).with_target(Target::Classes(classes));
+        Batch { side: Some(column(10.0)), mask: Some(column(20.0)), step: 3, ..batch }
+            .numbered((30..35).collect())
     }
 
     fn parts(batch: &Batch) -> Vec<Vec<f32>> {
@@ -151,6 +169,13 @@ mod tests {
         let matrices = [batch.x.clone(), batch.side.clone().unwrap(), classes, batch.mask.clone().unwrap()];
         let rows = batch.rows.iter().map(|&row| row as f32).collect();
         matrices.into_iter().map(numbers).chain([rows]).collect()
+    }
+
+    #[test]
+    fn what_is_missing_is_zero() {
+        let mask = Tensor::from_floats([[1.0], [0.0], [1.0], [0.0], [0.0]], &Device::flex());
+        let x = Batch::of(whole().x).with_mask(mask).x;
+        assert_eq!(x.into_data().try_to_vec::<f32>().unwrap(), [0.0, 0.0, 2.0, 0.0, 0.0]);
     }
 
     #[test]

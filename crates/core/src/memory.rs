@@ -1,15 +1,19 @@
 //! What is remembered from one step to the next.
 
-use burn::module::RunningState;
-use burn::tensor::{Tensor, TensorData};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::module_of_field;
+use burn::module::{
+    Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param,
+    ParamId,
+};
+use burn::tensor::{Device, Tensor, TensorData};
 
 /// A tensor that a module remembers: chains, baselines, averages, caches. It travels in checkpoints under the name of its
 /// field, and no optimiser moves it.
 ///
 /// What is written is there at once, for whoever reads it next, on whichever thread, and for a checkpoint. A clone shares
-/// the memory; a module on another device, or one whose autodiff was switched on or off, has its own.
+/// the memory; whatever makes another module (another device, other weights, autodiff on or off) makes another memory,
+/// which begins with what this one holds.
 ///
 /// ```
 /// use burn::module::Module;
@@ -22,33 +26,42 @@ use crate::module_of_field;
 /// }
 ///
 /// let chain = Chain { state: Memory::new(Tensor::zeros([3], &Device::flex())) };
-/// let same = chain.clone();
+/// let (same, other) = (chain.clone(), chain.valid());
 /// chain.state.set_numbers(&[1.0, 2.0, 3.0]);
 /// assert_eq!(same.state.numbers(), [1.0, 2.0, 3.0]);
+/// assert_eq!(other.state.numbers(), [0.0; 3]);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Memory<T> {
-    state: RunningState<T>,
+    id: ParamId,
+    held: Arc<Mutex<T>>,
 }
-
-module_of_field!(Memory<Tensor<D>>, state, const D: usize);
 
 impl<const D: usize> Memory<Tensor<D>> {
     /// A memory that begins with a tensor.
     pub fn new(value: Tensor<D>) -> Self {
-        Memory { state: RunningState::new(value) }
+        Memory { id: ParamId::new(), held: Arc::new(Mutex::new(value)) }
     }
 
     /// What it holds, without autodiff.
     pub fn get(&self) -> Tensor<D> {
-        self.state.value_sync().without_autodiff()
+        self.held().without_autodiff()
     }
 
     /// Replaces what it holds.
     pub fn set(&self, value: Tensor<D>) {
-        self.state.update(Tensor::from_inner(value));
-        // At once: Burn's running state keeps what a thread has written apart until then.
-        let _ = self.state.value_sync();
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        // As it is kept: beside parameters that autodiff tracks it is such a tensor, too.
+        *held = if held.is_autodiff() { Tensor::from_inner(value) } else { value };
+    }
+
+    fn held(&self) -> Tensor<D> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A memory of its own under the same identity.
+    fn with(&self, value: Tensor<D>) -> Self {
+        Memory { id: self.id, held: Arc::new(Mutex::new(value)) }
     }
 }
 
@@ -64,5 +77,93 @@ impl Memory<Tensor<1>> {
         let held = self.get();
         let data = TensorData::from(values).convert_dtype(held.dtype());
         self.set(Tensor::from_data(data, (&held.device(), held.dtype())));
+    }
+}
+
+impl<const D: usize> Module for Memory<Tensor<D>> {
+    fn collect_devices(&self, mut devices: Devices) -> Devices {
+        let device = self.held().device();
+        if !devices.contains(&device) {
+            devices.push(device);
+        }
+        devices
+    }
+
+    fn fork(self, device: &Device) -> Self {
+        self.to_device(device)
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        self.with(self.held().to_device(device))
+    }
+
+    fn train(self) -> Self {
+        self.with(Tensor::from_inner(self.held()))
+    }
+
+    fn valid(&self) -> Self {
+        self.with(self.get())
+    }
+
+    fn materialize(self) -> Self {
+        self
+    }
+
+    fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
+        visitor.visit_float(&Param::initialized(self.id, self.held()));
+    }
+
+    /// No optimiser takes it for a parameter: what comes out needs no gradient.
+    fn map<T: ModuleMapper>(self, mapper: &mut T) -> Self {
+        let mapped = mapper.map_float(Param::initialized(self.id, self.held()));
+        let (_, value, _) = mapped.consume();
+        self.with(value.set_require_grad(false))
+    }
+}
+
+impl<const D: usize> ModuleDisplayDefault for Memory<Tensor<D>> {
+    fn content(&self, content: Content) -> Option<Content> {
+        Some(content)
+    }
+}
+
+impl<const D: usize> ModuleDisplay for Memory<Tensor<D>> {}
+
+impl<const D: usize> std::fmt::Display for Memory<Tensor<D>> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Memory {:?}", self.held().dims())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory() -> Memory<Tensor<1>> {
+        Memory::new(Tensor::zeros([2], &Device::flex()))
+    }
+
+    #[test]
+    fn a_clone_shares_and_whatever_makes_another_module_makes_another_memory() {
+        let first = memory();
+        let shared = first.clone();
+        std::thread::scope(|threads| {
+            threads.spawn(|| shared.set_numbers(&[1.0, 2.0]));
+        });
+        assert_eq!(first.numbers(), [1.0, 2.0]);
+        let others = [
+            first.clone().valid(),
+            first.clone().train(),
+            first.clone().train().valid(),
+            first.clone().to_device(&Device::flex()),
+            first.clone().load_record(first.clone().into_record()),
+        ];
+        for (i, other) in others.iter().enumerate() {
+            assert_eq!(other.numbers(), [1.0, 2.0], "{i}: it begins with what was there");
+            other.set_numbers(&[3.0, 4.0 + i as f64]);
+            assert_eq!((first.numbers(), other.numbers()), (vec![1.0, 2.0], vec![3.0, 4.0 + i as f64]));
+        }
+        let other = memory().load_record(first.clone().into_record());
+        assert_eq!(other.numbers(), [1.0, 2.0]);
     }
 }

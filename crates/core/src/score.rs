@@ -11,6 +11,16 @@ pub enum Better {
     Lower,
 }
 
+impl Better {
+    /// As a word: `higher` or `lower`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Better::Higher => "higher",
+            Better::Lower => "lower",
+        }
+    }
+}
+
 /// The number that a model is judged by: a mean over the rows of a split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Score {
@@ -28,12 +38,9 @@ impl Score {
     /// The negative log-likelihood of a row.
     pub const NLL: Score = Score { name: "nll", title: "NLL", unit: "nats", better: Better::Lower };
 
-    /// Whether `new` is better than `old`; what is no number is better than nothing.
-    pub fn is_better(&self, new: f64, old: f64) -> bool {
-        match self.better {
-            Better::Higher => new > old,
-            Better::Lower => new < old,
-        }
+    /// What it is per row, in which unit and which way it is better: the title of an axis.
+    pub fn axis(&self) -> String {
+        format!("{} per row, {} is better", self.unit, self.better.word())
     }
 }
 

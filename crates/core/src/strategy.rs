@@ -22,13 +22,12 @@ impl Estimate {
     }
 }
 
-/// What the estimates of a strategy have in common.
+/// Whether a strategy keeps something from one batch to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Nothing: the rows of a batch can be shared out, and the parts of the update added up.
+    /// It does not: the rows of a batch can be shared out, and the parts of the update added up.
     Batch,
-    /// It remembers something from one batch to the next, which parts of a batch on several devices would each remember
-    /// for themselves.
+    /// It does; several devices with a part of each batch would each remember for themselves.
     AcrossBatches,
 }
 
@@ -45,7 +44,7 @@ pub trait Strategy<M>: Model {
         &[Measure::BOUND, Measure::ESS]
     }
 
-    /// What its estimates have in common.
+    /// Whether it keeps something from one batch to the next.
     fn scope(&self) -> Scope {
         Scope::Batch
     }

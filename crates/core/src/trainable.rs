@@ -4,10 +4,9 @@ use burn::tensor::{DType, Device};
 
 use crate::Model;
 
-/// Whatever can be trained: its parameters, in groups, and where they lie.
+/// What training needs of a model: the groups of its parameters, and where they lie.
 pub trait Trainable: Model {
-    /// The groups that its parameters fall into; each parameter belongs to the first that [contains](ParameterGroup::contains)
-    /// it, and one at least does.
+    /// The groups that its parameters fall into; no parameter lies below the fields of two.
     fn groups(&self) -> &'static [ParameterGroup];
 
     /// Number of observed units.
@@ -25,7 +24,7 @@ pub trait Trainable: Model {
 pub struct ParameterGroup {
     /// Its name, as in `lr_q` and `gradient_norm_q`.
     pub name: &'static str,
-    /// The field that its parameters lie below; without one they are the parameters that lie below no other group's.
+    /// The field that its parameters lie below; without one they are those that lie below no other group's field.
     pub field: Option<&'static str>,
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn::module::Module;
-use helmholtz_core::{Gradients, visit_params};
+use helmholtz_core::{Gradients, ParameterGroup, RECOGNITION, Trainable, visit_params};
 
 use crate::states::nats;
 
@@ -45,8 +45,8 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// Those of a model; the recognition net is what lies below a field of that name.
-    pub fn of<M: Module>(model: &M) -> Self {
+    /// Those of a model; the recognition net is its group of that name.
+    pub fn of<M: Trainable>(model: &M) -> Self {
         let (mut layers, mut len) = (Vec::<Block>::new(), 0);
         visit_params(model, |path, param| {
             let range = len..len + param.shape().num_elements();
@@ -60,8 +60,8 @@ impl Blocks {
             match layers.iter_mut().find(|block| block.name == name) {
                 Some(block) => block.ranges.push(range),
                 None => {
-                    let net =
-                        if path.iter().any(|part| part == "recognition") { Net::Phi } else { Net::Theta };
+                    let is_recognition = ParameterGroup::of(model.groups(), path) == Some(&RECOGNITION);
+                    let net = if is_recognition { Net::Phi } else { Net::Theta };
                     layers.push(Block { name, net, ranges: vec![range] });
                 }
             }

@@ -4,13 +4,13 @@ use std::fmt;
 use std::time::Instant;
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Estimate, Key, LatentVariableModel, Strategy};
+use helmholtz_core::{Batch, Claims, Estimate, Key, LatentVariableModel, Measure, Strategy, Trainable};
 use helmholtz_noise::Stream;
 use thiserror::Error;
 
 use crate::blocks::{Block, Blocks, Net};
 use crate::moments::{RunningMoments, VectorMoments, critical};
-use crate::reference::{Expected, ReferenceError, References};
+use crate::reference::{Exact, Expected, ReferenceError, References};
 use crate::states::{States, nats};
 
 /// How a strategy is tried.
@@ -28,6 +28,10 @@ impl Trial {
     /// So many estimates, at a family-wise error rate of 1 %.
     pub fn new(estimates: u64, key: Key) -> Self {
         Trial { estimates, key, false_alarm: 0.01 }
+    }
+
+    fn check(&self) -> Result<(), CourtError> {
+        if self.estimates < 2 { Err(CourtError::TooFewEstimates(self.estimates)) } else { Ok(()) }
     }
 }
 
@@ -132,10 +136,8 @@ pub struct Report {
     pub estimates: u64,
     /// The z beyond which a direction is off.
     pub critical: f64,
-    /// Mean effective sample size, as a share of K.
-    pub ess: f64,
-    /// Mean of the bound that the strategy reports, in nats.
-    pub bound: f64,
+    /// Means of what the strategy measures, those of a batch being its mean.
+    pub measured: Vec<(Measure, f64)>,
     /// Seconds of one estimate.
     pub seconds_per_estimate: f64,
     /// Seconds of one estimate that went into taking it in.
@@ -156,6 +158,11 @@ impl Report {
         let verdicts: Vec<Verdict> = own.map(|finding| finding.verdict).collect();
         let first = [Verdict::Wrong, Verdict::Unsure].into_iter().find(|verdict| verdicts.contains(verdict));
         first.unwrap_or(Verdict::Right)
+    }
+
+    /// The mean of a measure, if the strategy takes it.
+    pub fn mean(&self, measure: Measure) -> Option<f64> {
+        self.measured.iter().find(|(found, _)| *found == measure).map(|(_, mean)| *mean)
     }
 
     /// The smallest bias that would be found with 90 % where its standard error is `se`.
@@ -181,14 +188,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Puts a strategy before the exact answer.
-///
-/// Each of `trial.estimates` estimates is made for the same batch `x`, `[batch, d_x]`, and the same weights, under a
-/// key of its own; along the reference and along [`DIRECTIONS`] random directions of every block its mean is held
-/// against what the strategy [claims](Strategy::follows). The tests are corrected for their number (Bonferroni).
-/// Memory does not grow with the estimates. The model is best in double precision.
-///
-/// A strategy's running state goes on from estimate to estimate. Its claim is read once, before the first.
+/// Puts a strategy on a model of latents before the exact answer: [`judge`] by sums over states.
 ///
 /// # Errors
 /// If the states cannot be summed over, or an estimate is not finite.
@@ -201,29 +201,57 @@ pub fn gradient_report<M, S, W>(
 ) -> Result<Report, CourtError>
 where
     M: LatentVariableModel,
-    S: Strategy<M>,
-    W: States<M>,
+    S: Strategy<M> + Claims,
+    W: States<M> + Clone,
 {
-    if trial.estimates < 2 {
-        return Err(CourtError::TooFewEstimates(trial.estimates));
-    }
+    // What makes no sense is said before anything is summed.
+    trial.check()?;
+    let expected = Expected::new(model, states, &x, strategy.follows())?;
+    judge(model, strategy, &expected, &x.into(), trial)
+}
+
+/// Puts a strategy before the exact answer.
+///
+/// Each of `trial.estimates` estimates is made for the same batch and the same weights, under a key of its own; along the
+/// reference and along [`DIRECTIONS`] random directions of every block its mean is held against the exact vectors. The
+/// tests are corrected for their number (Bonferroni). Memory does not grow with the estimates. The model is best in
+/// double precision.
+///
+/// A strategy's running state goes on from estimate to estimate; `exact` is of the state before the first.
+///
+/// # Errors
+/// If there are no exact vectors, or an estimate is not finite.
+pub fn judge<M, S>(
+    model: &M,
+    strategy: &S,
+    exact: &dyn Exact,
+    batch: &Batch,
+    trial: Trial,
+) -> Result<Report, CourtError>
+where
+    M: Trainable,
+    S: Strategy<M>,
+{
+    trial.check()?;
     let blocks = Blocks::of(model);
-    let follows = strategy.follows();
-    let expected = Expected::new(model, states, &x, &follows, &blocks)?;
-    let references = expected.references()?;
+    let references = exact.references()?;
     let mut tried: Vec<Tried<'_>> =
         blocks.blocks.iter().map(|block| Tried::new(block, &references, trial.key)).collect();
-    let (mut ess, mut bound, mut evaluations) =
-        (RunningMoments::default(), RunningMoments::default(), RunningMoments::default());
+    let mut measures: Vec<(Measure, RunningMoments)> =
+        strategy.measures().iter().map(|measure| (*measure, RunningMoments::default())).collect();
+    let mut evaluations = RunningMoments::default();
     let (mut seconds, mut bookkeeping) = (0.0, 0.0);
     let key = trial.key.child("estimate");
     for estimate in 0..trial.estimates {
         let clock = Instant::now();
-        let Estimate { gradients, diagnostics, evaluations: taken } =
-            strategy.estimate(model, x.clone(), key.child(estimate));
+        let Estimate { gradients, measured, evaluations: taken } =
+            strategy.estimate(model, batch, key.child(estimate));
         // Reading a number waits for a device that works behind our back.
-        bound.push(nats(diagnostics.bound)[0]);
-        ess.push(nats(diagnostics.ess)[0]);
+        for found in measured {
+            if let Some((_, moments)) = measures.iter_mut().find(|(measure, _)| *measure == found.measure) {
+                moments.push(nats(found.value)[0]);
+            }
+        }
         let made = clock.elapsed().as_secs_f64();
         let values = blocks.flatten(model, &gradients);
         for tried in &mut tried {
@@ -236,9 +264,8 @@ where
         }
     }
     // Pairs are scored by both nets; whoever does not count them draws once for each row at least.
-    let [batch, _] = x.dims();
-    let draws = trial.estimates as f64 * (evaluations.mean() / (2 * batch) as f64).max(1.0);
-    let rare = expected.rare(RARE / draws)?;
+    let draws = trial.estimates as f64 * (evaluations.mean() / (2 * batch.len()) as f64).max(1.0);
+    let rare = exact.rare(RARE / draws)?;
     tried.iter_mut().for_each(|tried| tried.expect_without(&rare));
     // Blocks that nothing moves, and nothing should, are none.
     tried.retain(|tried| !tried.is_idle());
@@ -253,8 +280,7 @@ where
         findings: own.chain(limit).collect(),
         estimates: trial.estimates,
         critical,
-        ess: ess.mean(),
-        bound: bound.mean(),
+        measured: measures.into_iter().map(|(measure, moments)| (measure, moments.mean())).collect(),
         seconds_per_estimate: seconds / n,
         bookkeeping_per_estimate: bookkeeping / n,
         evaluations: evaluations.mean(),
@@ -269,8 +295,8 @@ where
 pub fn assert_right<M, S, W>(model: &M, strategy: &S, states: &W, x: Tensor<2>, trial: Trial) -> Report
 where
     M: LatentVariableModel,
-    S: Strategy<M>,
-    W: States<M>,
+    S: Strategy<M> + Claims,
+    W: States<M> + Clone,
 {
     let report = gradient_report(model, strategy, states, x, trial).unwrap_or_else(|error| panic!("{error}"));
     match report.verdict() {

@@ -7,9 +7,9 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`court`] | [`assert_right`], [`gradient_report`] and what they find |
+//! | [`court`] | [`assert_right`], [`gradient_report`], [`judge`] and what they find |
 //! | [`states`] | [`States`]: [`Enumeration`] and [`Quadrature`] |
-//! | [`reference`](mod@reference) | the expected update of a strategy |
+//! | [`reference`](mod@reference) | [`Exact`]: the expected update of a strategy, and [`Expected`], which sums it |
 //! | [`expectation`] | expectations over K samples as integrals |
 //! | [`blocks`] | the parameters of a model as one vector |
 //! | [`moments`] | means, variances and critical values |
@@ -20,7 +20,7 @@
 //! ```
 //! use burn::module::Module;
 //! use burn::tensor::{DType, Device, Tensor};
-//! use helmholtz_core::{Direction, Estimate, Follows, Key, LatentVariableModel, Strategy};
+//! use helmholtz_core::{Batch, Claims, Direction, Estimate, Follows, Key, LatentVariableModel, Strategy};
 //! use helmholtz_court::{Enumeration, Trial, assert_right};
 //! use helmholtz_directed::{HelmholtzMachine, StackConfig};
 //! use helmholtz_strategies::ReweightedWakeSleep;
@@ -32,10 +32,12 @@
 //! }
 //!
 //! impl<M: LatentVariableModel> Strategy<M> for Mine {
-//!     fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
-//!         ReweightedWakeSleep::new(self.samples / 2).unwrap().estimate(model, x, key)
+//!     fn estimate(&self, model: &M, batch: &Batch, key: Key) -> Estimate {
+//!         ReweightedWakeSleep::new(self.samples / 2).unwrap().estimate(model, batch, key)
 //!     }
+//! }
 //!
+//! impl Claims for Mine {
 //!     fn follows(&self) -> Follows {
 //!         let samples = self.samples / 2;
 //!         let weights = helmholtz_core::SampleWeights::of(samples);
@@ -58,7 +60,9 @@ pub mod reference;
 pub mod states;
 
 pub use blocks::{Block, Blocks, Net};
-pub use court::{CourtError, Finding, Reference, Report, Trial, Verdict, assert_right, gradient_report};
+pub use court::{
+    CourtError, Finding, Reference, Report, Trial, Verdict, assert_right, gradient_report, judge,
+};
 pub use order::BiasOrder;
-pub use reference::{ReferenceError, References};
+pub use reference::{Exact, Expected, ReferenceError, References};
 pub use states::{Enumeration, Quadrature, States, StatesError, Supported};

@@ -27,6 +27,9 @@ pub enum ReferenceError {
         /// Observed bits.
         observed: usize,
     },
+    /// A strategy that claims nothing.
+    #[error("the strategy makes no claim on what its updates are in expectation, and cannot be judged")]
+    NoClaim,
     /// A direction of the recognition net in the generative one.
     #[error("the strategy claims that theta follows dreams, which move the recognition net alone")]
     DreamsOfTheta,
@@ -46,32 +49,50 @@ pub struct References {
     pub has_limit: [bool; 2],
 }
 
-/// The expected update of a strategy, summed over all states or over those that it hardly ever draws.
-pub(crate) struct Expected<'a, M: LatentVariableModel, W> {
-    sum: Sum<'a, M, W>,
-    follows: &'a Follows,
-    blocks: &'a Blocks,
+/// The exact vectors that a strategy is held against, on one model and one batch.
+///
+/// [`Expected`] has them for models of latents whose states can be summed over. Other families bring their own.
+pub trait Exact {
+    /// What the strategy claims to estimate, and what it is meant to follow.
+    ///
+    /// # Errors
+    /// If they cannot be computed.
+    fn references(&self) -> Result<References, ReferenceError>;
+
+    /// The part of the strategy's own expectation that comes of the least likely of what it draws, of at most `mass` for
+    /// each row; nothing of a strategy that draws nothing.
+    ///
+    /// # Errors
+    /// If it cannot be computed.
+    fn rare(&self, mass: f64) -> Result<Vec<f64>, ReferenceError>;
 }
 
-impl<'a, M: LatentVariableModel, W: States<M>> Expected<'a, M, W> {
+/// The expected update of a strategy, summed over all states or over those that it hardly ever draws.
+pub struct Expected<M: LatentVariableModel, W> {
+    sum: Sum<M, W>,
+    follows: Follows,
+    blocks: Blocks,
+}
+
+impl<M: LatentVariableModel, W: States<M> + Clone> Expected<M, W> {
     /// Over the states of each row of `x`, `[batch, d_x]`.
-    pub(crate) fn new(
-        model: &'a M,
-        states: &'a W,
-        x: &Tensor<2>,
-        follows: &'a Follows,
-        blocks: &'a Blocks,
-    ) -> Result<Self, ReferenceError> {
+    ///
+    /// # Errors
+    /// If there are too many states.
+    pub fn new(model: &M, states: &W, x: &Tensor<2>, follows: Follows) -> Result<Self, ReferenceError> {
         let [batch, d] = x.dims();
         let rows = (0..batch).map(|row| x.clone().slice([row..row + 1, 0..d]));
         let rows =
             rows.map(|x| Ok(Row { supported: states.of(model, x.clone())?, x, known: RefCell::default() }));
         let rows = rows.collect::<Result<Vec<_>, StatesError>>()?;
+        let blocks = Blocks::of(model);
+        let (model, states) = (model.clone(), states.clone());
         Ok(Expected { sum: Sum { model, states, rows }, follows, blocks })
     }
+}
 
-    /// What the strategy claims to estimate, and what it is meant to follow.
-    pub(crate) fn references(&self) -> Result<References, ReferenceError> {
+impl<M: LatentVariableModel, W: States<M>> Exact for Expected<M, W> {
+    fn references(&self) -> Result<References, ReferenceError> {
         let Expected { sum, follows, blocks } = self;
         let limit_of = |direction: Option<Direction>| {
             direction.map(|direction| Term { share: 1.0, direction }).into_iter().collect::<Vec<_>>()
@@ -80,37 +101,15 @@ impl<'a, M: LatentVariableModel, W: States<M>> Expected<'a, M, W> {
         let own = sum.gradients(&follows.theta, &follows.phi, f64::INFINITY)?;
         let limit = sum.gradients(&theta, &phi, f64::INFINITY)?;
         Ok(References {
-            own: blocks.flatten(sum.model, &own),
-            limit: blocks.flatten(sum.model, &limit),
+            own: blocks.flatten(&sum.model, &own),
+            limit: blocks.flatten(&sum.model, &limit),
             has_limit: [!theta.is_empty(), !phi.is_empty()],
         })
     }
 
-    /// The part of the strategy's own expectation that comes of the least likely states, whose masses sum to at most
-    /// `mass` for each row.
-    pub(crate) fn rare(&self, mass: f64) -> Result<Vec<f64>, ReferenceError> {
+    fn rare(&self, mass: f64) -> Result<Vec<f64>, ReferenceError> {
         let Expected { sum, follows, blocks } = self;
-        Ok(blocks.flatten(sum.model, &sum.gradients(&follows.theta, &follows.phi, mass)?))
-    }
-}
-
-impl References {
-    /// Sums over the states of each row of `x`, `[batch, d_x]`.
-    ///
-    /// # Errors
-    /// If there are too many states, or the claim makes no sense.
-    pub fn of<M, W>(
-        model: &M,
-        states: &W,
-        x: &Tensor<2>,
-        follows: &Follows,
-        blocks: &Blocks,
-    ) -> Result<Self, ReferenceError>
-    where
-        M: LatentVariableModel,
-        W: States<M>,
-    {
-        Expected::new(model, states, x, follows, blocks)?.references()
+        Ok(blocks.flatten(&sum.model, &sum.gradients(&follows.theta, &follows.phi, mass)?))
     }
 }
 
@@ -133,13 +132,13 @@ impl<H> Row<H> {
     }
 }
 
-struct Sum<'a, M: LatentVariableModel, W> {
-    model: &'a M,
-    states: &'a W,
+struct Sum<M: LatentVariableModel, W> {
+    model: M,
+    states: W,
     rows: Vec<Row<M::Latents>>,
 }
 
-impl<M: LatentVariableModel, W: States<M>> Sum<'_, M, W> {
+impl<M: LatentVariableModel, W: States<M>> Sum<M, W> {
     /// Over the least likely states alone, as many of them as have a mass of at most `mass` together.
     fn gradients(&self, theta: &[Term], phi: &[Term], mass: f64) -> Result<Gradients, ReferenceError> {
         let mut gradients = Gradients::new();
@@ -200,7 +199,7 @@ impl<M: LatentVariableModel, W: States<M>> Sum<'_, M, W> {
         let mut drawn = Vec::new();
         for first in 0..1u64 << observed {
             let x = enumerate_bits(observed, first, 1, self.model.dtype(), &self.model.device());
-            let supported = self.states.of(self.model, x.clone())?;
+            let supported = self.states.of(&self.model, x.clone())?;
             let masses = supported.log_mass.iter().zip(log_weights(&supported));
             let masses: Vec<f64> = masses.map(|(log_mass, log_w)| (log_mass + log_w).exp()).collect();
             drawn.push((x, supported, masses));

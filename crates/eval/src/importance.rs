@@ -25,7 +25,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor, TensorData};
-use helmholtz_core::{Draws, Evaluator, Key, LatentVariableModel};
+use helmholtz_core::{Batch, Draws, Evaluator, Key, LatentVariableModel, Score};
 use helmholtz_ops::{into_f64, on_workers};
 use thiserror::Error;
 
@@ -379,13 +379,21 @@ impl<'a, M: LatentVariableModel> Split<'a, M> {
 }
 
 impl<M: LatentVariableModel> Evaluator<M> for ImportanceSampling {
+    type Prepared = ();
+
+    fn measures(&self) -> Score {
+        Score::NLL
+    }
+
+    fn prepare(&self, _: &M, _: Key) {}
+
     /// The estimate under the reading; NaN for every row of the batch if one of them has no weight.
-    fn score(&self, model: &M, x: Tensor<2>, rows: Arc<[u64]>, key: Key) -> Tensor<1> {
+    fn score(&self, model: &M, (): &(), batch: &Batch, key: Key) -> Tensor<1> {
+        let x = batch.whole();
         let device = x.device();
-        let n = rows.len();
-        let values: Vec<f32> = match self.estimate(model, x, rows, key) {
-            Ok(rows) => rows.into_iter().map(|row| row.log_prob as f32).collect(),
-            Err(_) => vec![f32::NAN; n],
+        let values: Vec<f32> = match self.estimate(model, x, batch.rows.clone(), key) {
+            Ok(rows) => rows.into_iter().map(|row| -row.log_prob as f32).collect(),
+            Err(_) => vec![f32::NAN; batch.len()],
         };
         Tensor::from_floats(values.as_slice(), &device)
     }

@@ -5,6 +5,7 @@
 //! | [`exact`] | `log p(x)`, `log p̃*(x)` and 2 log Z by enumeration of all states |
 //! | [`importance`] | `log p(x)` and `log p̃*(x)` by importance sampling from the recognition net, in bounded memory |
 //! | [`ais`] | `log p(x)` by annealed importance sampling, of models whose latents are functions of noise |
+//! | [`formula`] | likelihoods that are formulas |
 //! | [`active`] | how many units of such a model carry anything of the data |
 //! | [`partition`] | 2 log Z of a bidirectional Helmholtz machine, from draws of it |
 //! | [`allocation`] | how many samples each row gets for an error of their mean |
@@ -19,6 +20,7 @@ pub mod ais;
 pub mod allocation;
 pub mod check;
 pub mod exact;
+pub mod formula;
 pub mod importance;
 pub mod partition;
 pub mod streaming;
@@ -29,6 +31,7 @@ pub use ais::{AnnealedImportanceSampling, AnnealedRow};
 pub use allocation::Within;
 pub use check::{Check, CheckVerdict, Checked, Suspicion};
 pub use exact::{ExactError, ExactLikelihood, MAX_JOINT_BITS, MAX_LATENT_BITS};
+pub use formula::LikelihoodFormula;
 pub use importance::{ImportanceSampling, Reading, RowEstimate, RowWeights, ZeroWeight};
 pub use partition::{FEWEST_DRAWS, LogPartition, PartitionFunction};
 pub use summary::{NllSummary, summarise};

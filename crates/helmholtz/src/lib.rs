@@ -7,7 +7,8 @@
 //! | [`core`] | the contracts between layers, models, strategies and evaluators |
 //! | [`directed`] | sigmoid belief networks and other stacks, with their recognition nets |
 //! | [`vae`] | variational autoencoders |
-//! | [`strategies`] | wake-sleep, reweighted wake-sleep, VIMCO, REINFORCE, NVIL, bidirectional Helmholtz machines, ELBO, IWAE and kin, coupled chains |
+//! | [`mixture`] | mixtures of Bernoulli units, with classes and missing values |
+//! | [`strategies`] | wake-sleep, reweighted wake-sleep, VIMCO, REINFORCE, NVIL, bidirectional Helmholtz machines, ELBO, IWAE and kin, coupled chains, maximum likelihood and EM |
 //! | [`court`] | any of them, or yours, before the exact gradient |
 //! | [`samplers`] | Gibbs chains and independent samples of bidirectional machines, coupled chains of any posterior |
 //! | [`eval`] | exact and importance-sampled likelihoods with their errors |
@@ -25,9 +26,10 @@
 //! let sbn = StackConfig::new(9, vec![6]).init(Some(&data.train.mean()), Key::new(0), &device).unwrap();
 //! let x = data.train.select(&[0, 1, 2, 3]).tensor(&device);
 //! // Two strategies on the same model, the same rows and the same noise.
-//! let ws = WakeSleep::new(1).estimate(&sbn, x.clone(), Key::new(1));
-//! let rws = ReweightedWakeSleep::new(10).unwrap().estimate(&sbn, x.clone(), Key::new(1));
-//! println!("{} against {}", ws.diagnostics.bound, rws.diagnostics.bound);
+//! let batch = Batch::of(x.clone());
+//! let ws = WakeSleep::new(1).estimate(&sbn, &batch, Key::new(1));
+//! let rws = ReweightedWakeSleep::new(10).unwrap().estimate(&sbn, &batch, Key::new(1));
+//! println!("{:?} against {:?}", ws.value(Measure::BOUND), rws.value(Measure::BOUND));
 //! // The judge: log p(x) with all 64 latent states enumerated.
 //! let log_p = ExactLikelihood::default().log_prob(&sbn, x).unwrap();
 //! assert!(log_p.iter().all(|log_p| log_p.is_finite()));
@@ -39,6 +41,7 @@ pub use helmholtz_datasets as datasets;
 pub use helmholtz_directed as directed;
 pub use helmholtz_eval as eval;
 pub use helmholtz_layers as layers;
+pub use helmholtz_mixture as mixture;
 pub use helmholtz_noise as noise;
 pub use helmholtz_ops as ops;
 pub use helmholtz_samplers as samplers;
@@ -50,14 +53,16 @@ pub use helmholtz_zoo as zoo;
 /// The names that most programs need.
 pub mod prelude {
     pub use helmholtz_core::{
-        Draws, Enumerable, Evaluator, Key, LatentVariableModel, Reparameterized, Strategy,
+        Batch, Draws, Enumerable, Evaluator, Key, LatentVariableModel, Measure, Reparameterized, Strategy,
+        Tractable, Trainable,
     };
     pub use helmholtz_directed::{HelmholtzMachine, StackConfig};
     pub use helmholtz_eval::{ExactLikelihood, ImportanceSampling, PartitionFunction, Reading, summarise};
+    pub use helmholtz_mixture::{BernoulliMixture, BernoulliMixtureConfig};
     pub use helmholtz_samplers::{Chains, Gibbs, OneShot};
     pub use helmholtz_strategies::{
-        Bidirectional, Coupled, Kernel, Nvil, Pathwise, Reinforce, ReweightedWakeSleep, Vimco, WakeSleep,
-        Weighting,
+        Bidirectional, Coupled, ExpectationMaximisation, Kernel, MaximumLikelihood, Nvil, Pathwise,
+        Reinforce, ReweightedWakeSleep, Vimco, WakeSleep, Weighting,
     };
     pub use helmholtz_vae::{Vae, VaeConfig};
 }

@@ -22,7 +22,7 @@ fn estimate(criterion: &mut Criterion) {
     };
     criterion.bench_function(&format!("rws-estimate/{id}"), |bench| {
         bench.iter(|| {
-            let estimate = strategy.estimate(&model, x.clone(), next());
+            let estimate = strategy.estimate(&model, &x.clone().into(), next());
             device.sync().unwrap();
             estimate
         });

@@ -27,8 +27,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use helmholtz_core::{
-    Diagnostics, Direction, Estimate, Follows, Gradients, Key, LatentVariableModel, Proposals, SampleWeights,
-    Strategy,
+    Batch, Claims, Direction, Estimate, Follows, Gradients, Key, LatentVariableModel, Measure, Measured,
+    Proposals, SampleWeights, Strategy,
 };
 use helmholtz_ops::log_weights::{effective_share, log_mean_exp, normalise};
 use thiserror::Error;
@@ -93,23 +93,29 @@ impl Bidirectional {
         x: Tensor<2>,
         proposals: &Proposals<M::Latents>,
         into: &mut Gradients,
-    ) -> Diagnostics {
+    ) -> Vec<Measured> {
         let log_roots = proposals.log_weights() * 0.5;
         let w = normalise(log_roots.clone()); // self-normalised over k, a constant
         wake_theta(model, x.clone(), proposals, w.clone(), into);
         let of_phi = if self.control_variate { w.clone() - 1.0 / proposals.k as f64 } else { w.clone() };
         wake_phi(model, x, proposals, of_phi, into);
-        Diagnostics::new((log_mean_exp(log_roots) * 2.0).mean(), effective_share(w).mean())
+        vec![
+            Measure::BOUND.is((log_mean_exp(log_roots) * 2.0).mean()),
+            Measure::ESS.is(effective_share(w).mean()),
+        ]
     }
 }
 
 impl<M: LatentVariableModel> Strategy<M> for Bidirectional {
-    fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
+    fn estimate(&self, model: &M, batch: &Batch, key: Key) -> Estimate {
+        let x = batch.whole();
         estimate_of_proposals(model, x.clone(), self.samples, key, |proposals, into| {
             self.update(model, x, proposals, into)
         })
     }
+}
 
+impl Claims for Bidirectional {
     fn follows(&self) -> Follows {
         let roots =
             Direction::SelfNormalised(SampleWeights { power: 0.5, ..SampleWeights::of(self.samples) });

@@ -24,13 +24,12 @@
 //! Ruiz, Titsias, Cemgil, Doucet, "Unbiased gradient estimation for variational auto-encoders using coupled Markov
 //! chains", UAI 2021, arXiv:2010.01845.
 
-use burn::module::{Module, RunningState};
+use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::{
-    Direction, Estimate, Follows, Gradients, Key, Measure, Measured, Over, PathParts, Reparameterized, Role,
-    Strategy,
+    Batch, Claims, Direction, Estimate, Follows, Gradients, Key, Measure, Measured, Memory, Over, PathParts,
+    Reparameterized, Role, Scope, Strategy,
 };
-use helmholtz_ops::into_f64;
 use helmholtz_samplers::{CoupledChains, CoupledError, Meetings, NoiseSpace, Placed};
 
 use crate::pathwise::{Pathwise, Weighting, propose_on_path};
@@ -60,7 +59,7 @@ pub struct Coupled {
     /// Iterations after which chains are given up; 1000 or so in the paper.
     pub cap: usize,
     /// β of DISIR, in single precision whatever the model's type: what a checkpoint holds is what is used.
-    beta: RunningState<Tensor<1>>,
+    beta: Memory<Tensor<1>>,
 }
 
 /// Bounds of β.
@@ -73,20 +72,28 @@ const RATE: f64 = 0.01;
 const TARGET: f64 = 0.3;
 
 /// Mean iteration of the meeting, τ; the cap for chains that were given up.
-pub const MEETING_TIME: Measure = Measure { name: "meeting_time", over: Over::Mean };
+pub const MEETING_TIME: Measure = Measure::new("meeting_time", Over::Mean);
 /// The meeting time that one row in twenty exceeds.
-pub const MEETING_TIME_95: Measure = Measure { name: "meeting_time_95", over: Over::Mean };
+pub const MEETING_TIME_95: Measure = Measure::new("meeting_time_95", Over::Mean);
 /// The largest meeting time.
-pub const MEETING_TIME_MAX: Measure = Measure { name: "meeting_time_max", over: Over::Maximum };
+pub const MEETING_TIME_MAX: Measure = Measure::new("meeting_time_max", Over::Maximum);
 /// Share of the rows whose chains were given up.
-pub const CAPPED: Measure = Measure { name: "capped", over: Over::Mean };
+pub const CAPPED: Measure = Measure::new("capped", Over::Mean);
 /// Effective sample size of the chains' states, as a share of K.
-pub const CHAIN_ESS: Measure = Measure { name: "chain_ess", over: Over::Mean };
+pub const CHAIN_ESS: Measure = Measure::new("chain_ess", Over::Mean);
 /// The correlation β that the estimate was made with.
-pub const CORRELATION: Measure = Measure { name: "beta", over: Over::Mean };
+pub const CORRELATION: Measure = Measure::new("beta", Over::Mean);
 
-const MEASURES: [Measure; 6] =
-    [MEETING_TIME, MEETING_TIME_95, MEETING_TIME_MAX, CAPPED, CHAIN_ESS, CORRELATION];
+const MEASURES: [Measure; 8] = [
+    Measure::BOUND,
+    Measure::ESS,
+    MEETING_TIME,
+    MEETING_TIME_95,
+    MEETING_TIME_MAX,
+    CAPPED,
+    CHAIN_ESS,
+    CORRELATION,
+];
 
 impl Coupled {
     /// The paper's settings: a lag of 10, a burn-in of 1 and a cap of 1000.
@@ -94,7 +101,7 @@ impl Coupled {
     /// # Errors
     /// If `samples` is below 2.
     pub fn new(samples: usize, kernel: Kernel, device: &Device) -> Result<Self, CoupledError> {
-        let beta = RunningState::new(single(FIRST_BETA, device));
+        let beta = Memory::new(Tensor::from_data([FIRST_BETA as f32], (device, DType::F32)));
         Coupled { samples, kernel, lag: 10, burn_in: 1, cap: 1000, beta }.checked()
     }
 
@@ -117,7 +124,7 @@ impl Coupled {
 
     /// β, as the calls so far have left it.
     pub fn beta(&self) -> f64 {
-        into_f64(self.beta.value_sync().without_autodiff())[0].clamp(BETA.0, BETA.1)
+        self.beta.numbers()[0].clamp(BETA.0, BETA.1)
     }
 
     /// The same strategy with another β, between 0 and 1.
@@ -127,10 +134,7 @@ impl Coupled {
     }
 
     fn set_beta(&self, beta: f64) {
-        let device = self.beta.value().without_autodiff().device();
-        self.beta.update(Tensor::from_inner(single(beta.clamp(BETA.0, BETA.1), &device)));
-        // At once, so that a checkpoint holds it and the next step sees it, on whichever thread.
-        let _ = self.beta.value_sync();
+        self.beta.set_numbers(&[beta.clamp(BETA.0, BETA.1)]);
     }
 
     /// The update of theta by `chains`: adds the gradient of `-1/B Σ_b log p(x_b)`, without bias.
@@ -171,13 +175,13 @@ impl Coupled {
 }
 
 impl<M: Reparameterized> Strategy<M> for Coupled {
-    fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
+    fn estimate(&self, model: &M, batch: &Batch, key: Key) -> Estimate {
+        let (x, batch) = (batch.whole(), batch.len());
         let mut gradients = Gradients::new();
-        let [batch, _] = x.dims();
         let mut evaluations = scored(batch * self.samples);
         let bound = Pathwise::new(self.samples, Weighting::Dreg);
         let (noise, proposals) = propose_on_path(model, x.clone(), self.samples, key);
-        let mut diagnostics =
+        let mut measured =
             bound.update(model, x.clone(), noise, proposals, PathParts::Recognition, &mut gradients);
         let chains = self.chains();
         match Coupled::theta(model, x, &chains, key.child(Role::Chain), &mut gradients) {
@@ -185,27 +189,40 @@ impl<M: Reparameterized> Strategy<M> for Coupled {
                 evaluations += scored(meetings.points);
                 let place = (&model.device(), model.dtype());
                 let value = |value: f64| Tensor::from_data([value], place);
-                let measured = |(measure, found)| Measured { measure, value: value(found) };
-                diagnostics.more = measures(&chains, &meetings).into_iter().map(measured).collect();
+                let found = measures(&chains, &meetings).into_iter();
+                measured.extend(found.map(|(measure, found): (Measure, f64)| measure.is(value(found))));
                 if self.kernel == Kernel::Disir {
                     self.adapt(&meetings.ess);
                 }
             }
-            Err(CoupledError::NoWeight(_)) => diagnostics.bound = diagnostics.bound * f64::NAN,
+            Err(CoupledError::NoWeight(_)) => {
+                let no_number = |found: Measured| found.measure.is(found.value * f64::NAN);
+                measured = measured.into_iter().map(no_number).collect();
+            }
             Err(error) => panic!("{error}"),
         }
-        Estimate { gradients, diagnostics, evaluations }
-    }
-
-    fn follows(&self) -> Follows {
-        Follows::new(Direction::Posterior { power: 1.0 }, Direction::Bound { samples: self.samples })
+        Estimate { gradients, measured, evaluations }
     }
 
     fn measures(&self) -> &[Measure] {
         match self.kernel {
-            Kernel::Isir => &MEASURES[..5],
+            Kernel::Isir => &MEASURES[..7],
             Kernel::Disir => &MEASURES,
         }
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::AcrossBatches
+    }
+
+    fn continuing(&self, other: &Self) -> Self {
+        Coupled { beta: other.beta.clone(), ..self.clone() }
+    }
+}
+
+impl Claims for Coupled {
+    fn follows(&self) -> Follows {
+        Follows::new(Direction::Posterior { power: 1.0 }, Direction::Bound { samples: self.samples })
     }
 }
 
@@ -265,8 +282,4 @@ fn measures(chains: &CoupledChains, meetings: &Meetings) -> Vec<(Measure, f64)> 
         (CHAIN_ESS, meetings.ess.iter().sum::<f64>() / n),
     ];
     found.into_iter().chain(chains.beta.map(|beta| (CORRELATION, beta))).collect()
-}
-
-fn single(value: f64, device: &Device) -> Tensor<1> {
-    Tensor::from_data([value as f32], (device, DType::F32))
 }

@@ -14,13 +14,18 @@
 //! | [`pathwise`] | [`Pathwise`] with [`Weighting::Iwae`] | the K-sample bound | the K-sample bound, along the path |
 //! | [`pathwise`] | [`Pathwise`] with [`Weighting::Dreg`] | the K-sample bound | the K-sample bound, doubly reparameterised |
 //!
+//! Where the likelihood is a formula, [`MaximumLikelihood`] ascends it, and [`ExpectationMaximisation`] steps to the maximum
+//! given the expected statistics of the latents.
+//!
 //! Each is a pure function of model, batch and key; each has an inner function that takes its
-//! proposals as an argument, so that exact tests can feed all of them. [`Coupled`] and [`Nvil`] besides remember from one
-//! call to the next how their chains and signals fared.
+//! proposals as an argument, so that exact tests can feed all of them. [`Coupled`], [`Nvil`] and
+//! [`ExpectationMaximisation`] besides remember from one call to the next how their chains, signals and statistics fared.
 
 mod baseline;
 pub mod bihm;
 pub mod coupled;
+pub mod expectation_maximisation;
+pub mod maximum_likelihood;
 pub mod nvil;
 pub mod pathwise;
 pub mod reinforce;
@@ -31,6 +36,8 @@ pub mod wake_sleep;
 
 pub use bihm::{Bidirectional, BidirectionalError};
 pub use coupled::{Coupled, Kernel};
+pub use expectation_maximisation::ExpectationMaximisation;
+pub use maximum_likelihood::MaximumLikelihood;
 pub use nvil::Nvil;
 pub use pathwise::{Pathwise, Weighting};
 pub use reinforce::Reinforce;

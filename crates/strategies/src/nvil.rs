@@ -22,10 +22,11 @@
 //! Mnih, Gregor, "Neural variational inference and learning in belief networks", ICML 2014, arXiv:1402.0030,
 //! algorithm 1.
 
-use burn::module::{Module, RunningState};
+use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::{
-    Diagnostics, Direction, Estimate, Follows, Gradients, Key, Layerwise, Proposals, Role, Strategy, Term,
+    Batch, Claims, Direction, Estimate, Follows, Gradients, Key, Layerwise, Measured, Memory, Proposals,
+    Role, Scope, Strategy, Term,
 };
 use helmholtz_ops::into_f64;
 use helmholtz_ops::rows::repeat_rows;
@@ -45,9 +46,9 @@ pub struct Nvil {
     /// `C_i`, one for each recognition layer.
     baselines: Vec<Baseline>,
     /// `c_i`, `[layers]`, in single precision whatever the model's type: what a checkpoint holds is what is used.
-    centres: RunningState<Tensor<1>>,
+    centres: Memory<Tensor<1>>,
     /// s²: `[1]`.
-    variance: RunningState<Tensor<1>>,
+    variance: Memory<Tensor<1>>,
 }
 
 /// Hidden units of a baseline, as in the paper.
@@ -73,21 +74,21 @@ impl Nvil {
             normalise: true,
             adapts: true,
             baselines: inputs.iter().enumerate().map(baseline).collect(),
-            centres: RunningState::new(Tensor::zeros([inputs.len()], place)),
-            variance: RunningState::new(Tensor::zeros([1], place)),
+            centres: Memory::new(Tensor::zeros([inputs.len()], place)),
+            variance: Memory::new(Tensor::zeros([1], place)),
         }
     }
 
     /// `c_i` and s² as the calls so far have left them.
     pub fn state(&self) -> (Vec<f64>, f64) {
-        (read(&self.centres), read(&self.variance)[0])
+        (self.centres.numbers(), self.variance.numbers()[0])
     }
 
     /// The same strategy with other running means and variance.
     pub fn with_state(self, centres: &[f64], variance: f64) -> Self {
         assert_eq!(centres.len(), self.baselines.len(), "a centre for each recognition layer");
-        write(&self.centres, centres);
-        write(&self.variance, &[variance]);
+        self.centres.set_numbers(centres);
+        self.variance.set_numbers(&[variance]);
         self
     }
 
@@ -103,14 +104,14 @@ impl Nvil {
 
     /// The update at given proposals, with the state as it is.
     ///
-    /// Besides the diagnostics it gives the mean of each `l_i - C_i`, and the variance of the lowest.
+    /// Besides what it measured it gives the mean of each `l_i - C_i`, and the variance of the lowest.
     pub fn update<M: Layerwise>(
         &self,
         model: &M,
         x: Tensor<2>,
         proposals: &Proposals<M::Latents>,
         into: &mut Gradients,
-    ) -> (Diagnostics, Signals) {
+    ) -> (Vec<Measured>, Signals) {
         let log_weights = proposals.log_weights();
         let [batch, k] = log_weights.dims();
         let share = 1.0 / k as f64;
@@ -152,8 +153,8 @@ impl Nvil {
                 variance = keep(variance, spread);
             }
         }
-        write(&self.centres, &centres);
-        write(&self.variance, &[variance]);
+        self.centres.set_numbers(&centres);
+        self.variance.set_numbers(&[variance]);
     }
 }
 
@@ -161,32 +162,29 @@ impl Nvil {
 pub struct Signals(Vec<Tensor<1>>);
 
 impl<M: Layerwise> Strategy<M> for Nvil {
-    fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
-        let [batch, _] = x.dims();
+    fn estimate(&self, model: &M, batch: &Batch, key: Key) -> Estimate {
+        let (x, batch) = (batch.whole(), batch.len());
         let mut gradients = Gradients::new();
         let proposals = propose(model, x.clone(), self.samples, 0.0, key);
-        let (diagnostics, signals) = self.update(model, x, &proposals, &mut gradients);
+        let (measured, signals) = self.update(model, x, &proposals, &mut gradients);
         if self.adapts {
             self.adapt(signals);
         }
-        Estimate { gradients, diagnostics, evaluations: scored(batch * self.samples) }
+        Estimate { gradients, measured, evaluations: scored(batch * self.samples) }
     }
 
+    fn scope(&self) -> Scope {
+        Scope::AcrossBatches
+    }
+
+    fn continuing(&self, other: &Self) -> Self {
+        Nvil { samples: self.samples, normalise: self.normalise, ..other.clone() }
+    }
+}
+
+impl Claims for Nvil {
     fn follows(&self) -> Follows {
         let scaled = Term { share: 1.0 / self.scale(), direction: Direction::Elbo };
         Follows { phi: vec![scaled], ..Follows::new(Direction::Elbo, Direction::Elbo) }
     }
-}
-
-fn read(state: &RunningState<Tensor<1>>) -> Vec<f64> {
-    into_f64(state.value_sync().without_autodiff())
-}
-
-fn write(state: &RunningState<Tensor<1>>, values: &[f64]) {
-    let device = state.value().without_autodiff().device();
-    let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-    let value: Tensor<1> = Tensor::from_data(values.as_slice(), (&device, DType::F32));
-    state.update(Tensor::from_inner(value));
-    // At once, so that a checkpoint holds it and the next step sees it, on whichever thread.
-    let _ = state.value_sync();
 }

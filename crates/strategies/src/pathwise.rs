@@ -30,8 +30,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use helmholtz_core::{
-    Diagnostics, Direction, Draws, Estimate, Follows, Gradients, Key, PathParts, PathWeights, Proposals,
-    Reparameterized, Role, Strategy,
+    Batch, Claims, Direction, Draws, Estimate, Follows, Gradients, Key, Measured, PathParts, PathWeights,
+    Proposals, Reparameterized, Role, Strategy,
 };
 use helmholtz_ops::log_weights::normalise;
 use helmholtz_ops::noise;
@@ -87,9 +87,9 @@ impl Pathwise {
         proposals: Proposals<M::Latents>,
         parts: PathParts,
         into: &mut Gradients,
-    ) -> Diagnostics {
+    ) -> Vec<Measured> {
         let log_weights = proposals.log_weights();
-        let (w, diagnostics) = match self.weighting {
+        let (w, measured) = match self.weighting {
             Weighting::Elbo { .. } | Weighting::Stl => {
                 (log_weights.full_like(1.0 / proposals.k as f64), diagnose_mean(log_weights))
             }
@@ -105,19 +105,21 @@ impl Pathwise {
         let analytic_prior = self.weighting == Weighting::Elbo { analytic_kl: true };
         let weights = PathWeights { joint, path, posterior, analytic_prior, parts };
         model.pathwise_gradient(x, noise, proposals, &weights, into);
-        diagnostics
+        measured
     }
 }
 
 impl<M: Reparameterized> Strategy<M> for Pathwise {
-    fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
-        let [batch, _] = x.dims();
+    fn estimate(&self, model: &M, batch: &Batch, key: Key) -> Estimate {
+        let (x, batch) = (batch.whole(), batch.len());
         let mut gradients = Gradients::new();
         let (noise, proposals) = propose_on_path(model, x.clone(), self.samples, key);
-        let diagnostics = self.update(model, x, noise, proposals, PathParts::Both, &mut gradients);
-        Estimate { gradients, diagnostics, evaluations: scored(batch * self.samples) }
+        let measured = self.update(model, x, noise, proposals, PathParts::Both, &mut gradients);
+        Estimate { gradients, measured, evaluations: scored(batch * self.samples) }
     }
+}
 
+impl Claims for Pathwise {
     fn follows(&self) -> Follows {
         let direction = match self.weighting {
             Weighting::Elbo { .. } | Weighting::Stl => Direction::Elbo,

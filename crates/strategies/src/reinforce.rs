@@ -18,7 +18,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use helmholtz_core::{
-    Diagnostics, Direction, Estimate, Follows, Gradients, Key, LatentVariableModel, Proposals, Strategy,
+    Batch, Claims, Direction, Estimate, Follows, Gradients, Key, LatentVariableModel, Measured, Proposals,
+    Strategy,
 };
 use helmholtz_ops::log_weights::mean_of_others;
 
@@ -47,7 +48,7 @@ impl Reinforce {
         x: Tensor<2>,
         proposals: &Proposals<M::Latents>,
         into: &mut Gradients,
-    ) -> Diagnostics {
+    ) -> Vec<Measured> {
         let signals = proposals.log_weights();
         let share = 1.0 / proposals.k as f64;
         wake_theta(model, x.clone(), proposals, signals.full_like(share), into);
@@ -58,12 +59,15 @@ impl Reinforce {
 }
 
 impl<M: LatentVariableModel> Strategy<M> for Reinforce {
-    fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
+    fn estimate(&self, model: &M, batch: &Batch, key: Key) -> Estimate {
+        let x = batch.whole();
         estimate_of_proposals(model, x.clone(), self.samples, key, |proposals, into| {
             self.update(model, x, proposals, into)
         })
     }
+}
 
+impl Claims for Reinforce {
     fn follows(&self) -> Follows {
         Follows::new(Direction::Elbo, Direction::Elbo)
     }

@@ -22,8 +22,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use helmholtz_core::{
-    Diagnostics, Direction, Estimate, Follows, Gradients, Key, LatentVariableModel, Proposals, SampleWeights,
-    Strategy, Term,
+    Batch, Claims, Direction, Estimate, Follows, Gradients, Key, LatentVariableModel, Measured, Proposals,
+    SampleWeights, Strategy, Term,
 };
 use helmholtz_ops::log_weights::normalise;
 use thiserror::Error;
@@ -105,7 +105,7 @@ impl ReweightedWakeSleep {
         x: Tensor<2>,
         proposals: &Proposals<M::Latents>,
         into: &mut Gradients,
-    ) -> Diagnostics {
+    ) -> Vec<Measured> {
         let log_weights = proposals.log_weights();
         let w = normalise(log_weights.clone()); // self-normalised over k, a constant
         wake_theta(model, x.clone(), proposals, w.clone(), into);
@@ -136,16 +136,18 @@ impl ReweightedWakeSleep {
 }
 
 impl<M: LatentVariableModel> Strategy<M> for ReweightedWakeSleep {
-    fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
-        let [batch, _] = x.dims();
+    fn estimate(&self, model: &M, batch: &Batch, key: Key) -> Estimate {
+        let (x, batch) = (batch.whole(), batch.len());
         let mut gradients = Gradients::new();
         let proposals = propose(model, x.clone(), self.samples, self.defence, key);
-        let diagnostics = self.wake(model, x, &proposals, &mut gradients);
+        let measured = self.wake(model, x, &proposals, &mut gradients);
         self.sleep(model, batch, key, &mut gradients);
         let dreams = if self.sleep_phi > 0.0 { batch as u64 } else { 0 };
-        Estimate { gradients, diagnostics, evaluations: scored(batch * self.samples) + dreams }
+        Estimate { gradients, measured, evaluations: scored(batch * self.samples) + dreams }
     }
+}
 
+impl Claims for ReweightedWakeSleep {
     fn follows(&self) -> Follows {
         let wake = Direction::SelfNormalised(SampleWeights {
             defence: self.defence,

@@ -20,7 +20,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use helmholtz_core::{
-    Diagnostics, Direction, Estimate, Follows, Gradients, Key, LatentVariableModel, Proposals, Strategy,
+    Batch, Claims, Direction, Estimate, Follows, Gradients, Key, LatentVariableModel, Measured, Proposals,
+    Strategy,
 };
 use helmholtz_ops::log_weights::{log_sum_exp, log_sum_of_others, mean_of_others, normalise};
 
@@ -49,7 +50,7 @@ impl Vimco {
         x: Tensor<2>,
         proposals: &Proposals<M::Latents>,
         into: &mut Gradients,
-    ) -> Diagnostics {
+    ) -> Vec<Measured> {
         let log_weights = proposals.log_weights();
         let w = normalise(log_weights.clone()); // self-normalised over k, a constant
         wake_theta(model, x.clone(), proposals, w.clone(), into);
@@ -70,12 +71,15 @@ fn signals(log_weights: Tensor<2>) -> Tensor<2> {
 }
 
 impl<M: LatentVariableModel> Strategy<M> for Vimco {
-    fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
+    fn estimate(&self, model: &M, batch: &Batch, key: Key) -> Estimate {
+        let x = batch.whole();
         estimate_of_proposals(model, x.clone(), self.samples, key, |proposals, into| {
             self.update(model, x, proposals, into)
         })
     }
+}
 
+impl Claims for Vimco {
     fn follows(&self) -> Follows {
         let bound = Direction::Bound { samples: self.samples };
         Follows::new(bound, bound)

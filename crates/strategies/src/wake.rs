@@ -1,7 +1,9 @@
 //! What wake-sleep and its reweighted form share.
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Diagnostics, Draws, Estimate, Gradients, Key, LatentVariableModel, Proposals, Role};
+use helmholtz_core::{
+    Draws, Estimate, Gradients, Key, LatentVariableModel, Measure, Measured, Proposals, Role,
+};
 use helmholtz_ops::log_weights::{effective_share, log_mean_exp, normalise};
 use thiserror::Error;
 
@@ -68,13 +70,13 @@ pub(crate) fn estimate_of_proposals<M: LatentVariableModel>(
     x: Tensor<2>,
     k: usize,
     key: Key,
-    update: impl FnOnce(&Proposals<M::Latents>, &mut Gradients) -> Diagnostics,
+    update: impl FnOnce(&Proposals<M::Latents>, &mut Gradients) -> Vec<Measured>,
 ) -> Estimate {
     let [batch, _] = x.dims();
     let mut gradients = Gradients::new();
     let proposals = propose(model, x, k, 0.0, key);
-    let diagnostics = update(&proposals, &mut gradients);
-    Estimate { gradients, diagnostics, evaluations: scored(batch * k) }
+    let measured = update(&proposals, &mut gradients);
+    Estimate { gradients, measured, evaluations: scored(batch * k) }
 }
 
 /// Adds the gradient of the recognition net on dreams: the loss `-share/B Σ_b log q(h_b | x_b)`
@@ -111,12 +113,16 @@ pub(crate) fn per_row(weights: Tensor<2>) -> Tensor<1> {
 }
 
 /// The bound and the effective sample size of a batch of weights.
-pub(crate) fn diagnose(log_weights: Tensor<2>) -> Diagnostics {
+pub(crate) fn diagnose(log_weights: Tensor<2>) -> Vec<Measured> {
     let bound = log_mean_exp(log_weights.clone()).mean();
-    Diagnostics::new(bound, effective_share(normalise(log_weights)).mean())
+    vec![Measure::BOUND.is(bound), ess(log_weights)]
 }
 
 /// The same of equal weights: the bound is the mean of `log w`, as of the evidence lower bound.
-pub(crate) fn diagnose_mean(log_weights: Tensor<2>) -> Diagnostics {
-    Diagnostics { bound: log_weights.clone().mean(), ..diagnose(log_weights) }
+pub(crate) fn diagnose_mean(log_weights: Tensor<2>) -> Vec<Measured> {
+    vec![Measure::BOUND.is(log_weights.clone().mean()), ess(log_weights)]
+}
+
+fn ess(log_weights: Tensor<2>) -> Measured {
+    Measure::ESS.is(effective_share(normalise(log_weights)).mean())
 }

@@ -12,7 +12,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use helmholtz_core::{
-    Diagnostics, Direction, Estimate, Follows, Gradients, Key, LatentVariableModel, Proposals, Strategy,
+    Batch, Claims, Direction, Estimate, Follows, Gradients, Key, LatentVariableModel, Measured, Proposals,
+    Strategy,
 };
 
 use crate::wake::{diagnose, propose, scored, sleep_phi, sleep_phi_at, wake_theta};
@@ -41,7 +42,7 @@ impl WakeSleep {
         x: Tensor<2>,
         proposals: &Proposals<M::Latents>,
         into: &mut Gradients,
-    ) -> Diagnostics {
+    ) -> Vec<Measured> {
         let log_weights = proposals.log_weights();
         let weights = log_weights.full_like(1.0 / proposals.k as f64);
         wake_theta(model, x, proposals, weights, into);
@@ -66,17 +67,19 @@ impl WakeSleep {
 }
 
 impl<M: LatentVariableModel> Strategy<M> for WakeSleep {
-    fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
-        let [batch, _] = x.dims();
+    fn estimate(&self, model: &M, batch: &Batch, key: Key) -> Estimate {
+        let (x, batch) = (batch.whole(), batch.len());
         let mut gradients = Gradients::new();
         let proposals = propose(model, x.clone(), self.samples, 0.0, key);
-        let diagnostics = self.wake(model, x, &proposals, &mut gradients);
+        let measured = self.wake(model, x, &proposals, &mut gradients);
         self.sleep(model, batch, key, &mut gradients);
         // Dreams are drawn by p and scored by q.
         let evaluations = scored(batch * self.samples) + batch as u64;
-        Estimate { gradients, diagnostics, evaluations }
+        Estimate { gradients, measured, evaluations }
     }
+}
 
+impl Claims for WakeSleep {
     fn follows(&self) -> Follows {
         Follows::new(Direction::Elbo, Direction::Dreams)
     }

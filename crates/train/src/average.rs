@@ -4,9 +4,8 @@
 //! Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992; the
 //! exponential form is the usual one of the deep-learning literature.
 
-use burn::module::RunningState;
 use burn::tensor::{Tensor, s};
-use helmholtz_core::{Model, map_params, visit_params};
+use helmholtz_core::{Memory, Model, map_params, visit_params};
 
 /// An exponential average of all weights of a model, which travels in the checkpoint.
 ///
@@ -16,7 +15,7 @@ use helmholtz_core::{Model, map_params, visit_params};
 #[derive(burn::module::Module, Debug)]
 pub struct Average {
     /// All weights, one after the other: `[n]`.
-    weights: RunningState<Tensor<1>>,
+    weights: Memory<Tensor<1>>,
     #[module(skip)]
     decay: f64,
 }
@@ -28,23 +27,21 @@ impl Average {
     /// If the decay is not in [0, 1).
     pub fn new<M: Model>(model: &M, decay: f64) -> Self {
         assert!((0.0..1.0).contains(&decay), "a decay of {decay}");
-        Average { weights: RunningState::new(flat(model)), decay }
+        Average { weights: Memory::new(flat(model)), decay }
     }
 
     /// Takes in the weights that `model`, without autodiff, has before a step.
     pub fn take_in<M: Model>(&self, model: &M, step: u64) {
         let decay = self.decay.min((1.0 + step as f64) / (10.0 + step as f64));
-        let average = self.weights.value_sync().without_autodiff();
+        let average = self.weights.get();
         // Not as a sum of two products: d and 1 - d round apart, and what they lose adds up.
         let average = average.clone() + (flat(model) - average) * (1.0 - decay);
-        self.weights.update(Tensor::from_inner(average));
-        // At once, so that a checkpoint holds it and the next step sees it, on whichever thread.
-        let _ = self.weights.value_sync();
+        self.weights.set(average);
     }
 
     /// The model with the averaged weights.
     pub fn of<M: Model>(&self, model: &M) -> M {
-        let weights = self.weights.value().without_autodiff();
+        let weights = self.weights.get();
         let mut next = 0;
         map_params(model.clone(), |_, param| {
             let start = next;

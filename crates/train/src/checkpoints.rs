@@ -21,6 +21,7 @@ use helmholtz_datasets::whole;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::earlier::renamed;
 use crate::history::{History, wait_for_records};
 use crate::stop::Stop;
 
@@ -183,13 +184,14 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// The checkpointers of the three parts.
-    pub(crate) fn checkpointers(&self, stop: &Stop) -> [Sealed; 3] {
+    /// The checkpointers of the three parts of a run whose last step was in `stage`.
+    pub(crate) fn checkpointers(&self, stop: &Stop, stage: usize) -> [Sealed; 3] {
         let saved = Arc::new(Saved::default());
         [0, 1, 2].map(|part| Sealed {
             files: FileCheckpointer::new(&self.folder, PARTS[part]),
             part,
             folder: self.clone(),
+            stage,
             saved: saved.clone(),
             stop: stop.clone(),
         })
@@ -287,6 +289,8 @@ pub(crate) struct Sealed {
     /// Its place in [`PARTS`].
     part: usize,
     folder: Checkpoints,
+    /// The stage whose memory is restored where a file of an earlier version has one for each.
+    stage: usize,
     saved: Arc<Saved>,
     /// Hears of what fails, which Burn's words hide.
     stop: Stop,
@@ -390,6 +394,11 @@ impl<R: Checkpoint> Checkpointer<R> for Sealed {
 
     fn restore(&self, epoch: usize) -> Result<R, CheckpointerError> {
         match defect(&self.file(epoch)) {
+            Ok(None) if self.part == 0 => {
+                let bytes = fs::read(self.file(epoch)).map_err(CheckpointerError::IOError)?;
+                let bytes = renamed(bytes, self.stage).map_err(CheckpointerError::Unknown)?;
+                R::checkpoint_from_bytes(bytes).map_err(CheckpointerError::Record)
+            }
             Ok(None) => self.files.restore(epoch),
             Ok(Some(defect)) => Err(CheckpointerError::Unknown(defect.into())),
             Err(error) => Err(CheckpointerError::Unknown(error.to_string())),
@@ -397,9 +406,9 @@ impl<R: Checkpoint> Checkpointer<R> for Sealed {
     }
 }
 
-/// Keeps the last two checkpoints and the best one by validation NLL.
+/// Keeps the last two checkpoints and the best one by validation score.
 ///
-/// Saves every `every` epochs, whenever the validation likelihood improves, and at the end.
+/// Saves every `every` epochs, whenever the validation score improves, and at the end.
 pub(crate) struct KeepLastAndBest {
     pub(crate) history: Arc<Mutex<History>>,
     pub(crate) every: usize,

@@ -17,6 +17,8 @@ use burn::store::burn_pack::{Reader, Scalar};
 use burn::store::{ModuleRecord, ModuleSnapshot};
 use burn::tensor::{Bytes, DType};
 
+use crate::earlier::{name_now, renamed};
+
 /// Bytes before the metadata of a burnpack file: a magic number, a version, and the length of the metadata.
 const HEADER: usize = 10;
 
@@ -97,7 +99,8 @@ impl Pack {
         if stated.is_none_or(|length| length as usize > bytes.len() - HEADER) {
             return Err("is shorter than its header says".to_string());
         }
-        let bytes = Bytes::from_bytes_vec(bytes).shared();
+        // Which stage's memory a file of an earlier version gives makes no difference to what is asked here.
+        let bytes = renamed(bytes, usize::MAX)?;
         let unreadable = |error: &dyn std::fmt::Display| format!("cannot be read ({error})");
         let reader = Reader::from_bytes(bytes.clone()).map_err(|error| unreadable(&error))?;
         let (scalars, paths) = (reader.scalars().clone(), reader.metadata().clone());
@@ -193,8 +196,10 @@ fn fits_optimiser(pack: &Pack, model: &Pack, optimiser: ModuleOptimizer) -> Resu
             return Err(format!("{name} is not the rank of the parameter {}", parameter.name));
         }
     }
+    let now = |path: &str| name_now(path).map_or_else(|| path.to_owned(), |(name, _)| name);
     for (id, path) in &pack.paths {
-        if id.parse().ok().and_then(|id: u64| parameters.get(&id)).is_none_or(|entry| entry.name != *path) {
+        if id.parse().ok().and_then(|id: u64| parameters.get(&id)).is_none_or(|entry| entry.name != now(path))
+        {
             return Err(format!("{path} is not the path of parameter {id}"));
         }
     }

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use burn::train::metric::store::EventStoreClient;
 use burn::train::{
     EarlyStoppingStrategy, ExecutionStrategy, Learner, LearningResult, MultiDeviceOptim, SupervisedTraining,
 };
-use helmholtz_core::Key;
 use helmholtz_core::erased::Boxed;
+use helmholtz_core::{Batch, Key, Scope};
 use helmholtz_datasets::{Feed, OrderedRows, Plan};
 use thiserror::Error;
 
@@ -39,7 +39,7 @@ pub struct Fit {
     pub plan: Plan,
     /// Epochs between checkpoints; the best epoch and the last are kept besides.
     pub checkpoint_every: usize,
-    /// Epochs without a better validation likelihood after which the run stops.
+    /// Epochs without a better validation score after which the run stops.
     pub patience: Option<usize>,
     /// The epoch to go on from, if its checkpoint is there.
     pub resume: Option<usize>,
@@ -61,12 +61,12 @@ pub struct Training {
     pub optimiser: ModuleOptimizer,
     /// The learning rates.
     pub schedule: ModuleLrScheduler,
-    /// The training split: `[rows, d]`.
-    pub train: Tensor<2>,
+    /// The training split.
+    pub train: Batch,
     /// True if the training rows are intensities, from which bits are drawn anew in every epoch.
     pub draws_bits: bool,
-    /// The validation split: `[rows, d]`.
-    pub valid: Tensor<2>,
+    /// The validation split.
+    pub valid: Batch,
 }
 
 /// How a run ended.
@@ -74,7 +74,7 @@ pub struct Training {
 pub enum End {
     /// All steps were taken.
     Finished,
-    /// The validation likelihood stopped improving.
+    /// The validation score stopped improving.
     OutOfPatience,
     /// Somebody asked it to stop.
     Stopped(Request),
@@ -140,7 +140,7 @@ impl Fit {
     /// If checkpoints or records cannot be read or written.
     pub fn run(self, parts: Training) -> Result<Outcome, FitError> {
         let Training { learn, rule, optimiser, schedule, train, draws_bits, valid } = parts;
-        check_devices(self.devices.len(), &self.plan, learn.averages(), &rule)?;
+        check_devices(self.devices.len(), &self.plan, &*learn, &rule)?;
         let parts = self.devices.len() as u64;
         let journal_path = self.folder.join("metrics.jsonl");
         let checkpoints = Checkpoints::new(self.folder.join("checkpoint"));
@@ -177,7 +177,9 @@ impl Fit {
             valid_batches: rows.batches(),
             parts,
         };
-        let journal = Journal::new(journal_path, history.clone(), extent, self.stop.clone(), self.on_record);
+        let score = learn.scored_by();
+        let journal =
+            Journal::new(journal_path, history.clone(), extent, score, self.stop.clone(), self.on_record);
         let keep = KeepLastAndBest {
             history: history.clone(),
             every: self.checkpoint_every.max(1),
@@ -186,11 +188,12 @@ impl Fit {
             saved,
         };
         // The learner optimises parameters that autodiff tracks, though no step here records a tape.
-        let measures = learn.measures();
+        let quantities = Quantity::of_step(&*learn);
+        let stage = learn.stage(first_step.saturating_sub(1));
         let trainee = Trainee { learn, rule, key: self.key }.train();
         // A run that has nothing left to do is loaded and ends at once.
         let num_epochs = if done { first_epoch } else { last_epoch };
-        let [model_files, optim_files, schedule_files] = checkpoints.checkpointers(&self.stop);
+        let [model_files, optim_files, schedule_files] = checkpoints.checkpointers(&self.stop, stage);
         let mut training = SupervisedTraining::new(&self.folder, Arc::new(feed), Arc::new(rows))
             .with_training_strategy(execution(self.devices).into())
             .with_application_logger(None)
@@ -199,9 +202,9 @@ impl Fit {
             .with_checkpointing_strategy(keep)
             .early_stopping(Patience { history: history.clone(), epochs: self.patience })
             .with_metric_logger(journal)
-            .metric_valid_numeric(Summary::new(Quantity::Nll, self.stop.clone()))
+            .metric_valid_numeric(Summary::new(Quantity::Score(score), self.stop.clone()))
             .num_epochs(num_epochs);
-        for quantity in Quantity::TRAIN.into_iter().chain(measures.into_iter().map(Quantity::Own)) {
+        for quantity in quantities {
             training = training.metric_train_numeric(Summary::new(quantity, self.stop.clone()));
         }
         let epoch = (first_epoch > 0).then_some(first_epoch);
@@ -248,7 +251,7 @@ impl Fit {
 /// # Errors
 /// If there is no device, or a batch with fewer rows than devices, or something that the rows of a batch or the steps
 /// of a run have in common.
-pub fn check_devices(n: usize, plan: &Plan, averages: bool, rule: &Rule) -> Result<(), FitError> {
+pub fn check_devices(n: usize, plan: &Plan, learn: &dyn Learn, rule: &Rule) -> Result<(), FitError> {
     let refuse = |what: String| Err(FitError::Devices(what));
     match n {
         0 => return refuse("none was given".to_string()),
@@ -261,7 +264,13 @@ pub fn check_devices(n: usize, plan: &Plan, averages: bool, rule: &Rule) -> Resu
         }
         _ => {}
     }
-    if averages {
+    if learn.scope() == Scope::AcrossBatches {
+        return refuse(
+            "the strategy remembers from batch to batch, and each device would remember for itself; train on one"
+                .into(),
+        );
+    }
+    if learn.averages() {
         return refuse(
             "the average of the weights would be each one's own; train without it, or on one".into(),
         );

@@ -3,6 +3,7 @@
 //! The file holds nothing that depends on the clock, and it is the only record of the best epoch
 //! and of the patience: a run that goes on from epoch `e` reads it up to `e` and forgets the rest.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -11,12 +12,12 @@ use std::sync::{Arc, Mutex};
 use burn::train::logger::MetricLogger;
 use burn::train::metric::store::{Aggregate, EpochSummary, EventStoreClient, MetricsUpdate, Split};
 use burn::train::metric::{MetricDefinition, MetricId, NumericEntry};
+use helmholtz_core::{Better, Score};
 use helmholtz_datasets::{Plan, whole};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::chain::Chain;
-use crate::metrics::Quantity;
 use crate::stop::Stop;
 
 /// One line of `metrics.jsonl`.
@@ -28,12 +29,37 @@ pub struct Record {
     pub split: String,
     /// Training steps taken by the end of the epoch.
     pub step: u64,
+    /// Name of the score of a validation record, if it is another than the negative log-likelihood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<String>,
+    /// Its unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// Which way it is better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub better: Option<BetterWord>,
     /// Means over the epoch, and a few maxima, by name.
     #[serde(flatten)]
     pub values: BTreeMap<String, f64>,
 }
 
+/// Which way a score is better, as a record says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BetterWord {
+    /// The larger.
+    Higher,
+    /// The smaller.
+    Lower,
+}
+
 impl Record {
+    /// The name and the value of the score, of a validation record.
+    pub fn score(&self) -> Option<(&str, f64)> {
+        let name = self.score.as_deref().unwrap_or(Score::NLL.name);
+        self.values.get(name).filter(|_| self.split == "valid").map(|value| (name, *value))
+    }
+
     fn json(&self) -> String {
         serde_json::to_string(self).expect("names and finite numbers are JSON")
     }
@@ -78,7 +104,7 @@ pub enum HistoryError {
     },
 }
 
-/// The records of a run, with the best validation likelihood and the patience that follow.
+/// The records of a run, with the best epoch by validation score and the patience that follow.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     records: Vec<Record>,
@@ -148,20 +174,27 @@ impl History {
         self.records.push(record);
     }
 
-    /// Epoch, step and validation NLL of every epoch.
+    /// Epoch, step and validation score of every epoch.
     pub fn validation(&self) -> impl Iterator<Item = (usize, u64, f64)> {
-        let name = Quantity::Nll.name();
-        self.records
-            .iter()
-            .filter(|record| record.split == "valid")
-            .filter_map(move |record| Some((record.epoch, record.step, *record.values.get(name)?)))
+        self.records.iter().filter_map(|record| Some((record.epoch, record.step, record.score()?.1)))
     }
 
-    /// The epoch with the lowest validation NLL, the earliest of equals.
+    /// Whether larger scores are better.
+    fn higher_is_better(&self) -> bool {
+        self.records.iter().any(|record| record.better == Some(BetterWord::Higher))
+    }
+
+    /// The order of two scores, the better one first.
+    pub fn by_score(&self, a: f64, b: f64) -> Ordering {
+        if self.higher_is_better() { b.total_cmp(&a) } else { a.total_cmp(&b) }
+    }
+
+    /// The epoch with the best validation score, the earliest of equals.
     pub fn best(&self) -> Option<(usize, f64)> {
-        self.validation().fold(None, |best, (epoch, _, nll)| match best {
-            Some((_, lowest)) if nll >= lowest || nll.is_nan() => best,
-            _ => Some((epoch, nll)),
+        let sign = if self.higher_is_better() { -1.0 } else { 1.0 };
+        self.validation().fold(None, |best, (epoch, _, score)| match best {
+            Some((_, lowest)) if sign * score >= sign * lowest || score.is_nan() => best,
+            _ => Some((epoch, score)),
         })
     }
 
@@ -213,6 +246,7 @@ pub(crate) struct Journal {
     length: u64,
     history: Arc<Mutex<History>>,
     extent: Extent,
+    score: Score,
     names: BTreeMap<String, String>,
     /// By split: batches seen in this epoch, and the values that it ended with.
     pending: BTreeMap<String, (u64, BTreeMap<String, f64>)>,
@@ -227,6 +261,7 @@ impl Journal {
         path: PathBuf,
         history: Arc<Mutex<History>>,
         extent: Extent,
+        score: Score,
         stop: Stop,
         on_record: OnRecord,
     ) -> Self {
@@ -237,6 +272,7 @@ impl Journal {
             length: text.len() as u64,
             history,
             extent,
+            score,
             names: BTreeMap::new(),
             pending: BTreeMap::new(),
             on_record,
@@ -310,7 +346,19 @@ impl MetricLogger for Journal {
         if self.failed || !is_whole {
             return;
         }
-        let record = Record { epoch, split: split.to_string(), step: self.extent.step_after(epoch), values };
+        let other = Some(self.score).filter(|score| split == Split::Valid && *score != Score::NLL);
+        let record = Record {
+            epoch,
+            split: split.to_string(),
+            step: self.extent.step_after(epoch),
+            score: other.map(|score| score.name.to_owned()),
+            unit: other.map(|score| score.unit.to_owned()),
+            better: other.map(|score| match score.better {
+                Better::Higher => BetterWord::Higher,
+                Better::Lower => BetterWord::Lower,
+            }),
+            values,
+        };
         // What looks after the run may know that the file is no longer its own.
         let looked = (self.on_record)(&record).map_err(|error| error.to_string());
         let kept = looked
@@ -328,7 +376,8 @@ impl MetricLogger for Journal {
 /// Waits until every record up to `epoch` is in the history: Burn hands events to the logger in a
 /// thread of their own, and answers a question only after all that was handed over before it.
 pub(crate) fn wait_for_records(store: &EventStoreClient, epoch: usize) {
-    store.find_metric(Quantity::Nll.name(), epoch, Aggregate::Mean, &Split::Valid);
+    // Of a metric that nobody takes: the answer is that there is none.
+    store.find_metric("", epoch, Aggregate::Mean, &Split::Valid);
 }
 
 #[cfg(test)]
@@ -339,7 +388,16 @@ mod tests {
         let mut history = History::default();
         for (i, &nll) in nlls.iter().enumerate() {
             let values = BTreeMap::from([("nll".to_string(), nll)]);
-            history.push(Record { epoch: i + 1, split: "valid".into(), step: 10 * (i as u64 + 1), values });
+            let step = 10 * (i as u64 + 1);
+            history.push(Record {
+                epoch: i + 1,
+                split: "valid".into(),
+                step,
+                score: None,
+                unit: None,
+                better: None,
+                values,
+            });
         }
         history
     }
@@ -348,6 +406,18 @@ mod tests {
     fn the_best_epoch_is_the_earliest_of_the_lowest() {
         assert_eq!(history(&[3.0, 2.0, 2.0, 2.5]).best(), Some((2, 2.0)));
         assert_eq!(history(&[]).best(), None);
+    }
+
+    #[test]
+    fn a_score_of_which_more_is_better_says_so_in_its_records() {
+        let mut run = history(&[0.3, 0.5, 0.4]);
+        run.records.iter_mut().for_each(|record| record.better = Some(BetterWord::Higher));
+        assert_eq!(run.best(), Some((2, 0.5)));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        run.write(&path).unwrap();
+        assert_eq!(History::read(&path, 9).unwrap().best(), Some((2, 0.5)));
+        assert!(std::fs::read_to_string(&path).unwrap().contains("\"better\":\"higher\""));
     }
 
     #[test]

@@ -4,13 +4,17 @@
 //! and the evaluator that scores it, whatever they are, behind one pointer.
 
 use std::any::Any;
-use std::fmt::Debug;
-use std::sync::Arc;
+use std::fmt::{self, Debug, Display, Formatter};
+use std::sync::OnceLock;
 
-use burn::module::Module;
+use burn::module::{
+    Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
+};
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::erased::Boxed;
-use helmholtz_core::{Estimate, Evaluator, Key, LatentVariableModel, Measure, Model, Strategy};
+use helmholtz_core::{
+    Batch, Estimate, Evaluator, Key, Measure, Model, ParameterGroup, Role, Scope, Score, Strategy, Trainable,
+};
 
 use crate::average::Average;
 use crate::schedule::Stages;
@@ -18,16 +22,28 @@ use crate::schedule::Stages;
 /// Something that can be trained.
 ///
 /// It is a Burn module besides, a [`Boxed`] one. Of the fields of a [`Pair`] `model` is what the [`Rule`](crate::Rule) is about,
-/// `strategy` what strategies learn for themselves, and `average` the average of the weights.
+/// `strategy` what the strategy remembers and learns for itself, and `average` the average of the weights.
 pub trait Learn {
-    /// The gradients of a batch `x`, `[n, d]`, before a step is taken; no tape is recorded.
-    fn estimate(&self, x: Tensor<2>, step: u64, key: Key) -> Estimate;
+    /// The gradients of a batch, before its step is taken; no tape is recorded.
+    fn estimate(&self, batch: &Batch, key: Key) -> Estimate;
 
-    /// `log p̂(x)` of each row in nats, `[n]`; `rows` are their numbers.
-    fn score(&self, x: Tensor<2>, rows: Arc<[u64]>, key: Key) -> Tensor<1>;
+    /// The score of each row, `[n]`.
+    fn score(&self, batch: &Batch, key: Key) -> Tensor<1>;
 
-    /// What strategies of any stage measure of their own.
+    /// What the scores are.
+    fn scored_by(&self) -> Score;
+
+    /// What the strategy measures in any stage.
     fn measures(&self) -> Vec<Measure>;
+
+    /// The groups of the model's parameters.
+    fn groups(&self) -> &'static [ParameterGroup];
+
+    /// Whether the strategy keeps something from one batch to the next.
+    fn scope(&self) -> Scope;
+
+    /// The stage that a step belongs to, from zero.
+    fn stage(&self, step: u64) -> usize;
 
     /// Whether it keeps an average of its weights.
     fn averages(&self) -> bool;
@@ -49,61 +65,87 @@ pub trait Learn {
 pub struct Pair<M: Model, S: Model, E: Debug + Clone + Send> {
     /// The model.
     pub model: M,
-    /// The strategy of each stage.
+    /// The strategy, with its settings in each stage.
     pub strategy: Stages<S>,
     /// The average of the weights, if it is what is judged and kept.
     pub average: Option<Average>,
     /// The evaluator of the validation split.
     #[module(skip)]
     pub evaluator: E,
+    /// What it has prepared.
+    prepared: Prepared,
 }
 
 impl<M, S, E> Pair<M, S, E>
 where
-    M: LatentVariableModel,
+    M: Trainable,
     S: Strategy<M>,
     E: Evaluator<M> + Sync + 'static,
 {
-    /// A model under a strategy, or one for each stage, behind a pointer.
+    /// A model under a strategy, or one with settings for each stage, behind a pointer.
     ///
-    /// `average` is the decay of the average of the weights that is judged and kept; none for the weights themselves.
+    /// `average` is the decay of the average of the weights that is judged and kept; `None` judges and keeps the weights
+    /// themselves.
+    ///
+    /// # Panics
+    /// If there are several stages, and the strategy remembers and does not say how the next one goes on.
     pub fn of(model: M, strategy: Stages<S>, average: Option<f64>, evaluator: E) -> Boxed<dyn Learn> {
+        strategy.check::<M>();
         let average = average.map(|decay| Average::new(&model, decay));
-        let pair = Pair { model, strategy, average, evaluator };
-        Boxed::new(pair, |pair| pair.downcast_ref::<Self>().expect("it was made of one"))
+        let prepared = Prepared::default();
+        Boxed::new(Pair { model, strategy, average, evaluator, prepared }, |pair| {
+            pair.downcast_ref::<Self>().expect("it was made of one")
+        })
     }
 }
 
 impl<M, S, E> Learn for Pair<M, S, E>
 where
-    M: LatentVariableModel,
+    M: Trainable,
     S: Strategy<M>,
     E: Evaluator<M> + Sync + 'static,
 {
-    fn estimate(&self, x: Tensor<2>, step: u64, key: Key) -> Estimate {
+    fn estimate(&self, batch: &Batch, key: Key) -> Estimate {
         // Gradients are local and in closed form, so the step runs without a tape.
         let model = Module::valid(&self.model);
         if let Some(average) = &self.average {
-            average.take_in(&model, step);
+            average.take_in(&model, batch.step);
         }
-        self.strategy.at(step).estimate(&model, x, key)
+        self.strategy.at(batch.step).estimate(&model, batch, key)
     }
 
-    fn score(&self, x: Tensor<2>, rows: Arc<[u64]>, key: Key) -> Tensor<1> {
-        match &self.average {
-            Some(average) => self.evaluator.score(&average.of(&self.model), x, rows, key),
-            None => self.evaluator.score(&self.model, x, rows, key),
-        }
+    fn score(&self, batch: &Batch, key: Key) -> Tensor<1> {
+        let averaged = self.average.as_ref().map(|average| average.of(&self.model));
+        let model = averaged.as_ref().unwrap_or(&self.model);
+        let prepare = || self.evaluator.prepare(model, key.child(Role::Partition));
+        self.evaluator.score(model, self.prepared.get_or(prepare), batch, key)
+    }
+
+    fn scored_by(&self) -> Score {
+        self.evaluator.measures()
     }
 
     fn measures(&self) -> Vec<Measure> {
         let mut measures = Vec::new();
-        for measure in self.strategy.iter().flat_map(|strategy| strategy.measures()) {
+        for measure in self.strategy.settings().flat_map(|settings| settings.measures()) {
             if !measures.contains(measure) {
                 measures.push(*measure);
             }
         }
         measures
+    }
+
+    fn groups(&self) -> &'static [ParameterGroup] {
+        self.model.groups()
+    }
+
+    fn scope(&self) -> Scope {
+        let across = self.strategy.settings().any(|settings| settings.scope() == Scope::AcrossBatches);
+        if across { Scope::AcrossBatches } else { Scope::Batch }
+    }
+
+    fn stage(&self, step: u64) -> usize {
+        self.strategy.stage(step)
     }
 
     fn averages(&self) -> bool {
@@ -130,3 +172,74 @@ where
 pub(crate) fn is_of_model(path: &[String]) -> bool {
     path.first().is_some_and(|name| name == "model")
 }
+
+/// What an evaluator has prepared for the weights as they are. It has no parameters; whatever copies or changes a module
+/// leaves it empty, to be prepared anew. The learner scores a copy in each epoch; an average that takes weights in does so in
+/// the module that is trained, which nothing scores.
+#[derive(Default)]
+struct Prepared(OnceLock<Box<dyn Any + Send + Sync>>);
+
+impl Prepared {
+    fn get_or<P: Any + Send + Sync>(&self, prepare: impl FnOnce() -> P) -> &P {
+        let prepared = self.0.get_or_init(|| Box::new(prepare()));
+        prepared.downcast_ref().expect("one evaluator prepares one kind of thing")
+    }
+}
+
+impl Clone for Prepared {
+    fn clone(&self) -> Self {
+        Prepared::default()
+    }
+}
+
+impl Debug for Prepared {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("Prepared")
+    }
+}
+
+impl Display for Prepared {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("Prepared")
+    }
+}
+
+impl Module for Prepared {
+    fn collect_devices(&self, devices: Devices) -> Devices {
+        devices
+    }
+
+    fn fork(self, _: &Device) -> Self {
+        Prepared::default()
+    }
+
+    fn to_device(self, _: &Device) -> Self {
+        Prepared::default()
+    }
+
+    fn train(self) -> Self {
+        Prepared::default()
+    }
+
+    fn valid(&self) -> Self {
+        Prepared::default()
+    }
+
+    fn materialize(self) -> Self {
+        self
+    }
+
+    fn visit<V: ModuleVisitor>(&self, _: &mut V) {}
+
+    fn map<T: ModuleMapper>(self, _: &mut T) -> Self {
+        Prepared::default()
+    }
+}
+
+impl ModuleDisplayDefault for Prepared {
+    fn content(&self, content: Content) -> Option<Content> {
+        Some(content)
+    }
+}
+
+impl ModuleDisplay for Prepared {}

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`learn`] | [`Learn`]: a model with its strategy and its evaluator, without their types |
 //! | [`trainee`] | [`Trainee`]: whatever is trained, as a Burn learner model |
-//! | [`schedule`] | stages: learning rates and strategies as functions of the step |
+//! | [`schedule`] | stages: learning rates and settings of the strategy as functions of the step |
 //! | [`rule`] | sums or means, penalties on weights, clipping |
 //! | [`adam`], [`rmsprop`] | [`Adam`] and [`RmsProp`]: Burn's, in one pass over each parameter |
 //! | [`average`] | averages of the weights |
@@ -12,6 +12,7 @@
 //! | [`history`] | [`History`]: `metrics.jsonl`, the best epoch, the patience |
 //! | `chain` | the seals of its lines |
 //! | [`checkpoints`] | Burn's checkpoint files, sealed by a hash; which to keep; which to resume from |
+//! | `earlier` | names that tensors had in checkpoints of earlier versions |
 //! | [`examine`] | the parts of a checkpoint, read with care before Burn's learner sees them |
 //! | [`renderer`] | how a run shows its progress |
 //! | [`terminal`] | the terminal, given back as it was found |
@@ -29,6 +30,7 @@ pub mod average;
 mod chain;
 pub mod checkpoints;
 mod dashboard;
+mod earlier;
 pub mod examine;
 pub mod fit;
 pub mod history;
@@ -49,7 +51,7 @@ pub use average::Average;
 pub use checkpoints::{CheckpointError, Checkpoints, Examined, Newest};
 pub use examine::{Layout, difference, examine_parts, layout, model_record};
 pub use fit::{End, Fit, FitError, Outcome, Training, check_devices};
-pub use history::{History, HistoryError, OnRecord, Record};
+pub use history::{BetterWord, History, HistoryError, OnRecord, Record};
 pub use learn::{Learn, Pair};
 pub use renderer::{OnStep, Progress};
 pub use rmsprop::RmsProp;

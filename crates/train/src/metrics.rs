@@ -8,57 +8,63 @@ use burn::train::metric::{
     Adaptor, Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry,
     SerializedEntry,
 };
-use helmholtz_core::{Measure, Over};
+use helmholtz_core::{Better, Measure, Over, ParameterGroup, Score};
 
+use crate::learn::Learn;
 use crate::stop::{NonFinite, Reason, Stop};
 use crate::trainee::{StepOutput, ValidOutput};
 
 /// A quantity of a training step or of a validation batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantity {
-    /// The K-sample bound, in nats, higher being better.
-    Bound,
-    /// Effective sample size as a share of K.
-    Ess,
-    /// Norm of the gradient of the generative net.
-    GradientNormP,
-    /// Norm of the gradient of the recognition net.
-    GradientNormQ,
+    /// What the strategy measures.
+    Measure(Measure),
+    /// Norm of the gradient of a group of parameters.
+    GradientNorm(ParameterGroup),
     /// Model evaluations: pairs (x, h) scored by p or by q, summed over the epoch.
     Evaluations,
-    /// Negative log-likelihood of the validation split, in nats per example.
-    Nll,
-    /// A measure of the strategy's own.
-    Own(Measure),
+    /// What validation rows are scored by.
+    Score(Score),
 }
 
 impl Quantity {
-    /// The quantities of every training step.
-    pub const TRAIN: [Quantity; 5] = [
-        Quantity::Bound,
-        Quantity::Ess,
-        Quantity::GradientNormP,
-        Quantity::GradientNormQ,
-        Quantity::Evaluations,
-    ];
+    /// The quantities of a training step of `learn`.
+    pub fn of_step(learn: &dyn Learn) -> Vec<Quantity> {
+        let measures = learn.measures().into_iter().map(Quantity::Measure);
+        let norms = learn.groups().iter().map(|group| Quantity::GradientNorm(*group));
+        measures.chain(norms).chain([Quantity::Evaluations]).collect()
+    }
 
     /// The name in `metrics.jsonl` and on the dashboard.
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> String {
         match self {
-            Quantity::Bound => "bound",
-            Quantity::Ess => "ess",
-            Quantity::GradientNormP => "gradient_norm_p",
-            Quantity::GradientNormQ => "gradient_norm_q",
-            Quantity::Evaluations => "evaluations",
-            Quantity::Nll => "nll",
-            Quantity::Own(measure) => measure.name,
+            Quantity::Measure(measure) => measure.name.to_owned(),
+            Quantity::GradientNorm(group) => format!("gradient_norm_{}", group.name),
+            Quantity::Evaluations => "evaluations".to_owned(),
+            Quantity::Score(score) => score.name.to_owned(),
+        }
+    }
+
+    fn unit(self) -> Option<&'static str> {
+        match self {
+            Quantity::Measure(measure) => measure.unit,
+            Quantity::Score(score) => Some(score.unit),
+            _ => None,
+        }
+    }
+
+    fn better(self) -> Option<Better> {
+        match self {
+            Quantity::Measure(measure) => measure.better,
+            Quantity::Score(score) => Some(score.better),
+            _ => None,
         }
     }
 
     /// How the steps of an epoch are summed up.
     fn over(self) -> Over {
         match self {
-            Quantity::Own(measure) => measure.over,
+            Quantity::Measure(measure) => measure.over,
             Quantity::Evaluations => Over::Sum,
             _ => Over::Mean,
         }
@@ -99,17 +105,17 @@ impl Adaptor<Readout> for StepOutput {
     fn adapt(&self) -> Readout {
         let output = self.clone();
         let value = move |quantity| match quantity {
-            Quantity::Bound => measured(output.bound.clone()),
-            Quantity::Ess => measured(output.ess.clone()),
-            Quantity::GradientNormP => measured(output.square_p.clone().sqrt()),
-            Quantity::GradientNormQ => measured(output.square_q.clone().sqrt()),
-            Quantity::Evaluations => Some(Latest::Counted(output.evaluations)),
-            Quantity::Nll => unreachable!("the likelihood is measured in validation"),
-            // In stages another strategy may have measured something else.
-            Quantity::Own(measure) => {
-                let found = output.more.iter().find(|found| found.measure == measure);
+            // In another stage the strategy may have measured something else.
+            Quantity::Measure(measure) => {
+                let found = output.measured.iter().find(|found| found.measure == measure);
                 found.and_then(|found| measured(found.value.clone()))
             }
+            Quantity::GradientNorm(group) => {
+                let found = output.squares.iter().find(|(of, _)| *of == group);
+                found.and_then(|(_, square)| measured(square.clone().sqrt()))
+            }
+            Quantity::Evaluations => Some(Latest::Counted(output.evaluations)),
+            Quantity::Score(_) => unreachable!("rows are scored in validation"),
         };
         Readout { value: Box::new(value), rows: self.rows, step: Some(self.step) }
     }
@@ -117,16 +123,16 @@ impl Adaptor<Readout> for StepOutput {
 
 impl Adaptor<Readout> for ValidOutput {
     fn adapt(&self) -> Readout {
-        let nll = self.log_prob.clone().neg();
-        let rows = nll.dims()[0];
-        Readout { value: Box::new(move |_| measured(nll.clone())), rows, step: None }
+        let scores = self.scores.clone();
+        let rows = scores.dims()[0];
+        Readout { value: Box::new(move |_| measured(scores.clone())), rows, step: None }
     }
 }
 
 impl Summary {
     /// A summary of `quantity`; a number that is not finite stops the run through `stop`.
     pub fn new(quantity: Quantity, stop: Stop) -> Self {
-        let name = Arc::new(quantity.name().to_string());
+        let name = Arc::new(quantity.name());
         Summary {
             quantity,
             stop,
@@ -202,8 +208,8 @@ impl Metric for Summary {
     }
 
     fn attributes(&self) -> MetricAttributes {
-        let unit = matches!(self.quantity, Quantity::Bound | Quantity::Nll).then(|| "nats".to_string());
-        let higher_is_better = matches!(self.quantity, Quantity::Bound | Quantity::Ess);
+        let unit = self.quantity.unit().map(str::to_owned);
+        let higher_is_better = self.quantity.better() == Some(Better::Higher);
         NumericAttributes { unit, higher_is_better }.into()
     }
 }

@@ -1,12 +1,12 @@
-//! Learning rates and strategies as functions of the step.
+//! Learning rates and settings of the strategy as functions of the step.
 //!
-//! A run is a sequence of stages. Each has a strategy and a rate of its own, and both follow from
-//! the number of the step alone, so that a run that goes on does so as if it had not stopped.
+//! A run is a sequence of stages. Each has a rate and settings of its own, and both follow from the number of the step
+//! alone, so that a run that goes on does so as if it had not stopped.
 
-use burn::module::Module;
+use burn::module::list_param_ids;
 use burn::optim::LearningRate;
 use burn::optim::lr_scheduler::{LrScheduler, LrSchedulerRecord};
-use helmholtz_core::Model;
+use helmholtz_core::{Model, Strategy, module_of_field};
 
 /// How a rate goes from the start of a stage to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,36 +92,68 @@ impl LrScheduler for Schedule {
     }
 }
 
-/// The strategy of each stage.
-#[derive(Module, Debug)]
-pub struct Stages<S: Model> {
-    strategies: Vec<S>,
-    /// The step that each stage ends before.
-    #[module(skip)]
-    ends: Vec<u64>,
+/// A strategy with the settings that it has in each stage.
+///
+/// What it remembers and what it has learnt go on from stage to stage. It is the module that the strategy is.
+#[derive(Clone, Debug)]
+pub struct Stages<S> {
+    strategy: S,
+    /// The strategy with the settings of each stage, and the step that the stage ends before; what these remember is not
+    /// used.
+    settings: Vec<(u64, S)>,
 }
 
+module_of_field!(Stages<S>, strategy, S: Model);
+
 impl<S: Model> Stages<S> {
-    /// Strategies, each with the step that it is used before.
+    /// Settings, each with the step that they are used before; what is remembered and learnt begins with those of the first.
     ///
     /// # Panics
     /// If there are none, or the ends do not ascend.
-    pub fn new(stages: Vec<(u64, S)>) -> Self {
-        assert!(!stages.is_empty(), "a run has at least one stage");
-        let (ends, strategies): (Vec<_>, Vec<_>) = stages.into_iter().unzip();
-        assert!(ends.is_sorted(), "stages end one after the other");
-        Stages { strategies, ends }
+    pub fn new(settings: Vec<(u64, S)>) -> Self {
+        assert!(!settings.is_empty(), "a run has at least one stage");
+        assert!(settings.is_sorted_by_key(|(end, _)| *end), "stages end one after the other");
+        Stages { strategy: settings[0].1.clone(), settings }
     }
 
-    /// The strategy of a step; past the last it stays what it was.
-    pub fn at(&self, step: u64) -> &S {
-        let stage = self.ends.iter().position(|end| step < *end).unwrap_or(self.ends.len() - 1);
-        &self.strategies[stage]
+    /// The stage that a step belongs to, from zero; past the last it stays what it was.
+    pub fn stage(&self, step: u64) -> usize {
+        self.settings.iter().position(|(end, _)| step < *end).unwrap_or(self.settings.len() - 1)
     }
 
-    /// The strategies, stage by stage.
-    pub fn iter(&self) -> impl Iterator<Item = &S> {
-        self.strategies.iter()
+    /// The strategy as it is at a step.
+    pub fn at<M>(&self, step: u64) -> S
+    where
+        S: Strategy<M>,
+    {
+        if self.settings.len() == 1 {
+            return self.strategy.clone();
+        }
+        let (_, settings) = &self.settings[self.stage(step)];
+        settings.continuing(&self.strategy)
+    }
+
+    /// Refuses a strategy that has parameters or a memory, and does not say how a stage goes on with them.
+    ///
+    /// # Panics
+    /// If it is such a one, and there are several stages.
+    pub(crate) fn check<M>(&self)
+    where
+        S: Strategy<M>,
+    {
+        let own = list_param_ids(&self.strategy);
+        for (_, settings) in self.settings.iter().skip(1) {
+            let next = list_param_ids(&settings.continuing(&self.strategy));
+            assert!(
+                next == own,
+                "a strategy that remembers says how it goes on in the next stage: Strategy::continuing"
+            );
+        }
+    }
+
+    /// The strategy with the settings of each stage.
+    pub fn settings(&self) -> impl Iterator<Item = &S> {
+        self.settings.iter().map(|(_, settings)| settings)
     }
 }
 

@@ -41,7 +41,7 @@ impl Request {
 #[derive(Clone, Debug, PartialEq)]
 pub struct NonFinite {
     /// What it was.
-    pub quantity: &'static str,
+    pub quantity: String,
     /// The value: NaN or an infinity.
     pub value: f64,
     /// The training step, from zero, or `None` in validation.

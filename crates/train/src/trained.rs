@@ -14,7 +14,7 @@ pub(crate) fn trained(mut optimiser: ModuleOptimizer) -> Vec<f32> {
     let mut model = StackConfig::new(5, vec![4, 3]).init(None, Key::new(1), &device).unwrap().train();
     for step in 0..20u64 {
         let strategy = ReweightedWakeSleep::new(3).unwrap();
-        let estimate = strategy.estimate(&model.valid(), x.clone(), Key::new(step));
+        let estimate = strategy.estimate(&model.valid(), &x.clone().into(), Key::new(step));
         model = optimiser.step(3e-3, model, estimate.gradients.into_params());
     }
     let mut weights = Vec::new();

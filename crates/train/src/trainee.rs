@@ -7,8 +7,10 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{ExecutionError, Tensor};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use helmholtz_core::erased::Boxed;
-use helmholtz_core::{Gradients, Key, Measured, Role, module_of_field, visit_params};
-use helmholtz_datasets::Batch;
+use helmholtz_core::{
+    Estimate, Gradients, Key, Measured, ParameterGroup, Role, module_of_field, visit_params,
+};
+use helmholtz_datasets::Share;
 use helmholtz_ops::on_workers;
 use helmholtz_ops::rows::sum_of_squares;
 
@@ -38,18 +40,12 @@ module_of_field!(Trainee, learn);
 /// What one training step measured; read by the metrics, not by the loop.
 #[derive(Clone, Debug)]
 pub struct StepOutput {
-    /// Mean of `log 1/K Σ w` over the batch, in nats: `[1]`.
-    pub bound: Tensor<1>,
-    /// Mean effective sample size as a share of K: `[1]`.
-    pub ess: Tensor<1>,
-    /// Sum of squares of the gradient of the generative net: `[1]`.
-    pub square_p: Tensor<1>,
-    /// Sum of squares of the gradient of the recognition net: `[1]`.
-    pub square_q: Tensor<1>,
+    /// What the strategy measured.
+    pub measured: Vec<Measured>,
+    /// Sum of squares of the gradient of each group of parameters: `[1]`.
+    pub squares: Vec<(ParameterGroup, Tensor<1>)>,
     /// Model evaluations that the step took.
     pub evaluations: u64,
-    /// What else the strategy measured.
-    pub more: Vec<Measured>,
     /// Rows of the batch.
     pub rows: usize,
     /// The number of the step.
@@ -59,8 +55,8 @@ pub struct StepOutput {
 /// What one validation batch measured.
 #[derive(Clone, Debug)]
 pub struct ValidOutput {
-    /// `log p̂(x)` of each row, in nats.
-    pub log_prob: Tensor<1>,
+    /// The score of each row: `[n]`.
+    pub scores: Tensor<1>,
 }
 
 impl ItemLazy for StepOutput {
@@ -76,30 +72,22 @@ impl ItemLazy for ValidOutput {
 }
 
 impl TrainStep for Trainee {
-    type Input = Batch;
+    type Input = Share;
     type Output = StepOutput;
 
-    fn step(&self, batch: Batch) -> TrainOutput<StepOutput> {
-        let Batch { x, step, whole, .. } = batch;
-        let rows = batch.rows.len();
+    fn step(&self, share: Share) -> TrainOutput<StepOutput> {
+        let Share { batch, first, whole } = share;
+        let (rows, step) = (batch.len(), batch.step);
         // Where the rows are a part of a batch, they see the noise that the whole batch would give them.
-        let key = self.key.child(step).from_row(batch.first as u64);
-        let (estimate, [square_p, square_q]) = on_workers(&self.learn.device(), || {
-            let estimate = self.learn.estimate(x, step, key);
+        let key = self.key.child(step).from_row(first as u64);
+        let (estimate, squares) = on_workers(&self.learn.device(), || {
+            let estimate = self.learn.estimate(&batch, key);
             let squares = self.gradient_squares(&estimate.gradients);
             (estimate, squares)
         });
-        let item = StepOutput {
-            bound: estimate.diagnostics.bound,
-            ess: estimate.diagnostics.ess,
-            square_p,
-            square_q,
-            evaluations: estimate.evaluations,
-            more: estimate.diagnostics.more,
-            rows,
-            step,
-        };
-        let gradients = self.rule.apply(self, self.number(0.0), estimate.gradients, whole);
+        let Estimate { gradients, measured, evaluations } = estimate;
+        let item = StepOutput { measured, squares, evaluations, rows, step };
+        let gradients = self.rule.apply(self, self.number(0.0), gradients, whole);
         // The learner adds the gradients of the parts, each a mean over its rows.
         let gradients = if rows == whole {
             gradients
@@ -121,26 +109,28 @@ impl TrainStep for Trainee {
 }
 
 impl InferenceStep for Trainee {
-    type Input = Batch;
+    type Input = Share;
     type Output = ValidOutput;
 
     /// Scores validation rows under noise that is the same in every epoch, so that epochs differ
     /// by their weights alone.
-    fn step(&self, batch: Batch) -> ValidOutput {
-        ValidOutput { log_prob: self.learn.score(batch.x, batch.rows, self.key.child(Role::Validate)) }
+    fn step(&self, share: Share) -> ValidOutput {
+        ValidOutput { scores: self.learn.score(&share.batch, self.key.child(Role::Validate)) }
     }
 }
 
 impl Trainee {
-    /// Sums of squares of the model's gradients outside and inside the recognition net.
-    fn gradient_squares(&self, gradients: &Gradients) -> [Tensor<1>; 2] {
-        let mut squares = [self.number(0.0), self.number(0.0)];
+    /// Sums of squares of the model's gradients, group by group.
+    fn gradient_squares(&self, gradients: &Gradients) -> Vec<(ParameterGroup, Tensor<1>)> {
+        let groups = self.learn.groups();
+        let mut squares: Vec<_> = groups.iter().map(|group| (*group, self.number(0.0))).collect();
         visit_params(self, |path, param| {
             if is_of_model(path)
                 && let Some(gradient) = param.gradient(gradients)
+                && let Some(group) = ParameterGroup::of(groups, path)
+                && let Some((_, square)) = squares.iter_mut().find(|(of, _)| of == group)
             {
-                let part = &mut squares[usize::from(path.iter().any(|name| name == "recognition"))];
-                *part = part.clone() + sum_of_squares(gradient);
+                *square = square.clone() + sum_of_squares(gradient);
             }
         });
         squares
@@ -156,6 +146,7 @@ impl Trainee {
 mod tests {
     use burn::module::Module;
     use burn::tensor::Device;
+    use helmholtz_core::Batch;
     use helmholtz_directed::{HelmholtzMachine, StackConfig};
     use helmholtz_eval::ImportanceSampling;
     use helmholtz_strategies::ReweightedWakeSleep;
@@ -193,14 +184,9 @@ mod tests {
             let trainee = Trainee { learn, rule, key: Key::new(7) }.train();
             let x = Tensor::<2>::from_floats([[1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0]; 7], &device);
             let step = |range: std::ops::Range<usize>| {
-                let batch = Batch {
-                    x: x.clone().slice([range.clone(), 0..9]),
-                    rows: range.clone().map(|row| row as u64).collect(),
-                    step: 4,
-                    first: range.start,
-                    whole: 7,
-                };
-                flat(&model, &Gradients::from(TrainStep::step(&trainee, batch).grads))
+                let batch = Batch { step: 4, ..Batch::of(x.clone()).slice(range.clone()) };
+                let share = Share { batch, first: range.start, whole: 7 };
+                flat(&model, &Gradients::from(TrainStep::step(&trainee, share).grads))
             };
             let whole = step(0..7);
             let parts = [step(0..2), step(2..3), step(3..7)];

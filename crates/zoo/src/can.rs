@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Enumerable, Key, Layerwise, Reparameterized};
+use helmholtz_core::{Batch, Draws, Enumerable, Key, Layerwise, Reparameterized, Tractable};
 use helmholtz_court::{Enumeration, Quadrature, States, StatesError, Supported};
 use helmholtz_eval::exact::ExactError;
 use helmholtz_eval::importance::ZeroWeight;
@@ -35,11 +35,26 @@ pub trait Can {
         None
     }
 
-    /// Recognition means of each row of `x`, layer by layer, each given the means of the one below: one layer at least.
+    /// A likelihood that is a formula.
+    fn formula(&self) -> Option<&dyn Formula> {
+        None
+    }
+
+    /// Draws of x, where there are no latents to dream.
+    fn drawn(&self) -> Option<&dyn Drawn> {
+        None
+    }
+
+    /// Classes of rows.
+    fn classified(&self) -> Option<&dyn Classified> {
+        None
+    }
+
+    /// Recognition means of each row of a batch, layer by layer, each given the means of the one below: one layer at least.
     ///
     /// # Errors
     /// If it has none.
-    fn encode(&self, _x: Tensor<2>) -> Result<Vec<Tensor<2>>, ConfigError> {
+    fn encode(&self, _batch: &Batch) -> Result<Vec<Tensor<2>>, ConfigError> {
         Err(ConfigError("the model has no recognition means, and nothing to encode into".into()))
     }
 }
@@ -96,6 +111,33 @@ impl dyn Can {
             }
         })
     }
+}
+
+/// A likelihood that is a formula, of rows with missing values and, where the batch has them, with their targets.
+pub trait Formula {
+    /// `log p` of each row in nats: `[n]`.
+    fn log_probs(&self, batch: &Batch) -> Tensor<1>;
+}
+
+impl<M: Tractable> Formula for M {
+    fn log_probs(&self, batch: &Batch) -> Tensor<1> {
+        self.log_prob(batch)
+    }
+}
+
+/// Draws of x, of a model without latents that would be proposed.
+pub trait Drawn {
+    /// `x ~ p(x)`, one for each matrix row of `draws`, or the means of its units given all else that was drawn: `[n, d]`.
+    fn draw(&self, draws: &Draws, means: bool) -> Tensor<2>;
+
+    /// Whether units are independent given all else that was drawn, so that their means say more than draws.
+    fn units_are_independent(&self) -> bool;
+}
+
+/// Classes of rows.
+pub trait Classified {
+    /// `log p(y | x)` of each class: `[n, classes]`.
+    fn log_class_probabilities(&self, batch: &Batch) -> Tensor<2>;
 }
 
 /// Sums over all states of latent bits.

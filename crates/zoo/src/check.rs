@@ -4,7 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use helmholtz_core::{Draws, Gradients, Key, LatentVariableModel, Strategy, map_params, visit_params};
+use helmholtz_core::{
+    Draws, Gradients, Key, LatentVariableModel, Strategy, Trainable, map_params, visit_params,
+};
 use helmholtz_noise::fill_uniform;
 use helmholtz_ops::into_f64;
 
@@ -206,15 +208,11 @@ pub fn of_model<M: LatentVariableModel>(out: &mut Outputs, model: &M, x: Tensor<
 }
 
 /// One estimate: what it measures, and its gradients.
-pub fn of_strategy<M: LatentVariableModel, S: Strategy<M>>(
-    on: &On,
-    out: &mut Outputs,
-    model: &M,
-    strategy: &S,
-) {
-    let estimate = strategy.estimate(model, on.bits("batch", [10, model.observed()]), Key::new(9));
-    out.put("bound", estimate.diagnostics.bound);
-    out.put("ess", estimate.diagnostics.ess);
+pub fn of_strategy<M: Trainable, S: Strategy<M>>(on: &On, out: &mut Outputs, model: &M, strategy: &S) {
+    let estimate = strategy.estimate(model, &on.bits("batch", [10, model.observed()]).into(), Key::new(9));
+    for found in &estimate.measured {
+        out.put(found.measure.name, found.value.clone());
+    }
     out.gradients("gradient", model, &estimate.gradients);
     out.gradients("gradient of the strategy's own", strategy, &estimate.gradients);
 }

@@ -1,44 +1,128 @@
-//! A model of latents, whatever its family.
+//! A model of any family.
 
 use std::any::Any;
 use std::ops::Deref;
 
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::erased::Boxed;
-use helmholtz_core::{Draws, Gradients, LatentVariableModel, Proposals, Traced, module_of_field};
+use helmholtz_core::{
+    Draws, Gradients, LatentVariableModel, ParameterGroup, Proposals, Traced, Trainable, module_of_field,
+};
 
 use crate::can::Can;
+use crate::error::ConfigError;
 
-/// A model whose latents are a tensor for each layer, from the data up, behind a pointer.
-///
-/// Its parameters have the paths that they have in the model itself. What it can do besides is behind [`Can`].
-#[derive(Clone, Debug)]
-pub struct BoxedModel {
-    inner: Boxed<dyn Inside>,
+helmholtz_core::one_of! {
+    /// A model behind a pointer. Its parameters have the paths that they have in the model itself, and what it can do is
+    /// behind [`Can`].
+    BoxedModel {
+        /// One with latents that are proposed.
+        Latent(LatentModel),
+        /// Any other.
+        Other(OtherModel),
+    }
 }
 
-module_of_field!(BoxedModel, inner);
+/// A model whose latents are a tensor for each layer, from the data up, behind a pointer.
+#[derive(Clone, Debug)]
+pub struct LatentModel {
+    inner: Boxed<dyn OfLatents>,
+}
 
-/// What is in the box.
-trait Inside: Latent + Can {}
+/// A model without latents that would be proposed, behind a pointer.
+#[derive(Clone, Debug)]
+pub struct OtherModel {
+    inner: Boxed<dyn Other>,
+}
 
-impl<M: Latent + Can> Inside for M {}
+module_of_field!(LatentModel, inner);
+module_of_field!(OtherModel, inner);
+
+/// What is in the box of a model of latents.
+trait OfLatents: Latent + Other {}
+
+impl<M: Latent + Other> OfLatents for M {}
+
+/// What is in the box of any other.
+trait Other: Fundamental + Can {}
+
+impl<M: Fundamental + Can> Other for M {}
 
 impl BoxedModel {
-    /// A model in its box.
+    /// A model of latents in its box.
     pub fn new<M: LatentVariableModel<Latents = Layers> + Can>(model: M) -> Self {
-        BoxedModel {
-            inner: Boxed::new(model, |model| model.downcast_ref::<M>().expect("it was made of one")),
+        let inner: Boxed<dyn OfLatents> =
+            Boxed::new(model, |model| model.downcast_ref::<M>().expect("it was made of one"));
+        BoxedModel::Latent(LatentModel { inner })
+    }
+
+    /// Another model in its box.
+    pub fn other<M: Trainable + Can>(model: M) -> Self {
+        let inner: Boxed<dyn Other> =
+            Boxed::new(model, |model| model.downcast_ref::<M>().expect("it was made of one"));
+        BoxedModel::Other(OtherModel { inner })
+    }
+
+    /// The model, if it is an `M`; it is a `BoxedModel`, too, and may be a [`LatentModel`].
+    pub fn downcast_ref<M: Any>(&self) -> Option<&M> {
+        let own = (self as &dyn Any).downcast_ref();
+        own.or_else(|| match self {
+            BoxedModel::Latent(model) => {
+                (model as &dyn Any).downcast_ref().or_else(|| model.inner.downcast_ref())
+            }
+            BoxedModel::Other(model) => model.inner.downcast_ref(),
+        })
+    }
+
+    /// The model with its latents; `what` ends the sentence that refuses one without: who asks, and what would fit.
+    ///
+    /// # Errors
+    /// If it has none that are proposed.
+    pub fn latent_for(&self, what: &str) -> Result<&LatentModel, ConfigError> {
+        match self {
+            BoxedModel::Latent(model) => Ok(model),
+            BoxedModel::Other(_) => {
+                Err(ConfigError(format!("the model has no latents that a recognition net proposes: {what}")))
+            }
         }
     }
 
-    /// The model, if it is an `M`; it is a `BoxedModel`, too.
-    pub fn downcast_ref<M: Any>(&self) -> Option<&M> {
-        (self as &dyn Any).downcast_ref().or_else(|| self.inner.downcast_ref())
+    /// `x ~ p(x)`, one for each matrix row of `draws`, or the means of its units given the latents and the units before:
+    /// `[n, d]`.
+    ///
+    /// # Errors
+    /// If it cannot draw.
+    pub fn draw(&self, draws: &Draws, means: bool) -> Result<Tensor<2>, ConfigError> {
+        if let BoxedModel::Latent(model) = self {
+            let (x, h) = LatentVariableModel::dream(model, draws);
+            return Ok(if means { LatentVariableModel::decode(model, x, &h) } else { x });
+        }
+        let drawn = self
+            .drawn()
+            .ok_or_else(|| ConfigError::new("the model has no samples: nothing draws from it"))?;
+        Ok(drawn.draw(draws, means))
+    }
+
+    fn fundamental(&self) -> &dyn Fundamental {
+        match self {
+            BoxedModel::Latent(model) => &*model.inner,
+            BoxedModel::Other(model) => &*model.inner,
+        }
     }
 }
 
 impl Deref for BoxedModel {
+    type Target = dyn Can;
+
+    fn deref(&self) -> &(dyn Can + 'static) {
+        match self {
+            BoxedModel::Latent(model) => &*model.inner,
+            BoxedModel::Other(model) => &*model.inner,
+        }
+    }
+}
+
+impl Deref for LatentModel {
     type Target = dyn Can;
 
     fn deref(&self) -> &(dyn Can + 'static) {
@@ -49,20 +133,71 @@ impl Deref for BoxedModel {
 /// A tensor for each layer of latents, from the data up.
 type Layers = Vec<Tensor<2>>;
 
-macro_rules! latent {
-    ($(fn $method:ident(&self $(, $arg:ident: $type:ty)*) $(-> $out:ty)?;)+) => {
-        /// A [`LatentVariableModel`] without associated types.
-        trait Latent {
+/// A trait without associated types and without `Self`, which every model of a contract of core has.
+macro_rules! erased {
+    ($trait:ident of $contract:ident [$($bound:tt)*] { $(fn $method:ident(&self $(, $arg:ident: $type:ty)*) $(-> $out:ty)?;)+ }) => {
+        trait $trait {
             $(fn $method(&self $(, $arg: $type)*) $(-> $out)?;)+
         }
 
-        impl<M: LatentVariableModel<Latents = Layers>> Latent for M {
+        impl<M: $contract $($bound)*> $trait for M {
             $(fn $method(&self $(, $arg: $type)*) $(-> $out)? {
-                LatentVariableModel::$method(self $(, $arg)*)
+                $contract::$method(self $(, $arg)*)
             })+
         }
+    };
+}
 
-        impl LatentVariableModel for BoxedModel {
+erased! { Fundamental of Trainable [] {
+    fn groups(&self) -> &'static [ParameterGroup];
+    fn observed(&self) -> usize;
+    fn dtype(&self) -> DType;
+    fn device(&self) -> Device;
+} }
+
+impl Trainable for BoxedModel {
+    fn groups(&self) -> &'static [ParameterGroup] {
+        self.fundamental().groups()
+    }
+
+    fn observed(&self) -> usize {
+        self.fundamental().observed()
+    }
+
+    fn dtype(&self) -> DType {
+        self.fundamental().dtype()
+    }
+
+    fn device(&self) -> Device {
+        self.fundamental().device()
+    }
+}
+
+impl Trainable for LatentModel {
+    fn groups(&self) -> &'static [ParameterGroup] {
+        Fundamental::groups(&*self.inner)
+    }
+
+    fn observed(&self) -> usize {
+        Fundamental::observed(&*self.inner)
+    }
+
+    fn dtype(&self) -> DType {
+        Fundamental::dtype(&*self.inner)
+    }
+
+    fn device(&self) -> Device {
+        Fundamental::device(&*self.inner)
+    }
+}
+
+macro_rules! latent {
+    ($(fn $method:ident(&self $(, $arg:ident: $type:ty)*) $(-> $out:ty)?;)+) => {
+        erased! { Latent of LatentVariableModel [<Latents = Layers>] {
+            $(fn $method(&self $(, $arg: $type)*) $(-> $out)?;)+
+        } }
+
+        impl LatentVariableModel for LatentModel {
             type Latents = Layers;
 
             $(fn $method(&self $(, $arg: $type)*) $(-> $out)? {
@@ -84,7 +219,4 @@ latent! {
     fn decode(&self, x: Tensor<2>, h: &Layers) -> Tensor<2>;
     fn joint_gradient(&self, x: Tensor<2>, h: &Layers, traces: &[Tensor<2>], weights: Tensor<1>, into: &mut Gradients);
     fn posterior_gradient(&self, x: Tensor<2>, h: &Layers, traces: &[Tensor<2>], weights: Tensor<1>, into: &mut Gradients);
-    fn observed(&self) -> usize;
-    fn dtype(&self) -> DType;
-    fn device(&self) -> Device;
 }

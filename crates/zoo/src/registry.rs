@@ -133,6 +133,12 @@ impl Registry {
         keys
     }
 
+    /// Whether a strategy has samples to take: K is one of its keys.
+    pub fn takes_samples(&self, strategy: &str) -> bool {
+        let mut of_name = self.strategies().filter(|entry| entry.name == strategy);
+        of_name.any(|entry| entry.keys.iter().any(|key| key.name == "samples"))
+    }
+
     fn models(&self) -> impl Iterator<Item = &ModelEntry> {
         self.families.iter().flat_map(|family| &family.models)
     }

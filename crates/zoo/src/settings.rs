@@ -128,6 +128,7 @@ macro_rules! settings {
             const KEYS: &'static [$crate::ConfigKey] =
                 &[$($crate::ConfigKey { name: stringify!($key), help: concat!($($doc),+).trim_ascii_start() },)*];
 
+            #[allow(unused_mut, unused_variables, reason = "there may be no key")]
             fn read(section: &str, mut table: ::toml::Table) -> Result<Self, $crate::ConfigError> {
                 let usual = $name::default();
                 Ok($name {
@@ -138,6 +139,7 @@ macro_rules! settings {
                 })
             }
 
+            #[allow(unused_mut, reason = "there may be no key")]
             fn table(&self) -> ::toml::Table {
                 let mut table = ::toml::Table::new();
                 $(table.extend(

@@ -3,15 +3,16 @@
 use std::fmt::Debug;
 
 use burn::tensor::Device;
-use helmholtz_core::Key;
+use helmholtz_core::{Key, ParameterGroup, Trainable};
 use helmholtz_datasets::ImageShape;
-use helmholtz_eval::Reading;
+use helmholtz_eval::{ImportanceSampling, Reading};
 use serde::{Serialize, Serializer};
 use toml::{Table, Value};
 
 use crate::error::{ConfigError, excerpt};
+use crate::evaluator::BoxedEvaluator;
 use crate::limits::LARGEST;
-use crate::model::BoxedModel;
+use crate::model::{BoxedModel, LatentModel};
 use crate::strategy::BoxedStrategy;
 
 /// `[model]`, typed and checked, with every default written out.
@@ -34,6 +35,24 @@ pub trait ModelSpec: Debug + Send + Sync {
     /// What values of the data it is a law of.
     fn support(&self) -> Support {
         Support::Bits
+    }
+
+    /// Number of classes of the rows, where it models them: the data have labels of so many.
+    fn classes(&self) -> Option<usize> {
+        None
+    }
+
+    /// Whether values of a row may be missing.
+    fn takes_missing(&self) -> bool {
+        false
+    }
+
+    /// The groups of its parameters, as [the model](helmholtz_core::Trainable::groups) has them; each has a learning rate.
+    fn groups(&self) -> &'static [ParameterGroup];
+
+    /// What scores the validation split, with so many samples for each row where it samples.
+    fn evaluator(&self, samples: usize) -> BoxedEvaluator {
+        BoxedEvaluator::new::<LatentModel, _>(ImportanceSampling::new(samples).with_reading(self.reading()))
     }
 
     /// What else to do with values that are no bits, as the end of a sentence.
@@ -131,27 +150,21 @@ pub trait StrategySpec: Debug + Send + Sync {
     /// With what would fit.
     fn check(&self, model: &dyn ModelSpec, samples: &[usize]) -> Result<(), ConfigError>;
 
-    /// The strategy with `samples` per observation for a model whose layers have these sizes, the observed one first;
-    /// `key` is that of what it draws for itself, and its state, if it has one, is on the device.
+    /// The strategy with `samples` per observation.
     ///
     /// # Errors
     /// If its settings make no estimator.
-    fn build(
-        &self,
-        samples: usize,
-        sizes: &[usize],
-        key: Key,
-        device: &Device,
-    ) -> Result<BoxedStrategy, ConfigError>;
+    fn build(&self, samples: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError>;
+
+    /// Whether its updates are steps to be taken as they are, and no gradients: by plain sgd, whose rate is the share of
+    /// the way that is gone.
+    fn takes_whole_steps(&self) -> bool {
+        false
+    }
 
     /// What it makes of the two nets.
     fn reading(&self) -> Reading {
         Reading::Directed
-    }
-
-    /// Whether it learns from batch to batch, so that several devices would learn each for itself.
-    fn remembers(&self) -> bool {
-        false
     }
 
     /// Keys of a run that only has to end.
@@ -163,6 +176,16 @@ pub trait StrategySpec: Debug + Send + Sync {
     fn in_words(&self) -> String {
         self.kind().to_owned()
     }
+}
+
+/// What a strategy is built on.
+pub struct BuiltOn<'a> {
+    /// The model.
+    pub model: &'a BoxedModel,
+    /// Sizes of the model's layers, the observed one first.
+    pub sizes: &'a [usize],
+    /// The key of what it draws for itself.
+    pub key: Key,
 }
 
 /// A model with the strategy that trains it.
@@ -267,19 +290,14 @@ impl Spec {
         &self.samples
     }
 
-    /// The strategy of each stage for a model over `observed` units.
+    /// The strategy of a model with the settings of each stage.
     ///
     /// # Errors
     /// If its settings make no estimator.
-    pub fn strategies(
-        &self,
-        observed: usize,
-        seed: u64,
-        device: &Device,
-    ) -> Result<Vec<BoxedStrategy>, ConfigError> {
-        let sizes = [&[observed], self.model.layers()].concat();
-        let of_stage = |samples: &usize| self.strategy.build(*samples, &sizes, Key::new(seed), device);
-        self.samples.iter().map(of_stage).collect()
+    pub fn strategies(&self, model: &BoxedModel, seed: u64) -> Result<Vec<BoxedStrategy>, ConfigError> {
+        let sizes = [&[model.observed()], self.model.layers()].concat();
+        let on = BuiltOn { model, sizes: &sizes, key: Key::new(seed) };
+        self.samples.iter().map(|samples| self.strategy.build(*samples, &on)).collect()
     }
 }
 

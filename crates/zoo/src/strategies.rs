@@ -5,9 +5,10 @@ use toml::Value;
 
 use crate::error::ConfigError;
 use crate::registry::StrategyEntry;
+use crate::spec::BuiltOn;
 use crate::spec::ModelSpec;
 use crate::strategy::{BoxedStrategy, boxed};
-use crate::strategy_settings::{BuiltOn, StrategySettings, needs_latents, of_samples, right, wrong};
+use crate::strategy_settings::{StrategySettings, needs_latents, of_samples, right, wrong};
 
 /// The keys that earlier versions wrote out for every strategy; ws took any `phi`, and no notice of it.
 pub(crate) fn of_every_strategy(entry: StrategyEntry) -> StrategyEntry {

@@ -2,10 +2,11 @@
 
 use burn::tensor::Tensor;
 use helmholtz_core::erased::Boxed;
-use helmholtz_core::{Estimate, Follows, Key, Measure, Model, Strategy};
+use helmholtz_core::{Batch, Estimate, Follows, Key, Measure, Model, Scope, Strategy};
+use helmholtz_court::{Exact, Expected, ReferenceError, States, StatesError, Supported};
 use helmholtz_strategies::{Bidirectional, Reinforce, ReweightedWakeSleep, Vimco, WakeSleep};
 
-use crate::BoxedModel;
+use crate::model::{BoxedModel, LatentModel};
 
 /// A strategy behind a pointer. Its parameters and what it remembers have the paths that they have in the strategy
 /// itself.
@@ -19,13 +20,37 @@ pub trait Estimates {
     ///
     /// # Panics
     /// If the model is of another family.
-    fn estimate(&self, model: &BoxedModel, x: Tensor<2>, key: Key) -> Estimate;
-
-    /// [`Strategy::follows`]
-    fn follows(&self) -> Follows;
+    fn estimate(&self, model: &BoxedModel, batch: &Batch, key: Key) -> Estimate;
 
     /// [`Strategy::measures`]
     fn measures(&self) -> &[Measure];
+
+    /// [`Strategy::scope`]
+    fn scope(&self) -> Scope;
+
+    /// [`Strategy::continuing`]
+    ///
+    /// # Panics
+    /// If the other is another strategy.
+    fn continuing(&self, other: &BoxedStrategy) -> BoxedStrategy;
+
+    /// The exact vectors that it is held against in a court, with the state that it is in now; `None` if it claims none.
+    ///
+    /// # Errors
+    /// If there are too many states to sum over, or none.
+    fn exact(&self, _model: &BoxedModel, _batch: &Batch) -> Result<Option<Box<dyn Exact>>, ReferenceError> {
+        Ok(None)
+    }
+
+    /// Whether there are such vectors.
+    fn claims(&self) -> bool {
+        false
+    }
+
+    /// Whether what it claims is a sum over all pictures that the model can dream.
+    fn claims_dreams(&self) -> bool {
+        false
+    }
 
     /// Whether it has parameters of its own, which an optimiser fits beside the model's.
     fn learns(&self) -> bool {
@@ -39,16 +64,20 @@ pub trait Estimates {
 }
 
 impl Strategy<BoxedModel> for BoxedStrategy {
-    fn estimate(&self, model: &BoxedModel, x: Tensor<2>, key: Key) -> Estimate {
-        (**self).estimate(model, x, key)
-    }
-
-    fn follows(&self) -> Follows {
-        (**self).follows()
+    fn estimate(&self, model: &BoxedModel, batch: &Batch, key: Key) -> Estimate {
+        (**self).estimate(model, batch, key)
     }
 
     fn measures(&self) -> &[Measure] {
         (**self).measures()
+    }
+
+    fn scope(&self) -> Scope {
+        (**self).scope()
+    }
+
+    fn continuing(&self, other: &Self) -> Self {
+        (**self).continuing(other)
     }
 }
 
@@ -57,8 +86,9 @@ pub fn boxed<S: Model + Estimates>(strategy: S) -> BoxedStrategy {
     Boxed::new(strategy, |strategy| strategy.downcast_ref::<S>().expect("it was made of one"))
 }
 
-/// Makes [`Estimates`] of a strategy and the type of the models that it is a [`Strategy`] on, which is [`BoxedModel`] where
-/// any will do. Methods that follow are taken as they are. The crate that calls it depends on `burn` and `helmholtz-core`.
+/// Makes [`Estimates`] of a strategy and the type of the models that it is a [`Strategy`] on, which is [`LatentModel`] where
+/// any with latents will do. Methods that follow are taken as they are. The crate that
+/// calls it depends on `helmholtz-core`.
 #[macro_export]
 macro_rules! estimates {
     ($strategy:ty => $model:ty $(, $more:item)*) => {
@@ -66,19 +96,24 @@ macro_rules! estimates {
             fn estimate(
                 &self,
                 model: &$crate::BoxedModel,
-                x: ::burn::tensor::Tensor<2>,
+                batch: &::helmholtz_core::Batch,
                 key: ::helmholtz_core::Key,
             ) -> ::helmholtz_core::Estimate {
                 let model = model.downcast_ref::<$model>().expect("a family's strategies are for its own models");
-                ::helmholtz_core::Strategy::estimate(self, model, x, key)
-            }
-
-            fn follows(&self) -> ::helmholtz_core::Follows {
-                ::helmholtz_core::Strategy::<$model>::follows(self)
+                ::helmholtz_core::Strategy::estimate(self, model, batch, key)
             }
 
             fn measures(&self) -> &[::helmholtz_core::Measure] {
                 ::helmholtz_core::Strategy::<$model>::measures(self)
+            }
+
+            fn scope(&self) -> ::helmholtz_core::Scope {
+                ::helmholtz_core::Strategy::<$model>::scope(self)
+            }
+
+            fn continuing(&self, other: &$crate::BoxedStrategy) -> $crate::BoxedStrategy {
+                let other = other.downcast_ref::<Self>().expect("the stages of a run have one strategy");
+                $crate::strategy::boxed(::helmholtz_core::Strategy::<$model>::continuing(self, other))
             }
 
             $($more)*
@@ -86,47 +121,53 @@ macro_rules! estimates {
     };
 }
 
-/// A strategy that has parameters, under its name in the paths of their tensors: checkpoints of earlier versions have them
-/// there.
-macro_rules! under_its_name {
-    ($holder:ident, $strategy:ident => $model:ty $(, $more:item)*) => {
-        #[derive(::burn::module::Module, Debug)]
-        struct $holder {
-            $strategy: $strategy,
-        }
-
-        impl ::helmholtz_core::Strategy<$model> for $holder {
-            fn estimate(
+/// [`estimates!`](crate::estimates) for strategies on models of latents that [claim](helmholtz_core::Claims) what their
+/// updates are in expectation: the court sums it over all states. The crate that calls it depends on `helmholtz-court`, too.
+#[macro_export]
+macro_rules! claims {
+    ($strategy:ty => $model:ty $(, $more:item)*) => {
+        $crate::estimates!(
+            $strategy => $model,
+            fn exact(
                 &self,
-                model: &$model,
-                x: ::burn::tensor::Tensor<2>,
-                key: ::helmholtz_core::Key,
-            ) -> ::helmholtz_core::Estimate {
-                self.$strategy.estimate(model, x, key)
+                model: &$crate::BoxedModel,
+                batch: &::helmholtz_core::Batch,
+            ) -> Result<Option<Box<dyn ::helmholtz_court::Exact>>, ::helmholtz_court::ReferenceError> {
+                $crate::strategy::summed(model, batch, ::helmholtz_core::Claims::follows(self)).map(Some)
+            },
+            fn claims(&self) -> bool {
+                true
+            },
+            fn claims_dreams(&self) -> bool {
+                let follows = ::helmholtz_core::Claims::follows(self);
+                follows.phi.iter().any(|term| term.direction == ::helmholtz_core::Direction::Dreams)
             }
-
-            fn follows(&self) -> ::helmholtz_core::Follows {
-                ::helmholtz_core::Strategy::<$model>::follows(&self.$strategy)
-            }
-
-            fn measures(&self) -> &[::helmholtz_core::Measure] {
-                ::helmholtz_core::Strategy::<$model>::measures(&self.$strategy)
-            }
-        }
-
-        $crate::estimates!($holder => $model $(, $more)*);
-
-        /// The strategy in its box.
-        pub(crate) fn boxed(strategy: $strategy) -> $crate::BoxedStrategy {
-            $crate::strategy::boxed($holder { $strategy: strategy })
-        }
+            $(, $more)*
+        );
     };
 }
 
-pub(crate) use under_its_name;
+/// The latent states of any model: those of bits are enumerated, and one or two real ones integrated over.
+#[derive(Clone, Debug)]
+struct Sums;
 
-estimates!(WakeSleep => BoxedModel);
-estimates!(ReweightedWakeSleep => BoxedModel);
-estimates!(Bidirectional => BoxedModel);
-estimates!(Vimco => BoxedModel);
-estimates!(Reinforce => BoxedModel);
+impl States<LatentModel> for Sums {
+    fn of(&self, model: &LatentModel, x: Tensor<2>) -> Result<Supported<Vec<Tensor<2>>>, StatesError> {
+        model.states(x)
+    }
+}
+
+/// What a strategy on a model of latents follows, summed over all states.
+///
+/// # Errors
+/// If there are too many states, or none.
+pub fn summed(model: &BoxedModel, batch: &Batch, follows: Follows) -> Result<Box<dyn Exact>, ReferenceError> {
+    let BoxedModel::Latent(model) = model else { return Err(StatesError::Neither.into()) };
+    Ok(Box::new(Expected::new(model, &Sums, &batch.whole(), follows)?))
+}
+
+crate::claims!(WakeSleep => LatentModel);
+crate::claims!(ReweightedWakeSleep => LatentModel);
+crate::claims!(Bidirectional => LatentModel);
+crate::claims!(Vimco => LatentModel);
+crate::claims!(Reinforce => LatentModel);

@@ -2,15 +2,13 @@
 
 use std::fmt::Debug;
 
-use burn::tensor::Device;
-use helmholtz_core::Key;
 use helmholtz_eval::Reading;
 use toml::Table;
 
 use crate::error::ConfigError;
 use crate::registry::StrategyEntry;
 use crate::settings::Settings;
-use crate::spec::{ModelSpec, StrategySpec};
+use crate::spec::{BuiltOn, ModelSpec, StrategySpec};
 use crate::strategy::BoxedStrategy;
 
 /// Settings of a strategy, and what is built of them: [`StrategyEntry::of`] makes a row of the registry.
@@ -45,8 +43,8 @@ pub trait StrategySettings: Settings + Clone + Debug + Send + Sync + 'static {
         Reading::Directed
     }
 
-    /// [`StrategySpec::remembers`]
-    fn remembers(&self) -> bool {
+    /// [`StrategySpec::takes_whole_steps`]
+    fn takes_whole_steps(&self) -> bool {
         false
     }
 
@@ -59,16 +57,6 @@ pub trait StrategySettings: Settings + Clone + Debug + Send + Sync + 'static {
     fn variant(&self) -> Option<String> {
         None
     }
-}
-
-/// What a strategy is built on.
-pub struct BuiltOn<'a> {
-    /// Sizes of the model's layers, the observed one first.
-    pub sizes: &'a [usize],
-    /// The key of what it draws for itself.
-    pub key: Key,
-    /// The device of its state, if it has one.
-    pub device: &'a Device,
 }
 
 impl StrategyEntry {
@@ -109,22 +97,16 @@ impl<S: StrategySettings> StrategySpec for Named<S> {
         samples.iter().try_for_each(|samples| self.settings.check_samples(*samples))
     }
 
-    fn build(
-        &self,
-        samples: usize,
-        sizes: &[usize],
-        key: Key,
-        device: &Device,
-    ) -> Result<BoxedStrategy, ConfigError> {
-        self.settings.build(samples, &BuiltOn { sizes, key, device })
+    fn build(&self, samples: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
+        self.settings.build(samples, on)
+    }
+
+    fn takes_whole_steps(&self) -> bool {
+        self.settings.takes_whole_steps()
     }
 
     fn reading(&self) -> Reading {
         self.settings.reading()
-    }
-
-    fn remembers(&self) -> bool {
-        self.settings.remembers()
     }
 
     fn smaller(&self) -> Table {
@@ -183,7 +165,7 @@ macro_rules! of_samples {
                 $make(samples).map(drop).map_err($crate::strategy_settings::wrong)
             }
 
-            fn build(&self, samples: usize, _: &$crate::strategy_settings::BuiltOn<'_>) -> Result<$crate::BoxedStrategy, $crate::ConfigError> {
+            fn build(&self, samples: usize, _: &$crate::BuiltOn<'_>) -> Result<$crate::BoxedStrategy, $crate::ConfigError> {
                 $make(samples).map($crate::strategy::boxed).map_err($crate::strategy_settings::wrong)
             }
 

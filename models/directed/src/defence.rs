@@ -7,7 +7,7 @@
 //! Owen, Zhou, "Safe and effective importance sampling", JASA 95, 2000.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use helmholtz_core::{Conditional, Draws, LatentVariableModel, Prior, Role};
+use helmholtz_core::{Conditional, Draws, LatentVariableModel, Prior, Role, Trainable};
 use helmholtz_ops::log_weights::log_sum_exp;
 
 use crate::stack::{Stack, layer_draws, marks};

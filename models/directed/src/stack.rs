@@ -17,8 +17,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::{
-    Conditional, Draws, Enumerable, Gradients, LatentVariableModel, Layerwise, Prior, Proposals, Role,
-    Traced, enumerate_bits,
+    Conditional, Draws, Enumerable, GENERATIVE, Gradients, LatentVariableModel, Layerwise, ParameterGroup,
+    Prior, Proposals, RECOGNITION, Role, Traced, Trainable, enumerate_bits,
 };
 use helmholtz_layers::{Layer, Top};
 use helmholtz_noise::fill_uniform;
@@ -104,6 +104,24 @@ fn collect(scored: impl Iterator<Item = helmholtz_core::Scored>) -> Option<Trace
 fn nothing(x: &Tensor<2>, n: usize) -> Traced {
     let log_prob = Tensor::zeros([n], (&x.device(), x.dtype()));
     Traced { log_prob, traces: Vec::new(), by_layer: Vec::new() }
+}
+
+impl<C: Conditional, P: Prior> Trainable for Stack<C, P> {
+    fn groups(&self) -> &'static [ParameterGroup] {
+        &[GENERATIVE, RECOGNITION]
+    }
+
+    fn observed(&self) -> usize {
+        self.generative.first().map_or_else(|| self.prior.dim(), |layer| layer.dims().0)
+    }
+
+    fn dtype(&self) -> DType {
+        self.centre.val().dtype()
+    }
+
+    fn device(&self) -> Device {
+        self.centre.val().device().inner()
+    }
 }
 
 impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
@@ -217,18 +235,6 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
         for ((layer, x, y), trace) in self.recognition_pairs(&self.centred(x), h).zip(traces) {
             layer.gradient(x, y, trace.clone(), weights.clone(), into);
         }
-    }
-
-    fn observed(&self) -> usize {
-        self.generative.first().map_or_else(|| self.prior.dim(), |layer| layer.dims().0)
-    }
-
-    fn dtype(&self) -> DType {
-        self.centre.val().dtype()
-    }
-
-    fn device(&self) -> Device {
-        self.centre.val().device().inner()
     }
 }
 

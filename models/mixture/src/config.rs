@@ -64,7 +64,11 @@ impl BernoulliMixtureConfig {
         BernoulliMixtureConfig { observed, classes: 1, components, smoothing: 0.01, spread: 0.5 }
     }
 
-    fn check(&self) -> Result<(), MixtureError> {
+    /// Refuses sizes and settings that make no mixture.
+    ///
+    /// # Errors
+    /// With the first that is wrong.
+    pub fn check(&self) -> Result<(), MixtureError> {
         let from_zero = |value: f64| value >= 0.0 && value.is_finite();
         if self.observed == 0 {
             return Err(MixtureError::NoObserved);

@@ -13,7 +13,10 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
-use helmholtz_core::{Draws, Gradients, LatentVariableModel, Proposals, Reparameterized, Role, Traced};
+use helmholtz_core::{
+    Draws, GENERATIVE, Gradients, LatentVariableModel, ParameterGroup, Proposals, RECOGNITION,
+    Reparameterized, Role, Traced, Trainable,
+};
 use helmholtz_ops::log_weights::log_sum_exp;
 use helmholtz_ops::noise;
 
@@ -143,6 +146,24 @@ impl Vae {
     }
 }
 
+impl Trainable for Vae {
+    fn groups(&self) -> &'static [ParameterGroup] {
+        &[GENERATIVE, RECOGNITION]
+    }
+
+    fn observed(&self) -> usize {
+        self.centre.val().dims()[0]
+    }
+
+    fn dtype(&self) -> DType {
+        self.centre.val().dtype()
+    }
+
+    fn device(&self) -> Device {
+        self.centre.val().device().inner()
+    }
+}
+
 impl LatentVariableModel for Vae {
     type Latents = Vec<Tensor<2>>;
 
@@ -254,18 +275,6 @@ impl LatentVariableModel for Vae {
             let [in_mean, in_std] = moments.score(h, weights.clone().neg());
             layer.backward(y, moments, in_mean, in_std, Some(into), false);
         }
-    }
-
-    fn observed(&self) -> usize {
-        self.centre.val().dims()[0]
-    }
-
-    fn dtype(&self) -> DType {
-        self.centre.val().dtype()
-    }
-
-    fn device(&self) -> Device {
-        self.centre.val().device().inner()
     }
 }
 

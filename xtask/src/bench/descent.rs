@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use burn::optim::ModuleOptimizer;
 use burn::tensor::{Device, Tensor};
-use helmholtz_core::{Diagnostics, Key, Model, Strategy};
+use helmholtz_core::{Batch, Key, Measured, Model, Strategy};
 use helmholtz_train::{Adam, RmsProp};
 
 use crate::bench::parts::ms_since;
@@ -30,7 +30,7 @@ pub(crate) struct Bare<M, S> {
     optimiser: ModuleOptimizer,
     rate: f64,
     /// The batch.
-    pub(crate) x: Tensor<2>,
+    pub(crate) batch: Batch,
     device: Device,
     step: u64,
 }
@@ -39,7 +39,7 @@ pub(crate) struct Bare<M, S> {
 pub(crate) struct BareStep {
     pub(crate) step: f64,
     pub(crate) optimiser: f64,
-    pub(crate) diagnostics: Diagnostics,
+    pub(crate) measured: Vec<Measured>,
 }
 
 impl<M: Model, S: Strategy<M>> Bare<M, S> {
@@ -48,20 +48,20 @@ impl<M: Model, S: Strategy<M>> Bare<M, S> {
         let device = x.device();
         let model = model.clone().train();
         let (optimiser, strategy) = ((descent.optimiser)(), strategy.clone());
-        Bare { model, strategy, optimiser, rate: descent.rate, x, device, step: 0 }
+        Bare { model, strategy, optimiser, rate: descent.rate, batch: x.into(), device, step: 0 }
     }
 
     /// Takes one step.
     pub(crate) fn step(&mut self) -> anyhow::Result<BareStep> {
         let start = Instant::now();
         let key = Key::new(0).child(self.step);
-        let estimate = self.strategy.estimate(&self.model.valid(), self.x.clone(), key);
+        let estimate = self.strategy.estimate(&self.model.valid(), &self.batch, key);
         let estimated = Instant::now();
         let model = self.model.clone();
         self.model = self.optimiser.step(self.rate, model, estimate.gradients.into_params());
         self.device.sync()?;
         self.step += 1;
         let (step, optimiser) = (ms_since(start), ms_since(estimated));
-        Ok(BareStep { step, optimiser, diagnostics: estimate.diagnostics })
+        Ok(BareStep { step, optimiser, measured: estimate.measured })
     }
 }

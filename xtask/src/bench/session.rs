@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use burn::module::Module;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::tensor::Tensor;
-use helmholtz_core::{Estimate, Follows, Key, LatentVariableModel, Measure, Model, Strategy};
+use helmholtz_core::{Batch, Estimate, Key, LatentVariableModel, Measure, Model, Strategy};
 use helmholtz_datasets::Plan;
 use helmholtz_eval::ImportanceSampling;
 use helmholtz_train::{End, Fit, Pair, Progress, Rule, Stop, Training};
@@ -31,15 +31,11 @@ struct Timed<S: Model> {
 }
 
 impl<M: LatentVariableModel, S: Strategy<M>> Strategy<M> for Timed<S> {
-    fn estimate(&self, model: &M, x: Tensor<2>, key: Key) -> Estimate {
+    fn estimate(&self, model: &M, batch: &Batch, key: Key) -> Estimate {
         let start = Instant::now();
-        let estimate = self.strategy.estimate(model, x, key);
+        let estimate = self.strategy.estimate(model, batch, key);
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).push([start, Instant::now()]);
         estimate
-    }
-
-    fn follows(&self) -> Follows {
-        self.strategy.follows()
     }
 
     fn measures(&self) -> &[Measure] {
@@ -93,9 +89,9 @@ impl Session {
             rule: Rule::default(),
             optimiser: (descent.optimiser)(),
             schedule: ModuleLrScheduler::new(descent.rate),
-            train,
+            train: train.into(),
             draws_bits: false,
-            valid: x.clone().slice([0..1, 0..d]),
+            valid: x.clone().slice([0..1, 0..d]).into(),
         })?;
         ensure!(outcome.end == End::Finished, "the training of a session ended early: {:?}", outcome.end);
         let calls = calls.lock().unwrap_or_else(PoisonError::into_inner);

@@ -80,7 +80,7 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
         for _ in 0..few {
             let step = chains.step()?;
             of_coupled.push(step.step);
-            meetings.add(&step.diagnostics)?;
+            meetings.add(&step.measured)?;
         }
         for (peer, reckoning) in peers.iter_mut().zip(&mut reckonings) {
             peer.take_steps(steps)?;

@@ -8,7 +8,7 @@
 use burn::module::{Module, Param};
 use burn::optim::AdamConfig;
 use burn::tensor::{Device, Tensor, TensorData};
-use helmholtz_core::{Draws, Estimate, Gradients, Key, LatentVariableModel, Role, Strategy};
+use helmholtz_core::{Draws, Estimate, Gradients, Key, LatentVariableModel, Role, Strategy, Trainable};
 use helmholtz_noise::Stream;
 use helmholtz_ops::into_f64;
 use helmholtz_strategies::{Coupled, Kernel, Pathwise, Weighting};
@@ -120,7 +120,7 @@ impl Components {
         for step in 0..TRAINING {
             let now = taped.valid();
             let (x, _) = now.dream(&Draws::new(key.child(Role::Sleep).child(step), 100, 1));
-            let Estimate { gradients, .. } = iwae.estimate(&now, x, key.child(step));
+            let Estimate { gradients, .. } = iwae.estimate(&now, &x.into(), key.child(step));
             // The recognition net alone: the model is what it is.
             let mut of_q = Gradients::new();
             let layer = &now.recognition[0];
@@ -147,7 +147,7 @@ impl Components {
         let mut off = vec![0.0; self.exact.len()];
         let key = self.key.child("direction");
         for i in 0..DIRECTION {
-            let estimate = self.elbo().estimate(&self.model, self.x.clone(), key.child(i));
+            let estimate = self.elbo().estimate(&self.model, &self.x.clone().into(), key.child(i));
             let ascent = self.ascent(&estimate.gradients);
             off.iter_mut().zip(ascent.iter().zip(&self.exact)).for_each(|(off, (a, g))| *off += a - g);
         }
@@ -168,8 +168,8 @@ impl Components {
             Method::Disir => {
                 let strategy = Coupled::new(self.samples, Kernel::Disir, &device)?;
                 for step in 0..SETTLING {
-                    let _ =
-                        strategy.estimate(&self.model, self.x.clone(), self.key.child("settle").child(step));
+                    let batch = self.x.clone().into();
+                    let _ = strategy.estimate(&self.model, &batch, self.key.child("settle").child(step));
                 }
                 found.beta = Some(strategy.beta());
                 Some(strategy.chains())
@@ -186,9 +186,11 @@ impl Components {
                     found.capped += meetings.iter().filter(|time| time.is_none()).count();
                     gradients
                 }
-                (Method::Elbo, None) => self.elbo().estimate(&self.model, x, key).gradients,
+                (Method::Elbo, None) => self.elbo().estimate(&self.model, &x.into(), key).gradients,
                 (_, None) => {
-                    Pathwise::new(self.samples, Weighting::Iwae).estimate(&self.model, x, key).gradients
+                    Pathwise::new(self.samples, Weighting::Iwae)
+                        .estimate(&self.model, &x.into(), key)
+                        .gradients
                 }
             };
             found.along.push(self.along(&gradients));

@@ -58,12 +58,13 @@ macro_rules! file {
     };
 }
 
-const ROWS: [File; 5] = [
+const ROWS: [File; 6] = [
     file!("sigmoid-belief-networks"),
     file!("autoregressive"),
     file!("bidirectional"),
     file!("coupled-chains"),
     file!("importance-weighted"),
+    file!("mixtures"),
 ];
 const PAPERS: File = file!("papers");
 const BEST: File = file!("best");

@@ -16,7 +16,7 @@ pub struct ModelArgs {
     /// The config that goes with --weights
     #[arg(long, requires = "weights", value_name = "C.toml")]
     pub config: Option<PathBuf>,
-    /// Take the weights of this epoch of the run [default: the best by validation NLL]
+    /// Take the weights of this epoch of the run [default: the best by validation score]
     #[arg(long, value_name = "N", conflicts_with = "weights")]
     pub epoch: Option<i64>,
     /// Device to compute on

@@ -104,6 +104,26 @@ pub struct EncodeArgs {
     pub out: Option<PathBuf>,
 }
 
+/// `helmholtz classify`.
+#[derive(Debug, ClapArgs)]
+pub struct ClassifyArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Split: train, valid or test
+    #[arg(long, default_value = "test")]
+    pub split: String,
+    /// A file of your own instead of a split, as after file: (rows.csv, rows.csv#label=class)
+    #[arg(long, value_name = "F", conflicts_with = "split")]
+    pub data: Option<String>,
+    /// A .npy array of the probabilities, a row for each and a column for each class (default: in the run's samples folder)
+    #[arg(long, value_name = "F.npy")]
+    pub out: Option<PathBuf>,
+    /// One JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `helmholtz reconstruct`.
 #[derive(Debug, ClapArgs)]
 pub struct ReconstructArgs {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use helmholtz_core::{Key, LatentVariableModel, Role};
+use helmholtz_core::{Key, Role, Trainable};
 use helmholtz_datasets::SplitName;
 use helmholtz_eval::check::CHECKED_ROWS;
 use helmholtz_eval::{Check, CheckVerdict, Checked, ImportanceSampling, Reading};

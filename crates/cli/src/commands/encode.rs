@@ -33,8 +33,8 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<ExitCode> {
     let rows: Vec<usize> = (0..trained.data.split(split).rows()).collect();
     let mut means = Vec::new();
     for part in rows.chunks(CHUNK) {
-        let x = trained.data.fixed(split).select(part).tensor(&trained.device);
-        means.extend(sample::read(Tensor::cat(trained.model.encode(x).or_user()?, 1))?);
+        let batch = trained.data.fixed(split).select(part).batch(&trained.device);
+        means.extend(sample::read(Tensor::cat(trained.model.encode(&batch).or_user()?, 1))?);
     }
     let shape = [rows.len(), means.len() / rows.len().max(1)];
     out.write(|file| npy::write_f32(file, &shape, &means))?;
@@ -57,9 +57,10 @@ pub fn reconstruct(args: &ReconstructArgs) -> anyhow::Result<ExitCode> {
     trained.say_epoch();
     let out = out(named, &trained, "reconstruct.png");
     let rows = chosen_rows(&trained.data, split, Some(n));
-    let x = trained.data.fixed(split).select(&rows).tensor(&trained.device);
-    let means = trained.model.encode(x.clone()).or_user()?;
-    let back = trained.model.decode(x.clone(), &means);
+    let x = trained.data.fixed(split).select(&rows).batch(&trained.device).whole();
+    let latent = trained.model.latent_for("reconstruct decodes their means").or_user()?;
+    let means = trained.model.encode(&x.clone().into()).or_user()?;
+    let back = latent.decode(x.clone(), &means);
     let pixels = [sample::read(x)?, sample::read(back)?].concat();
     let shape = trained.data.shape;
     out.write(|file| picture::write_strip(file, shape, &pixels, rows.len()).map_err(picture::as_io))?;

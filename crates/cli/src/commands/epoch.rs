@@ -19,7 +19,7 @@ pub(crate) fn checkpoints(folder: &RunFolder) -> Checkpoints {
     Checkpoints::new(folder.path().join("checkpoint"))
 }
 
-/// The epoch that `--epoch` asks for, or else the best by validation likelihood.
+/// The epoch that `--epoch` asks for, or else the best by validation score.
 ///
 /// If the best on record were never saved, the best of those that were is taken, with a warning.
 ///
@@ -64,7 +64,8 @@ pub(crate) fn choose(folder: &RunFolder, asked: Option<usize>) -> anyhow::Result
     }
     // The run ended before the checkpoints of its last epochs were saved, or it is still going on.
     let of_saved = history.validation().filter(|(epoch, ..)| saved(*epoch));
-    let next = of_saved.min_by(|(_, _, a), (_, _, b)| a.total_cmp(b)).map_or(newest, |(epoch, ..)| epoch);
+    let next =
+        of_saved.min_by(|(_, _, a), (_, _, b)| history.by_score(*a, *b)).map_or(newest, |(epoch, ..)| epoch);
     let next = whole(folder, next, &found)?;
     eprintln!(
         "warning: {run}: the best epoch on record is {best}, and its checkpoint was never saved; \
@@ -264,7 +265,7 @@ pub(crate) fn of_finished(
         .filter(|(epoch, ..)| whole.contains(epoch))
         .map(|(epoch, _, nll)| (epoch, nll))
         .collect();
-    epochs.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+    epochs.sort_by(|(_, a), (_, b)| history.by_score(*a, *b));
     for (epoch, _) in epochs {
         if let Ok(model) = of_epoch(folder, epoch, fresh.clone(), config) {
             eprintln!("warning: {error:#}; the results below are of epoch {epoch}");

@@ -101,11 +101,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     }
     let started = std::time::Instant::now();
     let scores = match method {
-        "exact" => {
-            let summed =
-                model.summed_for("--exact counts the states of latent bits; use --method is").or_user()?;
-            Scores::exact(summed, of, reading)?
-        }
+        "exact" => Scores::exact(of, reading)?,
         "ais" => Scores::annealed(&anneal(of, &asked, args)?),
         _ => sampled(of, &asked, args)?,
     };
@@ -194,7 +190,7 @@ fn score_part(
         let bar = bar("rows", args)?;
         bar.set_length(of.rows.len() as u64);
         let samples = shard.of_samples(setting.samples);
-        Content::Samples(of.weigh_part(&asked.evaluator, samples, |n| bar.inc(n as u64)))
+        Content::Samples(of.weigh_part(&asked.evaluator, samples, |n| bar.inc(n as u64))?)
     };
     let mut part = Part {
         shard,
@@ -345,7 +341,7 @@ fn log_partition(
     }
     let bar = bar("draws for Z planned so far", args)?;
     let show = |done, planned| show(&bar, done, planned);
-    Ok(Some(partition(model, &asked.partition, (args.seed, " (--z-error, --z-samples)"), show)))
+    partition(model, &asked.partition, (args.seed, " (--z-error, --z-samples)"), show).map(Some)
 }
 
 fn anneal(of: Sampled<'_>, asked: &Asked, args: &EvaluateArgs) -> anyhow::Result<Vec<AnnealedRow>> {

@@ -76,7 +76,8 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
     let key = chains::key(args.seed);
     // Hidden pixels begin as noise with the means of the training split, and latents as q has them.
     let x = known.put_into(noise(&trained, rows.len(), key.child(Role::Data)));
-    let h = trained.model.propose(x.clone(), &Draws::new(key.child(Role::Wake), rows.len(), 1), 0.0).latents;
+    let latent = trained.model.latent_for(what).or_user()?;
+    let h = latent.propose(x.clone(), &Draws::new(key.child(Role::Wake), rows.len(), 1), 0.0).latents;
     let start = Chains::new(x, h);
 
     let given = sample::read(original)?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod chains;
 pub mod check;
+pub mod classify;
 pub mod compare;
 pub mod data;
 pub mod devices;
@@ -44,6 +45,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Command::Sample(args)) => sample::run(&args),
         Some(Command::Inpaint(args)) => inpaint::run(&args),
         Some(Command::Encode(args)) => encode::run(&args),
+        Some(Command::Classify(args)) => classify::run(&args),
         Some(Command::Reconstruct(args)) => encode::reconstruct(&args),
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Data { command }) => data::run(command),

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Key, LatentVariableModel};
+use helmholtz_core::{Batch, Key, Trainable};
 use helmholtz_datasets::ImageShape;
 use helmholtz_zoo::{Family, ModelEntry, StrategyEntry};
 use serde_json::{Value, json};
@@ -66,13 +66,20 @@ impl Abilities {
         let shape = ImageShape { height: 1, width: 2 };
         let model = small.init(shape, None, Key::new(0), &device).or_user()?;
         let x = Tensor::zeros([1, model.observed()], (&model.device(), model.dtype()));
+        let proposes = model.latent_for("").is_ok();
+        let formula = model.formula().is_some();
         let (sums, moves, encodes) =
-            (model.summed().is_some(), model.smooth().is_some(), model.encode(x).is_ok());
+            (model.summed().is_some(), model.smooth().is_some(), model.encode(&Batch::of(x)).is_ok());
         let holds = model.chained().is_some_and(|chained| chained.observed_are_independent());
         let chains = model.chained().is_some();
         Ok(Abilities {
-            evaluators: chosen(&[("is", true), ("exact", sums), ("ais", moves)]),
-            commands: chosen(&[("sample", true), ("encode", encodes), ("reconstruct", encodes)]),
+            evaluators: chosen(&[("is", proposes), ("exact", sums || formula), ("ais", moves)]),
+            commands: chosen(&[
+                ("sample", proposes || model.drawn().is_some()),
+                ("encode", encodes),
+                ("reconstruct", encodes && proposes),
+                ("classify", model.classified().is_some()),
+            ]),
             of_machine: chosen(&[
                 ("sample --sampler one-shot", chains),
                 ("sample --sampler gibbs", chains),

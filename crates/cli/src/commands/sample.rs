@@ -163,13 +163,16 @@ fn kept<'a>(
 /// The observed units of chains, or their means given the latents and the units before, row by row.
 pub(crate) fn shown(model: &BoxedModel, chains: &Chains, mean: bool) -> anyhow::Result<Vec<f32>> {
     let x = chains.x();
-    read(if mean { model.decode(x, &chains.h().to_vec()) } else { x })
+    if !mean {
+        return read(x);
+    }
+    let latent = model.latent_for("only such models have chains").or_user()?;
+    read(latent.decode(x, &chains.h().to_vec()))
 }
 
 /// `n` ancestral samples `x ~ p(x)`, or the means of their units given their latents and the units before, row by row.
 pub(crate) fn ancestral(model: &BoxedModel, n: usize, seed: u64, mean: bool) -> anyhow::Result<Vec<f32>> {
-    let (x, h) = model.dream(&Draws::new(chains::key(seed), n, 1));
-    read(if mean { model.decode(x, &h) } else { x })
+    read(model.draw(&Draws::new(chains::key(seed), n, 1), mean).or_user()?)
 }
 
 /// Values row by row.

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor};
-use helmholtz_core::{Key, LatentVariableModel, Role};
+use burn::tensor::Tensor;
+use helmholtz_core::{Batch, Key, Role, Trainable};
 use helmholtz_datasets::{DataSet, Law, SplitName};
 use helmholtz_eval::summary::exact_rows;
 use helmholtz_eval::{
@@ -12,9 +12,10 @@ use helmholtz_eval::{
     PartitionFunction, Reading, RowEstimate, RowWeights, Within, summarise,
 };
 use helmholtz_noise::Stream;
-use helmholtz_zoo::{BoxedModel, Smooth, Summed};
+use helmholtz_ops::into_f64;
+use helmholtz_zoo::{BoxedModel, LatentModel, Smooth};
 
-use crate::error::user;
+use crate::error::{OrUser, user};
 
 /// What a split scores under a reading.
 pub(crate) struct Scores {
@@ -80,10 +81,10 @@ impl Scores {
     ///
     /// # Errors
     /// If there are too many states, or a row has no probability.
-    pub(crate) fn exact(model: &dyn Summed, of: Sampled<'_>, reading: Reading) -> anyhow::Result<Self> {
-        let Sampled { data, split, rows, .. } = of;
+    pub(crate) fn exact(of: Sampled<'_>, reading: Reading) -> anyhow::Result<Self> {
+        let Sampled { model, data, split, rows, .. } = of;
         let score = |reading| -> anyhow::Result<Vec<RowEstimate>> {
-            let log_probs = model.log_probs(of.x(), reading).map_err(user)?;
+            let log_probs = exact_log_probs(model, &of.batch(), reading)?;
             if let Some(i) = log_probs.iter().position(|log_p| !log_p.is_finite()) {
                 anyhow::bail!("row {} of the {split} split has log p = {}", rows[i], log_probs[i]);
             }
@@ -92,7 +93,7 @@ impl Scores {
         let bidirectional = match reading {
             Reading::Directed => None,
             Reading::Bidirectional => {
-                let log_z2 = LogPartition::exact(model.log_z2().map_err(user)?);
+                let log_z2 = LogPartition::exact(model.summed_for(EXACT).or_user()?.log_z2().map_err(user)?);
                 Some((score(Reading::Bidirectional)?, log_z2))
             }
         };
@@ -100,7 +101,7 @@ impl Scores {
         let mut scores = Scores::new(score(Reading::Directed)?, bidirectional);
         if let Some(law) = &data.law {
             // log p* = log p̃* - 2 log Z.
-            let cross_entropy = log_z2 + cross_entropy(model, law, reading, &of.model.device())?;
+            let cross_entropy = log_z2 + cross_entropy(model, law, reading)?;
             scores.law = Some(OfLaw { cross_entropy, entropy: law.entropy() });
         }
         Ok(scores)
@@ -111,14 +112,28 @@ impl Scores {
 ///
 /// # Errors
 /// If there are too many latent states.
-pub(crate) fn cross_entropy(
-    model: &dyn Summed,
-    law: &Law,
-    reading: Reading,
-    device: &Device,
-) -> anyhow::Result<f64> {
-    let log_probs = model.log_probs(law.patterns().tensor(device), reading).map_err(user)?;
+pub(crate) fn cross_entropy(model: &BoxedModel, law: &Law, reading: Reading) -> anyhow::Result<f64> {
+    let log_probs = exact_log_probs(model, &law.patterns().batch(&model.device()), reading)?;
     Ok(-log_probs.iter().zip(law.probabilities()).map(|(log_p, p)| p * log_p).sum::<f64>())
+}
+
+/// Who asks for sums over states, and what would do instead.
+const EXACT: &str = "--exact counts the states of latent bits; use --method is";
+
+/// `log p` of each row by a formula or by enumeration, or `log p̃*`.
+///
+/// # Errors
+/// If there is no formula, and too many states or none to enumerate.
+pub(crate) fn exact_log_probs(
+    model: &BoxedModel,
+    batch: &Batch,
+    reading: Reading,
+) -> anyhow::Result<Vec<f64>> {
+    if let Some(formula) = model.formula() {
+        let parts = (0..batch.len()).step_by(PART).map(|first| first..(first + PART).min(batch.len()));
+        return Ok(parts.flat_map(|rows| into_f64(formula.log_probs(&batch.slice(rows)))).collect());
+    }
+    model.summed_for(EXACT).or_user()?.log_probs(batch.whole(), reading).map_err(user)
 }
 
 /// All rows, or the subset of `limit` rows that the protocol alone fixes: files may be sorted.
@@ -151,8 +166,18 @@ impl Sampled<'_> {
         Key::new(self.seed).child(Role::Evaluate).child(self.data.protocol().as_str())
     }
 
+    /// The rows, without what is to be predicted of them.
+    fn batch(&self) -> Batch {
+        let batch = self.data.fixed(self.split).select(self.rows).batch(&self.model.device());
+        Batch { target: None, ..batch.numbered(numbers(self.rows)) }
+    }
+
     fn x(&self) -> Tensor<2> {
-        self.data.fixed(self.split).select(self.rows).tensor(&self.model.device())
+        self.batch().whole()
+    }
+
+    fn latent(&self) -> anyhow::Result<&LatentModel> {
+        self.model.latent_for("importance sampling draws them; use --exact").or_user()
     }
 
     /// Weights with K samples for each row; `on_rows` hears how many rows are new.
@@ -164,8 +189,8 @@ impl Sampled<'_> {
         let mut weights = Vec::with_capacity(self.rows.len());
         let all = self.data.fixed(self.split);
         for part in self.rows.chunks(PART) {
-            let x = all.select(part).tensor(&self.model.device());
-            weights.extend(evaluator.weigh(self.model, x, numbers(part), self.key())?);
+            let x = all.select(part).batch(&self.model.device()).whole();
+            weights.extend(evaluator.weigh(self.latent()?, x, numbers(part), self.key())?);
             on_rows(part.len());
         }
         Ok(weights)
@@ -177,15 +202,15 @@ impl Sampled<'_> {
         evaluator: &ImportanceSampling,
         samples: Range<usize>,
         mut on_rows: impl FnMut(usize),
-    ) -> Vec<RowWeights> {
-        let all = self.data.fixed(self.split);
+    ) -> anyhow::Result<Vec<RowWeights>> {
+        let (all, model) = (self.data.fixed(self.split), self.latent()?);
         let weigh = |part: &[usize]| {
-            let x = all.select(part).tensor(&self.model.device());
-            let weights = evaluator.weigh_part(self.model, x, numbers(part), self.key(), samples.clone());
+            let x = all.select(part).batch(&self.model.device()).whole();
+            let weights = evaluator.weigh_part(model, x, numbers(part), self.key(), samples.clone());
             on_rows(part.len());
             weights
         };
-        self.rows.chunks(PART).flat_map(weigh).collect()
+        Ok(self.rows.chunks(PART).flat_map(weigh).collect())
     }
 
     /// Weights of as many samples as it takes; `on_pairs` hears how many are done and planned.
@@ -196,7 +221,14 @@ impl Sampled<'_> {
         on_pairs: impl FnMut(u64, u64),
     ) -> anyhow::Result<Vec<RowWeights>> {
         // All rows together: the error is that of the mean over them.
-        Ok(evaluator.weigh_within(self.model, self.x(), numbers(self.rows), self.key(), within, on_pairs)?)
+        Ok(evaluator.weigh_within(
+            self.latent()?,
+            self.x(),
+            numbers(self.rows),
+            self.key(),
+            within,
+            on_pairs,
+        )?)
     }
 
     /// Rows annealed; `on_pairs` hears how many pairs of a row and a temperature are done and planned.
@@ -214,7 +246,7 @@ impl Sampled<'_> {
         let (smooth, device) = (self.model.smooth()?, self.model.device());
         let mut activity = Activity::default();
         let all = self.data.fixed(self.split);
-        let add = |part| smooth.add_activity(all.select(part).tensor(&device), &mut activity);
+        let add = |part| smooth.add_activity(all.select(part).batch(&device).whole(), &mut activity);
         self.rows.chunks(1000).for_each(add);
         Some(activity.active())
     }
@@ -231,7 +263,8 @@ pub(crate) fn partition(
     asked: &PartitionFunction,
     (seed, hint): (u64, &str),
     on_draws: impl FnMut(u64, u64),
-) -> LogPartition {
+) -> anyhow::Result<LogPartition> {
+    let model = model.latent_for("2 log Z is that of a bidirectional machine").or_user()?;
     let found = asked.estimate(model, Key::new(seed).child(Role::Partition), on_draws);
     if !found.is_known() {
         tracing::warn!(
@@ -248,10 +281,10 @@ pub(crate) fn partition(
             asked.error
         );
     }
-    found
+    Ok(found)
 }
 
 /// Whether enumeration would have to do no more than look at each row.
 pub(crate) fn is_closed_form(model: &BoxedModel) -> bool {
-    model.latent_bits() == Some(0)
+    model.formula().is_some() || model.latent_bits() == Some(0)
 }

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use helmholtz_core::Key;
+use helmholtz_core::{Evaluator, Key, Score};
 use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName, whole};
 use helmholtz_eval::{ImportanceSampling, LogPartition, NllSummary, PartitionFunction, Reading};
 use helmholtz_train::{
-    End, Fit, FitError, OnRecord, Outcome, Record, Request, Stop, Training, check_devices,
+    End, Fit, FitError, Learn, OnRecord, Outcome, Record, Request, Stop, Training, check_devices,
 };
 use helmholtz_zoo::BoxedModel;
 use serde_json::{Value, json};
@@ -58,23 +58,20 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     crate::device::check_asked(&config.run.device, asked, &place.unwrap_or_default().display())?;
     let devices = crate::device::select_all(&config.run.device)?;
     let device = devices[0].clone();
-    if devices.len() > 1 && config.spec.strategy.remembers() {
-        return Err(user(format!(
-            "run.device = \"{}\": {} learns from batch to batch, and each device would learn for itself; train on one \
-             device",
-            config.run.device,
-            config.spec.strategy.kind()
-        )));
-    }
     let data = assemble::data(&config, None)?;
     config.run.data_dir = data_dir(&config)?;
     memory_limit::check_training(&config, &data, &device)?;
     let test_rows = TestRows::of(&data);
     test_rows.warn();
     let plan = assemble::plan(&config, &data);
-    let averages = config.optimizer.average > 0.0;
-    check_devices(devices.len(), &plan, averages, &assemble::rule(&config)).or_user()?;
     let mut model = assemble::model(&config, &data, &device)?;
+    check_devices(
+        devices.len(),
+        &plan,
+        &*assemble::learn(&config, model.clone(), &plan)?,
+        &assemble::rule(&config),
+    )
+    .or_user()?;
     let (folder, resume, lock) = match started_run.filter(resume::is_begun) {
         Some(folder) => {
             let lock = folder.lock()?;
@@ -117,6 +114,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let (stop, screen) = (Stop::new(), Screen::new(args, plan)?);
     let signals = Signals::listen(stop.clone(), screen.clone())?;
     let started = Instant::now();
+    let learn = assemble::learn(&config, model.clone(), &plan)?;
     let fit = Fit {
         folder: folder.path().to_path_buf(),
         devices,
@@ -126,17 +124,17 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         patience: (config.train.patience > 0).then_some(config.train.patience),
         resume,
         progress: screen.progress(first_step),
-        on_record: journal((!args.quiet).then(|| screen.clone()), &folder, plan, lock.clone()),
+        on_record: journal((!args.quiet).then(|| screen.clone()), &folder, plan, lock.clone(), &*learn),
         stop,
     };
     let outcome = fit.run(Training {
-        learn: assemble::learn(&config, model.clone(), &plan)?,
+        learn,
         rule: assemble::rule(&config),
         optimiser: assemble::optimiser(&config),
         schedule: assemble::schedule(&config, &plan),
-        train: data.train.tensor(&device),
+        train: assemble::batch(&config, &data, SplitName::Train, &device)?,
         draws_bits: data.binarization == Binarization::Dynamic,
-        valid: data.valid.tensor(&device),
+        valid: assemble::batch(&config, &data, SplitName::Valid, &device)?,
     });
     screen.close();
     let outcome = outcome.map_err(|error| failed(error, &folder))?;
@@ -259,7 +257,21 @@ fn in_config(flag: &str, path: &Path) -> anyhow::Result<String> {
 }
 
 /// Looks after the lock, appends to `timing.jsonl` and prints a line for each epoch on the screen, if there is one.
-fn journal(screen: Option<Screen>, folder: &RunFolder, plan: Plan, lock: Arc<RunLock>) -> OnRecord {
+fn journal(
+    screen: Option<Screen>,
+    folder: &RunFolder,
+    plan: Plan,
+    lock: Arc<RunLock>,
+    learn: &dyn Learn,
+) -> OnRecord {
+    let groups = learn.groups();
+    // What has neither way of being better is for whoever reads the file.
+    let shown: Vec<&str> = learn
+        .measures()
+        .iter()
+        .filter(|measure| measure.better.is_some())
+        .map(|measure| measure.name)
+        .collect();
     let timing = folder.path().join("timing.jsonl");
     let mut last = Instant::now();
     let mut training = String::new();
@@ -275,20 +287,18 @@ fn journal(screen: Option<Screen>, folder: &RunFolder, plan: Plan, lock: Arc<Run
         }
         let value = |name: &str| record.values.get(name).copied().unwrap_or(f64::NAN);
         if record.split == "train" {
-            training = format!(
-                "bound {:.3}  ess {:.3}  |grad| p {:.3} q {:.3}  {seconds:.1} s",
-                value("bound"),
-                value("ess"),
-                value("gradient_norm_p"),
-                value("gradient_norm_q")
-            );
-        } else if let Some(screen) = &screen {
-            let total = plan.steps;
+            training = shown.iter().map(|name| format!("{name} {:.3}  ", value(name))).collect();
+            training += "|grad|";
+            for group in groups {
+                training +=
+                    &format!(" {} {:.3}", group.name, value(&format!("gradient_norm_{}", group.name)));
+            }
+            training += &format!("  {seconds:.1} s");
+        } else if let (Some(screen), Some((name, score))) = (&screen, record.score()) {
+            let (total, name) = (plan.steps, name.replace('_', " "));
             screen.line(&format!(
-                "epoch {:>3}  step {}/{total}  {training}  valid nll {:.3}",
-                record.epoch,
-                record.step,
-                value("nll")
+                "epoch {:>3}  step {}/{total}  {training}  valid {name} {score:.3}",
+                record.epoch, record.step
             ));
         }
         Ok(())
@@ -341,6 +351,8 @@ struct Results {
     valid: NllSummary,
     test: NllSummary,
     k: usize,
+    /// What the best epoch was chosen by.
+    chosen_by: Score,
     /// Of a bidirectional machine.
     log_z2: Option<LogPartition>,
     test_rows: TestRows,
@@ -351,15 +363,27 @@ impl Results {
         let k = config.train.final_samples;
         let log_z2 = match config.spec.model.reading() {
             Reading::Directed => None,
-            Reading::Bidirectional => Some(partition(model, &FINAL_PARTITION, (0, HINT), |_, _| {})),
+            Reading::Bidirectional => Some(partition(model, &FINAL_PARTITION, (0, HINT), |_, _| {})?),
         };
         let score = |split: SplitName| -> anyhow::Result<NllSummary> {
             let rows: Vec<usize> = (0..data.split(split).rows()).collect();
             let sampled = Sampled { model, data, split, rows: &rows, seed: 0 };
+            if model.formula().is_some() {
+                return Ok(Scores::exact(sampled, Reading::Directed)?.summary);
+            }
             let weights = sampled.weigh(&ImportanceSampling::new(k), |_| {})?;
             Ok(Scores::of_weights(&weights, log_z2).summary)
         };
-        Ok(Results { valid: score(SplitName::Valid)?, test: score(SplitName::Test)?, k, log_z2, test_rows })
+        let k = if model.formula().is_some() { 1 } else { k };
+        let chosen_by = config.spec.model.evaluator(1).measures();
+        Ok(Results {
+            chosen_by,
+            valid: score(SplitName::Valid)?,
+            test: score(SplitName::Test)?,
+            k,
+            log_z2,
+            test_rows,
+        })
     }
 
     /// What the likelihoods are: of p, of p*, or an upper bound on the NLL of that.
@@ -405,7 +429,10 @@ fn finish(
         say!("{json}");
         return;
     }
-    let why = if outcome.end == End::OutOfPatience { ", out of patience" } else { "" };
+    let why = match (&outcome.end, results.chosen_by) {
+        (End::OutOfPatience, score) => format!(", out of patience by the valid {}", score.title),
+        _ => String::new(),
+    };
     let scored = if epoch == best { String::new() } else { format!("; the scores are of epoch {epoch}") };
     say!(
         "{} steps in {seconds:.1} s ({:.0} examples a second){why}; best epoch {best}{scored}",

@@ -20,9 +20,12 @@ use toml::{Table, Value};
 use limits::check_name;
 pub(crate) use limits::check_threads;
 pub use limits::count;
+pub(crate) use optimizer::rate_keys;
 pub use overlay::Overlay;
 use overlay::{check_keys, lay_over};
-pub use schema::{Config, DataConfig, OPTIMIZERS, OptimizerConfig, RunConfig, StageConfig, TrainConfig};
+pub use schema::{
+    Config, DataConfig, OPTIMIZERS, OptimizerConfig, Rates, RunConfig, StageConfig, TrainConfig,
+};
 use schema::{LOSSES, SCHEDULES, Sections};
 
 use crate::error::{known, shortened, toml_problem, user};
@@ -65,16 +68,23 @@ impl Config {
             lay_over(&mut table, key, value.clone())?;
         }
         check_keys(&table, "the command line")?;
+        let given: Vec<String> = match table.get("optimizer") {
+            Some(Value::Table(keys)) => keys.keys().cloned().collect(),
+            _ => Vec::new(),
+        };
         let sections: Sections = table.try_into().map_err(|error: toml::de::Error| {
             user(format!("{place}: {}", shortened(error.message().trim(), 300)))
         })?;
-        let Sections { schema, seed, run, data, model, strategy, optimizer, train, stage } = sections;
+        let Sections { schema, seed, run, data, model, strategy, mut optimizer, train, stage } = sections;
         check_stages(&stage, &train)?;
         let stages: Vec<Option<usize>> = stage.iter().map(|stage| stage.samples).collect();
         let spec = registry().resolve(model, strategy, &stages).map_err(|error| {
             // Where flags lie over a file, it may be theirs.
             user(if overlay.0.is_empty() { format!("{place}: {error}") } else { error.to_string() })
         })?;
+        if spec.strategy.takes_whole_steps() {
+            optimizer.take_whole_steps(&given);
+        }
         Config { schema, seed, run, data, spec, optimizer, train, stage }.checked()
     }
 
@@ -221,7 +231,8 @@ fn check_stages(stages: &[StageConfig], train: &TrainConfig) -> anyhow::Result<(
         if let Some(samples) = stage.samples.filter(|k| !(1..=LARGEST).contains(k)) {
             return wrong("samples", &samples, &format!("must be from 1 to {LARGEST}"));
         }
-        for (key, value) in [("lr", stage.lr), ("lr_q", stage.lr_q), ("lr_end", stage.lr_end)] {
+        let of_groups = stage.rates.iter().map(|(key, rate)| (key.as_str(), Some(*rate)));
+        for (key, value) in [("lr", stage.lr), ("lr_end", stage.lr_end)].into_iter().chain(of_groups) {
             if let Some(value) = value.filter(|value| !(value.is_finite() && *value >= 0.0)) {
                 return wrong(key, &value, "a finite number, not below zero");
             }

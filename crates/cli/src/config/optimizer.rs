@@ -1,14 +1,18 @@
 //! The keys of the optimiser.
 
-use super::schema::Config;
-use crate::error::user;
+use helmholtz_core::ParameterGroup;
+
+use super::schema::{Config, OptimizerConfig};
+use crate::error::{excerpt, known, user};
 
 impl Config {
-    /// Writes out the rate of the recognition net, and refuses what makes no optimiser.
+    /// Writes out the rate of each group of parameters, and refuses what makes no optimiser.
     pub(super) fn check_optimizer(&mut self) -> anyhow::Result<()> {
+        self.check_groups()?;
+        self.check_whole_steps()?;
         let optimizer = &mut self.optimizer;
-        let lr_q = *optimizer.lr_q.get_or_insert(optimizer.lr);
-        for (key, rate) in [("lr", optimizer.lr), ("lr_q", lr_q)] {
+        let of_groups = optimizer.rates.iter().map(|(key, rate)| (key.as_str(), *rate));
+        for (key, rate) in std::iter::once(("lr", optimizer.lr)).chain(of_groups) {
             if !(rate.is_finite() && rate >= 0.0) {
                 return Err(user(format!(
                     "optimizer.{key} = {rate}: a learning rate is a finite number, not below zero, such as 0.001"
@@ -81,6 +85,76 @@ impl Config {
         }
         Ok(())
     }
+
+    /// Refuses what would make something else of updates that are steps.
+    fn check_whole_steps(&self) -> anyhow::Result<()> {
+        let OptimizerConfig { kind, momentum, loss, weight_decay, l1, clip_norm, .. } = &self.optimizer;
+        let wrong = match () {
+            () if !self.spec.strategy.takes_whole_steps() => None,
+            () if kind != "sgd" => Some(format!("kind = \"{kind}\"")),
+            () if loss != "mean" => Some(format!("loss = \"{loss}\"")),
+            () => {
+                [("momentum", momentum), ("weight_decay", weight_decay), ("l1", l1), ("clip_norm", clip_norm)]
+                    .into_iter()
+                    .find(|(_, value)| **value != 0.0)
+                    .map(|(key, value)| format!("{key} = {value}"))
+            }
+        };
+        wrong.map_or(Ok(()), |setting| {
+            Err(user(format!(
+                "optimizer.{setting}: {} computes whole updates of the parameters, not gradients; leave it out: they are \
+                 taken by plain sgd, the whole way with optimizer.lr = 1",
+                self.spec.strategy.kind()
+            )))
+        })
+    }
+
+    /// Writes out the rate of each group of the model's parameters, and refuses rates of groups that it does not have.
+    fn check_groups(&mut self) -> anyhow::Result<()> {
+        let model = &self.spec.model;
+        let keys: Vec<String> = rate_keys(model.groups()).map(|(key, _)| key).collect();
+        let of_stages =
+            self.stage.iter().enumerate().flat_map(|(i, stage)| {
+                stage.rates.keys().map(move |key| (format!("stage {}, ", i + 1), key))
+            });
+        let all = self.optimizer.rates.keys().map(|key| ("optimizer.".to_owned(), key)).chain(of_stages);
+        for (place, key) in all {
+            if keys.contains(key) {
+                continue;
+            }
+            let names: Vec<&str> =
+                ["lr", "lr_end"].into_iter().chain(keys.iter().map(String::as_str)).collect();
+            return Err(user(format!(
+                "{place}{}: {} has no group of parameters with a rate of that name; {}",
+                excerpt(key),
+                model.kind(),
+                known(key, &names)
+            )));
+        }
+        let lr = self.optimizer.lr;
+        for key in keys {
+            self.optimizer.rates.entry(key).or_insert(lr);
+        }
+        Ok(())
+    }
+}
+
+impl OptimizerConfig {
+    /// What updates that are steps are taken by, where it is not given otherwise.
+    pub(super) fn take_whole_steps(&mut self, given: &[String]) {
+        let is_given = |key: &str| given.iter().any(|given| given == key);
+        if !is_given("kind") {
+            self.kind = "sgd".into();
+        }
+        if !is_given("lr") {
+            self.lr = 1.0;
+        }
+    }
+}
+
+/// The keys of the learning rates of groups that have one apart from `lr`, each with the field of its parameters.
+pub(crate) fn rate_keys(groups: &[ParameterGroup]) -> impl Iterator<Item = (String, &'static str)> {
+    groups.iter().filter_map(|group| Some((format!("lr_{}", group.name), group.field?)))
 }
 
 /// Refuses a finite number that is infinite where the optimiser computes.

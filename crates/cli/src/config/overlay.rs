@@ -83,7 +83,6 @@ fn all_keys() -> Vec<String> {
     let full = Sections {
         run: RunConfig { threads: Some(1), data_dir: Some(PathBuf::new()), ..RunConfig::default() },
         optimizer: OptimizerConfig {
-            lr_q: Some(1.0),
             beta1: Some(0.0),
             beta2: Some(0.0),
             decay: Some(0.0),
@@ -103,12 +102,14 @@ fn all_keys() -> Vec<String> {
     for (section, value) in &table {
         match value {
             Value::Table(inner) => keys.extend(inner.keys().map(|key| format!("{section}.{key}"))),
-            // Of an array of tables, serde checks the keys.
             _ => keys.push(section.clone()),
         }
     }
     keys
 }
+
+/// The keys of a stage, but for rates of groups of parameters.
+const STAGE: [&str; 5] = ["epochs", "samples", "lr", "schedule", "lr_end"];
 
 pub(super) fn check_keys(table: &Table, place: &str) -> anyhow::Result<()> {
     let known_keys = all_keys();
@@ -120,7 +121,19 @@ pub(super) fn check_keys(table: &Table, place: &str) -> anyhow::Result<()> {
         Value::Table(_) if names.iter().any(|name| name.starts_with(&format!("{section}."))) => Vec::new(),
         _ => vec![section.clone()],
     });
-    match found.into_iter().find(|key| !names.contains(&key.as_str())) {
+    // Which groups of parameters there are is the model's affair.
+    let is_rate = |key: &str| key.starts_with("optimizer.lr_");
+    let stages = table.get("stage").and_then(Value::as_array).into_iter().flatten();
+    for (i, stage) in stages.enumerate() {
+        let keys = stage.as_table().into_iter().flat_map(Table::keys);
+        if let Some(key) =
+            keys.into_iter().find(|key| !STAGE.contains(&key.as_str()) && !key.starts_with("lr_"))
+        {
+            let (key, known) = (excerpt(key), known(key, &STAGE));
+            return Err(user(format!("{place}: stage {}: unknown key `{key}`; {known}", i + 1)));
+        }
+    }
+    match found.into_iter().find(|key| !names.contains(&key.as_str()) && !is_rate(key)) {
         Some(key) => Err(user(format!("{place}: unknown key `{}`; {}", excerpt(&key), known(&key, &names)))),
         None => Ok(()),
     }

@@ -1,5 +1,6 @@
 //! The keys of a config file and their defaults.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use helmholtz_zoo::Spec;
@@ -66,16 +67,20 @@ pub struct DataConfig {
     pub id: String,
 }
 
+/// Learning rates by their keys: `lr_` and the name of a group of parameters.
+pub type Rates = BTreeMap<String, f64>;
+
 /// `[optimizer]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct OptimizerConfig {
     /// `adam`, `sgd` or `rmsprop`.
     pub kind: String,
-    /// Learning rate of the generative net, on the batch mean.
+    /// Learning rate, on the batch mean.
     pub lr: f64,
-    /// Learning rate of the recognition net; that of the generative net if absent.
-    pub lr_q: Option<f64>,
+    /// Learning rates of groups of parameters: `lr_q` is that of the recognition net; `lr` if absent.
+    #[serde(flatten)]
+    pub rates: Rates,
     /// Momentum of sgd and of rmsprop.
     pub momentum: f64,
     /// Decay of adam's mean of gradients, β₁; 0.9 if absent.
@@ -108,19 +113,18 @@ pub struct OptimizerConfig {
 
 /// `[[stage]]`: more epochs, with some settings changed and the rest as before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct StageConfig {
     /// Passes over the training rows.
     pub epochs: u64,
     /// Samples per observation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<usize>,
-    /// Learning rate of the generative net; the rate that the stage before began with if absent.
+    /// Learning rate; the rate that the stage before began with if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr: Option<f64>,
-    /// Learning rate of the recognition net; that of the generative net if only `lr` is given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lr_q: Option<f64>,
+    /// Learning rates of groups of parameters; `lr` if only that is given.
+    #[serde(flatten)]
+    pub rates: Rates,
     /// How the rate goes over the stage; `constant` if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
@@ -143,9 +147,9 @@ pub struct TrainConfig {
     pub batch: usize,
     /// Epochs between checkpoints.
     pub checkpoint_every: usize,
-    /// Epochs without a better validation likelihood after which the run stops; 0 for never.
+    /// Epochs without a better validation score after which the run stops; 0 for never.
     pub patience: usize,
-    /// Importance samples per row of the validation likelihood during training.
+    /// Importance samples per row of the validation likelihood during training, where it is not a formula.
     pub valid_samples: usize,
     /// Importance samples per row of the likelihoods that a finished run reports.
     pub final_samples: usize,
@@ -187,7 +191,7 @@ impl Default for OptimizerConfig {
         OptimizerConfig {
             kind: "adam".into(),
             lr: 1e-3,
-            lr_q: None,
+            rates: Rates::new(),
             momentum: 0.0,
             beta1: None,
             beta2: None,

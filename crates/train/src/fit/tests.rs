@@ -3,9 +3,8 @@
 use burn::module::Module;
 use burn::optim::SgdConfig;
 use burn::tensor::DType;
-use helmholtz_core::{
-    Diagnostics, Estimate, Evaluator, Follows, Gradients, Measure, Measured, Over, Strategy,
-};
+use burn::tensor::Tensor;
+use helmholtz_core::{Better, Estimate, Evaluator, Gradients, Measure, Over, Score, Strategy};
 use helmholtz_directed::{HelmholtzMachine, StackConfig};
 
 use super::*;
@@ -13,8 +12,8 @@ use crate::history::Record;
 use crate::learn::Pair;
 use crate::schedule::{Rate, Schedule, Stages};
 
-const MEAN: Measure = Measure { name: "own_mean", over: Over::Mean };
-const MAXIMUM: Measure = Measure { name: "own_maximum", over: Over::Maximum };
+const MEAN: Measure = Measure::new("own_mean", Over::Mean);
+const MAXIMUM: Measure = Measure::new("own_maximum", Over::Maximum);
 
 /// Moves nothing, and measures the mean of the batch where it is told to.
 #[derive(Module, Debug)]
@@ -23,21 +22,15 @@ struct Watch {
 }
 
 impl Strategy<HelmholtzMachine> for Watch {
-    fn estimate(&self, _model: &HelmholtzMachine, x: Tensor<2>, _key: Key) -> Estimate {
-        let mut diagnostics = Diagnostics::new(x.clone().mean(), x.clone().mean());
-        if self.measures {
-            let measured = |measure| Measured { measure, value: x.clone().mean() };
-            diagnostics.more = vec![measured(MEAN), measured(MAXIMUM)];
-        }
-        Estimate { gradients: Gradients::new(), diagnostics, evaluations: 0 }
-    }
-
-    fn follows(&self) -> Follows {
-        Follows::default()
+    fn estimate(&self, _model: &HelmholtzMachine, batch: &Batch, _key: Key) -> Estimate {
+        let measured = Strategy::<HelmholtzMachine>::measures(self)
+            .iter()
+            .map(|measure| measure.is(batch.x.clone().mean()));
+        Estimate { gradients: Gradients::new(), measured: measured.collect(), evaluations: 0 }
     }
 
     fn measures(&self) -> &[Measure] {
-        if self.measures { &[MEAN, MAXIMUM] } else { &[] }
+        if self.measures { &[Measure::BOUND, MEAN, MAXIMUM] } else { &[Measure::BOUND] }
     }
 }
 
@@ -45,8 +38,16 @@ impl Strategy<HelmholtzMachine> for Watch {
 struct Zero;
 
 impl Evaluator<HelmholtzMachine> for Zero {
-    fn score(&self, _: &HelmholtzMachine, x: Tensor<2>, _: Arc<[u64]>, _: Key) -> Tensor<1> {
-        x.sum_dim(1).squeeze_dim::<1>(1) * 0.0
+    type Prepared = ();
+
+    fn measures(&self) -> Score {
+        Score::NLL
+    }
+
+    fn prepare(&self, _: &HelmholtzMachine, _: Key) {}
+
+    fn score(&self, _: &HelmholtzMachine, (): &(), batch: &Batch, _: Key) -> Tensor<1> {
+        batch.x.clone().sum_dim(1).squeeze_dim::<1>(1) * 0.0
     }
 }
 
@@ -77,9 +78,9 @@ fn watched(
         rule: Rule::default(),
         optimiser: SgdConfig::new().init(),
         schedule: ModuleLrScheduler::new(Schedule::new(vec![(plan.steps, Rate::constant(0.1))])),
-        train: rows.clone(),
+        train: rows.clone().into(),
         draws_bits: false,
-        valid: rows.clone(),
+        valid: rows.clone().into(),
     })
 }
 
@@ -99,9 +100,9 @@ fn what_only_one_stage_measures_is_recorded_in_its_epochs_alone() {
     assert_eq!((first.get("own_mean"), first.get("own_maximum")), (None, None));
     // Rows count alike in the mean: it is that of 0 .. 4 in any order.
     assert_eq!((first["bound"], second["own_mean"]), (2.0, 2.0));
-    let feed = Feed::new(rows, plan, Key::new(0), 3);
+    let feed = Feed::new(rows.into(), plan, Key::new(0), 3);
     let means = burn::data::dataloader::DataLoader::iter(&feed).map(|batch| {
-        let mean: Tensor<1> = batch.unwrap().x.cast(DType::F64).mean();
+        let mean: Tensor<1> = batch.unwrap().batch.x.cast(DType::F64).mean();
         mean.into_data().try_to_vec::<f64>().unwrap()[0]
     });
     assert_eq!(second["own_maximum"], means.fold(0.0, f64::max));
@@ -148,4 +149,83 @@ fn a_run_that_burn_ended_without_a_reason_is_not_out_of_patience() {
     assert_eq!(stopped_by(|_| ()).unwrap(), End::Finished);
     let asked_of_burn = stopped_by(|stop| stop.interrupter().stop(None));
     assert!(matches!(asked_of_burn, Err(FitError::Early { planned: 4, .. })));
+}
+
+/// Counts how often it prepares, and scores by the count.
+#[derive(Clone, Debug)]
+struct Counted(Arc<std::sync::atomic::AtomicUsize>);
+
+impl Evaluator<HelmholtzMachine> for Counted {
+    type Prepared = f64;
+
+    fn measures(&self) -> Score {
+        Score { name: "count", title: "count", unit: "times", better: Better::Higher }
+    }
+
+    fn prepare(&self, _: &HelmholtzMachine, _: Key) -> f64 {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst) as f64
+    }
+
+    fn score(&self, _: &HelmholtzMachine, prepared: &f64, batch: &Batch, _: Key) -> Tensor<1> {
+        batch.x.clone().sum_dim(1).squeeze_dim::<1>(1) * 0.0 + *prepared
+    }
+}
+
+#[test]
+fn an_evaluator_prepares_once_for_each_validation_and_the_best_epoch_is_that_of_its_score() {
+    // Two batches of validation.
+    let rows = Tensor::<2>::zeros([VALIDATION_BATCH + 1, 1], &Device::flex());
+    let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Plan::of_epochs(VALIDATION_BATCH + 1, VALIDATION_BATCH, 3);
+    let model = StackConfig::new(1, vec![1]).init(None, Key::new(0), &rows.device()).unwrap();
+    let outcome = Fit {
+        folder: folder.path().into(),
+        devices: vec![rows.device()],
+        key: Key::new(0),
+        plan,
+        checkpoint_every: 1,
+        patience: Some(2),
+        resume: None,
+        progress: Progress::Silent,
+        on_record: Box::new(|_| Ok(())),
+        stop: Stop::new(),
+    }
+    .run(Training {
+        learn: Pair::of(model, Watch { measures: false }.into(), None, Counted(count.clone())),
+        rule: Rule::default(),
+        optimiser: SgdConfig::new().init(),
+        schedule: ModuleLrScheduler::new(Schedule::new(vec![(plan.steps, Rate::constant(0.1))])),
+        train: rows.clone().into(),
+        draws_bits: false,
+        valid: rows.into(),
+    })
+    .unwrap();
+    assert_eq!(count.load(std::sync::atomic::Ordering::SeqCst), 3);
+    // More is better: the last epoch is the best, and patience does not end the run.
+    assert_eq!((outcome.end, outcome.history.best()), (End::Finished, Some((3, 2.0))));
+    let history = History::read(&folder.path().join("metrics.jsonl"), 9).unwrap();
+    assert_eq!(history.best(), Some((3, 2.0)));
+    assert_eq!(history.records()[1].score(), Some(("count", 0.0)));
+}
+
+/// A strategy with a parameter that says nothing of stages.
+#[derive(Module, Debug)]
+struct Learnt {
+    value: burn::module::Param<Tensor<1>>,
+}
+
+impl Strategy<HelmholtzMachine> for Learnt {
+    fn estimate(&self, _: &HelmholtzMachine, _: &Batch, _: Key) -> Estimate {
+        Estimate { gradients: Gradients::new(), measured: Vec::new(), evaluations: 0 }
+    }
+}
+
+#[test]
+#[should_panic(expected = "says how it goes on in the next stage")]
+fn a_strategy_that_learns_and_would_begin_anew_in_the_next_stage_is_refused() {
+    let device = Device::flex();
+    let learnt = || Learnt { value: burn::module::Param::from_tensor(Tensor::zeros([1], &device)) };
+    let model = StackConfig::new(1, vec![1]).init(None, Key::new(0), &device).unwrap();
+    let _ = Pair::of(model, Stages::new(vec![(1, learnt()), (2, learnt())]), None, Zero);
 }

@@ -1,7 +1,7 @@
 //! The settings of stacks of layers of bits.
 
 use burn::tensor::Device;
-use helmholtz_core::{Key, Role};
+use helmholtz_core::{GENERATIVE, Key, ParameterGroup, RECOGNITION, Role};
 use helmholtz_datasets::ImageShape;
 use helmholtz_directed::{LayerKind, StackConfig};
 use helmholtz_eval::Reading;
@@ -233,6 +233,10 @@ impl ModelSpec for StackSpec {
 
     fn layers(&self) -> &[usize] {
         &self.settings.layers
+    }
+
+    fn groups(&self) -> &'static [ParameterGroup] {
+        &[GENERATIVE, RECOGNITION]
     }
 
     fn has_bits(&self) -> bool {

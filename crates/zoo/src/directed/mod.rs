@@ -5,7 +5,7 @@ pub mod config;
 pub mod strategies;
 
 use burn::tensor::Tensor;
-use helmholtz_core::Conditional;
+use helmholtz_core::{Batch, Conditional};
 use helmholtz_directed::HelmholtzMachine;
 
 use crate::can::{Can, Chained, Summed};
@@ -30,7 +30,7 @@ impl Can for HelmholtzMachine {
         Some(self)
     }
 
-    fn encode(&self, x: Tensor<2>) -> Result<Vec<Tensor<2>>, ConfigError> {
+    fn encode(&self, batch: &Batch) -> Result<Vec<Tensor<2>>, ConfigError> {
         if self.depth() == 0 {
             return Err(ConfigError("the model has no latents, and nothing to encode into".into()));
         }
@@ -40,7 +40,7 @@ impl Can for HelmholtzMachine {
                  before it; encode takes sbn and dsbn layers, and vae"
             )));
         }
-        let mut below = x - self.centre.val().unsqueeze();
+        let mut below = batch.whole() - self.centre.val().unsqueeze();
         let means = self.recognition.iter().map(|layer| {
             // Independent units: their means do not depend on the first argument.
             let any = below.clone().slice([0..below.dims()[0], 0..1]).repeat_dim(1, layer.dims().0);

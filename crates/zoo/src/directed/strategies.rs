@@ -1,15 +1,18 @@
 //! What a stack of layers of bits can be trained by besides.
 
+use helmholtz_core::Trainable;
+use helmholtz_directed::HelmholtzMachine;
 use helmholtz_eval::Reading;
-use helmholtz_strategies::{self as strategies, Bidirectional};
+use helmholtz_strategies::{Bidirectional, Nvil};
 
 use crate::error::ConfigError;
 use crate::registry::StrategyEntry;
+use crate::spec::BuiltOn;
 use crate::spec::ModelSpec;
 use crate::strategy::{BoxedStrategy, boxed};
-use crate::strategy_settings::{BuiltOn, StrategySettings, needs_latents, wrong};
+use crate::strategy_settings::{StrategySettings, needs_latents, wrong};
 
-/// What a [`HelmholtzMachine`](helmholtz_directed::HelmholtzMachine) can be trained by besides.
+/// What a [`HelmholtzMachine`] can be trained by besides.
 pub(super) fn entries() -> Vec<StrategyEntry> {
     let bits = "layers of bits";
     vec![
@@ -22,21 +25,13 @@ pub(super) fn entries() -> Vec<StrategyEntry> {
     ]
 }
 
-#[allow(non_snake_case, reason = "a field is the name in the path")]
-mod nvil {
-    use helmholtz_directed::HelmholtzMachine;
-    use helmholtz_strategies::Nvil;
-
-    use crate::strategy::{BoxedStrategy, under_its_name};
-
-    under_its_name! {
-        OfNvil, Nvil => HelmholtzMachine,
-        fn learns(&self) -> bool {
-            true
-        },
-        fn held(&self) -> Option<BoxedStrategy> {
-            Some(boxed(self.Nvil.clone().held()))
-        }
+crate::claims! {
+    Nvil => HelmholtzMachine,
+    fn learns(&self) -> bool {
+        true
+    },
+    fn held(&self) -> Option<BoxedStrategy> {
+        Some(boxed(self.clone().held()))
     }
 }
 
@@ -102,21 +97,11 @@ impl StrategySettings for NvilSettings {
         self.samples
     }
 
-    fn check(&self, kind: &str, model: &dyn ModelSpec, samples: &[usize]) -> Result<(), ConfigError> {
-        if samples.len() > 1 {
-            return Err(ConfigError(format!(
-                "[[stage]] with strategy.kind = \"{kind}\": its baselines would begin anew in every stage; give one stage \
-                 of train.epochs, with optimizer.schedule for a falling rate"
-            )));
-        }
+    fn check(&self, kind: &str, model: &dyn ModelSpec, _: &[usize]) -> Result<(), ConfigError> {
         needs_latents(kind, model)
     }
 
     fn build(&self, samples: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
-        Ok(nvil::boxed(strategies::Nvil::new(samples, on.sizes, on.key, on.device)))
-    }
-
-    fn remembers(&self) -> bool {
-        true
+        Ok(boxed(Nvil::new(samples, on.sizes, on.key, &on.model.device())))
     }
 }

@@ -1,7 +1,7 @@
 //! The settings of variational auto-encoders.
 
 use burn::tensor::Device;
-use helmholtz_core::Key;
+use helmholtz_core::{GENERATIVE, Key, ParameterGroup, RECOGNITION};
 use helmholtz_datasets::ImageShape;
 use helmholtz_ops::hidden;
 use helmholtz_vae::{self as vae, VaeConfig};
@@ -208,6 +208,10 @@ impl ModelSpec for VaeSpec {
 
     fn layers(&self) -> &[usize] {
         &self.settings.layers
+    }
+
+    fn groups(&self) -> &'static [ParameterGroup] {
+        &[GENERATIVE, RECOGNITION]
     }
 
     fn has_bits(&self) -> bool {

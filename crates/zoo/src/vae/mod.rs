@@ -5,7 +5,7 @@ pub mod config;
 pub mod strategies;
 
 use burn::tensor::Tensor;
-use helmholtz_core::{LatentVariableModel, Reparameterized};
+use helmholtz_core::{Batch, Reparameterized, Trainable};
 use helmholtz_vae::Vae;
 
 use crate::can::{Can, Smooth};
@@ -26,7 +26,8 @@ impl Can for Vae {
         Some(self)
     }
 
-    fn encode(&self, x: Tensor<2>) -> Result<Vec<Tensor<2>>, ConfigError> {
+    fn encode(&self, batch: &Batch) -> Result<Vec<Tensor<2>>, ConfigError> {
+        let x = batch.whole();
         let noise =
             Tensor::zeros([x.dims()[0], Reparameterized::noise_units(self)], (&self.device(), self.dtype()));
         Ok(self.propose_at(x, noise).latents)

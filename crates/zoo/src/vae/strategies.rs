@@ -1,27 +1,20 @@
 //! What a `Vae` can be trained by besides.
 
+use helmholtz_core::Trainable;
 use helmholtz_samplers::CoupledChains;
-use helmholtz_strategies::{self as strategies, Pathwise, Weighting};
+use helmholtz_strategies::{Coupled, Kernel, Pathwise, Weighting};
 use helmholtz_vae::Vae;
 use toml::Table;
 
 use crate::error::ConfigError;
 use crate::limits::LARGEST;
 use crate::registry::StrategyEntry;
+use crate::spec::BuiltOn;
 use crate::strategy::{BoxedStrategy, boxed};
-use crate::strategy_settings::{BuiltOn, StrategySettings, of_samples, right, wrong};
+use crate::strategy_settings::{StrategySettings, of_samples, right, wrong};
 
-crate::estimates!(Pathwise => Vae);
-
-#[allow(non_snake_case, reason = "a field is the name in the path")]
-mod coupled {
-    use helmholtz_strategies::Coupled;
-    use helmholtz_vae::Vae;
-
-    use crate::strategy::under_its_name;
-
-    under_its_name!(OfCoupled, Coupled => Vae);
-}
+crate::claims!(Pathwise => Vae);
+crate::claims!(Coupled => Vae);
 
 /// What a [`Vae`] can be trained by besides.
 pub(super) fn entries() -> Vec<StrategyEntry> {
@@ -120,16 +113,12 @@ impl StrategySettings for CoupledSettings {
 
     fn build(&self, samples: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
         let kernel = match self.kernel {
-            KernelWord::Disir => strategies::Kernel::Disir,
-            KernelWord::Isir => strategies::Kernel::Isir,
+            KernelWord::Disir => Kernel::Disir,
+            KernelWord::Isir => Kernel::Isir,
         };
-        let mut strategy = strategies::Coupled::new(samples, kernel, on.device).map_err(wrong)?;
+        let mut strategy = Coupled::new(samples, kernel, &on.model.device()).map_err(wrong)?;
         (strategy.lag, strategy.burn_in, strategy.cap) = (self.lag, self.burn_in, self.cap);
-        strategy.checked().map(coupled::boxed).map_err(wrong)
-    }
-
-    fn remembers(&self) -> bool {
-        true
+        strategy.checked().map(boxed).map_err(wrong)
     }
 
     /// Chains of an untrained net may take long to meet.

@@ -21,7 +21,7 @@
 
 use anyhow::Context;
 use burn::tensor::Tensor;
-use helmholtz_core::{Diagnostics, Gradients, Key};
+use helmholtz_core::{Gradients, Key, Measured};
 use helmholtz_samplers::CoupledChains;
 use helmholtz_strategies::coupled::{CAPPED, CORRELATION, Coupled, MEETING_TIME, MEETING_TIME_MAX};
 use helmholtz_vae::Vae;
@@ -64,9 +64,9 @@ pub(crate) struct Meetings {
 
 impl Meetings {
     /// Notes those of a step.
-    pub(crate) fn add(&mut self, diagnostics: &Diagnostics) -> anyhow::Result<()> {
+    pub(crate) fn add(&mut self, measured: &[Measured]) -> anyhow::Result<()> {
         let found = |measure| -> anyhow::Result<f64> {
-            let measured = diagnostics.more.iter().find(|measured| measured.measure == measure);
+            let measured = measured.iter().find(|measured| measured.measure == measure);
             let measured = measured.context("a step of `coupled` has not told when its chains met")?;
             Ok(measured.value.clone().into_data_as::<f64>().try_into_vec::<f64>()?[0])
         };

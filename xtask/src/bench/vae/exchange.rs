@@ -1,7 +1,7 @@
 //! What the peers are given, and what is to become of it.
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Draws, Gradients, Key, LatentVariableModel, PathParts, Reparameterized};
+use helmholtz_core::{Draws, Gradients, Key, LatentVariableModel, PathParts, Reparameterized, Trainable};
 use helmholtz_ops::log_weights::{log_mean_exp, normalise};
 use helmholtz_ops::noise;
 use helmholtz_strategies::{Coupled, Pathwise, Weighting};

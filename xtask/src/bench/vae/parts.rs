@@ -1,7 +1,7 @@
 //! The parts of a step of `iwae`, each run alone.
 
 use burn::tensor::{Device, Tensor};
-use helmholtz_core::{Draws, Gradients, Key, LatentVariableModel, PathParts, Reparameterized};
+use helmholtz_core::{Draws, Gradients, Key, PathParts, Reparameterized, Trainable};
 use helmholtz_ops::hidden::{self, Activation};
 use helmholtz_ops::{bernoulli, noise, rows};
 use helmholtz_strategies::{Pathwise, Weighting};

@@ -51,7 +51,7 @@ impl Subject {
         let Subject { model, x } = Subject::new(device)?;
         let mut training = Bare::new(&model, &Pathwise::new(samples, Weighting::Iwae), &RMSPROP, x.clone());
         for step in 0..TRAINING {
-            training.x = rows(&x, step * batch, batch);
+            training.batch = rows(&x, step * batch, batch).into();
             training.step()?;
         }
         Ok(Subject { model: training.model.valid(), x })

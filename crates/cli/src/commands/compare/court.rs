@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::{DType, Device, Tensor};
-use helmholtz_core::{Direction, Key, LatentVariableModel, Strategy, map_params};
+use burn::tensor::{DType, Device};
+use helmholtz_core::{Batch, Key, Measure, Strategy, Trainable, map_params};
 use helmholtz_court::reference::MOST_OBSERVED;
 use helmholtz_court::states::MOST_BITS;
 use helmholtz_court::{
-    BiasOrder, CourtError, Reference, ReferenceError, Report, States, StatesError, Supported, Trial, Verdict,
-    gradient_report,
+    BiasOrder, CourtError, Reference, ReferenceError, Report, StatesError, Trial, Verdict, judge,
 };
 use helmholtz_datasets::{DataSet, Plan, SplitName};
 use helmholtz_zoo::{BoxedModel, BoxedStrategy, Smooth, Support};
@@ -43,16 +42,6 @@ pub(super) struct Tried {
     pub(super) report: Report,
 }
 
-/// The latent states of any model: those of bits are enumerated, and one or two real ones integrated over.
-#[derive(Debug)]
-struct Sums;
-
-impl States<BoxedModel> for Sums {
-    fn of(&self, model: &BoxedModel, x: Tensor<2>) -> Result<Supported<Vec<Tensor<2>>>, StatesError> {
-        model.states(x)
-    }
-}
-
 /// The probability that a court in which every strategy is right calls any of them wrong.
 const FALSE_ALARM: f64 = 0.01;
 
@@ -79,7 +68,7 @@ pub(super) fn prepare<'a>(
     let base = court.base(flags)?;
     let mut entrants = Vec::new();
     for strategy in &court.strategies {
-        for &samples in &court.samples {
+        for &samples in court.samples_of(strategy) {
             // Where one sample is too few for a strategy, the others are still tried.
             match court.of(strategy, samples, flags) {
                 Ok(config) => {
@@ -111,7 +100,7 @@ impl Prepared<'_> {
     pub(super) fn hold(&self, mut say: impl FnMut(&str)) -> anyhow::Result<Trials> {
         let Prepared { court, place, base, entrants, data, device } = self;
         let rows: Vec<usize> = (0..court.rows.min(data.train.rows())).collect();
-        let x = data.fixed(SplitName::Train).select(&rows).tensor(device).cast(DType::F64);
+        let batch = assemble::judged(base, data, SplitName::Train, device)?.select(&rows).cast(DType::F64);
         let cells = court.weights.len() * entrants.len();
         let mut tried = Vec::new();
         for (weights, model) in trained(court, base, data)? {
@@ -120,12 +109,12 @@ impl Prepared<'_> {
             for (strategy, config) in entrants {
                 let k = config.spec.strategy.samples();
                 let key = Key::new(base.seed).child("court").child(*strategy).child(k).child(weights);
-                let entrant = self::strategy(config, model.observed(), device)?;
+                let entrant = self::strategy(config, &model)?;
                 let settled = entrant.learns();
-                let entrant = settle(entrant, &model, &x, config, key.child("settle"));
+                let entrant = settle(entrant, &model, &batch, config, key.child("settle"));
                 let trial =
                     Trial { false_alarm: FALSE_ALARM / cells as f64, ..Trial::new(court.estimates, key) };
-                let report = gradient_report(&model, &entrant, &Sums, x.clone(), trial).map_err(|error| {
+                let report = self::judged(&model, &entrant, &batch, trial).map_err(|error| {
                     let text = format!("{place}: [[court]], {strategy} with K = {k}: {error}");
                     // A number that is not finite is not the plan's fault.
                     if matches!(error, CourtError::NotFinite { .. }) {
@@ -161,9 +150,20 @@ impl Prepared<'_> {
     }
 }
 
-/// The strategy of a config's first stage, for a model over `observed` units.
-fn strategy(config: &Config, observed: usize, device: &Device) -> anyhow::Result<BoxedStrategy> {
-    let mut stages = config.spec.strategies(observed, config.seed, device).or_user()?;
+/// A strategy before the exact vectors that its family has for it.
+fn judged(
+    model: &BoxedModel,
+    strategy: &BoxedStrategy,
+    batch: &Batch,
+    trial: Trial,
+) -> Result<Report, CourtError> {
+    let exact = strategy.exact(model, batch)?.ok_or(ReferenceError::NoClaim)?;
+    judge(model, strategy, &*exact, batch, trial)
+}
+
+/// The strategy of a config's first stage.
+fn strategy(config: &Config, model: &BoxedModel) -> anyhow::Result<BoxedStrategy> {
+    let mut stages = config.spec.strategies(model, config.seed).or_user()?;
     Ok(stages.swap_remove(0))
 }
 
@@ -175,7 +175,7 @@ pub(super) const SETTLING: u64 = 300;
 fn settle(
     strategy: BoxedStrategy,
     model: &BoxedModel,
-    x: &Tensor<2>,
+    batch: &Batch,
     config: &Config,
     key: Key,
 ) -> BoxedStrategy {
@@ -184,7 +184,7 @@ fn settle(
     }
     let (mut strategy, mut optimiser) = (strategy.train(), assemble::optimiser(config));
     for step in 0..SETTLING {
-        let gradients = strategy.estimate(model, x.clone(), key.child(step)).gradients;
+        let gradients = Strategy::estimate(&strategy, model, batch, key.child(step)).gradients;
         strategy = optimiser.step(config.optimizer.lr, strategy, gradients.into_params());
     }
     let strategy = strategy.valid();
@@ -212,6 +212,8 @@ fn check_model(
     let model = assemble::model(config, data, device)?;
     let observed = model.observed();
     let fits = match (model.latent_bits(), model.smooth().map(Smooth::noise_units)) {
+        // Nothing is summed over: the exact vectors are the family's own affair.
+        _ if model.formula().is_some() => Ok(()),
         (Some(bits), _) if bits > MOST_BITS => Err(StatesError::Bits { bits }),
         (None, Some(units)) if !(1..=2).contains(&units) => Err(StatesError::Units { units }),
         (None, None) => Err(StatesError::Neither),
@@ -224,8 +226,11 @@ fn check_model(
         return wrong(&error);
     }
     for (strategy, config) in entrants {
-        let follows = self::strategy(config, observed, device)?.follows();
-        if follows.phi.iter().any(|term| term.direction == Direction::Dreams) {
+        let entrant = self::strategy(config, &model)?;
+        if !entrant.claims() {
+            return wrong(&format!("{strategy}: {}; leave it out", ReferenceError::NoClaim));
+        }
+        if entrant.claims_dreams() {
             if observed > MOST_OBSERVED {
                 return wrong(&format!("{strategy}: {}", ReferenceError::Dreams { observed }));
             }
@@ -328,7 +333,7 @@ impl Tried {
                 "reference_norm": found.norm, "n": report.estimates, "bias": found.bias, "bias_se": found.bias_se,
                 "z": found.z, "z_critical": report.critical, "bias_visible": found.visible,
                 "gap": found.gap.map(|(bias, _)| bias), "gap_se": found.gap.map(|(_, se)| se),
-                "variance": found.variance, "snr": found.snr, "cosine": found.cosine, "ess": report.ess,
+                "variance": found.variance, "snr": found.snr, "cosine": found.cosine, "ess": report.mean(Measure::ESS),
                 "verdict": found.verdict.to_string(), "seconds_per_estimate": report.seconds_per_estimate,
                 "bookkeeping_seconds": report.bookkeeping_per_estimate,
                 "model_evaluations": report.evaluations,

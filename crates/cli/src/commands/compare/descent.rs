@@ -6,13 +6,22 @@ use burn::optim::ModuleOptimizer;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::tensor::Device;
 use burn::train::TrainStep;
-use helmholtz_core::Key;
-use helmholtz_datasets::{Batch, Binarization, DataSet, Feed, Plan};
+use helmholtz_core::{Key, Measure};
+use helmholtz_datasets::{Binarization, DataSet, Feed, Plan, Share, SplitName};
 use helmholtz_train::{NonFinite, StepOutput, Trainee};
 use helmholtz_zoo::BoxedModel;
 
 use crate::assemble;
 use crate::config::Config;
+
+/// What a step measured that is no number, if there is such a thing.
+pub(super) fn no_number(output: &StepOutput) -> Option<(Measure, f64)> {
+    let values = output.measured.iter().flat_map(|found| {
+        let values = found.value.clone().into_data().convert::<f64>();
+        values.iter::<f64>().map(|value| (found.measure, value)).collect::<Vec<_>>()
+    });
+    values.into_iter().find(|(_, value)| !value.is_finite())
+}
 
 /// A run of the learner's own steps, one at a time: the same weights as `helmholtz train` comes to.
 pub(super) struct Descent {
@@ -32,7 +41,7 @@ impl Descent {
         let device = crate::device::select(&config.run.device)?;
         let model = assemble::model(config, data, &device)?;
         let key = Key::new(config.seed);
-        let feed = Feed::new(data.train.tensor(&device), plan, key, 0);
+        let feed = Feed::new(assemble::batch(config, data, SplitName::Train, &device)?, plan, key, 0);
         let dynamic = data.binarization == Binarization::Dynamic;
         let trainee =
             Trainee { learn: assemble::learn(config, model, &plan)?, rule: assemble::rule(config), key };
@@ -46,8 +55,8 @@ impl Descent {
     }
 
     /// One step on a batch.
-    pub(super) fn step(&mut self, batch: Batch) -> anyhow::Result<StepOutput> {
-        let output = TrainStep::step(&self.trainee, batch);
+    pub(super) fn step(&mut self, share: Share) -> anyhow::Result<StepOutput> {
+        let output = TrainStep::step(&self.trainee, share);
         let rate = self.schedule.step();
         self.trainee = self.optimiser.step(rate, self.trainee.clone(), output.grads);
         self.device.sync()?;
@@ -59,16 +68,13 @@ impl Descent {
         loop {
             let feed = self.feed.clone();
             let mut taken = None;
-            for batch in DataLoader::iter(&feed) {
-                let batch = batch.map_err(|error| anyhow::anyhow!("{error}"))?;
-                let done = batch.step + 1;
-                let output = self.step(batch)?;
-                let bound = output.bound.into_data().convert::<f64>();
-                if !bound.iter::<f64>().all(f64::is_finite) {
-                    return Err(NonFinite { quantity: "bound", value: f64::NAN, step: Some(done - 1) })
-                        .map_err(|found| {
-                            anyhow::anyhow!("training of the weights: {found}; take a lower rate")
-                        });
+            for share in DataLoader::iter(&feed) {
+                let share = share.map_err(|error| anyhow::anyhow!("{error}"))?;
+                let done = share.batch.step + 1;
+                let output = self.step(share)?;
+                if let Some((measure, value)) = no_number(&output) {
+                    let found = NonFinite { quantity: measure.name.to_owned(), value, step: Some(done - 1) };
+                    anyhow::bail!("training of the weights: {found}; take a lower rate");
                 }
                 taken = Some(done);
                 if stop(done) {

@@ -59,7 +59,7 @@ pub(super) fn of_court(number: usize, found: &Trials) -> anyhow::Result<Vec<Figu
     Ok(figures)
 }
 
-/// Likelihood against cost: a line for each seed, and one for their mean.
+/// The score against cost: a line for each seed, and one for their mean.
 ///
 /// # Errors
 /// If it cannot be drawn.
@@ -89,9 +89,9 @@ pub(super) fn of_race(number: usize, run: &Run) -> anyhow::Result<Vec<Figure>> {
     }
     let unit = run.budget.1.replace('_', " ");
     let chart = Chart {
-        title: format!("{}: likelihood against cost", run.protocol),
+        title: format!("{}: {} against cost", run.protocol, run.score.title),
         x: (format!("{unit} of training"), Scale::Linear),
-        y: ("nats per row, lower is better".into(), Scale::Linear),
+        y: (run.score.axis(), Scale::Linear),
         lines,
     };
     Ok(chart.svg()?.map(|svg| Figure { name: format!("race-{number}"), svg }).into_iter().collect())

@@ -167,9 +167,15 @@ impl Court {
         resolve(self.config.clone(), None, flags, Overlay::default())
     }
 
-    /// The config of a strategy with `samples` per observation.
+    /// The numbers of samples that a strategy is tried with; one of them, whichever, if it takes none.
+    pub(super) fn samples_of(&self, strategy: &str) -> &[i64] {
+        if registry().takes_samples(strategy) { &self.samples } else { &self.samples[..1] }
+    }
+
+    /// The config of a strategy with `samples` per observation, if it takes any.
     pub(super) fn of(&self, strategy: &str, samples: i64, flags: &Flags) -> anyhow::Result<Config> {
-        let overlay = Overlay::default().set("strategy.samples", samples);
+        let samples = registry().takes_samples(strategy).then_some(samples);
+        let overlay = Overlay::default().set_if("strategy.samples", samples);
         resolve(named(&self.config, strategy), self.with.get(strategy), flags, overlay)
     }
 }

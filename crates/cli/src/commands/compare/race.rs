@@ -4,16 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use helmholtz_core::{Draws, Key, LatentVariableModel, Role};
+use helmholtz_core::{Draws, Evaluator, Key, Role, Score, Trainable};
 use helmholtz_datasets::{DataSet, ImageShape, Plan, SplitName};
 use helmholtz_eval::{ImportanceSampling, Reading, ZeroWeight, summarise};
-use helmholtz_zoo::BoxedModel;
+use helmholtz_ops::into_f64;
+use helmholtz_zoo::{BoxedEvaluator, BoxedModel};
 use serde_json::{Value, json};
 
-use super::descent::Descent;
+use super::descent::{Descent, no_number};
 use super::plan::{Flags, Race, check_shared};
 use crate::assemble;
-use crate::commands::score::{chosen_rows, cross_entropy};
+use crate::commands::score::{PART, chosen_rows, cross_entropy, exact_log_probs, is_closed_form};
 use crate::config::Config;
 use crate::error::{OrUser, user};
 use crate::memory_limit;
@@ -26,6 +27,8 @@ pub(super) struct Run {
     pub(super) data_sha256: String,
     /// What is judged, in words.
     pub(super) judged_by: String,
+    /// What the judge's numbers are.
+    pub(super) score: Score,
     /// The lowest that the judge's number can be, if that is known.
     pub(super) entropy: Option<f64>,
     pub(super) budget: (f64, &'static str),
@@ -72,14 +75,19 @@ enum Judge {
     Exact(Vec<usize>),
     /// Test rows, by importance samples.
     Samples(Vec<usize>, ImportanceSampling),
+    /// Test rows, by the score of a family whose models have no latents that would be proposed.
+    Own(Vec<usize>, BoxedEvaluator),
 }
 
 impl Judge {
-    fn new(race: &Race, data: &DataSet, model: &BoxedModel) -> Self {
-        let bits = model.latent_bits().unwrap_or(usize::MAX);
+    fn new(race: &Race, config: &Config, data: &DataSet, model: &BoxedModel) -> Self {
+        let bits = if is_closed_form(model) { 0 } else { model.latent_bits().unwrap_or(usize::MAX) };
         let rows = chosen_rows(data, SplitName::Test, Some(race.rows as usize));
+        let own = config.spec.model.evaluator(race.samples as usize);
         match (&data.law, bits) {
+            _ if own.measures() != Score::NLL => Judge::Own(rows, own),
             (Some(_), bits) if bits <= LAW_BITS => Judge::Law,
+            _ if model.latent_for("").is_err() => Judge::Own(rows, own),
             (_, bits) if bits <= EXACT_BITS => Judge::Exact(rows),
             _ => Judge::Samples(rows, ImportanceSampling::new(race.samples as usize)),
         }
@@ -94,27 +102,46 @@ impl Judge {
             Judge::Samples(rows, sampling) => {
                 format!("-log p of {} test rows, {} importance samples each", rows.len(), sampling.samples)
             }
+            Judge::Own(rows, evaluator) => {
+                format!("{} of {} test rows", evaluator.measures().title, rows.len())
+            }
         }
     }
 
-    /// Nats per row, and their Monte Carlo error.
+    fn measures(&self) -> Score {
+        match self {
+            Judge::Own(_, evaluator) => evaluator.measures(),
+            _ => Score::NLL,
+        }
+    }
+
+    /// The mean over rows, and its Monte Carlo error where that is known.
     fn score(&self, model: &BoxedModel, data: &DataSet) -> anyhow::Result<(f64, f64)> {
-        let x = |rows: &[usize]| data.fixed(SplitName::Test).select(rows).tensor(&model.device());
-        let summed = || model.summed_for("the race enumerates latent bits").or_user();
+        let batch = |rows: &[usize]| data.fixed(SplitName::Test).select(rows).batch(&model.device());
         match self {
             Judge::Law => {
                 let law = data.law.as_ref().expect("the judge was chosen by it");
-                Ok((cross_entropy(summed()?, law, Reading::Directed, &model.device())?, 0.0))
+                Ok((cross_entropy(model, law, Reading::Directed)?, 0.0))
             }
             Judge::Exact(rows) => {
-                let log_probs = summed()?.log_probs(x(rows), Reading::Directed).map_err(user)?;
+                let log_probs = exact_log_probs(model, &batch(rows), Reading::Directed)?;
                 Ok((-log_probs.iter().sum::<f64>() / log_probs.len() as f64, 0.0))
             }
             Judge::Samples(rows, sampling) => {
                 let numbers: Arc<[u64]> = rows.iter().map(|&row| row as u64).collect();
                 let key = Key::new(0).child(Role::Evaluate).child(data.protocol().as_str());
-                let found = summarise(&sampling.estimate(model, x(rows), numbers, key)?);
+                let latent = model.latent_for("the race draws them to judge by").or_user()?;
+                let found = summarise(&sampling.estimate(latent, batch(rows).whole(), numbers, key)?);
                 Ok((found.nll, found.se_mc))
+            }
+            Judge::Own(rows, evaluator) => {
+                let key = Key::new(0).child(Role::Evaluate).child(data.protocol().as_str());
+                let whole = data.fixed_batch(SplitName::Test, &model.device()).or_user()?;
+                let prepared = evaluator.prepare(model, key.child(Role::Partition));
+                let scores = rows
+                    .chunks(PART)
+                    .flat_map(|rows| into_f64(evaluator.score(model, &prepared, &whole.select(rows), key)));
+                Ok((scores.sum::<f64>() / rows.len() as f64, 0.0))
             }
         }
     }
@@ -159,7 +186,7 @@ pub(super) fn prepare<'a>(
     for (_, configs) in &entrants {
         memory_limit::check_training(&configs[0], &data, &device)?;
     }
-    let judge = Judge::new(race, &data, &assemble::model(first, &data, &device)?);
+    let judge = Judge::new(race, first, &data, &assemble::model(first, &data, &device)?);
     Ok(Prepared { race, entrants, data, judge })
 }
 
@@ -204,6 +231,7 @@ impl Prepared<'_> {
             protocol: data.protocol(),
             data_sha256: data.data_sha256.clone(),
             judged_by: judge.words(),
+            score: judge.measures(),
             entropy: data.law.as_ref().filter(|_| matches!(judge, Judge::Law)).map(|law| law.entropy()),
             budget,
             shape: data.shape,
@@ -241,10 +269,10 @@ fn course(
     let mut broken = None;
     while next <= judged && broken.is_none() {
         let feed = descent.feed.clone();
-        for batch in burn::data::dataloader::DataLoader::iter(&feed) {
-            let batch = batch.map_err(|error| anyhow::anyhow!("{error}"))?;
+        for share in burn::data::dataloader::DataLoader::iter(&feed) {
+            let share = share.map_err(|error| anyhow::anyhow!("{error}"))?;
             let clock = Instant::now();
-            let output = descent.step(batch)?;
+            let output = descent.step(share)?;
             seconds += clock.elapsed().as_secs_f64();
             evaluations += output.evaluations;
             steps += 1;
@@ -252,8 +280,7 @@ fn course(
             if cost < at(next) {
                 continue;
             }
-            let bound = output.bound.into_data().convert::<f64>();
-            let is_finite = bound.iter::<f64>().all(f64::is_finite);
+            let is_finite = no_number(&output).is_none();
             let judgement = match is_finite.then(|| judge.score(&descent.model(), data)).transpose() {
                 // A test row without probability, or parameters that are no numbers any more.
                 Err(error) if error.is::<ZeroWeight>() => None,
@@ -276,10 +303,10 @@ fn course(
     }
     let model = descent.model();
     let draws = Draws::new(Key::new(config.seed).child("shown"), SHOWN, 1);
-    let (x, h) = model.dream(&draws);
     // Grey values are what they are; of bits the means say more.
-    let means = model.chained().is_some_and(|chained| chained.observed_are_independent());
-    let samples = if means { model.decode(x, &h) } else { x };
+    let means = model.chained().is_some_and(|chained| chained.observed_are_independent())
+        || model.drawn().is_some_and(|drawn| drawn.units_are_independent());
+    let samples = model.draw(&draws, means).or_user()?;
     let samples = samples.into_data().convert::<f32>().iter::<f32>().collect();
     Ok(Course { seed: config.seed, curve, se, steps, seconds, evaluations, broken, samples })
 }
@@ -296,7 +323,7 @@ impl Run {
         let of_course = |runner: &Runner, course: &Course| {
             json!({
                 "strategy": runner.strategy, "k": runner.samples, "seed": course.seed, "data": self.protocol,
-                "budget": {(unit): budget}, "nll": course.nll(), "se": course.se, "curve": course.curve,
+                "budget": {(unit): budget}, "score": self.score.name, "unit": self.score.unit, "nll": course.nll(), "se": course.se, "curve": course.curve,
                 "steps": course.steps, "seconds": course.seconds, "model_evaluations": course.evaluations,
                 "no_number_at_step": course.broken,
             })

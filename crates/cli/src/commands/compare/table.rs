@@ -1,5 +1,6 @@
 //! The tables of a comparison: in the terminal and in the report they are the same.
 
+use helmholtz_core::{Measure, Score};
 use helmholtz_court::{Reference, Verdict};
 
 use super::court::{SETTLING, Trials, Tried};
@@ -50,7 +51,10 @@ pub(super) fn of_court(found: &Trials) -> Table {
             ("phi off its limit", limit("phi")),
             ("SNR theta", snr("theta")),
             ("SNR phi", snr("phi")),
-            ("ESS", format!("{:.0} %", 100.0 * report.ess)),
+            (
+                "ESS",
+                report.mean(Measure::ESS).map_or_else(String::new, |ess| format!("{:.0} %", 100.0 * ess)),
+            ),
             ("evaluations", format!("{:.0}", report.evaluations)),
             ("ms", format!("{:.2}", 1e3 * report.seconds_per_estimate)),
         ]
@@ -116,7 +120,7 @@ pub(super) fn of_race(run: &Run) -> Table {
         vec![
             ("strategy", runner.strategy.clone()),
             ("K", runner.samples.to_string()),
-            ("nats per row", nats(mean)),
+            (if run.score == Score::NLL { "nats per row" } else { run.score.title }, nats(mean)),
             ("95 % over seeds", half.map_or("-".to_owned(), |half| format!("± {half:.4}"))),
             ("each seed", seeds.join(", ")),
             ("steps", format!("{:.0}", of(&|course| course.steps as f64))),
@@ -127,9 +131,11 @@ pub(super) fn of_race(run: &Run) -> Table {
     let (budget, unit) = run.budget;
     let mut notes = vec![format!(
         "The same initial weights and order of rows for every strategy; {budget} {} of training each, judging not charged. \
-         Judged by: {}.",
+         Judged by: {}, in {} per row, of which the {} is better.",
         unit.replace('_', " "),
-        run.judged_by
+        run.judged_by,
+        run.score.unit,
+        run.score.better.word()
     )];
     notes.extend(
         run.entropy.map(|entropy| format!("No model can be below {entropy:.4}, the entropy of the data.")),

@@ -78,11 +78,13 @@ fn print(id: &str, outcome: &Outcome) {
         }
     }
     let (height, width) = (set.shape.height, set.shape.width);
-    for SplitFacts { name, rows, kind, range, mean, classes } in facts::splits(set) {
+    for SplitFacts { name, rows, kind, range, mean, classes, missing, targets } in facts::splits(set) {
         let [low, high] = range.unwrap_or_default();
         let classes = classes.map(|n| format!(", {n} classes")).unwrap_or_default();
+        let targets = targets.map(|n| format!(", {n} targets a row")).unwrap_or_default();
+        let missing = if missing > 0 { format!(", {missing} values missing") } else { String::new() };
         say!(
-            "  {name:<5} {rows:>6} x {height}x{width} {kind} in [{low:.3}, {high:.3}], mean {mean:.4}{classes}"
+            "  {name:<5} {rows:>6} x {height}x{width} {kind} in [{low:.3}, {high:.3}], mean {mean:.4}{classes}{targets}{missing}"
         );
     }
     let against = if *pinned { "the protocol's" } else { "not pinned: no copy has been at hand" };
@@ -116,8 +118,11 @@ fn to_json(id: &str, outcome: &Outcome) -> Value {
     let splits: Map<String, Value> = facts::splits(set)
         .into_iter()
         .map(|facts| {
-            let SplitFacts { name, rows, kind, range, mean, classes } = facts;
-            let facts = json!({"rows": rows, "kind": kind.to_string(), "range": range, "mean": mean, "classes": classes});
+            let SplitFacts { name, rows, kind, range, mean, classes, missing, targets } = facts;
+            let facts = json!({
+                "rows": rows, "kind": kind.to_string(), "range": range, "mean": mean, "classes": classes,
+                "missing": missing, "targets": targets,
+            });
             (name.to_string(), facts)
         })
         .collect();

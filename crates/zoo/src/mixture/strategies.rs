@@ -1,0 +1,89 @@
+//! What a mixture can be trained by.
+
+use helmholtz_core::Batch;
+use helmholtz_court::{Exact, ReferenceError};
+use helmholtz_mixture::BernoulliMixture;
+use helmholtz_strategies::{ExpectationMaximisation, MaximumLikelihood};
+
+use crate::error::ConfigError;
+use crate::model::BoxedModel;
+use crate::registry::StrategyEntry;
+use crate::spec::BuiltOn;
+use crate::strategy::{BoxedStrategy, boxed};
+use crate::strategy_settings::StrategySettings;
+use crate::taped::gradient_of_likelihood;
+
+crate::estimates! {
+    MaximumLikelihood => BernoulliMixture,
+    fn exact(
+        &self,
+        model: &BoxedModel,
+        batch: &Batch,
+    ) -> Result<Option<Box<dyn Exact>>, ReferenceError> {
+        let model: &BernoulliMixture = model.downcast_ref().expect("a family's strategies are for its own models");
+        Ok(Some(gradient_of_likelihood(model, batch)))
+    },
+    fn claims(&self) -> bool {
+        true
+    }
+}
+crate::estimates!(ExpectationMaximisation => BernoulliMixture);
+
+/// What a [`BernoulliMixture`] can be trained by.
+pub(super) fn entries() -> Vec<StrategyEntry> {
+    let formula = "a likelihood that is a formula";
+    vec![
+        StrategyEntry::of::<MaximumLikelihoodSettings>("ml", "maximum likelihood, by its gradient", formula),
+        StrategyEntry::of::<ExpectationMaximisationSettings>(
+            "em",
+            "expectation and maximisation, whose statistics are averaged over batches",
+            "a mixture",
+        ),
+    ]
+}
+
+crate::settings! {
+    /// `ml`
+    pub MaximumLikelihoodSettings {}
+}
+
+impl StrategySettings for MaximumLikelihoodSettings {
+    fn samples(&self) -> usize {
+        1
+    }
+
+    fn build(&self, _: usize, _: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
+        Ok(boxed(MaximumLikelihood {}))
+    }
+}
+
+crate::settings! {
+    /// `em`
+    pub ExpectationMaximisationSettings {
+        /// Exponent κ of the step size (1 + t)^-κ of the statistics: 0 takes each batch alone, above 1/2 averages over batches.
+        step_exponent: f64 = 0.6,
+    }
+}
+
+impl StrategySettings for ExpectationMaximisationSettings {
+    fn samples(&self) -> usize {
+        1
+    }
+
+    fn check_samples(&self, _: usize) -> Result<(), ConfigError> {
+        if (0.0..=1.0).contains(&self.step_exponent) {
+            return Ok(());
+        }
+        Err(ConfigError(format!("strategy.step_exponent = {}: must lie in [0, 1]", self.step_exponent)))
+    }
+
+    fn build(&self, _: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
+        let model: &BernoulliMixture =
+            on.model.downcast_ref().expect("a family's strategies are for its own models");
+        Ok(boxed(ExpectationMaximisation::new(model, self.step_exponent)))
+    }
+
+    fn takes_whole_steps(&self) -> bool {
+        true
+    }
+}

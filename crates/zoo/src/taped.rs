@@ -1,0 +1,34 @@
+//! Exact vectors of models whose likelihood is a formula: its gradient by the tape.
+
+use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
+use helmholtz_core::{Batch, Gradients, Tractable};
+use helmholtz_court::{Blocks, Exact, ReferenceError, References};
+
+/// What a strategy is held against that ascends the mean of `log p` over a batch without drawing anything.
+struct Taped {
+    /// The gradient of the loss `-1/n Σᵢ log pᵢ`, recorded by autodiff.
+    gradient: Vec<f64>,
+}
+
+impl Exact for Taped {
+    fn references(&self) -> Result<References, ReferenceError> {
+        Ok(References { own: self.gradient.clone(), limit: self.gradient.clone(), has_limit: [true, false] })
+    }
+
+    /// Nothing is drawn.
+    fn rare(&self, _: f64) -> Result<Vec<f64>, ReferenceError> {
+        Ok(vec![0.0; self.gradient.len()])
+    }
+}
+
+/// The gradient of the likelihood of a batch; it shares no code with the closed form of
+/// [`Tractable::likelihood_gradient`] but `log p` itself.
+pub(crate) fn gradient_of_likelihood<M: Tractable>(model: &M, batch: &Batch) -> Box<dyn Exact> {
+    let tracked = model.clone().train();
+    let on_tape = |values: &Tensor<2>| Tensor::from_inner(values.clone());
+    let batch = Batch { x: on_tape(&batch.x), mask: batch.mask.as_ref().map(on_tape), ..batch.clone() };
+    let loss = tracked.log_prob(&batch).mean().neg();
+    let gradients = Gradients::from(GradientsParams::from_grads(loss.backward(), &tracked));
+    Box::new(Taped { gradient: Blocks::of(model).flatten(model, &gradients) })
+}
