@@ -169,7 +169,7 @@ pub struct TrainArgs {
     /// Rows per step
     #[arg(long)]
     pub batch: Option<i64>,
-    /// Learning rate of both nets (`--set optimizer.lr_q=X` for the recognition net alone)
+    /// Learning rate (`--set optimizer.lr_q=X` for the recognition net alone, where there is one)
     #[arg(long)]
     pub lr: Option<f64>,
     /// adam, sgd or rmsprop
@@ -255,7 +255,7 @@ pub struct ExportArgs {
     pub run: PathBuf,
     /// The file to write
     pub file: PathBuf,
-    /// Take the weights of this epoch of the run [default: the best by validation NLL]
+    /// Take the weights of this epoch of the run [default: the best by validation score]
     #[arg(long, value_name = "N")]
     pub epoch: Option<i64>,
     /// Replace the file if it is there

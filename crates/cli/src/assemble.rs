@@ -35,7 +35,7 @@ pub fn data(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet>
 pub(crate) fn rows(config: &Config, id: &str) -> anyhow::Result<DataSet> {
     let mut config = config.clone();
     config.data.id = id.to_owned();
-    let data = helmholtz_datasets::load(id, None).or_user()?;
+    let data = load(&config, None)?;
     check_values(&config, &data)?;
     Ok(data)
 }
@@ -128,7 +128,12 @@ fn check_classes(config: &Config, data: &DataSet) -> anyhow::Result<()> {
         )));
     }
     for name in SplitName::ALL {
-        let labels = data.split(name).labels().unwrap_or_default();
+        let Some(labels) = data.split(name).labels() else {
+            return Err(user(format!(
+                "data.id = {id}: the rows of its {name} split have no labels, and model.classes = {classes} asks {kind} to \
+                 learn classes; give them labels, or leave model.classes out"
+            )));
+        };
         if let Some(row) = labels.iter().position(|label| !found.contains(label)) {
             let (id, split, label) = (id.clone(), name, labels[row]);
             return Err(DataError::UnknownLabel { id, split, row: row + 1, label, classes }).or_user();

@@ -12,6 +12,9 @@ pub struct DataFacts {
     /// The hash of the decoded values.
     #[serde(rename = "data_sha256")]
     pub sha256: String,
+    /// The hash of the labels, where every split has some.
+    #[serde(rename = "data_labels_sha256", default, skip_serializing_if = "Option::is_none")]
+    pub labels_sha256: Option<String>,
     /// Height and width of a row as a picture; a height of 1 for rows that are no pictures.
     #[serde(rename = "data_shape")]
     shape: [usize; 2],
@@ -23,6 +26,7 @@ impl DataFacts {
         DataFacts {
             protocol: data.protocol(),
             sha256: data.data_sha256.clone(),
+            labels_sha256: data.labels_sha256.clone(),
             shape: [data.shape.height, data.shape.width],
         }
     }

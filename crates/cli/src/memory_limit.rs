@@ -110,12 +110,21 @@ pub fn of_training(config: &Config, [train, valid]: [usize; 2], width: usize) ->
     let copies = 2 + moments + size(more);
     let batch = config.train.batch.min(train);
     let samples = config.spec.samples().iter().copied().max().unwrap_or(1);
+    let remembered = config.spec.strategy.values_remembered(model.weights(width));
+    let of_samples = if config.spec.takes_samples() {
+        format!("strategy.samples = {samples} (--samples), ")
+    } else {
+        String::new()
+    };
     Need::default()
-        .and(model.sizes_in_words(), values(&[model.weights(width), copies]))
+        .and(
+            model.sizes_in_words(),
+            values(&[model.weights(width), copies]).saturating_add(values(&[remembered])),
+        )
         .and(format!("data.id = \"{}\"", config.data.id), values(&[size(train + valid), size(width)]))
         .and(
             format!(
-                "strategy.samples = {samples} (--samples), train.batch = {} (--batch) and {}",
+                "{of_samples}train.batch = {} (--batch) and {}",
                 config.train.batch,
                 model.sizes_in_words()
             ),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
+use helmholtz_datasets::DataSet;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -89,23 +90,33 @@ impl RunFolder {
         }
     }
 
-    /// Refuses data that are not those the run was started on.
+    /// Refuses data that are not those the run was started on, or labels of which a model has learnt the classes.
     ///
     /// # Errors
-    /// If the hash in `provenance.json` differs from `data_sha256`, or cannot be read.
-    pub fn check_data(&self, data_sha256: &str) -> anyhow::Result<()> {
+    /// If a hash in `provenance.json` differs from that of the data, or cannot be read.
+    pub fn check_data(&self, data: &DataSet, config: &Config) -> anyhow::Result<()> {
         let Some(provenance) = self.provenance()? else {
             return Err(self.unreadable(&"no such file"));
         };
-        match provenance["data_sha256"].as_str() {
-            Some(hash) if hash == data_sha256 => Ok(()),
-            Some(hash) => Err(user(format!(
-                "{}: the data have changed since the run was started (sha256 {hash} then, {data_sha256} now); \
-                 put the old files back, or train anew into another --out",
-                self.path().display()
-            ))),
-            None => Err(self.unreadable(&"has no data_sha256")),
+        let labels = config.spec.model.classes().and(data.labels_sha256.as_deref());
+        for (key, what, now) in [
+            ("data_sha256", "the data have", Some(data.data_sha256.as_str())),
+            ("data_labels_sha256", "the labels of the data have", labels),
+        ] {
+            let Some(now) = now else { continue };
+            match provenance[key].as_str() {
+                Some(hash) if hash == now => {}
+                Some(hash) => {
+                    return Err(user(format!(
+                        "{}: {what} changed since the run was started (sha256 {hash} then, {now} now); put the old \
+                         files back, or train anew into another --out",
+                        self.path().display()
+                    )));
+                }
+                None => return Err(self.unreadable(&format!("has no {key}"))),
+            }
         }
+        Ok(())
     }
 
     /// Refuses a `run.toml` that was edited since the run was started. Runs of older versions have no hash of it.

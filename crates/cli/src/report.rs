@@ -64,7 +64,7 @@ pub fn render(
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                h1 { (config.spec.model.kind()) " " (format!("{:?}", config.spec.model.layers())) " by " (config.spec.strategy.kind()) " on " (data.protocol()) }
+                h1 { (config.spec.model.in_words(data.train.width())) " by " (config.spec.strategy.kind()) " on " (data.protocol()) }
                 table {
                     tr { th { "split" } th { (of) ", nats" } th { "over rows" } th { "from K samples" } th { "K" } th { "rows" } }
                     @for (name, s, k) in results {

@@ -47,6 +47,11 @@ fn a_mixture_learns_classes_from_rows_with_missing_values_and_tells_them() {
     // The likelihood of the observed values alone is that of the exported weights.
     let nll = json(&succeed(folder, &["evaluate", "run", "--json"]));
     assert_eq!(nll["method"], "exact");
+    assert_eq!(
+        (nll["score"]["name"].as_str(), nll["score"]["unit"].as_str()),
+        (Some("joint_nll"), Some("nats"))
+    );
+    assert!(nll["score"]["value"].as_f64() > nll["nll"].as_f64(), "the label takes nats, too");
     // Rows of one's own need no labels.
     let bare: String =
         labelled(false).lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned() + "\n").collect();
@@ -57,9 +62,16 @@ fn a_mixture_learns_classes_from_rows_with_missing_values_and_tells_them() {
         (own["n"].as_u64(), own["error"].is_null(), own["labels"][0].as_i64()),
         (Some(80), true, Some(3))
     );
-    let labels = own["labels"].as_array().unwrap();
-    assert_eq!(labels.len(), 80);
+    assert_eq!(own["labels"].as_array().unwrap().len(), 80);
     assert!(folder.join("own.npy").is_file());
+    // Columns in another order, and labels that changed since, are refused.
+    let swapped = labelled(false).replace("a,b,c,d,class", "b,a,c,d,class");
+    fs::write(folder.join("swapped.csv"), swapped).unwrap();
+    fail(folder, &["classify", "run", "--data", "swapped.csv#label=class"], 2, &["column 1 is `b`", "`a`"]);
+    fs::write(folder.join("rows.csv"), labelled(true).replace(",7\n", ",1\n")).unwrap();
+    for command in [&["classify", "run"][..], &["train", "--resume", "--out", "run", "--epochs", "21"]] {
+        fail(folder, command, 2, &["the labels of the data have changed"]);
+    }
 }
 
 #[test]
@@ -76,8 +88,11 @@ fn what_a_mixture_cannot_do_ends_in_a_sentence() {
         &["--dataset", "file:rows.csv#label=class", "--set", "model.classes=3"],
         &["2 classes", "set model.classes = 2"],
     );
-    refuse(&["--set", "model.classes=1"], &["model.classes = 1", "leave it out"]);
+    refuse(&["--set", "model.classes=1"], &["model.classes = 1", "at least 2 classes", "leave it out"]);
     refuse(&["--set", "model.smoothing=-1"], &["model.smoothing = -1"]);
+    refuse(&["--set", "model.spread=1e39"], &["model.spread = 1e39", "single precision"]);
+    refuse(&["--samples", "3"], &["strategy.samples", "ml, which has no keys"]);
+    refuse(&["--set", "optimizer.lr_p=x"], &["optimizer.lr_p = \"x\"", "a rate is a number"]);
     refuse(
         &["--strategy", "em", "--optimizer", "adam"],
         &["optimizer.kind = \"adam\"", "em computes whole updates"],
@@ -91,6 +106,12 @@ fn what_a_mixture_cannot_do_ends_in_a_sentence() {
     fs::write(folder.join("test.csv"), labelled(false).replace(",7\n", ",8\n")).unwrap();
     let other = "file:rows.csv#label=class,,test.csv#label=class";
     refuse(&["--dataset", other, "--set", "model.classes=2"], &["label 8", "test"]);
+    fs::write(folder.join("bare.csv"), "a,b,c,d\n1,0,1,0\n0,1,0,1\n").unwrap();
+    let bare = "file:rows.csv#label=class,bare.csv";
+    refuse(&["--dataset", bare, "--set", "model.classes=2"], &["valid split have no labels"]);
+    // Beside targets the labels are what is learnt.
+    let both = "file:rows.csv#label=class#target=a";
+    succeed(folder, &train("both", &["--dataset", both, "--epochs", "1", "--set", "model.classes=2"]));
 
     succeed(folder, &train("plain", &["--dataset", "lines/3x3", "--epochs", "1"]));
     for (args, words) in [

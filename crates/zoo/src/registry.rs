@@ -245,9 +245,12 @@ fn own_keys<'a>(
         return Err(ConfigError(format!("{section}.{}: unknown key; {}", excerpt(key), known(key, &names))));
     }
     Err(ConfigError(format!(
-        "{section}.{key} belongs to {}, and the {section} is {name}, whose keys are {}; leave it out, or choose another \
-         {section}.kind",
+        "{section}.{key} belongs to {}, and the {section} is {name}, {}; leave it out, or choose another {section}.kind",
         owners.join(" and "),
-        names.join(", ")
+        if names.is_empty() {
+            "which has no keys".to_owned()
+        } else {
+            format!("whose keys are {}", names.join(", "))
+        }
     )))
 }

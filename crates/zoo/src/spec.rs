@@ -167,6 +167,11 @@ pub trait StrategySpec: Debug + Send + Sync {
         Reading::Directed
     }
 
+    /// What it remembers, in values, on a model with so many weights.
+    fn values_remembered(&self, _weights: u64) -> u64 {
+        0
+    }
+
     /// Keys of a run that only has to end.
     fn smaller(&self) -> Table {
         Table::new()
@@ -283,6 +288,11 @@ impl Spec {
             table
         };
         [named(self.model.kind(), self.model.table()), named(self.strategy.kind(), self.strategy.table())]
+    }
+
+    /// Whether the strategy has samples to take.
+    pub fn takes_samples(&self) -> bool {
+        self.strategy.table().contains_key("samples")
     }
 
     /// Samples per observation, K, of each stage.

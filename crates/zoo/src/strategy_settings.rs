@@ -48,6 +48,11 @@ pub trait StrategySettings: Settings + Clone + Debug + Send + Sync + 'static {
         false
     }
 
+    /// [`StrategySpec::values_remembered`]
+    fn values_remembered(&self, _weights: u64) -> u64 {
+        0
+    }
+
     /// [`StrategySpec::smaller`]
     fn smaller(&self) -> Table {
         Table::new()
@@ -107,6 +112,10 @@ impl<S: StrategySettings> StrategySpec for Named<S> {
 
     fn reading(&self) -> Reading {
         self.settings.reading()
+    }
+
+    fn values_remembered(&self, weights: u64) -> u64 {
+        self.settings.values_remembered(weights)
     }
 
     fn smaller(&self) -> Table {

@@ -33,11 +33,13 @@ pub enum MixtureError {
     #[error("components = 0: a mixture needs at least one component for each class")]
     NoComponents,
     /// A share of pseudo-rows that is not a number from zero up.
-    #[error("smoothing = {0}: give a share of pseudo-rows, 0 or a positive number, as in `smoothing = 0.01`")]
+    #[error(
+        "smoothing = {0:?}: give a share of pseudo-rows, 0 or a positive number in single precision, as in `smoothing = 0.01`"
+    )]
     Smoothing(f64),
     /// A standard deviation that is not a number from zero up.
     #[error(
-        "spread = {0}: give a standard deviation of logits, 0 or a positive number, as in `spread = 0.5`"
+        "spread = {0:?}: give a standard deviation of logits, 0 or a positive number in single precision, as in `spread = 0.5`"
     )]
     Spread(f64),
     /// Components that would remain alike.
@@ -69,7 +71,8 @@ impl BernoulliMixtureConfig {
     /// # Errors
     /// With the first that is wrong.
     pub fn check(&self) -> Result<(), MixtureError> {
-        let from_zero = |value: f64| value >= 0.0 && value.is_finite();
+        // As the parameters are kept.
+        let from_zero = |value: f64| value >= 0.0 && (value as f32).is_finite();
         if self.observed == 0 {
             return Err(MixtureError::NoObserved);
         }

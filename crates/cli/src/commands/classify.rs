@@ -34,18 +34,19 @@ pub fn run(args: &ClassifyArgs) -> anyhow::Result<ExitCode> {
     })?;
     let labels = trained.data.classes().context("a set whose classes were learnt has labels")?;
     let own = args.data.as_deref().map(|file| own_rows(file, &trained)).transpose()?;
-    // A file of one's own is all three splits.
     let data = own.as_ref().unwrap_or(&trained.data);
-    let found = Found::new(classified, &data.fixed(split), &labels, &trained.model.device())?;
+    let asked = if own.is_some() { SplitName::Test } else { split };
+    let found = Found::new(classified, &data.fixed(asked), &labels, &trained.model.device())?;
     let out = named.unwrap_or_else(|| {
         let folder = trained.folder.as_ref().map_or_else(PathBuf::new, |folder| folder.join("samples"));
-        Output::inside(&folder, &format!("classify-{split}.npy"))
+        let name = if own.is_some() { "data".to_owned() } else { split.to_string() };
+        Output::inside(&folder, &format!("classify-{name}.npy"))
     });
     let probabilities: Vec<f32> = found.probabilities.iter().map(|p| *p as f32).collect();
     let shape = [found.chosen.len(), labels.len()];
     out.write(|file| npy::write_f32(file, &shape, &probabilities))?;
     let what = match &args.data {
-        Some(_) => data.protocol(),
+        Some(file) => file.clone(),
         None => format!("{} {split}", data.protocol()),
     };
     if args.json {
@@ -57,7 +58,8 @@ pub fn run(args: &ClassifyArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The rows of a file that `--data` names.
+/// The test split of a set that ends with the file that `--data` names: behind the files that the model was trained on,
+/// so that the columns are compared with theirs, or behind itself, where these are none of the user's.
 fn own_rows(file: &str, trained: &Trained) -> anyhow::Result<DataSet> {
     if file.contains(',') {
         return Err(user(format!(
@@ -65,7 +67,16 @@ fn own_rows(file: &str, trained: &Trained) -> anyhow::Result<DataSet> {
         )));
     }
     let file = file.strip_prefix("file:").unwrap_or(file);
-    let data = assemble::rows(&trained.config, &format!("file:{file},{file},{file}"))?;
+    let (path, how) =
+        file.split_once('#').map_or((file, String::new()), |(path, how)| (path, format!("#{how}")));
+    let path = std::path::absolute(path).map_err(|error| user(format!("--data {file}: {error}")))?;
+    let path = path.to_str().filter(|path| !path.contains(',')).ok_or_else(|| {
+        user(format!("--data {file}: the path is not UTF-8 or has a comma in it; rename it"))
+    })?;
+    let own = format!("{path}{how}");
+    let of_run = trained.config.data.id.strip_prefix("file:").and_then(|files| files.split(',').next());
+    let train = of_run.unwrap_or(&own);
+    let data = assemble::rows(&trained.config, &format!("file:{train},{own},{own}"))?;
     let (found, expected) = (data.train.width(), trained.model.observed());
     if found != expected {
         return Err(user(format!("--data {file}: rows of {found} values, and the model's have {expected}")));
@@ -113,7 +124,11 @@ impl Found {
             let mut nll = 0.0;
             for (i, (row, label)) in of_rows().zip(own).enumerate() {
                 let class = labels.binary_search(label).map_err(|_| {
-                    user(format!("row {}: its label is {label}, which no training row has", i + 1))
+                    user(format!(
+                        "row {}: its label is {label}, and the model knows the classes {labels:?}; correct it, or leave the \
+                         column of labels out by #label=none",
+                        i + 1
+                    ))
                 })?;
                 nll -= row[class];
             }
@@ -150,8 +165,8 @@ impl Found {
     fn json(&self, data: &DataSet, split: Option<SplitName>, epoch: Option<usize>, out: &Output) -> Value {
         let n = self.chosen.len();
         json!({
-            "protocol": data.protocol(), "split": split.map(|split| split.to_string()), "n": n,
-            "data_sha256": data.data_sha256, "epoch": epoch, "classes": self.labels, "labels": self.chosen,
+            "protocol": split.map(|_| data.protocol()), "split": split.map(|split| split.to_string()), "n": n,
+            "data_sha256": split.map(|_| &data.data_sha256), "epoch": epoch, "classes": self.labels, "labels": self.chosen,
             "error": self.judged.as_ref().map(|judged| judged.wrong as f64 / n as f64),
             "ci95": self.judged.as_ref().map(|judged| interval(judged.wrong, n)),
             "nll_label": self.judged.as_ref().map(|judged| judged.nll),

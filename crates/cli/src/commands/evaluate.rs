@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
+use helmholtz_core::{Evaluator, Score};
 use helmholtz_datasets::SplitName;
 use helmholtz_eval::{
     AnnealedImportanceSampling, AnnealedRow, FEWEST_DRAWS, ImportanceSampling, LogPartition,
     PartitionFunction, Reading, Within,
 };
-use helmholtz_ops::in_host_memory;
+use helmholtz_ops::{in_host_memory, into_f64};
 use helmholtz_samplers::Hmc;
 use helmholtz_zoo::BoxedModel;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -24,7 +25,7 @@ use crate::config::count;
 use crate::console::say;
 use crate::error::{OrUser, known, user};
 use crate::memory_limit::{self, Limit};
-use crate::output;
+use crate::{assemble, output};
 
 const METHODS: [&str; 3] = ["is", "exact", "ais"];
 /// Importance samples of a row unless told otherwise.
@@ -121,8 +122,24 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     {
         tracing::warn!("--error {error}: not reached with at most {most} samples a row (--max-samples)");
     }
-    let found = Evaluation { setting, scores, active, test_rows, judged };
+    let own = own_score(&trained, of)?;
+    let found = Evaluation { setting, scores, own, active, test_rows, judged };
     found.report(seconds, args.json, args.per_example.as_deref())
+}
+
+/// The mean of the score that the best epoch was chosen by, where that is another than the NLL.
+fn own_score(trained: &Trained, of: Sampled<'_>) -> anyhow::Result<Option<(Score, f64)>> {
+    let evaluator = trained.config.spec.model.evaluator(1);
+    if evaluator.measures() == Score::NLL {
+        return Ok(None);
+    }
+    let whole = assemble::judged(&trained.config, of.data, of.split, &trained.device)?;
+    let prepared = evaluator.prepare(of.model, of.key());
+    let scores = of
+        .rows
+        .chunks(PART)
+        .flat_map(|rows| into_f64(evaluator.score(of.model, &prepared, &whole.select(rows), of.key())));
+    Ok(Some((evaluator.measures(), scores.sum::<f64>() / of.rows.len() as f64)))
 }
 
 /// What is evaluated, and how.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use helmholtz_core::Score;
 use serde_json::json;
 
 use super::check::Judged;
@@ -17,6 +18,8 @@ use crate::output::write_whole;
 pub(crate) struct Evaluation {
     pub(crate) setting: Setting,
     pub(crate) scores: Scores,
+    /// The score that the best epoch was chosen by, where that is another than the NLL.
+    pub(crate) own: Option<(Score, f64)>,
     /// Active units of each layer, where latents are real numbers.
     pub(crate) active: Option<Vec<usize>>,
     /// How the test rows relate to the others, where they were scored.
@@ -61,6 +64,7 @@ impl Evaluation {
             "ess": s.ess, "max_weight": s.max_weight,
             "exact_nll": (method == "exact").then_some(s.nll), "log_z2": null, "data_sha256": data_sha256,
             "active_units": active, "epoch": epoch,
+            "score": self.own.map(|(score, value)| json!({"name": score.name, "unit": score.unit, "value": value})),
             "suspect": self.judged.as_ref().and_then(Judged::suspect),
             "check": self.judged.as_ref().map(Judged::json),
         });
@@ -110,6 +114,9 @@ impl Evaluation {
             None => "one row: no spread".to_string(),
         };
         say!("  NLL{of:<10}{:.3} nats, {over_rows}", s.nll);
+        if let Some((score, value)) = self.own {
+            say!("  chosen by    {value:.3} {}, the {}", score.unit, score.title);
+        }
         if let Some(suspect) = self.judged.as_ref().and_then(Judged::suspect) {
             say!("  suspect      {suspect}");
         }
@@ -161,7 +168,11 @@ impl Evaluation {
         }
         let spread =
             self.scores.summary.se_rows.map_or_else(String::new, |se| format!("; spread over rows ±{se:.3}"));
-        say!("  by enumeration of all latent states{spread}");
+        let how = match self.setting.layers.is_empty() {
+            true => "exactly: the likelihood is a formula",
+            false => "by enumeration of all latent states",
+        };
+        say!("  {how}{spread}");
     }
 
     fn print_bidirectional(&self) {

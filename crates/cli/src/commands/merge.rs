@@ -116,5 +116,5 @@ fn merged(mut parts: Vec<Part>) -> anyhow::Result<Evaluation> {
     };
     let model = named(None, setting.split.parse().or_user()?, setting.epoch);
     let judged = checked.map(|checked| Judged::new(&checked, &setting, &scores, &model));
-    Ok(Evaluation { setting, scores, active, test_rows, judged })
+    Ok(Evaluation { setting, scores, own: None, active, test_rows, judged })
 }

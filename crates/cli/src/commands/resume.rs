@@ -41,7 +41,7 @@ pub fn epoch_of(out: &Path) -> anyhow::Result<Option<usize>> {
     let config = folder.config()?;
     let device = crate::device::select(crate::device::first(&config.run.device))?;
     let data = assemble::data(&config, None)?;
-    folder.check_data(&data.data_sha256)?;
+    folder.check_data(&data, &config)?;
     let (plan, model) = (assemble::plan(&config, &data), assemble::model(&config, &data, &device)?);
     to_resume(&folder, examined(&folder, &model, &config, &plan)?)
 }

@@ -76,7 +76,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         Some(folder) => {
             let lock = folder.lock()?;
             folder.sweep()?;
-            folder.check_data(&data.data_sha256)?;
+            folder.check_data(&data, &config)?;
             let epoch = to_resume(&folder, examined(&folder, &model, &config, &plan)?)?;
             if epoch.is_none() && config.train.init_from.is_some() {
                 model = initial::kept(&folder, model, &config)?;
@@ -351,6 +351,8 @@ struct Results {
     valid: NllSummary,
     test: NllSummary,
     k: usize,
+    /// Whether they are a formula, and nothing was sampled.
+    is_exact: bool,
     /// What the best epoch was chosen by.
     chosen_by: Score,
     /// Of a bidirectional machine.
@@ -374,10 +376,12 @@ impl Results {
             let weights = sampled.weigh(&ImportanceSampling::new(k), |_| {})?;
             Ok(Scores::of_weights(&weights, log_z2).summary)
         };
-        let k = if model.formula().is_some() { 1 } else { k };
+        let is_exact = model.formula().is_some();
+        let k = if is_exact { 1 } else { k };
         let chosen_by = config.spec.model.evaluator(1).measures();
         Ok(Results {
             chosen_by,
+            is_exact,
             valid: score(SplitName::Valid)?,
             test: score(SplitName::Test)?,
             k,
@@ -429,20 +433,22 @@ fn finish(
         say!("{json}");
         return;
     }
-    let why = match (&outcome.end, results.chosen_by) {
-        (End::OutOfPatience, score) => format!(", out of patience by the valid {}", score.title),
-        _ => String::new(),
+    let why = if outcome.end == End::OutOfPatience { ", out of patience" } else { "" };
+    let by = match (results.chosen_by, outcome.history.best()) {
+        (Score::NLL, _) | (_, None) => String::new(),
+        (score, Some((_, value))) => format!(" by the valid {}, {value:.3} {}", score.title, score.unit),
     };
     let scored = if epoch == best { String::new() } else { format!("; the scores are of epoch {epoch}") };
     say!(
-        "{} steps in {seconds:.1} s ({:.0} examples a second){why}; best epoch {best}{scored}",
+        "{} steps in {seconds:.1} s ({:.0} examples a second){why}; best epoch {best}{by}{scored}",
         outcome.steps,
         examples / seconds
     );
     for (name, s, k) in results.rows() {
+        let how = if results.is_exact { "exact".to_owned() } else { format!("K = {k}") };
         let rows = match s.se_rows {
-            Some(se) => format!("± {se:.3} nats (K = {k}, {} rows)", s.n),
-            None => format!("nats (K = {k}; one row: no spread)"),
+            Some(se) => format!("± {se:.3} nats ({how}, {} rows)", s.n),
+            None => format!("nats ({how}; one row: no spread)"),
         };
         say!("  {name:<5} {} {:.3} {rows}", results.of(), s.nll);
     }

@@ -45,7 +45,7 @@ impl Trained {
         Trained::load_with(args, |config, run| {
             let data = assemble::data(config, args.data_dir.as_deref())?;
             if let Some(folder) = run {
-                folder.check_data(&data.data_sha256)?;
+                folder.check_data(&data, config)?;
             }
             Ok((data.shape, data))
         })

@@ -3,7 +3,7 @@
 use helmholtz_core::ParameterGroup;
 
 use super::schema::{Config, OptimizerConfig};
-use crate::error::{excerpt, known, user};
+use crate::error::{excerpt, user};
 
 impl Config {
     /// Writes out the rate of each group of parameters, and refuses what makes no optimiser.
@@ -122,13 +122,12 @@ impl Config {
             if keys.contains(key) {
                 continue;
             }
-            let names: Vec<&str> =
-                ["lr", "lr_end"].into_iter().chain(keys.iter().map(String::as_str)).collect();
+            let names: Vec<&str> = ["lr"].into_iter().chain(keys.iter().map(String::as_str)).collect();
             return Err(user(format!(
-                "{place}{}: {} has no group of parameters with a rate of that name; {}",
+                "{place}{}: {} has no group of parameters with a rate of that name; its rates are {}",
                 excerpt(key),
                 model.kind(),
-                known(key, &names)
+                names.join(", ")
             )));
         }
         let lr = self.optimizer.lr;

@@ -108,6 +108,25 @@ fn all_keys() -> Vec<String> {
     keys
 }
 
+/// Refuses rates that are no numbers by their keys.
+fn check_rates(table: &Table, place: &str) -> anyhow::Result<()> {
+    let stages = table.get("stage").and_then(Value::as_array).into_iter().flatten().enumerate();
+    let of_stages = stages.filter_map(|(i, stage)| Some((format!("stage {}, ", i + 1), stage.as_table()?)));
+    let of_all = table.get("optimizer").and_then(Value::as_table).map(|all| ("optimizer.".to_owned(), all));
+    for (section, all) in of_all.into_iter().chain(of_stages) {
+        let is_rate = |key: &str| key.starts_with("lr_");
+        let wrong =
+            all.iter().find(|(key, value)| is_rate(key) && value.as_float().is_none() && !value.is_integer());
+        if let Some((key, value)) = wrong {
+            let value = excerpt(&value.to_string()).into_owned();
+            return Err(user(format!(
+                "{place}: {section}{key} = {value}: a rate is a number, such as 0.001"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// The keys of a stage, but for rates of groups of parameters.
 const STAGE: [&str; 5] = ["epochs", "samples", "lr", "schedule", "lr_end"];
 
@@ -133,6 +152,7 @@ pub(super) fn check_keys(table: &Table, place: &str) -> anyhow::Result<()> {
             return Err(user(format!("{place}: stage {}: unknown key `{key}`; {known}", i + 1)));
         }
     }
+    check_rates(table, place)?;
     match found.into_iter().find(|key| !names.contains(&key.as_str()) && !is_rate(key)) {
         Some(key) => Err(user(format!("{place}: unknown key `{}`; {}", excerpt(&key), known(&key, &names)))),
         None => Ok(()),

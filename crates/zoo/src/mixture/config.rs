@@ -57,10 +57,10 @@ impl MixtureSpec {
                 )));
             }
         }
-        if settings.classes == Some(1) {
-            return Err(ConfigError::new(
-                "model.classes = 1: rows of one class have nothing to tell apart; leave it out",
-            ));
+        if let Some(classes @ 0..=1) = settings.classes {
+            return Err(ConfigError(format!(
+                "model.classes = {classes}: at least 2 classes can be told apart; leave it out for rows without classes"
+            )));
         }
         let spec = MixtureSpec { kind, settings };
         // Whatever the data are like, these settings make a mixture or none.
@@ -135,9 +135,9 @@ impl ModelSpec for MixtureSpec {
         format!("model.components = {}{classes}", self.settings.components)
     }
 
-    /// The row, and the responsibilities of the components.
+    /// The row, and of all components the log joint, the responsibilities and their shares.
     fn values_of_proposal(&self, observed: usize) -> u64 {
-        (observed as u64).saturating_add(self.all())
+        (observed as u64).saturating_add(self.all().saturating_mul(3))
     }
 
     fn init(

@@ -83,6 +83,11 @@ impl StrategySettings for ExpectationMaximisationSettings {
         Ok(boxed(ExpectationMaximisation::new(model, self.step_exponent)))
     }
 
+    /// Statistics of each component and unit, those kept and those of a batch.
+    fn values_remembered(&self, weights: u64) -> u64 {
+        weights.saturating_mul(4)
+    }
+
     fn takes_whole_steps(&self) -> bool {
         true
     }

@@ -136,9 +136,8 @@ impl Prepared<'_> {
         let epochs = base.train.epochs.map_or("some steps".to_owned(), |epochs| format!("{epochs} epochs"));
         Ok(Trials {
             what: format!(
-                "{} {:?} on {}, weights trained by {} for {epochs}",
-                base.spec.model.kind(),
-                base.spec.model.layers(),
+                "{} on {}, weights trained by {} for {epochs}",
+                base.spec.model.in_words(data.train.width()),
                 data.protocol(),
                 base.spec.strategy.kind()
             ),

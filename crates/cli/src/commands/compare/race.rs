@@ -222,12 +222,7 @@ impl Prepared<'_> {
         }
         let first = &entrants[0].1[0];
         Ok(Run {
-            what: format!(
-                "{} {:?} on {}",
-                first.spec.model.kind(),
-                first.spec.model.layers(),
-                data.protocol()
-            ),
+            what: format!("{} on {}", first.spec.model.in_words(data.train.width()), data.protocol()),
             protocol: data.protocol(),
             data_sha256: data.data_sha256.clone(),
             judged_by: judge.words(),
