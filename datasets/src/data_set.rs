@@ -269,11 +269,15 @@ mod tests {
         let error = set.batch(SplitName::Test, &Device::flex()).unwrap_err().to_string();
         assert!(error.contains("a: row 3 of the test split has the label 5"), "{error}");
         assert_eq!(set.test.batch(&Device::flex()).len(), 3);
-        // Targets are what was asked for, and stand before the classes.
-        let test = set.test.clone().with_targets(Some(Targets::new(1, vec![0.5; 3])));
-        let set = DataSet::new("a", 1, [set.train, set.valid, test], None);
-        let batch = set.batch(SplitName::Test, &Device::flex()).unwrap();
-        assert!(matches!(batch.target, Some(Target::Values(_))));
+        // Classes are what was asked for, also beside targets; without labels these are what there is.
+        let targets = || Some(Targets::new(1, vec![0.5; 2]));
+        let train = set.train.clone().with_targets(targets());
+        let both = DataSet::new("a", 1, [train, set.valid.clone(), set.valid.clone()], None);
+        let target = |set: &DataSet| set.batch(SplitName::Train, &Device::flex()).unwrap().target;
+        assert!(matches!(target(&both), Some(Target::Classes(_))));
+        let train = set.train.with_labels(None).with_targets(targets());
+        let bare = DataSet::new("a", 1, [train, set.valid.clone(), set.valid], None);
+        assert!(matches!(target(&bare), Some(Target::Values(_))));
     }
 
     #[test]
