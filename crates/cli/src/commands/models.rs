@@ -58,7 +58,12 @@ impl Abilities {
     /// Those of a small model of the kind.
     fn of(model: &ModelEntry) -> anyhow::Result<Self> {
         let spec = (model.read)(model.name, Table::new()).or_user()?;
-        let small = (model.read)(model.name, spec.smaller(1, 2)).or_user()?;
+        let mut small = spec.smaller(1, 2);
+        // With classes a model can do what it can without, and tell them.
+        if model.keys.iter().any(|key| key.name == "classes") {
+            small.insert("classes".to_owned(), 2.into());
+        }
+        let small = (model.read)(model.name, small).or_user()?;
         let backend = device::built_with().into_iter().find(|name| *name != "remote");
         let backend = backend
             .ok_or_else(|| user("this binary was built without a backend of its own; add a feature"))?;
