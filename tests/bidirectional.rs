@@ -1,4 +1,4 @@
-//! The bidirectional reading of a stack, held against enumeration.
+//! The bidirectional reading of a stack, checked against enumeration.
 //!
 //! `p*(x, h) = √(p(x, h) q(h | x) p*(x)) / Z` with `p*(x) = p̃*(x) / Z²`.
 

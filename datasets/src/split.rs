@@ -100,7 +100,7 @@ impl Split {
     }
 
     /// The same rows, some of whose values are missing: the mask has a byte a value, 1 where it was observed and 0
-    /// where it is missing. A missing value becomes 0, and a mask that hides nothing is none.
+    /// where it is missing. A missing value becomes 0, and a mask that hides nothing is dropped.
     ///
     /// # Panics
     /// If there are not as many bytes as values, or one of them is neither 0 nor 1.

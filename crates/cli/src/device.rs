@@ -23,7 +23,7 @@ pub fn built_with() -> Vec<&'static str> {
 /// The devices of a list such as `cuda:0,cuda:1`.
 ///
 /// # Errors
-/// If one of them is none.
+/// If one of the names is unknown or its device is not available.
 pub fn select_all(names: &str) -> anyhow::Result<Vec<Device>> {
     names.split(',').map(|name| select(name.trim())).collect()
 }
@@ -64,7 +64,7 @@ enum Place<'a> {
 /// Refuses unknown names in a list such as `cuda:0,cuda:1`, whether or not their devices can be had here and now.
 ///
 /// # Errors
-/// If a name is unknown, or its index or address is none.
+/// If a name is unknown, or its index or address is invalid.
 pub fn check(names: &str) -> anyhow::Result<()> {
     names.split(',').try_for_each(|name| parse(name.trim()).map(drop))
 }
@@ -124,7 +124,7 @@ fn parse_lent<'a>(name: &str, place: &'a str) -> anyhow::Result<Place<'a>> {
 /// The device of a name such as `flex`, `cuda:1` or `remote:gpu.example.org:3000`.
 ///
 /// # Errors
-/// If the name is none, the binary was built without the backend, or no server lends the device.
+/// If the name is unknown, the binary was built without the backend, or no server lends the device.
 pub fn select(name: &str) -> anyhow::Result<Device> {
     if name.contains(',') {
         return Err(user(format!("device `{name}`: only training takes several; name one")));

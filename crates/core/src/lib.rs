@@ -28,7 +28,7 @@
 //! With continuous latents there is the path from the noise to the latents besides, whose derivative a model adds
 //! in the same way, under two more constants for each sample ([`pathwise`]).
 //! [`LatentVariableModel::log_joint`] and [`LatentVariableModel::log_posterior`] remain
-//! differentiable by Burn's autodiff; the two roads are held against each other in the tests.
+//! differentiable by Burn's autodiff; the tests compare the two roads.
 
 pub mod batch;
 pub mod bits;

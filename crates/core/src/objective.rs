@@ -2,7 +2,7 @@
 //!
 //! In expectation every estimator of this field adds, for each row `x` of the batch, `Σ_h A(h) ∇ log p(x, h)` in theta
 //! and `Σ_h A(h) ∇ log q(h | x)` in phi. A [`Direction`] names the coefficients A; where the latent states can be
-//! enumerated or integrated over they are numbers, and an implementation can be held against them.
+//! enumerated or integrated over they are numbers, and an implementation can be checked against them.
 //!
 //! With `w = p(x, h) / q(h | x)`, normalised over K samples `h_k ~ q` to `w̃_k`:
 //!

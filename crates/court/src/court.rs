@@ -66,7 +66,7 @@ pub enum CourtError {
     },
 }
 
-/// What an estimate is held against.
+/// What an estimate is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reference {
     /// The expectation that the strategy claims: is the implementation right?
@@ -93,14 +93,14 @@ pub enum Verdict {
     Unsure,
 }
 
-/// One block held against one reference. Gradients are those of losses, means over the batch.
+/// One block compared with one reference. Gradients are those of losses, means over the batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// The block.
     pub block: String,
     /// The net that it belongs to.
     pub net: Net,
-    /// What it is held against.
+    /// What it is compared with.
     pub reference: Reference,
     /// Norm of the reference.
     pub norm: f64,
@@ -213,7 +213,7 @@ where
 /// Puts a strategy before the exact answer.
 ///
 /// Each of `trial.estimates` estimates is made for the same batch and the same weights, under a key of its own; along the
-/// reference and along [`DIRECTIONS`] random directions of every block its mean is held against the exact vectors. The
+/// reference and along [`DIRECTIONS`] random directions of every block its mean is compared with the exact vectors. The
 /// tests are corrected for their number (Bonferroni). Memory does not grow with the estimates. The model is best in
 /// double precision.
 ///
@@ -267,7 +267,7 @@ where
     let draws = trial.estimates as f64 * (evaluations.mean() / (2 * batch.len()) as f64).max(1.0);
     let rare = exact.rare(RARE / draws)?;
     tried.iter_mut().for_each(|tried| tried.expect_without(&rare));
-    // Blocks that nothing moves, and nothing should, are none.
+    // Skip parameter blocks whose gradient is zero by construction.
     tried.retain(|tried| !tried.is_idle());
     // Along the reference, the line to it if it is a limit, and at random.
     let tests = tried.len() * (2 + DIRECTIONS);

@@ -49,7 +49,7 @@ pub struct References {
     pub has_limit: [bool; 2],
 }
 
-/// The exact vectors that a strategy is held against, on one model and one batch.
+/// The exact vectors that a strategy is compared with, on one model and one batch.
 ///
 /// [`Expected`] has them for models of latents whose states can be summed over. Other families bring their own.
 pub trait Exact {

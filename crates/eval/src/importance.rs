@@ -217,7 +217,7 @@ impl ImportanceSampling {
     /// The weights of some of the K samples alone: those in `samples`.
     ///
     /// [Merged](RowWeights::merge) with those of the others they are what [`weigh`](Self::weigh) gives, to rounding. A
-    /// part whose weights are all zero is none yet that makes the row impossible, so nothing is checked here.
+    /// part whose weights are all zero does not make the row impossible yet, so nothing is checked here.
     pub fn weigh_part<M: LatentVariableModel>(
         &self,
         model: &M,

@@ -126,7 +126,7 @@ impl PartitionFunction {
     }
 }
 
-/// Relative variance of exp(s), `Z⁻⁴ - 1`; where the estimate of Z is above 1, that of a Z of 1, which is none.
+/// Relative variance of exp(s), `Z⁻⁴ - 1`; zero where the estimate of Z is above 1, as for a Z of 1.
 fn variance(log_z2: f64) -> f64 {
     ((-2.0 * log_z2).exp() - 1.0).max(0.0)
 }

@@ -376,7 +376,7 @@ impl MetricLogger for Journal {
 /// Waits until every record up to `epoch` is in the history: Burn hands events to the logger in a
 /// thread of their own, and answers a question only after all that was handed over before it.
 pub(crate) fn wait_for_records(store: &EventStoreClient, epoch: usize) {
-    // Of a metric that nobody takes: the answer is that there is none.
+    // The metric does not exist: the answer is empty, and all that counts is that it came.
     store.find_metric("", epoch, Aggregate::Mean, &Split::Valid);
 }
 

@@ -172,8 +172,8 @@ fn largest(found: &Outputs, expected: &Outputs) -> Result<(f64, String), String>
     if worst.1.is_empty() { Err("nothing was computed".to_string()) } else { Ok(worst) }
 }
 
-/// The largest difference as a share of the largest finite number expected; numbers that are none must be none in
-/// the same places.
+/// The largest difference as a share of the largest finite number expected; values that are NaN or infinite must be so
+/// in the same places.
 fn deviation(found: &[f64], expected: &[f64]) -> f64 {
     let scale = expected.iter().filter(|x| x.is_finite()).fold(0.0f64, |max, x| max.max(x.abs()));
     let difference = |(a, b): (&f64, &f64)| {

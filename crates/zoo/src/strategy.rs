@@ -34,7 +34,7 @@ pub trait Estimates {
     /// If the other is another strategy.
     fn continuing(&self, other: &BoxedStrategy) -> BoxedStrategy;
 
-    /// The exact vectors that it is held against in a court, with the state that it is in now; `None` if it claims none.
+    /// The exact vectors that a court compares it with, in its present state; `None` if it claims no expectation.
     ///
     /// # Errors
     /// If there are too many states to sum over, or none.

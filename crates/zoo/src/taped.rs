@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use helmholtz_core::{Batch, Gradients, Tractable};
 use helmholtz_court::{Blocks, Exact, ReferenceError, References};
 
-/// What a strategy is held against that ascends the mean of `log p` over a batch without drawing anything.
+/// The exact vectors of a strategy that ascends the mean of `log p` over a batch without drawing anything.
 struct Taped {
     /// The gradient of the loss `-1/n Σᵢ log pᵢ`, recorded by autodiff.
     gradient: Vec<f64>,

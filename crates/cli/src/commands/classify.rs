@@ -59,7 +59,7 @@ pub fn run(args: &ClassifyArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The test split of a set that ends with the file that `--data` names: behind the files that the model was trained on,
-/// so that the columns are compared with theirs, or behind itself, where these are none of the user's.
+/// so that the columns are compared with theirs, or behind itself, if the model was trained on a set of the catalogue.
 fn own_rows(file: &str, trained: &Trained) -> anyhow::Result<DataSet> {
     if file.contains(',') {
         return Err(user(format!(

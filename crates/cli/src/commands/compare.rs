@@ -1,6 +1,6 @@
 //! `helmholtz compare`, and what `helmholtz` does without a command.
 //!
-//! A plan names courts and races. In a court strategies are held against exact gradients (`helmholtz-court`); in a
+//! A plan names courts and races. In a court strategies are compared with exact gradients (`helmholtz-court`); in a
 //! race they train the same model from the same weights, on the same rows in the same order, at the same cost, and are
 //! judged by the likelihood. What came out ends in a table in the terminal, in `report.html`, in SVG files and in
 //! `compare.json`.

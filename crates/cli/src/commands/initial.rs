@@ -27,7 +27,7 @@ impl Initial {
     /// The weights of `train.init_from`, a run's best epoch or a file, in the model of the config.
     ///
     /// # Errors
-    /// If there are none, or they are those of another model.
+    /// If the weights are missing, or they are those of another model.
     pub(super) fn find(source: &Path, fresh: BoxedModel, config: &Config) -> anyhow::Result<Self> {
         let shown = source.display();
         let model = if source.is_dir() {

@@ -11,7 +11,7 @@ use crate::args::ServeArgs;
 /// Lends devices until Ctrl-C or SIGTERM.
 ///
 /// # Errors
-/// If a device is none, the address cannot be listened on, or it is open to other machines without a token.
+/// If a device is unknown or not available, the address cannot be listened on, or it is open to other machines without a token.
 #[cfg(feature = "remote")]
 pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     use std::io::Write;

@@ -21,7 +21,7 @@ pub(super) fn run(args: &FetchArgs) -> anyhow::Result<ExitCode> {
     let entry = helmholtz_datasets::entry(&args.id).or_user()?;
     let folder = helmholtz_datasets::data_dir(args.data_dir.as_deref());
     let origin = args.from.clone().map_or(Origin::Mirrors, Origin::From);
-    // An address that the user types may be any; what comes from it is held against the hash.
+    // An address that the user types may be any; what comes from it is checked against the hash.
     let rules = Rules { https_only: args.from.is_none(), ..Rules::default() };
     let quiet = args.quiet || args.json;
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
