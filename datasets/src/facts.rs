@@ -14,7 +14,7 @@ pub struct SplitFacts {
     pub rows: usize,
     /// What its values are.
     pub kind: ValueKind,
-    /// The least and the greatest observed value; none if there are none.
+    /// The least and the greatest observed value; `None` if no value is observed.
     pub range: Option<[f32; 2]>,
     /// The mean of all observed values.
     pub mean: f64,

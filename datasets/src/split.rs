@@ -292,7 +292,7 @@ impl Split {
         }
     }
 
-    /// The mean of the observed values of each column; zero where there are none.
+    /// The mean of the observed values of each column; zero for a column without one.
     pub fn mean(&self) -> Vec<f64> {
         let sums = self.values.column_sums(self.width()).into_iter();
         sums.zip(self.observed()).map(|(sum, n)| sum / n.max(1) as f64).collect()
@@ -307,7 +307,7 @@ impl Split {
         observed
     }
 
-    /// The least and the greatest observed value, as numbers in [0, 1]; none if there are none.
+    /// The least and the greatest observed value, as numbers in [0, 1]; `None` if no value is observed.
     pub fn range(&self) -> Option<[f32; 2]> {
         let Some(mask) = &self.mask else { return self.values.range() };
         let numbers = self.values.numbers(0, self.values.len()).into_iter().zip(mask);
