@@ -7,7 +7,8 @@ and JAX (jit): the peers of the training-step benchmark.
 
 Served as serve.py says, with one command of its own:
 
-    gemm M K N REPEATS  {"ms": [one per product]}, a float32 matmul [M,K] x [K,N]
+    gemm M K N REPEATS LAYOUT  {"ms": [one per product]}, a float32 matmul [M,K] x [K,N]; with the layout
+                               `turned`, the first lies as [K,M] and is transposed, with `plain` as it is
 
 The step: a batch of rows chosen at random from a fixed binary matrix; K samples
 per row from q, drawn layer by layer; w = softmax over K of log p(x,h) - log q(h|x),
@@ -192,9 +193,9 @@ class Torch:
     def loss(self, value):
         return value.item()
 
-    def gemm(self, m, k, n):
-        a, b = self.torch.randn(m, k), self.torch.randn(k, n)
-        return lambda: self.torch.mm(a, b)
+    def gemm(self, m, k, n, turned):
+        a, b = self.torch.randn((k, m) if turned else (m, k)), self.torch.randn(k, n)
+        return (lambda: self.torch.mm(a.T, b)) if turned else (lambda: self.torch.mm(a, b))
 
 
 # -------------------------------------------------------------------------- JAX
@@ -303,11 +304,11 @@ class Jax:
     def loss(self, value):
         return float(value)
 
-    def gemm(self, m, k, n):
+    def gemm(self, m, k, n, turned):
         jax = self.jax
         one, two = jax.random.split(jax.random.key(3))
-        a, b = jax.random.normal(one, (m, k)), jax.random.normal(two, (k, n))
-        product = jax.jit(lambda a, b: a @ b)
+        a, b = jax.random.normal(one, (k, m) if turned else (m, k)), jax.random.normal(two, (k, n))
+        product = jax.jit((lambda a, b: a.T @ b) if turned else (lambda a, b: a @ b))
         return lambda: product(a, b).block_until_ready()
 
 
@@ -317,8 +318,8 @@ class Jax:
 def gemm_command(gemm):
     """The command `gemm` of a peer whose method of that name makes a product to repeat."""
 
-    def command(m, k, n, repeats):
-        product = gemm(int(m), int(k), int(n))
+    def command(m, k, n, repeats, layout):
+        product = gemm(int(m), int(k), int(n), {"plain": False, "turned": True}[layout])
         serve.timed(product, 3)
         return {"ms": serve.timed(product, int(repeats))[1]}
 

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`.
 
 mod agreement;
+mod bits;
 mod deep;
 mod descent;
 mod evaluate;
@@ -43,6 +44,11 @@ use report::Report;
 /// With --peers, PyTorch and JAX take the same step in the same run, in turns with ours, nobody
 /// else running: step/torch-eager, step/torch-compile, step/jax. The rows named gemm are one
 /// product of [1000, 200] by [200, 784], ours and theirs.
+///
+/// `bits` has products of bits with real numbers, and of transposed bits, in the shapes of a step: through the function
+/// that chooses how (bits/SHAPES), by multiplications (gemm), by tables with AVX2 alone and without vector instructions;
+/// with --peers, PyTorch's and JAX's products of the same shapes. Tables are said to be faster: bits/[1000,20][20,10] is
+/// too narrow for them, and left to multiplications.
 ///
 /// `deep` has, of each of two deeper stacks, rws-five-layers (400-300-200-100-10) and bihm-twelve-layers
 /// (300-200-100-75-50-35-30-25-20-15-10-10, a bidirectional Helmholtz machine), the whole step through the learner, and
@@ -140,8 +146,9 @@ impl Bench {
 /// be its own.
 type Measured =
     (Name, fn(&Options) -> anyhow::Result<()>, fn(&Options, usize, &mut Report) -> anyhow::Result<()>);
-const MEASURED: [Measured; 5] = [
+const MEASURED: [Measured; 6] = [
     (Name::Evaluate, check_stack, |options, _, report| evaluate::measure(options, report)),
+    (Name::Bits, check_stack, bits::measure),
     (Name::Step, check_stack, step::measure),
     (Name::Deep, deep::check, deep::measure),
     (Name::Nade, nade::check, nade::measure),
@@ -223,12 +230,12 @@ mod tests {
     #[test]
     fn a_name_runs_itself_alone_and_no_name_runs_everything() {
         let runs = |line| {
-            [Name::Step, Name::Deep, Name::Evaluate, Name::Nade, Name::Vae].map(|name| parse(line).runs(name))
+            [Name::Step, Name::Deep, Name::Evaluate, Name::Nade, Name::Vae, Name::Bits].map(|name| parse(line).runs(name))
         };
-        assert_eq!(runs(""), [true; 5]);
-        assert_eq!(runs("step"), [true, false, false, false, false]);
-        assert_eq!(runs("nade --peers"), [false, false, false, true, false]);
-        assert_eq!(runs("nade-alone"), [false; 5]);
+        assert_eq!(runs(""), [true; 6]);
+        assert_eq!(runs("step"), [true, false, false, false, false, false]);
+        assert_eq!(runs("nade --peers"), [false, false, false, true, false, false]);
+        assert_eq!(runs("nade-alone"), [false; 6]);
     }
 
     #[test]

@@ -76,17 +76,15 @@ impl Conditional for Bernoulli {
         weights: Tensor<1>,
         into: &mut Gradients,
     ) {
-        let ([n, d_x], [n_y, d_y], weights) = (trace.dims(), y.dims(), weights.neg());
-        if n == n_y && d_y < d_x {
-            // (diag(w) Y)ᵀ E is Yᵀ diag(w) E, with fewer numbers to weigh.
-            let (weighed, _) = rows::weigh(y, weights.clone(), 1);
-            into.add(&self.bias, product::ab(weights.unsqueeze(), trace.clone()).squeeze_dim(0));
-            into.add(&self.weight, product::atb(weighed, trace));
-            return;
-        }
-        // Where one row of y serves k errors, the errors are summed first: n / k rows to multiply.
-        let (errors, sums) = rows::weigh(trace, weights, n / n_y);
-        into.add(&self.weight, product::atb(y, errors));
+        let ([n, _], [n_y, _], weights) = (trace.dims(), y.dims(), weights.neg());
+        let (gradient, sums) = if n == n_y {
+            product::weighed_atb(y, weights, trace)
+        } else {
+            // Where one row of y serves k errors, the errors are summed first: n / k rows to multiply.
+            let (errors, sums) = rows::weigh(trace, weights, n / n_y);
+            (product::atb(y, errors), sums)
+        };
+        into.add(&self.weight, gradient);
         into.add(&self.bias, sums);
     }
 

@@ -11,6 +11,7 @@
 //! | [`sigmoid()`], [`log_sigmoid`] | the logistic function of every element, and its logarithm |
 //! | [`log_weights`] | `log Σ exp`, `log mean exp`, self-normalised weights, effective sample size |
 //! | [`product`] | matrix products of constants |
+//! | `bits` | products of bits with real numbers, by tables of sums; with the feature `flex` |
 //! | [`adam`], [`rmsprop`] | a step of Adam, or of RMSProp, in one pass over each parameter |
 //! | [`noise`] | keyed uniforms and normals as a tensor |
 //!
@@ -35,6 +36,8 @@
 
 pub mod adam;
 pub mod bernoulli;
+#[cfg(feature = "flex")]
+pub mod bits;
 #[cfg(feature = "cube")]
 mod cube;
 pub mod darn;

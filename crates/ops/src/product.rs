@@ -8,6 +8,8 @@
 
 use burn::tensor::Tensor;
 
+use crate::rows;
+
 /// `a b`.
 ///
 /// # Shapes
@@ -44,6 +46,26 @@ pub fn abt(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     a.matmul(b.transpose())
 }
 
+/// `aᵀ diag(w) b`, and the sums `wᵀ b`: with inputs, row weights and errors, what makes the gradients of weights and bias.
+///
+/// # Shapes
+/// - `a`: `[k, n]`, `weights`: `[k]`, `b`: `[k, m]`; output `[n, m]` and `[m]`
+pub fn weighed_atb(a: Tensor<2>, weights: Tensor<1>, b: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
+    #[cfg(feature = "flex")]
+    if let Some(found) = host::multiply_bits_weighed(&a, &weights, &b) {
+        return found;
+    }
+    let ([_, n], [_, m]) = (a.dims(), b.dims());
+    if n < m {
+        // (diag(w) A)ᵀ B is Aᵀ diag(w) B, with fewer numbers to weigh.
+        let (weighed, _) = rows::weigh(a, weights.clone(), 1);
+        let sums = ab(weights.unsqueeze(), b.clone()).squeeze_dim(0);
+        return (atb(weighed, b), sums);
+    }
+    let (weighed, sums) = rows::weigh(b, weights, 1);
+    (atb(a, weighed), sums)
+}
+
 #[cfg(feature = "flex")]
 mod host {
     use std::mem::MaybeUninit;
@@ -51,6 +73,7 @@ mod host {
     use burn::tensor::{DType, Tensor};
     use rayon::prelude::*;
 
+    use crate::bits::{self, Instructions, Lanes, Left, Packed, Right};
     use crate::host::{self, for_real};
     use crate::real::Real;
 
@@ -111,7 +134,72 @@ mod host {
         for_real!(a.dtype(), T => of_type::<T>(a, b, transposed))
     }
 
-    fn of_type<T: Real>(a: Tensor<2>, b: Tensor<2>, [a_turned, b_turned]: [bool; 2]) -> Tensor<2> {
+    /// The rows of a sum over rows whose weights can be seen in it: those left out weigh less together than the rounding of
+    /// the sum of all weights. `None` if that are all.
+    fn seen<T: Real>(weights: &[T]) -> Option<Vec<usize>> {
+        let n = weights.iter().fold(T::ZERO, |n, _| n + T::ONE);
+        let total = weights.iter().fold(T::ZERO, |total, weight| total + weight.abs());
+        let least = T::ROUNDING * total / n;
+        // What is undefined is seen.
+        let is_seen = |i: &usize| !(weights[*i].abs() < least);
+        let rows: Vec<usize> = (0..weights.len()).filter(is_seen).collect();
+        (rows.len() < weights.len()).then_some(rows)
+    }
+
+    /// [`weighed_atb`](super::weighed_atb), if `a` is of bits and tables are worth their making.
+    pub(super) fn multiply_bits_weighed(
+        a: &Tensor<2>,
+        weights: &Tensor<1>,
+        b: &Tensor<2>,
+    ) -> Option<(Tensor<2>, Tensor<1>)> {
+        let ([k, n], [k_b, m], device) = (a.dims(), b.dims(), a.device());
+        assert!(
+            k == k_b && weights.dims() == [k],
+            "rows of [{k}, {n}] and [{k_b}, {m}], with a weight for each"
+        );
+        if !applies(a, b) || !bits::is_worth_it([n, k], m) {
+            return None;
+        }
+        for_real!(a.dtype(), T => {
+            let (a, b) = (host::read::<T, 2>(a.clone()), host::read::<T, 2>(b.clone()));
+            let weights = host::read::<T, 1>(weights.clone());
+            let rows = seen(&weights);
+            let left = Packed::of(Left { values: &a[..], dims: [n, k], turned: true, terms: rows.as_deref() })?;
+            let right = Right { values: &b[..], m, weights: Some(&weights) };
+            let (product, sums) = bits::multiply_and_sum(&left, right, true, Instructions::Widest)?;
+            Some((host::tensor(product, [n, m], &device), host::tensor(sums, [m], &device)))
+        })
+    }
+
+    /// The product by tables, if `a` is of bits and tables are worth their making.
+    fn multiply_bits<T: Lanes>(left: Left<'_, T>, b: &[T], m: usize, b_turned: bool) -> Option<Vec<T>> {
+        let [n, k] = left.dims;
+        if !bits::is_worth_it([n, k], m) {
+            return None;
+        }
+        let left = Packed::of(left)?;
+        let turned = b_turned.then(|| transposed(b, [m, k]));
+        let right = Right { values: turned.as_deref().unwrap_or(b), m, weights: None };
+        bits::multiply(&left, right, Instructions::Widest)
+    }
+
+    /// The values of `[n, m]` column after column, in squares that stay in the cache.
+    fn transposed<T: Real>(values: &[T], [n, m]: [usize; 2]) -> Vec<T> {
+        const SQUARE: usize = 16;
+        let mut turned = vec![T::ZERO; n * m];
+        turned.par_chunks_mut(SQUARE * n).enumerate().for_each(|(part, turned)| {
+            for first in (0..n).step_by(SQUARE) {
+                for (j, column) in turned.chunks_exact_mut(n).enumerate() {
+                    for (i, value) in column[first..].iter_mut().take(SQUARE).enumerate() {
+                        *value = values[(first + i) * m + part * SQUARE + j];
+                    }
+                }
+            }
+        });
+        turned
+    }
+
+    fn of_type<T: Lanes>(a: Tensor<2>, b: Tensor<2>, [a_turned, b_turned]: [bool; 2]) -> Tensor<2> {
         let device = a.device();
         let turned = |[rows, columns]: [usize; 2], turned: bool| {
             if turned { [columns, rows] } else { [rows, columns] }
@@ -121,6 +209,10 @@ mod host {
         let (a, b) = (host::read::<T, 2>(a), host::read::<T, 2>(b));
         if n * k * m == 0 {
             return host::tensor(vec![T::ZERO; n * m], [n, m], &device);
+        }
+        let left = Left { values: &a[..], dims: [n, k], turned: a_turned, terms: None };
+        if let Some(product) = multiply_bits(left, &b, m, b_turned) {
+            return host::tensor(product, [n, m], &device);
         }
         // Strides between columns and between rows.
         let strides = |turned: bool, [rows, columns]: [usize; 2]| {

@@ -26,6 +26,8 @@ pub(crate) trait Real:
     const ZERO: Self;
     const ONE: Self;
     const INFINITY: Self;
+    /// Half the distance of one to the next larger number: the rounding of a sum, relative to it.
+    const ROUNDING: Self;
 
     fn abs(self) -> Self;
     fn max0(self) -> Self;
@@ -58,6 +60,7 @@ macro_rules! real {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const INFINITY: Self = <$T>::INFINITY;
+            const ROUNDING: Self = <$T>::EPSILON / 2.0;
 
             #[inline(always)]
             fn abs(self) -> Self {

@@ -12,7 +12,7 @@ use helmholtz_strategies::{Bidirectional, ReweightedWakeSleep};
 
 use crate::bench::descent::{ADAM, Bare};
 use crate::bench::options::Options;
-use crate::bench::parts::{Products, repeat, shapes};
+use crate::bench::parts::{Inputs, Products, repeat, shapes};
 use crate::bench::report::{Report, Row};
 use crate::bench::session::Session;
 use crate::bench::stack::{OBSERVED, ROWS, Stack, stack};
@@ -68,7 +68,12 @@ impl Subject {
         let Options { samples, steps, rounds, .. } = *options;
         let (name, batch) = (self.name, options.batch());
         let x = stack.x.clone().repeat_dim(0, batch.div_ceil(ROWS)).slice([0..batch, 0..OBSERVED]);
-        let products = Products::new(shapes(OBSERVED, self.layers, batch, samples), |_| false, &x.device());
+        let products = Products::new(
+            shapes(OBSERVED, self.layers, batch, samples),
+            Inputs::Bits,
+            |_| false,
+            &x.device(),
+        );
         let mut peers = start_peers(self.layers, self.strategy, options, threads)?;
         let mut whole = Session::default();
         let (mut bare, mut multiplied) = (Vec::new(), Vec::new());

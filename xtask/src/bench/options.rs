@@ -46,6 +46,8 @@ pub(crate) struct Options {
 /// What can be measured.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Name {
+    /// Products of bits.
+    Bits,
     /// One training step.
     Step,
     /// One training step of deeper stacks.

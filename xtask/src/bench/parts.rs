@@ -36,6 +36,13 @@ pub(crate) struct Products {
     device: Device,
 }
 
+/// What layers are given.
+#[derive(Clone, Copy)]
+pub(crate) enum Inputs {
+    Bits,
+    Real,
+}
+
 struct Factors {
     /// What the layer is given: `[n, d_y]`.
     y: Tensor<2>,
@@ -52,10 +59,19 @@ pub(crate) fn random(n: usize, d: usize, device: &Device) -> Tensor<2> {
     uniform(&Draws::new(Key::new(1), n, 1), d, DType::F32, device)
 }
 
+/// Uniforms, or bits of which half are on: `[n, d]`.
+pub(crate) fn inputs(kind: Inputs, [n, d]: [usize; 2], device: &Device) -> Tensor<2> {
+    let uniforms = random(n, d, device);
+    match kind {
+        Inputs::Bits => uniforms.lower_elem(0.5).float(),
+        Inputs::Real => uniforms,
+    }
+}
+
 impl Factors {
-    fn new([n, d_y, d_x]: [usize; 3], is_on_the_way: bool, device: &Device) -> Self {
+    fn new([n, d_y, d_x]: [usize; 3], y: Inputs, is_on_the_way: bool, device: &Device) -> Self {
         let random = |n, d| random(n, d, device);
-        Factors { y: random(n, d_y), w: random(d_y, d_x), e: random(n, d_x), is_on_the_way }
+        Factors { y: inputs(y, [n, d_y], device), w: random(d_y, d_x), e: random(n, d_x), is_on_the_way }
     }
 
     fn forward(&self) -> Tensor<2> {
@@ -88,9 +104,14 @@ pub(crate) fn shapes(observed: usize, layers: &[usize], batch: usize, samples: u
 
 impl Products {
     /// The products of layers with `[n, d_y, d_x]`; the derivative in y is wanted of the layers that `on_the_way` says.
-    pub(crate) fn new(shapes: Vec<[usize; 3]>, on_the_way: fn(usize) -> bool, device: &Device) -> Self {
+    pub(crate) fn new(
+        shapes: Vec<[usize; 3]>,
+        inputs: Inputs,
+        on_the_way: fn(usize) -> bool,
+        device: &Device,
+    ) -> Self {
         let factors = shapes.into_iter().enumerate();
-        let factors = factors.map(|(layer, shape)| Factors::new(shape, on_the_way(layer), device));
+        let factors = factors.map(|(layer, shape)| Factors::new(shape, inputs, on_the_way(layer), device));
         Products { factors: factors.collect(), device: device.clone() }
     }
 
@@ -111,7 +132,7 @@ impl Products {
 
 /// `[m, k]` by `[k, n]`, `repeats` times after some that are not timed.
 pub(crate) fn gemm([m, k, n]: [usize; 3], repeats: usize, device: &Device) -> anyhow::Result<Vec<f64>> {
-    let factors = Factors::new([m, k, n], false, device);
+    let factors = Factors::new([m, k, n], Inputs::Real, false, device);
     repeat(repeats, || Ok(timed(device, || factors.forward())?.0))
 }
 

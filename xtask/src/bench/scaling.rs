@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::bench::descent::{ADAM, Bare};
 use crate::bench::memory::{in_own_process, peak_resident_mib, resident_mib};
 use crate::bench::options::Options;
-use crate::bench::parts::{Products, repeat, shapes};
+use crate::bench::parts::{Inputs, Products, repeat, shapes};
 use crate::bench::report::median;
 use crate::bench::runs::processor;
 use crate::bench::stack::{OBSERVED, ROWS, stack};
@@ -78,7 +78,7 @@ pub(crate) fn alone(options: &Options) -> anyhow::Result<()> {
     let mut bare = Bare::new(&stack.model, &strategy, &ADAM, x);
     let times = repeat(steps, || Ok(bare.step()?.step))?;
     let after = peak_resident_mib();
-    let products = Products::new(shapes(OBSERVED, &options.layers, 1, 1), |_| false, &device);
+    let products = Products::new(shapes(OBSERVED, &options.layers, 1, 1), Inputs::Bits, |_| false, &device);
     // Of one row and one sample; the lowest recognition layer sees a row once.
     let lowest = 2.0 * 2.0 * (OBSERVED * options.layers[0]) as f64;
     let all: f64 = products.operations().iter().sum();

@@ -6,7 +6,7 @@ use helmholtz_strategies::{Bidirectional, ReweightedWakeSleep};
 
 use crate::bench::descent::{ADAM, Bare};
 use crate::bench::options::Options;
-use crate::bench::parts::{Products, gemm, repeat, shapes};
+use crate::bench::parts::{Inputs, Products, gemm, repeat, shapes};
 use crate::bench::peers::{self, Peer};
 use crate::bench::report::{Report, Row};
 use crate::bench::session::Session;
@@ -49,7 +49,8 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     let strategy = ReweightedWakeSleep::new(samples).map_err(|error| user(format!("--samples: {error}")))?;
     let bihm = Bidirectional { samples, control_variate: samples > 1 };
     let x = stack.x.clone().repeat_dim(0, batch.div_ceil(ROWS)).slice([0..batch, 0..OBSERVED]);
-    let products = Products::new(shapes(OBSERVED, &options.layers, batch, samples), |_| false, &device);
+    let products =
+        Products::new(shapes(OBSERVED, &options.layers, batch, samples), Inputs::Bits, |_| false, &device);
 
     let mut peers = start_peers(&options.layers, "rws", options, threads)?;
     let mut gemms = Vec::new();
@@ -57,7 +58,7 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
         gemms.push(Row::ours("gemm", "gemm", gemm(GEMM, GEMM_REPEATS, &device)?));
         for peer in &mut peers {
             let [m, k, n] = GEMM;
-            let ms = peer.times(&format!("gemm {m} {k} {n} {GEMM_REPEATS}"))?;
+            let ms = peer.times(&format!("gemm {m} {k} {n} {GEMM_REPEATS} plain"))?;
             gemms.push(peer.row("gemm", "gemm", ms));
         }
     }

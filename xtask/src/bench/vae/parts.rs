@@ -7,7 +7,7 @@ use helmholtz_ops::{bernoulli, noise, rows};
 use helmholtz_strategies::{Pathwise, Weighting};
 use helmholtz_vae::Vae;
 
-use crate::bench::parts::{Products, random, repeat, timed};
+use crate::bench::parts::{Inputs, Products, random, repeat, timed};
 use crate::bench::report::Row;
 use crate::bench::stack::OBSERVED;
 use crate::bench::vae::subject::{HIDDEN, LATENTS};
@@ -55,7 +55,7 @@ impl<'a> Estimate<'a> {
     pub(crate) fn new(model: &'a Vae, x: Tensor<2>, samples: usize, device: &Device) -> Self {
         let [batch, _] = x.dims();
         // The derivative in what a layer is given is wanted of all but that which is given the data.
-        let products = Products::new(shapes(batch, samples), |layer| layer > 0, device);
+        let products = Products::new(shapes(batch, samples), Inputs::Real, |layer| layer > 0, device);
         let hidden = [batch, batch * samples].into_iter().flat_map(|n| HIDDEN.map(|d| [n, d])).collect();
         let (iwae, ms) = (Pathwise::new(samples, Weighting::Iwae), Default::default());
         Estimate { model, x, iwae, products, hidden, device: device.clone(), step: 0, ms }

@@ -1,0 +1,134 @@
+//! Products of a matrix of bits with a matrix of real numbers.
+//!
+//! Four rows of the right side have sixteen sums. With the table of these in the first-level cache, an element of the
+//! product is a sum of one entry for each four bits: one addition does the work of four multiply-adds. The tables cost
+//! eleven additions for each four rows, which many rows of bits share. `docs/bits.md` says when this is faster, and by
+//! how much.
+//!
+//! A matrix whose columns have two values each is one of bits as well: `low + step · bit`. Its product is that of the bits
+//! with rows that are multiplied by the steps, and a row of what all have in common. So is data less its mean.
+//!
+//! A sum is taken in the order of its groups of four, whatever the instructions and the number of threads: exact to
+//! rounding, in another order than that of other products.
+
+mod packed;
+mod tables;
+
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+
+use crate::host::{self, for_real};
+use crate::real::LANES;
+use packed::SIDE;
+use tables::{Part, Target, columns_of_line};
+
+pub(crate) use packed::{Left, Packed};
+pub use tables::Instructions;
+pub(crate) use tables::{Lanes, Right};
+
+/// Rows of a part of a product: of more, the sums would not stay in the second-level cache.
+const MOST_ROWS: usize = 1024;
+/// What the tables of a part cost, in rows of bits.
+const TABLES: usize = 40;
+/// With so few multiplications threads cost more than they bring.
+const SEQUENTIAL: usize = 1 << 18;
+
+/// Whether tables are worth their making for a product of `[n, k]` by `[k, m]`, if the left side is of bits.
+///
+/// As measured by `cargo xtask bench bits`: tables are shared by the rows of bits, and packing by the columns.
+pub(crate) fn is_worth_it([n, k]: [usize; 2], m: usize) -> bool {
+    n >= 48 && m >= LANES && k >= LANES && n * k * m >= 1 << 18
+}
+
+/// The product, row after row, `[n, m]`; `None` unless the right side is finite.
+pub(crate) fn multiply<T: Lanes>(
+    left: &Packed<'_, T>,
+    right: Right<'_, T>,
+    instructions: Instructions,
+) -> Option<Vec<T>> {
+    Some(multiply_and_sum(left, right, false, instructions)?.0)
+}
+
+/// [`multiply`], and where they are asked for, the sums of the right side's columns, each row by its weight: `[m]`.
+pub(crate) fn multiply_and_sum<T: Lanes>(
+    left: &Packed<'_, T>,
+    right: Right<'_, T>,
+    is_summed: bool,
+    instructions: Instructions,
+) -> Option<(Vec<T>, Vec<T>)> {
+    let ([n, _], m) = (left.dims(), right.m);
+    let n_sums = if is_summed { m } else { 0 };
+    let (mut product, mut sums) = (Vec::with_capacity(n * m), Vec::with_capacity(n_sums));
+    let target = Target::new(&mut product.spare_capacity_mut()[..n * m], m);
+    let sums_target = Target::new(&mut sums.spare_capacity_mut()[..n_sums], m);
+    let line = columns_of_line::<T>();
+    let lines = m.div_ceil(line);
+    let threads = if n * left.groups() * m < SEQUENTIAL / 4 { 1 } else { rayon::current_num_threads() };
+    let rows = rows_of_part(n, lines, threads);
+    // Lines follow each other in a thread: its rows of codes stay in the cache.
+    let part = |i: usize| {
+        let (row, column) = (i / lines * rows, i % lines * line);
+        instructions.run(Part {
+            left,
+            right,
+            rows: row..n.min(row + rows),
+            columns: column..m.min(column + line),
+            product: target,
+            sums: (is_summed && row == 0).then_some(sums_target),
+        })
+    };
+    let parts = 0..n.div_ceil(rows) * lines;
+    let least = if threads == 1 { parts.len() } else { 1 };
+    let is_finite = parts.into_par_iter().with_min_len(least).map(part).all(|is_finite| is_finite);
+    // A sum leaves out what a bit of zero goes with; a product of zero and infinity is undefined.
+    if !is_finite {
+        return None;
+    }
+    // SAFETY: the parts are all elements, and each of them was written.
+    unsafe {
+        product.set_len(n * m);
+        sums.set_len(n_sums);
+    }
+    Some((product, sums))
+}
+
+/// Rows of the parts of a product of `n` rows, of a line each: as many as leave no thread waiting for long, though the
+/// tables are built anew for each part. A multiple of [`SIDE`].
+fn rows_of_part(n: usize, lines: usize, threads: usize) -> usize {
+    let rows = |bands: usize| n.div_ceil(bands).next_multiple_of(SIDE);
+    let cost = |bands: &usize| {
+        let parts = n.div_ceil(rows(*bands)) * lines;
+        parts.div_ceil(threads) * (rows(*bands) + TABLES)
+    };
+    let fewest = n.div_ceil(MOST_ROWS);
+    let bands = (fewest..=fewest + 2 * threads).min_by_key(cost).expect("a range that is not empty");
+    rows(bands)
+}
+
+/// `a b`, or `aᵀ b` if so marked, by tables, with instructions to choose; `None` unless `a` is of bits and `b` is finite.
+///
+/// [`crate::product`] chooses between this and other ways.
+///
+/// # Shapes
+/// - `a`: `[n, k]`, or `[k, n]` if it is marked; `b`: `[k, m]`; output `[n, m]`
+///
+/// # Panics
+/// If the shapes or element types do not agree.
+pub fn product(a: Tensor<2>, turned: bool, b: Tensor<2>, instructions: Instructions) -> Option<Tensor<2>> {
+    let (device, dtype) = (a.device(), host::common_dtype(a.dtype(), b.dtype()));
+    let ([rows, columns], [k, m]) = (a.dims(), b.dims());
+    let [n, k_a] = if turned { [columns, rows] } else { [rows, columns] };
+    assert_eq!(k_a, k, "a product of [{n}, {k_a}] and [{k}, {m}]");
+    if n * k * m == 0 {
+        return None;
+    }
+    for_real!(dtype, T => {
+        let (a, b) = (host::read::<T, 2>(a), host::read::<T, 2>(b));
+        let left = Packed::of(Left { values: &a[..], dims: [n, k], turned, terms: None })?;
+        let right = Right { values: &b[..], m, weights: None };
+        multiply(&left, right, instructions).map(|product| host::tensor(product, [n, m], &device))
+    })
+}
+
+#[cfg(test)]
+mod tests;
