@@ -230,7 +230,8 @@ mod tests {
     #[test]
     fn a_name_runs_itself_alone_and_no_name_runs_everything() {
         let runs = |line| {
-            [Name::Step, Name::Deep, Name::Evaluate, Name::Nade, Name::Vae, Name::Bits].map(|name| parse(line).runs(name))
+            [Name::Step, Name::Deep, Name::Evaluate, Name::Nade, Name::Vae, Name::Bits]
+                .map(|name| parse(line).runs(name))
         };
         assert_eq!(runs(""), [true; 6]);
         assert_eq!(runs("step"), [true, false, false, false, false, false]);

@@ -47,6 +47,11 @@ pub trait Conditional: Model {
     /// `log p(x | y)` with the trace for [`gradient`](Self::gradient); constants.
     fn score(&self, x: Tensor<2>, y: Tensor<2>) -> Scored;
 
+    /// `log p(x | y)`, the number that [`score`](Self::score) gives, without a trace: a constant.
+    fn constant_log_prob(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
+        self.score(x, y).log_prob
+    }
+
     /// `x ~ p(x | y)`, [`Draws::k`] samples for each row of `y`, with their score; constants.
     fn draw(&self, y: Tensor<2>, draws: &Draws, defence: Defence<'_>) -> Drawn;
 

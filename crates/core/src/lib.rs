@@ -55,7 +55,7 @@ pub use helmholtz_noise::{Draws, Key, Role};
 pub use layer::{Conditional, Defence, Drawn, Prior, Scored};
 pub use memory::Memory;
 pub use model::{Enumerable, LatentVariableModel, Layerwise, Proposals, Traced};
-pub use module::{AnyParam, Model, map_params, visit_params};
+pub use module::{AnyParam, Model, add_gradients, map_params, visit_params};
 pub use objective::{Claims, Direction, Follows, SampleWeights, Term};
 pub use pathwise::{PathParts, PathWeights, Reparameterized};
 pub use score::{Better, Measure, Measured, Over, Score};

@@ -54,6 +54,15 @@ pub fn visit_params<M: Module>(module: &M, visit: impl FnMut(&[String], &dyn Any
     module.visit(&mut Walk { path: Vec::new(), each: visit });
 }
 
+/// Adds what the parameters of `module` have received in `from`.
+pub fn add_gradients<M: Module>(module: &M, from: &Gradients, into: &mut Gradients) {
+    visit_params(module, |_, param| {
+        if let Some(gradient) = param.gradient(from) {
+            param.add_gradient(gradient, into);
+        }
+    });
+}
+
 /// The module with the values that `map` gives for every parameter of floating-point numbers, `[n]`, in its shape.
 pub fn map_params<M: Module>(module: M, map: impl FnMut(&[String], &dyn AnyParam) -> Tensor<1>) -> M {
     module.map(&mut Walk { path: Vec::new(), each: map })

@@ -170,13 +170,13 @@ pub struct ZeroWeight {
 }
 
 impl ImportanceSampling {
-    /// K samples for each row, in chunks of 4000 pairs, for `log p(x)`.
+    /// K samples for each row, in chunks of 2000 pairs, for `log p(x)`.
     ///
     /// # Panics
     /// If `samples` is zero.
     pub fn new(samples: usize) -> Self {
         assert!(samples > 0, "importance sampling needs at least one sample");
-        ImportanceSampling { reading: Reading::Directed, samples, chunk: 4000, defence: 0.0 }
+        ImportanceSampling { reading: Reading::Directed, samples, chunk: 2000, defence: 0.0 }
     }
 
     /// The same, of a model under a reading.

@@ -88,6 +88,10 @@ impl Conditional for Deterministic {
         bernoulli::score(x, self.product(y), self.bias.val())
     }
 
+    fn constant_log_prob(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
+        bernoulli::constant_log_prob(x, self.product(y), self.bias.val())
+    }
+
     fn draw(&self, y: Tensor<2>, draws: &Draws, defence: Defence<'_>) -> Drawn {
         bernoulli::draw(self.product(y), self.bias.val(), draws, defence)
     }

@@ -31,18 +31,23 @@ pub fn philox4x32_lanes(words: &mut [[u32; LANES]; 4], key: [u32; 2]) {
 
 #[inline(always)]
 fn rounds<const N: usize>(words: &mut [[u32; N]; 4], mut key: [u32; 2]) {
+    // A word in the low half of 64 bits, whatever is in the high one: a product of two is one instruction, of which the
+    // next round takes both halves without packing them.
+    const LOW: u64 = u32::MAX as u64;
+    let mut wide = words.map(|word| word.map(u64::from));
     for _ in 0..ROUNDS {
-        let [c0, c1, c2, c3] = *words;
+        let [c0, c1, c2, c3] = wide;
         for lane in 0..N {
-            let p0 = u64::from(MULTIPLIERS[0]) * u64::from(c0[lane]);
-            let p1 = u64::from(MULTIPLIERS[1]) * u64::from(c2[lane]);
-            words[0][lane] = (p1 >> 32) as u32 ^ c1[lane] ^ key[0];
-            words[1][lane] = p1 as u32;
-            words[2][lane] = (p0 >> 32) as u32 ^ c3[lane] ^ key[1];
-            words[3][lane] = p0 as u32;
+            let p0 = u64::from(MULTIPLIERS[0]) * (c0[lane] & LOW);
+            let p1 = u64::from(MULTIPLIERS[1]) * (c2[lane] & LOW);
+            wide[0][lane] = (p1 >> 32) ^ c1[lane] ^ u64::from(key[0]);
+            wide[1][lane] = p1;
+            wide[2][lane] = (p0 >> 32) ^ c3[lane] ^ u64::from(key[1]);
+            wide[3][lane] = p0;
         }
         key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
     }
+    *words = wide.map(|word| word.map(|value| value as u32));
 }
 
 #[cfg(test)]

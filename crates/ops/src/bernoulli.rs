@@ -8,6 +8,8 @@
 //!
 //! Logits come as a matrix product, to which the bias is added here: `l = y W + b`.
 
+use std::mem::MaybeUninit;
+
 use burn::tensor::{DType, Tensor, TensorData, activation};
 use helmholtz_core::{Defence, Drawn, Draws, Scored};
 use helmholtz_noise::fill_uniform;
@@ -19,7 +21,7 @@ use crate::noise;
 use crate::product::abt;
 use crate::real::Real;
 use crate::rows::{repeat_rows, repeat_shorter};
-use crate::units::{draw_row, score_row};
+use crate::units::{draw_row, log_prob_row, score_row};
 
 /// Rows that one task of the thread pool handles.
 const ROWS_PER_TASK: usize = 16;
@@ -37,6 +39,19 @@ pub fn score(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> Scored {
         for_real!(dtype, T => score_on_host::<T>(x, product, bias))
     } else {
         score_by_tensors(x, product, bias)
+    }
+}
+
+/// The log-probability that [`score`] gives, to the bit, without the error: a constant.
+///
+/// # Shapes
+/// Those of [`score`].
+pub fn constant_log_prob(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> Tensor<1> {
+    if in_host_memory(&product.device()) {
+        let dtype = common_dtype(x.dtype(), product.dtype());
+        for_real!(dtype, T => log_prob_on_host::<T>(x, product, bias))
+    } else {
+        score_by_tensors(x, product, bias).log_prob
     }
 }
 
@@ -164,6 +179,32 @@ fn score_on_host<T: Real>(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> 
     Scored { log_prob: host::tensor(log_prob, [n], &device), trace: host::tensor(error, [n, d], &device) }
 }
 
+fn log_prob_on_host<T: Real>(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> Tensor<1> {
+    let device = product.device();
+    let ([n_x, d], [n_l, d_l]) = (x.dims(), product.dims());
+    assert!(
+        d == d_l && bias.dims() == [d],
+        "x has {d} columns, the logits {d_l}, the bias {:?}",
+        bias.dims()
+    );
+    let (x, logits, bias) = (host::read::<T, 2>(x), host::read::<T, 2>(product), host::read::<T, 1>(bias));
+    let n = n_x.max(n_l);
+    let (k_x, k_l) = (repeats(n, n_x), repeats(n, n_l));
+    let (x, logits, bias): (&[T], &[T], &[T]) = (&x, &logits, &bias);
+    let of_row = |row: usize| log_prob_row(&x[row / k_x * d..][..d], &logits[row / k_l * d..][..d], bias);
+    let least = if n * d < SEQUENTIAL { n } else { ROWS_PER_TASK };
+    let log_prob = (0..n).into_par_iter().with_min_len(least).map(of_row).collect();
+    host::tensor(log_prob, [n], &device)
+}
+
+/// Where the errors of a row go.
+enum Errors<'a, T> {
+    /// Onto the row's logits.
+    Logits(&'a mut [T]),
+    /// Where there is nothing yet.
+    Space(&'a mut [MaybeUninit<T>]),
+}
+
 fn draw_on_host<T: Real>(product: Tensor<2>, bias: Tensor<1>, draws: &Draws, defence: Defence<'_>) -> Drawn {
     let device = product.device();
     let [n_l, d] = product.dims();
@@ -171,22 +212,31 @@ fn draw_on_host<T: Real>(product: Tensor<2>, bias: Tensor<1>, draws: &Draws, def
     let n = draws.len();
     let k = repeats(n, n_l);
     let bias = host::read::<T, 1>(bias);
+    // The errors overwrite the logits where they are as many.
     let (mut error, logits) = if k == 1 {
         (host::values::<T, 2>(product), None)
     } else {
-        (vec![T::ZERO; n * d], Some(host::read::<T, 2>(product)))
+        (Vec::with_capacity(n * d), Some(host::read::<T, 2>(product)))
     };
-    let (mut x, mut log_prob) = (vec![T::ZERO; n * d], vec![T::ZERO; n]);
-    let mut pairs: Vec<(&mut [T], &mut [T])> = Vec::with_capacity(n);
-    pairs.extend(x.chunks_exact_mut(d).zip(error.chunks_exact_mut(d)));
-    let (bias, logits): (&[T], Option<&[T]>) = (&bias, logits.as_deref());
-    let task = |first: usize, pairs: &mut [(&mut [T], &mut [T])], log_prob: &mut [T]| {
-        for (i, ((x, error), log_prob)) in pairs.iter_mut().zip(log_prob).enumerate() {
+    let (mut x, mut log_prob) = (Vec::with_capacity(n * d), vec![T::ZERO; n]);
+    let mut rows: Vec<(&mut [MaybeUninit<T>], Errors<'_, T>)> = Vec::with_capacity(n);
+    let spaces = x.spare_capacity_mut()[..n * d].chunks_exact_mut(d);
+    if logits.is_none() {
+        rows.extend(spaces.zip(error.chunks_exact_mut(d).map(Errors::Logits)));
+    } else {
+        rows.extend(spaces.zip(error.spare_capacity_mut()[..n * d].chunks_exact_mut(d).map(Errors::Space)));
+    }
+    let (bias, logits): (&[T], &[T]) = (&bias, logits.as_deref().unwrap_or_default());
+    let zeros = vec![T::ZERO; d];
+    let task = |first: usize, rows: &mut [(&mut [MaybeUninit<T>], Errors<'_, T>)], log_prob: &mut [T]| {
+        for (i, ((x, error), log_prob)) in rows.iter_mut().zip(log_prob).enumerate() {
             let (row, sample) = draws.cell(first + i);
+            let x = x.write_copy_of_slice(&zeros);
             fill_uniform(draws.key(), row, sample, x);
-            if let Some(logits) = logits {
-                error.copy_from_slice(&logits[(first + i) / k * d..][..d]);
-            }
+            let error = match error {
+                Errors::Logits(logits) => &mut logits[..],
+                Errors::Space(space) => space.write_copy_of_slice(&logits[(first + i) / k * d..][..d]),
+            };
             *log_prob = match defence {
                 Some(marked) if marked[first + i] => draw_row::<T, true>(x, error, bias),
                 _ => draw_row::<T, false>(x, error, bias),
@@ -194,13 +244,19 @@ fn draw_on_host<T: Real>(product: Tensor<2>, bias: Tensor<1>, draws: &Draws, def
         }
     };
     if n * d < SEQUENTIAL {
-        vectorised(|| task(0, &mut pairs, &mut log_prob));
+        vectorised(|| task(0, &mut rows, &mut log_prob));
     } else {
-        pairs.par_chunks_mut(ROWS_PER_TASK).zip(log_prob.par_chunks_mut(ROWS_PER_TASK)).enumerate().for_each(
-            |(block, (pairs, log_prob))| vectorised(|| task(block * ROWS_PER_TASK, pairs, log_prob)),
-        );
+        rows.par_chunks_mut(ROWS_PER_TASK)
+            .zip(log_prob.par_chunks_mut(ROWS_PER_TASK))
+            .enumerate()
+            .for_each(|(block, (rows, log_prob))| vectorised(|| task(block * ROWS_PER_TASK, rows, log_prob)));
     }
-    drop(pairs);
+    drop(rows);
+    // SAFETY: each of the n rows of either was written by its task.
+    unsafe {
+        x.set_len(n * d);
+        error.set_len(n * d);
+    }
     let scored = Scored {
         log_prob: host::tensor(log_prob, [n], &device),
         trace: host::tensor(error, [n, d], &device),
@@ -266,6 +322,19 @@ mod tests {
                 let plain = score_by_tensors(x, product, bias);
                 assert_close(fused.log_prob, plain.log_prob, dtype);
                 assert_close(fused.trace, plain.trace, dtype);
+            }
+        }
+    }
+
+    #[test]
+    fn a_constant_log_probability_is_that_of_the_score_to_the_bit() {
+        for dtype in [DType::F32, DType::F64] {
+            for (n, d, k_x, k_l) in [(1, 1, 1, 1), (6, 13, 3, 1), (6, 33, 1, 2), (100, 784, 10, 1)] {
+                let (product, bias) = logits(n / k_l, d, dtype);
+                let x = (0..n / k_x * d).map(|i| [0.0, 1.0, 0.3][i % 3]).collect();
+                let x = matrix(x, [n / k_x, d], dtype);
+                let found = constant_log_prob(x.clone(), product.clone(), bias.clone());
+                assert_eq!(found.into_data(), score(x, product, bias).log_prob.into_data());
             }
         }
     }

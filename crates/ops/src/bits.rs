@@ -64,22 +64,21 @@ pub(crate) fn multiply_and_sum<T: Lanes>(
     let line = columns_of_line::<T>();
     let lines = m.div_ceil(line);
     let threads = if n * left.groups() * m < SEQUENTIAL / 4 { 1 } else { rayon::current_num_threads() };
-    let rows = rows_of_part(n, lines, threads);
-    // Lines follow each other in a thread: its rows of codes stay in the cache.
+    let [rows, lines] = part_of([n, lines], threads);
+    let [bands, strips] = [n.div_ceil(rows), m.div_ceil(lines * line)];
     let part = |i: usize| {
-        let (row, column) = (i / lines * rows, i % lines * line);
+        let (row, column) = (i / strips * rows, i % strips * lines * line);
         instructions.run(Part {
             left,
             right,
             rows: row..n.min(row + rows),
-            columns: column..m.min(column + line),
+            columns: column..m.min(column + lines * line),
             product: target,
             sums: (is_summed && row == 0).then_some(sums_target),
         })
     };
-    let parts = 0..n.div_ceil(rows) * lines;
-    let least = if threads == 1 { parts.len() } else { 1 };
-    let is_finite = parts.into_par_iter().with_min_len(least).map(part).all(|is_finite| is_finite);
+    let parts = (0..bands * strips).into_par_iter().with_max_len(1);
+    let is_finite = parts.map(part).all(|is_finite| is_finite);
     // A sum leaves out what a bit of zero goes with; a product of zero and infinity is undefined.
     if !is_finite {
         return None;
@@ -92,17 +91,20 @@ pub(crate) fn multiply_and_sum<T: Lanes>(
     Some((product, sums))
 }
 
-/// Rows of the parts of a product of `n` rows, of a line each: as many as leave no thread waiting for long, though the
-/// tables are built anew for each part. A multiple of [`SIDE`].
-fn rows_of_part(n: usize, lines: usize, threads: usize) -> usize {
+/// Rows and lines of the parts of a product, such that no thread waits for long. The rows are a multiple of [`SIDE`].
+///
+/// Tables are built anew for each band of rows. Lines that lie side by side are for one thread as far as that goes:
+/// two threads that write into one line of the cache wait for each other.
+fn part_of([n, lines]: [usize; 2], threads: usize) -> [usize; 2] {
     let rows = |bands: usize| n.div_ceil(bands).next_multiple_of(SIDE);
-    let cost = |bands: &usize| {
-        let parts = n.div_ceil(rows(*bands)) * lines;
-        parts.div_ceil(threads) * (rows(*bands) + TABLES)
-    };
     let fewest = n.div_ceil(MOST_ROWS);
-    let bands = (fewest..=fewest + 2 * threads).min_by_key(cost).expect("a range that is not empty");
-    rows(bands)
+    let cuts = (fewest..=fewest + threads)
+        .flat_map(|bands| (1..=threads.min(lines)).map(move |strips| [rows(bands), lines.div_ceil(strips)]));
+    let cost = |[rows, of_part]: &[usize; 2]| {
+        let parts = n.div_ceil(*rows) * lines.div_ceil(*of_part);
+        parts.div_ceil(threads) * (rows + TABLES) * of_part
+    };
+    cuts.min_by_key(cost).expect("there is one cut at least")
 }
 
 /// `a b`, or `aᵀ b` if so marked, by tables, with instructions to choose; `None` unless `a` is of bits and `b` is finite.

@@ -29,6 +29,22 @@ pub fn on_workers<T: Send>(device: &Device, f: impl FnOnce() -> T + Send) -> T {
     if in_host_memory(device) { rayon::scope(|_| f()) } else { f() }
 }
 
+/// What `f` makes of each item, in their order: side by side on the threads of the pool, if tensors on `device` lie in
+/// host memory and no tape follows them, else one after another.
+///
+/// A thread that has done its part of one product need not wait for the others, where there is another product.
+pub fn side_by_side<I: Send, T: Send>(
+    device: &Device,
+    items: impl IntoIterator<Item = I>,
+    f: impl Fn(I) -> T + Send + Sync,
+) -> Vec<T> {
+    if device.is_autodiff() || !in_host_memory(device) {
+        return items.into_iter().map(f).collect();
+    }
+    let items: Vec<I> = items.into_iter().collect();
+    items.into_par_iter().with_max_len(1).map(f).collect()
+}
+
 /// The values of a tensor on any device, row after row, in double precision.
 pub fn into_f64<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data_as::<f64>().try_to_vec().expect("converted to f64 just now")

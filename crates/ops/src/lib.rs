@@ -55,6 +55,6 @@ mod sigmoid;
 mod units;
 mod unitwise;
 
-pub use host::{in_host_memory, into_f64, on_workers};
+pub use host::{in_host_memory, into_f64, on_workers, side_by_side};
 pub use order::UnitOrder;
 pub use sigmoid::{log_sigmoid, sigmoid};

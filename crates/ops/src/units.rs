@@ -91,6 +91,34 @@ fn score_unit<T: Real>(x: T, l: &mut T, bias: T, nats: &mut Nats<T>) {
     *l = x - mean;
 }
 
+/// The log-probability that [`score_row`] gives.
+pub(crate) fn log_prob_row<T: Real>(x: &[T], logits: &[T], bias: &[T]) -> T {
+    vectorised(
+        #[inline(always)]
+        || {
+            let mut nats = [Nats::NONE; LANES];
+            let ((x, x_rest), (b, b_rest)) = (x.as_chunks::<LANES>(), bias.as_chunks::<LANES>());
+            let (l, l_rest) = logits.as_chunks::<LANES>();
+            for ((x, l), b) in x.chunks(FACTORS).zip(l.chunks(FACTORS)).zip(b.chunks(FACTORS)) {
+                for ((x, l), b) in x.iter().zip(l).zip(b) {
+                    for i in 0..LANES {
+                        score_unit(x[i], &mut { l[i] }, b[i], &mut nats[i]);
+                    }
+                }
+                nats.iter_mut().for_each(Nats::pay);
+            }
+            if !l_rest.is_empty() {
+                let (x, b) = (filled(x_rest, T::ONE), filled(b_rest, T::ZERO));
+                let l = filled(l_rest, T::INFINITY);
+                for i in 0..LANES {
+                    score_unit(x[i], &mut { l[i] }, b[i], &mut nats[i]);
+                }
+            }
+            -Nats::total(nats)
+        },
+    )
+}
+
 /// One row: uniforms in and the sample out, logits in and errors out, the log-probability returned.
 pub(crate) fn draw_row<T: Real, const DEFENCE: bool>(x: &mut [T], logits: &mut [T], bias: &[T]) -> T {
     vectorised(

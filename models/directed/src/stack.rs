@@ -17,13 +17,14 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::{
-    Conditional, Draws, Enumerable, GENERATIVE, Gradients, LatentVariableModel, Layerwise, ParameterGroup,
-    Prior, Proposals, RECOGNITION, Role, Traced, Trainable, enumerate_bits,
+    Conditional, Defence, Draws, Enumerable, GENERATIVE, Gradients, LatentVariableModel, Layerwise,
+    ParameterGroup, Prior, Proposals, RECOGNITION, Role, Traced, Trainable, add_gradients, enumerate_bits,
 };
 use helmholtz_layers::{Layer, Top};
 use helmholtz_noise::fill_uniform;
 use helmholtz_ops::log_weights::log_sum_exp;
 use helmholtz_ops::rows::repeat_rows;
+use helmholtz_ops::side_by_side;
 
 /// A stack of conditional layers `C` under a prior `P`, with its recognition net.
 ///
@@ -83,6 +84,19 @@ impl<C: Conditional, P: Prior> Stack<C, P> {
         self.recognition.iter().zip(h).zip(below).map(|((layer, x), y)| (layer, x.clone(), y.clone()))
     }
 
+    /// Latents drawn from the recognition net, or from the uniform law in the rows that are marked, and their score.
+    fn recognised(&self, x: &Tensor<2>, draws: &Draws, marked: Defence<'_>) -> (Vec<Tensor<2>>, Traced) {
+        let mut latents: Vec<Tensor<2>> = Vec::with_capacity(self.depth());
+        let mut y = self.centred(x.clone());
+        let q = collect(self.recognition.iter().enumerate().map(|(l, layer)| {
+            let drawn = layer.draw(y.clone(), &layer_draws(draws, l), marked);
+            y = drawn.x.clone();
+            latents.push(drawn.x);
+            drawn.scored
+        }));
+        (latents, q.unwrap_or_else(|| nothing(x, draws.len())))
+    }
+
     /// What the prior models: the highest latents, or the data where there are none.
     fn top<'a>(&self, x: &'a Tensor<2>, h: &'a [Tensor<2>]) -> &'a Tensor<2> {
         h.last().unwrap_or(x)
@@ -98,6 +112,23 @@ fn collect(scored: impl Iterator<Item = helmholtz_core::Scored>) -> Option<Trace
     let (traces, by_layer): (Vec<_>, Vec<_>) = scored.map(|scored| (scored.trace, scored.log_prob)).unzip();
     let log_prob = by_layer.iter().cloned().reduce(|sum, log_prob| sum + log_prob)?;
     Some(Traced { log_prob, traces, by_layer })
+}
+
+/// Adds the gradients of layers, each with what it models, what it is given, and its trace.
+fn add_gradients_of<'a, C: Conditional>(
+    layers: impl Iterator<Item = (&'a C, Tensor<2>, Tensor<2>)>,
+    traces: &[Tensor<2>],
+    weights: &Tensor<1>,
+    into: &mut Gradients,
+) {
+    let found = side_by_side(&weights.device(), layers.zip(traces), |((layer, x, y), trace)| {
+        let mut gradients = Gradients::new();
+        layer.gradient(x, y, trace.clone(), weights.clone(), &mut gradients);
+        (layer, gradients)
+    });
+    for (layer, gradients) in found {
+        add_gradients(layer, &gradients, into);
+    }
 }
 
 /// The score of no latents: zero nats for each of `n` rows.
@@ -140,28 +171,24 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
     }
 
     fn trace_joint(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Traced {
-        let prior = std::iter::once_with(|| self.prior.score(self.top(&x, h).clone()));
-        collect(self.generative_pairs(&x, h).map(|(layer, x, y)| layer.score(x, y)).chain(prior))
-            .expect("there is always a prior")
+        let layers = self.generative_pairs(&x, h).map(Some).chain(std::iter::once(None));
+        let scored = side_by_side(&x.device(), layers, |layer| match layer {
+            Some((layer, x, y)) => layer.score(x, y),
+            None => self.prior.score(self.top(&x, h).clone()),
+        });
+        collect(scored.into_iter()).expect("there is always a prior")
     }
 
     fn trace_posterior(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Traced {
-        let scored = |(layer, x, y): (&C, Tensor<2>, Tensor<2>)| layer.score(x, y);
-        collect(self.recognition_pairs(&self.centred(x.clone()), h).map(scored))
-            .unwrap_or_else(|| nothing(&x, x.dims()[0]))
+        let centred = self.centred(x.clone());
+        let layers = self.recognition_pairs(&centred, h);
+        let scored = side_by_side(&x.device(), layers, |(layer, x, y)| layer.score(x, y));
+        collect(scored.into_iter()).unwrap_or_else(|| nothing(&x, x.dims()[0]))
     }
 
     fn propose(&self, x: Tensor<2>, draws: &Draws, defence: f64) -> Proposals<Vec<Tensor<2>>> {
         let marked = (defence > 0.0).then(|| marks(draws, 0.0..defence));
-        let mut latents: Vec<Tensor<2>> = Vec::with_capacity(self.depth());
-        let mut y = self.centred(x.clone());
-        let q = collect(self.recognition.iter().enumerate().map(|(l, layer)| {
-            let drawn = layer.draw(y.clone(), &layer_draws(draws, l), marked.as_deref());
-            y = drawn.x.clone();
-            latents.push(drawn.x);
-            drawn.scored
-        }))
-        .unwrap_or_else(|| nothing(&x, draws.len()));
+        let (latents, q) = self.recognised(&x, draws, marked.as_deref());
         let log_proposal = if defence > 0.0 {
             let uniform = -(self.latent_sizes().iter().sum::<usize>() as f64) * std::f64::consts::LN_2;
             let own = (q.log_prob.clone() + (1.0 - defence).ln()).unsqueeze_dim::<2>(1);
@@ -180,7 +207,14 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
             // All samples of nothing are the same.
             return self.prior.score(x).log_prob.unsqueeze_dim::<2>(1).repeat_dim(1, draws.k());
         }
-        self.propose(x, draws, 0.0).log_weights()
+        let (latents, q) = self.recognised(&x, draws, None);
+        let layers = self.generative_pairs(&x, &latents).map(Some).chain(std::iter::once(None));
+        let by_layer = side_by_side(&x.device(), layers, |layer| match layer {
+            Some((layer, x, y)) => layer.constant_log_prob(x, y),
+            None => self.prior.score(self.top(&x, &latents).clone()).log_prob,
+        });
+        let p = by_layer.into_iter().reduce(|sum, log_prob| sum + log_prob).expect("there is always a prior");
+        (p - q.log_prob).reshape([draws.n_rows(), draws.k()])
     }
 
     /// s is half the prior, half the uniform law on all states.
@@ -215,9 +249,7 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
         weights: Tensor<1>,
         into: &mut Gradients,
     ) {
-        for ((layer, x, y), trace) in self.generative_pairs(&x, h).zip(traces) {
-            layer.gradient(x, y, trace.clone(), weights.clone(), into);
-        }
+        add_gradients_of(self.generative_pairs(&x, h), traces, &weights, into);
         let (top, trace) = (self.top(&x, h).clone(), traces[self.depth()].clone());
         // Without latents a row of x may stand for k equal proposals.
         let k = trace.dims()[0] / top.dims()[0];
@@ -232,9 +264,7 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
         weights: Tensor<1>,
         into: &mut Gradients,
     ) {
-        for ((layer, x, y), trace) in self.recognition_pairs(&self.centred(x), h).zip(traces) {
-            layer.gradient(x, y, trace.clone(), weights.clone(), into);
-        }
+        add_gradients_of(self.recognition_pairs(&self.centred(x), h), traces, &weights, into);
     }
 }
 

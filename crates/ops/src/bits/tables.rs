@@ -136,7 +136,7 @@ pub(super) struct Part<'a, T> {
     pub(super) right: Right<'a, T>,
     /// The first is a multiple of [`SIDE`].
     pub(super) rows: Range<usize>,
-    /// Those of a line, [`columns_of_line`], or fewer.
+    /// The first is a multiple of [`columns_of_line`].
     pub(super) columns: Range<usize>,
     /// No other part has these rows and columns of it.
     pub(super) product: Target<T>,
@@ -152,11 +152,11 @@ impl<T: Lanes> WithSimd for Part<'_, T> {
     fn with_simd<S: Simd>(self, simd: S) -> bool {
         // Vectors of a line, and rows whose sums fill the registers.
         match LINE / size_of::<T::Vector<S>>() {
-            1 => self.line::<S, 1, 8>(simd),
-            2 => self.line::<S, 2, 4>(simd),
-            4 => self.line::<S, 4, 2>(simd),
-            8 => self.line::<S, 8, 1>(simd),
-            _ => self.line::<S, 16, 1>(simd),
+            1 => self.by_lines::<S, 1, 8>(simd),
+            2 => self.by_lines::<S, 2, 4>(simd),
+            4 => self.by_lines::<S, 4, 2>(simd),
+            8 => self.by_lines::<S, 8, 1>(simd),
+            _ => self.by_lines::<S, 16, 1>(simd),
         }
     }
 }
@@ -176,26 +176,36 @@ struct Common<V, const P: usize> {
 
 impl<T: Lanes> Part<'_, T> {
     #[inline(always)]
-    fn line<S: Simd, const P: usize, const R: usize>(&self, simd: S) -> bool {
-        if self.columns.len() == columns_of_line::<T>() {
-            self.columns::<S, P, R, true>(simd)
-        } else {
-            self.columns::<S, P, R, false>(simd)
-        }
-    }
-
-    /// The columns of a line, all of them if it is `FULL`.
-    #[inline(always)]
-    fn columns<S: Simd, const P: usize, const R: usize, const FULL: bool>(&self, simd: S) -> bool {
-        let (column, width) = (self.columns.start, self.columns.len());
-        let zeros = [T::splat(simd, T::ZERO); P];
+    fn by_lines<S: Simd, const P: usize, const R: usize>(&self, simd: S) -> bool {
         let groups = self.left.groups();
         let at_once = groups.div_ceil(groups.div_ceil(AT_ONCE));
-        let mut tables = vec![Table([zeros; SUMS]); at_once];
+        let mut tables = vec![Table([[T::splat(simd, T::ZERO); P]; SUMS]); at_once];
+        let line = columns_of_line::<T>();
+        let mut is_finite = true;
+        for column in self.columns.clone().step_by(line) {
+            is_finite &= if column + line <= self.columns.end {
+                self.line::<S, P, R, true>(simd, &mut tables, [column, line])
+            } else {
+                self.line::<S, P, R, false>(simd, &mut tables, [column, self.columns.end - column])
+            };
+        }
+        is_finite
+    }
+
+    /// The columns of a line, of which there may be fewer unless it is `FULL`.
+    #[inline(always)]
+    fn line<S: Simd, const P: usize, const R: usize, const FULL: bool>(
+        &self,
+        simd: S,
+        tables: &mut [Table<T::Vector<S>, P>],
+        [column, width]: [usize; 2],
+    ) -> bool {
+        let zeros = [T::splat(simd, T::ZERO); P];
+        let (groups, at_once) = (self.left.groups(), tables.len());
         let mut common = Common { base: zeros, zeros };
         for first in (0..groups).step_by(at_once) {
             let tables = &mut tables[..at_once.min(groups - first)];
-            self.build::<S, P, FULL>(simd, tables, first, &mut common);
+            self.build::<S, P, FULL>(simd, tables, first, [column, width], &mut common);
             let (begins, ends) = (first == 0, first + tables.len() == groups);
             for row in self.rows.clone().step_by(R) {
                 let codes = self.left.codes(row / SIDE, first, tables.len());
@@ -251,10 +261,10 @@ impl<T: Lanes> Part<'_, T> {
         simd: S,
         tables: &mut [Table<T::Vector<S>, P>],
         first: usize,
+        [column, width]: [usize; 2],
         common: &mut Common<T::Vector<S>, P>,
     ) {
         let Right { values, m, weights } = self.right;
-        let (column, width) = (self.columns.start, self.columns.len());
         let zero = T::splat(simd, T::ZERO);
         for (j, table) in tables.iter_mut().enumerate() {
             let mut rows = [[zero; P]; GROUP];
