@@ -100,9 +100,17 @@ def torch_softplus_function():
     return Softplus.apply
 
 
-def torch_loss(params, x, mean, samples, draw, softplus, strategy):
-    """`draw(layer, logits)` gives the samples: [B, K, n] of the first layer for
-    logits [B, n], [B * K, n] of a later one for logits [B * K, n]."""
+def torch_first_logits(params, x, mean):
+    """Those of the first recognition layer, which sees each row once: [B, n]."""
+    import torch
+
+    return torch.addmm(params[1], x - mean, params[0])
+
+
+def torch_log_joints(params, x, first, samples, draw, softplus):
+    """log p(x, h) and log q(h | x), [B, K] each, of K samples of each row; `first` is what
+    `torch_first_logits` gives. `draw(layer, logits)` gives the samples: [B, K, n] of the
+    first layer for logits [B, n], [B * K, n] of a later one for logits [B * K, n]."""
     import torch
 
     recognition, generative, top = split(params)
@@ -111,9 +119,8 @@ def torch_loss(params, x, mean, samples, draw, softplus, strategy):
     hidden = []
     for layer, (r, c) in enumerate(recognition):
         if layer == 0:
-            z = torch.addmm(c, x - mean, r)
-            h = draw(0, z.detach())
-            log_q = (h * z.unsqueeze(1)).sum(2) - softplus(z).sum(1, keepdim=True)
+            h = draw(0, first.detach())
+            log_q = (h * first.unsqueeze(1)).sum(2) - softplus(first).sum(1, keepdim=True)
             h = h.reshape(batch * samples, -1)
         else:
             z = torch.addmm(c, h, r)
@@ -128,8 +135,17 @@ def torch_loss(params, x, mean, samples, draw, softplus, strategy):
             log_p = log_p + (x.unsqueeze(1) * z - softplus(z)).sum(2)
         else:
             log_p = log_p + (hidden[layer - 1] * z - softplus(z)).sum(1).view(shape)
+    return log_p, log_q
+
+
+def torch_loss(params, x, mean, samples, draw, softplus, strategy):
+    """`draw` as for `torch_log_joints`."""
+    import torch
+
+    first = torch_first_logits(params, x, mean)
+    log_p, log_q = torch_log_joints(params, x, first, samples, draw, softplus)
     weights = torch.softmax((log_p - log_q).detach() * POWERS[strategy], 1)
-    return -objective(log_p, log_q, weights, strategy) / batch
+    return -objective(log_p, log_q, weights, strategy) / x.shape[0]
 
 
 def torch_draw(samples):
@@ -142,6 +158,14 @@ def torch_draw(samples):
         return (torch.rand(p.shape) < p).to(p.dtype)
 
     return draw
+
+
+def torch_compile_settings():
+    import torch._inductor.config as inductor
+
+    # Eager's random numbers are three times as fast as inductor's own on a CPU.
+    inductor.fallback_random = True
+    inductor.compile_threads = 1  # no pool of worker processes left behind
 
 
 def torch_adam(params):
@@ -173,11 +197,7 @@ class Torch:
 
         softplus = torch_softplus_function()
         if args.framework == "torch-compile":
-            import torch._inductor.config as inductor
-
-            # Eager's random numbers are three times as fast as inductor's own on a CPU.
-            inductor.fallback_random = True
-            inductor.compile_threads = 1  # no pool of worker processes left behind
+            torch_compile_settings()
             softplus = torch_softplus
             forward = torch.compile(forward, fullgraph=True, dynamic=False)
 
@@ -208,10 +228,14 @@ def jax_softplus(z):
     return jnp.maximum(z, 0.0) + jnp.log(1.0 + jnp.exp(-jnp.abs(z)))
 
 
-def jax_loss(params, x, mean, samples, draw, strategy):
-    """As `torch_loss`."""
+def jax_first_logits(params, x, mean):
+    """As `torch_first_logits`."""
+    return (x - mean) @ params[0] + params[1]
+
+
+def jax_log_joints(params, x, first, samples, draw):
+    """As `torch_log_joints`."""
     import jax
-    import jax.numpy as jnp
 
     softplus, constant = jax_softplus, jax.lax.stop_gradient
     recognition, generative, top = split(params)
@@ -220,9 +244,8 @@ def jax_loss(params, x, mean, samples, draw, strategy):
     hidden = []
     for layer, (r, c) in enumerate(recognition):
         if layer == 0:
-            z = (x - mean) @ r + c
-            h = draw(0, constant(z))
-            log_q = (h * z[:, None, :]).sum(2) - softplus(z).sum(1, keepdims=True)
+            h = draw(0, constant(first))
+            log_q = (h * first[:, None, :]).sum(2) - softplus(first).sum(1, keepdims=True)
             h = h.reshape(batch * samples, -1)
         else:
             z = h @ r + c
@@ -237,8 +260,17 @@ def jax_loss(params, x, mean, samples, draw, strategy):
             log_p = log_p + (x[:, None, :] * z - softplus(z)).sum(2)
         else:
             log_p = log_p + (hidden[layer - 1] * z - softplus(z)).sum(1).reshape(shape)
-    weights = jax.nn.softmax(constant(log_p - log_q) * POWERS[strategy], 1)
-    return -objective(log_p, log_q, weights, strategy) / batch
+    return log_p, log_q
+
+
+def jax_loss(params, x, mean, samples, draw, strategy):
+    """As `torch_loss`."""
+    import jax
+
+    first = jax_first_logits(params, x, mean)
+    log_p, log_q = jax_log_joints(params, x, first, samples, draw)
+    weights = jax.nn.softmax(jax.lax.stop_gradient(log_p - log_q) * POWERS[strategy], 1)
+    return -objective(log_p, log_q, weights, strategy) / x.shape[0]
 
 
 def jax_draw(key, samples):
@@ -253,6 +285,12 @@ def jax_draw(key, samples):
         return (uniform < p).astype(p.dtype)
 
     return draw
+
+
+def jax_settings(threads):
+    """Before jax is imported."""
+    os.environ["NPROC"] = str(threads)  # the size of XLA's thread pool
+    os.environ["JAX_PLATFORMS"] = "cpu"
 
 
 def jax_adam(params, grads, m, v, t):
@@ -335,8 +373,7 @@ def main():
 
     def make():
         if args.framework == "jax":
-            os.environ["NPROC"] = str(args.threads)  # the size of XLA's thread pool
-            os.environ["JAX_PLATFORMS"] = "cpu"
+            jax_settings(args.threads)
             return Jax(args)
         return Torch(args)
 
