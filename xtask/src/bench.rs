@@ -54,8 +54,15 @@ use report::Report;
 /// (300-200-100-75-50-35-30-25-20-15-10-10, a bidirectional Helmholtz machine), the whole step through the learner, and
 /// its bare and products as those of `step`; with --peers, the same three beside it.
 ///
-/// `evaluate` is log p(x) by importance sampling with K = 1000 on 1000 rows: the time of a batch,
-/// (row, sample) pairs per second, and the peak resident memory of the process.
+/// `evaluate` is log p(x) by importance sampling with K = 1000 on 1000 rows, with the network of `step`: the time of a
+/// batch, (row, sample) pairs per second, and the peak resident memory of this process. It passes over the rows once,
+/// and does not use --steps.
+///
+/// With --peers, PyTorch and JAX estimate the same rows with the same weights, once they agree with ours: from given
+/// latents to rounding, and from their own samples in the mean over rows to within its standard error. The rows are
+/// evaluate/torch-eager, evaluate/torch-compile and evaluate/jax. In each of --rounds rounds, ours and the peers pass
+/// over the rows in turns. A peer draws samples_at_once samples of each row at a time: the number that was the fastest
+/// of a few when it started.
 ///
 /// `nade` is a NADE over 784 units with 150 hidden ones, and a DARN over as many units, on 125 rows
 /// of bits. Half of the bits are on; where (0.13) follows the name, as few as in binarised MNIST:
@@ -147,7 +154,7 @@ impl Bench {
 type Measured =
     (Name, fn(&Options) -> anyhow::Result<()>, fn(&Options, usize, &mut Report) -> anyhow::Result<()>);
 const MEASURED: [Measured; 6] = [
-    (Name::Evaluate, check_stack, |options, _, report| evaluate::measure(options, report)),
+    (Name::Evaluate, check_stack, evaluate::measure),
     (Name::Bits, check_stack, bits::measure),
     (Name::Step, check_stack, step::measure),
     (Name::Deep, deep::check, deep::measure),
@@ -170,9 +177,9 @@ fn check(options: &Options) -> anyhow::Result<()> {
     if let Some(threads @ (0 | 1025..)) = options.threads {
         return refuse(format!("--threads {threads}: must lie between 1 and 1024"));
     }
-    if options.peers && matches!(options.name, Some(Name::Evaluate | Name::Scaling)) {
+    if options.peers && options.name == Some(Name::Scaling) {
         return refuse(
-            "--peers: the peers take training steps of `step`, `deep`, `nade` and `vae`".to_string(),
+            "--peers: `scaling` has no peers; `step`, `deep`, `evaluate`, `nade` and `vae` have".to_string(),
         );
     }
     if options.save && options.name == Some(Name::Scaling) {
@@ -245,6 +252,7 @@ mod tests {
         for line in [
             "",
             "--peers",
+            "evaluate --peers",
             "nade --hidden 500",
             "nade --batch 100000",
             "step --batch 4000",
@@ -259,7 +267,7 @@ mod tests {
             "nade --batch 100000 --peers",
             "nade --hidden 1000000",
             "step --batch 100000",
-            "evaluate --peers",
+            "evaluate --batch 100000 --peers",
             "deep --samples 1",
             "deep --batch 100000",
             "scaling --peers",

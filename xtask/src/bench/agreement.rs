@@ -52,12 +52,23 @@ impl Exchange {
 
     /// Fails if the peer's result is not ours.
     pub(crate) fn check(&self, peer: &mut Peer) -> anyhow::Result<()> {
-        peer.ask("result")?;
+        let bytes = self.bytes(peer, "result")?;
         let name = peer.name();
-        let bytes = fs::read(self.result()).with_context(|| format!("cannot read the result of {name}"))?;
         let worst = compare(&self.ours, &bytes).with_context(|| format!("{name} does not do what we do"))?;
         progress(&format!("peers: {name} agrees with ours to {worst:.0e}"));
         Ok(())
+    }
+
+    /// The numbers that the peer writes at a command.
+    pub(crate) fn numbers(&self, peer: &mut Peer, command: &str) -> anyhow::Result<Vec<f32>> {
+        let bytes = self.bytes(peer, command)?;
+        let (numbers, _) = bytes.as_chunks();
+        Ok(numbers.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
+    }
+
+    fn bytes(&self, peer: &mut Peer, command: &str) -> anyhow::Result<Vec<u8>> {
+        peer.ask(command)?;
+        fs::read(self.result()).with_context(|| format!("cannot read the result of {}", peer.name()))
     }
 }
 

@@ -15,6 +15,9 @@ use crate::bench::report::Row;
 use crate::exit::{Reported, progress};
 use crate::workspace;
 
+/// PyTorch and JAX, as they are used.
+pub(crate) const FRAMEWORKS: [&str; 3] = ["torch-eager", "torch-compile", "jax"];
+
 /// A framework that waits for commands. Its process ends with it.
 pub(crate) struct Peer {
     /// The framework, and how it is used.

@@ -7,7 +7,7 @@ use helmholtz_strategies::{Bidirectional, ReweightedWakeSleep};
 use crate::bench::descent::{ADAM, Bare};
 use crate::bench::options::Options;
 use crate::bench::parts::{Inputs, Products, gemm, repeat, shapes};
-use crate::bench::peers::{self, Peer};
+use crate::bench::peers::{self, FRAMEWORKS, Peer};
 use crate::bench::report::{Report, Row};
 use crate::bench::session::Session;
 use crate::bench::stack::{OBSERVED, ROWS, stack};
@@ -16,9 +16,6 @@ use crate::exit::progress;
 /// The product that ours and the peers are compared by: the widest of a step.
 const GEMM: [usize; 3] = [1000, 200, 784];
 const GEMM_REPEATS: usize = 50;
-
-/// Who takes the step beside us.
-const FRAMEWORKS: [&str; 3] = ["torch-eager", "torch-compile", "jax"];
 
 /// Those with a stack of these latent sizes, which take the step of this strategy; none unless they are asked for.
 pub(crate) fn start_peers(

@@ -25,7 +25,7 @@ use helmholtz_strategies::{Coupled, Kernel, Pathwise, Weighting};
 use crate::bench::descent::{Bare, RMSPROP};
 use crate::bench::options::Options;
 use crate::bench::parts::repeat;
-use crate::bench::peers::{self, Peer};
+use crate::bench::peers::{self, FRAMEWORKS, Peer};
 use crate::bench::report::{Report, Row};
 use crate::bench::session::Session;
 use crate::bench::stack::{OBSERVED, ROWS};
@@ -34,9 +34,6 @@ use chains::{Meetings, Reckoning, settled};
 use exchange::exchange;
 use parts::Estimate;
 use subject::Subject;
-
-/// Who takes the steps beside us.
-const FRAMEWORKS: [&str; 3] = ["torch-eager", "torch-compile", "jax"];
 
 /// A step of `coupled` takes as long as ten or more of `iwae`, and is timed as many times less often.
 const PER_COUPLED_STEP: usize = 10;
