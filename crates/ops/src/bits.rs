@@ -18,7 +18,6 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use crate::host::{self, for_real};
-use crate::real::LANES;
 use packed::SIDE;
 use tables::{Part, Target, columns_of_line};
 
@@ -31,13 +30,14 @@ const MOST_ROWS: usize = 1024;
 /// What the tables of a part cost, in rows of bits.
 const TABLES: usize = 40;
 /// With so few multiplications threads cost more than they bring.
-const SEQUENTIAL: usize = 1 << 18;
+const SEQUENTIAL: usize = 1 << 22;
 
 /// Whether tables are worth their making for a product of `[n, k]` by `[k, m]`, if the left side is of bits.
 ///
-/// As measured by `cargo xtask bench bits`: tables are shared by the rows of bits, and packing by the columns.
+/// Tables are shared by the rows of bits, packing by the columns, and a line that is not full costs as much as one that
+/// is. As measured: `docs/bits.md`.
 pub(crate) fn is_worth_it([n, k]: [usize; 2], m: usize) -> bool {
-    n >= 48 && m >= LANES && k >= LANES && n * k * m >= 1 << 18
+    n >= 64 && k >= 16 && m >= 48 && n * k * m >= 1 << 19
 }
 
 /// The product, row after row, `[n, m]`; `None` unless the right side is finite.

@@ -1,10 +1,11 @@
 //! Matrix products of constants.
 //!
-//! Elsewhere they are Burn's own; on `flex` its kernel is called here, with the same result to the bit, but into a
-//! vector that is handed on as it is: Burn clears a buffer first and copies it afterwards, for alignment. A wide product
-//! is cut into bands of rows, and a thread multiplies a band from packing to the last sum: threads that share one
-//! product wait for each other after each of its stages. An element's sum is the same in either, for the kernel
-//! divides it by its length alone.
+//! Elsewhere they are Burn's own; on `flex` there are two ways. If the left side is of bits, and the shape is one for which
+//! that is faster, it is by tables of sums ([`bits`](crate::bits)): exact to rounding. Otherwise Burn's kernel is called
+//! here, with the same result to the bit, but into a vector that is handed on as it is: Burn clears a buffer first and
+//! copies it afterwards, for alignment. A wide product is cut into bands of rows, and a thread multiplies a band from
+//! packing to the last sum: threads that share one product wait for each other after each of its stages. An element's sum
+//! is the same in either, for the kernel divides it by its length alone.
 
 use burn::tensor::Tensor;
 
@@ -16,7 +17,7 @@ use crate::rows;
 /// - `a`: `[n, k]`, `b`: `[k, m]`; output `[n, m]`
 pub fn ab(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     #[cfg(feature = "flex")]
-    if is_plain(&[&a, &b]) {
+    if host::applies(&a, &b) {
         return host::multiply(a, b, [false, false]);
     }
     a.matmul(b)
@@ -28,7 +29,7 @@ pub fn ab(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
 /// - `a`: `[k, n]`, `b`: `[k, m]`; output `[n, m]`
 pub fn atb(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     #[cfg(feature = "flex")]
-    if is_plain(&[&a, &b]) {
+    if host::applies(&a, &b) {
         return host::multiply(a, b, [true, false]);
     }
     a.transpose().matmul(b)
@@ -40,7 +41,7 @@ pub fn atb(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
 /// - `a`: `[n, k]`, `b`: `[m, k]`; output `[n, m]`
 pub fn abt(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     #[cfg(feature = "flex")]
-    if is_plain(&[&a, &b]) {
+    if host::applies(&a, &b) {
         return host::multiply(a, b, [false, true]);
     }
     a.matmul(b.transpose())
@@ -66,19 +67,11 @@ pub fn weighed_atb(a: Tensor<2>, weights: Tensor<1>, b: Tensor<2>) -> (Tensor<2>
     (atb(a, weighed), sums)
 }
 
-/// Whether all are plain tensors of `flex`, of one type that the kernels take.
-#[cfg(feature = "flex")]
-pub(crate) fn is_plain(matrices: &[&Tensor<2>]) -> bool {
-    let dtype = matrices[0].dtype();
-    let is_taken = matches!(dtype, burn::tensor::DType::F32 | burn::tensor::DType::F64);
-    is_taken && matrices.iter().all(|m| m.dtype() == dtype && crate::host::flex::is_plain(&m.device()))
-}
-
 #[cfg(feature = "flex")]
 mod host {
     use std::mem::MaybeUninit;
 
-    use burn::tensor::Tensor;
+    use burn::tensor::{DType, Tensor};
     use rayon::prelude::*;
 
     use crate::bits::{self, Instructions, Lanes, Left, Packed, Right};
@@ -131,6 +124,12 @@ mod host {
         (threads > 1 && rows < n && alike).then_some(rows)
     }
 
+    /// Whether both are plain tensors of `flex`, in a type that the kernels take.
+    pub(super) fn applies(a: &Tensor<2>, b: &Tensor<2>) -> bool {
+        let of_type = a.dtype() == b.dtype() && matches!(a.dtype(), DType::F32 | DType::F64);
+        of_type && host::flex::is_plain(&a.device()) && host::flex::is_plain(&b.device())
+    }
+
     /// The product of two matrices, each transposed first if so marked.
     pub(super) fn multiply(a: Tensor<2>, b: Tensor<2>, transposed: [bool; 2]) -> Tensor<2> {
         for_real!(a.dtype(), T => of_type::<T>(a, b, transposed))
@@ -159,7 +158,7 @@ mod host {
             k == k_b && weights.dims() == [k],
             "rows of [{k}, {n}] and [{k_b}, {m}], with a weight for each"
         );
-        if !super::is_plain(&[a, b]) || !bits::is_worth_it([n, k], m) {
+        if !applies(a, b) || !bits::is_worth_it([n, k], m) {
             return None;
         }
         for_real!(a.dtype(), T => {

@@ -82,7 +82,7 @@ impl<'a, T: Real> Packed<'a, T> {
         let of_block = groups * SIDE;
         // What packs in no time is not worth waking anybody for.
         let blocks =
-            (codes.len() / of_block).div_ceil(rayon::current_num_threads()).max((1 << 14) / of_block + 1);
+            (codes.len() / of_block).div_ceil(rayon::current_num_threads()).max((1 << 15) / of_block + 1);
         let is_of_bits = codes.par_chunks_mut(blocks * of_block).enumerate().all(|(i, codes)| {
             let first = i * blocks * SIDE;
             vectorised(

@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, activation};
 use helmholtz_core::{Draws, Key};
 use helmholtz_ops::hidden::Activation;
-use helmholtz_ops::{bernoulli, darn, hidden, log_weights, noise, order::UnitOrder, rows, sigmoid};
+use helmholtz_ops::{bernoulli, darn, hidden, log_weights, noise, order::UnitOrder, product, rows, sigmoid};
 
 use helmholtz_zoo::check::{DoctorCheck, On, Outputs};
 
@@ -20,11 +20,11 @@ pub(super) fn checks() -> Vec<DoctorCheck> {
             // Every pair of widths, as inner and outer sizes, and the sizes of a step.
             for k in WIDTHS {
                 for m in WIDTHS {
-                    product(on, out, [6, k, m]);
+                    multiply(on, out, [6, k, m]);
                 }
             }
             for shape in [[1, 784, 1], [100, 784, 200], [60, 200, 784], [300, 50, 1], [1, 1, 300]] {
-                product(on, out, shape);
+                multiply(on, out, shape);
             }
         }),
         operation("product, transposed", |on, out| {
@@ -33,6 +33,30 @@ pub(super) fn checks() -> Vec<DoctorCheck> {
                 out.put(format!("[{n}, {k}]' x [{n}, {m}]"), y.clone().transpose().matmul(e));
                 let w = on.matrix("w", [m, k]);
                 out.put(format!("[{n}, {k}] x [{m}, {k}]'"), y.matmul(w.transpose()));
+            }
+        }),
+        operation("product of bits", |on, out| {
+            // By tables on `flex`, and how far that is from Burn's own product; odd sizes, and a mean taken away.
+            for (n, k, m) in [(100, 200, 784), (131, 97, 65), (64, 785, 50)] {
+                let (w, e) = (on.matrix("w", [k, m]), on.matrix("e", [n, m]));
+                let centred = on.bits("y", [n, k]) - on.matrix("centre", [1, k]);
+                for (name, y) in [("bits", on.bits("y", [n, k])), ("centred", centred)] {
+                    let name = format!("{name} [{n}, {k}] and {m} columns");
+                    let products = [
+                        (product::ab(y.clone(), w.clone()), y.clone().matmul(w.clone()), k),
+                        (product::atb(y.clone(), e.clone()), y.transpose().matmul(e.clone()), n),
+                    ];
+                    for (found, own, terms) in products {
+                        // A sum is as large as the root of the number of its terms.
+                        let size = (terms as f64).sqrt();
+                        out.put(format!("{name}, {terms} terms, off"), (found.clone() - own) / size);
+                        out.put(format!("{name}, {terms} terms"), found / size);
+                    }
+                }
+                let weights = on.matrix("weights", [1, n]).squeeze_dim(0);
+                let (weighed, sums) = product::weighed_atb(on.bits("y", [n, k]), weights, e);
+                out.put(format!("weighed [{n}, {k}]' x [{n}, {m}]"), weighed);
+                out.put(format!("sums of [{n}, {m}]"), sums.unsqueeze::<2>());
             }
         }),
         operation("elementwise", |on, out| {
@@ -143,7 +167,7 @@ fn operation(name: impl Into<String>, compute: impl Fn(&On, &mut Outputs) + 'sta
     DoctorCheck::new(GROUP, name, TOLERANCE, compute)
 }
 
-fn product(on: &On, out: &mut Outputs, [n, k, m]: [usize; 3]) {
+fn multiply(on: &On, out: &mut Outputs, [n, k, m]: [usize; 3]) {
     let product = on.matrix("a", [n, k]).matmul(on.matrix("b", [k, m]));
     out.put(format!("[{n}, {k}] x [{k}, {m}]"), product);
 }
