@@ -45,10 +45,10 @@ use report::Report;
 /// else running: step/torch-eager, step/torch-compile, step/jax. The rows named gemm are one
 /// product of [1000, 200] by [200, 784], ours and theirs.
 ///
-/// `bits` has products of bits with real numbers, and of transposed bits, in the shapes of a step: through the function
-/// that chooses how (bits/SHAPES), by multiplications (gemm), by tables with AVX2 alone and without vector instructions;
-/// with --peers, PyTorch's and JAX's products of the same shapes. Tables are said to be faster: bits/[1000,20][20,10] is
-/// too narrow for them, and left to multiplications.
+/// `bits` has products of bits `[n, k]`, and of transposed bits `[k, n]`, with real numbers `[k, m]`, in the shapes of a
+/// step. Each is taken through the function that chooses how (bits/NxKxM), by multiplications (gemm), by tables with AVX2
+/// alone (avx2) and without vector instructions (plain), and with --peers by PyTorch and JAX. The last of them,
+/// bits/1000x20x10, is too narrow for tables, and left to multiplications.
 ///
 /// `deep` has, of each of two deeper stacks, rws-five-layers (400-300-200-100-10) and bihm-twelve-layers
 /// (300-200-100-75-50-35-30-25-20-15-10-10, a bidirectional Helmholtz machine), the whole step through the learner, and

@@ -55,6 +55,12 @@ pub trait Conditional: Model {
     /// `x ~ p(x | y)`, [`Draws::k`] samples for each row of `y`, with their score; constants.
     fn draw(&self, y: Tensor<2>, draws: &Draws, defence: Defence<'_>) -> Drawn;
 
+    /// The sample that [`draw`](Self::draw) gives, with its log-probability, without a trace: constants.
+    fn sample(&self, y: Tensor<2>, draws: &Draws) -> (Tensor<2>, Tensor<1>) {
+        let drawn = self.draw(y, draws, None);
+        (drawn.x, drawn.scored.log_prob)
+    }
+
     /// Adds the gradient of the loss `-Σᵢ wᵢ log p(xᵢ | yᵢ)` in the layer's parameters.
     ///
     /// # Shapes
@@ -93,6 +99,11 @@ pub trait Prior: Model {
 
     /// `log p(x)` with the trace for [`gradient`](Self::gradient); constants.
     fn score(&self, x: Tensor<2>) -> Scored;
+
+    /// `log p(x)`, the number that [`score`](Self::score) gives, without a trace: a constant.
+    fn constant_log_prob(&self, x: Tensor<2>) -> Tensor<1> {
+        self.score(x).log_prob
+    }
 
     /// `x ~ p(x)`, one for each matrix row of `draws`.
     fn draw(&self, draws: &Draws) -> Tensor<2>;

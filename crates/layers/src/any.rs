@@ -96,6 +96,7 @@ impl Conditional for Layer {
         fn score(&self, x: Tensor<2>, y: Tensor<2>) -> Scored;
         fn constant_log_prob(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<1>;
         fn draw(&self, y: Tensor<2>, draws: &Draws, defence: Defence<'_>) -> Drawn;
+        fn sample(&self, y: Tensor<2>, draws: &Draws) -> (Tensor<2>, Tensor<1>);
         fn gradient(&self, x: Tensor<2>, y: Tensor<2>, trace: Tensor<2>, weights: Tensor<1>, into: &mut Gradients);
         fn log_prob_table(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<2>;
         fn is_factorial(&self) -> bool;
@@ -108,6 +109,7 @@ impl Prior for Top {
         fn log_prob(&self, x: Tensor<2>) -> Tensor<1>;
         fn mean(&self, x: Tensor<2>) -> Tensor<2>;
         fn score(&self, x: Tensor<2>) -> Scored;
+        fn constant_log_prob(&self, x: Tensor<2>) -> Tensor<1>;
         fn draw(&self, draws: &Draws) -> Tensor<2>;
         fn gradient(&self, x: Tensor<2>, trace: Tensor<2>, weights: Tensor<1>, into: &mut Gradients);
         fn dim(&self) -> usize;

@@ -72,6 +72,10 @@ impl Conditional for Bernoulli {
         bernoulli::draw(self.product(y), self.bias.val(), draws, defence)
     }
 
+    fn sample(&self, y: Tensor<2>, draws: &Draws) -> (Tensor<2>, Tensor<1>) {
+        bernoulli::sample(self.product(y), self.bias.val(), draws)
+    }
+
     fn gradient(
         &self,
         _x: Tensor<2>,
@@ -150,6 +154,10 @@ impl Prior for BernoulliPrior {
 
     fn score(&self, x: Tensor<2>) -> Scored {
         bernoulli::score(x, self.product(1), self.bias.val())
+    }
+
+    fn constant_log_prob(&self, x: Tensor<2>) -> Tensor<1> {
+        bernoulli::constant_log_prob(x, self.product(1), self.bias.val())
     }
 
     fn draw(&self, draws: &Draws) -> Tensor<2> {

@@ -96,6 +96,10 @@ impl Conditional for Deterministic {
         bernoulli::draw(self.product(y), self.bias.val(), draws, defence)
     }
 
+    fn sample(&self, y: Tensor<2>, draws: &Draws) -> (Tensor<2>, Tensor<1>) {
+        bernoulli::sample(self.product(y), self.bias.val(), draws)
+    }
+
     fn gradient(
         &self,
         _x: Tensor<2>,

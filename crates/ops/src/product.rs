@@ -141,9 +141,9 @@ mod host {
         let n = weights.iter().fold(T::ZERO, |n, _| n + T::ONE);
         let total = weights.iter().fold(T::ZERO, |total, weight| total + weight.abs());
         let least = T::ROUNDING * total / n;
-        // What is undefined is seen.
-        let is_seen = |i: &usize| !(weights[*i].abs() < least);
-        let rows: Vec<usize> = (0..weights.len()).filter(is_seen).collect();
+        // A weight that is no number is not below anything, and seen.
+        let is_lost = |i: usize| weights[i].abs() < least;
+        let rows: Vec<usize> = (0..weights.len()).filter(|i| !is_lost(*i)).collect();
         (rows.len() < weights.len()).then_some(rows)
     }
 

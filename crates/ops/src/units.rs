@@ -150,11 +150,44 @@ pub(crate) fn draw_row<T: Real, const DEFENCE: bool>(x: &mut [T], logits: &mut [
     )
 }
 
+/// The sample and the log-probability that [`draw_row`] gives.
+pub(crate) fn sample_row<T: Real>(x: &mut [T], logits: &[T], bias: &[T]) -> T {
+    vectorised(
+        #[inline(always)]
+        || {
+            let mut nats = [Nats::NONE; LANES];
+            let (x, x_rest) = x.as_chunks_mut::<LANES>();
+            let ((l, l_rest), (b, b_rest)) = (logits.as_chunks::<LANES>(), bias.as_chunks::<LANES>());
+            for ((x, l), b) in x.chunks_mut(FACTORS).zip(l.chunks(FACTORS)).zip(b.chunks(FACTORS)) {
+                for ((x, l), b) in x.iter_mut().zip(l).zip(b) {
+                    for i in 0..LANES {
+                        draw_unit::<T, false>(&mut x[i], &mut { l[i] }, b[i], &mut nats[i]);
+                    }
+                }
+                nats.iter_mut().for_each(Nats::pay);
+            }
+            if !l_rest.is_empty() {
+                let (l, b) = (filled(l_rest, T::INFINITY), filled(b_rest, T::ZERO));
+                let mut x = filled(x_rest, T::ZERO);
+                for i in 0..LANES {
+                    draw_unit::<T, false>(&mut x[i], &mut { l[i] }, b[i], &mut nats[i]);
+                }
+                x_rest.copy_from_slice(&x[..x_rest.len()]);
+            }
+            -Nats::total(nats)
+        },
+    )
+}
+
 #[inline(always)]
 fn draw_unit<T: Real, const DEFENCE: bool>(x: &mut T, l: &mut T, bias: T, nats: &mut Nats<T>) {
     let Cell { z, mean, logit } = Cell::at(*l + bias);
-    let threshold = if DEFENCE { T::ONE / (T::ONE + T::ONE) } else { mean };
-    let on = *x < threshold;
+    // u < σ(l), without the division.
+    let on = if DEFENCE {
+        *x < T::ONE / (T::ONE + T::ONE)
+    } else {
+        x.mul_add(z, *x) < if logit >= T::ZERO { T::ONE } else { z }
+    };
     nats.add(z, if on { (-logit).max0() } else { logit.max0() });
     *x = if on { T::ONE } else { T::ZERO };
     *l = *x - mean;

@@ -17,8 +17,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::{
-    Conditional, Defence, Draws, Enumerable, GENERATIVE, Gradients, LatentVariableModel, Layerwise,
-    ParameterGroup, Prior, Proposals, RECOGNITION, Role, Traced, Trainable, add_gradients, enumerate_bits,
+    Conditional, Draws, Enumerable, GENERATIVE, Gradients, LatentVariableModel, Layerwise, ParameterGroup,
+    Prior, Proposals, RECOGNITION, Role, Traced, Trainable, add_gradients, enumerate_bits,
 };
 use helmholtz_layers::{Layer, Top};
 use helmholtz_noise::fill_uniform;
@@ -82,19 +82,6 @@ impl<C: Conditional, P: Prior> Stack<C, P> {
     ) -> impl Iterator<Item = (&'a C, Tensor<2>, Tensor<2>)> {
         let below = std::iter::once(centred).chain(h);
         self.recognition.iter().zip(h).zip(below).map(|((layer, x), y)| (layer, x.clone(), y.clone()))
-    }
-
-    /// Latents drawn from the recognition net, or from the uniform law in the rows that are marked, and their score.
-    fn recognised(&self, x: &Tensor<2>, draws: &Draws, marked: Defence<'_>) -> (Vec<Tensor<2>>, Traced) {
-        let mut latents: Vec<Tensor<2>> = Vec::with_capacity(self.depth());
-        let mut y = self.centred(x.clone());
-        let q = collect(self.recognition.iter().enumerate().map(|(l, layer)| {
-            let drawn = layer.draw(y.clone(), &layer_draws(draws, l), marked);
-            y = drawn.x.clone();
-            latents.push(drawn.x);
-            drawn.scored
-        }));
-        (latents, q.unwrap_or_else(|| nothing(x, draws.len())))
     }
 
     /// What the prior models: the highest latents, or the data where there are none.
@@ -188,7 +175,15 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
 
     fn propose(&self, x: Tensor<2>, draws: &Draws, defence: f64) -> Proposals<Vec<Tensor<2>>> {
         let marked = (defence > 0.0).then(|| marks(draws, 0.0..defence));
-        let (latents, q) = self.recognised(&x, draws, marked.as_deref());
+        let mut latents: Vec<Tensor<2>> = Vec::with_capacity(self.depth());
+        let mut y = self.centred(x.clone());
+        let q = collect(self.recognition.iter().enumerate().map(|(l, layer)| {
+            let drawn = layer.draw(y.clone(), &layer_draws(draws, l), marked.as_deref());
+            y = drawn.x.clone();
+            latents.push(drawn.x);
+            drawn.scored
+        }))
+        .unwrap_or_else(|| nothing(&x, draws.len()));
         let log_proposal = if defence > 0.0 {
             let uniform = -(self.latent_sizes().iter().sum::<usize>() as f64) * std::f64::consts::LN_2;
             let own = (q.log_prob.clone() + (1.0 - defence).ln()).unsqueeze_dim::<2>(1);
@@ -207,14 +202,22 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
             // All samples of nothing are the same.
             return self.prior.score(x).log_prob.unsqueeze_dim::<2>(1).repeat_dim(1, draws.k());
         }
-        let (latents, q) = self.recognised(&x, draws, None);
+        let mut latents: Vec<Tensor<2>> = Vec::with_capacity(self.depth());
+        let mut y = self.centred(x.clone());
+        let q = self.recognition.iter().enumerate().map(|(l, layer)| {
+            let (h, log_prob) = layer.sample(y.clone(), &layer_draws(draws, l));
+            y = h.clone();
+            latents.push(h);
+            log_prob
+        });
+        let q = q.reduce(|sum, log_prob| sum + log_prob).expect("there are latents");
         let layers = self.generative_pairs(&x, &latents).map(Some).chain(std::iter::once(None));
         let by_layer = side_by_side(&x.device(), layers, |layer| match layer {
             Some((layer, x, y)) => layer.constant_log_prob(x, y),
-            None => self.prior.score(self.top(&x, &latents).clone()).log_prob,
+            None => self.prior.constant_log_prob(self.top(&x, &latents).clone()),
         });
         let p = by_layer.into_iter().reduce(|sum, log_prob| sum + log_prob).expect("there is always a prior");
-        (p - q.log_prob).reshape([draws.n_rows(), draws.k()])
+        (p - q).reshape([draws.n_rows(), draws.k()])
     }
 
     /// s is half the prior, half the uniform law on all states.

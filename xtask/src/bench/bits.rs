@@ -29,14 +29,14 @@ impl Subject {
 
 /// Those of a step of 784-200-200-200 with a thousand proposals, and of an evaluation's larger chunks.
 const SUBJECTS: [Subject; 8] = [
-    Subject::forward("bits/[1000,200][200,784]", [1000, 200, 784]),
-    Subject::back("bits/[200,1000][1000,784]", [200, 1000, 784]),
-    Subject::forward("bits/[1000,200][200,200]", [1000, 200, 200]),
-    Subject::back("bits/[200,1000][1000,200]", [200, 1000, 200]),
-    Subject::forward("bits/[100,784][784,200]", [100, 784, 200]),
-    Subject::back("bits/[784,100][100,200]", [784, 100, 200]),
-    Subject::forward("bits/[4000,200][200,784]", [4000, 200, 784]),
-    Subject::forward("bits/[1000,20][20,10]", [1000, 20, 10]),
+    Subject::forward("bits/1000x200x784", [1000, 200, 784]),
+    Subject::back("bits/transposed-200x1000x784", [200, 1000, 784]),
+    Subject::forward("bits/1000x200x200", [1000, 200, 200]),
+    Subject::back("bits/transposed-200x1000x200", [200, 1000, 200]),
+    Subject::forward("bits/100x784x200", [100, 784, 200]),
+    Subject::back("bits/transposed-784x100x200", [784, 100, 200]),
+    Subject::forward("bits/4000x200x784", [4000, 200, 784]),
+    Subject::forward("bits/1000x20x10", [1000, 20, 10]),
 ];
 
 /// The vector instructions that are measured alone.

@@ -54,7 +54,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "N")]
     pub limit: Option<i64>,
     /// (row, sample) pairs in flight: bounds the memory
-    #[arg(long, value_name = "B", default_value_t = 4000)]
+    #[arg(long, value_name = "B", default_value_t = 2000)]
     pub batch_rows: i64,
     /// Seed of the importance samples
     #[arg(long, default_value_t = 0)]
