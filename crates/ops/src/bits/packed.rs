@@ -23,6 +23,17 @@ pub(crate) struct Left<'a, T> {
     pub(crate) terms: Option<&'a [usize]>,
 }
 
+impl<T> Left<'_, T> {
+    /// The term at a place in the sums, if there is one.
+    #[inline(always)]
+    fn term(&self, place: usize) -> Option<usize> {
+        match self.terms {
+            Some(terms) => terms.get(place).copied(),
+            None => (place < self.dims[1]).then_some(place),
+        }
+    }
+}
+
 /// A matrix with no more than two values in each column, as codes of four bits.
 pub(crate) struct Packed<'a, T> {
     /// `[rows / SIDE, groups, SIDE]`, each below sixteen.
@@ -118,10 +129,7 @@ impl<'a, T: Real> Packed<'a, T> {
     /// The row of the right side that the bits at `place` go with, if there is one.
     #[inline(always)]
     pub(super) fn term(&self, place: usize) -> Option<usize> {
-        match self.left.terms {
-            Some(terms) => terms.get(place).copied(),
-            None => (place < self.left.dims[1]).then_some(place),
-        }
+        self.left.term(place)
     }
 
     /// What the bits at `place` stand for, where that goes by the terms: the low value, and the step to the high one.
@@ -183,7 +191,7 @@ fn pack_turned<T: Real>(
     groups: usize,
     codes: &mut [u8],
 ) -> bool {
-    let Left { values, dims: [n, k], terms, .. } = left;
+    let Left { values, dims: [n, _], .. } = left;
     let rows = (codes.len() / groups).min(n - first);
     let mut of_group = vec![0u8; codes.len() / groups];
     for group in 0..groups {
@@ -191,11 +199,7 @@ fn pack_turned<T: Real>(
         let mut wrong = 0;
         for i in 0..GROUP {
             let place = GROUP * group + i;
-            let term = match terms {
-                Some(terms) => terms.get(place).copied(),
-                None => (place < k).then_some(place),
-            };
-            let Some(term) = term else { break };
+            let Some(term) = left.term(place) else { break };
             let of_term = &values[term * n + first..][..rows];
             let levels = levels.low[first..].iter().zip(&levels.high[first..]);
             for ((code, value), (low, high)) in of_group.iter_mut().zip(of_term).zip(levels) {
