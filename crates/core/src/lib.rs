@@ -15,7 +15,7 @@
 //! | [`erased`] | [`Boxed`](erased::Boxed): a module whose type is not known |
 //! | [`evaluator`] | [`Evaluator`]: one number per observation |
 //! | [`gradients`] | [`Gradients`]: what a strategy hands to an optimiser |
-//! | [`module`] | [`Model`], a Burn module; [`visit_params`] and [`map_params`]: closures over its parameters |
+//! | [`module`] | [`Model`], a Burn module; [`visit_params`] and [`map_params`]: closures over its parameters; [`add_gradients`] |
 //! | [`one_of`](mod@one_of) | [`one_of!`]: an enum of modules that is the module it holds |
 //! | [`bits`] | all states of a few bits, for exact sums |
 //!

@@ -161,14 +161,20 @@ fn log_prob_of_logits(x: Tensor<2>, logits: Tensor<2>) -> Tensor<1> {
     (log1p + on + off).sum_dim(1).squeeze_dim::<1>(1).neg()
 }
 
-fn score_on_host<T: Real>(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> Scored {
-    let device = product.device();
+/// Rows of `x` and of the logits, and columns of both.
+fn sizes(x: &Tensor<2>, product: &Tensor<2>, bias: &Tensor<1>) -> [usize; 3] {
     let ([n_x, d], [n_l, d_l]) = (x.dims(), product.dims());
     assert!(
         d == d_l && bias.dims() == [d],
         "x has {d} columns, the logits {d_l}, the bias {:?}",
         bias.dims()
     );
+    [n_x, n_l, d]
+}
+
+fn score_on_host<T: Real>(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> Scored {
+    let device = product.device();
+    let [n_x, n_l, d] = sizes(&x, &product, &bias);
     let (x, bias) = (host::read::<T, 2>(x), host::read::<T, 1>(bias));
     let n = n_x.max(n_l);
     // The error overwrites the logits where they are as many.
@@ -194,12 +200,7 @@ fn score_on_host<T: Real>(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> 
 
 fn log_prob_on_host<T: Real>(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> Tensor<1> {
     let device = product.device();
-    let ([n_x, d], [n_l, d_l]) = (x.dims(), product.dims());
-    assert!(
-        d == d_l && bias.dims() == [d],
-        "x has {d} columns, the logits {d_l}, the bias {:?}",
-        bias.dims()
-    );
+    let [n_x, n_l, d] = sizes(&x, &product, &bias);
     let (x, logits, bias) = (host::read::<T, 2>(x), host::read::<T, 2>(product), host::read::<T, 1>(bias));
     let n = n_x.max(n_l);
     let (k_x, k_l) = (repeats(n, n_x), repeats(n, n_l));
