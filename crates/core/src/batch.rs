@@ -1,28 +1,28 @@
-//! What a strategy and an evaluator are given of the data.
+//! The data that a strategy or an evaluator receives.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Int, Tensor};
 
-/// Rows of a data set, with whatever is known of each of them.
+/// Rows of a data set, with everything that is known about each row.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The observed values: `[n, d]`; 0 where a value is missing.
     pub x: Tensor<2>,
     /// What the rows are conditioned on: `[n, d_side]`.
     pub side: Option<Tensor<2>>,
-    /// What is to be predicted of each row.
+    /// What is to be predicted for each row.
     pub target: Option<Target>,
-    /// 1 where a value of `x` was observed and 0 where it is missing: `[n, d]`; absent if nothing is missing.
+    /// 1 where a value of `x` was observed and 0 where it is missing: `[n, d]`; not set if nothing is missing.
     pub mask: Option<Tensor<2>>,
-    /// The numbers of the rows in their split, by which draws and caches are keyed: n of them.
+    /// The n row numbers within the split; they key draws and caches.
     pub rows: Arc<[u64]>,
-    /// The number of the training step, from zero; zero outside of training.
+    /// The number of the training step, from zero; zero outside training.
     pub step: u64,
 }
 
-/// What is to be predicted of the rows of a [`Batch`].
+/// What is to be predicted for the rows of a [`Batch`].
 #[derive(Clone, Debug)]
 pub enum Target {
     /// The class of each row, numbered from zero: `[n]`.
@@ -32,7 +32,7 @@ pub enum Target {
 }
 
 impl Batch {
-    /// Rows of which the values are all that is known, numbered from zero.
+    /// Rows with values and nothing else, numbered from zero.
     pub fn of(x: Tensor<2>) -> Self {
         let rows = (0..x.dims()[0] as u64).collect();
         Batch { x, side: None, target: None, mask: None, rows, step: 0 }
@@ -43,7 +43,7 @@ impl Batch {
         Batch { target: Some(target), ..self }
     }
 
-    /// The same rows, of which the mask says what was observed, `[n, d]`; other values become 0.
+    /// The same rows with a mask of what was observed, `[n, d]`; all other values become 0.
     pub fn with_mask(self, mask: Tensor<2>) -> Self {
         Batch { x: self.x * mask.clone(), mask: Some(mask), ..self }
     }
@@ -53,19 +53,19 @@ impl Batch {
         self.each(|matrix| matrix.cast(dtype), |vector| vector, self.rows.clone())
     }
 
-    /// The same rows under other numbers.
+    /// The same rows with other row numbers.
     ///
     /// # Panics
     /// If there are more or fewer numbers than rows.
     pub fn numbered(self, rows: Arc<[u64]>) -> Self {
-        assert_eq!(rows.len(), self.len(), "a number for each row");
+        assert_eq!(rows.len(), self.len(), "a batch needs one number for each row");
         Batch { rows, ..self }
     }
 
-    /// The values of rows of which everything was observed: `[n, d]`.
+    /// The values of a batch without missing values: `[n, d]`.
     ///
     /// # Panics
-    /// If there is a mask: zeros would be taken for values.
+    /// If there is a mask: the zeros of missing values would be taken for observed ones.
     pub fn whole(&self) -> Tensor<2> {
         assert!(
             self.mask.is_none(),
@@ -84,7 +84,7 @@ impl Batch {
         self.len() == 0
     }
 
-    /// The class of each row, where the target is one: `[n]`.
+    /// The class of each row, if the targets are classes: `[n]`.
     pub fn classes(&self) -> Option<Tensor<1, Int>> {
         match &self.target {
             Some(Target::Classes(classes)) => Some(classes.clone()),
@@ -103,7 +103,7 @@ impl Batch {
         )
     }
 
-    /// The rows of a range of this batch.
+    /// A range of the rows of this batch.
     pub fn slice(&self, range: Range<usize>) -> Self {
         self.each(
             |matrix| {
@@ -120,7 +120,7 @@ impl Batch {
         self.each(|matrix| matrix.to_device(device), |vector| vector.to_device(device), self.rows.clone())
     }
 
-    /// The same step, with what becomes of each tensor.
+    /// The same step, with a function applied to each tensor.
     fn each(
         &self,
         matrix: impl Fn(Tensor<2>) -> Tensor<2>,
@@ -151,7 +151,7 @@ impl From<Tensor<2>> for Batch {
 mod tests {
     use super::*;
 
-    /// Row i holds i, 10 + i, ...; every part of it is told apart.
+    /// Row i holds i, 10 + i, ..., so that no two parts of it are alike.
     fn whole() -> Batch {
         let column = |from: f32| {
             let values: Vec<f32> = (0..5).map(|i| from + i as f32).collect();

@@ -4,10 +4,10 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 
 /// The states `first..first + n` of `d` bits as rows of zeros and ones: `[n, d]`.
 ///
-/// State `s` has bit `j` of the number `s` in column `j`.
+/// Column `j` of state `s` is bit `j` of the number `s`.
 ///
 /// # Panics
-/// If `d` is above 63, or a state lies beyond `2^d`.
+/// If `d` is above 63, or a state is not below `2^d`.
 pub fn enumerate_bits(d: usize, first: u64, n: usize, dtype: DType, device: &Device) -> Tensor<2> {
     assert!(d < 64 && first + n as u64 <= 1 << d, "{d} bits have no states {first}..{}", first + n as u64);
     let values: Vec<f32> =

@@ -1,8 +1,9 @@
-//! A Burn module whose type is not known.
+//! A Burn module whose type is erased.
 //!
-//! Burn's visitors are generic over the rank of a tensor, which no method of a trait object can be. Here a parameter
-//! travels as [`Any`] beside its rank, and has its type again on the other side. So a [`Boxed`] module is a module: its
-//! parameters have the paths of the one inside, and records of either load into the other.
+//! Burn's visitors are generic over the rank of a tensor, and a method of a trait object cannot be generic. Here a
+//! parameter is passed as [`Any`] together with its rank, and is cast back to its type on the other side. A [`Boxed`]
+//! module is therefore a module: its parameters have the same paths as those of the module inside, and a record of
+//! either loads into the other.
 
 use std::any::Any;
 use std::fmt::{self, Debug, Formatter};
@@ -15,7 +16,7 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 
 use crate::Model;
 
-/// A module behind a pointer, seen as a `V`: a trait object of what else it can do.
+/// A module behind a pointer, seen as a `V`: a trait object for what else it can do.
 ///
 /// ```
 /// use std::any::Any;
@@ -41,7 +42,7 @@ use crate::Model;
 /// }
 ///
 /// fn boxed<M: Model + Curve>(curve: M) -> Boxed<dyn Curve> {
-///     Boxed::new(curve, |module| module.downcast_ref::<M>().expect("it was made of one"))
+///     Boxed::new(curve, |module| module.downcast_ref::<M>().expect("the boxed module is an M"))
 /// }
 ///
 /// let slope = Param::from_tensor(Tensor::zeros([3], &Device::flex()));
@@ -54,7 +55,7 @@ pub struct Boxed<V: ?Sized + 'static> {
 }
 
 impl<V: ?Sized> Boxed<V> {
-    /// A module, and how it is seen; `view` is given a module of the same type.
+    /// Boxes a module; `view` says how to see it, and always receives a module of type `M`.
     pub fn new<M: Model>(module: M, view: fn(&dyn Any) -> &V) -> Self {
         Boxed { module: Box::new(module), view }
     }
@@ -131,7 +132,7 @@ impl<V: ?Sized> ModuleDisplayDefault for Boxed<V> {
 
 impl<V: ?Sized> ModuleDisplay for Boxed<V> {}
 
-/// Burn's module without generics and without `Self`.
+/// Burn's [`Module`] without generics and without `Self`.
 trait Erased: Debug + Send + Sync {
     fn boxed(&self) -> Box<dyn Erased>;
     fn as_any(&self) -> &dyn Any;
@@ -189,43 +190,43 @@ impl<M: Model> Erased for M {
 
 /// A visitor without generics.
 trait Visit {
-    /// A parameter of floating-point numbers: a `Param<Tensor<D>>`, D being `rank`.
+    /// A floating-point parameter: a `Param<Tensor<D>>` with D = `rank`.
     fn float(&mut self, rank: usize, param: &dyn Any);
-    /// A parameter of integers: a `Param<Tensor<D, Int>>`.
+    /// An integer parameter: a `Param<Tensor<D, Int>>`.
     fn int(&mut self, rank: usize, param: &dyn Any);
-    /// A parameter of truth values: a `Param<Tensor<D, Bool>>`.
+    /// A Boolean parameter: a `Param<Tensor<D, Bool>>`.
     fn bool(&mut self, rank: usize, param: &dyn Any);
     /// A flag.
     fn flag(&mut self, flag: &Param<Flag>);
-    /// Before the parameters of a field.
+    /// Called before the parameters of a field.
     fn enter(&mut self, name: &str, container: &str);
-    /// After them.
+    /// Called after the parameters of a field.
     fn exit(&mut self, name: &str, container: &str);
 }
 
-/// A mapper without generics; parameters are as in [`Visit`], those that come out of the type of those that went in.
+/// A mapper without generics. Parameters are passed as in [`Visit`]; each result has the type of its argument.
 trait Map {
-    /// A parameter of floating-point numbers.
+    /// A floating-point parameter.
     fn float(&mut self, rank: usize, param: Box<dyn Any>) -> Box<dyn Any>;
-    /// A parameter of integers.
+    /// An integer parameter.
     fn int(&mut self, rank: usize, param: Box<dyn Any>) -> Box<dyn Any>;
-    /// A parameter of truth values.
+    /// A Boolean parameter.
     fn bool(&mut self, rank: usize, param: Box<dyn Any>) -> Box<dyn Any>;
     /// A flag.
     fn flag(&mut self, flag: Param<Flag>) -> Param<Flag>;
-    /// Before the parameters of a field.
+    /// Called before the parameters of a field.
     fn enter(&mut self, name: &str, container: &str);
-    /// After them.
+    /// Called after the parameters of a field.
     fn exit(&mut self, name: &str, container: &str);
 }
 
-/// A visitor or a mapper of Burn's as one without generics.
+/// Wraps a visitor or mapper of Burn as one without generics.
 struct Inner<'a, T>(&'a mut T);
 
-/// One without generics as a visitor or a mapper of Burn's.
+/// Wraps a visitor or mapper without generics as one of Burn.
 struct Outer<'a, T: ?Sized>(&'a mut T);
 
-const KNOWN: &str = "a parameter has the type that it is passed on with";
+const KNOWN: &str = "a parameter is passed with its own rank and element type";
 
 fn back<T: 'static>(param: Box<dyn Any>) -> T {
     *param.downcast().expect(KNOWN)
@@ -242,7 +243,7 @@ macro_rules! of_rank {
                 const $d: usize = $n;
                 $body
             })+
-            rank => unreachable!("a parameter of {rank} axes"),
+            rank => unreachable!("a parameter has rank {rank}; ranks 1 to 8 are supported"),
         }
     };
 }
@@ -351,9 +352,9 @@ impl<M: ModuleMapper> Map for Inner<'_, M> {
     }
 }
 
-/// Burn's module for a struct that is the module in one of its fields: parameters keep the paths that they have there.
+/// Implements Burn's module for a struct by forwarding to one of its fields: parameters keep the paths they have there.
 ///
-/// The other fields are cloned.
+/// The other fields are not part of the module; they are moved or cloned unchanged.
 #[macro_export]
 macro_rules! module_of_field {
     ($name:ty, $field:ident $(, $($generics:tt)+)?) => {

@@ -1,4 +1,4 @@
-//! What a strategy hands to an optimiser.
+//! What a strategy passes to an optimiser.
 
 use burn::module::{Param, ParamId};
 use burn::optim::GradientsParams;
@@ -11,7 +11,7 @@ pub struct Gradients {
 }
 
 impl Gradients {
-    /// Nothing yet.
+    /// No gradients yet.
     pub fn new() -> Self {
         Self::default()
     }

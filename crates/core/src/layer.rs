@@ -1,7 +1,7 @@
 //! One stochastic layer of a stack.
 //!
-//! Rows may repeat: where `x` has `k` times as many rows as `y`, row `i` of `y` serves rows
-//! `i k .. (i + 1) k` of `x`, and the other way about. A layer thus scores `k` latents proposed for
+//! Rows may repeat: if `x` has `k` times as many rows as `y`, row `i` of `y` serves rows
+//! `i k .. (i + 1) k` of `x`, and vice versa. A layer thus scores `k` latents proposed for
 //! one observation, or one observation under `k` latents, without copying the shorter side.
 
 use burn::tensor::Tensor;
@@ -9,13 +9,13 @@ use helmholtz_noise::Draws;
 
 use crate::{Gradients, Model};
 
-/// A log-probability per row with what the layer wants to keep for its gradient.
+/// A log-probability per row, with what the layer keeps for its gradient.
 #[derive(Clone, Debug)]
 pub struct Scored {
     /// `log p(x | y)` in nats: `[n]`.
     pub log_prob: Tensor<1>,
-    /// Whatever the layer's `gradient` asks back: for units that are on or off the error
-    /// `xⱼ - E[xⱼ | x_<j, y]`, of each unit given those that come before it.
+    /// What the layer's `gradient` needs back. For binary units this is the error
+    /// `xⱼ - E[xⱼ | x_<j, y]` of each unit given the units before it.
     pub trace: Tensor<2>,
 }
 
@@ -28,10 +28,10 @@ pub struct Drawn {
     pub scored: Scored,
 }
 
-/// Matrix rows that are to be drawn from the uniform law on all states instead of the layer's own.
+/// Matrix rows to draw from the uniform distribution over all states instead of from the layer.
 ///
-/// The uniform component of the defensive mixture of Le et al. (2019); the score of such a row is
-/// still the layer's.
+/// This is the uniform component of the defensive mixture of Le et al. (2019). Such a row is
+/// still scored under the layer.
 pub type Defence<'a> = Option<&'a [bool]>;
 
 /// `p(x | y)`, one stochastic layer; log-probabilities are `[n]`, in nats.
@@ -39,15 +39,15 @@ pub trait Conditional: Model {
     /// `log p(x | y)`, differentiable by autodiff in the layer's parameters and in `y`.
     fn log_prob(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<1>;
 
-    /// `E[xⱼ | x_<j, y]`, the mean of each unit given those that come before it: `[n, d_x]`.
+    /// `E[xⱼ | x_<j, y]`, the mean of each unit given the units before it: `[n, d_x]`.
     ///
-    /// In a layer whose units are independent given `y` it is `E[x | y]`, whatever `x` is.
+    /// If the units are independent given `y`, this is `E[x | y]` for any `x`.
     fn mean(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<2>;
 
     /// `log p(x | y)` with the trace for [`gradient`](Self::gradient); constants.
     fn score(&self, x: Tensor<2>, y: Tensor<2>) -> Scored;
 
-    /// `log p(x | y)`, the number that [`score`](Self::score) gives, without a trace: a constant.
+    /// The `log p(x | y)` of [`score`](Self::score) without a trace; a constant.
     fn constant_log_prob(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
         self.score(x, y).log_prob
     }
@@ -55,7 +55,7 @@ pub trait Conditional: Model {
     /// `x ~ p(x | y)`, [`Draws::k`] samples for each row of `y`, with their score; constants.
     fn draw(&self, y: Tensor<2>, draws: &Draws, defence: Defence<'_>) -> Drawn;
 
-    /// The sample that [`draw`](Self::draw) gives, with its log-probability, without a trace: constants.
+    /// The sample of [`draw`](Self::draw) and its log-probability, without a trace; constants.
     fn sample(&self, y: Tensor<2>, draws: &Draws) -> (Tensor<2>, Tensor<1>) {
         let drawn = self.draw(y, draws, None);
         (drawn.x, drawn.scored.log_prob)
@@ -94,13 +94,13 @@ pub trait Prior: Model {
     /// `log p(x)`, differentiable by autodiff in the layer's parameters.
     fn log_prob(&self, x: Tensor<2>) -> Tensor<1>;
 
-    /// `E[xⱼ | x_<j]`, the mean of each unit given those that come before it: `[n, d_x]`.
+    /// `E[xⱼ | x_<j]`, the mean of each unit given the units before it: `[n, d_x]`.
     fn mean(&self, x: Tensor<2>) -> Tensor<2>;
 
     /// `log p(x)` with the trace for [`gradient`](Self::gradient); constants.
     fn score(&self, x: Tensor<2>) -> Scored;
 
-    /// `log p(x)`, the number that [`score`](Self::score) gives, without a trace: a constant.
+    /// The `log p(x)` of [`score`](Self::score) without a trace; a constant.
     fn constant_log_prob(&self, x: Tensor<2>) -> Tensor<1> {
         self.score(x).log_prob
     }

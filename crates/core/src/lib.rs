@@ -1,20 +1,20 @@
 //! The contracts between layers, models, strategies and evaluators.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! | --- | --- |
 //! | [`batch`] | [`Batch`]: rows with their side inputs, targets and masks |
 //! | [`layer`] | [`Conditional`] and [`Prior`]: one stochastic layer |
-//! | [`trainable`] | [`Trainable`]: what training needs of a model, and [`ParameterGroup`] |
+//! | [`trainable`] | [`Trainable`]: what training needs from a model, and [`ParameterGroup`] |
 //! | [`model`] | [`LatentVariableModel`], [`Layerwise`] and [`Enumerable`] |
-//! | [`tractable`] | [`Tractable`] and [`Expectation`]: likelihoods that are formulas |
+//! | [`tractable`] | [`Tractable`] and [`Expectation`]: likelihoods in closed form |
 //! | [`pathwise`] | [`Reparameterized`]: latents as functions of noise, and the weights of their gradients |
 //! | [`strategy`] | [`Strategy`], its [`Estimate`] and its [`Scope`] |
 //! | [`memory`] | [`Memory`]: what a strategy remembers |
 //! | [`score`] | [`Score`] and [`Measure`]: what is measured, and which way is better |
 //! | [`objective`] | [`Claims`], [`Follows`] and [`Direction`]: what a strategy claims to estimate |
-//! | [`erased`] | [`Boxed`](erased::Boxed): a module whose type is not known |
+//! | [`erased`] | [`Boxed`](erased::Boxed): a module whose type is erased |
 //! | [`evaluator`] | [`Evaluator`]: one number per observation |
-//! | [`gradients`] | [`Gradients`]: what a strategy hands to an optimiser |
+//! | [`gradients`] | [`Gradients`]: what a strategy passes to an optimiser |
 //! | [`module`] | [`Model`], a Burn module; [`visit_params`] and [`map_params`]: closures over its parameters; [`add_gradients`] |
 //! | [`one_of`](mod@one_of) | [`one_of!`]: an enum of modules that is the module it holds |
 //! | [`bits`] | all states of a few bits, for exact sums |
@@ -24,11 +24,11 @@
 //! In a model with discrete latents every estimator of this field is a sum of *scores*: constants
 //! times `∇ log p(x, h)` and `∇ log q(h | x)` at sampled `h`. A strategy therefore decides which
 //! samples get which weight, and the layers, whose scores are local and known in closed form, add
-//! the weighted scores to a [`Gradients`]. No tape is recorded.
-//! With continuous latents there is the path from the noise to the latents besides, whose derivative a model adds
-//! in the same way, under two more constants for each sample ([`pathwise`]).
+//! the weighted scores to a [`Gradients`]. No autodiff tape is recorded.
+//! With continuous latents there is also the path from the noise to the latents. A model adds its
+//! derivative in the same way, with two more constants for each sample ([`pathwise`]).
 //! [`LatentVariableModel::log_joint`] and [`LatentVariableModel::log_posterior`] remain
-//! differentiable by Burn's autodiff; the tests compare the two roads.
+//! differentiable by Burn's autodiff; the tests compare the two computations.
 
 pub mod batch;
 pub mod bits;

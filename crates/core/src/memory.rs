@@ -1,4 +1,4 @@
-//! What is remembered from one step to the next.
+//! Tensors that are remembered from one step to the next.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,12 +8,12 @@ use burn::module::{
 };
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// A tensor that a module remembers: chains, baselines, averages, caches. It travels in checkpoints under the name of its
-/// field, and no optimiser moves it.
+/// A tensor that a module remembers: chains, baselines, averages, caches. Checkpoints store it under the name of its
+/// field, and no optimiser changes it.
 ///
-/// What is written is there at once, for whoever reads it next, on whichever thread, and for a checkpoint. A clone shares
-/// the memory; whatever makes another module (another device, other weights, autodiff on or off) makes another memory,
-/// which begins with what this one holds.
+/// A write is visible at once to every thread and to checkpoints. A clone shares the memory. An operation that makes
+/// another module (another device, other weights, autodiff on or off) makes a separate memory, which starts with the
+/// contents of this one.
 ///
 /// ```
 /// use burn::module::Module;
@@ -38,7 +38,7 @@ pub struct Memory<T> {
 }
 
 impl<const D: usize> Memory<Tensor<D>> {
-    /// A memory that begins with a tensor.
+    /// A memory that starts with a tensor.
     pub fn new(value: Tensor<D>) -> Self {
         Memory { id: ParamId::new(), held: Arc::new(Mutex::new(value)) }
     }
@@ -51,7 +51,7 @@ impl<const D: usize> Memory<Tensor<D>> {
     /// Replaces what it holds.
     pub fn set(&self, value: Tensor<D>) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        // As it is kept: beside parameters that autodiff tracks it is such a tensor, too.
+        // Keep the kind of tensor that was held: an autodiff tensor, if the module's parameters are on autodiff.
         *held = if held.is_autodiff() { Tensor::from_inner(value) } else { value };
     }
 
@@ -59,7 +59,7 @@ impl<const D: usize> Memory<Tensor<D>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A memory of its own under the same identity.
+    /// A separate memory with the same id.
     fn with(&self, value: Tensor<D>) -> Self {
         Memory { id: self.id, held: Arc::new(Mutex::new(value)) }
     }
@@ -69,10 +69,10 @@ impl Memory<Tensor<1>> {
     /// The numbers that it holds.
     pub fn numbers(&self) -> Vec<f64> {
         let values = self.get().into_data_as::<f64>();
-        values.try_to_vec().expect("it was read as such numbers")
+        values.try_to_vec().expect("the data was converted to f64")
     }
 
-    /// Replaces them; they are kept in the type that they had.
+    /// Replaces the numbers; the floating-point type stays the same.
     pub fn set_numbers(&self, values: &[f64]) {
         let held = self.get();
         let data = TensorData::from(values).convert_dtype(held.dtype());
@@ -113,7 +113,7 @@ impl<const D: usize> Module for Memory<Tensor<D>> {
         visitor.visit_float(&Param::initialized(self.id, self.held()));
     }
 
-    /// No optimiser takes it for a parameter: what comes out needs no gradient.
+    /// The result requires no gradient, so no optimiser takes it for a parameter.
     fn map<T: ModuleMapper>(self, mapper: &mut T) -> Self {
         let mapped = mapper.map_float(Param::initialized(self.id, self.held()));
         let (_, value, _) = mapped.consume();
@@ -159,7 +159,7 @@ mod tests {
             first.clone().load_record(first.clone().into_record()),
         ];
         for (i, other) in others.iter().enumerate() {
-            assert_eq!(other.numbers(), [1.0, 2.0], "{i}: it begins with what was there");
+            assert_eq!(other.numbers(), [1.0, 2.0], "{i}: it starts with the contents of the first");
             other.set_numbers(&[3.0, 4.0 + i as f64]);
             assert_eq!((first.numbers(), other.numbers()), (vec![1.0, 2.0], vec![3.0, 4.0 + i as f64]));
         }

@@ -7,14 +7,14 @@ use helmholtz_noise::Draws;
 
 use crate::{Gradients, Trainable};
 
-/// A log-probability per matrix row with the traces that its gradient needs, layer by layer.
+/// A log-probability per matrix row, with the traces that its gradient needs, layer by layer.
 #[derive(Clone, Debug)]
 pub struct Traced {
-    /// In nats: `[n]`.
+    /// The log-probability in nats: `[n]`.
     pub log_prob: Tensor<1>,
     /// What each layer keeps, from the data up.
     pub traces: Vec<Tensor<2>>,
-    /// The log-probability layer by layer, from the data up, of a model that is [`Layerwise`]; else empty.
+    /// The log-probability of each layer, from the data up, if the model is [`Layerwise`]; otherwise empty.
     pub by_layer: Vec<Tensor<1>>,
 }
 
@@ -29,7 +29,7 @@ pub struct Proposals<H> {
     pub p: Traced,
     /// `log q(h | x)`.
     pub q: Traced,
-    /// The density that the samples were drawn from: `log q`, unless a mixture proposed them.
+    /// The log-density that the samples were drawn from: `log q`, unless a mixture proposed them.
     pub log_proposal: Tensor<1>,
     /// Samples per observation.
     pub k: usize,
@@ -50,10 +50,10 @@ pub trait LatentVariableModel: Trainable {
     /// The state of all latent variables for a number of matrix rows.
     type Latents: Clone + Debug + Send;
 
-    /// `log p(x, h)`, differentiable by autodiff: one for each row of `h`.
+    /// `log p(x, h)`, differentiable by autodiff; one for each row of `h`.
     fn log_joint(&self, x: Tensor<2>, h: &Self::Latents) -> Tensor<1>;
 
-    /// `log q(h | x)`, differentiable by autodiff: one for each row of `h`.
+    /// `log q(h | x)`, differentiable by autodiff; one for each row of `h`.
     fn log_posterior(&self, x: Tensor<2>, h: &Self::Latents) -> Tensor<1>;
 
     /// `log p(x, h)` with traces; constants.
@@ -67,17 +67,17 @@ pub trait LatentVariableModel: Trainable {
 
     /// `log p(x, h_k) - log q(h_k | x)` with `h_k ~ q(h | x)`: `[batch, k]`.
     ///
-    /// The same numbers as [`propose`](Self::propose) gives, without keeping anything for a gradient.
+    /// These are the numbers of [`propose`](Self::propose), but nothing is kept for a gradient.
     fn log_weights(&self, x: Tensor<2>, draws: &Draws) -> Tensor<2> {
         self.propose(x, draws, 0.0).log_weights()
     }
 
-    /// `log p(x, h_k) - log r(h_k | x)` with `h_k` from the mixture `r = (1 - d) q + d s`, `defence` being d in (0, 1):
-    /// `[batch, k]`.
+    /// `log p(x, h_k) - log r(h_k | x)` with `h_k` from the mixture `r = (1 - d) q + d s`: `[batch, k]`. Here d is
+    /// `defence`, in (0, 1).
     ///
-    /// s is a law with heavy tails that the model chooses, such as its prior `p(h)`. As each weight has the density of
-    /// the whole mixture below it, their mean is `p(x)` in expectation for any d, and no weight is above
-    /// `p(x, h) / (d s(h))` where q is next to nothing. Of a model without latents it is
+    /// s is a distribution with heavy tails that the model chooses, such as its prior `p(h)`. Each weight is divided by
+    /// the density of the whole mixture. So the expected mean of the weights is `p(x)` for any d, and no weight exceeds
+    /// `p(x, h) / (d s(h))`, even where q is close to zero. For a model without latents this is
     /// [`log_weights`](Self::log_weights).
     fn log_weights_defended(&self, x: Tensor<2>, draws: &Draws, defence: f64) -> Tensor<2> {
         self.propose(x, draws, defence).log_weights()
@@ -89,7 +89,7 @@ pub trait LatentVariableModel: Trainable {
     /// `E[xⱼ | x_<j, h]`, the mean of each observed unit given the latents and the units before it: one row
     /// for each row of `h`.
     ///
-    /// Where units are independent given the latents it is the picture that `h` stands for, whatever `x` is.
+    /// If the units are independent given the latents, this is the decoded image of `h`, for any `x`.
     fn decode(&self, x: Tensor<2>, h: &Self::Latents) -> Tensor<2>;
 
     /// Adds the gradient of `-Σᵢ wᵢ log p(xᵢ, hᵢ)` in the generative parameters.
@@ -116,13 +116,13 @@ pub trait LatentVariableModel: Trainable {
     );
 }
 
-/// A model whose latents are layers, each a matrix of bits with a neighbour below and one above.
+/// A model whose latents are layers, each a matrix of bits with a layer below and a layer above.
 ///
-/// Layer 0 is the data, layer `l` >= 1 the l-th of the latents, from the data up. Rows repeat as in
+/// Layer 0 is the data; layer `l` >= 1 is the l-th latent layer, from the data up. Rows repeat as in
 /// [`layer`](crate::layer).
 pub trait Layerwise: LatentVariableModel<Latents = Vec<Tensor<2>>> {
-    /// `h ~ p(hₗ | hₗ₊₁)`, [`Draws::k`] samples for each row of `above`; of the highest layer, which has nothing
-    /// above, from the prior.
+    /// `h ~ p(hₗ | hₗ₊₁)`, [`Draws::k`] samples for each row of `above`. The highest layer has no layer above and is
+    /// drawn from the prior.
     fn generate(&self, l: usize, above: Option<Tensor<2>>, draws: &Draws) -> Tensor<2>;
 
     /// `h ~ q(hₗ | hₗ₋₁)` for `l` >= 1, [`Draws::k`] samples for each row of `below`.
@@ -134,9 +134,9 @@ pub trait Layerwise: LatentVariableModel<Latents = Vec<Tensor<2>>> {
     /// `log q(hₗ | hₗ₋₁)` for `l` >= 1, a constant: `[n]`, one for each row of the longer side.
     fn log_recognition(&self, l: usize, h: Tensor<2>, below: Tensor<2>) -> Tensor<1>;
 
-    /// Adds the gradient of `-Σᵢ wᵢ log q(hₗ | hₗ₋₁)` of the one layer `l` >= 1.
+    /// Adds the gradient of `-Σᵢ wᵢ log q(hₗ | hₗ₋₁)` for one layer `l` >= 1.
     ///
-    /// `trace` is the layer's of [`trace_posterior`](LatentVariableModel::trace_posterior) or
+    /// `trace` is the trace of this layer from [`trace_posterior`](LatentVariableModel::trace_posterior) or
     /// [`propose`](LatentVariableModel::propose).
     fn recognition_gradient(
         &self,
@@ -152,9 +152,9 @@ pub trait Layerwise: LatentVariableModel<Latents = Vec<Tensor<2>>> {
     fn observed_are_independent(&self) -> bool;
 }
 
-/// A model whose latent states can be counted.
+/// A model whose latent states can be enumerated.
 pub trait Enumerable: LatentVariableModel {
-    /// Number of latent bits; there are two to this power joint states.
+    /// Number of latent bits, d; there are `2^d` joint states.
     fn latent_bits(&self) -> usize;
 
     /// The joint states `first..first + n`, one per matrix row.

@@ -1,22 +1,22 @@
-//! Burn modules, and what visits their parameters.
+//! Burn modules, and closures that visit their parameters.
 //!
-//! A closure cannot be generic over the rank of a tensor, as Burn's visitors are. So it is given a parameter whose
-//! values and gradient are a single axis. That is a view of the values, which lie in one piece; a transposed gradient is
-//! copied.
+//! Burn's visitors are generic over the rank of a tensor, and a closure cannot be. So the closure receives a parameter
+//! whose values and gradient have a single axis. The values are contiguous, so this is a view of them; a transposed
+//! gradient is copied.
 
 use burn::module::{Module, ModuleDisplay, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Shape, Tensor};
 
 use crate::Gradients;
 
-/// A Burn module that can be a child of another: the bound that a generic field needs.
+/// A Burn module that can be a child of another module: the bound for a generic field.
 pub trait Model: Module + ModuleDisplay + Sync + 'static {}
 
 impl<M: Module + ModuleDisplay + Sync + 'static> Model for M {}
 
-/// A parameter of floating-point numbers, of any rank; its values and gradient are `[n]`, row after row.
+/// A floating-point parameter of any rank; its values and gradient are `[n]`, row after row.
 pub trait AnyParam {
-    /// The shape that it has.
+    /// Its shape.
     fn shape(&self) -> Shape;
 
     /// Its values.
@@ -47,14 +47,14 @@ impl<const D: usize> AnyParam for Param<Tensor<D>> {
     }
 }
 
-/// Calls `visit` with every parameter of floating-point numbers and the names of the fields that lead to it.
+/// Calls `visit` with every floating-point parameter and the names of the fields that lead to it.
 ///
-/// The order is that of the fields, the same in every visit and in [`map_params`].
+/// The order is that of the fields; it is the same in every visit and in [`map_params`].
 pub fn visit_params<M: Module>(module: &M, visit: impl FnMut(&[String], &dyn AnyParam)) {
     module.visit(&mut Walk { path: Vec::new(), each: visit });
 }
 
-/// Adds what the parameters of `module` have received in `from`.
+/// Adds to `into` the gradients that the parameters of `module` have received in `from`.
 pub fn add_gradients<M: Module>(module: &M, from: &Gradients, into: &mut Gradients) {
     visit_params(module, |_, param| {
         if let Some(gradient) = param.gradient(from) {
@@ -63,7 +63,7 @@ pub fn add_gradients<M: Module>(module: &M, from: &Gradients, into: &mut Gradien
     });
 }
 
-/// The module with the values that `map` gives for every parameter of floating-point numbers, `[n]`, in its shape.
+/// The module with new values for every floating-point parameter: `map` returns them as `[n]`, and the shape is kept.
 pub fn map_params<M: Module>(module: M, map: impl FnMut(&[String], &dyn AnyParam) -> Tensor<1>) -> M {
     module.map(&mut Walk { path: Vec::new(), each: map })
 }

@@ -1,8 +1,8 @@
 //! What a strategy claims to estimate.
 //!
 //! In expectation every estimator of this field adds, for each row `x` of the batch, `Σ_h A(h) ∇ log p(x, h)` in theta
-//! and `Σ_h A(h) ∇ log q(h | x)` in phi. A [`Direction`] names the coefficients A; where the latent states can be
-//! enumerated or integrated over they are numbers, and an implementation can be checked against them.
+//! and `Σ_h A(h) ∇ log q(h | x)` in phi. A [`Direction`] names the coefficients A. If the latent states can be
+//! enumerated or integrated over, A can be computed and an implementation can be checked against it.
 //!
 //! With `w = p(x, h) / q(h | x)`, normalised over K samples `h_k ~ q` to `w̃_k`:
 //!
@@ -13,11 +13,11 @@
 //! | [`SelfNormalised`](Direction::SelfNormalised) | `E Σ_k w̃_k [h_k = h]` | the same |
 //! | [`Posterior`](Direction::Posterior) | `p(h \| x)` | the same |
 //!
-//! [`Dreams`](Direction::Dreams) is a sum over the model's own `x` besides: `Σ_{x, h} p(x, h) ∇ log q(h | x)`.
+//! [`Dreams`](Direction::Dreams) sums over the model's own `x` as well: `Σ_{x, h} p(x, h) ∇ log q(h | x)`.
 
-/// A strategy that claims what its updates are in expectation, so that a court can judge it.
+/// A strategy that claims what its updates are in expectation, so that a court can check the claim.
 pub trait Claims {
-    /// What the update is in expectation, with the state that the strategy is in now.
+    /// What the update is in expectation, given the current state of the strategy.
     fn follows(&self) -> Follows;
 }
 
@@ -33,14 +33,14 @@ pub enum Direction {
     },
     /// Scores under self-normalised weights of K samples.
     SelfNormalised(SampleWeights),
-    /// Scores under `p(h | x)`, or under the law proportional to `p(x, h)^a q(h | x)^(1 - a)`: the limit of
-    /// self-normalised weights `w^a` as K grows. With a = 1 it is the gradient of `log p(x)` in theta, and of
-    /// `E_{p(h | x)} log q(h | x)` in phi.
+    /// Scores under the distribution proportional to `p(x, h)^a q(h | x)^(1 - a)`: the limit of self-normalised
+    /// weights `w^a` as K grows. With a = 1 this is `p(h | x)`, and the direction is the gradient of `log p(x)` in
+    /// theta and of `E_{p(h | x)} log q(h | x)` in phi.
     Posterior {
         /// The exponent a.
         power: f64,
     },
-    /// The gradient of `E_{p(x, h)} log q(h | x)` on the model's own data; in phi alone.
+    /// The gradient of `E_{p(x, h)} log q(h | x)` on data drawn from the model; in phi only.
     Dreams,
 }
 
@@ -49,14 +49,14 @@ pub enum Direction {
 pub struct SampleWeights {
     /// Samples, K.
     pub samples: usize,
-    /// Share d of the uniform law in the proposals `(1 - d) q + d uniform`, by whose density weights are taken.
+    /// Share d of the uniform distribution in the proposal `(1 - d) q + d uniform`, the denominator of the weights.
     pub defence: f64,
     /// The exponent a of the weights `(p / proposal)^a`: 1, or 1/2 in a bidirectional machine.
     pub power: f64,
 }
 
 impl SampleWeights {
-    /// `p / q` of `samples` draws from q.
+    /// The weights `p / q` of `samples` draws from q.
     pub fn of(samples: usize) -> Self {
         SampleWeights { samples, defence: 0.0, power: 1.0 }
     }
@@ -73,7 +73,7 @@ pub struct Term {
 
 /// What the updates of a strategy are in expectation, and what they are meant to follow.
 ///
-/// Without terms a net is left alone.
+/// A net without terms is not updated.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Follows {
     /// The expected update of the generative net.
@@ -82,12 +82,12 @@ pub struct Follows {
     pub phi: Vec<Term>,
     /// What theta is meant to follow: the gradient of the log-likelihood that the model is trained by.
     pub limit_theta: Option<Direction>,
-    /// What phi is meant to follow, where its expected update is not that.
+    /// What phi is meant to follow, if its expected update differs from that.
     pub limit_phi: Option<Direction>,
 }
 
 impl Follows {
-    /// One direction in each net; theta is meant to follow `log p(x)`.
+    /// One direction in each net; theta is meant to follow the gradient of `log p(x)`.
     pub fn new(theta: Direction, phi: Direction) -> Self {
         let whole = |direction| vec![Term { share: 1.0, direction }];
         Follows {
@@ -98,7 +98,7 @@ impl Follows {
         }
     }
 
-    /// The same with a limit of phi.
+    /// The same with a limit for phi.
     pub fn with_limit_of_phi(self, limit: Direction) -> Self {
         Follows { limit_phi: Some(limit), ..self }
     }

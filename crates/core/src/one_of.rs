@@ -1,9 +1,9 @@
 //! Enums of modules.
 
-/// An enum of modules that is the module it holds.
+/// An enum of modules that behaves as the module it holds.
 ///
-/// Burn's derive puts the variant's name into the path of every parameter. Here paths are those of the module
-/// inside, so that weight files and checkpoints do not depend on which others a program can build.
+/// Burn's derive puts the variant's name into the path of every parameter. Here the paths are those of the module
+/// inside, so weight files and checkpoints do not depend on which other variants a program can build.
 ///
 /// ```
 /// use burn::module::{Module, Param};
@@ -17,7 +17,7 @@
 /// helmholtz_core::one_of! {
 ///     /// Any curve.
 ///     Curve {
-///         /// A straight one.
+///         /// A straight line.
 ///         Line(Line),
 ///     }
 /// }

@@ -1,16 +1,18 @@
 //! Latents as differentiable functions of noise.
 //!
-//! Where `h = g_φ(ξ, x)` with `ξ ~ N(0, I)` has the law `q_φ(h | x)`, the gradient in φ can follow the path through
-//! g. Every estimator of this kind is again a sum over samples, with three constants each:
+//! If `h = g_φ(ξ, x)` with `ξ ~ N(0, I)` has the distribution `q_φ(h | x)`, the gradient in φ can follow the path
+//! through g. Every estimator of this kind is again a sum over samples, with three constants α, ρ and γ for each:
 //!
 //! - α times `∇_θ log p(x, h)`;
-//! - α ρ times the derivative of `log p(x, h) - log q(h | x)` along the path `h = g_φ(ξ, x)`, in which q's own
-//!   parameters are held fixed in the density;
+//! - α ρ times the derivative of `log p(x, h) - log q(h | x)` along the path `h = g_φ(ξ, x)`, with the parameters
+//!   of the density q held fixed;
 //! - γ times `∇_φ log q(h | x)` at fixed h.
 //!
-//! With normalised weights w: the ELBO has α = 1/K, ρ = 1, γ = -1/K, and without γ it is "sticking the landing";
-//! the K-sample bound (IWAE) has α = w, ρ = 1, γ = -w, and in its doubly reparameterised form α = w, ρ = w, γ = 0;
-//! reweighted wake-sleep has α = w, ρ = 0, γ = w.
+//! With normalised weights w:
+//!
+//! - the ELBO has α = 1/K, ρ = 1, γ = -1/K, and with γ = 0 it is "sticking the landing";
+//! - the K-sample bound (IWAE) has α = w, ρ = 1, γ = -w, and in its doubly reparameterised form α = w, ρ = w, γ = 0;
+//! - reweighted wake-sleep has α = w, ρ = 0, γ = w.
 //!
 //! # References
 //! Kingma, Welling, "Auto-encoding variational Bayes", ICLR 2014, arXiv:1312.6114.
@@ -22,31 +24,31 @@ use burn::tensor::Tensor;
 
 use crate::{Gradients, LatentVariableModel, Proposals};
 
-/// The constants of each sample's gradient; one for each matrix row of the latents, `[n]`.
+/// The constants of each sample's gradient: one for each matrix row of the latents, `[n]`.
 #[derive(Clone, Debug)]
 pub struct PathWeights {
     /// α, the weight of `∇_θ log p(x, h)`.
     pub joint: Tensor<1>,
-    /// ρ, the weight of the path as a share of α; one if absent.
+    /// ρ, the weight of the path as a share of α; 1 if not set.
     pub path: Option<Tensor<1>>,
-    /// γ, the weight of `∇_φ log q(h | x)` at fixed h; `-α ρ` if absent, so that the whole derivative of
-    /// `α ρ (log p - log q)` in φ is followed.
+    /// γ, the weight of `∇_φ log q(h | x)` at fixed h; `-α ρ` if not set, which gives the whole derivative of
+    /// `α ρ (log p - log q)` in φ.
     pub posterior: Option<Tensor<1>>,
-    /// Whether the part of the path that runs through the prior of the highest latents is integrated over their
+    /// Whether the part of the path through the prior of the highest latents is integrated over their
     /// own noise: the analytic form of `KL(q || p)`.
     pub analytic_prior: bool,
-    /// Whose gradient is added.
+    /// The nets whose gradient is added.
     pub parts: PathParts,
 }
 
-/// Whose parameters a gradient is added to.
+/// The parameters that a gradient is added to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PathParts {
     /// Those of both nets.
     #[default]
     Both,
-    /// Those of the recognition net alone, where another estimator moves the generative one: α then matters through
-    /// the path (α ρ) and an absent γ only.
+    /// Those of the recognition net alone, if another estimator trains the generative net. Then α matters only
+    /// through the path (α ρ) and through the default of γ.
     Recognition,
 }
 
@@ -55,7 +57,7 @@ pub trait Reparameterized: LatentVariableModel {
     /// Number of noise units of one sample.
     fn noise_units(&self) -> usize;
 
-    /// The latents that the noise stands for, scored under both nets; constants.
+    /// The latents `g(ξ, x)` at the given noise, scored under both nets; constants.
     ///
     /// # Shapes
     /// - `x`: `[batch, d_x]`, `noise`: `[batch * k, noise_units]`, the `k` samples of one row side by side
@@ -63,15 +65,15 @@ pub trait Reparameterized: LatentVariableModel {
 
     /// `log p(x, h) - log q(h | x)` at `h = g(ξ, x)`: `[batch, k]`.
     ///
-    /// The same numbers as [`propose_at`](Self::propose_at) gives, without keeping anything for a gradient.
+    /// These are the numbers of [`propose_at`](Self::propose_at), but nothing is kept for a gradient.
     fn log_weights_at(&self, x: Tensor<2>, noise: Tensor<2>) -> Tensor<2> {
         self.propose_at(x, noise).log_weights()
     }
 
     /// Adds the gradient of the loss `-Σᵢ (αᵢ log p + αᵢ ρᵢ (log p - log q)(path) + γᵢ log q(density))` in the
-    /// parameters of both nets, or of those that `weights.parts` names; see the [module](self).
+    /// parameters of the nets that `weights.parts` names; see the [module](self).
     ///
-    /// `proposals` are those of [`propose_at`](Self::propose_at) at the same `x` and `noise`.
+    /// `proposals` come from [`propose_at`](Self::propose_at) at the same `x` and `noise`.
     fn pathwise_gradient(
         &self,
         x: Tensor<2>,

@@ -1,13 +1,13 @@
-//! What is measured, in which unit, and which way is better.
+//! What is measured, in which unit, and whether higher or lower is better.
 
 use burn::tensor::Tensor;
 
-/// Which way a number is better.
+/// Whether a higher or a lower number is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
-    /// The larger.
+    /// Higher is better.
     Higher,
-    /// The smaller.
+    /// Lower is better.
     Lower,
 }
 
@@ -21,16 +21,16 @@ impl Better {
     }
 }
 
-/// The number that a model is judged by: a mean over the rows of a split.
+/// The number that measures a model's quality: a mean over the rows of a split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Score {
     /// Its name in `metrics.jsonl`, in snake case.
     pub name: &'static str,
-    /// What it is called in a sentence or on an axis.
+    /// Its name in a sentence or on an axis.
     pub title: &'static str,
     /// Its unit.
     pub unit: &'static str,
-    /// Which way it is better.
+    /// Whether higher or lower is better.
     pub better: Better,
 }
 
@@ -38,7 +38,7 @@ impl Score {
     /// The negative log-likelihood of a row.
     pub const NLL: Score = Score { name: "nll", title: "NLL", unit: "nats", better: Better::Lower };
 
-    /// What it is per row, in which unit and which way it is better: the title of an axis.
+    /// The title of an axis: the unit per row, and whether higher or lower is better.
     pub fn axis(&self) -> String {
         format!("{} per row, {} is better", self.unit, self.better.word())
     }
@@ -51,44 +51,44 @@ pub struct Measure {
     pub name: &'static str,
     /// Its unit, if it has one.
     pub unit: Option<&'static str>,
-    /// Which way it is better, if either is.
+    /// Whether higher or lower is better, if either is.
     pub better: Option<Better>,
-    /// What becomes of the steps of an epoch.
+    /// How the steps of an epoch are combined.
     pub over: Over,
 }
 
 impl Measure {
-    /// The strategy's own estimate of what it ascends, in expectation a lower bound on `log p(x)`: `log 1/K Σ_k w_k`, or
-    /// `2 log 1/K Σ_k √w_k` of a bidirectional machine. A mean over the batch.
+    /// The strategy's own estimate of what it ascends: `log 1/K Σ_k w_k`, or `2 log 1/K Σ_k √w_k` for a bidirectional
+    /// machine. Its expectation is a lower bound on `log p(x)`. A mean over the batch.
     pub const BOUND: Measure =
         Measure { name: "bound", unit: Some("nats"), better: Some(Better::Higher), over: Over::Mean };
     /// The effective sample size `(Σ w)² / Σ w²` of the weights of the update, as a share of K. A mean over the batch.
     pub const ESS: Measure =
         Measure { name: "ess", unit: None, better: Some(Better::Higher), over: Over::Mean };
 
-    /// A number without a unit, of which neither way is better.
+    /// A number without a unit, of which neither higher nor lower is better.
     pub const fn new(name: &'static str, over: Over) -> Self {
         Measure { name, unit: None, better: None, over }
     }
 
-    /// This measure at one step: `[1]`.
+    /// The value of this measure at one step, `[1]`.
     pub fn is(self, value: Tensor<1>) -> Measured {
         Measured { measure: self, value }
     }
 }
 
-/// How the steps of an epoch are summed up.
+/// How the values of the steps of an epoch are combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
-    /// By their mean, each step counting as often as its batch has rows.
+    /// By their mean, each step weighted by the number of rows in its batch.
     Mean,
-    /// By the largest.
+    /// By their maximum.
     Maximum,
     /// By their sum.
     Sum,
 }
 
-/// The value of a measure at one step, read when somebody looks.
+/// The value of a measure at one step; a tensor, read from the device only when needed.
 #[derive(Clone, Debug)]
 pub struct Measured {
     /// What was measured.

@@ -4,19 +4,19 @@ use helmholtz_noise::Key;
 
 use crate::{Batch, Gradients, Measure, Measured, Model};
 
-/// An update direction, with what was measured on the way.
+/// An update direction, with what was measured while it was computed.
 #[derive(Debug)]
 pub struct Estimate {
     /// Gradients of the loss that the strategy descends, averaged over the batch.
     pub gradients: Gradients,
     /// Values of some of the strategy's [`measures`](Strategy::measures).
     pub measured: Vec<Measured>,
-    /// Model evaluations that it took: pairs (x, h) scored by p or by q.
+    /// Number of model evaluations it took: pairs (x, h) scored by p or by q.
     pub evaluations: u64,
 }
 
 impl Estimate {
-    /// The value of a measure, if it was taken.
+    /// The value of a measure, if it was measured.
     pub fn value(&self, measure: Measure) -> Option<burn::tensor::Tensor<1>> {
         self.measured.iter().find(|found| found.measure == measure).map(|found| found.value.clone())
     }
@@ -25,18 +25,18 @@ impl Estimate {
 /// Whether a strategy keeps something from one batch to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// It does not: the rows of a batch can be shared out, and the parts of the update added up.
+    /// It does not: the rows of a batch can be split over devices, and the parts of the update added up.
     Batch,
-    /// It does; several devices with a part of each batch would each remember for themselves.
+    /// It does: several devices with a part of each batch would each keep a memory of their own.
     AcrossBatches,
 }
 
 /// Maps a model and a batch to an update direction.
 ///
-/// A strategy that remembers keeps it in a [`Memory`](crate::Memory), which is a part of the module and travels in
+/// A strategy keeps what it remembers in a [`Memory`](crate::Memory), which is part of the module and is saved in
 /// checkpoints.
 pub trait Strategy<M>: Model {
-    /// Estimates the direction for a batch, all noise keyed by `key`.
+    /// Estimates the direction for a batch; all noise is keyed by `key`.
     fn estimate(&self, model: &M, batch: &Batch, key: Key) -> Estimate;
 
     /// What it measures.
@@ -49,10 +49,10 @@ pub trait Strategy<M>: Model {
         Scope::Batch
     }
 
-    /// The strategy with these settings and what `other` remembers and has learnt: how a stage with settings of its own
-    /// goes on. What this one remembers is dropped.
+    /// A strategy with the settings of `self` and the memory and parameters of `other`. A stage of training that has
+    /// its own settings continues in this way. What `self` remembers is dropped.
     ///
-    /// A strategy whose scope is [`Scope::AcrossBatches`], or that has parameters, says how.
+    /// Override this if the scope is [`Scope::AcrossBatches`] or if the strategy has parameters.
     fn continuing(&self, _other: &Self) -> Self {
         self.clone()
     }

@@ -1,25 +1,25 @@
-//! Models whose likelihood is a formula.
+//! Models whose likelihood has a closed form.
 
 use burn::tensor::Tensor;
 
 use crate::{Batch, Gradients, Trainable};
 
-/// A model whose `log p` can be computed, and not only bounded or estimated.
+/// A model whose `log p` can be computed, not just bounded or estimated.
 ///
-/// It is a law of the observed values of a row, and of its target where the model has one and the batch gives it:
-/// missing values are summed out.
+/// It is a distribution over the observed values of a row, and over its target if the model has one and the batch
+/// gives it. Missing values are summed out.
 pub trait Tractable: Trainable {
     /// `log p` of each row, in nats: `[n]`.
     fn log_prob(&self, batch: &Batch) -> Tensor<1>;
 
-    /// Adds the gradient of `-Σᵢ wᵢ log pᵢ`, with `weights` w: `[n]`; gives `log p` of each row, `[n]`, besides.
+    /// Adds the gradient of `-Σᵢ wᵢ log pᵢ` with w = `weights`, `[n]`; also returns `log p` of each row, `[n]`.
     fn likelihood_gradient(&self, batch: &Batch, weights: Tensor<1>, into: &mut Gradients) -> Tensor<1>;
 }
 
-/// A model whose likelihood can be ascended by expectation and maximisation.
+/// A model that can be trained by expectation maximisation (EM).
 ///
-/// With the latents h filled in, the likelihood is an exponential family in sufficient statistics `s(x, h)`, and the
-/// parameters that maximise it given their mean are a formula.
+/// With the latents h filled in, the likelihood is an exponential family with sufficient statistics `s(x, h)`. The
+/// parameters that maximise it, given the mean of the statistics, have a closed form.
 ///
 /// # Reference
 /// Dempster, Laird, Rubin, "Maximum likelihood from incomplete data via the EM algorithm", 1977.
@@ -27,7 +27,7 @@ pub trait Expectation: Tractable {
     /// The mean over the rows of `E s(x, h)` under the posterior of the latents, and `log p` of each row: `[s]`, `[n]`.
     fn expected_statistics(&self, batch: &Batch) -> (Tensor<1>, Tensor<1>);
 
-    /// Adds, to each parameter, what it has above the value that maximises the likelihood where the mean of the
-    /// sufficient statistics is `statistics`, `[s]`: a step against the whole of it goes there.
+    /// Adds to the gradient of each parameter its value minus the value that maximises the likelihood when the mean of
+    /// the sufficient statistics is `statistics`, `[s]`. A descent step with learning rate 1 reaches the maximum.
     fn beyond_maximum(&self, statistics: Tensor<1>, into: &mut Gradients);
 }

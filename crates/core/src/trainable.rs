@@ -1,12 +1,12 @@
-//! What training needs to know of a model.
+//! What training needs to know about a model.
 
 use burn::tensor::{DType, Device};
 
 use crate::Model;
 
-/// What training needs of a model: the groups of its parameters, and where they lie.
+/// What training needs from a model: the groups of its parameters, their type and their device.
 pub trait Trainable: Model {
-    /// The groups that its parameters fall into; no parameter lies below the fields of two.
+    /// The groups of its parameters; no parameter is below the fields of two groups.
     fn groups(&self) -> &'static [ParameterGroup];
 
     /// Number of observed units.
@@ -19,12 +19,13 @@ pub trait Trainable: Model {
     fn device(&self) -> Device;
 }
 
-/// Parameters that share a learning rate, and whose gradient has a norm of its own in the metrics.
+/// Parameters that share a learning rate; the metrics report one gradient norm per group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParameterGroup {
     /// Its name, as in `lr_q` and `gradient_norm_q`.
     pub name: &'static str,
-    /// The field that its parameters lie below; without one they are those that lie below no other group's field.
+    /// The field that its parameters are below; if not set, the group holds all parameters that are below no other
+    /// group's field.
     pub field: Option<&'static str>,
 }
 
