@@ -5,8 +5,8 @@
 //! w ← w - lr · m √(1 - β₂ᵗ) / (1 - β₁ᵗ) / (√v + ε √(1 - β₂ᵗ))
 //! ```
 //!
-//! Burn's own takes a dozen passes, each with a buffer of its own. Operations and their order are its, so that the
-//! numbers are the same to the bit.
+//! Burn's own Adam takes a dozen passes, each with its own buffer. The operations and their order are those of Burn,
+//! so the numbers are the same to the bit.
 //!
 //! # Reference
 //! Kingma, Ba, "Adam: a method for stochastic optimization", ICLR 2015, arXiv:1412.6980.
@@ -21,28 +21,28 @@ use crate::real::Real;
 /// Settings of Adam.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamSettings {
-    /// β₁, the share of the mean of gradients that a step keeps.
+    /// β₁, the share of the running mean of gradients that a step keeps.
     pub beta_1: f32,
-    /// β₂, the share of the mean of their squares that a step keeps.
+    /// β₂, the share of the running mean of squared gradients that a step keeps.
     pub beta_2: f32,
-    /// ε, beside the root of that mean.
+    /// ε, added to the square root of the mean of squares.
     pub epsilon: f32,
 }
 
-/// Values of a task.
+/// Number of values in one task.
 pub(crate) const PART: usize = 1 << 14;
 
 impl AdamSettings {
-    /// Whether a step can be taken in one pass: the device's tensors lie in host memory, and no tape follows them.
+    /// Whether a step can be taken in one pass: the device's tensors are in host memory and not on autodiff.
     pub fn applies(device: &Device) -> bool {
         !device.is_autodiff() && in_host_memory(device)
     }
 
-    /// The parameter, m and v after step t = `time`, from 1; `moments` are m and v before it, if it is not the first.
-    /// What nobody else holds is changed in place.
+    /// The parameter, m and v after step t = `time`, counted from 1. `moments` are m and v before the step, or `None`
+    /// at the first step. A tensor that nothing else holds is changed in place.
     ///
     /// # Shapes
-    /// All are of the shape of `parameter`.
+    /// All tensors have the shape of `parameter`.
     ///
     /// # Panics
     /// If it [does not apply](Self::applies) to the device of the tensors, or their sizes differ.
@@ -54,7 +54,7 @@ impl AdamSettings {
         gradient: Tensor<D>,
         moments: Option<[Tensor<D>; 2]>,
     ) -> [Tensor<D>; 3] {
-        assert!(Self::applies(&parameter.device()), "a step in one pass is for tensors in host memory");
+        assert!(Self::applies(&parameter.device()), "a one-pass step needs host memory and no autodiff");
         for_real!(parameter.dtype(), T => self.on_host::<T, D>(rate, time, parameter, gradient, moments))
     }
 
@@ -68,7 +68,7 @@ impl AdamSettings {
     ) -> [Tensor<D>; 3] {
         let (shape, device) = (parameter.dims(), parameter.device());
         let AdamSettings { beta_1, beta_2, epsilon } = *self;
-        // In single precision whatever the tensors are, as in Burn.
+        // In single precision for every element type, as in Burn.
         let correction = (1.0 - beta_2.powi(time)).sqrt();
         let constants = Constants {
             keep: [beta_1, beta_2].map(|beta| beta.elem::<T>()),
@@ -78,7 +78,7 @@ impl AdamSettings {
             rate: rate.elem::<T>(),
         };
         let (n, gradient) = (parameter.shape().num_elements(), host::read::<T, D>(gradient));
-        assert_eq!(n, gradient.len(), "a gradient for each number of the parameter");
+        assert_eq!(n, gradient.len(), "the parameter and its gradient differ in size");
         let is_first = moments.is_none();
         let [mut m, mut v] = match moments {
             Some(moments) => moments.map(host::values::<T, D>),
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_constant_gradient_moves_a_parameter_by_the_rate_at_every_step() {
-        // m / (1 - β₁ᵗ) = g and v / (1 - β₂ᵗ) = g² at every step; in f32 constants, to their rounding.
+        // m / (1 - β₁ᵗ) = g and v / (1 - β₂ᵗ) = g² at every step, to the rounding of the f32 constants.
         let place = (&Device::flex(), DType::F64);
         let gradient = Tensor::<1>::from_data(TensorData::new(vec![3.0, -0.5], [2]), place);
         let adam = AdamSettings { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-12 };

@@ -6,7 +6,7 @@
 //! Nothing is clipped: an infinite logit on the right side costs zero nats, on the wrong side
 //! infinitely many.
 //!
-//! Logits come as a matrix product, to which the bias is added here: `l = y W + b`.
+//! The caller passes the matrix product, and the bias is added here: `l = y W + b`.
 
 use std::mem::MaybeUninit;
 
@@ -23,15 +23,15 @@ use crate::real::Real;
 use crate::rows::{repeat_rows, repeat_shorter};
 use crate::units::{draw_row, log_prob_row, sample_row, score_row};
 
-/// Rows that one task of the thread pool handles.
+/// Number of rows that one task of the thread pool handles.
 const ROWS_PER_TASK: usize = 16;
 
 /// Log-probability and error of `x` under logits `product + bias`.
 ///
 /// # Shapes
-/// - `x`: `[n, d]` or, each row serving `k` consecutive rows of the product, `[n / k, d]`;
-///   values in [0, 1] (a value between is read as a mean)
-/// - `product`: `[n, d]` or, each row serving `k` consecutive rows of `x`, `[n / k, d]`; `bias`: `[d]`
+/// - `x`: `[n, d]`, or `[n / k, d]` where each row serves `k` consecutive rows of the product;
+///   values in [0, 1] (a value between 0 and 1 is read as a mean)
+/// - `product`: `[n, d]`, or `[n / k, d]` where each row serves `k` consecutive rows of `x`; `bias`: `[d]`
 /// - log-probability `[n]` in nats, error `[n, d]`
 pub fn score(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> Scored {
     if in_host_memory(&product.device()) {
@@ -42,10 +42,10 @@ pub fn score(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> Scored {
     }
 }
 
-/// The log-probability that [`score`] gives, to the bit, without the error: a constant.
+/// The log-probability of [`score`], the same to the bit, without the error; a constant.
 ///
 /// # Shapes
-/// Those of [`score`].
+/// As in [`score`].
 pub fn constant_log_prob(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> Tensor<1> {
     if in_host_memory(&product.device()) {
         let dtype = common_dtype(x.dtype(), product.dtype());
@@ -64,8 +64,8 @@ pub fn score_by_tensors(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> Sc
 
 /// `log p(x | logits)`, one for each row, differentiable by autodiff in the logits.
 ///
-/// The value and the error come from the same pass as [`score`]'s and are constants; the surrogate
-/// `Σⱼ eⱼ lⱼ`, less its own value, gives the result the gradient `e`.
+/// The value and the error e come from the same pass as in [`score`] and are constants. The surrogate
+/// `Σⱼ eⱼ lⱼ` minus its own value is added to give the result the gradient `e`.
 ///
 /// # Shapes
 /// - `x`: `[n, d]`, `logits`: `[n, d]`, output `[n]`; rows repeat as in [`score`]
@@ -78,7 +78,7 @@ pub fn log_prob(x: Tensor<2>, logits: Tensor<2>) -> Tensor<1> {
     let (x, constants) = (x.inner(), logits.clone().inner());
     let bias = Tensor::zeros([constants.dims()[1]], (&constants.device(), constants.dtype()));
     let Scored { log_prob, trace } = score(x, constants, bias);
-    // An infinite logit is met by an error of zero or by an infinite value; neither may become NaN.
+    // With an infinite logit, the error is zero or the value is infinite; neither may become NaN.
     let largest = if logits.dtype() == DType::F64 { f64::MAX } else { f64::from(f32::MAX) };
     let surrogate =
         (Tensor::from_inner(trace) * logits.clamp(-largest, largest)).sum_dim(1).squeeze_dim::<1>(1);
@@ -102,8 +102,8 @@ pub fn log_prob_table(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> Tens
 /// rows that `defence` marks.
 ///
 /// # Shapes
-/// - `product`: `[n, d]` for the `n` matrix rows of `draws`, or fewer rows, each serving consecutive
-///   matrix rows (the `k` samples of one data row, say); `bias`: `[d]`
+/// - `product`: `[n, d]` for the `n` matrix rows of `draws`, or fewer rows, where each serves consecutive
+///   matrix rows (for example the `k` samples of one data row); `bias`: `[d]`
 /// - sample and error `[n, d]`, log-probability `[n]`
 pub fn draw(product: Tensor<2>, bias: Tensor<1>, draws: &Draws, defence: Defence<'_>) -> Drawn {
     if in_host_memory(&product.device()) {
@@ -113,10 +113,10 @@ pub fn draw(product: Tensor<2>, bias: Tensor<1>, draws: &Draws, defence: Defence
     }
 }
 
-/// The sample that [`draw`] gives, and its log-probability, to the bit, without the error.
+/// The sample of [`draw`] and its log-probability, the same to the bit, without the error.
 ///
 /// # Shapes
-/// Those of [`draw`].
+/// As in [`draw`].
 pub fn sample(product: Tensor<2>, bias: Tensor<1>, draws: &Draws) -> (Tensor<2>, Tensor<1>) {
     if in_host_memory(&product.device()) {
         for_real!(product.dtype(), T => sample_on_host::<T>(product, bias, draws))
@@ -155,18 +155,18 @@ pub(crate) fn decide_by_tensors(u: Tensor<2>, mean: Tensor<2>, defence: Defence<
 /// `xⱼ log σ(lⱼ) + (1 - xⱼ) log σ(-lⱼ)` summed over `j`, stable at infinite logits.
 fn log_prob_of_logits(x: Tensor<2>, logits: Tensor<2>) -> Tensor<1> {
     let log1p = logits.clone().abs().neg().exp().log1p();
-    // 0 * inf is NaN, so a factor that is zero takes its term away by a mask.
+    // 0 * inf is NaN, so a mask removes each term whose factor is zero.
     let on = (x.clone() * logits.clone().neg().clamp_min(0.0)).mask_fill(x.clone().equal_elem(0.0), 0.0);
     let off = ((x.clone().neg() + 1.0) * logits.clamp_min(0.0)).mask_fill(x.equal_elem(1.0), 0.0);
     (log1p + on + off).sum_dim(1).squeeze_dim::<1>(1).neg()
 }
 
-/// Rows of `x` and of the logits, and columns of both.
+/// Number of rows of `x`, number of rows of the logits, and number of columns of both.
 fn sizes(x: &Tensor<2>, product: &Tensor<2>, bias: &Tensor<1>) -> [usize; 3] {
     let ([n_x, d], [n_l, d_l]) = (x.dims(), product.dims());
     assert!(
         d == d_l && bias.dims() == [d],
-        "x has {d} columns, the logits {d_l}, the bias {:?}",
+        "x has {d} columns, the logits have {d_l}, and the bias has the shape {:?}; all three sizes must agree",
         bias.dims()
     );
     [n_x, n_l, d]
@@ -177,7 +177,7 @@ fn score_on_host<T: Real>(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> 
     let [n_x, n_l, d] = sizes(&x, &product, &bias);
     let (x, bias) = (host::read::<T, 2>(x), host::read::<T, 1>(bias));
     let n = n_x.max(n_l);
-    // The error overwrites the logits where they are as many.
+    // The error overwrites the logits if both have the same number of rows.
     let (mut error, logits) = if n_l == n {
         (host::values::<T, 2>(product), None)
     } else {
@@ -211,11 +211,11 @@ fn log_prob_on_host<T: Real>(x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) 
     host::tensor(log_prob, [n], &device)
 }
 
-/// Where the errors of a row go.
+/// Where the errors of a row are written.
 enum Errors<'a, T> {
-    /// Onto the row's logits.
+    /// Over the row's logits.
     Logits(&'a mut [T]),
-    /// Where there is nothing yet.
+    /// Into memory that is not initialised.
     Space(&'a mut [MaybeUninit<T>]),
 }
 
@@ -226,7 +226,7 @@ fn draw_on_host<T: Real>(product: Tensor<2>, bias: Tensor<1>, draws: &Draws, def
     let n = draws.len();
     let k = repeats(n, n_l);
     let bias = host::read::<T, 1>(bias);
-    // The errors overwrite the logits where they are as many.
+    // The errors overwrite the logits if both have the same number of rows.
     let (mut error, logits) = if k == 1 {
         (host::values::<T, 2>(product), None)
     } else {
@@ -266,7 +266,7 @@ fn draw_on_host<T: Real>(product: Tensor<2>, bias: Tensor<1>, draws: &Draws, def
             .for_each(|(block, (rows, log_prob))| vectorised(|| task(block * ROWS_PER_TASK, rows, log_prob)));
     }
     drop(rows);
-    // SAFETY: each of the n rows of either was written by its task.
+    // SAFETY: a task wrote each of the n rows of both.
     unsafe {
         x.set_len(n * d);
         error.set_len(n * d);

@@ -1,15 +1,16 @@
 //! Products of a matrix of bits with a matrix of real numbers.
 //!
-//! Four rows of the right side have sixteen sums. With the table of these in the first-level cache, an element of the
-//! product is a sum of one entry for each four bits: one addition does the work of four multiply-adds. The tables cost
-//! eleven additions for each four rows, which many rows of bits share. `docs/bits.md` says when this is faster, and by
-//! how much.
+//! Four rows of the right side have sixteen possible sums. With a table of these sums in the first-level cache, an
+//! element of the product is a sum of one table entry for every four bits: one addition does the work of four
+//! multiply-adds. A table costs eleven additions for every four rows, and many rows of bits share it. `docs/bits.md`
+//! says when this is faster, and by how much.
 //!
-//! A matrix whose columns have two values each is one of bits as well: `low + step · bit`. Its product is that of the bits
-//! with rows that are multiplied by the steps, and a row of what all have in common. So is data less its mean.
+//! A matrix whose columns have two values each is also a matrix of bits: `low + step · bit`. Its product is the
+//! product of the bits with rows that are multiplied by the steps, plus one row that all rows of bits have in common.
+//! Binary data minus its mean is such a matrix.
 //!
-//! A sum is taken in the order of its groups of four, whatever the instructions and the number of threads: exact to
-//! rounding, in another order than that of other products.
+//! A sum is taken in the order of its groups of four, for all instructions and any number of threads. It is exact to
+//! rounding, but its order differs from that of other products.
 
 mod packed;
 mod tables;
@@ -25,17 +26,17 @@ pub(crate) use packed::{Left, Packed};
 pub use tables::Instructions;
 pub(crate) use tables::{Lanes, Right};
 
-/// Rows of a part of a product: of more, the sums would not stay in the second-level cache.
+/// The most rows in one part of a product: the sums of more rows would not stay in the second-level cache.
 const MOST_ROWS: usize = 1024;
-/// What the tables of a part cost, in rows of bits.
+/// The cost of the tables of a part, in rows of bits.
 const TABLES: usize = 40;
-/// With so few multiplications threads cost more than they bring.
+/// With fewer multiplications than this, threads cost more than they gain.
 const SEQUENTIAL: usize = 1 << 22;
 
-/// Whether tables are worth their making for a product of `[n, k]` by `[k, m]`, if the left side is of bits.
+/// Whether tables are worth building for a product of `[n, k]` by `[k, m]`, if the left side is a matrix of bits.
 ///
-/// Tables are shared by the rows of bits, packing by the columns, and a line that is not full costs as much as one that
-/// is. As measured: `docs/bits.md`.
+/// The rows of bits share the tables, and the columns share the packing. A line that is not full costs as much as a
+/// full one. The bounds were measured: see `docs/bits.md`.
 pub(crate) fn is_worth_it([n, k]: [usize; 2], m: usize) -> bool {
     n >= 64 && k >= 16 && m >= 48 && n * k * m >= 1 << 19
 }
@@ -49,7 +50,7 @@ pub(crate) fn multiply<T: Lanes>(
     Some(multiply_and_sum(left, right, false, instructions)?.0)
 }
 
-/// [`multiply`], and where they are asked for, the sums of the right side's columns, each row by its weight: `[m]`.
+/// [`multiply`] and, if `is_summed`, the column sums of the right side, each row multiplied by its weight: `[m]`.
 pub(crate) fn multiply_and_sum<T: Lanes>(
     left: &Packed<'_, T>,
     right: Right<'_, T>,
@@ -79,11 +80,11 @@ pub(crate) fn multiply_and_sum<T: Lanes>(
     };
     let parts = (0..bands * strips).into_par_iter().with_max_len(1);
     let is_finite = parts.map(part).all(|is_finite| is_finite);
-    // A sum leaves out what a bit of zero goes with; a product of zero and infinity is undefined.
+    // A sum leaves out the rows whose bit is zero, but the product of zero and infinity would be NaN.
     if !is_finite {
         return None;
     }
-    // SAFETY: the parts are all elements, and each of them was written.
+    // SAFETY: the parts cover all elements, and each of them was written.
     unsafe {
         product.set_len(n * m);
         sums.set_len(n_sums);
@@ -91,10 +92,11 @@ pub(crate) fn multiply_and_sum<T: Lanes>(
     Some((product, sums))
 }
 
-/// Rows and lines of the parts of a product, such that no thread waits for long. The rows are a multiple of [`SIDE`].
+/// Number of rows and lines in each part of a product, so that no thread waits for long. The rows are a multiple of
+/// [`SIDE`].
 ///
-/// Tables are built anew for each band of rows. Lines that lie side by side are for one thread as far as that goes:
-/// two threads that write into one line of the cache wait for each other.
+/// Tables are built again for each band of rows. Adjacent lines go to one thread as far as possible: two threads that
+/// write into the same cache line wait for each other.
 fn part_of([n, lines]: [usize; 2], threads: usize) -> [usize; 2] {
     let rows = |bands: usize| n.div_ceil(bands).next_multiple_of(SIDE);
     let fewest = n.div_ceil(MOST_ROWS);
@@ -104,15 +106,16 @@ fn part_of([n, lines]: [usize; 2], threads: usize) -> [usize; 2] {
         let parts = n.div_ceil(*rows) * lines.div_ceil(*of_part);
         parts.div_ceil(threads) * (rows + TABLES) * of_part
     };
-    cuts.min_by_key(cost).expect("there is one cut at least")
+    cuts.min_by_key(cost).expect("there is at least one way to cut")
 }
 
-/// `a b`, or `aᵀ b` if so marked, by tables, with instructions to choose; `None` unless `a` is of bits and `b` is finite.
+/// `a b`, or `aᵀ b` if `turned`, by tables and with the given instructions; `None` unless `a` is a matrix of bits and
+/// `b` is finite.
 ///
-/// [`crate::product`] chooses between this and other ways.
+/// [`crate::product`] chooses between this and other methods.
 ///
 /// # Shapes
-/// - `a`: `[n, k]`, or `[k, n]` if it is marked; `b`: `[k, m]`; output `[n, m]`
+/// - `a`: `[n, k]`, or `[k, n]` if `turned`; `b`: `[k, m]`; output `[n, m]`
 ///
 /// # Panics
 /// If the shapes or element types do not agree.
@@ -120,7 +123,7 @@ pub fn product(a: Tensor<2>, turned: bool, b: Tensor<2>, instructions: Instructi
     let (device, dtype) = (a.device(), host::common_dtype(a.dtype(), b.dtype()));
     let ([rows, columns], [k, m]) = (a.dims(), b.dims());
     let [n, k_a] = if turned { [columns, rows] } else { [rows, columns] };
-    assert_eq!(k_a, k, "a product of [{n}, {k_a}] and [{k}, {m}]");
+    assert_eq!(k_a, k, "matrices of shapes [{n}, {k_a}] and [{k}, {m}] cannot be multiplied");
     if n * k * m == 0 {
         return None;
     }

@@ -1,7 +1,7 @@
-//! Kernels for devices that Burn reaches through CubeCL: keyed noise, made where it is used.
+//! Kernels for devices that Burn supports through CubeCL: keyed noise, made on the device that uses it.
 //!
-//! A host that made it would write and send a number for each unit of each sample in the middle of a step. What is sent
-//! instead is where a row's noise lies: the numbers of row and sample, twelve bytes.
+//! A host would have to write and send one number for each unit of each sample in the middle of a step. Instead it
+//! sends only the numbers of row and sample that identify a row's noise: twelve bytes.
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, backend_extension};
@@ -14,16 +14,16 @@ use helmholtz_noise::{Draws, philox};
 
 use crate::host::in_host_memory;
 
-/// Blocks whose words lie side by side in a row: unit `64 g + 16 w + lane` is word `w` of block `16 g + lane`.
+/// Number of blocks whose words are adjacent in a row: unit `64 g + 16 w + lane` is word `w` of block `16 g + lane`.
 const LANES: usize = philox::LANES;
 
 /// Noise as an operation of a backend.
 #[backend_extension(Cube)]
 pub(crate) trait Noise: Backend {
-    /// The uniforms in [0, 1) of units `0..d` of every cell, under the key of these words.
+    /// The uniforms in [0, 1) of units `0..d` of every cell; `key` holds the two words of the key.
     ///
     /// # Shapes
-    /// - `cells`: `[n, 3]`, the low and the high word of the row's number, and the sample's; output `[n, d]`
+    /// - `cells`: `[n, 3]`, the low and the high word of the row number, and the sample number; output `[n, d]`
     fn keyed_uniform(cells: IntTensor<Self>, d: usize, key: [u32; 2]) -> FloatTensor<Self>;
 }
 
@@ -55,7 +55,7 @@ impl Noise for CubeBackend {
     }
 }
 
-/// Whether the kernels are for this device.
+/// Whether the kernels can run on this device and in this type.
 pub(crate) fn applies(device: &Device, dtype: DType) -> bool {
     let name = format!("{device:?}");
     dtype == DType::F32 && !device.is_autodiff() && !in_host_memory(device) && !name.contains("Remote")
@@ -66,8 +66,8 @@ pub(crate) fn uniform(draws: &Draws, d: usize, device: &Device) -> Tensor<2> {
     let mut cells = Vec::with_capacity(3 * draws.len());
     for i in 0..draws.len() {
         let (row, sample) = draws.cell(i);
-        assert!(row < 1 << 61, "row {row} does not fit a counter");
-        // The bits of the words, in the type that tensors of integers have everywhere.
+        assert!(row < 1 << 61, "row {row} is too large for the counter; rows must be below 2^61");
+        // The bits of the words as i32, the integer type that every backend has.
         cells.extend([row as u32 as i32, (row >> 32) as u32 as i32, sample as i32]);
     }
     let cells = TensorData::new(cells, [draws.len(), 3]);
@@ -75,19 +75,19 @@ pub(crate) fn uniform(draws: &Draws, d: usize, device: &Device) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::keyed_uniform(cells.into_dispatch(), d, draws.key().words()))
 }
 
-/// Standard normals, as [`normal`](crate::noise::normal) has them, by the device's own functions.
+/// The standard normals of [`normal`](crate::noise::normal), computed with the device's own functions.
 pub(crate) fn normal(draws: &Draws, d: usize, device: &Device) -> Tensor<2> {
     let (n, width) = (draws.len(), d.next_multiple_of(2));
     let pairs = uniform(draws, width, device).reshape([n * width / 2, 2]);
     let [u, v] = [0..1, 1..2].map(|column| pairs.clone().slice([0..n * width / 2, column]));
     let radius = ((u.neg() + 1.0).log() * -2.0).sqrt();
-    // Half a turn less, for functions are at their best about zero, and the sign that it costs.
+    // The angle minus half a turn, because the functions are most accurate near zero; this flips both signs.
     let angle = (v - 0.5) * std::f64::consts::TAU;
     let (cos, sin) = (angle.clone().cos() * radius.clone(), angle.sin() * radius);
     Tensor::cat(vec![cos.neg(), sin.neg()], 1).reshape([n, width]).slice([0..n, 0..d])
 }
 
-/// In the language of CubeCL, whose names for tensors are Burn's.
+/// The kernel in CubeCL, whose tensor types have the same names as those of Burn.
 mod kernel {
     use burn_cubecl::cubecl::{self, prelude::*};
 
@@ -134,7 +134,7 @@ mod kernel {
         write(output, first, unit + 48, d, c3);
     }
 
-    /// The leading 24 bits of a word as a number in [0, 1), where the row has such a unit.
+    /// Writes the leading 24 bits of a word as a number in [0, 1), if the row has this unit.
     #[cube]
     fn write(output: &mut Tensor<f32>, first: usize, unit: usize, d: usize, word: u32) {
         if unit < d {

@@ -1,11 +1,11 @@
-//! DARN's recurrent weights: the mask that makes them autoregressive, and sampling unit after unit.
+//! DARN's recurrent weights: the mask that makes them autoregressive, and sampling unit by unit.
 //!
-//! `logit of xⱼ = oⱼ + Σ_{i before j} xᵢ W_ij`: given all of x, one product with the masked matrix.
-//! A sample costs `O(d)` a unit, for each unit that turns on adds its row to the logits of the later ones.
+//! `logit of xⱼ = oⱼ + Σ_{i before j} xᵢ W_ij`: given all of x, this is one product with the masked matrix.
+//! A sample costs `O(d)` per unit, because each unit that turns on adds its row to the logits of the later units.
 //!
 //! # Reference
-//! Gregor, Danihelka, Mnih, Blundell, Wierstra, "Deep autoregressive networks", ICML 2014. The units of the
-//! same layer that a logit may depend on are the earlier ones, in scoring and in sampling alike.
+//! Gregor, Danihelka, Mnih, Blundell, Wierstra, "Deep autoregressive networks", ICML 2014. Within its layer, a
+//! logit depends only on earlier units, in scoring and in sampling alike.
 
 use burn::tensor::{Tensor, activation};
 use helmholtz_core::{Defence, Drawn, Draws};
@@ -22,7 +22,7 @@ use crate::rows::repeat_rows;
 use crate::units::decide;
 use crate::unitwise::draw_rows;
 
-/// `W` with zeros where the row's unit does not come before the column's: `[d, d]`.
+/// `W` with zeros where the unit of the row does not come before the unit of the column: `[d, d]`.
 ///
 /// Differentiable by autodiff.
 pub fn masked(weight: Tensor<2>, order: &UnitOrder) -> Tensor<2> {
@@ -36,10 +36,10 @@ pub fn masked(weight: Tensor<2>, order: &UnitOrder) -> Tensor<2> {
     weight.clone() * before.float().cast(weight.dtype())
 }
 
-/// `x W` with the weights of units out of order taken away: `[n, d]`.
+/// `x W` with the [`masked`] weights: `[n, d]`.
 ///
-/// Differentiable by autodiff. On the host, units in the order of their indices are added up one by one, those
-/// that are off left out: half the work of a product or less, and nothing to mask.
+/// Differentiable by autodiff. On the host, if the units are in the order of their indices, they are added up one by
+/// one and units that are off are left out. This takes at most half the work of a product, and needs no mask.
 pub fn product(x: Tensor<2>, weight: Tensor<2>, order: &UnitOrder) -> Tensor<2> {
     let device = weight.device();
     if device.is_autodiff() || !in_host_memory(&device) || !order.is_index() {
@@ -49,13 +49,13 @@ pub fn product(x: Tensor<2>, weight: Tensor<2>, order: &UnitOrder) -> Tensor<2> 
     for_real!(dtype, T => product_on_host::<T>(x, weight))
 }
 
-/// Rows of a task of a product, and units whose sums stay in the first-level cache meanwhile.
+/// Number of rows in one task of a product, and number of units whose sums stay in the first-level cache meanwhile.
 const ROWS: usize = 32;
 const TILE: usize = 128;
 
 fn product_on_host<T: Real>(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
     let (device, [n, d]) = (weight.device(), x.dims());
-    assert_eq!(weight.dims(), [d, d], "a row of recurrent weights for each unit");
+    assert_eq!(weight.dims(), [d, d], "the recurrent weights of {d} units must be [{d}, {d}]");
     let (x, weight) = (host::read::<T, 2>(x), host::read::<T, 2>(weight));
     let weight: &[T] = &weight;
     let mut sums = vec![T::ZERO; n * d];
@@ -70,11 +70,11 @@ fn product_on_host<T: Real>(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
     host::tensor(sums, [n, d], &device)
 }
 
-/// The sums of a few rows, a tile of units at a time.
+/// Computes the sums of a few rows, one tile of units at a time.
 #[inline(always)]
 fn add_up<T: Real>(sums: &mut [T], x: &[T], weight: &[T], d: usize) {
     let rows = x.len() / d;
-    // The rows in which a unit is on, as lists: loops over them have no branch that nobody can predict.
+    // For each unit, a list of the rows in which it is on: loops over these lists have no unpredictable branch.
     let (mut on, mut counts) = (vec![0u8; d * ROWS], vec![0usize; d]);
     for unit in 0..d {
         let (list, n) = (&mut on[unit * ROWS..][..ROWS], &mut counts[unit]);
@@ -102,7 +102,7 @@ fn add_up<T: Real>(sums: &mut [T], x: &[T], weight: &[T], d: usize) {
 fn masked_on_host<T: Real>(weight: Tensor<2>, order: &UnitOrder) -> Tensor<2> {
     let device = weight.device();
     let [d, columns] = weight.dims();
-    assert_eq!(d, columns, "recurrent weights are a square matrix");
+    assert_eq!(d, columns, "the matrix of recurrent weights must be square");
     let places = order.places(d);
     let mut values = host::values::<T, 2>(weight);
     for (i, row) in values.chunks_exact_mut(d.max(1)).enumerate() {
@@ -119,11 +119,11 @@ fn masked_on_host<T: Real>(weight: Tensor<2>, order: &UnitOrder) -> Tensor<2> {
     host::tensor(values, [d, d], &device)
 }
 
-/// Samples, unit after unit, with their log-probability and error.
+/// Samples drawn unit by unit, with their log-probability and error.
 ///
 /// # Shapes
-/// - `product`: `[n, d]`, the logits that do not depend on x, or one row for every k of the `n` matrix rows of
-///   `draws`; `bias`: `[d]`; `recurrent`: `[d, d]`, [`masked`]
+/// - `product`: `[n, d]`, the part of the logits that does not depend on x, or one row for every k of the `n` matrix
+///   rows of `draws`; `bias`: `[d]`; `recurrent`: `[d, d]`, already [`masked`]
 /// - sample and error `[n, d]`, log-probability `[n]`
 pub fn draw(
     product: Tensor<2>,
@@ -176,7 +176,7 @@ fn draw_on_host<T: Real>(
 ) -> Drawn {
     let device = product.device();
     let [n_product, d] = product.dims();
-    assert_eq!((bias.dims(), recurrent.dims()), ([d], [d, d]), "a bias and a row of weights for each unit");
+    assert_eq!((bias.dims(), recurrent.dims()), ([d], [d, d]), "bias and recurrent weights of {d} units");
     let n = draws.len();
     let k = repeats(n, n_product);
     let (product, bias) = (host::read::<T, 2>(product), host::read::<T, 1>(bias));
@@ -199,7 +199,7 @@ fn draw_on_host<T: Real>(
 
 /// Turns the uniforms of a few rows into samples and completes their logits.
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "the loop's whole surroundings, named")]
+#[expect(clippy::too_many_arguments, reason = "everything that the loop reads and writes, by name")]
 fn walk<T: Real>(
     x: &mut [T],
     logits: &mut [T],
@@ -220,7 +220,7 @@ fn walk<T: Real>(
         for r in 0..rows {
             x[r * d + unit] = values[r];
             if values[r] == T::ONE {
-                // The mask has zeros for the units that came before.
+                // The masked weights are zero for earlier units.
                 let later = if by_index { unit + 1 } else { 0 };
                 let weights = &recurrent[unit * d + later..(unit + 1) * d];
                 for (logit, weight) in logits[r * d + later..(r + 1) * d].iter_mut().zip(weights) {
@@ -271,7 +271,7 @@ mod tests {
                             &draws,
                             defence,
                         );
-                        // A unit whose uniform meets its mean to rounding would differ; none does here.
+                        // A unit whose uniform equals its mean to rounding could differ; here no unit does.
                         assert_eq!(fused.x.into_data(), plain.x.into_data(), "{n} {d} {k} {dtype:?}");
                         assert_close(fused.scored.log_prob, plain.scored.log_prob, dtype);
                         assert_close(fused.scored.trace, plain.scored.trace, dtype);

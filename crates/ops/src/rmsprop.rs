@@ -4,7 +4,8 @@
 //! v ← α v + (1 - α) g²,   w ← w - lr · g / (√v + ε)
 //! ```
 //!
-//! As in [`adam`](crate::adam), operations and their order are those of Burn's own, which takes a pass for each of them.
+//! As in [`adam`](crate::adam), the operations and their order are those of Burn, which takes one pass for each
+//! operation.
 //!
 //! # Reference
 //! Tieleman, Hinton, "Lecture 6.5: rmsprop", Coursera: Neural Networks for Machine Learning, 2012.
@@ -20,23 +21,23 @@ use crate::real::Real;
 /// Settings of RMSProp without momentum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RmsPropSettings {
-    /// α, the share of the mean of squares that a step keeps.
+    /// α, the share of the running mean of squared gradients that a step keeps.
     pub alpha: f32,
-    /// ε, beside the root of that mean.
+    /// ε, added to the square root of that mean.
     pub epsilon: f32,
 }
 
 impl RmsPropSettings {
-    /// Whether a step can be taken in one pass: the device's tensors lie in host memory, and no tape follows them.
+    /// Whether a step can be taken in one pass: the device's tensors are in host memory and not on autodiff.
     pub fn applies(device: &Device) -> bool {
         AdamSettings::applies(device)
     }
 
-    /// The parameter and v after a step; `squares` is v before it, if it is not the first. What nobody else holds is
-    /// changed in place.
+    /// The parameter and v after a step. `squares` is v before the step, or `None` at the first step. A tensor that
+    /// nothing else holds is changed in place.
     ///
     /// # Shapes
-    /// All are of the shape of `parameter`.
+    /// All tensors have the shape of `parameter`.
     ///
     /// # Panics
     /// If it [does not apply](Self::applies) to the device of the tensors, or their sizes differ.
@@ -47,7 +48,7 @@ impl RmsPropSettings {
         gradient: Tensor<D>,
         squares: Option<Tensor<D>>,
     ) -> [Tensor<D>; 2] {
-        assert!(Self::applies(&parameter.device()), "a step in one pass is for tensors in host memory");
+        assert!(Self::applies(&parameter.device()), "a one-pass step needs host memory and no autodiff");
         for_real!(parameter.dtype(), T => self.on_host::<T, D>(rate, parameter, gradient, squares))
     }
 
@@ -62,7 +63,7 @@ impl RmsPropSettings {
         let [keep, take, epsilon] = [self.alpha, 1.0 - self.alpha, self.epsilon].map(|x| x.elem::<T>());
         let constants = Constants { keep, take, epsilon, rate: rate.elem::<T>() };
         let (n, gradient) = (parameter.shape().num_elements(), host::read::<T, D>(gradient));
-        assert_eq!(n, gradient.len(), "a gradient for each number of the parameter");
+        assert_eq!(n, gradient.len(), "the parameter and its gradient differ in size");
         let is_first = squares.is_none();
         let mut v = squares.map_or_else(|| vec![T::ZERO; n], host::values::<T, D>);
         let beside = gradient.par_chunks(PART).zip(v.par_chunks_mut(PART));
@@ -90,7 +91,7 @@ impl<T: Real> Constants<T> {
     fn pass<const FIRST: bool>(&self, w: &mut [T], g: &[T], v: &mut [T]) {
         let Constants { keep, take, epsilon, rate } = *self;
         for ((w, &g), v) in w.iter_mut().zip(g).zip(v) {
-            // What there was before the first step is nothing, not a zero to add.
+            // The first step has no earlier mean to add, not even a zero.
             *v = if FIRST { g * g * take } else { *v * keep + g * g * take };
             *w = *w - g / (v.sqrt() + epsilon) * rate;
         }

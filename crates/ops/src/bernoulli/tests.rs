@@ -102,7 +102,7 @@ fn infinite_logits_cost_nothing_on_the_right_side_and_everything_on_the_wrong_on
 
 #[test]
 fn nearly_certain_units_keep_their_digits() {
-    // Of each of these factors 1 + z single precision would keep a one.
+    // In single precision each of these factors 1 + z would round to one.
     for (d, l) in [(784, 18.0f64), (2000, 20.0), (7, 17.0)] {
         let logits = matrix(vec![l; d], [1, d], DType::F32);
         let found = score(logits.ones_like(), logits, Tensor::zeros([d], &Device::flex())).log_prob;

@@ -1,25 +1,25 @@
-//! A matrix of bits, four of them in a code.
+//! A matrix of bits, with four bits in each code.
 
 use helmholtz_noise::simd::vectorised;
 use rayon::prelude::*;
 
 use crate::real::Real;
 
-/// Terms of the sums that share a table.
+/// Number of terms of a sum that share a table.
 pub(super) const GROUP: usize = 4;
-/// Rows whose codes lie side by side.
+/// Number of rows whose codes are adjacent in memory.
 pub(super) const SIDE: usize = 8;
 
-/// The left side of a product, before it is known whether it is of bits.
+/// The left side of a product, before it is known whether it is a matrix of bits.
 #[derive(Clone, Copy)]
 pub(crate) struct Left<'a, T> {
-    /// Row after row.
+    /// The values, row after row.
     pub(crate) values: &'a [T],
-    /// Rows of the product, and terms of each of its sums.
+    /// Number of rows of the product, and number of terms in each of its sums.
     pub(crate) dims: [usize; 2],
-    /// Whether the values lie the other way round: term after term.
+    /// Whether the matrix is stored transposed: term after term.
     pub(crate) turned: bool,
-    /// The terms that count; all, if it is not said.
+    /// The terms to include; all terms if not set.
     pub(crate) terms: Option<&'a [usize]>,
 }
 
@@ -34,17 +34,17 @@ impl<T> Left<'_, T> {
     }
 }
 
-/// A matrix with no more than two values in each column, as codes of four bits.
+/// A matrix with at most two values in each column, as codes of four bits.
 pub(crate) struct Packed<'a, T> {
-    /// `[rows / SIDE, groups, SIDE]`, each below sixteen.
+    /// The codes, `[rows / SIDE, groups, SIDE]`, each below sixteen.
     codes: Vec<u8>,
     groups: usize,
-    /// What the bits of each column stand for, if not for zero and one.
+    /// The values that the bits of each column stand for, if they are not zero and one.
     levels: Option<Levels<T>>,
     left: Left<'a, T>,
 }
 
-/// What bits stand for: `low + step · bit`, for each column of the values as they lie.
+/// The values that bits stand for: `low + step · bit`, for each column of the values as stored.
 struct Levels<T> {
     low: Vec<T>,
     high: Vec<T>,
@@ -53,13 +53,13 @@ struct Levels<T> {
 }
 
 impl<T: Real> Levels<T> {
-    /// Of rows of `d` values, if each column seems to have no more than two of them: packing finds out.
+    /// The levels of rows of `d` values, if each column seems to have at most two values. Packing makes the full check.
     fn of(values: &[T], d: usize) -> Option<Self> {
         let first = &values[..d];
         if first.iter().all(|value| *value == T::ZERO || *value == T::ONE) {
             return Some(Levels { low: vec![T::ZERO; d], high: vec![T::ONE; d], are_plain: true });
         }
-        // A matrix of real numbers most often shows what it is in its first rows.
+        // The first rows usually show whether a matrix has real-valued columns.
         let mut rows = values.chunks_exact(d);
         let (a, b, c) = (rows.next()?, rows.next()?, rows.next()?);
         if (0..d).any(|j| a[j] != b[j] && b[j] != c[j] && a[j] != c[j]) {
@@ -83,15 +83,15 @@ impl<T: Real> Levels<T> {
 }
 
 impl<'a, T: Real> Packed<'a, T> {
-    /// The codes of a matrix, if it is of bits.
+    /// The codes of a matrix, if it is a matrix of bits.
     pub(crate) fn of(left: Left<'a, T>) -> Option<Self> {
         let Left { values, dims: [rows, all_terms], turned, terms } = left;
-        debug_assert!(turned || terms.is_none(), "terms are chosen where they are rows of the values");
+        debug_assert!(turned || terms.is_none(), "terms can be selected only if the left side is turned");
         let groups = terms.map_or(all_terms, <[usize]>::len).div_ceil(GROUP);
         let levels = Levels::of(values, if turned { rows } else { all_terms })?;
         let mut codes = vec![0u8; rows.next_multiple_of(SIDE) * groups];
         let of_block = groups * SIDE;
-        // What packs in no time is not worth waking anybody for.
+        // A small matrix packs so fast that it is not worth waking other threads.
         let blocks =
             (codes.len() / of_block).div_ceil(rayon::current_num_threads()).max((1 << 15) / of_block + 1);
         let is_of_bits = codes.par_chunks_mut(blocks * of_block).enumerate().all(|(i, codes)| {
@@ -110,7 +110,7 @@ impl<'a, T: Real> Packed<'a, T> {
         is_of_bits.then(|| Packed { codes, groups, levels: (!levels.are_plain).then_some(levels), left })
     }
 
-    /// Rows of the product, and terms of each of its sums that count.
+    /// Number of rows of the product, and number of included terms in each of its sums.
     pub(super) fn dims(&self) -> [usize; 2] {
         let [n, k] = self.left.dims;
         [n, self.left.terms.map_or(k, <[usize]>::len)]
@@ -126,15 +126,16 @@ impl<'a, T: Real> Packed<'a, T> {
         self.codes[(block * self.groups + first) * SIDE..][..n * SIDE].as_chunks().0
     }
 
-    /// The row of the right side that the bits at `place` go with, if there is one.
+    /// The row of the right side that belongs to the bits at `place`, if there is one.
     #[inline(always)]
     pub(super) fn term(&self, place: usize) -> Option<usize> {
         self.left.term(place)
     }
 
-    /// What the bits at `place` stand for, where that goes by the terms: the low value, and the step to the high one.
+    /// The low value of the bits at `place`, and the step to the high value, if the levels belong to the terms.
     ///
-    /// The low one is met in every row of the product. Where it goes by rows, the sum of all terms is.
+    /// The low values add a base that all rows of the product have in common. If the levels belong to the rows instead,
+    /// that base is the sum of all terms.
     #[inline(always)]
     pub(super) fn levels_of_term(&self, place: usize) -> (T, T) {
         match &self.levels {
@@ -144,7 +145,7 @@ impl<'a, T: Real> Packed<'a, T> {
         }
     }
 
-    /// What a row's sum, and what all rows have in common, are multiplied by.
+    /// The factors of a row: the factor of the base that all rows have in common, and the factor of the row's own sum.
     #[inline(always)]
     pub(super) fn levels_of_row(&self, row: usize) -> Option<(T, T)> {
         let Levels { low, high, .. } = self.levels.as_ref()?;
@@ -152,7 +153,7 @@ impl<'a, T: Real> Packed<'a, T> {
     }
 }
 
-/// The codes of rows from `first` on; false if a value is neither of its column's two.
+/// Writes the codes of the rows from `first` on; returns false if a value is not one of its column's two values.
 #[inline(always)]
 fn pack<T: Real>(
     left: Left<'_, T>,
@@ -175,14 +176,14 @@ fn pack<T: Real>(
         }
         let codes = codes[i / SIDE * groups * SIDE..].as_chunks_mut::<SIDE>().0;
         for (codes, bits) in codes.iter_mut().zip(bits.as_chunks::<GROUP>().0) {
-            // The four low bits come together in the highest byte; no two meet on the way.
+            // The multiplication collects the four low bits in the highest byte, without carries.
             codes[i % SIDE] = (u32::from_le_bytes(*bits).wrapping_mul(0x0102_0408) >> 24) as u8;
         }
     }
     true
 }
 
-/// The same of values that lie term after term.
+/// The same for values that are stored term after term.
 #[inline(always)]
 fn pack_turned<T: Real>(
     left: Left<'_, T>,

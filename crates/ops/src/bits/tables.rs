@@ -1,7 +1,7 @@
 //! Sums of rows of a real matrix by tables: the loops, for the vector instructions of the machine.
 //!
-//! A line is what one entry of a table holds: as many columns as fill a line of the cache, in one vector or a few. For a
-//! line of columns and as many groups as the first-level cache has room for, the tables are built once, and every row of
+//! A line is the content of one table entry: as many columns as fill a cache line, in one or a few vectors. For one
+//! line of columns and as many groups as fit into the first-level cache, the tables are built once. Then every row of
 //! bits adds its entries to its sum.
 
 use std::ops::Range;
@@ -11,14 +11,14 @@ use pulp::{Arch, Simd, WithSimd};
 use super::packed::{GROUP, Packed, SIDE};
 use crate::real::{LANES, Real};
 
-/// Sums of a group.
+/// Number of sums of a group.
 const SUMS: usize = 1 << GROUP;
-/// Bytes of a line.
+/// Number of bytes in a line.
 const LINE: usize = 64;
-/// Tables that are built at once: 25 KiB of a first-level cache of 32.
+/// Number of tables that are built at once: 25 KiB of a first-level cache of 32 KiB.
 const AT_ONCE: usize = 25;
 
-/// Columns of a line.
+/// Number of columns in a line.
 pub(super) const fn columns_of_line<T>() -> usize {
     LINE / size_of::<T>()
 }
@@ -28,14 +28,14 @@ pub(super) const fn columns_of_line<T>() -> usize {
 pub enum Instructions {
     /// The widest that the processor has.
     Widest,
-    /// AVX2, or what there is below.
+    /// AVX2 if the processor has it, otherwise scalar code.
     Avx2,
-    /// None.
+    /// Scalar code, without vector instructions.
     Plain,
 }
 
 impl Instructions {
-    /// Runs `task` with these.
+    /// Runs `task` with these instructions.
     pub(super) fn run<W: WithSimd>(self, task: W) -> W::Output {
         match self {
             Instructions::Widest => Arch::new().dispatch(task),
@@ -46,7 +46,7 @@ impl Instructions {
     }
 }
 
-/// f32 or f64, with its vectors.
+/// f32 or f64, with its vector type.
 pub(crate) trait Lanes: Real {
     type Vector<S: Simd>: Copy + Send + Sync;
 
@@ -94,14 +94,14 @@ lanes!(f64, f64s, splat_f64s, add_f64s, mul_f64s, mul_add_f64s);
 /// The right side of a product.
 #[derive(Clone, Copy)]
 pub(crate) struct Right<'a, T> {
-    /// Row after row, each of `m` values.
+    /// The values, row after row, with `m` values in each row.
     pub(crate) values: &'a [T],
     pub(crate) m: usize,
-    /// What each row is multiplied by.
+    /// The factor of each row; 1 if not set.
     pub(crate) weights: Option<&'a [T]>,
 }
 
-/// A matrix of `m` columns that several threads write, each element by one of them.
+/// A matrix of `m` columns that several threads write; one thread writes each element.
 #[derive(Clone, Copy)]
 pub(super) struct Target<T> {
     start: *mut T,
@@ -109,23 +109,23 @@ pub(super) struct Target<T> {
     m: usize,
 }
 
-// SAFETY: it hands out no reference; whoever calls `at` sees to it that no two threads write an element.
+// SAFETY: it hands out no references; callers of `at` ensure that no two threads write the same element.
 unsafe impl<T: Send> Send for Target<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Target<T> {}
 
 impl<T> Target<T> {
-    /// What `space` has room for.
+    /// A matrix that fills `space`.
     pub(super) fn new(space: &mut [std::mem::MaybeUninit<T>], m: usize) -> Self {
         Target { start: space.as_mut_ptr().cast(), len: space.len(), m }
     }
 
-    /// The place of `width` elements of a row.
+    /// A pointer to `width` elements of a row.
     #[inline(always)]
     fn at(self, row: usize, column: usize, width: usize) -> *mut T {
         let first = row * self.m + column;
-        assert!(column + width <= self.m && first + width <= self.len, "a place in the product");
-        // SAFETY: within the space, as was just checked.
+        assert!(column + width <= self.m && first + width <= self.len, "the place is outside the product");
+        // SAFETY: the place is within the space, as was just checked.
         unsafe { self.start.add(first) }
     }
 }
@@ -134,23 +134,23 @@ impl<T> Target<T> {
 pub(super) struct Part<'a, T> {
     pub(super) left: &'a Packed<'a, T>,
     pub(super) right: Right<'a, T>,
-    /// The first is a multiple of [`SIDE`].
+    /// The rows; the first is a multiple of [`SIDE`].
     pub(super) rows: Range<usize>,
-    /// The first is a multiple of [`columns_of_line`].
+    /// The columns; the first is a multiple of [`columns_of_line`].
     pub(super) columns: Range<usize>,
-    /// No other part has these rows and columns of it.
+    /// The product; no other part writes these rows and columns of it.
     pub(super) product: Target<T>,
-    /// Where the sums of the right side's columns go, weighed: one row, of which no other part has these columns.
+    /// Where the weighted column sums of the right side are written: one row; no other part writes these columns of it.
     pub(super) sums: Option<Target<T>>,
 }
 
 impl<T: Lanes> WithSimd for Part<'_, T> {
-    /// Whether the right side is finite there.
+    /// Whether the right side is finite in these columns.
     type Output = bool;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> bool {
-        // Vectors of a line, and rows whose sums fill the registers.
+        // The number of vectors in a line, and the number of rows whose sums fill the registers.
         match LINE / size_of::<T::Vector<S>>() {
             1 => self.by_lines::<S, 1, 8>(simd),
             2 => self.by_lines::<S, 2, 4>(simd),
@@ -166,11 +166,11 @@ impl<T: Lanes> WithSimd for Part<'_, T> {
 #[repr(align(64))]
 struct Table<V, const P: usize>([[V; P]; SUMS]);
 
-/// What is found of all terms.
+/// Sums over all terms.
 struct Common<V, const P: usize> {
-    /// What all rows of bits have in common.
+    /// The base that all rows of bits have in common.
     base: [V; P],
-    /// Zero times every value: undefined if one is not finite.
+    /// The sum of zero times every value: NaN if a value is not finite.
     zeros: [V; P],
 }
 
@@ -192,7 +192,7 @@ impl<T: Lanes> Part<'_, T> {
         is_finite
     }
 
-    /// The columns of a line, of which there may be fewer unless it is `FULL`.
+    /// Computes the columns of one line, which may be incomplete unless it is `FULL`.
     #[inline(always)]
     fn line<S: Simd, const P: usize, const R: usize, const FULL: bool>(
         &self,
@@ -214,20 +214,20 @@ impl<T: Lanes> Part<'_, T> {
                 let mut sums = [zeros; R];
                 if !begins {
                     for (i, sum) in sums.iter_mut().enumerate().take(live) {
-                        // SAFETY: the place is this part's, and was written with the groups before.
+                        // SAFETY: the place belongs to this part, and the previous groups have written it.
                         *sum = unsafe { load::<T, S, P, FULL>(simd, place(i), width) };
                     }
                 }
                 sums = add::<T, S, P, R>(simd, tables, codes, row % SIDE, sums);
                 for (i, sum) in sums.into_iter().enumerate().take(live) {
                     let sum = if ends { self.finish::<S, P>(simd, row + i, sum, common.base) } else { sum };
-                    // SAFETY: the place is this part's.
+                    // SAFETY: the place belongs to this part.
                     unsafe { store::<T, S, P, FULL>(place(i), width, sum) };
                 }
             }
         }
         if let Some(sums) = self.sums {
-            // SAFETY: the place is this part's.
+            // SAFETY: the place belongs to this part.
             unsafe { store::<T, S, P, FULL>(sums.at(0, column, width), width, common.base) };
         }
         let mut line = [T::ZERO; LANES];
@@ -236,7 +236,7 @@ impl<T: Lanes> Part<'_, T> {
         line.iter().all(|value| *value == T::ZERO)
     }
 
-    /// The sum of a row of bits as that of what its bits stand for.
+    /// Converts the sum of a row of bits into the sum of the values that its bits stand for.
     #[inline(always)]
     fn finish<S: Simd, const P: usize>(
         &self,
@@ -254,7 +254,7 @@ impl<T: Lanes> Part<'_, T> {
         sum
     }
 
-    /// The tables of groups from `first` on; adds to what is `common`.
+    /// Builds the tables of the groups from `first` on, and adds their terms to `common`.
     #[inline(always)]
     fn build<S: Simd, const P: usize, const FULL: bool>(
         &self,
@@ -272,7 +272,7 @@ impl<T: Lanes> Part<'_, T> {
                 let place = GROUP * (first + j) + i;
                 let Some(term) = self.left.term(place) else { continue };
                 let values = &values[term * m + column..][..width];
-                // SAFETY: the slice has the width.
+                // SAFETY: the slice has `width` values.
                 *row = unsafe { load::<T, S, P, FULL>(simd, values.as_ptr(), width) };
                 if let Some(weights) = weights {
                     scale::<T, S, P>(simd, row, weights[term]);
@@ -305,7 +305,7 @@ fn scale<T: Lanes, S: Simd, const P: usize>(simd: S, line: &mut [T::Vector<S>; P
     }
 }
 
-/// Adds an entry of each table to the sum of each of `R` rows, of which the first is that of bits `side` of the codes.
+/// Adds an entry of each table to the sums of `R` rows; the first of these rows has byte `side` of the codes.
 #[inline(always)]
 fn add<T: Lanes, S: Simd, const P: usize, const R: usize>(
     simd: S,
@@ -315,11 +315,11 @@ fn add<T: Lanes, S: Simd, const P: usize, const R: usize>(
     mut sums: [[T::Vector<S>; P]; R],
 ) -> [[T::Vector<S>; P]; R] {
     for (table, codes) in tables.iter().zip(codes) {
-        // All codes in one register: to load them one by one would take the turns of the loads that count.
+        // All codes in one register: loading them one by one would compete with the loads of table entries.
         let codes = u64::from_le_bytes(*codes) >> (8 * side);
         for (i, sum) in sums.iter_mut().enumerate() {
             let code = usize::from((codes >> (8 * i)) as u8);
-            // SAFETY: a code is below SUMS, as packing makes it.
+            // SAFETY: packing makes only codes below SUMS.
             let entry = unsafe { table.0.get_unchecked(code) };
             for (sum, vector) in sum.iter_mut().zip(entry) {
                 *sum = T::plus(simd, *sum, *vector);
@@ -329,10 +329,10 @@ fn add<T: Lanes, S: Simd, const P: usize, const R: usize>(
     sums
 }
 
-/// The values at `from`.
+/// Reads the values at `from`.
 ///
 /// # Safety
-/// `width` values can be read there; `FULL` says that they are those of a line.
+/// `width` values must be readable there; with `FULL`, `width` must be that of a whole line.
 #[inline(always)]
 unsafe fn load<T: Lanes, S: Simd, const P: usize, const FULL: bool>(
     simd: S,
@@ -340,11 +340,11 @@ unsafe fn load<T: Lanes, S: Simd, const P: usize, const FULL: bool>(
     width: usize,
 ) -> [T::Vector<S>; P] {
     if FULL {
-        // SAFETY: vectors of a line are its values side by side.
+        // SAFETY: the vectors of a line are its values in order, without gaps.
         return unsafe { from.cast::<[T::Vector<S>; P]>().read_unaligned() };
     }
     let mut line = [T::splat(simd, T::ZERO); P];
-    // SAFETY: there is no more in a line than it has room for, and a vector may have any values.
+    // SAFETY: `width` is at most the size of a line, and a vector may hold any values.
     unsafe { std::ptr::copy_nonoverlapping(from, line.as_mut_ptr().cast(), width) };
     line
 }
@@ -352,7 +352,7 @@ unsafe fn load<T: Lanes, S: Simd, const P: usize, const FULL: bool>(
 /// Writes the first `width` values of a line.
 ///
 /// # Safety
-/// `width` values can be written there; `FULL` says that they are those of a line.
+/// `width` values must be writable there; with `FULL`, `width` must be that of a whole line.
 #[inline(always)]
 unsafe fn store<T: Lanes, S: Simd, const P: usize, const FULL: bool>(
     to: *mut T,
@@ -360,7 +360,7 @@ unsafe fn store<T: Lanes, S: Simd, const P: usize, const FULL: bool>(
     line: [T::Vector<S>; P],
 ) {
     if FULL {
-        // SAFETY: vectors of a line are its values side by side.
+        // SAFETY: the vectors of a line are its values in order, without gaps.
         unsafe { to.cast::<[T::Vector<S>; P]>().write_unaligned(line) };
     } else {
         // SAFETY: as above.

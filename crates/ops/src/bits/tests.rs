@@ -23,12 +23,12 @@ fn values(tensor: Tensor<2>) -> Vec<f64> {
     tensor.into_data_as::<f64>().try_to_vec().unwrap()
 }
 
-/// The product by `gemm`: [`crate::product`] takes tables for no more than one element a row.
+/// The product by `gemm`, not by [`crate::product`], which may use tables.
 fn by_multiplications(a: &Tensor<2>, b: &Tensor<2>) -> Tensor<2> {
     a.clone().matmul(b.clone())
 }
 
-/// Both are sums of `k` terms of at most `largest`, in different orders.
+/// Checks that both are equal to rounding: sums of `k` terms of at most `largest`, in different orders.
 #[track_caller]
 fn close(found: Tensor<2>, expected: Tensor<2>, k: usize, largest: f64) {
     let unit = if found.dtype() == DType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) };
@@ -38,7 +38,7 @@ fn close(found: Tensor<2>, expected: Tensor<2>, k: usize, largest: f64) {
     assert!(off <= bound, "{off} of {bound}");
 }
 
-/// Products of bits in both layouts with all instructions; the values of all of them are the same bits.
+/// Checks products of bits in both layouts with all instructions; the results are the same to the bit.
 fn check([n, k, m]: [usize; 3], share: usize, dtype: DType) {
     let (a, b) = (tensor(&bits(n * k, share), [n, k], dtype), tensor(&real(k * m), [k, m], dtype));
     let expected = by_multiplications(&a, &b);
@@ -46,7 +46,7 @@ fn check([n, k, m]: [usize; 3], share: usize, dtype: DType) {
     let mut first = None;
     for instructions in ALL {
         for (a, is_turned) in [(&a, false), (&turned, true)] {
-            let found = product(a.clone(), is_turned, b.clone(), instructions).expect("it is of bits");
+            let found = product(a.clone(), is_turned, b.clone(), instructions).expect("a matrix of bits");
             let data = found.to_data();
             assert_eq!(
                 &data,
@@ -60,7 +60,7 @@ fn check([n, k, m]: [usize; 3], share: usize, dtype: DType) {
 
 #[test]
 fn products_of_bits_are_those_of_multiplications_for_every_small_shape() {
-    // Every n and m with a k that goes through all, and every k with an n and m that do: nothing couples all three.
+    // All pairs (n, m) with a varying k, and all pairs (k, m) with a varying n: no code depends on all three together.
     for i in 1..=70 {
         for j in 1..=70 {
             let other = (i * 31 + j * 17) % 70 + 1;
@@ -111,7 +111,7 @@ fn data_less_its_mean_is_of_bits() {
         for [n, k, m] in [[5, 1, 3], [100, 785, 200], [33, 70, 17]] {
             let centre = tensor(&real(k), [1, k], dtype);
             let mut data = bits(n * k, 13);
-            // Units that never change, and one whose two values are seen late.
+            // One unit never changes; others show their second value late.
             data.iter_mut().step_by(k).for_each(|value| *value = 1.0);
             let a = tensor(&data, [n, k], dtype) - centre;
             let b = tensor(&real(k * m), [k, m], dtype);
@@ -195,7 +195,7 @@ fn rows_have_weights_and_may_be_left_out() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// A row of bits with one bit set is a row of the right side, to the bit.
+    /// A row of bits with one bit set gives a row of the right side, to the bit.
     #[test]
     fn unit_rows_pick_rows(k in 1usize..200, m in 1usize..90, seed in 0usize..1000) {
         let right: Vec<f64> = (0..k * m).map(|i| (((i + seed) * 7907) % 2003) as f64 / 999.0 - 1.0).collect();
@@ -205,7 +205,7 @@ proptest! {
         prop_assert_eq!(found.into_data(), b.into_data());
     }
 
-    /// Rows of the product go with rows of bits, wherever these stand.
+    /// A row of the product depends only on its row of bits, not on that row's place.
     #[test]
     fn rows_do_not_depend_on_those_beside_them(n in 2usize..60, k in 1usize..120, m in 1usize..50, by in 1usize..59) {
         let (left, right) = (bits(n * k, 40), tensor(&real(k * m), [k, m], DType::F32));
