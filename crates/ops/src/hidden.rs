@@ -1,7 +1,7 @@
-//! Deterministic hidden units: a bias and an activation in one pass over a matrix product, and back.
+//! Deterministic hidden units: a bias and an activation in one pass over a matrix product, and the backward pass.
 //!
-//! `a = f(product + bias)`; on the way back `δ ⊙ f'`, with `f'` a function of `a` alone, and its column sums, which
-//! are the gradient of the bias.
+//! Forward: `a = f(product + bias)`. Backward: `δ ⊙ f'`, where `f'` is a function of `a` alone, and its column sums,
+//! which are the gradient of the bias.
 
 use burn::tensor::{Tensor, activation};
 use helmholtz_noise::simd::vectorised;
@@ -13,7 +13,7 @@ use crate::real::{self, Real};
 /// The activation of hidden units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
-    /// `max(s, 0)`, whose slope at zero is zero.
+    /// `max(s, 0)`, with slope zero at zero.
     Relu,
     /// `tanh s`
     Tanh,
@@ -21,7 +21,7 @@ pub enum Activation {
     Sigmoid,
 }
 
-/// Rows that are summed before the sums of blocks are: fixed, so that the result is.
+/// Number of rows in a block; each block is summed first, then the sums of blocks. It is fixed, so that the result is.
 const BLOCK: usize = 64;
 
 /// `f(product + bias)`; differentiable by autodiff.
@@ -48,12 +48,12 @@ pub fn forward_by_tensors(product: Tensor<2>, bias: Tensor<1>, f: Activation) ->
     }
 }
 
-/// `δ ⊙ f'` and its column sums, from the activations `a` that [`forward`] gave.
+/// `δ ⊙ f'` and its column sums, from the activations `a` that [`forward`] returned.
 ///
 /// # Shapes
 /// - `delta` and `a`: `[n, d]`; output `[n, d]` and `[d]`
 pub fn backward(delta: Tensor<2>, a: Tensor<2>, f: Activation) -> (Tensor<2>, Tensor<1>) {
-    assert_eq!(delta.dims(), a.dims(), "one derivative for each activation");
+    assert_eq!(delta.dims(), a.dims(), "the derivatives and the activations differ in shape");
     if in_host_memory(&delta.device()) {
         let dtype = common_dtype(delta.dtype(), a.dtype());
         for_real!(dtype, T => backward_on_host::<T>(delta, a, f))
@@ -74,7 +74,7 @@ pub fn backward_by_tensors(delta: Tensor<2>, a: Tensor<2>, f: Activation) -> (Te
     (delta, sums)
 }
 
-/// Replaces s by `f(s + bias)` in rows of the size of `bias`.
+/// Replaces s by `f(s + bias)`, in rows as long as `bias`.
 #[inline(always)]
 fn activate<T: Real>(part: &mut [T], bias: &[T], f: impl Fn(T) -> T) {
     for row in part.chunks_exact_mut(bias.len()) {
@@ -84,7 +84,7 @@ fn activate<T: Real>(part: &mut [T], bias: &[T], f: impl Fn(T) -> T) {
     }
 }
 
-/// Multiplies derivatives by `slope(a)` in rows of the size of `sums`, and adds them up.
+/// Multiplies derivatives by `slope(a)`, in rows as long as `sums`, and adds the rows to `sums`.
 #[inline(always)]
 fn deactivate<T: Real>(delta: &mut [T], a: &[T], sums: &mut [T], slope: impl Fn(T) -> T) {
     for (delta, a) in delta.chunks_exact_mut(sums.len()).zip(a.chunks_exact(sums.len())) {
@@ -104,7 +104,7 @@ fn forward_on_host<T: Real>(product: Tensor<2>, bias: Tensor<1>, f: Activation) 
         vectorised(
             #[inline(always)]
             || {
-                // A loop for each: one that chose at every element would not become vector code.
+                // One loop for each activation: a loop that chose at every element would not vectorise.
                 match f {
                     Activation::Relu => activate(part, &bias, T::max0),
                     Activation::Tanh => activate(part, &bias, |s| {

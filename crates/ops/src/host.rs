@@ -1,9 +1,9 @@
-//! Reaching host memory.
+//! Access to host memory.
 //!
-//! On Burn's `flex` a tensor's memory can be read where it lies. Its `into_data` copies what is shared, and
-//! `TensorData` copies it twice more on the way to a `Vec`, for alignment; and a matrix product's result is copied
-//! once inside. A training step would spend a fifth of its time so. With the feature `flex` of this crate values are
-//! therefore read by Burn's extension interface, and what is computed here goes back as the vector that it is.
+//! With Burn's `flex` backend, a tensor's memory can be read in place. Burn's `into_data` copies shared values,
+//! `TensorData` copies them twice more on the way to a `Vec`, for alignment, and a matrix product copies its result
+//! once. A training step would spend a fifth of its time on these copies. With the feature `flex` of this crate, values
+//! are therefore read through Burn's extension interface, and results become tensors without a copy.
 
 use std::ops::Deref;
 
@@ -12,27 +12,26 @@ use rayon::prelude::*;
 
 use crate::real::Real;
 
-/// True if tensors on `device` lie in host memory, where a loop of our own can reach them.
+/// True if tensors on `device` are in host memory, where loops of this crate can read them.
 pub fn in_host_memory(device: &Device) -> bool {
-    // Burn offers no such question; its CPU backends are told by their names.
+    // Burn has no function for this; its CPU backends are recognised by their names.
     let name = format!("{device:?}");
-    // What is remote is told with the address of its server, which may contain anything.
+    // The name of a remote device includes the address of its server, which may contain anything.
     !name.contains("Remote") && (name.contains("Flex") || name.contains("NdArray"))
 }
 
-/// Runs `f` on a thread of the pool that shares out loops and matrix products, if tensors on `device` lie in host
-/// memory.
+/// Runs `f` on a thread of the pool that runs loops and matrix products, if tensors on `device` are in host memory.
 ///
-/// A thread from outside waits for the pool at each of them, asleep; a step has dozens. On other devices a thread has
-/// a queue of its own, and `f` stays where it is.
+/// A thread outside the pool would sleep until the pool has finished each of these operations, dozens of times in a
+/// step. On other devices each thread has its own queue, and `f` runs on the current thread.
 pub fn on_workers<T: Send>(device: &Device, f: impl FnOnce() -> T + Send) -> T {
     if in_host_memory(device) { rayon::scope(|_| f()) } else { f() }
 }
 
-/// What `f` makes of each item, in their order: side by side on the threads of the pool, if tensors on `device` lie in
-/// host memory and no tape follows them, else one after another.
+/// Applies `f` to each item and returns the results in order. If tensors on `device` are in host memory and not on
+/// autodiff, the items run in parallel on the threads of the pool; otherwise they run one after another.
 ///
-/// A thread that has done its part of one product need not wait for the others, where there is another product.
+/// A thread that has finished its part of one product can start on another product, and need not wait for the others.
 pub fn side_by_side<I: Send, T: Send>(
     device: &Device,
     items: impl IntoIterator<Item = I>,
@@ -47,13 +46,13 @@ pub fn side_by_side<I: Send, T: Send>(
 
 /// The values of a tensor on any device, row after row, in double precision.
 pub fn into_f64<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.into_data_as::<f64>().try_to_vec().expect("converted to f64 just now")
+    tensor.into_data_as::<f64>().try_to_vec().expect("the data was converted to f64")
 }
 
-/// Below this many elements the threads cost more than they bring.
+/// With fewer elements than this, threads cost more than they gain.
 pub(crate) const SEQUENTIAL: usize = 1 << 13;
 
-/// Values of a tensor that are only read: the tensor's own memory where it can be reached, else a copy.
+/// Values of a tensor that are only read: the tensor's own memory if it is accessible, otherwise a copy.
 pub(crate) enum Values<T> {
     Copied(Vec<T>),
     #[cfg(feature = "flex")]
@@ -72,7 +71,7 @@ impl<T: Real> Deref for Values<T> {
     }
 }
 
-/// The tensor's values, to be read.
+/// The tensor's values, for reading only.
 pub(crate) fn read<T: Real, const D: usize>(tensor: Tensor<D>) -> Values<T> {
     #[cfg(feature = "flex")]
     if let Some(shared) = flex::Shared::of(&tensor) {
@@ -81,7 +80,7 @@ pub(crate) fn read<T: Real, const D: usize>(tensor: Tensor<D>) -> Values<T> {
     Values::Copied(values(tensor))
 }
 
-/// The tensor's values to be changed if nothing else holds them, else to be read.
+/// The tensor's values: a vector to change if nothing else holds them, otherwise shared values to read.
 pub(crate) fn take<T: Real, const D: usize>(tensor: Tensor<D>) -> Result<Vec<T>, Values<T>> {
     #[cfg(feature = "flex")]
     if let Some(shared) = flex::Shared::of(&tensor) {
@@ -91,7 +90,7 @@ pub(crate) fn take<T: Real, const D: usize>(tensor: Tensor<D>) -> Result<Vec<T>,
     Ok(values(tensor))
 }
 
-/// The tensor's values; free of copies if nothing else holds the tensor and its memory is a vector of ours.
+/// The tensor's values; not copied if nothing else holds the tensor and its memory is a vector made by this crate.
 pub(crate) fn values<T: Real, const D: usize>(tensor: Tensor<D>) -> Vec<T> {
     #[cfg(feature = "flex")]
     if let Some(shared) = flex::Shared::of(&tensor) {
@@ -101,11 +100,12 @@ pub(crate) fn values<T: Real, const D: usize>(tensor: Tensor<D>) -> Vec<T> {
     tensor.into_data().try_into_vec().expect("the caller has matched the element type")
 }
 
-/// The tensor's values after `pass` went over them, `size` at a time and together with what lies beside them, on all
-/// threads. What nobody else holds is changed in place; else each part is copied just before its turn.
+/// The tensor's values after `pass` has changed them on all threads, in parts of `size` values, each together with its
+/// item of `beside`. Values that nothing else holds are changed in place; otherwise each part is copied just before it
+/// is changed.
 ///
 /// # Panics
-/// If there is not one item beside each part.
+/// If there is not exactly one item for each part.
 pub(crate) fn change<T: Real, const D: usize, Beside: Send>(
     tensor: Tensor<D>,
     size: usize,
@@ -113,8 +113,8 @@ pub(crate) fn change<T: Real, const D: usize, Beside: Send>(
     pass: impl Fn(&mut [T], Beside) + Sync,
 ) -> Vec<T> {
     let n = tensor.shape().num_elements();
-    assert_eq!(beside.len(), n.div_ceil(size), "an item beside each part");
-    // What makes a single part is not worth waking anybody for.
+    assert_eq!(beside.len(), n.div_ceil(size), "the number of items is not the number of parts");
+    // A single part is not worth waking other threads for.
     let least = if n <= size { usize::MAX } else { 1 };
     match take::<T, D>(tensor) {
         Ok(mut values) => {
@@ -129,15 +129,14 @@ pub(crate) fn change<T: Real, const D: usize, Beside: Send>(
                 .zip(beside)
                 .with_min_len(least)
                 .for_each(|((part, from), beside)| pass(part.write_copy_of_slice(from), beside));
-            // SAFETY: the n elements make the parts, of which none was left out, and each was written from a slice
-            // of its length.
+            // SAFETY: the parts cover all n elements, and each part was written from a slice of its length.
             unsafe { values.set_len(n) };
             values
         }
     }
 }
 
-/// A tensor of its own element type, without copying.
+/// A tensor in the element type of `values`, without copying.
 pub(crate) fn tensor<T: Real, const D: usize>(
     values: Vec<T>,
     shape: [usize; D],
@@ -146,7 +145,7 @@ pub(crate) fn tensor<T: Real, const D: usize>(
     Tensor::from_data(TensorData::new(values, shape), (device, T::dtype()))
 }
 
-/// Burn's `flex`, whose tensors are memory of this process.
+/// Burn's `flex`, whose tensors are in the memory of this process.
 #[cfg(feature = "flex")]
 pub(crate) mod flex {
     use burn::backend::{BackendTypes, Flex};
@@ -157,16 +156,16 @@ pub(crate) mod flex {
 
     type Primitive = <Flex as BackendTypes>::FloatTensorPrimitive;
 
-    /// True if tensors on `device` are plain tensors of `flex`, which no tape records.
+    /// True if tensors on `device` are plain tensors of `flex`, without autodiff.
     pub(crate) fn is_plain(device: &Device) -> bool {
         !device.is_autodiff() && in_host_memory(device) && format!("{device:?}").contains("Flex")
     }
 
-    /// A tensor whose values lie side by side, held for as long as they are read.
+    /// A tensor with contiguous values, held for as long as they are read.
     pub(crate) struct Shared(Primitive);
 
     impl Shared {
-        /// The tensor's memory, if it is of this kind.
+        /// The tensor's memory, if the tensor is plain and contiguous.
         pub(crate) fn of<const D: usize>(tensor: &Tensor<D>) -> Option<Self> {
             if !is_plain(&tensor.device()) {
                 return None;
@@ -176,7 +175,7 @@ pub(crate) mod flex {
         }
 
         pub(crate) fn values<T: Real>(&self) -> &[T] {
-            self.0.as_slice().expect("contiguous, of the element type that the caller has matched")
+            self.0.as_slice().expect("the values are contiguous, and the caller has matched the element type")
         }
 
         /// Whether nothing else holds the values.
@@ -184,7 +183,7 @@ pub(crate) mod flex {
             self.0.is_unique()
         }
 
-        /// The values, taken if nothing else holds them.
+        /// The values; copied only if something else holds them.
         pub(crate) fn into_vec<T: Real>(self) -> Vec<T> {
             if !self.is_unique() {
                 return self.values().to_vec();
@@ -206,23 +205,23 @@ macro_rules! for_real {
                 type $T = f64;
                 $body
             }
-            other => panic!("this operation works in f32 and f64, not in {other:?}"),
+            other => panic!("this operation supports f32 and f64, not {other:?}"),
         }
     };
 }
 pub(crate) use for_real;
 
-/// The device to compute on, or a panic that names both if they differ.
+/// The common element type; panics and names both types if they differ.
 pub(crate) fn common_dtype(a: DType, b: DType) -> DType {
-    assert_eq!(a, b, "operands differ in their element type");
+    assert_eq!(a, b, "the operands differ in their element type");
     a
 }
 
-/// How often a row of the shorter side serves consecutive rows of the longer one.
+/// The number of consecutive rows of the longer side that each row of the shorter side serves.
 pub(crate) fn repeats(longer: usize, shorter: usize) -> usize {
     assert!(
         shorter > 0 && longer.is_multiple_of(shorter),
-        "{longer} rows are not a whole number of times {shorter} rows"
+        "{longer} rows are not a multiple of {shorter} rows"
     );
     longer / shorter
 }
@@ -242,14 +241,14 @@ mod tests {
         let plain: Vec<f32> = (0..24).map(|i| i as f32).collect();
         assert_eq!(&*read::<f32, 2>(x.clone()), plain);
         assert_eq!(values::<f32, 2>(x.clone()), plain);
-        // A part in the middle, and one whose rows are apart.
+        // A slice in the middle, and a slice whose rows are not contiguous.
         assert_eq!(&*read::<f32, 2>(x.clone().slice([2..4, 0..4])), &plain[8..16]);
         assert_eq!(values::<f32, 2>(x.clone().slice([2..4, 0..4])), &plain[8..16]);
         assert_eq!(&*read::<f32, 2>(x.clone().slice([0..2, 1..3])), [1.0, 2.0, 5.0, 6.0]);
         let transposed = x.clone().slice([0..2, 0..2]).transpose();
         assert_eq!(&*read::<f32, 2>(transposed.clone()), [0.0, 4.0, 1.0, 5.0]);
         assert_eq!(values::<f32, 2>(transposed), [0.0, 4.0, 1.0, 5.0]);
-        // Results of Burn's own, and tensors that a tape follows.
+        // Results of Burn's own operations, and tensors on autodiff.
         let product = x.clone().matmul(numbers([4, 1]));
         assert_eq!(read::<f32, 2>(product.clone())[..2], [14.0, 38.0]);
         assert_eq!(values::<f32, 2>(product)[..2], [14.0, 38.0]);
@@ -272,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "an item beside each part")]
+    #[should_panic(expected = "the number of items is not the number of parts")]
     fn a_part_with_nothing_beside_it_is_refused() {
         change(numbers([3, 3]), 4, vec![(); 2].into_par_iter(), |_: &mut [f32], ()| {});
     }

@@ -1,22 +1,22 @@
 //! The few operations that Burn lacks, each a fused forward pass with its exact gradient.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! | --- | --- |
 //! | [`bernoulli`] | log-probability, error and sample of a Bernoulli layer in one pass over the logits |
-//! | [`nade`] | NADE's scan over the units: log-probability, sample, and the gradient by a scan backwards |
-//! | [`darn`] | DARN's masked weights, and sampling unit after unit |
-//! | [`order`] | [`UnitOrder`]: in which order an autoregressive layer visits its units |
-//! | [`rows`] | row weights and their sums, the other half of a local gradient |
-//! | [`hidden`] | deterministic hidden units: bias and activation in one pass, and back |
+//! | [`nade`] | NADE's scan over the units: log-probability, sample, and the gradient by a backward scan |
+//! | [`darn`] | DARN's masked weights, and sampling unit by unit |
+//! | [`order`] | [`UnitOrder`]: the order in which an autoregressive layer visits its units |
+//! | [`rows`] | row weights and weighted sums over rows, the other half of a local gradient |
+//! | [`hidden`] | deterministic hidden units: bias and activation in one pass, and the backward pass |
 //! | [`sigmoid()`], [`log_sigmoid`] | the logistic function of every element, and its logarithm |
 //! | [`log_weights`] | `log Σ exp`, `log mean exp`, self-normalised weights, effective sample size |
 //! | [`product`] | matrix products of constants |
 //! | `bits` | products of bits with real numbers, by tables of sums; with the feature `flex` |
-//! | [`adam`], [`rmsprop`] | a step of Adam, or of RMSProp, in one pass over each parameter |
+//! | [`adam`], [`rmsprop`] | a step of Adam or RMSProp in one pass over each parameter |
 //! | [`noise`] | keyed uniforms and normals as a tensor |
 //!
 //! On a CPU device an operation takes the tensors' memory, runs one vectorised loop over the rows
-//! on all threads and gives tensors back; on any other device it is plain tensor operations.
+//! on all threads and returns tensors; on any other device it is plain tensor operations.
 //! Both are the same function to rounding, in f32 and in f64. The choice is made in `host` and
 //! nowhere else. Results do not depend on the number of threads: rows are independent, and sums
 //! over rows are taken in blocks of a fixed size.

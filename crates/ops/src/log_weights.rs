@@ -1,14 +1,14 @@
 //! Importance weights in log space.
 //!
-//! Rows are observations, columns their samples. An infinite or undefined weight is never hidden:
-//! a row whose every weight is zero has `log Σ exp = -inf` and NaN as normalised weights, which a
-//! training run reports as a non-finite loss, and so has a row with an infinite weight.
+//! Rows are observations, columns their samples. An infinite or NaN weight is never hidden. If every
+//! weight of a row is zero, `log Σ exp = -inf` and the normalised weights are NaN, which a training
+//! run reports as a non-finite loss. The normalised weight of an infinite weight is NaN, too.
 
 use burn::tensor::{Int, Tensor};
 
 /// `log Σ_k exp(log w_k)` along the rows: `[batch, k]` to `[batch]`.
 ///
-/// Stable at ±infinity: the maximum is taken out only where it is finite.
+/// Stable at ±infinity: the maximum is subtracted only where it is finite.
 pub fn log_sum_exp(log_weights: Tensor<2>) -> Tensor<1> {
     let max = log_weights.clone().max_dim(1);
     let finite_max = max.clone().mask_fill(max.is_finite().bool_not(), 0.0);
@@ -22,7 +22,7 @@ pub fn log_mean_exp(log_weights: Tensor<2>) -> Tensor<1> {
     log_sum_exp(log_weights) - (k as f64).ln()
 }
 
-/// `w_k / Σ_k w_k` along the rows: `[batch, k]`. NaN where every weight of a row is zero.
+/// `w_k / Σ_k w_k` along the rows: `[batch, k]`. NaN if every weight of a row is zero.
 pub fn normalise(log_weights: Tensor<2>) -> Tensor<2> {
     let total = log_sum_exp(log_weights.clone()).unsqueeze_dim::<2>(1);
     (log_weights - total).exp()
@@ -34,26 +34,26 @@ pub fn effective_share(weights: Tensor<2>) -> Tensor<1> {
     (weights.square().sum_dim(1) * k as f64).recip().squeeze_dim::<1>(1)
 }
 
-/// The mean of the others, `1/(K-1) Σ_{j≠k} log w_j`: `[batch, k]`.
+/// The mean over the other samples, `1/(K-1) Σ_{j≠k} log w_j`: `[batch, k]`.
 ///
 /// # Panics
-/// If there is but one sample.
+/// If there is only one sample.
 pub fn mean_of_others(log_weights: Tensor<2>) -> Tensor<2> {
     let [_, k] = log_weights.dims();
-    assert!(k > 1, "a single sample has no others");
+    assert!(k > 1, "the mean over the other samples needs at least two samples");
     (log_weights.clone().sum_dim(1) - log_weights) / (k - 1) as f64
 }
 
-/// `log Σ_{j≠k} exp(log w_j)`, the sum over the others: `[batch, k]`.
+/// `log Σ_{j≠k} exp(log w_j)`, the sum over the other samples: `[batch, k]`.
 ///
-/// Taking a weight from the sum of all is exact to rounding but for the largest, whose others are summed by
-/// themselves.
+/// Subtracting a weight from the total is exact to rounding, except for the largest weight. For that one, the others
+/// are summed directly.
 ///
 /// # Panics
-/// If there is but one sample.
+/// If there is only one sample.
 pub fn log_sum_of_others(log_weights: Tensor<2>) -> Tensor<2> {
     let [batch, k] = log_weights.dims();
-    assert!(k > 1, "a single sample has no others");
+    assert!(k > 1, "the sum over the other samples needs at least two samples");
     let largest = log_weights.clone().argmax(1);
     let place = Tensor::<1, Int>::arange(0..k as i64, &log_weights.device()).unsqueeze::<2>();
     let is_largest = place.repeat_dim(0, batch).equal(largest.repeat_dim(1, k));
@@ -89,8 +89,11 @@ mod tests {
         assert!((sums[3] - 2f32.ln()).abs() < 1e-7);
         let weights = values(normalise(log_w));
         assert_eq!(weights[..2], [0.0, 1.0]);
-        assert!(weights[2].is_nan() && weights[3].is_nan(), "a row of zero weights must not pass for a row");
-        assert!(weights[4].is_nan(), "an infinite weight must not pass for a number");
+        assert!(
+            weights[2].is_nan() && weights[3].is_nan(),
+            "a row of zero weights has no normalised weights"
+        );
+        assert!(weights[4].is_nan(), "an infinite weight has no normalised weight");
     }
 
     #[test]

@@ -1,19 +1,19 @@
-//! NADE's scan over the units, forwards for log-probabilities and samples, backwards for the gradient.
+//! NADE's scan over the units: forwards for log-probabilities and samples, backwards for the gradient.
 //!
-//! With the units in their order, `a₀` the start and `oᵢ` a logit that does not depend on x:
+//! The units are in their order, `a₀` is the start, and `oᵢ` is the part of a logit that does not depend on x:
 //!
 //! ```text
 //! hidᵢ = σ(aᵢ)     log-odds of xᵢ: lᵢ = oᵢ + hidᵢ · Vᵢ     aᵢ₊₁ = aᵢ + xᵢ Wᵢ
 //! ```
 //!
-//! With errors `δᵢ = ∂L/∂lᵢ` the gradient runs the scan backwards, undoing one addition after the other:
+//! With errors `δᵢ = ∂L/∂lᵢ`, the gradient runs the scan backwards and undoes one addition after the other:
 //!
 //! ```text
 //! ∂L/∂Vᵢ = δᵢ hidᵢ     gᵢ = δᵢ Vᵢ hidᵢ (1 - hidᵢ)     ∂L/∂Wᵢ = xᵢ Σ_{j > i} gⱼ     ∂L/∂a₀ = Σⱼ gⱼ
 //! ```
 //!
 //! No activation is stored: memory is `O(n (d + H) + d H)` for n rows, d units and H hidden units.
-//! While x is zero the hidden units stand still, so their sigmoids are taken only after a unit that is on.
+//! A unit that is off does not change the hidden units, so their sigmoids are computed only after a unit that is on.
 //!
 //! # Reference
 //! Larochelle, Murray, "The neural autoregressive distribution estimator", AISTATS 2011, Algorithm 1.
@@ -35,8 +35,8 @@ pub use tensors::{draw_by_tensors, gradient_by_tensors, log_prob, score_by_tenso
 /// Log-probability and error `x - E[xᵢ | x_<i]` of the rows of `x`.
 ///
 /// # Shapes
-/// - `x`: `[n, d]`; `start`: `[n, H]`; `product`: `[n, d]`, the logits that do not depend on x, to which
-///   `bias` (`[d]`) is added; each may have fewer rows, one for every k consecutive ones
+/// - `x`: `[n, d]`; `start`: `[n, H]`; `product`: `[n, d]`, the part of the logits that does not depend on x, to
+///   which `bias` (`[d]`) is added; each may have fewer rows, one for every k consecutive ones
 /// - log-probability `[n]` in nats, error `[n, d]`
 pub fn score(x: Tensor<2>, start: Tensor<2>, product: Tensor<2>, bias: Tensor<1>, scan: &Scan) -> Scored {
     if in_host_memory(&x.device()) {
@@ -47,7 +47,7 @@ pub fn score(x: Tensor<2>, start: Tensor<2>, product: Tensor<2>, bias: Tensor<1>
     }
 }
 
-/// Samples, unit after unit, with their log-probability and error.
+/// Samples drawn unit by unit, with their log-probability and error.
 ///
 /// A unit is on if its uniform is below its conditional mean, or below one half in the rows that `defence`
 /// marks.
@@ -69,7 +69,7 @@ pub fn draw(
     }
 }
 
-/// The gradient of a loss whose derivative in the logits is `errors`.
+/// The gradient of a loss whose derivative with respect to the logits is `errors`.
 ///
 /// # Shapes
 /// - `x` and `start` as in [`score`]; `errors`: `[n, d]`

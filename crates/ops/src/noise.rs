@@ -1,4 +1,4 @@
-//! Keyed uniforms and normals as a tensor, for operations that are built of tensors.
+//! Keyed uniforms and normals as a tensor, for operations that are built from tensor operations.
 
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_noise::simd::vectorised;
@@ -43,7 +43,7 @@ pub fn normal(draws: &Draws, d: usize, dtype: DType, device: &Device) -> Tensor<
         let width = d.max(1);
         let rows = if values.len() < SEQUENTIAL { draws.len().max(1) } else { ROWS_PER_TASK };
         values.par_chunks_mut(rows * width).enumerate().for_each(|(block, part)| {
-            // Uniforms come in pairs; the last of an odd number of units has a partner that is dropped.
+            // Uniforms are used in pairs; if the number of units is odd, the partner of the last one is dropped.
             let mut cell = vec![T::default(); width.next_multiple_of(2)];
             for (i, out) in part.chunks_exact_mut(width).enumerate() {
                 let (row, sample) = draws.cell(block * rows + i);
@@ -56,10 +56,10 @@ pub fn normal(draws: &Draws, d: usize, dtype: DType, device: &Device) -> Tensor<
     })
 }
 
-/// Rows that one task of the thread pool handles.
+/// Number of rows that one task of the thread pool handles.
 const ROWS_PER_TASK: usize = 16;
 
-/// Uniforms in, normals out; an even number of them.
+/// Replaces uniforms by normals; their number must be even.
 fn to_normal<T: Real>(cell: &mut [T]) {
     vectorised(
         #[inline(always)]
@@ -103,8 +103,8 @@ mod tests {
 
     #[test]
     fn normals_have_the_moments_and_the_tails_of_the_normal_law() {
-        // Over n = 2^20 draws each statistic lies within 5 of its standard errors with a false-alarm rate below
-        // 6e-7; that of a fourth moment is √(96 / n), of the share beyond two √(0.0455 · 0.9545 / n).
+        // Over n = 2^20 draws, each statistic is within 5 standard errors, with a false-alarm rate below 6e-7. The
+        // standard error of the fourth moment is √(96 / n), that of the share beyond two is √(0.0455 · 0.9545 / n).
         let n = 1 << 20;
         for dtype in [DType::F32, DType::F64] {
             let z = values(normal(&Draws::new(Key::new(5), n / 64, 1), 64, dtype, &Device::flex()));
@@ -117,7 +117,7 @@ mod tests {
             within(mean(|z| z * z * z), 0.0, 15.0);
             within(mean(|z| z.powi(4)), 3.0, 96.0);
             within(mean(|z| f64::from(u8::from(z.abs() > 2.0))), 0.045_500_264, 0.0434);
-            // The two of a pair share their radius and are independent all the same.
+            // The two normals of a pair share their radius but are independent.
             let products = z.chunks_exact(2).map(|pair| pair[0] * pair[1]).sum::<f64>() / (n / 2) as f64;
             within(products / 2f64.sqrt(), 0.0, 1.0);
         }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use helmholtz_noise::{Key, Stream};
 
-/// An order of units: that of their indices, or a permutation.
+/// An order of units: the order of their indices, or a permutation.
 ///
-/// Parameters stay indexed by unit whatever the order, so that weights of two orders can be compared and a
-/// weight file can be read without knowing it.
+/// Parameters stay indexed by unit for every order. So weights trained with two orders can be compared, and a weight
+/// file can be read without knowing the order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnitOrder(Option<Arc<[u32]>>);
 
@@ -26,18 +26,18 @@ impl UnitOrder {
     /// The units from the first to the last.
     ///
     /// # Panics
-    /// If the order is a permutation of another number of units than `d`.
+    /// If the order is a permutation of a number of units other than `d`.
     pub fn units(&self, d: usize) -> Vec<usize> {
         match &self.0 {
             None => (0..d).collect(),
             Some(order) => {
-                assert_eq!(order.len(), d, "an order of {} units for {d} units", order.len());
+                assert_eq!(order.len(), d, "the order has {} units, the layer has {d}", order.len());
                 order.iter().map(|&unit| unit as usize).collect()
             }
         }
     }
 
-    /// The place of each unit in the order, the inverse of [`units`](Self::units).
+    /// The place of each unit in the order: the inverse of [`units`](Self::units).
     pub fn places(&self, d: usize) -> Vec<usize> {
         let mut places = vec![0; d];
         for (place, unit) in self.units(d).into_iter().enumerate() {
@@ -46,7 +46,7 @@ impl UnitOrder {
         places
     }
 
-    /// True if units are visited by their indices.
+    /// True if units are visited in the order of their indices.
     pub fn is_index(&self) -> bool {
         self.0.is_none()
     }

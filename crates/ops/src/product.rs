@@ -1,11 +1,15 @@
 //! Matrix products of constants.
 //!
-//! Elsewhere they are Burn's own; on `flex` there are two ways. If the left side is of bits, and the shape is one for which
-//! that is faster, it is by tables of sums ([`bits`](crate::bits)): exact to rounding. Otherwise Burn's kernel is called
-//! here, with the same result to the bit, but into a vector that is handed on as it is: Burn clears a buffer first and
-//! copies it afterwards, for alignment. A wide product is cut into bands of rows, and a thread multiplies a band from
-//! packing to the last sum: threads that share one product wait for each other after each of its stages. An element's sum
-//! is the same in either, for the kernel divides it by its length alone.
+//! On `flex` there are two methods; other backends use Burn's own product.
+//!
+//! If the left side is a matrix of bits and the shape makes it faster, the product uses tables of sums
+//! ([`bits`](crate::bits)), which are exact to rounding.
+//!
+//! Otherwise Burn's kernel is called here, with the same result to the bit. It writes into a vector that becomes the
+//! tensor without a copy, whereas Burn clears a buffer first and copies it afterwards, for alignment. A wide product
+//! is cut into bands of rows, and one thread multiplies a band from packing to the last sum; threads that share one
+//! product would wait for each other after each of its stages. An element's sum is the same with and without bands,
+//! because the kernel splits a sum by its length alone.
 
 use burn::tensor::Tensor;
 
@@ -23,7 +27,7 @@ pub fn ab(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     a.matmul(b)
 }
 
-/// `aᵀ b`: what makes a gradient of inputs and errors.
+/// `aᵀ b`: the gradient of weights, from inputs and errors.
 ///
 /// # Shapes
 /// - `a`: `[k, n]`, `b`: `[k, m]`; output `[n, m]`
@@ -35,7 +39,7 @@ pub fn atb(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     a.transpose().matmul(b)
 }
 
-/// `a bᵀ`: what takes a derivative back through weights.
+/// `a bᵀ`: a derivative taken back through weights.
 ///
 /// # Shapes
 /// - `a`: `[n, k]`, `b`: `[m, k]`; output `[n, m]`
@@ -47,7 +51,7 @@ pub fn abt(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     a.matmul(b.transpose())
 }
 
-/// `aᵀ diag(w) b`, and the sums `wᵀ b`: with inputs, row weights and errors, what makes the gradients of weights and bias.
+/// `aᵀ diag(w) b` and the sums `wᵀ b`: the gradients of weights and bias, from inputs, row weights and errors.
 ///
 /// # Shapes
 /// - `a`: `[k, n]`, `weights`: `[k]`, `b`: `[k, m]`; output `[n, m]` and `[m]`
@@ -58,7 +62,7 @@ pub fn weighed_atb(a: Tensor<2>, weights: Tensor<1>, b: Tensor<2>) -> (Tensor<2>
     }
     let ([_, n], [_, m]) = (a.dims(), b.dims());
     if n < m {
-        // (diag(w) A)ᵀ B is Aᵀ diag(w) B, with fewer numbers to weigh.
+        // (diag(w) A)ᵀ B is Aᵀ diag(w) B, with fewer numbers to multiply by weights.
         let (weighed, _) = rows::weigh(a, weights.clone(), 1);
         let sums = ab(weights.unsqueeze(), b.clone()).squeeze_dim(0);
         return (atb(weighed, b), sums);
@@ -78,21 +82,21 @@ mod host {
     use crate::host::{self, for_real};
     use crate::real::Real;
 
-    /// Below so many multiplications threads cost more than they bring; Burn's own bound.
+    /// With fewer multiplications than this, threads cost more than they gain; the bound is Burn's own.
     const SEQUENTIAL: usize = 192 * 192 * 192;
 
-    /// Rows that the kernel takes at once.
+    /// Number of rows that the kernel takes at once.
     const TILE: usize = 6;
 
-    /// With so many rows for each thread there are two bands for each, so that one may be late.
+    /// With this many rows for each thread, each thread gets two bands, so that a slow thread delays the others less.
     const MANY: usize = 192;
 
-    /// How the kernel goes about a product of `[n, m]`, as far as that changes its sums.
+    /// How the kernel computes a product of `[n, m]`, as far as that changes its sums.
     #[derive(PartialEq)]
     enum ProductShape {
         /// A row or a column.
         Vector,
-        /// A sum at a time.
+        /// One sum at a time.
         Tiny,
         /// Sums in stages of a fixed length.
         Small,
@@ -111,8 +115,8 @@ mod host {
         }
     }
 
-    /// Rows of a band of a product of `[n, m]`; the last band may have fewer. None if no cut leaves all sums as they
-    /// are, or there is nobody to share the work with.
+    /// Number of rows in each band of a product of `[n, m]`; the last band may have fewer. `None` if every cut would
+    /// change some sums, or if there is only one thread.
     fn rows_of_band([n, m]: [usize; 2], threads: usize) -> Option<usize> {
         let bands = if n >= threads * MANY { 2 * threads } else { threads };
         let rows = n.div_ceil(bands).next_multiple_of(TILE);
@@ -124,30 +128,30 @@ mod host {
         (threads > 1 && rows < n && alike).then_some(rows)
     }
 
-    /// Whether both are plain tensors of `flex`, in a type that the kernels take.
+    /// Whether both are plain tensors of `flex`, in a type that the kernels support.
     pub(super) fn applies(a: &Tensor<2>, b: &Tensor<2>) -> bool {
         let of_type = a.dtype() == b.dtype() && matches!(a.dtype(), DType::F32 | DType::F64);
         of_type && host::flex::is_plain(&a.device()) && host::flex::is_plain(&b.device())
     }
 
-    /// The product of two matrices, each transposed first if so marked.
+    /// The product of two matrices, each transposed first if `transposed` says so.
     pub(super) fn multiply(a: Tensor<2>, b: Tensor<2>, transposed: [bool; 2]) -> Tensor<2> {
         for_real!(a.dtype(), T => of_type::<T>(a, b, transposed))
     }
 
-    /// The rows of a sum over rows whose weights can be seen in it: those left out weigh less together than the rounding of
-    /// the sum of all weights. `None` if that are all.
+    /// The rows of a sum over rows whose weights are large enough to matter: the others together weigh less than the
+    /// rounding of the sum of all weights. `None` if all rows matter.
     fn seen<T: Real>(weights: &[T]) -> Option<Vec<usize>> {
         let n = weights.iter().fold(T::ZERO, |n, _| n + T::ONE);
         let total = weights.iter().fold(T::ZERO, |total, weight| total + weight.abs());
         let least = T::ROUNDING * total / n;
-        // A weight that is no number is not below anything, and seen.
+        // A NaN weight is not below any number, so its row is kept.
         let is_lost = |i: usize| weights[i].abs() < least;
         let rows: Vec<usize> = (0..weights.len()).filter(|i| !is_lost(*i)).collect();
         (rows.len() < weights.len()).then_some(rows)
     }
 
-    /// [`weighed_atb`](super::weighed_atb), if `a` is of bits and tables are worth their making.
+    /// [`weighed_atb`](super::weighed_atb) by tables, if `a` is a matrix of bits and tables are worth building.
     pub(super) fn multiply_bits_weighed(
         a: &Tensor<2>,
         weights: &Tensor<1>,
@@ -156,7 +160,7 @@ mod host {
         let ([k, n], [k_b, m], device) = (a.dims(), b.dims(), a.device());
         assert!(
             k == k_b && weights.dims() == [k],
-            "rows of [{k}, {n}] and [{k_b}, {m}], with a weight for each"
+            "matrices of shapes [{k}, {n}] and [{k_b}, {m}] need the same number of rows, and one weight for each row"
         );
         if !applies(a, b) || !bits::is_worth_it([n, k], m) {
             return None;
@@ -172,7 +176,7 @@ mod host {
         })
     }
 
-    /// The product by tables, if `a` is of bits and tables are worth their making.
+    /// The product by tables, if the left side is a matrix of bits and tables are worth building.
     fn multiply_bits<T: Lanes>(left: Left<'_, T>, b: &[T], m: usize, b_turned: bool) -> Option<Vec<T>> {
         let [n, k] = left.dims;
         if !bits::is_worth_it([n, k], m) {
@@ -184,7 +188,7 @@ mod host {
         bits::multiply(&left, right, Instructions::Widest)
     }
 
-    /// The values of `[n, m]` column after column, in squares that stay in the cache.
+    /// The transpose of `[n, m]`, copied in squares that stay in the cache.
     fn transposed<T: Real>(values: &[T], [n, m]: [usize; 2]) -> Vec<T> {
         const SQUARE: usize = 16;
         let mut turned = vec![T::ZERO; n * m];
@@ -206,7 +210,7 @@ mod host {
             if turned { [columns, rows] } else { [rows, columns] }
         };
         let ([n, k], [k_b, m]) = (turned(a.dims(), a_turned), turned(b.dims(), b_turned));
-        assert_eq!(k, k_b, "a product of [{n}, {k}] and [{k_b}, {m}]");
+        assert_eq!(k, k_b, "matrices of shapes [{n}, {k}] and [{k_b}, {m}] cannot be multiplied");
         let (a, b) = (host::read::<T, 2>(a), host::read::<T, 2>(b));
         if n * k * m == 0 {
             return host::tensor(vec![T::ZERO; n * m], [n, m], &device);
@@ -220,14 +224,17 @@ mod host {
             if turned { [rows as isize, 1] } else { [1, columns as isize] }
         };
         let ([a_column, a_row], [b_column, b_row]) = (strides(a_turned, [n, k]), strides(b_turned, [k, m]));
-        assert!(a.len() == n * k && b.len() == k * m, "an operand's values are not those of its shape");
+        assert!(
+            a.len() == n * k && b.len() == k * m,
+            "the number of values of an operand differs from its shape"
+        );
         let mut product = Vec::with_capacity(n * m);
-        // Rows from `first` on, as many as `band` has.
+        // Computes the rows from `first` on, as many as `band` has.
         let multiply = |first: usize, band: &mut [MaybeUninit<T>], parallelism: gemm::Parallelism| {
             let rows = band.len() / m;
-            assert!(rows * m == band.len() && first + rows <= n, "a band of whole rows of the product");
-            // SAFETY: with these strides every element of the operands lies within their slices, whose lengths were
-            // just checked, and every element of the result within the band. The result is not read (`read_dst` is
+            assert!(rows * m == band.len() && first + rows <= n, "a band must be whole rows of the product");
+            // SAFETY: with these strides every element of the operands is within their slices, whose lengths were just
+            // checked, and every element of the result is within the band. The result is not read (`read_dst` is
             // false).
             unsafe {
                 gemm::gemm(
@@ -262,7 +269,7 @@ mod host {
         } else {
             multiply(0, space, gemm::Parallelism::Rayon(0));
         }
-        // SAFETY: the bands are all n m elements, and each of them was written.
+        // SAFETY: the bands cover all n m elements, and each of them was written.
         unsafe { product.set_len(n * m) };
         host::tensor(product, [n, m], &device)
     }
@@ -283,7 +290,7 @@ mod tests {
     #[test]
     fn products_are_burns_own_to_the_bit() {
         for dtype in [DType::F32, DType::F64] {
-            // The last six are shared by threads: in bands, or where these would be of too few rows, as Burn does.
+            // Threads share the last six: in bands or, if bands would have too few rows, as Burn does it.
             for [n, k, m] in [
                 [1, 1, 1],
                 [7, 13, 10],

@@ -1,12 +1,12 @@
 //! The two element types, with the elementary functions that vectorise.
 //!
-//! Both functions are polynomials after an exact range reduction, without branches, tables or
-//! saturating casts, so that a loop over them becomes vector code.
+//! The functions are polynomials after an exact range reduction, without branches, tables or
+//! saturating casts, so that a loop over them vectorises.
 
 use burn::tensor::Element;
 use helmholtz_noise::Uniform;
 
-/// Values handled side by side; one AVX-512 register of f32.
+/// Number of values that are processed together: one AVX-512 register of f32.
 pub(crate) const LANES: usize = 16;
 
 /// f32 or f64.
@@ -26,12 +26,12 @@ pub(crate) trait Real:
     const ZERO: Self;
     const ONE: Self;
     const INFINITY: Self;
-    /// Half the distance of one to the next larger number: the rounding of a sum, relative to it.
+    /// Half the distance from one to the next larger number: the relative rounding of a sum.
     const ROUNDING: Self;
 
     fn abs(self) -> Self;
     fn max0(self) -> Self;
-    /// `exp(-a)` for `a >= 0`, to about one unit in the last place; zero where it would be subnormal.
+    /// `exp(-a)` for `a >= 0`, to about one unit in the last place; zero if it would be subnormal.
     fn exp_neg(a: Self) -> Self;
     /// `log(1 + z)` for `z` in [-1/2, 1], to about one unit in the last place.
     fn log1p_unit(z: Self) -> Self;
@@ -45,7 +45,7 @@ pub(crate) trait Real:
     fn mul_add(self, a: Self, b: Self) -> Self;
 }
 
-/// `σ(a)`, by the exponential that does not overflow.
+/// `σ(a)`, computed with the exponential that does not overflow.
 #[inline(always)]
 pub(crate) fn sigmoid<T: Real>(a: T) -> T {
     let z = T::exp_neg(a.abs());
@@ -115,8 +115,8 @@ macro_rules! real {
 
             #[inline(always)]
             fn log_unit(u: Self) -> Self {
-                // u = m 2^-e with m in [1, 2): log u = log(1 + (m - 1)) - e ln 2. The exponent becomes a number by
-                // the magic one, as in `exp_neg`.
+                // u = m 2^-e with m in [1, 2): log u = log(1 + (m - 1)) - e ln 2. The magic number converts the
+                // exponent, as in `exp_neg`.
                 let bits = u.to_bits();
                 let m = <$T>::from_bits((bits & ((1 << $mantissa) - 1)) | <$T>::to_bits(1.0));
                 let below = $bias - (bits >> $mantissa);
@@ -136,13 +136,13 @@ macro_rules! real {
                 let e = <$T>::from_bits(<$T>::to_bits($magic).wrapping_add(above)) - $magic;
                 let (e, z) = if q <= 1.0 { (0.0, q) } else { (e, m - 1.0) };
                 let log_m = <$T as Real>::log1p_unit(z);
-                // What is no number stays none.
+                // NaN stays NaN.
                 Real::mul_add(e, $ln2_high, Real::mul_add(e, $ln2_low, log_m)) + (q - q)
             }
 
             #[inline(always)]
             fn cos_sin_turn(u: Self) -> (Self, Self) {
-                // u = n / 4 + r with |r| <= 1/8: the series at 2 π r, turned by n quarters.
+                // u = n / 4 + r with |r| <= 1/8: the series at 2 π r, rotated by n quarter turns.
                 let shifted = Real::mul_add(u, 4.0, $magic);
                 let n = shifted - $magic;
                 let r = Real::mul_add(n, -0.25, u) * (2.0 * std::f64::consts::PI) as $T;
@@ -179,7 +179,7 @@ macro_rules! real {
 }
 
 // ln 2 is split so that n times the high part is exact. 87 and 708 are just above the arguments
-// at which exp(-a) leaves the normal numbers.
+// at which exp(-a) becomes subnormal.
 real!(f32, u32, 23, 127, 12_582_912.0, 87.0, 0.693_359_4, -2.121_944_4e-4, 7, 8);
 real!(
     f64,

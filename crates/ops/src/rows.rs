@@ -1,7 +1,7 @@
-//! Row weights and sums over rows: what turns errors into a gradient.
+//! Row weights and sums over rows: they turn errors into a gradient.
 //!
-//! The gradient of `Σᵢ wᵢ log p(xᵢ | yᵢ)` in the weights of a layer is `Yᵀ diag(w) E`, in its bias
-//! the column sums of `diag(w) E`, with the errors `E` of [`bernoulli::score`](crate::bernoulli::score).
+//! The gradient of `Σᵢ wᵢ log p(xᵢ | yᵢ)` in the weights of a layer is `Yᵀ diag(w) E`. In its bias it is
+//! the column sums of `diag(w) E`. Here `E` are the errors of [`bernoulli::score`](crate::bernoulli::score).
 
 use burn::tensor::Tensor;
 use helmholtz_noise::simd::vectorised;
@@ -11,7 +11,7 @@ use crate::host::{self, SEQUENTIAL, common_dtype, for_real, in_host_memory, repe
 use crate::real::{LANES, Real};
 use crate::units::sum_lanes;
 
-/// Rows that are summed before the sums of blocks are: fixed, so that the result is.
+/// Number of rows in a block; each block is summed first, then the sums of blocks. It is fixed, so that the result is.
 const BLOCK: usize = 64;
 
 /// `diag(w) E`, summed over every `k` consecutive rows, and its column sums.
@@ -52,13 +52,13 @@ pub fn sum_groups(rows: Tensor<2>, k: usize) -> Tensor<2> {
     rows.reshape([repeats(n, k), k, d]).sum_dim(1).squeeze_dim(1)
 }
 
-/// `[n, d]` with each row `k` times in a row: `[n * k, d]`.
+/// `[n, d]` with each row repeated `k` times: `[n * k, d]`.
 pub fn repeat_rows(rows: Tensor<2>, k: usize) -> Tensor<2> {
     let [n, d] = rows.dims();
     if k == 1 { rows } else { rows.unsqueeze_dim::<3>(1).repeat_dim(1, k).reshape([n * k, d]) }
 }
 
-/// The two with the rows of the shorter one repeated, each as often as the longer one has rows for it.
+/// Both matrices, with the rows of the shorter one repeated so that they have the same number of rows.
 pub fn repeat_shorter(a: Tensor<2>, b: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
     let ([n_a, _], [n_b, _]) = (a.dims(), b.dims());
     match n_a.cmp(&n_b) {
@@ -81,7 +81,7 @@ pub fn sum_of_squares<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     })
 }
 
-/// Values whose squares are summed before the sums are.
+/// Number of values in a part; the squares of each part are summed first, then the sums of parts.
 const PART: usize = 1 << 12;
 
 #[inline(always)]
@@ -116,7 +116,7 @@ fn weigh_on_host<T: Real>(errors: Tensor<2>, weights: Tensor<1>, n_out: usize) -
                 .for_each(|((errors, sums), weights)| weigh_block(errors, sums, weights));
             errors
         }
-        // The errors are somebody's trace.
+        // The errors are still used elsewhere, as a trace.
         Err(errors) => {
             let mut weighed = vec![T::ZERO; n_out * d];
             let blocks = errors.par_chunks(BLOCK * k * d).zip(weighed.par_chunks_mut(BLOCK * d));
@@ -136,7 +136,7 @@ fn weigh_on_host<T: Real>(errors: Tensor<2>, weights: Tensor<1>, n_out: usize) -
     (host::tensor(weighed, [n_out, d], &device), host::tensor(total, [d], &device))
 }
 
-/// Rows multiplied by their weights in place, and their sums.
+/// Multiplies rows by their weights in place, and adds them to `sums`.
 fn weigh_block<T: Real>(errors: &mut [T], sums: &mut [T], weights: &[T]) {
     let d = sums.len();
     vectorised(
@@ -144,7 +144,7 @@ fn weigh_block<T: Real>(errors: &mut [T], sums: &mut [T], weights: &[T]) {
         || {
             for (error, &weight) in errors.chunks_exact_mut(d).zip(weights) {
                 for (e, sum) in error.iter_mut().zip(sums.iter_mut()) {
-                    // A sum of one term, as that of a group is: zero has no sign.
+                    // Added to zero, like the sum of a group of one row, so that a negative zero becomes zero.
                     *e = T::ZERO + *e * weight;
                     *sum += *e;
                 }
@@ -153,7 +153,7 @@ fn weigh_block<T: Real>(errors: &mut [T], sums: &mut [T], weights: &[T]) {
     );
 }
 
-/// Rows times their weights, summed over every `k` of them into the rows of `weighed`, and summed over all.
+/// Multiplies rows by their weights, and adds every `k` of them to one row of `weighed`, and all of them to `sums`.
 fn weigh_groups<T: Real>(errors: &[T], weighed: &mut [T], sums: &mut [T], weights: &[T], k: usize) {
     let d = sums.len();
     vectorised(
@@ -190,7 +190,7 @@ mod tests {
                 };
                 let (errors, weights) = (tensor(n * d, 5).reshape([n, d]), tensor(n, 3));
                 let (fused, sums) = weigh(errors.clone(), weights.clone(), k);
-                // In place, where nobody else holds the errors.
+                // In place, because nothing else holds these errors.
                 let own = Tensor::from_data(errors.to_data(), (&Device::flex(), dtype));
                 let in_place = weigh(own, weights.clone(), k);
                 assert_eq!(in_place.0.into_data(), fused.to_data());

@@ -1,4 +1,4 @@
-//! The logistic function, and its logarithm, in one vectorised pass.
+//! The logistic function and its logarithm in one vectorised pass.
 
 use burn::tensor::{Tensor, activation};
 use helmholtz_noise::simd::vectorised;
@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::host::{self, SEQUENTIAL, for_real, in_host_memory};
 use crate::real::{self, LANES, Real};
 
-/// Values of a task.
+/// Number of values in one task.
 const PART: usize = 1 << 12;
 
 /// `σ(a)` of every element; differentiable by autodiff.
@@ -73,7 +73,10 @@ mod tests {
                 for (found, a) in found.into_iter().zip(values) {
                     let a = if dtype == DType::F32 { f64::from(a as f32) } else { a };
                     let exact = 1.0 / (1.0 + (-a).exp());
-                    assert!((found / exact - 1.0).abs() < tolerance, "at {a}: {found} against {exact}");
+                    assert!(
+                        (found / exact - 1.0).abs() < tolerance,
+                        "at {a}: found {found}, expected {exact}"
+                    );
                 }
             }
         }
@@ -91,7 +94,10 @@ mod tests {
                 for (found, a) in found.into_iter().zip(values) {
                     let a = if dtype == DType::F32 { f64::from(a as f32) } else { a };
                     let exact = a.min(0.0) - (-a.abs()).exp().ln_1p();
-                    assert!((found / exact - 1.0).abs() < tolerance, "at {a}: {found} against {exact}");
+                    assert!(
+                        (found / exact - 1.0).abs() < tolerance,
+                        "at {a}: found {found}, expected {exact}"
+                    );
                 }
             }
         }

@@ -1,21 +1,22 @@
-//! A row of Bernoulli units in host memory, a vector of them at a time: see [`crate::bernoulli`].
+//! A row of Bernoulli units in host memory, one vector of units at a time: see [`crate::bernoulli`].
 //!
-//! The logarithms of a row are one of the product of `1 + z`, taken before it can overflow.
+//! Instead of many logarithms of `1 + z`, one logarithm is taken of their product, before it can overflow.
 
 use helmholtz_noise::simd::vectorised;
 
 use crate::real::{LANES, Real, sigmoid};
 
-/// The nats of one lane, of which `Σ log(1 + z)` is kept as a product: one logarithm serves many factors.
+/// The nats of one lane. The sum `Σ log(1 + z)` is kept as a product, so that one logarithm serves many factors.
 #[derive(Clone, Copy)]
 struct Nats<T> {
-    /// What was paid so far.
+    /// The nats summed so far.
     sum: T,
-    /// `Π (1 + z) - 1` of the factors whose logarithm was not paid yet. Less one, it keeps the digits of small z.
+    /// `Π (1 + z) - 1` of the factors whose logarithm is not in the sum yet. Without the one, it keeps the digits of
+    /// small z.
     product: T,
 }
 
-/// Factors, each of at most two, after which the logarithm is taken: their product is far from the largest number.
+/// Number of factors, each at most two, after which the logarithm is taken: their product is far from overflow.
 const FACTORS: usize = 32;
 
 impl<T: Real> Nats<T> {
@@ -28,7 +29,7 @@ impl<T: Real> Nats<T> {
         self.sum += rest;
     }
 
-    /// Takes the logarithm of the factors so far.
+    /// Adds the logarithm of the factors so far to the sum.
     #[inline(always)]
     fn pay(&mut self) {
         self.sum += T::log1p(self.product);
@@ -51,7 +52,7 @@ fn filled<T: Real>(rest: &[T], filler: T) -> [T; LANES] {
     vector
 }
 
-/// One row: logits in, errors out, the log-probability returned.
+/// Scores one row: replaces the logits by the errors and returns the log-probability.
 pub(crate) fn score_row<T: Real>(x: &[T], logits: &mut [T], bias: &[T]) -> T {
     vectorised(
         #[inline(always)]
@@ -67,7 +68,7 @@ pub(crate) fn score_row<T: Real>(x: &[T], logits: &mut [T], bias: &[T]) -> T {
                 }
                 nats.iter_mut().for_each(Nats::pay);
             }
-            // A vector filled up with certain units, which cost nothing.
+            // The last vector is filled up with certain units, which cost zero nats.
             if !l_rest.is_empty() {
                 let (x, b) = (filled(x_rest, T::ONE), filled(b_rest, T::ZERO));
                 let mut l = filled(l_rest, T::INFINITY);
@@ -84,14 +85,14 @@ pub(crate) fn score_row<T: Real>(x: &[T], logits: &mut [T], bias: &[T]) -> T {
 #[inline(always)]
 fn score_unit<T: Real>(x: T, l: &mut T, bias: T, nats: &mut Nats<T>) {
     let Cell { z, mean, logit } = Cell::at(*l + bias);
-    // 0 * inf is NaN, so a factor that is zero takes its term away.
+    // 0 * inf is NaN, so a term whose factor is zero is left out.
     let on = if x > T::ZERO { x * (-logit).max0() } else { T::ZERO };
     let off = if x < T::ONE { (T::ONE - x) * logit.max0() } else { T::ZERO };
     nats.add(z, on + off);
     *l = x - mean;
 }
 
-/// The log-probability that [`score_row`] gives.
+/// The log-probability of [`score_row`].
 pub(crate) fn log_prob_row<T: Real>(x: &[T], logits: &[T], bias: &[T]) -> T {
     vectorised(
         #[inline(always)]
@@ -119,7 +120,7 @@ pub(crate) fn log_prob_row<T: Real>(x: &[T], logits: &[T], bias: &[T]) -> T {
     )
 }
 
-/// One row: uniforms in and the sample out, logits in and errors out, the log-probability returned.
+/// Draws one row: replaces the uniforms by the sample and the logits by the errors, and returns the log-probability.
 pub(crate) fn draw_row<T: Real, const DEFENCE: bool>(x: &mut [T], logits: &mut [T], bias: &[T]) -> T {
     vectorised(
         #[inline(always)]
@@ -150,7 +151,7 @@ pub(crate) fn draw_row<T: Real, const DEFENCE: bool>(x: &mut [T], logits: &mut [
     )
 }
 
-/// The sample and the log-probability that [`draw_row`] gives.
+/// The sample and the log-probability of [`draw_row`].
 pub(crate) fn sample_row<T: Real>(x: &mut [T], logits: &[T], bias: &[T]) -> T {
     vectorised(
         #[inline(always)]
@@ -193,7 +194,7 @@ fn draw_unit<T: Real, const DEFENCE: bool>(x: &mut T, l: &mut T, bias: T, nats: 
     *l = *x - mean;
 }
 
-/// Uniforms in, units out: on where the uniform is below `σ(logit + bias)`, or below one half where marked.
+/// Replaces uniforms by units: a unit is on if its uniform is below `σ(logit + bias)`, or below one half if marked.
 #[inline(always)]
 pub(crate) fn decide<T: Real>(units: &mut [T; LANES], logits: &[T; LANES], bias: T, marked: &[bool; LANES]) {
     for i in 0..LANES {
@@ -203,7 +204,7 @@ pub(crate) fn decide<T: Real>(units: &mut [T; LANES], logits: &[T; LANES], bias:
     }
 }
 
-/// What one exponential tells about a logit.
+/// The functions of a logit that follow from one exponential.
 struct Cell<T> {
     logit: T,
     /// `exp(-|l|)`
@@ -221,7 +222,7 @@ impl<T: Real> Cell<T> {
     }
 }
 
-/// The sum of the lanes, halving: the same order on every machine.
+/// The sum of the lanes by repeated halving: the order is the same on every machine.
 #[inline(always)]
 pub(crate) fn sum_lanes<T: Real>(mut lanes: [T; LANES]) -> T {
     let mut half = LANES / 2;

@@ -1,4 +1,4 @@
-//! Samples drawn unit after unit, over host memory.
+//! Samples drawn unit by unit in host memory.
 
 use burn::tensor::Device;
 use helmholtz_core::{Defence, Drawn, Draws, Scored};
@@ -11,8 +11,8 @@ use crate::units::score_row;
 
 /// Draws `n` rows of `d` units in blocks of up to `ROWS` rows, on all threads.
 ///
-/// `walk` is given the number of a block's first row, the rows' uniforms, which it turns into samples, room for
-/// their logits without the bias, and which of the rows `defence` marks.
+/// `walk` receives the number of a block's first row, the uniforms of the rows, a buffer for their logits, and which
+/// of the rows `defence` marks. It replaces the uniforms by samples and writes the logits without the bias.
 pub(crate) fn draw_rows<T: Real, const ROWS: usize>(
     [n, d]: [usize; 2],
     block: usize,

@@ -1,8 +1,7 @@
-//! The scan backwards as one loop over host memory.
+//! The backward scan as one loop over host memory.
 //!
-//! Everything but the error is a function of one hidden unit, so tasks are ranges of hidden units: each owns its
-//! part of the gradient and goes through the rows in their order, whence sums do not depend on the number of
-//! threads.
+//! Everything except the error is a function of one hidden unit, so tasks are ranges of hidden units. Each task owns
+//! its part of the gradient and visits the rows in order, so sums do not depend on the number of threads.
 
 use burn::tensor::Tensor;
 use helmholtz_noise::simd::vectorised;
@@ -14,9 +13,9 @@ use super::vectors::{ROWS, add_scaled, advance, rows_that_are_on, squash, vector
 use crate::host::{self, repeats};
 use crate::real::{LANES, Real};
 
-/// Rows that walk in step.
+/// Number of rows that are processed together.
 const ROWS_BACK: usize = 8;
-/// The most hidden units of a task: what keeps its rows in the first-level cache.
+/// The most hidden units in one task: its rows then stay in the first-level cache.
 const WIDEST: usize = 128;
 
 pub(super) fn gradient<T: Real>(
@@ -70,7 +69,7 @@ pub(super) fn gradient<T: Real>(
     }
 }
 
-/// What the way back needs.
+/// The inputs of the backward scan.
 struct Back<T> {
     x: Vec<T>,
     k_x: usize,
@@ -82,7 +81,7 @@ struct Back<T> {
     weights: ScanWeights<T>,
 }
 
-/// The gradient in a range of hidden units.
+/// The gradient for a range of hidden units.
 struct Part<T> {
     first: usize,
     width: usize,
@@ -114,7 +113,7 @@ impl<T: Real> Back<T> {
         &self.x[row / self.k_x * self.d..][..self.d]
     }
 
-    /// Goes back over the units with a few rows in step.
+    /// Visits the units in reverse order for a few rows together.
     #[inline(always)]
     fn rows(&self, rows: std::ops::Range<usize>, part: &mut Part<T>, state: &mut [T]) {
         let (first, width) = (part.first, part.width);
@@ -167,8 +166,7 @@ impl<T: Real> Back<T> {
     }
 }
 
-/// `later += pending ⊙ h (1 - h)`, with `pending` starting anew, `dW += x later`, `sums -= x W` and
-/// `h = σ(sums)`.
+/// `later += pending ⊙ h (1 - h)`, `pending = 0`, `dW += x later`, `sums -= x W` and `h = σ(sums)`.
 #[inline(always)]
 #[expect(clippy::type_complexity, reason = "four parts of the state of a row")]
 fn retreat<T: Real>(
@@ -182,7 +180,7 @@ fn retreat<T: Real>(
     advance(sums, hidden, -x, encoder);
 }
 
-/// `later += pending ⊙ h (1 - h)`, and `pending` starts anew.
+/// `later += pending ⊙ h (1 - h)` and `pending = 0`.
 #[inline(always)]
 fn settle<T: Real>(pending: &mut [T], hidden: &[T], later: &mut [T]) {
     let (pending, _) = pending.as_chunks_mut::<LANES>();

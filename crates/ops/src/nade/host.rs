@@ -1,6 +1,6 @@
-//! The scan forwards as one loop over host memory.
+//! The forward scan as one loop over host memory.
 //!
-//! Tasks are blocks of rows that walk the units in step, so that a row of `W` and `V` is fetched once for all
+//! Tasks are blocks of rows that visit the units together, so that a row of `W` and `V` is fetched once for all
 //! of them.
 
 use burn::tensor::Tensor;
@@ -15,7 +15,7 @@ use crate::real::{LANES, Real};
 use crate::units::{decide, score_row, sum_lanes};
 use crate::unitwise::draw_rows;
 
-/// `W` and `V` with their rows padded by zeros to whole vectors, and the units in order.
+/// `W` and `V` with their rows padded with zeros to whole vectors, and the units in order.
 pub(super) struct ScanWeights<T> {
     encoder: Vec<T>,
     decoder: Vec<T>,
@@ -27,7 +27,7 @@ pub(super) struct ScanWeights<T> {
 impl<T: Real> ScanWeights<T> {
     pub(super) fn of(scan: &Scan) -> Self {
         let [d, h] = scan.encoder.dims();
-        assert_eq!(scan.decoder.dims(), [d, h], "W and V differ in their shape");
+        assert_eq!(scan.decoder.dims(), [d, h], "W and V differ in shape");
         let width = h.next_multiple_of(LANES);
         let padded = |matrix: &Tensor<2>| padded(&host::read::<T, 2>(matrix.clone()), h, width);
         let (encoder, decoder) = (padded(&scan.encoder), padded(&scan.decoder));
@@ -43,7 +43,7 @@ impl<T: Real> ScanWeights<T> {
     }
 }
 
-/// Rows of `h` values as rows of `width`.
+/// Pads rows of `h` values to rows of `width` values.
 pub(super) fn padded<T: Real>(values: &[T], h: usize, width: usize) -> Vec<T> {
     if h == width {
         return values.to_vec();
@@ -55,7 +55,7 @@ pub(super) fn padded<T: Real>(values: &[T], h: usize, width: usize) -> Vec<T> {
     rows
 }
 
-/// The scan's inputs for n rows, each with fewer rows where they repeat.
+/// The scan's inputs for n rows; each input may have fewer rows, which then repeat.
 struct Inputs<T> {
     start: Vec<T>,
     product: Values<T>,
@@ -69,7 +69,7 @@ impl<T: Real> Inputs<T> {
         let ([n_start, h], [n_product, d]) = (start.dims(), product.dims());
         assert!(
             h == weights.h && d == weights.units.len(),
-            "a scan of {} units and {} hidden ones cannot take starts of {h} and logits of {d}",
+            "the scan has {} units and {} hidden units, but the starts have {h} columns and the logits have {d}",
             weights.units.len(),
             weights.h
         );
@@ -151,7 +151,7 @@ pub(super) fn draw<T: Real>(
     })
 }
 
-/// Rows of a task forwards; all of them where the threads cost more than they bring.
+/// Number of rows in one task; up to `ROWS` if threads would cost more than they gain.
 fn rows_per_task(n: usize, work_per_row: usize) -> usize {
     if n * work_per_row < SEQUENTIAL {
         return n.clamp(1, ROWS);
@@ -161,19 +161,19 @@ fn rows_per_task(n: usize, work_per_row: usize) -> usize {
 
 /// A few rows on their walk over the units.
 ///
-/// What belongs to a unit lies side by side, a value for each row.
+/// The values of one unit are adjacent, one for each row.
 struct Walk<'a, T> {
     rows: usize,
     weights: &'a ScanWeights<T>,
-    /// The units' values, or the uniforms that decide them.
+    /// The values of the units, or the uniforms that decide them.
     x: Vec<[T; ROWS]>,
-    /// The units' logits without their bias: at first what does not depend on x.
+    /// The logits of the units without their bias; at first only the part that does not depend on x.
     logits: Vec<[T; ROWS]>,
     /// `a`, row after row.
     sums: Vec<T>,
     /// `σ(a)`.
     hidden: Vec<T>,
-    /// Products of a dot product, yet to be summed.
+    /// The products of a dot product, not yet summed over lanes.
     products: Vec<[T; LANES]>,
 }
 
@@ -200,7 +200,7 @@ impl<'a, T: Real> Walk<'a, T> {
         Walk { rows, weights, x, logits, sums, hidden, products }
     }
 
-    /// Completes the logits of given units.
+    /// Completes the logits of units with given values.
     #[inline(always)]
     fn score(&mut self) {
         squash(&self.sums, &mut self.hidden);
@@ -221,20 +221,20 @@ impl<'a, T: Real> Walk<'a, T> {
         }
     }
 
-    /// Adds to the logits of a unit what the hidden units give it.
+    /// Adds the contribution of the hidden units to the logits of a unit.
     #[inline(always)]
     fn read(&mut self, unit: usize) {
         let (decoder, width) = (self.weights.decoder(unit), self.weights.width);
         for (hidden, products) in self.hidden.chunks_exact(width).zip(&mut self.products) {
             *products = multiply(hidden, decoder);
         }
-        // A loop of its own: summed at once, the lanes would be kept apart from the start.
+        // A separate loop: with the sums in the first loop, the compiler would keep the lanes apart from the start.
         for (logit, products) in self.logits[unit].iter_mut().zip(&self.products).take(self.rows) {
             *logit += sum_lanes(*products);
         }
     }
 
-    /// Lets the hidden units see the values of a unit.
+    /// Adds the values of a unit to the hidden units.
     #[inline(always)]
     fn add(&mut self, unit: usize) {
         let (encoder, width) = (self.weights.encoder(unit), self.weights.width);

@@ -1,27 +1,27 @@
-//! What a scan takes and gives.
+//! The inputs and the gradient of a scan.
 
 use burn::tensor::Tensor;
 
 use crate::order::UnitOrder;
 
-/// The recurrent part of a NADE: what it shares between units.
+/// The recurrent part of a NADE, which its units share.
 #[derive(Clone, Debug)]
 pub struct Scan {
-    /// `W`, row `i` what unit `i` adds to the hidden units: `[d, H]`.
+    /// `W`: row `i` is what unit `i` adds to the hidden units, `[d, H]`.
     pub encoder: Tensor<2>,
-    /// `V`, row `i` how unit `i` reads the hidden units: `[d, H]`.
+    /// `V`: row `i` is how unit `i` reads the hidden units, `[d, H]`.
     pub decoder: Tensor<2>,
     /// The order of the units.
     pub order: UnitOrder,
 }
 
-/// The gradient of a loss in what a scan takes.
+/// The gradient of a loss with respect to the inputs of a scan.
 #[derive(Clone, Debug)]
 pub struct ScanGradient {
-    /// In `W`: `[d, H]`.
+    /// With respect to `W`: `[d, H]`.
     pub encoder: Tensor<2>,
-    /// In `V`: `[d, H]`.
+    /// With respect to `V`: `[d, H]`.
     pub decoder: Tensor<2>,
-    /// In the starts: as many rows as there are.
+    /// With respect to the starts: as many rows as there are starts.
     pub start: Tensor<2>,
 }

@@ -1,5 +1,5 @@
-//! The scan by plain tensor operations, a block of units at a time: for devices without a loop of ours, and
-//! for autodiff.
+//! The scan by plain tensor operations, one block of units at a time: for devices other than the host, and for
+//! autodiff.
 
 use burn::tensor::{DType, Device, Tensor, TensorData, activation};
 use helmholtz_core::{Defence, Drawn, Draws, Scored};
@@ -10,13 +10,13 @@ use crate::host::repeats;
 use crate::noise;
 use crate::rows::repeat_rows;
 
-/// Units whose hidden activations are held at a time.
+/// Number of units whose hidden activations are held at the same time.
 const BLOCK: usize = 32;
 
-/// `log p(x)`, differentiable by autodiff in everything but `x`.
+/// `log p(x)`, differentiable by autodiff with respect to everything except `x`.
 ///
 /// # Shapes
-/// As in [`score`](super::score), with the bias in `product`. Output `[n]`.
+/// As in [`score`](super::score), with the bias included in `product`. Output `[n]`.
 pub fn log_prob(x: Tensor<2>, start: Tensor<2>, product: Tensor<2>, scan: &Scan) -> Tensor<1> {
     let logits = logits(&x, start, product, scan);
     bernoulli::log_prob(x, logits)
@@ -86,7 +86,7 @@ pub fn gradient_by_tensors(x: Tensor<2>, start: Tensor<2>, errors: Tensor<2>, sc
         let hidden = activations(&x, &after, encoder);
         d_decoder.push((errors.clone() * hidden.clone()).sum_dim(0).squeeze_dim::<2>(0));
         let g = errors * decoder.unsqueeze_dim(0) * hidden.clone() * (hidden.neg() + 1.0);
-        // Σ over the later units of the block, and of the blocks before.
+        // Σ over the later units of this block, and over all later blocks, which were visited before.
         let mask = earlier(units.len(), x.dtype(), &device).transpose();
         let sums = mask.unsqueeze_dim::<3>(0).repeat_dim(0, n).matmul(g.clone());
         let sums = sums + later.clone().unsqueeze_dim(1);
@@ -131,7 +131,7 @@ fn activations(x: &Tensor<2>, before: &Tensor<2>, encoder: Tensor<2>) -> Tensor<
     activation::sigmoid(sums + before.clone().unsqueeze_dim(1))
 }
 
-/// One where the column's unit comes before the row's: `[b, b]`.
+/// One where the unit of the column comes before the unit of the row: `[b, b]`.
 fn earlier(b: usize, dtype: DType, device: &Device) -> Tensor<2> {
     let values: Vec<f32> = (0..b * b).map(|i| f32::from(u8::from(i % b < i / b))).collect();
     Tensor::from_data(TensorData::new(values, [b, b]).convert_dtype(dtype), (device, dtype))

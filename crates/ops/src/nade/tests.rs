@@ -23,11 +23,11 @@ fn assert_close<const D: usize>(a: Tensor<D>, b: Tensor<D>, dtype: DType, what: 
     let tolerance = if dtype == DType::F64 { 1e-11 } else { 2e-4 };
     let numbers = |t: Tensor<D>| t.into_data_as::<f64>().try_to_vec::<f64>().unwrap();
     for (a, b) in numbers(a).into_iter().zip(numbers(b)) {
-        assert!((a - b).abs() <= tolerance * (1.0 + b.abs()), "{what}: {a} against {b}");
+        assert!((a - b).abs() <= tolerance * (1.0 + b.abs()), "{what}: found {a}, expected {b}");
     }
 }
 
-/// Rows, units, hidden units, and how often a row of x, of the start and of the logits serves.
+/// Rows, units, hidden units, and how many rows each row of x, of the start and of the logits serves.
 const SIZES: [[usize; 6]; 7] = [
     [1, 1, 1, 1, 1, 1],
     [6, 13, 5, 3, 1, 1],
@@ -53,7 +53,7 @@ fn the_fused_score_and_the_tensor_operations_are_the_same_function() {
         let scan = scan(d, h, order, dtype);
         let (start, product) = (matrix([n / k_start, h], 3, dtype), matrix([n / k_product, d], 4, dtype));
         let bias = matrix([1, d], 5, dtype).squeeze_dim::<1>(0);
-        // Bits, and values between: a NADE scores intensities as means.
+        // Bits, and values between 0 and 1: a NADE scores intensities as means.
         for x in [bits([n / k_x, d], 6, dtype), matrix([n / k_x, d], 6, dtype).abs()] {
             let fused = score(x.clone(), start.clone(), product.clone(), bias.clone(), &scan);
             let plain = score_by_tensors(x, start.clone(), product.clone(), bias.clone(), &scan);
@@ -89,11 +89,11 @@ fn the_fused_sampler_and_the_tensor_operations_are_the_same_function() {
         for defence in [None, Some(marked.as_slice())] {
             let fused = draw(start.clone(), product.clone(), bias.clone(), &scan, &draws, defence);
             let plain = draw_by_tensors(start.clone(), product.clone(), bias.clone(), &scan, &draws, defence);
-            // A unit whose uniform meets its mean to rounding would differ; none does here.
+            // A unit whose uniform equals its mean to rounding could differ; here no unit does.
             assert_eq!(fused.x.clone().into_data(), plain.x.into_data());
             assert_close(fused.scored.log_prob.clone(), plain.scored.log_prob, dtype, "log-probability");
             assert_close(fused.scored.trace, plain.scored.trace, dtype, "error");
-            // What was drawn is scored as drawn.
+            // A sample has the same score under `score` as under `draw`.
             let scored = score(fused.x, start.clone(), product.clone(), bias.clone(), &scan);
             assert_close(fused.scored.log_prob, scored.log_prob, dtype, "log-probability");
         }
@@ -135,6 +135,6 @@ fn one_unit_by_hand() {
         sigmoid(-l0).ln() + sigmoid(b[1] - 2.0 * sigmoid(c)).ln(),
     ];
     for (found, expected) in scored.log_prob.into_data().iter::<f64>().zip(expected) {
-        assert!((found - expected).abs() < 1e-14, "{found} against {expected}");
+        assert!((found - expected).abs() < 1e-14, "found {found}, expected {expected}");
     }
 }

@@ -1,27 +1,27 @@
 //! Whole vectors of hidden units.
 //!
-//! They are read whole, worked on as values and written whole: a loop over two places in memory that might overlap
-//! would not become vector code.
+//! They are read whole, processed as values and written whole: a loop over two places in memory that might overlap
+//! would not vectorise.
 
 use std::hint::black_box;
 
 use crate::real::{LANES, Real, sigmoid};
 
-/// The most rows that walk in step.
+/// The most rows that are processed together.
 pub(super) const ROWS: usize = LANES;
 
 /// The vector at a place.
 ///
-/// One place of each loop goes through a black box: else the compiler takes eight vectors at once, lane by
-/// lane, and gathers and scatters what lies side by side, at a tenth of the speed.
+/// One place in each loop goes through a black box. Otherwise the compiler takes eight vectors at once, lane by
+/// lane, and gathers and scatters adjacent values, at a tenth of the speed.
 #[inline(always)]
 pub(super) fn vector<T: Real>(place: &[T; LANES]) -> [T; LANES] {
     *black_box(place)
 }
 
-/// The rows whose unit is not zero, and how many they are.
+/// The rows whose unit is not zero, and their number.
 ///
-/// As a list, so that the work on them is a loop without a branch that nobody can predict.
+/// They are a list, so that the loop over them has no unpredictable branch.
 #[inline(always)]
 pub(super) fn rows_that_are_on<T: Real>(x: &[T; ROWS], rows: usize) -> ([usize; ROWS], usize) {
     let (mut list, mut n) = ([0; ROWS], 0);
@@ -75,7 +75,7 @@ pub(super) fn squash<T: Real>(sums: &[T], hidden: &mut [T]) {
     }
 }
 
-/// `a · b` lane by lane, the sum over lanes left out.
+/// `a · b` lane by lane, without the sum over lanes.
 #[inline(always)]
 pub(super) fn multiply<T: Real>(a: &[T], b: &[T]) -> [T; LANES] {
     let mut sums = [T::ZERO; LANES];
