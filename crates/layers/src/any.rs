@@ -1,4 +1,4 @@
-//! Any layer and any prior, so that one stack may mix them.
+//! Any layer and any prior, so that one stack can mix them.
 
 use burn::module::Param;
 use burn::tensor::Tensor;
@@ -13,9 +13,9 @@ one_of! {
         Bernoulli(Bernoulli),
         /// Independent units given a deterministic hidden layer.
         Deterministic(Deterministic),
-        /// Units that depend linearly on those before them.
+        /// Units whose logits depend linearly on the units before them.
         Darn(Darn),
-        /// Units that depend on those before them through hidden units.
+        /// Units that depend on the units before them through hidden units.
         Nade(Nade),
     }
 }
@@ -25,9 +25,9 @@ one_of! {
     Top {
         /// Independent units.
         Bernoulli(BernoulliPrior),
-        /// Units that depend linearly on those before them.
+        /// Units whose logits depend linearly on the units before them.
         Darn(DarnPrior),
-        /// Units that depend on those before them through hidden units.
+        /// Units that depend on the units before them through hidden units.
         Nade(NadePrior),
     }
 }
@@ -53,7 +53,7 @@ macro_rules! each_top {
     };
 }
 
-/// Methods that are those of the one that is there.
+/// Methods that call the same method of the variant's layer.
 macro_rules! forward {
     ($each:ident: $(fn $method:ident(&$self:ident $(, $arg:ident: $type:ty)*) $(-> $out:ty)?;)+) => {
         $(fn $method(&$self $(, $arg: $type)*) $(-> $out)? {
@@ -63,10 +63,10 @@ macro_rules! forward {
 }
 
 impl Layer {
-    /// The layer with the given biases of its units instead of its own.
+    /// The layer with the biases of its units replaced by the given ones.
     ///
     /// # Panics
-    /// If there is not one bias for each unit.
+    /// If there is not exactly one bias for each unit.
     pub fn with_bias(mut self, bias: Tensor<1>) -> Self {
         each_layer!(&mut self, layer => replace(&mut layer.bias, bias));
         self
@@ -74,10 +74,10 @@ impl Layer {
 }
 
 impl Top {
-    /// The prior with the given biases of its units instead of its own.
+    /// The prior with the biases of its units replaced by the given ones.
     ///
     /// # Panics
-    /// If there is not one bias for each unit.
+    /// If there is not exactly one bias for each unit.
     pub fn with_bias(mut self, bias: Tensor<1>) -> Self {
         each_top!(&mut self, prior => replace(&mut prior.bias, bias));
         self
@@ -85,7 +85,7 @@ impl Top {
 }
 
 fn replace(param: &mut Param<Tensor<1>>, bias: Tensor<1>) {
-    assert_eq!(bias.dims(), param.val().dims(), "one bias for each unit");
+    assert_eq!(bias.dims(), param.val().dims(), "a layer needs one bias for each unit");
     *param = Param::from_tensor(bias);
 }
 

@@ -1,7 +1,7 @@
 //! The layer of a sigmoid belief network.
 //!
 //! `p(x | y) = Πⱼ Bernoulli(xⱼ; σ((y W + b)ⱼ))`, and as a prior `p(x) = Πⱼ Bernoulli(xⱼ; σ(aⱼ))`.
-//! With the error `e = x - σ(y W + b)` the score is local: `∇_W log p = yᵀ e`, `∇_b log p = e`.
+//! With the error `e = x - σ(y W + b)`, the score is local: `∇_W log p = yᵀ e`, `∇_b log p = e`.
 //!
 //! # Reference
 //! Neal, "Connectionist learning of belief networks", Artificial Intelligence 56, 1992.
@@ -17,9 +17,9 @@ use crate::InitialWeights;
 /// Sizes of a [`Bernoulli`] layer.
 #[derive(Config, Debug)]
 pub struct BernoulliConfig {
-    /// Number of units conditioned on.
+    /// Number of units in `y`, which the layer is conditioned on.
     pub d_y: usize,
-    /// Number of units modelled.
+    /// Number of units in `x`, which the layer models.
     pub d_x: usize,
     /// Initial value of every bias.
     #[config(default = 0.0)]
@@ -88,7 +88,7 @@ impl Conditional for Bernoulli {
         let (gradient, sums) = if n == n_y {
             product::weighed_atb(y, weights, trace)
         } else {
-            // Where one row of y serves k errors, the errors are summed first: n / k rows to multiply.
+            // If one row of y serves k errors, the errors are summed first, which leaves n / k rows to multiply.
             let (errors, sums) = rows::weigh(trace, weights, n / n_y);
             (product::atb(y, errors), sums)
         };
@@ -135,7 +135,7 @@ impl BernoulliPriorConfig {
 }
 
 impl BernoulliPrior {
-    /// Logits before the bias: zero, for `n` rows.
+    /// The logits without the bias, which are zero, for `n` rows.
     fn product(&self, n: usize) -> Tensor<2> {
         let bias = self.bias.val();
         Tensor::zeros([n, bias.dims()[0]], (&bias.device(), bias.dtype()))

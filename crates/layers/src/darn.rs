@@ -1,8 +1,8 @@
 //! The autoregressive layer of DARN and of fully visible sigmoid belief networks.
 //!
-//! `p(x | y) = Πⱼ Bernoulli(xⱼ; σ(bⱼ + (y U)ⱼ + Σ_{i before j} xᵢ W_ij))`, and as a prior the same without
-//! `y U`. With the error `e` of each unit given those before it, `∇_W log p = xᵀ e` where row and column are in
-//! order and zero elsewhere, `∇_U log p = yᵀ e`, `∇_b log p = e`.
+//! `p(x | y) = Πⱼ Bernoulli(xⱼ; σ(bⱼ + (y U)ⱼ + Σ_{i before j} xᵢ W_ij))`; as a prior, the same without `y U`.
+//! With the error `e` of each unit given the units before it, `∇_U log p = yᵀ e` and `∇_b log p = e`.
+//! `∇_W log p` is `xᵀ e` where the unit of the row comes before the unit of the column, and zero elsewhere.
 //!
 //! # Reference
 //! Gregor, Danihelka, Mnih, Blundell, Wierstra, "Deep autoregressive networks", ICML 2014, arXiv:1310.8499;
@@ -20,21 +20,21 @@ use crate::InitialWeights;
 /// Sizes of a [`Darn`] layer.
 #[derive(Config, Debug)]
 pub struct DarnConfig {
-    /// Number of units conditioned on.
+    /// Number of units in `y`, which the layer is conditioned on.
     pub d_y: usize,
-    /// Number of units modelled.
+    /// Number of units in `x`, which the layer models.
     pub d_x: usize,
     /// Initial value of every bias.
     #[config(default = 0.0)]
     pub bias: f64,
 }
 
-/// `p(x | y)` whose units depend linearly on `y` and on the units before them.
+/// `p(x | y)`; the logit of each unit depends linearly on `y` and on the units before it.
 #[derive(Module, Debug)]
 pub struct Darn {
     /// `U`: `[d_y, d_x]`.
     pub weight: Param<Tensor<2>>,
-    /// `W`, read where the row's unit comes before the column's: `[d_x, d_x]`.
+    /// `W`, used only where the unit of the row comes before the unit of the column: `[d_x, d_x]`.
     pub recurrent: Param<Tensor<2>>,
     /// `b`: `[d_x]`.
     pub bias: Param<Tensor<1>>,
@@ -44,7 +44,7 @@ pub struct Darn {
 }
 
 impl DarnConfig {
-    /// A layer with weights drawn under `key`, visiting its units in the given order.
+    /// A layer with weights drawn under `key`, which visits its units in the given order.
     pub fn init(&self, weights: InitialWeights, order: UnitOrder, key: Key, device: &Device) -> Darn {
         Darn {
             weight: Param::from_tensor(weights.draw(self.d_y, self.d_x, key.child("U"), device)),
@@ -65,19 +65,19 @@ fn recurrent(
     Param::from_tensor(darn::masked(weights.draw(d, d, key.child("W"), device), order))
 }
 
-/// `x W` with the weights of units out of order taken away.
+/// `x W` with the masked weights.
 fn within(x: &Tensor<2>, recurrent: &Param<Tensor<2>>, order: &UnitOrder) -> Tensor<2> {
     darn::product(x.clone(), recurrent.val(), order)
 }
 
-/// The gradient in the recurrent weights, of errors for every row of x or for k rows each.
+/// The gradient in the recurrent weights, from one error or k consecutive errors for each row of x.
 fn recurrent_gradient(x: Tensor<2>, errors: Tensor<2>, order: &UnitOrder) -> Tensor<2> {
     let k = errors.dims()[0] / x.dims()[0];
     darn::masked(product::atb(x, rows::sum_groups(errors, k)), order)
 }
 
 impl Darn {
-    /// The logits but for the bias: `[n, d_x]`.
+    /// The logits without the bias: `[n, d_x]`.
     fn product(&self, x: &Tensor<2>, y: Tensor<2>) -> Tensor<2> {
         let (given, within) = (product::ab(y, self.weight.val()), within(x, &self.recurrent, &self.order));
         let (given, within) = rows::repeat_shorter(given, within);
@@ -136,11 +136,11 @@ pub struct DarnPriorConfig {
     pub bias: f64,
 }
 
-/// `p(x)` whose units depend linearly on the units before them: over the data, a fully visible sigmoid belief
-/// network.
+/// `p(x)`; the logit of each unit depends linearly on the units before it. Over the data, this is a fully visible
+/// sigmoid belief network.
 #[derive(Module, Debug)]
 pub struct DarnPrior {
-    /// `W`, read where the row's unit comes before the column's: `[d_x, d_x]`.
+    /// `W`, used only where the unit of the row comes before the unit of the column: `[d_x, d_x]`.
     pub recurrent: Param<Tensor<2>>,
     /// `b`: `[d_x]`.
     pub bias: Param<Tensor<1>>,
@@ -150,7 +150,7 @@ pub struct DarnPrior {
 }
 
 impl DarnPriorConfig {
-    /// The prior with weights drawn under `key`, visiting its units in the given order.
+    /// The prior with weights drawn under `key`, which visits its units in the given order.
     pub fn init(&self, weights: InitialWeights, order: UnitOrder, key: Key, device: &Device) -> DarnPrior {
         DarnPrior {
             recurrent: recurrent(self.d_x, weights, &order, key, device),

@@ -1,8 +1,8 @@
 //! The layer of a sigmoid belief network with deterministic hidden units inside.
 //!
-//! `d = σ(y U + a)`, or tanh in the place of σ, and `p(x | y) = Πⱼ Bernoulli(xⱼ; σ((d W + b)ⱼ))`.
-//! With the error `e = x - σ(d W + b)` the score is `∇_W log p = dᵀ e`, `∇_b log p = e`, and one step further
-//! down `∇_U log p = yᵀ s`, `∇_a log p = s` with `s = (e Wᵀ) ⊙ d (1 - d)`, or `1 - d²` for tanh.
+//! `d = σ(y U + a)`, or with tanh instead of σ, and `p(x | y) = Πⱼ Bernoulli(xⱼ; σ((d W + b)ⱼ))`.
+//! With the error `e = x - σ(d W + b)`, the score is `∇_W log p = dᵀ e`, `∇_b log p = e`. For the hidden units it is
+//! `∇_U log p = yᵀ s`, `∇_a log p = s` with `s = (e Wᵀ) ⊙ d (1 - d)`; for tanh, `1 - d²` replaces `d (1 - d)`.
 //!
 //! # Reference
 //! Bornschein, Bengio, "Reweighted wake-sleep", ICLR 2015, arXiv:1406.2751 (DSBN).
@@ -18,13 +18,13 @@ use crate::InitialWeights;
 /// Sizes of a [`Deterministic`] layer.
 #[derive(Config, Debug)]
 pub struct DeterministicConfig {
-    /// Number of units conditioned on.
+    /// Number of units in `y`, which the layer is conditioned on.
     pub d_y: usize,
-    /// Number of units modelled.
+    /// Number of units in `x`, which the layer models.
     pub d_x: usize,
-    /// Number of deterministic units, `(d_x + d_y) / 2` if absent.
+    /// Number of deterministic units; `(d_x + d_y) / 2` if not set.
     pub hidden: Option<usize>,
-    /// Whether they are tanh instead of logistic.
+    /// Whether the deterministic units are tanh instead of logistic.
     #[config(default = false)]
     pub tanh: bool,
     /// Initial value of every bias.
@@ -110,7 +110,7 @@ impl Conditional for Deterministic {
     ) {
         let ([n, _], [n_y, _]) = (trace.dims(), y.dims());
         let hidden = self.hidden(y.clone());
-        // Where one row of y serves k errors, the errors are summed first: n / k rows to multiply.
+        // If one row of y serves k errors, the errors are summed first, which leaves n / k rows to multiply.
         let (errors, sums) = rows::weigh(trace, weights.neg(), n / n_y);
         into.add(&self.weight, product::atb(hidden.clone(), errors.clone()));
         into.add(&self.bias, sums);

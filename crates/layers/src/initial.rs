@@ -1,9 +1,9 @@
-//! How weights start.
+//! The distribution of initial weights.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use helmholtz_noise::{Key, fill_uniform};
 
-/// The law of the initial weights of a layer with `d_y` inputs and `d_x` outputs.
+/// The distribution of the initial weights of a layer with `d_y` inputs and `d_x` outputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InitialWeights {
     /// Uniform on `±√(6 / (d_y + d_x))` (Glorot and Bengio, 2010).

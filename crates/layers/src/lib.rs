@@ -4,10 +4,10 @@
 //! | --- | --- |
 //! | [`bernoulli`] | factorial Bernoulli units given a linear map of `y`: the layer of a sigmoid belief network |
 //! | [`deterministic`] | the same given a deterministic hidden layer (DSBN) |
-//! | [`darn`] | units that depend linearly on those before them |
-//! | [`nade`] | units that depend on those before them through hidden units |
-//! | [`any`] | [`Layer`] and [`Top`]: any of these, so that one stack may mix them |
-//! | [`initial`] | how weights and biases start |
+//! | [`darn`] | units whose logits depend linearly on the units before them |
+//! | [`nade`] | units that depend on the units before them through hidden units |
+//! | [`any`] | [`Layer`] and [`Top`]: any of these, so that one stack can mix them |
+//! | [`initial`] | initial weights and biases |
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};

@@ -1,4 +1,4 @@
-//! The layer of the neural autoregressive distribution estimator, conditional or not.
+//! The layer of the neural autoregressive distribution estimator (NADE), as a conditional layer and as a prior.
 //!
 //! With the units in their order and H hidden units,
 //!
@@ -6,8 +6,8 @@
 //! p(xⱼ = 1 | x_<j, y) = σ(bⱼ + (y U)ⱼ + σ(c + y R + Σ_{i before j} xᵢ Wᵢ) · Vⱼ)
 //! ```
 //!
-//! and as a prior the same without `y`. The gradient is the scan of [`helmholtz_ops::nade`] backwards, with the
-//! error of each unit given those before it.
+//! and as a prior the same without `y`. The gradient is the backward scan of [`helmholtz_ops::nade`], with the
+//! error of each unit given the units before it.
 //!
 //! # Reference
 //! Larochelle, Murray, "The neural autoregressive distribution estimator", AISTATS 2011; Bornschein, Bengio,
@@ -25,18 +25,18 @@ use crate::InitialWeights;
 /// Sizes of a [`Nade`] layer.
 #[derive(Config, Debug)]
 pub struct NadeConfig {
-    /// Number of units conditioned on.
+    /// Number of units in `y`, which the layer is conditioned on.
     pub d_y: usize,
-    /// Number of units modelled.
+    /// Number of units in `x`, which the layer models.
     pub d_x: usize,
-    /// Number of hidden units, the smaller of the two sizes if absent.
+    /// Number of hidden units; the smaller of the two sizes if not set.
     pub hidden: Option<usize>,
     /// Initial value of every bias.
     #[config(default = 0.0)]
     pub bias: f64,
 }
 
-/// `p(x | y)` by a NADE whose hidden units and logits both see `y`.
+/// `p(x | y)` as a NADE whose hidden units and logits both depend on `y`.
 #[derive(Module, Debug)]
 pub struct Nade {
     /// `U`: `[d_y, d_x]`.
@@ -47,16 +47,16 @@ pub struct Nade {
     pub hidden_weight: Param<Tensor<2>>,
     /// `c`: `[hidden]`.
     pub hidden_bias: Param<Tensor<1>>,
-    /// `W`, row `i` what unit `i` adds to the hidden units: `[d_x, hidden]`.
+    /// `W`: row `i` is what unit `i` adds to the hidden units, `[d_x, hidden]`.
     pub encoder: Param<Tensor<2>>,
-    /// `V`, row `j` how unit `j` reads the hidden units: `[d_x, hidden]`.
+    /// `V`: row `j` is how unit `j` reads the hidden units, `[d_x, hidden]`.
     pub decoder: Param<Tensor<2>>,
     /// The order of the units.
     #[module(skip)]
     pub order: UnitOrder,
 }
 
-/// The recurrent weights of `d` units with `hidden` hidden ones, drawn under `key`.
+/// The recurrent weights of `d` units with `hidden` hidden units, drawn under `key`.
 fn recurrent(
     [d, hidden]: [usize; 2],
     weights: InitialWeights,
@@ -64,13 +64,14 @@ fn recurrent(
     device: &Device,
 ) -> [Param<Tensor<2>>; 2] {
     let encoder = weights.draw(d, hidden, key.child("W"), device);
-    // Row j of V holds what the hidden units give to unit j, so they are the inputs. Its rows lie side by side.
+    // Row j of V holds the weights from the hidden units to unit j, so the hidden units are the inputs. The transpose
+    // is copied, so that V is contiguous row by row.
     let decoder = weights.draw(hidden, d, key.child("V"), device).transpose().into_data();
     [Param::from_tensor(encoder), Param::from_tensor(Tensor::from_data(decoder, device))]
 }
 
 impl NadeConfig {
-    /// A layer with weights drawn under `key`, visiting its units in the given order.
+    /// A layer with weights drawn under `key`, which visits its units in the given order.
     pub fn init(&self, weights: InitialWeights, order: UnitOrder, key: Key, device: &Device) -> Nade {
         let hidden = self.hidden.unwrap_or(self.d_x.min(self.d_y));
         let draw = |d_y, d_x, name: &str| Param::from_tensor(weights.draw(d_y, d_x, key.child(name), device));
@@ -155,23 +156,23 @@ impl Conditional for Nade {
 pub struct NadePriorConfig {
     /// Number of units.
     pub d_x: usize,
-    /// Number of hidden units, as many as units if absent.
+    /// Number of hidden units; as many as units if not set.
     pub hidden: Option<usize>,
     /// Initial value of every bias.
     #[config(default = 0.0)]
     pub bias: f64,
 }
 
-/// `p(x)` by a NADE: over the data, the estimator of the paper.
+/// `p(x)` as a NADE: over the data, the estimator of the paper.
 #[derive(Module, Debug)]
 pub struct NadePrior {
     /// `b`: `[d_x]`.
     pub bias: Param<Tensor<1>>,
     /// `c`: `[hidden]`.
     pub hidden_bias: Param<Tensor<1>>,
-    /// `W`, row `i` what unit `i` adds to the hidden units: `[d_x, hidden]`.
+    /// `W`: row `i` is what unit `i` adds to the hidden units, `[d_x, hidden]`.
     pub encoder: Param<Tensor<2>>,
-    /// `V`, row `j` how unit `j` reads the hidden units: `[d_x, hidden]`.
+    /// `V`: row `j` is how unit `j` reads the hidden units, `[d_x, hidden]`.
     pub decoder: Param<Tensor<2>>,
     /// The order of the units.
     #[module(skip)]
@@ -179,7 +180,7 @@ pub struct NadePrior {
 }
 
 impl NadePriorConfig {
-    /// The prior with weights drawn under `key`, visiting its units in the given order.
+    /// The prior with weights drawn under `key`, which visits its units in the given order.
     pub fn init(&self, weights: InitialWeights, order: UnitOrder, key: Key, device: &Device) -> NadePrior {
         let hidden = self.hidden.unwrap_or(self.d_x);
         let bias = |d: usize| Param::from_tensor(Tensor::full([d], self.bias, device));
@@ -198,7 +199,7 @@ impl NadePrior {
         self.hidden_bias.val().unsqueeze()
     }
 
-    /// The logits before the bias: zero, in a single row.
+    /// The logits without the bias, which are zero, in a single row.
     fn product(&self) -> Tensor<2> {
         let bias = self.bias.val();
         Tensor::zeros([1, bias.dims()[0]], (&bias.device(), bias.dtype()))

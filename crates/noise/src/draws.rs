@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::{Key, Label};
 
-/// A key together with the data rows and the samples of each row that are to be drawn.
+/// A key together with the data rows to draw for, and the samples of each row.
 ///
-/// A matrix of samples has `n_rows * k` rows, the `k` samples of one data row side by side.
-/// Which cell of the key's noise a matrix row reads depends on the data row's own number and on
-/// the sample's own number, never on where they happen to lie in a batch: the same row gets the
-/// same samples whatever the chunking.
+/// A matrix of samples has `n_rows * k` rows; the `k` samples of one data row are consecutive.
+/// The cell of the key's noise that a matrix row reads depends on the number of the data row and
+/// the number of the sample, never on their place in a batch. So the same row gets the same
+/// samples for every way to split a batch into chunks.
 ///
 /// ```
 /// use helmholtz_noise::{Draws, Key};
@@ -28,9 +28,9 @@ pub struct Draws {
 
 #[derive(Clone, Debug)]
 enum RowNumbers {
-    /// Rows `0..n`, or from the key's first row on.
+    /// Rows `0..n`, or `n` rows from the key's first row on.
     First(usize),
-    /// Rows by their numbers.
+    /// Rows with given numbers.
     Numbered(Arc<[u64]>),
 }
 
@@ -68,7 +68,7 @@ impl Draws {
         }
     }
 
-    /// Samples of each data row.
+    /// Number of samples of each data row.
     pub fn k(&self) -> usize {
         self.k
     }
@@ -83,7 +83,7 @@ impl Draws {
         self.len() == 0
     }
 
-    /// The data row's number and the sample's number behind a matrix row.
+    /// The numbers of the data row and the sample that a matrix row belongs to.
     pub fn cell(&self, matrix_row: usize) -> (u64, u32) {
         let (row, sample) = (matrix_row / self.k, matrix_row % self.k);
         let row = match &self.rows {
@@ -117,7 +117,7 @@ mod tests {
             assert_eq!(part.cell(i), whole.cell(8 + i));
         }
         assert_eq!(part.key().words(), whole.key().words());
-        // Rows that have numbers keep them.
+        // Numbered rows keep their numbers.
         assert_eq!(Draws::of_rows(key.from_row(4), vec![1], 1).cell(0), (1, 0));
     }
 }

@@ -4,11 +4,12 @@ use crate::philox::philox4x32;
 
 /// The name of a stream of random numbers.
 ///
-/// Made from the run's seed by [`Key::new`] and split by [`Key::child`]: by a [`Role`] (what the
-/// numbers are for) or by an index (the step, the layer, the epoch) or by a name. Children of different labels
-/// are independent for all practical purposes: a child is 64 bits of Philox4x32-10 output.
+/// It is made from the run's seed by [`Key::new`] and split by [`Key::child`]: by a [`Role`] (what the numbers are
+/// for), by an index (the step, the layer, the epoch) or by a name. Children with different labels are independent
+/// for all practical purposes: a child is 64 bits of Philox4x32-10 output.
 ///
-/// A key also says which row comes first where rows go by their places in a batch: see [`Key::from_row`].
+/// A key also holds the number of the first row, for rows that are numbered by their place in a batch: see
+/// [`Key::from_row`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     words: [u32; 2],
@@ -27,7 +28,7 @@ pub enum Role {
     Order = 2,
     /// Latents proposed by the recognition net in training.
     Wake = 3,
-    /// Dreams of the generative model in training.
+    /// Dreams (samples of the generative model) in training.
     Sleep = 4,
     /// Latents proposed in evaluation.
     Evaluate = 5,
@@ -35,7 +36,7 @@ pub enum Role {
     Validate = 6,
     /// Samples drawn for display or export.
     Sample = 7,
-    /// The distribution's own generator of a generated data set.
+    /// The generator of a synthetic data set.
     Data = 8,
     /// The rows of a pseudo-random subset of a split.
     Subset = 9,
@@ -59,7 +60,7 @@ pub enum Role {
     Momentum = 18,
     /// Whether a proposal is accepted.
     Accept = 19,
-    /// What an evaluation draws to check itself; split further by names.
+    /// Draws with which an evaluation checks itself; split further by names.
     Check = 20,
 }
 
@@ -75,7 +76,7 @@ impl From<Role> for Label {
 
 impl From<u64> for Label {
     fn from(index: u64) -> Self {
-        assert!(index < 1 << 63, "a key is split by an index below 2^63, not by {index}");
+        assert!(index < 1 << 63, "the index {index} cannot split a key; it must be below 2^63");
         Label(index)
     }
 }
@@ -87,7 +88,7 @@ impl From<usize> for Label {
 }
 
 impl From<&str> for Label {
-    /// A name, by its 64-bit FNV-1a hash without the top bit.
+    /// The label of a name: its 64-bit FNV-1a hash without the top bit.
     fn from(name: &str) -> Self {
         let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -112,16 +113,16 @@ impl Key {
         Key { words: [a, b], ..self }
     }
 
-    /// The same key for a part of a batch that begins at the batch's row `first`: what is drawn for the part's row i
-    /// is what the whole batch would draw for row `first + i`. Children inherit it.
+    /// The same key for a part of a batch that starts at row `first` of the batch. The draws for row i of the part are
+    /// those that the whole batch would make for row `first + i`. Children inherit `first`.
     ///
-    /// It concerns [`Draws::new`](crate::Draws::new), where rows go by their places, and not rows that have
+    /// This affects [`Draws::new`](crate::Draws::new), where rows are numbered by their place, but not rows with
     /// numbers of their own.
     pub const fn from_row(self, first: u64) -> Self {
         Key { first_row: first, ..self }
     }
 
-    /// The row that comes first.
+    /// The number of the first row.
     pub const fn first_row(self) -> u64 {
         self.first_row
     }
@@ -152,7 +153,7 @@ mod tests {
 
     #[test]
     fn keys_are_stable_between_versions() {
-        // Value-breaking if it ever changes: every published seed would mean something else.
+        // A change here would be value-breaking: every published seed would give other numbers.
         let key = Key::new(0).child(Role::Wake).child(12u64);
         assert_eq!(key, Key::new(0).child(Role::Wake).child(12usize));
         assert_eq!(key.words(), [1_462_945_903, 4_186_941_058]);

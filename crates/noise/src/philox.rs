@@ -1,7 +1,7 @@
 //! Philox4x32-10, the counter-based generator of Salmon et al. (2011).
 //!
-//! Ten rounds of multiply, exchange and add the key turn a 128-bit counter and a 64-bit key into
-//! 128 bits that pass BigCrush. There is no state: the counter is the position.
+//! Ten rounds of multiplying, exchanging words and mixing in the key turn a 128-bit counter and a
+//! 64-bit key into 128 bits that pass BigCrush. There is no state: the counter is the position.
 //!
 //! # Reference
 //! Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
@@ -10,7 +10,7 @@ const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const ROUNDS: usize = 10;
 
-/// Number of counters that [`philox4x32_lanes`] takes through the rounds side by side.
+/// Number of counters that [`philox4x32_lanes`] processes together.
 pub const LANES: usize = 16;
 
 /// One block: four words for a counter and a key.
@@ -20,10 +20,11 @@ pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     words.map(|[word]| word)
 }
 
-/// [`LANES`] blocks at once: `words[w][lane]` is word `w` of the counter of `lane`, in and out.
+/// [`LANES`] blocks at once: on input, `words[w][lane]` is word `w` of the counter of `lane`; on
+/// output, it is word `w` of its block.
 ///
-/// Inlined into callers that enable wide vector instructions, where each round is a handful of
-/// them for all lanes.
+/// This is inlined into callers that enable wide vector instructions, where each round is a
+/// handful of instructions for all lanes.
 #[inline(always)]
 pub fn philox4x32_lanes(words: &mut [[u32; LANES]; 4], key: [u32; 2]) {
     rounds(words, key);
@@ -31,8 +32,8 @@ pub fn philox4x32_lanes(words: &mut [[u32; LANES]; 4], key: [u32; 2]) {
 
 #[inline(always)]
 fn rounds<const N: usize>(words: &mut [[u32; N]; 4], mut key: [u32; 2]) {
-    // A word in the low half of 64 bits, whatever is in the high one: a product of two is one instruction, of which the
-    // next round takes both halves without packing them.
+    // Each word is the low half of 64 bits, and the high half is ignored. A product of two words is one instruction,
+    // and the next round uses both halves of it without packing them.
     const LOW: u64 = u32::MAX as u64;
     let mut wide = words.map(|word| word.map(u64::from));
     for _ in 0..ROUNDS {

@@ -1,10 +1,10 @@
-//! Compiling a loop for the widest vector instructions of the machine it runs on.
+//! Loops compiled for the widest vector instructions of the machine they run on.
 
-/// Runs `f`, compiled for AVX-512 or AVX2 where the processor has them.
+/// Runs `f`, compiled for AVX-512 or AVX2 if the processor has them.
 ///
-/// `f` must reach its loop through `#[inline(always)]` functions only, since what is not inlined
-/// is not compiled anew. Arithmetic is the same everywhere: the loops use fused multiply-add by
-/// name, so no compilation contracts what another does not.
+/// `f` must reach its loop only through `#[inline(always)]` functions, because a function that is
+/// not inlined is not compiled again. Arithmetic is the same everywhere: the loops call fused
+/// multiply-add explicitly, so no compilation fuses operations that another does not.
 #[inline]
 pub fn vectorised<R>(f: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
@@ -14,7 +14,7 @@ pub fn vectorised<R>(f: impl FnOnce() -> R) -> R {
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512dq")
         {
-            // SAFETY: the instructions that the function is compiled for were just detected.
+            // SAFETY: the function is compiled for instructions that were just detected.
             return unsafe { avx512(f) };
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {

@@ -1,4 +1,4 @@
-//! Numbers one after the other, for shuffles and for generators of data.
+//! A sequence of numbers, for shuffles and for data generators.
 
 use crate::Key;
 use crate::philox::philox4x32;
@@ -41,7 +41,7 @@ impl Stream {
     /// # Panics
     /// If `n` is zero.
     pub fn below(&mut self, n: usize) -> usize {
-        assert!(n > 0, "there is no integer below zero");
+        assert!(n > 0, "n must be positive: no natural number is below zero");
         ((u128::from(self.next_u64()) * n as u128) >> 64) as usize
     }
 
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn every_permutation_of_three_is_equally_likely() {
-        // 6 counts of 12 000 draws; each within 5 standard deviations of 2000, false alarms below 4e-6.
+        // 6 counts of 12 000 draws; each is within 5 standard deviations of 2000, with false alarms below 4e-6.
         let mut counts = std::collections::HashMap::new();
         for seed in 0..12_000 {
             *counts.entry(Stream::new(Key::new(seed)).permutation(3)).or_insert(0u32) += 1;

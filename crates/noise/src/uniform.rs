@@ -1,20 +1,20 @@
-//! Uniform numbers for a cell: a row of the data, one of its samples, and then unit by unit.
+//! Uniform numbers for the units of a cell: a data row and one of its samples.
 //!
 //! The counter of a block is `[block, sample, row, row >> 32]`. Sixteen consecutive blocks yield
-//! 64 units, unit `64 g + 16 w + lane` from word `w` of block `16 g + lane`: the layout in which
-//! vector instructions store without shuffling. It is part of the format.
+//! 64 units: unit `64 g + 16 w + lane` is word `w` of block `16 g + lane`. Vector instructions
+//! can store this layout without shuffling. It is part of the format.
 
 use crate::Key;
 use crate::philox::{LANES, philox4x32_lanes};
 use crate::simd::vectorised;
 
-/// Units that one round of [`LANES`] blocks yields.
+/// Number of units that [`LANES`] blocks yield.
 const GROUP: usize = 4 * LANES;
 
-/// A float with a uniform law on [0, 1).
+/// A floating-point type with a uniform distribution on [0, 1).
 ///
-/// The 24 bits of an `f32` draw are the leading bits of the `f64` draw of the same cell, so that
-/// a model in double precision sees the noise that it sees in single precision.
+/// The 24 bits of an `f32` draw are the leading bits of the `f64` draw of the same cell, so a
+/// model sees the same noise in double precision as in single precision.
 pub trait Uniform: Copy + Default + Send + Sync + 'static {
     /// Writes the uniforms of units `0..out.len()` of the cell `(row, sample)` under `key`.
     fn fill(key: Key, row: u64, sample: u32, out: &mut [Self]);
@@ -45,7 +45,7 @@ impl Uniform for f64 {
                 *u = f64::from(*word);
             }
         });
-        // The low 21 bits come from a second family of counters, bit 30 of word 3 set.
+        // The low 21 bits come from a second family of counters, with bit 30 of word 3 set.
         for_each_group(key, row | LOW_WORDS, sample, out, |words, out| {
             for (u, word) in out.iter_mut().zip(words.as_flattened()) {
                 *u = (*u * (1u32 << 21) as f64 + f64::from(word >> 11)) * (1.0 / (1u64 << 53) as f64);
@@ -65,7 +65,7 @@ fn for_each_group<T>(
     out: &mut [T],
     write: impl Fn(&[[u32; LANES]; 4], &mut [T]),
 ) {
-    assert!(row & !LOW_WORDS < 1 << 61, "row {row} does not fit a counter");
+    assert!(row & !LOW_WORDS < 1 << 61, "row {row} is too large for the counter; rows must be below 2^61");
     vectorised(
         #[inline(always)]
         || groups(key, row, sample, out, write),
@@ -144,8 +144,8 @@ mod tests {
 
     #[test]
     fn moments_of_a_million_uniforms() {
-        // Mean and second moment of U[0, 1) over n = 2^20 draws lie within 5 standard errors of
-        // 1/2 and 1/3 with a false-alarm rate below 2e-6 for any key.
+        // Mean and second moment of U[0, 1) over n = 2^20 draws are within 5 standard errors of
+        // 1/2 and 1/3, with a false-alarm rate below 2e-6 for any key.
         let mut out = vec![0.0f64; 1 << 10];
         let (mut m1, mut m2) = (0.0, 0.0);
         for row in 0..1 << 10 {
