@@ -2,17 +2,17 @@
 //!
 //! This crate is the front page: it re-exports the workspace's libraries under one name.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! | --- | --- |
 //! | [`core`] | the contracts between layers, models, strategies and evaluators |
 //! | [`directed`] | sigmoid belief networks and other stacks, with their recognition nets |
 //! | [`vae`] | variational autoencoders |
 //! | [`mixture`] | mixtures of Bernoulli units, with classes and missing values |
-//! | [`strategies`] | wake-sleep, reweighted wake-sleep, VIMCO, REINFORCE, NVIL, bidirectional Helmholtz machines, ELBO, IWAE and kin, coupled chains, maximum likelihood and EM |
-//! | [`court`] | any of them, or yours, before the exact gradient |
-//! | [`samplers`] | Gibbs chains and independent samples of bidirectional machines, coupled chains of any posterior |
+//! | [`strategies`] | wake-sleep, reweighted wake-sleep, VIMCO, REINFORCE, NVIL, bidirectional Helmholtz machines, ELBO, IWAE and variants, coupled chains, maximum likelihood and EM |
+//! | [`court`] | compares the updates of any strategy, including yours, with the exact gradient |
+//! | [`samplers`] | Gibbs chains and independent samples for bidirectional machines, coupled chains for any posterior |
 //! | [`eval`] | exact and importance-sampled likelihoods with their errors |
-//! | [`train`] | Burn's learner: run folders, metrics, exact resume |
+//! | [`train`] | training with Burn's learner: run folders, metrics, exact resume |
 //! | [`zoo`] | the registry of families: models and strategies by their names in a config |
 //! | [`datasets`] | data sets by protocol and hash |
 //! | [`layers`], [`ops`], [`noise`] | stochastic layers, fused operations, keyed randomness |
@@ -29,8 +29,8 @@
 //! let batch = Batch::of(x.clone());
 //! let ws = WakeSleep::new(1).estimate(&sbn, &batch, Key::new(1));
 //! let rws = ReweightedWakeSleep::new(10).unwrap().estimate(&sbn, &batch, Key::new(1));
-//! println!("{:?} against {:?}", ws.value(Measure::BOUND), rws.value(Measure::BOUND));
-//! // The judge: log p(x) with all 64 latent states enumerated.
+//! println!("{:?} and {:?}", ws.value(Measure::BOUND), rws.value(Measure::BOUND));
+//! // The exact value: log p(x) by enumeration of all 64 latent states.
 //! let log_p = ExactLikelihood::default().log_prob(&sbn, x).unwrap();
 //! assert!(log_p.iter().all(|log_p| log_p.is_finite()));
 //! ```

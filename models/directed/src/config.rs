@@ -18,9 +18,9 @@ pub enum LayerKind {
     Sbn,
     /// Independent units given a deterministic hidden layer; as a prior the same as [`Sbn`](Self::Sbn).
     Dsbn,
-    /// Units that depend linearly on those before them.
+    /// Units whose logits depend linearly on the units before them.
     Darn,
-    /// Units that depend on those before them through hidden units.
+    /// Units that depend on the units before them through hidden units.
     Nade,
 }
 
@@ -38,7 +38,7 @@ impl LayerKind {
         Self::ALL[self as usize].0
     }
 
-    /// The kind of that name.
+    /// The kind with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
     }
@@ -49,37 +49,38 @@ impl LayerKind {
 pub struct StackConfig {
     /// Number of observed units.
     pub observed: usize,
-    /// Latent sizes, from the data up; none for a model without latents.
+    /// Latent sizes, from the data up; empty for a model without latents.
     pub latents: Vec<usize>,
     /// Kind of each generative layer from the data up, and of the prior, which comes last.
     pub generative: Vec<LayerKind>,
-    /// Kind of each recognition layer from the data up.
+    /// Kind of each recognition layer, from the data up.
     pub recognition: Vec<LayerKind>,
-    /// Hidden units of NADE and DSBN layers; if absent, the smaller of a NADE layer's two sizes, the size of a
-    /// NADE prior, the mean of a DSBN layer's two.
+    /// Number of hidden units of NADE and DSBN layers. If not set, it is the smaller of a NADE layer's two sizes, the
+    /// size of a NADE prior, and the mean of a DSBN layer's two sizes.
     pub hidden: Option<usize>,
     /// Whether the hidden units of DSBN layers are tanh instead of logistic.
     pub tanh: bool,
-    /// The order in which an autoregressive layer over the data visits them; latents go by their indices.
+    /// The order in which an autoregressive layer over the data visits the observed units; latents are visited in the
+    /// order of their indices.
     pub order: UnitOrder,
-    /// The law of the initial weights.
+    /// The distribution of the initial weights.
     pub weights: InitialWeights,
-    /// Initial bias of every unit that the data do not set; the RWS and BiHM papers use -1.
+    /// Initial bias of every unit whose bias the data do not set; the RWS and BiHM papers use -1.
     pub bias: f64,
     /// Whether the biases of the observed units start at the logit of the data mean, clipped to
     /// [0.001, 0.999].
     pub bias_from_data: bool,
-    /// Whether the recognition net sees `x` less the data mean.
+    /// Whether the recognition net sees `x` minus the data mean.
     pub centre: bool,
 }
 
-/// A stack that cannot be built.
+/// Why a stack cannot be built.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum StackError {
-    /// No latent layer under a prior that could not model anything alone.
+    /// No latent layers, with a prior whose units are independent.
     #[error(
-        "a {0} model needs at least one latent layer: without one its units are independent; give sizes from the \
-         data up, as in `layers = [200, 200]`, or take `darn` or `nade`, which need no latents"
+        "a {0} model needs at least one latent layer, because its units are independent without one; give sizes \
+         from the data up, as in `layers = [200, 200]`, or use `darn` or `nade`, which need no latents"
     )]
     NoLatents(&'static str),
     /// A layer without units.
@@ -88,10 +89,10 @@ pub enum StackError {
     /// No hidden units.
     #[error("hidden = 0: NADE and DSBN layers need at least one hidden unit")]
     NoHidden,
-    /// Not one kind for each layer.
-    #[error("{found} kinds of {net} layers for a stack that has {expected}")]
+    /// The number of kinds is not the number of layers.
+    #[error("{found} kinds are given for {expected} {net} layers; give one kind for each layer")]
     Kinds {
-        /// Which net.
+        /// The net: generative or recognition.
         net: &'static str,
         /// Number of kinds.
         found: usize,
@@ -99,10 +100,10 @@ pub enum StackError {
         expected: usize,
     },
     /// No observed units.
-    #[error("the data have no columns")]
+    #[error("the data have no columns; a model needs at least one observed unit")]
     NoObserved,
     /// A data mean of the wrong size.
-    #[error("the data mean has {found} values for {expected} observed units")]
+    #[error("the data mean has {found} values for {expected} observed units; give one value for each unit")]
     MeanSize {
         /// Size of the mean.
         found: usize,
@@ -112,8 +113,8 @@ pub enum StackError {
 }
 
 impl StackConfig {
-    /// A sigmoid belief network with the defaults: Glorot weights, zero biases, output bias and centring from
-    /// the data.
+    /// A sigmoid belief network with the defaults: Glorot weights, zero biases, and the output bias and the
+    /// centring from the data.
     pub fn new(observed: usize, latents: Vec<usize>) -> Self {
         Self::of(LayerKind::Sbn, observed, latents)
     }
@@ -162,11 +163,11 @@ impl StackConfig {
 
     /// A stack with weights drawn under `key`.
     ///
-    /// Without a `mean` (one number per observed unit, in [0, 1]) the data are taken to have mean
-    /// one half: no centring but by a half, an output bias of zero.
+    /// `mean` has one number per observed unit, in [0, 1]. If it is not set, one half is used for every unit: `x` is
+    /// centred by one half, and the output bias is zero.
     ///
     /// # Errors
-    /// If a size is zero, a kind is missing or the mean has the wrong length.
+    /// If a size is zero, the number of kinds is wrong or the mean has the wrong length.
     pub fn init(
         &self,
         mean: Option<&[f64]>,

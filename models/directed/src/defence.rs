@@ -1,7 +1,7 @@
-//! Proposals from a mixture of the recognition net with laws that miss no state.
+//! Proposals from a mixture of the recognition net with distributions that give every state positive probability.
 //!
 //! `r(h | x) = (1 - d) q(h | x) + d/2 p(h) + d/2 2^-D` over D latent bits. Each sample comes from one of the three
-//! components and is weighed by the density of all of them, so that the mean weight is p(x) in expectation.
+//! components and is weighted with the density of the whole mixture, so the expected mean weight is p(x).
 //!
 //! # Reference
 //! Owen, Zhou, "Safe and effective importance sampling", JASA 95, 2000.
@@ -12,7 +12,7 @@ use helmholtz_ops::log_weights::log_sum_exp;
 
 use crate::stack::{Stack, layer_draws, marks};
 
-/// Samples of a row that have numbers of their own in a key: as many as an evaluation takes.
+/// Number of bits for the sample in the combined number of row and sample: an evaluation takes at most 2^30 samples.
 const SAMPLES: u32 = 30;
 
 impl<C: Conditional, P: Prior> Stack<C, P> {
@@ -28,7 +28,7 @@ impl<C: Conditional, P: Prior> Stack<C, P> {
         }
         let latents = self.with_prior(latents, draws, &prior);
         let [p, q] = [self.trace_joint(x.clone(), &latents), self.trace_posterior(x, &latents)];
-        // Without the lowest layer, p(x | h), what is left of the joint is p(h).
+        // The joint without the lowest layer, p(x | h), is p(h).
         let log_prior =
             p.by_layer[1..].iter().cloned().reduce(|sum, layer| sum + layer).expect("there is a prior");
         let bits = self.latent_sizes().iter().sum::<usize>() as f64;
@@ -40,7 +40,7 @@ impl<C: Conditional, P: Prior> Stack<C, P> {
         log_weights.reshape([draws.n_rows(), draws.k()])
     }
 
-    /// Latents with draws of the prior in the rows that are marked.
+    /// The latents, with the marked rows replaced by draws from the prior.
     fn with_prior(&self, latents: Vec<Tensor<2>>, draws: &Draws, marked: &[bool]) -> Vec<Tensor<2>> {
         let cells = (0..draws.len()).filter(|&i| marked[i]).map(|i| draws.cell(i));
         let numbers: Vec<u64> = cells.map(|(row, sample)| row << SAMPLES | u64::from(sample)).collect();

@@ -1,8 +1,8 @@
 //! Directed models: stacks of stochastic layers with a recognition net, known as Helmholtz machines.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! | --- | --- |
-//! | [`stack`] | [`Stack`]: any conditional layers under any prior; [`HelmholtzMachine`], whose layers may be of any kind |
+//! | [`stack`] | [`Stack`]: any conditional layers under any prior; [`HelmholtzMachine`]: with layers of any kind |
 //! | [`config`] | [`StackConfig`]: kinds, sizes and initialisation |
 //!
 //! ```

@@ -2,14 +2,14 @@
 //!
 //! With `h₀ = x` and latents `h₁ .. h_L`:
 //!
-//! - generative: `p(x, h) = p(h_L) Πₗ p(hₗ | hₗ₊₁)`, layer `l` of [`Stack::generative`] being `p(hₗ | hₗ₊₁)`;
-//! - recognition: `q(h | x) = Πₗ q(hₗ₊₁ | hₗ)`, layer `l` of [`Stack::recognition`] being `q(hₗ₊₁ | hₗ)`,
-//!   where the lowest sees `x` less a constant centre.
+//! - generative: `p(x, h) = p(h_L) Πₗ p(hₗ | hₗ₊₁)`, where layer `l` of [`Stack::generative`] is `p(hₗ | hₗ₊₁)`;
+//! - recognition: `q(h | x) = Πₗ q(hₗ₊₁ | hₗ)`, where layer `l` of [`Stack::recognition`] is `q(hₗ₊₁ | hₗ)`,
+//!   and the lowest layer sees `x` minus a constant centre.
 //!
 //! Gradients stay inside each layer: samples are constants.
 //!
-//! Without latents the prior is the model of the data, `p(x)`, and there is nothing to recognise: `q` gives the
-//! only state of no latents its probability of one.
+//! Without latents the prior is the model of the data, `p(x)`, and `q` has nothing to infer: the only state is the
+//! empty one, and its probability is one.
 //!
 //! # Reference
 //! Dayan, Hinton, Neal, Zemel, "The Helmholtz machine", Neural Computation 7, 1995.
@@ -28,20 +28,20 @@ use helmholtz_ops::side_by_side;
 
 /// A stack of conditional layers `C` under a prior `P`, with its recognition net.
 ///
-/// The field names are part of the interface: parameter groups and weight files go by them.
+/// The field names are part of the interface: parameter groups and weight files use them.
 #[derive(Module, Debug)]
 pub struct Stack<C: helmholtz_core::Model, P: helmholtz_core::Model> {
-    /// `p(hₗ | hₗ₊₁)` for `l` = 0, 1, ..: from the data up.
+    /// `p(hₗ | hₗ₊₁)` for `l` = 0, 1, ..., from the data up.
     pub generative: Vec<C>,
     /// `p(h_L)`.
     pub prior: P,
-    /// `q(hₗ₊₁ | hₗ)` for `l` = 0, 1, ..: from the data up.
+    /// `q(hₗ₊₁ | hₗ)` for `l` = 0, 1, ..., from the data up.
     pub recognition: Vec<C>,
-    /// What the recognition net takes away from `x`: `[d_x]`, not trained.
+    /// The centre, which the recognition net subtracts from `x`: `[d_x]`, not trained.
     pub centre: Param<Tensor<1>>,
 }
 
-/// A stack that may mix layers of any kind.
+/// A stack that can mix layers of any kind.
 pub type HelmholtzMachine = Stack<Layer, Top>;
 
 impl<C: Conditional, P: Prior> Stack<C, P> {
@@ -59,12 +59,12 @@ impl<C: Conditional, P: Prior> Stack<C, P> {
         x - self.centre.val().unsqueeze()
     }
 
-    /// What the recognition layer of layer `l` sees of the one below.
+    /// The input of the recognition layer for latents `l`, given the layer below.
     fn seen(&self, l: usize, below: Tensor<2>) -> Tensor<2> {
         if l == 1 { self.centred(below) } else { below }
     }
 
-    /// The generative layers with what they model and what they are given, from the data up.
+    /// The generative layers with the values they model and the values they are conditioned on, from the data up.
     fn generative_pairs<'a>(
         &'a self,
         x: &'a Tensor<2>,
@@ -74,7 +74,7 @@ impl<C: Conditional, P: Prior> Stack<C, P> {
         self.generative.iter().zip(below).zip(h).map(|((layer, x), y)| (layer, x.clone(), y.clone()))
     }
 
-    /// The recognition layers with what they model and what they are given, from the data up.
+    /// The recognition layers with the values they model and the values they are conditioned on, from the data up.
     fn recognition_pairs<'a>(
         &'a self,
         centred: &'a Tensor<2>,
@@ -84,7 +84,7 @@ impl<C: Conditional, P: Prior> Stack<C, P> {
         self.recognition.iter().zip(h).zip(below).map(|((layer, x), y)| (layer, x.clone(), y.clone()))
     }
 
-    /// What the prior models: the highest latents, or the data where there are none.
+    /// What the prior models: the highest latents, or the data if there are no latents.
     fn top<'a>(&self, x: &'a Tensor<2>, h: &'a [Tensor<2>]) -> &'a Tensor<2> {
         h.last().unwrap_or(x)
     }
@@ -101,7 +101,7 @@ fn collect(scored: impl Iterator<Item = helmholtz_core::Scored>) -> Option<Trace
     Some(Traced { log_prob, traces, by_layer })
 }
 
-/// Adds the gradients of layers, each with what it models, what it is given, and its trace.
+/// Adds the gradients of layers, each with the values it models, the values it is conditioned on, and its trace.
 fn add_gradients_of<'a, C: Conditional>(
     layers: impl Iterator<Item = (&'a C, Tensor<2>, Tensor<2>)>,
     traces: &[Tensor<2>],
@@ -118,7 +118,7 @@ fn add_gradients_of<'a, C: Conditional>(
     }
 }
 
-/// The score of no latents: zero nats for each of `n` rows.
+/// The score of a net without latents: zero nats for each of `n` rows.
 fn nothing(x: &Tensor<2>, n: usize) -> Traced {
     let log_prob = Tensor::zeros([n], (&x.device(), x.dtype()));
     Traced { log_prob, traces: Vec::new(), by_layer: Vec::new() }
@@ -199,7 +199,7 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
 
     fn log_weights(&self, x: Tensor<2>, draws: &Draws) -> Tensor<2> {
         if self.depth() == 0 {
-            // All samples of nothing are the same.
+            // Without latents all samples are the same.
             return self.prior.score(x).log_prob.unsqueeze_dim::<2>(1).repeat_dim(1, draws.k());
         }
         let mut latents: Vec<Tensor<2>> = Vec::with_capacity(self.depth());
@@ -220,7 +220,7 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
         (p - q).reshape([draws.n_rows(), draws.k()])
     }
 
-    /// s is half the prior, half the uniform law on all states.
+    /// s is half the prior and half the uniform distribution over all states.
     fn log_weights_defended(&self, x: Tensor<2>, draws: &Draws, defence: f64) -> Tensor<2> {
         if self.depth() == 0 { self.log_weights(x, draws) } else { self.defended(x, draws, defence) }
     }
@@ -254,7 +254,7 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
     ) {
         add_gradients_of(self.generative_pairs(&x, h), traces, &weights, into);
         let (top, trace) = (self.top(&x, h).clone(), traces[self.depth()].clone());
-        // Without latents a row of x may stand for k equal proposals.
+        // Without latents, one row of x may serve k equal proposals.
         let k = trace.dims()[0] / top.dims()[0];
         self.prior.gradient(repeat_rows(top, k), trace, weights, into);
     }
@@ -311,7 +311,7 @@ impl<C: Conditional, P: Prior> Layerwise for Stack<C, P> {
     }
 }
 
-/// The matrix rows that one component of a mixture proposes: those whose number for the choice lies in `range`.
+/// Marks the matrix rows that one component of a mixture proposes: those whose uniform for the choice is in `range`.
 pub(crate) fn marks(draws: &Draws, range: std::ops::Range<f64>) -> Vec<bool> {
     let key = draws.child(Role::Mixture).key();
     (0..draws.len())

@@ -1,4 +1,4 @@
-//! A step at the sizes of binarized MNIST, beside the matrix products in it.
+//! A step at the sizes of binarized MNIST, and its matrix products alone.
 
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};

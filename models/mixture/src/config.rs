@@ -13,45 +13,47 @@ use crate::BernoulliMixture;
 pub struct BernoulliMixtureConfig {
     /// Number of observed units, d.
     pub observed: usize,
-    /// Number of classes, C; 1 for a mixture that knows of none.
+    /// Number of classes, C; 1 for a mixture without classes.
     pub classes: usize,
     /// Number of components of each class, K.
     pub components: usize,
     /// Pseudo-rows that the maximisation of EM adds to the data, s, as a share of the rows: see [`em`](crate::em).
     pub smoothing: f64,
-    /// Standard deviation of the normal noise that the logits begin with, which tells the components apart.
+    /// Standard deviation of the normal noise in the initial logits, which makes the components different.
     pub spread: f64,
 }
 
-/// A mixture that cannot be built.
+/// Why a mixture cannot be built.
 #[derive(Debug, Error, PartialEq)]
 pub enum MixtureError {
     /// No classes.
-    #[error("classes = 0: a mixture has at least one class; give 1 for rows without classes")]
+    #[error("classes = 0: a mixture needs at least one class; give 1 for rows without classes")]
     NoClasses,
     /// No components.
     #[error("components = 0: a mixture needs at least one component for each class")]
     NoComponents,
-    /// A share of pseudo-rows that is not a number from zero up.
+    /// A share of pseudo-rows that is negative or not finite.
     #[error(
-        "smoothing = {0:?}: give a share of pseudo-rows, 0 or a positive number in single precision, as in `smoothing = 0.01`"
+        "smoothing = {0:?}: the share of pseudo-rows must be 0 or positive, and finite in single precision, as in \
+         `smoothing = 0.01`"
     )]
     Smoothing(f64),
-    /// A standard deviation that is not a number from zero up.
+    /// A standard deviation that is negative or not finite.
     #[error(
-        "spread = {0:?}: give a standard deviation of logits, 0 or a positive number in single precision, as in `spread = 0.5`"
+        "spread = {0:?}: the standard deviation of logits must be 0 or positive, and finite in single precision, as in \
+         `spread = 0.5`"
     )]
     Spread(f64),
-    /// Components that would remain alike.
+    /// Components that would stay equal.
     #[error(
-        "spread = 0: {0} components that begin alike remain alike; give a positive number, or one component"
+        "spread = 0: {0} components that start equal stay equal; give a positive spread, or one component"
     )]
     Alike(usize),
     /// No observed units.
-    #[error("the data have no columns")]
+    #[error("the data have no columns; a model needs at least one observed unit")]
     NoObserved,
     /// A data mean of the wrong size.
-    #[error("the data mean has {found} values for {expected} observed units")]
+    #[error("the data mean has {found} values for {expected} observed units; give one value for each unit")]
     MeanSize {
         /// Size of the mean.
         found: usize,
@@ -61,17 +63,17 @@ pub enum MixtureError {
 }
 
 impl BernoulliMixtureConfig {
-    /// One class; a pseudo-row for every 100 rows of the data, logits within about one half of the data's.
+    /// One class, one pseudo-row for every 100 data rows, and logits within about one half of those of the data mean.
     pub fn new(observed: usize, components: usize) -> Self {
         BernoulliMixtureConfig { observed, classes: 1, components, smoothing: 0.01, spread: 0.5 }
     }
 
-    /// Refuses sizes and settings that make no mixture.
+    /// Rejects sizes and settings from which no mixture can be built.
     ///
     /// # Errors
-    /// With the first that is wrong.
+    /// With the first wrong setting.
     pub fn check(&self) -> Result<(), MixtureError> {
-        // As the parameters are kept.
+        // Finite as f32, because the parameters are f32.
         let from_zero = |value: f64| value >= 0.0 && (value as f32).is_finite();
         if self.observed == 0 {
             return Err(MixtureError::NoObserved);
@@ -94,13 +96,13 @@ impl BernoulliMixtureConfig {
         Ok(())
     }
 
-    /// A mixture of equal weights, whose logits are those of the data mean, clipped to [0.001, 0.999], with noise
-    /// drawn under `key`. The clipped mean is that of the pseudo-rows as well.
+    /// A mixture with equal weights. Its logits are those of the data mean, clipped to [0.001, 0.999], plus noise
+    /// drawn under `key`. The clipped mean is also the mean of the pseudo-rows.
     ///
-    /// Without a `mean` (one number per observed unit) the data are taken to have mean one half.
+    /// `mean` has one number per observed unit. If it is not set, one half is used for every unit.
     ///
     /// # Errors
-    /// If a size is zero, smoothing or spread are not finite or negative, components would begin alike, or the mean
+    /// If a size is zero, smoothing or spread is negative or not finite, components would start equal, or the mean
     /// has the wrong length.
     pub fn init(
         &self,
@@ -157,12 +159,15 @@ mod tests {
             let found = error(config, None);
             assert!(found.starts_with(start), "{found}");
         }
-        assert_eq!(error(config, Some(&[0.5; 3])), "the data mean has 3 values for 4 observed units");
+        assert_eq!(
+            error(config, Some(&[0.5; 3])),
+            "the data mean has 3 values for 4 observed units; give one value for each unit"
+        );
     }
 
     #[test]
     fn components_begin_around_the_logits_of_the_data_mean() {
-        // 4000 draws of a normal law: mean within 5 standard errors, false alarms below 1e-6.
+        // 4000 draws from a normal distribution: the mean is within 5 standard errors, with false alarms below 1e-6.
         let config = BernoulliMixtureConfig { spread: 0.3, ..BernoulliMixtureConfig::new(2, 4000) };
         let model = config.init(Some(&[0.0, 0.7]), Key::new(0), &Device::flex()).unwrap();
         let logits = into_f64(model.logits.val().mean_dim(0));

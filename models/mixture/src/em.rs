@@ -1,26 +1,28 @@
-//! Expectation and maximisation.
+//! Expectation maximisation (EM).
 //!
-//! With the responsibilities r of a row's components, the sufficient statistics are means over the rows,
+//! With the responsibilities r of the components for a row, the sufficient statistics are means over the rows:
 //!
 //! ```text
 //! mass_k = E r_k        seen_kj = E r_k mⱼ        ones_kj = E r_k mⱼ xⱼ
 //! ```
 //!
-//! one after the other in a vector of `C K (1 + 2 d)` numbers: the same for every batch, whether values are missing in
-//! it (`seen_kj < mass_k`) or not.
-//! The maximum, with a share `s / (C K)` of pseudo-rows of mean `m̄` in each component, is at
+//! They are concatenated into a vector of `C K (1 + 2 d)` numbers. The layout is the same for every batch, with missing
+//! values (`seen_kj < mass_k`) or without.
+//!
+//! With a share `s / (C K)` of pseudo-rows of mean `m̄` in each component, the maximum is at
 //!
 //! ```text
 //! p(k) ∝ mass_k + s / (C K)        l_kj = log(ones_kj + m̄ⱼ s / (C K)) - log(seen_kj - ones_kj + (1 - m̄ⱼ) s / (C K))
 //! ```
 //!
-//! N rows and the pseudo-rows, `s N` altogether, are the posterior of a Dirichlet prior over the weights and of Beta
+//! The N rows and the `s N` pseudo-rows together give the posterior of a Dirichlet prior over the weights and of Beta
 //! priors over the means of the units.
-//! Each step of EM over all rows raises the mean of `log p`, plus [`log_prior`](BernoulliMixture::log_prior), or leaves
-//! it where its gradient is zero. The gradient of [`Tractable`](helmholtz_core::Tractable) is that of the likelihood
-//! alone.
-//! Without smoothing the maximum may lie at infinity; there no share counts as less than 1e-30, so that
-//! parameters stay finite, and a component that no row is of has units of mean one half.
+//! Each step of EM over all rows raises the mean of `log p` plus [`log_prior`](BernoulliMixture::log_prior), or leaves
+//! it unchanged if its gradient is zero. The gradient of [`Tractable`](helmholtz_core::Tractable) is that of the
+//! likelihood alone.
+//!
+//! Without smoothing the maximum may be at infinity. No share counts as less than 1e-30, so parameters stay finite, and
+//! a component without rows has units of mean one half.
 //!
 //! # Reference
 //! Dempster, Laird, Rubin, "Maximum likelihood from incomplete data via the EM algorithm", Journal of the Royal
@@ -33,11 +35,12 @@ use helmholtz_ops::{bernoulli, product, rows};
 
 use crate::BernoulliMixture;
 
-/// The least share that a logarithm is taken of: a normal number in f32, as is its inverse; no sum shows its loss.
+/// The smallest share whose logarithm is taken. It and its inverse are normal numbers in f32, and it is too small to
+/// matter in any sum.
 const LEAST: f64 = 1e-30;
 
 impl BernoulliMixture {
-    /// The logarithm of the prior behind [`smoothing`](Self::smoothing), for each row of the data and but for a
+    /// The logarithm of the prior that [`smoothing`](Self::smoothing) stands for, per row of the data and up to a
     /// constant: `[1]`.
     ///
     /// `s / (C K) Σ_k [log p(k) + Σⱼ m̄ⱼ log σ(l_kj) + (1 - m̄ⱼ) log(1 - σ(l_kj))]`, differentiable by autodiff in
@@ -54,7 +57,7 @@ impl BernoulliMixture {
 }
 
 /// # Panics
-/// If there are classes, and the targets are real numbers.
+/// If there are classes and the targets are real numbers.
 impl Expectation for BernoulliMixture {
     fn expected_statistics(&self, batch: &Batch) -> (Tensor<1>, Tensor<1>) {
         let (r, log_prob) = self.responsibilities_of(batch, self.log_joint(batch));
@@ -70,7 +73,11 @@ impl Expectation for BernoulliMixture {
 
     fn beyond_maximum(&self, statistics: Tensor<1>, into: &mut Gradients) {
         let (k, d, share) = (self.classes * self.components(), self.observed(), self.pseudo_share());
-        assert_eq!(statistics.dims(), [k + 2 * k * d], "the statistics of {k} components of {d} units");
+        assert_eq!(
+            statistics.dims(),
+            [k + 2 * k * d],
+            "wrong number of statistics for {k} components of {d} units"
+        );
         let parts = statistics.split_with_sizes(vec![k, k * d, k * d], 0);
         let [mass, seen, ones] = parts.try_into().expect("three sizes");
         let (seen, ones) = (seen.reshape([k, d]), ones.reshape([k, d]));

@@ -1,10 +1,10 @@
 //! Mixtures of Bernoulli units, with missing values and classes.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! | --- | --- |
 //! | [`config`] | [`BernoulliMixtureConfig`]: sizes, smoothing and initialisation |
-//! | [`mixture`] | [`BernoulliMixture`]: its law, its gradient, and its dreams |
-//! | [`posterior`] | class probabilities, responsibilities, and missing values filled in |
+//! | [`mixture`] | [`BernoulliMixture`]: its distribution, its gradient, and its dreams (samples) |
+//! | [`posterior`] | class probabilities, responsibilities, and imputation of missing values |
 //! | [`em`] | expected statistics, and the parameters that maximise the likelihood given them |
 //!
 //! ```

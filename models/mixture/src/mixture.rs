@@ -8,10 +8,11 @@
 //! log p(x, y, k) = log p(y, k) + Σⱼ mⱼ (xⱼ l_ykj - softplus(l_ykj))
 //! ```
 //!
-//! Given the component the units are independent, so that a missing value is summed out by leaving it out: its mask mⱼ
-//! is 0. Over a batch the first sum is a matrix product, and so is the second; without missing values that one is the
-//! same for every row.
-//! With the responsibilities `r = p(y, k | x)`, or `p(k | x, y)` of a row whose class is known, the gradient of
+//! Given the component, the units are independent. So a missing value is summed out by leaving it out: its mask mⱼ is
+//! 0. Over a batch, the sum of `mⱼ xⱼ l_ykj` is a matrix product. So is the sum of the softplus terms; without missing
+//! values it is the same for every row.
+//!
+//! With the responsibilities `r = p(y, k | x)`, or `p(k | x, y)` for a row whose class is known, the gradient of
 //! `log p` is
 //!
 //! ```text
@@ -34,7 +35,7 @@ use helmholtz_ops::{bernoulli, log_sigmoid, noise, product, rows, sigmoid};
 /// The components of class y are numbered from `y K` on.
 #[derive(Module, Debug)]
 pub struct BernoulliMixture {
-    /// a, the logarithms of the weights of the components but for a constant: `[C K]`.
+    /// a, the logarithms of the weights of the components, up to a constant: `[C K]`.
     pub weights: Param<Tensor<1>>,
     /// l, the logits of the units in each component: `[C K, d]`, finite.
     pub logits: Param<Tensor<2>>,
@@ -58,15 +59,15 @@ impl BernoulliMixture {
         activation::log_softmax(self.weights.val(), 0)
     }
 
-    /// Samples with the number of the component that each is of, in 0..C K: `[n, d]`, `[n]`.
+    /// Samples, and the number of each sample's component, in 0..C K: `[n, d]`, `[n]`.
     ///
-    /// A component is where one uniform falls among the sums of the weights.
+    /// The component is chosen by the place of one uniform among the cumulative sums of the weights.
     pub fn dream(&self, draws: &Draws) -> (Tensor<2>, Tensor<1, Int>) {
         let layer = |l: usize| draws.child(Role::Layer).child(l);
         let weights = self.log_weights().exp();
         let (k, device) = (weights.dims()[0], weights.device());
         let ends = weights.cumsum(0);
-        // Divided by the last, which rounding may leave below one: no uniform lies beyond it.
+        // Divided by the last sum, which rounding may leave below one, so that no uniform exceeds it.
         let ends = ends.clone() / ends.narrow(0, k - 1, 1);
         let u = noise::uniform(&layer(1), 1, self.dtype(), &device);
         let passed = u.expand([draws.len(), k]).greater_equal(ends.unsqueeze::<2>().expand([draws.len(), k]));
@@ -91,7 +92,7 @@ impl BernoulliMixture {
         }
     }
 
-    /// `log p(x, y, k)` of each row, whatever its class: `[n, C K]`.
+    /// `log p(x, y, k)` of each row for all classes; targets are ignored: `[n, C K]`.
     pub(crate) fn log_joint(&self, batch: &Batch) -> Tensor<2> {
         self.log_joint_of(batch, self.log_off(batch))
     }
@@ -100,12 +101,12 @@ impl BernoulliMixture {
         product::abt(batch.x.clone(), self.logits.val()) + (log_off + self.log_weights().unsqueeze())
     }
 
-    /// [`log_joint`](Self::log_joint) where the components of other classes than a row's own have probability zero.
+    /// [`log_joint`](Self::log_joint), with probability zero for the components of all classes except a row's own.
     pub(crate) fn given_class(&self, log_joint: Tensor<2>, batch: &Batch) -> Tensor<2> {
         let classes = match &batch.target {
             Some(Target::Classes(classes)) if self.classes > 1 => classes.clone(),
             Some(Target::Values(_)) if self.classes > 1 => {
-                panic!("a mixture with classes predicts the class of a row, and the targets are real numbers")
+                panic!("a mixture with classes predicts classes, but the targets are real numbers")
             }
             _ => return log_joint,
         };
@@ -141,11 +142,11 @@ impl Trainable for BernoulliMixture {
     }
 }
 
-/// A mixture with classes is the law of `x` and of the class where the batch gives it, `log p(x, y)`, and else of `x`
-/// alone; one without (C = 1) has no target.
+/// With classes, `log_prob` is `log p(x, y)` if the batch gives the classes y, otherwise `log p(x)`. A mixture without
+/// classes (C = 1) has no target.
 ///
 /// # Panics
-/// If there are classes, and the targets are real numbers.
+/// If there are classes and the targets are real numbers.
 impl Tractable for BernoulliMixture {
     /// Differentiable by autodiff in the parameters.
     fn log_prob(&self, batch: &Batch) -> Tensor<1> {

@@ -1,4 +1,4 @@
-//! The mixture against sums over all of its states, in double precision.
+//! The mixture compared with sums over all of its states, in double precision.
 
 mod dreams;
 mod em;
@@ -17,7 +17,7 @@ fn tensor<const D: usize>(values: Vec<f64>, shape: [usize; D]) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values, shape), (&Device::flex(), DType::F64))
 }
 
-/// A mixture whose parameters are uniform: logits in ±3, weights in ±1, means of pseudo-rows in [0.1, 0.9].
+/// A mixture with uniformly distributed parameters: logits in ±3, weights in ±1, means of pseudo-rows in [0.1, 0.9].
 fn mixture([classes, components, d]: [usize; 3], smoothing: f64, seed: u64) -> BernoulliMixture {
     let (mut stream, k) = (Stream::new(Key::new(seed)), classes * components);
     let mut uniform = |n: usize, low: f64, high: f64| -> Vec<f64> {
@@ -77,6 +77,6 @@ fn assert_close(found: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len());
     for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
         let close = (found - expected).abs() <= tolerance * expected.abs().max(1.0);
-        assert!(close, "number {i}: {found} for {expected}");
+        assert!(close, "number {i}: found {found}, expected {expected}");
     }
 }

@@ -1,4 +1,4 @@
-//! The hidden units of a net: a perceptron, after convolutions where the data are pictures.
+//! The hidden units of a net: a perceptron, after convolutions if the data are images.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -10,7 +10,7 @@ use crate::net::Perceptron;
 /// Hidden units between two stochastic layers.
 #[derive(Module, Debug)]
 pub struct Body {
-    /// Convolutions over the picture, before the perceptron.
+    /// Convolutions over the image, before the perceptron.
     pub convolutions: Option<Convolutions>,
     /// The perceptron.
     pub perceptron: Perceptron,
@@ -31,12 +31,12 @@ impl Body {
         }
     }
 
-    /// Number of tensors that [`forward`](Self::forward) gives.
+    /// Number of tensors that [`forward`](Self::forward) returns.
     pub(crate) fn depth(&self) -> usize {
         self.n_convolutions() + self.perceptron.layers.len()
     }
 
-    /// The activations of each layer; the outputs are the last, or the input where there is none.
+    /// The activations of each layer; the outputs are the last, or the input if there are no layers.
     pub(crate) fn forward(&self, input: Tensor<2>) -> Vec<Tensor<2>> {
         let Some(convolutions) = &self.convolutions else { return self.perceptron.forward(input) };
         let mut activations = convolutions.forward(input);

@@ -1,4 +1,4 @@
-//! Sizes, laws and initialisation of a variational autoencoder.
+//! Sizes, distributions and initialisation of a variational autoencoder.
 
 use burn::module::Param;
 use burn::tensor::{Device, Tensor};
@@ -15,35 +15,35 @@ use crate::net::Perceptron;
 use crate::observed::Observed;
 use crate::vae::Vae;
 
-/// Sizes, laws and initialisation.
+/// Sizes, distributions and initialisation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VaeConfig {
     /// Number of observed units.
     pub observed: usize,
     /// Latent sizes, from the data up.
     pub latents: Vec<usize>,
-    /// Hidden widths of the recognition net below each layer of latents, in the order of its passes; the generative
-    /// net below the layer has them the other way about. An empty list makes both maps linear.
+    /// Hidden widths of the recognition net below each layer of latents, in the order of its forward pass. The
+    /// generative net below the layer has the same widths in reverse order. An empty list makes both maps linear.
     pub bodies: Vec<Vec<usize>>,
-    /// Channels of convolutions between the data and the lowest body, each at half the sides of the one before;
-    /// none for a perceptron alone.
+    /// Channels of the convolutions between the data and the lowest body; each convolution halves the sides. Empty for
+    /// a perceptron alone.
     pub channels: Vec<usize>,
     /// Height and width of the data, for convolutions.
     pub shape: Option<[usize; 2]>,
     /// The activation of hidden units.
     pub activation: Activation,
-    /// How standard deviations come of the nets' outputs.
+    /// How standard deviations are computed from the outputs of the nets.
     pub std: Std,
     /// `p(x | h₁)`.
     pub likelihood: Likelihood,
-    /// Whether Bernoulli biases start at the logit of the data mean, clipped to [0.001, 0.999], and Gaussian ones at
-    /// the mean.
+    /// Whether Bernoulli biases start at the logit of the data mean, clipped to [0.001, 0.999], and Gaussian biases at
+    /// the data mean.
     pub bias_from_data: bool,
-    /// Whether the recognition net sees `x` less the data mean.
+    /// Whether the recognition net sees `x` minus the data mean.
     pub centre: bool,
 }
 
-/// A variational autoencoder that cannot be built.
+/// Why a variational autoencoder cannot be built.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum VaeError {
     /// No latents.
@@ -52,8 +52,10 @@ pub enum VaeError {
     /// A layer without units.
     #[error("{0} has no units; every size must be at least 1")]
     Empty(String),
-    /// Not one body for each layer of latents.
-    #[error("{found} bodies for {expected} layers of latents; give one list of hidden widths for each")]
+    /// The number of bodies is not the number of layers of latents.
+    #[error(
+        "{found} bodies are given for {expected} layers of latents; give one list of hidden widths for each layer"
+    )]
     Bodies {
         /// Number of bodies.
         found: usize,
@@ -61,32 +63,32 @@ pub enum VaeError {
         expected: usize,
     },
     /// No observed units.
-    #[error("the data have no columns")]
+    #[error("the data have no columns; a model needs at least one observed unit")]
     NoObserved,
     /// A data mean of the wrong size.
-    #[error("the data mean has {found} values for {expected} observed units")]
+    #[error("the data mean has {found} values for {expected} observed units; give one value for each unit")]
     MeanSize {
         /// Size of the mean.
         found: usize,
         /// Number of observed units.
         expected: usize,
     },
-    /// Convolutions over data that are no pictures, or whose sides cannot be halved so often.
+    /// Convolutions over data that are not images, or whose sides cannot be halved that often.
     #[error(
-        "{layers} convolutions halve the sides of a picture {layers} times, and the data have {shape}; give fewer \
-         channels, or none"
+        "{layers} convolutions halve the sides of an image {layers} times, but the shape of the data is {shape}; give \
+         fewer channels, or leave `channels` out"
     )]
     Shape {
         /// Number of convolutions.
         layers: usize,
-        /// What the data are.
+        /// The shape of the data, as text.
         shape: String,
     },
 }
 
 impl VaeConfig {
-    /// Perceptrons of two layers of 200 ReLU units, softplus standard deviations, Bernoulli units; Glorot weights,
-    /// zero biases but for the observed units', centring from the data.
+    /// Perceptrons with two layers of 200 ReLU units, softplus standard deviations, Bernoulli units, Glorot weights.
+    /// Biases are zero, except those of the observed units; these and the centring come from the data.
     pub fn new(observed: usize, latents: Vec<usize>) -> Self {
         VaeConfig {
             observed,
@@ -133,7 +135,7 @@ impl VaeConfig {
             if !self.shape.as_ref().is_some_and(fits) {
                 let shape = match self.shape {
                     Some([height, width]) => format!("{height} x {width}"),
-                    None => "no shape".into(),
+                    None => "not set".into(),
                 };
                 return Err(VaeError::Shape { layers, shape });
             }
@@ -143,7 +145,7 @@ impl VaeConfig {
 
     /// A variational autoencoder with weights drawn under `key`.
     ///
-    /// Without a `mean` (one number per observed unit) the data are taken to have mean one half.
+    /// `mean` has one number per observed unit. If it is not set, one half is used for every unit.
     ///
     /// # Errors
     /// If a size is zero, a body is missing, the mean has the wrong length, or convolutions do not fit the data.
@@ -227,7 +229,7 @@ impl VaeConfig {
         Observed { perceptron, weight, convolutions, bias, likelihood: self.likelihood }
     }
 
-    /// Initial biases of the outputs, all units of one output side by side.
+    /// Initial biases of the outputs; all units of one output are adjacent.
     fn biases(&self, mean: &[f64]) -> Vec<f32> {
         let logit = |p: f64| (p / (1.0 - p)).ln();
         match self.likelihood {
@@ -237,7 +239,7 @@ impl VaeConfig {
             Likelihood::Gaussian { .. } if self.bias_from_data => mean.iter().map(|&m| m as f32).collect(),
             Likelihood::Bernoulli | Likelihood::Gaussian { .. } => vec![0.0; self.observed],
             Likelihood::Logistics { components } => {
-                // Components apart from each other, of a scale that covers the grey values between them.
+                // The components are spaced evenly, with a scale that covers the grey values between them.
                 let part = |values: Vec<f64>| values.into_iter().flat_map(|v| vec![v as f32; self.observed]);
                 let k = components as f64;
                 let means = (0..components).map(|i| (i as f64 + 0.5) / k - 0.5).collect();

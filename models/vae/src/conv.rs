@@ -1,7 +1,7 @@
-//! Convolutions over pictures: kernels of 4 with a stride of 2, which halve or double the sides.
+//! Convolutions over images: 4 × 4 kernels with stride 2, which halve or double the sides.
 //!
-//! A convolution and the transposed one with the same kernels are adjoint, so that each is the other's way back,
-//! and the gradients of the kernels of both are the same product of an input with a derivative.
+//! A convolution and the transposed convolution with the same kernels are adjoint. So each is the backward pass of the
+//! other, and the gradients of the kernels of both are the same product of an input with a derivative.
 
 use burn::module::{Module, Param};
 use burn::tensor::module::{conv_transpose2d, conv2d, conv2d_weight_backward};
@@ -11,24 +11,24 @@ use helmholtz_core::{Gradients, Key};
 use helmholtz_layers::InitialWeights;
 use helmholtz_ops::hidden::{self, Activation};
 
-/// Side of the kernels.
+/// Side of a kernel.
 const KERNEL: usize = 4;
 
 fn halving() -> ConvOptions<2> {
     ConvOptions::new([2, 2], [1, 1], [1, 1], 1)
 }
 
-/// The convolution of `picture` with kernels `[c_out, c_in, 4, 4]`, at half the sides.
+/// The convolution of `picture` with kernels `[c_out, c_in, 4, 4]`; it halves the sides.
 fn halve(picture: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
     conv2d(picture, weight, None, halving())
 }
 
-/// Its adjoint: the transposed convolution with the same kernels, at twice the sides.
+/// The adjoint of [`halve`]: the transposed convolution with the same kernels; it doubles the sides.
 fn double(picture: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
     conv_transpose2d(picture, weight, None, ConvTransposeOptions::new([2, 2], [1, 1], [0, 0], [1, 1], 1))
 }
 
-/// Height, width and channels of a picture.
+/// Height, width and channels of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
     pub(crate) shape: [usize; 2],
@@ -40,12 +40,12 @@ impl Extent {
         self.shape[0] * self.shape[1] * self.channels
     }
 
-    /// A picture at half the sides.
+    /// An image with half the sides.
     pub(crate) fn halved(self, channels: usize) -> Self {
         Extent { shape: self.shape.map(|side| side / 2), channels }
     }
 
-    /// A picture at twice the sides.
+    /// An image with twice the sides.
     fn doubled(self, channels: usize) -> Self {
         Extent { shape: self.shape.map(|side| side * 2), channels }
     }
@@ -55,13 +55,13 @@ impl Extent {
         rows.reshape([n, self.channels, self.shape[0], self.shape[1]])
     }
 
-    /// One value a channel for all its places: `[units]`.
+    /// Repeats the value of each channel at all its pixels: `[units]`.
     fn spread(self, channels: Tensor<1>) -> Tensor<1> {
         let places = self.shape[0] * self.shape[1];
         channels.unsqueeze_dim::<2>(1).repeat_dim(1, places).flatten(0, 1)
     }
 
-    /// The sum over the places of each channel: `[channels]`.
+    /// The sum over the pixels of each channel: `[channels]`.
     fn gather(self, units: Tensor<1>) -> Tensor<1> {
         let places = self.shape[0] * self.shape[1];
         units.reshape([self.channels, places]).sum_dim(1).squeeze_dim::<1>(1)
@@ -71,17 +71,17 @@ impl Extent {
 /// Kernels and biases of one layer.
 #[derive(Module, Debug)]
 pub struct Kernels {
-    /// `[channels of the smaller picture, channels of the larger, 4, 4]`
+    /// `[channels of the smaller image, channels of the larger image, 4, 4]`
     pub weight: Param<Tensor<4>>,
-    /// One for each channel of the outputs.
+    /// One bias for each channel of the outputs.
     pub bias: Param<Tensor<1>>,
 }
 
 impl Kernels {
-    /// Glorot's law, the fans counted with the places of a kernel.
+    /// Kernels from Glorot's distribution; the fans count all places of a kernel.
     fn init([small, large]: [usize; 2], d_out: usize, key: Key, device: &Device) -> Self {
         let area = KERNEL * KERNEL;
-        // The law depends on the sum of the fans alone; each row holds the kernels of one channel.
+        // The distribution depends only on the sum of the fans; each row holds the kernels of one channel.
         let bound =
             (6.0 / ((small + large) * area) as f64).sqrt() / (6.0 / (small + large * area) as f64).sqrt();
         let weight = InitialWeights::Glorot.draw(small, large * area, key, device) * bound;
@@ -91,18 +91,18 @@ impl Kernels {
         }
     }
 
-    /// Adds the gradient of the kernels at a larger and a smaller picture, one of them the input and the other the
+    /// Adds the gradient of the kernels, given a larger and a smaller image: one is the input, the other is the
     /// derivative in the outputs.
     fn gradient(&self, large: Tensor<4>, small: Tensor<4>, into: &mut Gradients) {
         into.add(&self.weight, conv2d_weight_backward(large, self.weight.val(), small, halving()));
     }
 }
 
-/// Convolutions that each halve the sides, or transposed ones that each double them, with an activation behind each;
-/// what the last one of those that double gives are outputs, without an activation.
+/// Convolutions that each halve the sides, or transposed convolutions that each double them, each followed by an
+/// activation. The last transposed convolution yields outputs and has no activation.
 #[derive(Module, Debug)]
 pub struct Convolutions {
-    /// From the input on.
+    /// The layers, from the input on.
     pub layers: Vec<Kernels>,
     #[module(skip)]
     extents: Vec<Extent>,
@@ -112,7 +112,7 @@ pub struct Convolutions {
 }
 
 impl Convolutions {
-    /// From pictures of `extent` to those of half or twice the sides for each of `channels`.
+    /// Layers from images of `extent` on; each of `channels` adds a layer that halves or doubles the sides.
     pub(crate) fn init(
         extent: Extent,
         channels: &[usize],
@@ -136,12 +136,12 @@ impl Convolutions {
         self.extents[self.layers.len()].units()
     }
 
-    /// Whether no activation is behind layer `l`.
+    /// Whether layer `l` has no activation.
     fn is_linear(&self, l: usize) -> bool {
         self.doubles && l + 1 == self.layers.len()
     }
 
-    /// What each layer gives, flat; the outputs are the last.
+    /// The flattened values of each layer; the outputs are the last.
     pub(crate) fn forward(&self, input: Tensor<2>) -> Vec<Tensor<2>> {
         let mut y = input;
         let layers = self.layers.iter().enumerate().map(|(l, layer)| {
@@ -158,7 +158,8 @@ impl Convolutions {
         layers.collect()
     }
 
-    /// As [`Perceptron::backward`](crate::net::Perceptron::backward), of activations: outputs without one are left out.
+    /// As [`Perceptron::backward`](crate::net::Perceptron::backward); `activations` leaves out outputs that have no
+    /// activation.
     pub(crate) fn backward(
         &self,
         input: Tensor<2>,

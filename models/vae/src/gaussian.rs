@@ -1,6 +1,6 @@
 //! Gaussian layers: `p(h | y) = N(h; μ(y), diag σ(y)²)` with a net for μ and σ.
 //!
-//! With `r = (h - μ) / σ`: `log p = Σⱼ -rⱼ²/2 - log σⱼ - log(2 π)/2`, and its derivatives are `-r/σ` in h, `r/σ` in μ,
+//! With `r = (h - μ) / σ`: `log p = Σⱼ -rⱼ²/2 - log σⱼ - log(2 π)/2`. Its derivatives are `-r/σ` in h, `r/σ` in μ and
 //! `(r² - 1)/σ` in σ.
 
 use burn::module::Module;
@@ -11,7 +11,7 @@ use helmholtz_ops::rows::{repeat_rows, sum_groups};
 use crate::body::Body;
 use crate::net::Linear;
 
-/// How a positive standard deviation comes of a real number s.
+/// How a positive standard deviation is computed from a real number s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Std {
     /// `σ = log(1 + exp(s))`
@@ -44,13 +44,13 @@ pub struct Gaussian {
     pub body: Body,
     /// The map to μ.
     pub mean: Linear,
-    /// The map to s, of which σ is made.
+    /// The map to s, from which σ is computed.
     pub std: Linear,
     #[module(skip)]
     pub(crate) form: Std,
 }
 
-/// μ and σ at some `y`, with what the way back needs.
+/// μ and σ at some `y`, with what the backward pass needs.
 #[derive(Clone, Debug)]
 pub(crate) struct GaussianMoments {
     pub(crate) activations: Vec<Tensor<2>>,
@@ -61,7 +61,7 @@ pub(crate) struct GaussianMoments {
     slope: Tensor<2>,
 }
 
-/// Tensors of [`GaussianMoments`] besides the activations.
+/// Number of tensors in [`GaussianMoments`] besides the activations.
 const BESIDES: usize = 4;
 
 impl Gaussian {
@@ -79,7 +79,7 @@ impl Gaussian {
         GaussianMoments { activations, mean, std, log_std, slope }
     }
 
-    /// Traces that [`GaussianMoments::into_traces`] made.
+    /// The moments whose traces [`GaussianMoments::into_traces`] made.
     pub(crate) fn moments_of(&self, traces: &[Tensor<2>]) -> GaussianMoments {
         let n = self.body.depth();
         let [mean, std, log_std, slope] = std::array::from_fn(|i| traces[n + i].clone());
@@ -91,7 +91,7 @@ impl Gaussian {
         self.body.depth() + BESIDES
     }
 
-    /// The way back from derivatives in μ and σ, which may have k rows for each of `y`.
+    /// The backward pass from derivatives in μ and σ, which may have k rows for each row of `y`.
     pub(crate) fn backward(
         &self,
         y: Tensor<2>,
@@ -126,7 +126,7 @@ impl GaussianMoments {
         traces
     }
 
-    /// The same moments for `n` rows, each repeated for those that it serves.
+    /// μ, σ and `log σ` for `n` rows; each row is repeated for the rows that it serves.
     pub(crate) fn for_rows(&self, n: usize) -> [Tensor<2>; 3] {
         let k = n / self.mean.dims()[0];
         [&self.mean, &self.std, &self.log_std].map(|t| repeat_rows(t.clone(), k))
@@ -138,7 +138,7 @@ impl GaussianMoments {
         (h - mean) / std
     }
 
-    /// The derivatives of `Σᵢ wᵢ log N(hᵢ; μ, σ²)` in μ and σ, a row of each for each of `h`.
+    /// The derivatives of `Σᵢ wᵢ log N(hᵢ; μ, σ²)` in μ and σ, with one row for each row of `h`.
     pub(crate) fn score(&self, h: Tensor<2>, weights: Tensor<1>) -> [Tensor<2>; 2] {
         let [mean, std, _] = self.for_rows(h.dims()[0]);
         let r = (h - mean) / std.clone();

@@ -1,14 +1,14 @@
 //! Variational autoencoders: continuous latents, and nets of hidden units between the layers.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! | --- | --- |
-//! | [`config`] | [`VaeConfig`]: sizes, laws and initialisation |
+//! | [`config`] | [`VaeConfig`]: sizes, distributions and initialisation |
 //! | [`vae`] | [`Vae`]: Gaussian layers of latents under `N(0, I)`, and their recognition net |
-//! | [`path`] | the path from the noise to the latents, and the way back along it |
+//! | [`path`] | the path from the noise to the latents, and the backward pass along it |
 //! | [`gaussian`] | a Gaussian layer with a net for its moments |
 //! | [`observed`] | the layer of the observed units |
-//! | [`likelihood`] | Bernoulli units, a mixture of logistic laws for grey values, Gaussian units |
-//! | [`logistics`] | the mixture |
+//! | [`likelihood`] | Bernoulli units, a mixture of logistic distributions for grey values, Gaussian units |
+//! | [`logistics`] | the mixture of logistic distributions |
 //! | [`net`], [`body`], [`conv`] | hidden units: perceptrons, convolutions |
 //!
 //! ```

@@ -1,10 +1,10 @@
-//! Likelihoods of observed units, given what the net puts out for each.
+//! Likelihoods of observed units, given the outputs of the net for each unit.
 //!
-//! | law | outputs of a unit | |
+//! | distribution | outputs of a unit | data |
 //! | --- | --- | --- |
 //! | [`Likelihood::Bernoulli`] | a logit | bits, or means in [0, 1] |
 //! | [`Likelihood::Logistics`] | for each component a logit, a mean and a log scale | grey values `0/255 .. 255/255` |
-//! | [`Likelihood::Gaussian`] | a mean | real numbers, of one known variance |
+//! | [`Likelihood::Gaussian`] | a mean | real numbers, with one known variance |
 
 use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Draws, Role, Scored};
@@ -17,9 +17,9 @@ use crate::logistics;
 pub enum Likelihood {
     /// `Bernoulli(xⱼ; σ(oⱼ))`
     Bernoulli,
-    /// A mixture of logistic laws over the 256 grey values: [`logistics`].
+    /// A mixture of logistic distributions over the 256 grey values: [`logistics`].
     Logistics {
-        /// Components of the mixture.
+        /// Number of components of the mixture.
         components: usize,
     },
     /// `N(xⱼ; oⱼ, v)`
@@ -30,7 +30,7 @@ pub enum Likelihood {
 }
 
 impl Likelihood {
-    /// Outputs of the net for each observed unit.
+    /// Number of outputs of the net for each observed unit.
     pub fn outputs(self) -> usize {
         match self {
             Likelihood::Bernoulli | Likelihood::Gaussian { .. } => 1,
@@ -41,8 +41,8 @@ impl Likelihood {
     /// `log p(x | product + bias)`, differentiable by autodiff in both.
     ///
     /// # Shapes
-    /// - `x`: `[n, d]` or, each row serving k of the product, `[n / k, d]`
-    /// - `product`: `[n, outputs * d]`, all units of one output side by side; `bias`: `[outputs * d]`
+    /// - `x`: `[n, d]`, or `[n / k, d]` where each row serves k rows of the product
+    /// - `product`: `[n, outputs * d]`, where all units of one output are adjacent; `bias`: `[outputs * d]`
     /// - output `[n]`, in nats
     pub(crate) fn log_prob(self, x: Tensor<2>, product: Tensor<2>, bias: Tensor<1>) -> Tensor<1> {
         match self {
@@ -101,7 +101,7 @@ impl Likelihood {
     }
 }
 
-/// The rows of `x`, each repeated for those of `product` that it serves.
+/// The rows of `x`, each repeated for the rows of `product` that it serves.
 fn repeated(x: Tensor<2>, product: &Tensor<2>) -> Tensor<2> {
     let ([n_x, _], [n, _]) = (x.dims(), product.dims());
     helmholtz_ops::rows::repeat_rows(x, n / n_x)

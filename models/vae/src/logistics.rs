@@ -1,16 +1,16 @@
-//! A mixture of logistic laws over the 256 grey values `v/255`.
+//! A mixture of logistic distributions over the 256 grey values `v/255`.
 //!
-//! With mixture weights π, means m and scales s a value x has the mass of its bin, `x ± 1/510`:
+//! With mixture weights π, means m and scales s, the probability of a value x is the mass of its bin, `x ± 1/510`:
 //!
 //! ```text
 //! p(x) = Σₖ πₖ [σ((x + 1/510 - mₖ)/sₖ) - σ((x - 1/510 - mₖ)/sₖ)]
 //! ```
 //!
-//! where the lowest and the highest bin reach to infinity. With `a` and `b` the two arguments and
-//! `t = a - b = 1/(255 s)` the mass of a bin is `σ(a) σ(-b) (1 - exp(-t))`, so that its logarithm needs no difference of
+//! The lowest and the highest bin extend to infinity. With `a` and `b` the two arguments and
+//! `t = a - b = 1/(255 s)`, the mass of a bin is `σ(a) σ(-b) (1 - exp(-t))`. So its logarithm needs no difference of
 //! two numbers that may be equal, and nothing is clipped.
 //!
-//! The outputs of a unit are K logits of π, K means less one half, and K logarithms of scales.
+//! The outputs of a unit are K logits of π, K means minus one half, and K logarithms of scales.
 //!
 //! # Reference
 //! Salimans, Karpathy, Chen, Kingma, "PixelCNN++", ICLR 2017, arXiv:1701.05517, section 2.1, on the scale [0, 1]
@@ -22,7 +22,7 @@ use helmholtz_core::Scored;
 /// Half of a bin.
 const HALF: f64 = 1.0 / 510.0;
 
-/// What the outputs say of each unit and component: `[n, K, d]` each.
+/// The parameters of each unit and component, from the outputs: `[n, K, d]` each.
 struct Mixture {
     log_pi: Tensor<3>,
     mean: Tensor<3>,
@@ -47,7 +47,7 @@ fn log_sigmoid(a: Tensor<3>) -> Tensor<3> {
 /// `log(1 - exp(-t))` for t > 0, by a series where the difference would lose digits.
 fn log1m_exp(t: Tensor<3>) -> Tensor<3> {
     let small = t.clone().lower_elem(0.5);
-    // The first term left out, t⁸ / 9 676 800, is below 1e-9.
+    // The first omitted term, t⁸ / 9 676 800, is below 1e-9.
     let t2 = t.clone().square();
     let series = t.clone().log() - t.clone() * 0.5 + t2.clone() * (1.0 / 24.0)
         - t2.clone().square() * (1.0 / 2880.0)
@@ -56,7 +56,8 @@ fn log1m_exp(t: Tensor<3>) -> Tensor<3> {
     plain.mask_where(small, series)
 }
 
-/// The logarithms of the masses of the bin of `x` under each component, and the masks of the lowest and highest bin.
+/// The log masses of the bin of `x` under each component, with `a`, `b`, `t`, `1/s`, and masks of the lowest and the
+/// highest bin.
 struct Masses {
     log_mass: Tensor<3>,
     a: Tensor<3>,
@@ -130,25 +131,25 @@ fn inverse_expm1(t: Tensor<3>) -> Tensor<3> {
     plain.mask_where(small, series)
 }
 
-/// `Σₖ πₖ mₖ`, held within [0, 1]: `[n, d]`.
+/// `Σₖ πₖ mₖ`, clamped to [0, 1]: `[n, d]`.
 pub(crate) fn mean(outputs: Tensor<2>, components: usize) -> Tensor<2> {
     let mixture = Mixture::of(outputs, components);
     (mixture.log_pi.exp() * mixture.mean).sum_dim(1).squeeze_dim::<2>(1).clamp(0.0, 1.0)
 }
 
-/// A sample: the component by the uniforms `choice`, the value within it by the uniforms `u`, rounded to its bin.
+/// Draws a sample: the uniforms `choice` pick the components, and the uniforms `u` the values, rounded to their bins.
 pub(crate) fn draw(outputs: Tensor<2>, components: usize, choice: Tensor<2>, u: Tensor<2>) -> Tensor<2> {
     let Mixture { log_pi, mean, log_scale } = Mixture::of(outputs, components);
     let [n, k, d] = mean.dims();
     let (mut below, mut value) = (choice.zeros_like(), choice.zeros_like());
-    // Values are not below zero in f32 and f64: u is drawn from [0, 1).
+    // u is drawn from [0, 1), so it may be zero, and its logarithm must stay finite in f32 and f64.
     let logit = (u.clone().clamp_min(f64::from(f32::MIN_POSITIVE)) / (u.neg() + 1.0)).log();
     for component in 0..k {
         let part = |t: &Tensor<3>| t.clone().slice([0..n, component..component + 1]).reshape([n, d]);
         let upper = below.clone() + part(&log_pi).exp();
         let drawn = part(&mean) + part(&log_scale).exp() * logit.clone();
         let chosen = choice.clone().greater_equal(below);
-        // The last takes what rounding leaves above the sum of the weights.
+        // The last component also gets the uniforms above the sum of the weights, which rounding may leave below one.
         let chosen = match component + 1 == k {
             true => chosen,
             false => chosen.bool_and(choice.clone().lower(upper.clone())),
@@ -165,7 +166,7 @@ mod tests {
 
     use super::*;
 
-    /// Outputs of `n` rows of one unit, `K = 2`, of moderate and of extreme scales, in f64.
+    /// Outputs for three rows of one unit with `K = 2`, with moderate and extreme scales, in f64.
     fn outputs() -> Tensor<2> {
         let values = [
             [0.3, -0.2, -0.1, 0.4, -2.0, -3.0],
@@ -197,7 +198,8 @@ mod tests {
 
     #[test]
     fn the_trace_is_the_derivative_in_the_outputs() {
-        // Central differences with h = 1e-6: errors of h² times third derivatives, which reach 1e5 at small scales.
+        // Central differences with h = 1e-6: the error is h² times the third derivative, which reaches 1e5 at small
+        // scales.
         for v in [0.0, 1.0, 100.0, 180.0, 254.0, 255.0] {
             let x = tensor(vec![v / 255.0; 3], [3, 1]);
             let trace = values(score(x.clone(), outputs(), 2).trace);
@@ -212,7 +214,7 @@ mod tests {
                     let (difference, exact) = ((up - down) / (2.0 * h), trace[6 * row + output]);
                     assert!(
                         (difference - exact).abs() < 1e-5 * (1.0 + exact.abs()),
-                        "x = {v}, row {row}, output {output}: {exact} for {difference}"
+                        "x = {v}, row {row}, output {output}: found {exact}, expected {difference}"
                     );
                 }
             }

@@ -1,8 +1,8 @@
 //! Deterministic nets: linear maps and perceptrons, with their derivatives.
 //!
-//! A net's backward pass is local and in closed form, so that no tape is recorded: it takes the derivative of a
-//! loss in its outputs, adds the gradients of its parameters, and gives the derivative in its inputs. Both are
-//! linear in the former, row by row: a row's weight may be multiplied in at any place.
+//! A net's backward pass is local and in closed form, so no autodiff tape is recorded. It takes the derivative of a
+//! loss in the outputs, adds the gradients of the parameters, and returns the derivative in the inputs. Both results
+//! are linear in the derivative in the outputs, row by row, so a row can be multiplied by its weight at any point.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
@@ -28,7 +28,7 @@ impl Linear {
         }
     }
 
-    /// `y W`, to which whoever comes next adds the bias.
+    /// `y W`; the caller adds the bias.
     pub(crate) fn product(&self, y: Tensor<2>) -> Tensor<2> {
         product::ab(y, self.weight.val())
     }
@@ -37,8 +37,8 @@ impl Linear {
         self.product(y) + self.bias.val().unsqueeze()
     }
 
-    /// Adds the gradients at input `y` of a loss with derivative `delta` in the outputs, whose column sums are
-    /// `sums`.
+    /// Adds the gradients at input `y` of a loss with derivative `delta` in the outputs; `sums` are the column sums
+    /// of `delta`.
     pub(crate) fn gradient(&self, y: Tensor<2>, delta: Tensor<2>, sums: Tensor<1>, into: &mut Gradients) {
         into.add(&self.weight, product::atb(y, delta));
         into.add(&self.bias, sums);
@@ -50,7 +50,7 @@ impl Linear {
     }
 }
 
-/// Layers of hidden units, each a linear map and an activation; without any the identity.
+/// Layers of hidden units, each a linear map and an activation; without layers, the identity.
 #[derive(Module, Debug)]
 pub struct Perceptron {
     /// The linear maps, from the input on.
@@ -73,7 +73,7 @@ impl Perceptron {
         Perceptron { layers: layers.collect(), activation }
     }
 
-    /// The activations of each layer; the outputs are the last, or the input where there is none.
+    /// The activations of each layer; the outputs are the last, or the input if there are no layers.
     pub(crate) fn forward(&self, input: Tensor<2>) -> Vec<Tensor<2>> {
         let mut y = input;
         let layers = self.layers.iter().map(|layer| {
@@ -83,9 +83,9 @@ impl Perceptron {
         layers.collect()
     }
 
-    /// The backward pass from the derivative `delta` in the outputs, of a loss whose value belongs to the activations
-    /// of [`forward`](Self::forward). Gradients are added where `into` is given; the derivative in the inputs comes
-    /// back where it is `wanted`.
+    /// The backward pass from `delta`, the derivative of a loss in the outputs, at the activations that
+    /// [`forward`](Self::forward) returned. Gradients are added if `into` is given; the derivative in the inputs is
+    /// returned if it is `wanted`.
     pub(crate) fn backward(
         &self,
         input: Tensor<2>,

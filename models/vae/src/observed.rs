@@ -9,14 +9,14 @@ use crate::conv::Convolutions;
 use crate::likelihood::Likelihood;
 use crate::net::Perceptron;
 
-/// A net from the latents to the outputs of each observed unit, and what these mean.
+/// A net from the latents to the outputs of each observed unit, and the likelihood that they parametrise.
 #[derive(Module, Debug)]
 pub struct Observed {
     /// The hidden units above the last map.
     pub perceptron: Perceptron,
-    /// The last linear map, `[d_in, outputs]`, unless it is made of convolutions.
+    /// The last linear map, `[d_in, outputs]`, unless convolutions replace it.
     pub weight: Option<Param<Tensor<2>>>,
-    /// The transposed convolutions that end in a picture of outputs.
+    /// The transposed convolutions that end in an image of outputs.
     pub convolutions: Option<Convolutions>,
     /// The bias of each output, `[outputs]`.
     pub bias: Param<Tensor<1>>,
@@ -25,12 +25,12 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// What `x` is, given its outputs.
+    /// The likelihood of `x`, given the outputs.
     pub fn likelihood(&self) -> Likelihood {
         self.likelihood
     }
 
-    /// The activations of all layers below `h`, and the outputs before the bias.
+    /// The activations of all layers below `h`, and the outputs without the bias.
     fn outputs(&self, h: Tensor<2>) -> (Vec<Tensor<2>>, Tensor<2>) {
         let mut activations = self.perceptron.forward(h.clone());
         let hidden = activations.last().cloned().unwrap_or(h);
@@ -40,7 +40,7 @@ impl Observed {
                 activations.pop().expect("there is a convolution")
             }
             (None, Some(weight)) => product::ab(hidden, weight.val()),
-            (None, None) => unreachable!("a layer is made with one of the two"),
+            (None, None) => unreachable!("a layer has a weight or convolutions"),
         };
         (activations, product)
     }
@@ -55,13 +55,13 @@ impl Observed {
         self.n_activations() + 1
     }
 
-    /// `log p(x | h)`, differentiable by autodiff; rows of `x` repeat.
+    /// `log p(x | h)`, differentiable by autodiff; rows of `x` may repeat.
     pub(crate) fn log_prob(&self, x: Tensor<2>, h: Tensor<2>) -> Tensor<1> {
         let (_, product) = self.outputs(h);
         self.likelihood.log_prob(x, product, self.bias.val())
     }
 
-    /// `log p(x | h)` with the activations, and last its derivative in the outputs.
+    /// `log p(x | h)` with the activations and, as the last trace, its derivative in the outputs.
     pub(crate) fn trace(&self, x: Tensor<2>, h: Tensor<2>) -> Traced {
         let (mut traces, product) = self.outputs(h);
         let scored = self.likelihood.score(x, product, self.bias.val());
@@ -79,7 +79,7 @@ impl Observed {
         self.likelihood.draw(product, self.bias.val(), draws)
     }
 
-    /// The way back of `Σᵢ wᵢ log p(xᵢ | hᵢ)`, from the traces of [`trace`](Self::trace).
+    /// The backward pass of `Σᵢ wᵢ log p(xᵢ | hᵢ)`, from the traces of [`trace`](Self::trace).
     pub(crate) fn backward(
         &self,
         h: Tensor<2>,
@@ -106,7 +106,7 @@ impl Observed {
                 convolutions.backward(hidden, below, delta, into.as_deref_mut(), true).expect("it is wanted")
             }
             (None, Some(weight)) => product::abt(delta, weight.val()),
-            (None, None) => unreachable!("a layer is made with one of the two"),
+            (None, None) => unreachable!("a layer has a weight or convolutions"),
         };
         self.perceptron.backward(h, traces, delta, into, wanted)
     }

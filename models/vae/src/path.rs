@@ -1,17 +1,17 @@
-//! The path from the noise to the latents, and the way back along it.
+//! The path from the noise to the latents, and the backward pass along it.
 //!
-//! `hₗ = μₗ(hₗ₋₁) + σₗ(hₗ₋₁) ξₗ`. Of a loss `Σᵢ sᵢ (log p - log q)` let `Cₗ` be its derivative in `hₗ` through
-//! everything but `log q(hₗ | hₗ₋₁)`: through `log p(hₗ₋₁ | hₗ)` and `log p(hₗ | hₗ₊₁)`, and through the moments of
-//! `hₗ₊₁`. Since `log q(hₗ | hₗ₋₁) = -ξₗ²/2 - log σₗ` along the path, its whole derivative in μₗ is zero and in σₗ is
-//! `-1/σₗ`, so that what goes on to the moments is
+//! The path is `hₗ = μₗ(hₗ₋₁) + σₗ(hₗ₋₁) ξₗ`. For a loss `Σᵢ sᵢ (log p - log q)`, let `Cₗ` be its derivative in `hₗ`
+//! through everything except `log q(hₗ | hₗ₋₁)`: through `log p(hₗ₋₁ | hₗ)`, through `log p(hₗ | hₗ₊₁)`, and through
+//! the moments of `hₗ₊₁`. Along the path `log q(hₗ | hₗ₋₁) = -ξₗ²/2 - log σₗ`, so its whole derivative is zero in μₗ
+//! and `-1/σₗ` in σₗ. The derivatives in the moments are therefore
 //!
 //! ```text
 //! μₗ: Cₗ                 σₗ: Cₗ ξₗ + s/σₗ
 //! ```
 //!
-//! and through them to `Cₗ₋₁`. The parameters see the same, unless the density of q at fixed h has a weight γ' of its
-//! own, with the sign of the loss, where the whole derivative has -s: then `t = s + γ'` adds the score of the
-//! density, `t ξₗ/σₗ` in μₗ and `t (ξₗ² - 1)/σₗ` in σₗ.
+//! and continue through the moments to `Cₗ₋₁`. The parameters receive the same derivatives, unless the density of q at
+//! fixed h has its own weight γ', with the sign of the loss. In the whole derivative that weight is -s, so
+//! `t = s + γ'` times the score of the density is added: `t ξₗ/σₗ` in μₗ and `t (ξₗ² - 1)/σₗ` in σₗ.
 
 use burn::tensor::Tensor;
 use helmholtz_core::{Gradients, PathParts, PathWeights, Proposals, Reparameterized, Traced};
@@ -19,24 +19,24 @@ use helmholtz_core::{Gradients, PathParts, PathWeights, Proposals, Reparameteriz
 use crate::gaussian::GaussianMoments;
 use crate::vae::Vae;
 
-/// How a walk back treats the parts of `log p - log q`.
+/// How the backward pass treats the parts of `log p - log q`.
 struct Walk<'a> {
     /// s: the weight of each row's `log p`, with the sign of the loss.
     joint: Tensor<1>,
-    /// ρ: the weight of the path as a share of it; one if absent.
+    /// ρ: the weight of the path as a share of s; 1 if not set.
     path: Option<Tensor<1>>,
-    /// γ': the weight of `log q` at fixed h, with the sign of the loss; minus that of the path if absent.
+    /// γ': the weight of `log q` at fixed h, with the sign of the loss; minus the weight of the path if not set.
     density: Option<Tensor<1>>,
     analytic_prior: bool,
-    /// Whose gradients are added, where `into` is given.
+    /// The nets whose gradients are added, if `into` is given.
     parts: PathParts,
-    /// Where gradients of the parameters go, if they are wanted.
+    /// Where gradients of the parameters are added, if they are wanted.
     into: Option<&'a mut Gradients>,
 }
 
 impl Vae {
-    /// Walks from the data up through the generative net and from the highest latents down through the recognition
-    /// net; gives the derivative in each layer's noise where no gradients are asked for.
+    /// Goes from the data up through the generative net, and from the highest latents down through the recognition
+    /// net. If no gradients of parameters are wanted, returns the derivative in the noise of each layer.
     fn walk_back(
         &self,
         x: Tensor<2>,
@@ -51,7 +51,7 @@ impl Vae {
         let generative: Vec<GaussianMoments> = Vae::moments_of(&self.generative, &upper).collect();
         drop(upper);
 
-        // The derivatives in each layer of latents through log p, of weight s.
+        // The derivatives in each layer of latents through log p, with weight s.
         let mut through = Vec::with_capacity(depth);
         let mut of_p = into.as_deref_mut().filter(|_| parts == PathParts::Both);
         through.push(self.observed.backward(h[0].clone(), lowest, joint.clone(), of_p.as_deref_mut(), true));
@@ -66,7 +66,7 @@ impl Vae {
             add(&mut through[depth - 1], (h[depth - 1].clone() * joint.clone().unsqueeze_dim(1)).neg());
         }
 
-        // Along the path, of weight s ρ.
+        // Along the path, with weight s ρ.
         let along = match &path {
             Some(path) => joint * path.clone(),
             None => joint,

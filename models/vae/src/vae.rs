@@ -3,7 +3,7 @@
 //! With `h₀ = x` and Gaussian latents `h₁ .. h_L`:
 //!
 //! - generative: `p(x, h) = N(h_L; 0, I) Πₗ N(hₗ; μₗ(hₗ₊₁), σₗ(hₗ₊₁)²) p(x | h₁)`;
-//! - recognition: `q(h | x) = Πₗ N(hₗ; μₗ(hₗ₋₁), σₗ(hₗ₋₁)²)`, where the lowest sees `x` less a constant centre.
+//! - recognition: `q(h | x) = Πₗ N(hₗ; μₗ(hₗ₋₁), σₗ(hₗ₋₁)²)`, where the lowest layer sees `x` minus a constant centre.
 //!
 //! # References
 //! Kingma, Welling, "Auto-encoding variational Bayes", ICLR 2014, arXiv:1312.6114.
@@ -25,16 +25,16 @@ use crate::observed::Observed;
 
 /// A variational autoencoder with any number of Gaussian layers.
 ///
-/// The field names are part of the interface: parameter groups and weight files go by them.
+/// The field names are part of the interface: parameter groups and weight files use them.
 #[derive(Module, Debug)]
 pub struct Vae {
     /// `p(x | h₁)`.
     pub observed: Observed,
-    /// `p(hₗ | hₗ₊₁)` for `l` = 1, 2, ..: from the lowest latents up.
+    /// `p(hₗ | hₗ₊₁)` for `l` = 1, 2, ..., from the lowest latents up.
     pub generative: Vec<Gaussian>,
-    /// `q(hₗ₊₁ | hₗ)` for `l` = 0, 1, ..: from the data up.
+    /// `q(hₗ₊₁ | hₗ)` for `l` = 0, 1, ..., from the data up.
     pub recognition: Vec<Gaussian>,
-    /// What the recognition net takes away from `x`: `[d_x]`, not trained.
+    /// The centre, which the recognition net subtracts from `x`: `[d_x]`, not trained.
     pub centre: Param<Tensor<1>>,
 }
 
@@ -52,7 +52,8 @@ impl Vae {
     /// `h = g(ξ, x)`, differentiable by autodiff in the recognition net.
     ///
     /// # Shapes
-    /// - `x`: `[batch, d_x]`, `noise`: `[batch * k, noise_units]`; of each layer `[batch * k, d]`, from the data up
+    /// - `x`: `[batch, d_x]`, `noise`: `[batch * k, noise_units]`; output `[batch * k, d]` for each layer, from the
+    ///   data up
     pub fn latents_at(&self, x: Tensor<2>, noise: Tensor<2>) -> Vec<Tensor<2>> {
         self.infer(x, noise).0
     }
@@ -61,12 +62,12 @@ impl Vae {
         x - self.centre.val().unsqueeze()
     }
 
-    /// The noise of each layer, of all of it side by side.
+    /// Splits the noise, `[n, noise_units]`, into the noise of each layer.
     pub(crate) fn split(&self, noise: Tensor<2>) -> Vec<Tensor<2>> {
         noise.split_with_sizes(self.latent_sizes(), 1)
     }
 
-    /// The recognition net along the path of `noise`: latents, what each layer keeps, and `log q(h | x)`.
+    /// The recognition net along the path of `noise`: latents, moments of each layer, and `log q(h | x)`.
     pub(crate) fn infer(
         &self,
         x: Tensor<2>,
@@ -89,7 +90,8 @@ impl Vae {
         (latents, kept, log_q)
     }
 
-    /// The generative layers over latents with what they are given, from the lowest latents up.
+    /// The generative layers of latents, with the values they model and the values they are conditioned on, from the
+    /// lowest latents up.
     fn latent_pairs<'a>(
         &'a self,
         h: &'a [Tensor<2>],
@@ -100,7 +102,7 @@ impl Vae {
             .map(|(layer, pair)| (layer, pair[0].clone(), pair[1].clone()))
     }
 
-    /// The recognition layers with what they model and what they are given, from the data up.
+    /// The recognition layers with the values they model and the values they are conditioned on, from the data up.
     fn recognition_pairs<'a>(
         &'a self,
         centred: &'a Tensor<2>,
@@ -123,7 +125,7 @@ impl Vae {
         (log_prob, kept)
     }
 
-    /// Traces of layers, one after the other.
+    /// The moments of each layer, from the concatenated traces of all layers.
     pub(crate) fn moments_of<'a>(
         layers: &'a [Gaussian],
         traces: &'a [Tensor<2>],
@@ -198,9 +200,12 @@ impl LatentVariableModel for Vae {
     }
 
     /// # Panics
-    /// With a `defence`: there is no uniform law over real latents to mix in.
+    /// If `defence` is not zero: there is no uniform distribution over real latents to mix in.
     fn propose(&self, x: Tensor<2>, draws: &Draws, defence: f64) -> Proposals<Vec<Tensor<2>>> {
-        assert!(defence == 0.0, "continuous latents have no uniform law to mix into the proposals");
+        assert!(
+            defence == 0.0,
+            "defence = {defence}: continuous latents have no uniform distribution to mix in"
+        );
         let noise = noise::normal(draws, self.noise_units(), self.dtype(), &self.device());
         self.propose_at(x, noise)
     }

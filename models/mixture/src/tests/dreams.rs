@@ -1,4 +1,4 @@
-//! The law of the samples.
+//! The distribution of the samples.
 
 use helmholtz_core::Draws;
 
@@ -19,7 +19,7 @@ fn dreams_have_the_law_of_the_model() {
     }
     let statistic: f64 =
         counts.iter().zip(joint).map(|(count, p)| (count - N as f64 * p).powi(2) / (N as f64 * p)).sum();
-    // Chi-square with 31 degrees of freedom lies above 80 with probability 4e-6.
+    // Chi-square with 31 degrees of freedom exceeds 80 with probability 4e-6.
     assert!(statistic < 80.0, "{statistic}");
 }
 

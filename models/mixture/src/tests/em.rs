@@ -22,7 +22,7 @@ fn penalised(model: &BernoulliMixture, batch: &Batch) -> f64 {
     into_f64(model.log_prob(batch).mean() + model.log_prior())[0]
 }
 
-/// The largest number of the gradient of [`penalised`], from the tape.
+/// The largest absolute element of the gradient of [`penalised`], by autodiff.
 fn steepness(model: &BernoulliMixture, batch: &Batch) -> f64 {
     let tracked = model.clone().train();
     let tape = (tracked.log_prob(&on_tape(batch)).mean() + tracked.log_prior()).backward();
@@ -52,7 +52,7 @@ fn a_step_never_lowers_what_it_ascends() {
 
 #[test]
 fn a_fixed_point_has_no_gradient() {
-    // Rows of two components far apart, of which EM converges soon.
+    // Rows from two components that are far apart, on which EM converges quickly.
     let mut law = mixture([1, 2, 6], 0.0, 32);
     let side = |l: f64| [l, -l, l, -l, l, l];
     law.logits = Param::from_tensor(tensor([side(1.8), side(-1.8)].concat(), [2, 6]));
@@ -66,7 +66,7 @@ fn a_fixed_point_has_no_gradient() {
             for _ in 0..1000 {
                 model = maximised(model, &batch);
             }
-            // EM converges linearly: by then most of it is rounding.
+            // EM converges linearly: after 1000 steps most of the gradient is rounding.
             let after = steepness(&model, &batch);
             let what = format!("{classes} classes, missing: {missing}, smoothing {smoothing}");
             assert!(before > 1e-2 && after < 1e-9, "{what}: from {before:e} to {after:e}");
@@ -133,7 +133,7 @@ fn a_component_that_no_row_is_of_keeps_finite_parameters() {
     for dtype in [DType::F32, DType::F64] {
         for smoothing in [0.0, 0.1] {
             let mut model = mixture([1, 2, 3], smoothing, 38);
-            // The second component's units are certain, and no row has them so.
+            // The second component gives all three units the value one with certainty, and no row has these values.
             let logits = vec![0.0, 0.0, 0.0, 1e4, 1e4, 1e4];
             model.logits = Param::from_tensor(tensor(logits, [2, 3]));
             let model = map_params(model, |_, param| param.values().cast(dtype));

@@ -1,4 +1,4 @@
-//! The gradient of the likelihood, against differences and against the tape.
+//! The gradient of the likelihood, compared with finite differences and with autodiff.
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
@@ -6,14 +6,14 @@ use helmholtz_core::{Gradients, Model, Tractable, map_params, visit_params};
 
 use super::*;
 
-/// The gradient of every trained parameter, one after the other.
+/// The gradients of all trained parameters, concatenated.
 pub(super) fn flat(model: &impl Model, gradients: &Gradients) -> Vec<f64> {
     let mut all = Vec::new();
     visit_params(model, |_, param| all.extend(param.gradient(gradients).into_iter().flat_map(into_f64)));
     all
 }
 
-/// The model with `by` added to the number `place` of its parameters.
+/// The model with `by` added to parameter value number `place`.
 fn moved(model: &BernoulliMixture, place: usize, by: f64) -> BernoulliMixture {
     let mut first = 0;
     map_params(model.clone(), |_, param| {
@@ -27,7 +27,7 @@ fn moved(model: &BernoulliMixture, place: usize, by: f64) -> BernoulliMixture {
     })
 }
 
-/// The batch among tensors that a tape follows.
+/// The batch with its tensors on autodiff.
 pub(super) fn on_tape(batch: &Batch) -> Batch {
     Batch { x: batch.x.clone().autodiff(), mask: batch.mask.clone().map(Tensor::autodiff), ..batch.clone() }
 }
@@ -40,7 +40,7 @@ fn row_weights(n: usize) -> Vec<f64> {
 fn the_gradient_is_that_of_central_differences() {
     for (classes, missing) in kinds() {
         let (model, batch) = (mixture([classes, 2, 4], 0.0, 21), data([7, 4], classes, missing, 21));
-        // With classes, with and without their targets.
+        // Without and with targets.
         for batch in [unlabelled(&batch), batch] {
             let loss = |model: &BernoulliMixture| -> f64 {
                 let log_prob = into_f64(model.log_prob(&batch));
@@ -51,7 +51,7 @@ fn the_gradient_is_that_of_central_differences() {
             assert_close(&into_f64(log_prob), &into_f64(model.log_prob(&batch)), 1e-13);
             let found = flat(&model, &gradients);
             assert_eq!(found.len(), classes * 2 * 5);
-            // Differences of step h are off by h² and by rounding over h: 1e-8 and 1e-10 of a few nats.
+            // The error of differences with step h is h² plus rounding / h: 1e-8 and 1e-10 of a few nats.
             let h = 1e-4;
             let expected: Vec<f64> = (0..found.len())
                 .map(|i| (loss(&moved(&model, i, h)) - loss(&moved(&model, i, -h))) / (2.0 * h))

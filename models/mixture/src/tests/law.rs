@@ -4,7 +4,8 @@ use helmholtz_core::{Tractable, map_params};
 
 use super::*;
 
-/// For every row of `batch` its agreeing states: their values, with `log p` as `log_prob` gives it for all states.
+/// For every row of `batch`, the states that agree with its observed values: their values and their probabilities.
+/// `log_prob` gives `log p` of all states for a row.
 fn agreeing(batch: &Batch, log_prob: impl Fn(usize, &Batch) -> Tensor<1>) -> Vec<Vec<(Vec<f64>, f64)>> {
     let [n, d] = batch.x.dims();
     let all = states(d);
@@ -77,7 +78,7 @@ fn class_probabilities_are_those_of_bayes_rule() {
             .map(|(i, y)| (joint[y][i] / joint.iter().map(|of| of[i]).sum::<f64>()).ln())
             .collect();
         assert_close(&into_f64(model.log_class_probabilities(&batch)), &expected, 1e-12);
-        // What is to be predicted is not looked at.
+        // Targets are ignored.
         let labelled = of_class(batch, 2);
         assert_close(&into_f64(model.log_class_probabilities(&labelled)), &expected, 1e-12);
     }
@@ -129,7 +130,7 @@ fn a_model_with_classes_refuses_targets_that_are_real_numbers() {
 
 #[test]
 fn extreme_logits_give_their_exact_probabilities() {
-    // In single precision sums of 20 000 nats are exact to 1e-3.
+    // In single precision, sums of 20 000 nats are exact to 1e-3.
     for (dtype, tolerance) in [(DType::F32, 1e-3), (DType::F64, 1e-11)] {
         let mut model = mixture([1, 2, 3], 0.0, 10);
         model.weights = Param::from_tensor(tensor(vec![0.0, 0.0], [2]));
@@ -137,12 +138,12 @@ fn extreme_logits_give_their_exact_probabilities() {
         let model = map_params(model, |_, param| param.values().cast(dtype));
         let x = tensor(vec![1.0, 0.0, 1.0, 1.0, 1.0, 1.0], [2, 3]).cast(dtype);
         let mask = tensor(vec![1.0, 1.0, 1.0, 0.0, 1.0, 1.0], [2, 3]).cast(dtype);
-        // The first row is the first component's own, the second is off by one unit from the first and by two from
-        // the second.
+        // The first row has the most probable values of the first component. The second row differs from those by one
+        // unit, and from those of the second component by two.
         let half = 0.5f64.ln();
         let whole = Batch::of(x.clone());
         assert_close(&into_f64(model.log_prob(&whole)), &[half, half - 1e4], tolerance);
-        // Without its first value it is off by one from either.
+        // Without its first value, the second row differs from both components by one unit.
         let masked = Batch::of(x * mask.clone()).with_mask(mask);
         assert_close(&into_f64(model.log_prob(&masked)), &[half, -1e4], tolerance);
         assert_close(&into_f64(model.impute(&masked))[3..], &[0.5, 1.0, 1.0], tolerance);
@@ -159,7 +160,7 @@ fn a_single_unit_and_a_single_component_are_a_coin() {
 
 #[test]
 fn single_and_double_precision_are_the_same_law() {
-    // Sums of 784 products of a few nats each: a thousand roundings of 6e-8 of numbers near 3000.
+    // Sums of 784 products of a few nats each: a thousand roundings of relative size 6e-8, in numbers near 3000.
     let (model, batch) = (mixture([2, 5, 784], 0.0, 12), data([30, 784], 2, true, 12));
     let single = map_params(model.clone(), |_, param| param.values().cast(DType::F32));
     let cast = |tensor: Tensor<2>| tensor.cast(DType::F32);
