@@ -22,7 +22,7 @@ pub struct Scored {
 /// A sample with its score.
 #[derive(Clone, Debug)]
 pub struct Drawn {
-    /// The sample: `[n * k, d_x]`, the `k` samples of one row of `y` side by side.
+    /// The sample: `[n * k, d_x]`, with the `k` samples of one row of `y` in consecutive rows.
     pub x: Tensor<2>,
     /// Its log-probability and trace under the layer.
     pub scored: Scored,

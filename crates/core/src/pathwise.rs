@@ -60,7 +60,7 @@ pub trait Reparameterized: LatentVariableModel {
     /// The latents `g(ξ, x)` at the given noise, scored under both nets; constants.
     ///
     /// # Shapes
-    /// - `x`: `[batch, d_x]`, `noise`: `[batch * k, noise_units]`, the `k` samples of one row side by side
+    /// - `x`: `[batch, d_x]`, `noise`: `[batch * k, noise_units]`, with the `k` samples of one row in consecutive rows
     fn propose_at(&self, x: Tensor<2>, noise: Tensor<2>) -> Proposals<Self::Latents>;
 
     /// `log p(x, h) - log q(h | x)` at `h = g(ξ, x)`: `[batch, k]`.

@@ -176,7 +176,11 @@ fn draw_on_host<T: Real>(
 ) -> Drawn {
     let device = product.device();
     let [n_product, d] = product.dims();
-    assert_eq!((bias.dims(), recurrent.dims()), ([d], [d, d]), "bias and recurrent weights of {d} units");
+    assert_eq!(
+        (bias.dims(), recurrent.dims()),
+        ([d], [d, d]),
+        "{d} units need biases [{d}] and recurrent weights [{d}, {d}]"
+    );
     let n = draws.len();
     let k = repeats(n, n_product);
     let (product, bias) = (host::read::<T, 2>(product), host::read::<T, 1>(bias));
