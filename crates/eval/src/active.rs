@@ -7,9 +7,9 @@
 //! A unit that training has switched off has `q(u | x)` equal to its prior for every x, so A_u is 0. In trained
 //! models the A_u fall into two groups far apart, and the threshold lies between them.
 //!
-//! With several layers the mean of a unit given x alone has no closed form. For a unit of layer l we take `E[u |
-//! hₗ₋₁]` at the means of the layer below, and so on down to x: these are the latents for noise that is 0 throughout.
-//! In the lowest layer it is the mean itself.
+//! With several layers the mean of a unit given x alone has no closed form. For a unit of layer l we take
+//! `E[u | hₗ₋₁]` at the means of the layer below, and so on down to x: these are the latents for noise that is 0
+//! throughout. In the lowest layer it is the mean itself.
 //!
 //! # Reference
 //! Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", ICLR 2016, arXiv:1509.00519, section 5.2.

@@ -13,9 +13,9 @@
 //! log W = Σ_t (b_t - b_{t-1}) log w(ξ_{t-1}),   ξ_t from ξ_{t-1} by a step of Hamiltonian Monte Carlo under f_{b_t}
 //! ```
 //!
-//! There is no move after the last weight. `E W = p(x)` exactly, whatever the moves and however few. `log 1/C Σ_c
-//! W_c` over C chains is too low on average, by about half the relative variance of the mean; both fall as T grows. T
-//! = 1 is importance sampling from q with C samples, under the same noise.
+//! There is no move after the last weight. `E W = p(x)` exactly, whatever the moves and however few.
+//! `log 1/C Σ_c W_c` over C chains is too low on average, by about half the relative variance of the mean; both fall
+//! as T grows. T = 1 is importance sampling from q with C samples, under the same noise.
 //!
 //! # Where it differs from the literature
 //! Wu et al. begin at the prior, `f_b(h) = p(h) p(x | h)^b` over the latents of one layer. Here the chain begins at

@@ -9,9 +9,8 @@
 //! ```
 //!
 //! Both are at most ε if and only if `V <= min(2nε, (nε)²)`. If a row is scored by `c` times the
-//! logarithm of a mean, bias and error are c times as large, and ε is divided by c. For a given V,
-//! the total number of samples is smallest with `K_r ∝ s_r`: Neyman's allocation, `K_r = s_r Σ_j s_j
-//! / V`.
+//! logarithm of a mean, bias and error are c times as large, and ε is divided by c. For a given V, the
+//! total number of samples is smallest with `K_r ∝ s_r`: Neyman's allocation, `K_r = s_r Σ_j s_j / V`.
 //!
 //! # Strata
 //! K_r must not follow the s_r that is estimated from the row's own samples. If weights have heavy

@@ -6,10 +6,10 @@
 //! H(q, m) = -log π(q) + |m|² / 2
 //! ```
 //!
-//! by L leapfrog steps of size ε, and accepts the point where it arrives with probability `min(1, exp(H_before -
-//! H_after))`; otherwise it stays. The leapfrog map is reversible and preserves volume, so π is exactly invariant at
-//! any step size. The error of the energy is of order ε². Chains are rows of one matrix, and each is accepted or
-//! rejected on its own.
+//! by L leapfrog steps of size ε, and accepts the point where it arrives with probability
+//! `min(1, exp(H_before - H_after))`; otherwise it stays. The leapfrog map is reversible and preserves volume, so π
+//! is exactly invariant at any step size. The error of the energy is of order ε². Chains are rows of one matrix, and
+//! each is accepted or rejected on its own.
 //!
 //! # Resonance
 //! If all directions oscillate alike, as under a standard normal distribution, a trajectory of a whole period comes

@@ -13,8 +13,8 @@
 //! with `n_k` drawn from q. With β = 0 this is ISIR, and q may be any distribution. With β > 0 it is dependent ISIR
 //! (DISIR), and q is a standard normal: along the slots the points are a stationary autoregression under q, which may
 //! be started at any slot. In both cases the distribution `1/K Q(ξ_1 ... ξ_K) w(ξ_l) / Z` is invariant, where Q is
-//! that of the points under q. Under it `ξ_l` is distributed as π, and so is a point chosen by its weight. Hence `E
-//! Σ_k w̃_k f(ξ_k) = E_π f` there.
+//! that of the points under q. Under it `ξ_l` is distributed as π, and so is a point chosen by its weight. Hence
+//! `E Σ_k w̃_k f(ξ_k) = E_π f` there.
 //!
 //! # References
 //! Andrieu, Doucet, Holenstein, "Particle Markov chain Monte Carlo methods", JRSS B 72, 2010.

@@ -15,11 +15,11 @@
 //! over rows, the draws have missed what the chains have found. A posterior of a single state raises no alarm: V
 //! holds it, and both estimates agree.
 //!
-//! **Missed mass** (`proposals.rs`). A posterior sample h*, put among the K draws, has the share `s = w* / (w* + Σ
-//! w_k)` of the weight. If the draws cover the whole posterior, a draw that is chosen by weight has the same share on
-//! average. If q misses the mass m, s is nearly one with probability m. The mean difference of the two shares
-//! estimates m. Posterior samples are the states after each sweep of chains that began at a draw chosen by weight,
-//! and:
+//! **Missed mass** (`proposals.rs`). A posterior sample h*, put among the K draws, has the share
+//! `s = w* / (w* + Σ w_k)` of the weight. If the draws cover the whole posterior, a draw that is chosen by weight has
+//! the same share on average. If q misses the mass m, s is nearly one with probability m. The mean difference of the
+//! two shares estimates m. Posterior samples come from chains that began at a draw chosen by weight (the state after
+//! each sweep), and from dreams:
 //!
 //! **Dreams.** With `x, h* ~ p(x, h)`, h* is an exact sample of the posterior. In expectation the logarithm of the
 //! mean weight bounds `log p(x)` from below with the K draws alone, and from above with h* among them. This needs no
