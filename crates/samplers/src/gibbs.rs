@@ -7,7 +7,7 @@
 //! ```
 //!
 //! It is sampled by importance resampling: N proposals, half of them from `p(hₗ | hₗ₊₁)` and half from
-//! `q(hₗ | hₗ₋₁)`, have as weight that root over the density of the mixture. For the observed units it is
+//! `q(hₗ | hₗ₋₁)`, are weighed by that root over the density of the mixture. The observed units have the distribution
 //!
 //! ```text
 //! p*(x | h₁) ∝ √(p(x | h₁) q(h₁ | x) p̃*(x))

@@ -57,8 +57,8 @@ pub const HIDDEN: usize = 100;
 const DECAY: f64 = 0.8;
 
 impl Nvil {
-    /// With `samples` per observation, for a model with layers of `sizes` units, from the data up and with the data's
-    /// first. `key` gives the first weights of the baselines.
+    /// With `samples` per observation, for a model with layers of `sizes` units, from the data up and including the
+    /// data. `key` determines the initial weights of the baselines.
     ///
     /// # Panics
     /// If `samples` is zero or there is no latent layer.

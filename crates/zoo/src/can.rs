@@ -90,7 +90,7 @@ impl dyn Can {
         self.summed().map(Summed::bits)
     }
 
-    /// The states over which exact expectations for `x`, one row, are sums.
+    /// The states that exact expectations for one row `x` sum over.
     ///
     /// # Errors
     /// If there are too many, or they cannot be summed over.

@@ -52,14 +52,14 @@ impl BoxedModel {
     /// Puts a model with latents into its box.
     pub fn new<M: LatentVariableModel<Latents = Layers> + Can>(model: M) -> Self {
         let inner: Boxed<dyn OfLatents> =
-            Boxed::new(model, |model| model.downcast_ref::<M>().expect("it was made of one"));
+            Boxed::new(model, |model| model.downcast_ref::<M>().expect("the box was made of this type"));
         BoxedModel::Latent(LatentModel { inner })
     }
 
     /// Puts any other model into its box.
     pub fn other<M: Trainable + Can>(model: M) -> Self {
         let inner: Boxed<dyn Other> =
-            Boxed::new(model, |model| model.downcast_ref::<M>().expect("it was made of one"));
+            Boxed::new(model, |model| model.downcast_ref::<M>().expect("the box was made of this type"));
         BoxedModel::Other(OtherModel { inner })
     }
 

@@ -157,7 +157,7 @@ pub trait StrategySpec: Debug + Send + Sync {
     fn build(&self, samples: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError>;
 
     /// Whether its updates are steps to be taken as they are, and not gradients. Plain SGD takes them, and its rate is
-    /// the share of the way that is gone.
+    /// the share of the step that is taken.
     fn takes_whole_steps(&self) -> bool {
         false
     }

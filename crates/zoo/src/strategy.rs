@@ -84,7 +84,7 @@ impl Strategy<BoxedModel> for BoxedStrategy {
 
 /// Puts a strategy into its box.
 pub fn boxed<S: Model + Estimates>(strategy: S) -> BoxedStrategy {
-    Boxed::new(strategy, |strategy| strategy.downcast_ref::<S>().expect("it was made of one"))
+    Boxed::new(strategy, |strategy| strategy.downcast_ref::<S>().expect("the box was made of this type"))
 }
 
 /// Implements [`Estimates`] for a strategy and the type of the models that it is a [`Strategy`] on, which is
