@@ -1,4 +1,4 @@
-//! Parameters of a model as one vector, and the blocks that it falls into.
+//! Parameters of a model as one vector, and the blocks that it is divided into.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ pub enum Net {
 /// Some of the parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
-    /// `theta` or `phi` for all of a net, else the layer's path.
+    /// `theta` or `phi` for a whole net, else the layer's path.
     pub name: String,
     /// The net that it belongs to.
     pub net: Net,
@@ -28,7 +28,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// Puts the block's part of a vector in place of what is in `part`.
+    /// Replaces the contents of `part` by the block's part of `vector`.
     pub(crate) fn select(&self, vector: &[f64], part: &mut Vec<f64>) {
         part.clear();
         self.ranges.iter().for_each(|range| part.extend_from_slice(&vector[range.clone()]));
@@ -40,12 +40,12 @@ impl Block {
 pub struct Blocks {
     /// The nets, and then their layers.
     pub blocks: Vec<Block>,
-    /// Parameters in all.
+    /// Number of parameters.
     pub len: usize,
 }
 
 impl Blocks {
-    /// Those of a model; the recognition net is its group of that name.
+    /// The blocks of a model; its recognition net is the parameter group of that name.
     pub fn of<M: Trainable>(model: &M) -> Self {
         let (mut layers, mut len) = (Vec::<Block>::new(), 0);
         visit_params(model, |path, param| {
@@ -79,7 +79,7 @@ impl Blocks {
         Blocks { blocks: nets.chain(layers.clone()).collect(), len }
     }
 
-    /// Gradients as one vector, zero where there are none.
+    /// Gradients as one vector, with zeros for parameters without a gradient.
     pub fn flatten<M: Module>(&self, model: &M, gradients: &Gradients) -> Vec<f64> {
         let mut values = Vec::with_capacity(self.len);
         visit_params(model, |_, param| match param.gradient(gradients) {

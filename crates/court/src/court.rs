@@ -1,4 +1,4 @@
-//! Estimates against what they should be on average.
+//! Compares the mean of estimates with their exact expectation.
 
 use std::fmt;
 use std::time::Instant;
@@ -13,19 +13,19 @@ use crate::moments::{RunningMoments, VectorMoments, critical};
 use crate::reference::{Exact, Expected, ReferenceError, References};
 use crate::states::{States, nats};
 
-/// How a strategy is tried.
+/// The settings of a trial.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trial {
-    /// Estimates, each of the whole batch.
+    /// Number of estimates, each of the whole batch.
     pub estimates: u64,
-    /// Root of the keys of the estimates and of the random directions.
+    /// Key from which the keys of the estimates and of the random directions are derived.
     pub key: Key,
-    /// The probability with which a strategy that is right is called wrong, over all tests of the trial together.
+    /// The probability that a correct strategy is called wrong, over all tests of the trial together.
     pub false_alarm: f64,
 }
 
 impl Trial {
-    /// So many estimates, at a family-wise error rate of 1 %.
+    /// A trial of `estimates` estimates, at a family-wise error rate of 1 %.
     pub fn new(estimates: u64, key: Key) -> Self {
         Trial { estimates, key, false_alarm: 0.01 }
     }
@@ -35,29 +35,31 @@ impl Trial {
     }
 }
 
-/// Fixed random directions in each block, besides that of the reference.
+/// Number of fixed random directions in each block, besides that of the reference.
 pub const DIRECTIONS: usize = 8;
-/// A bias that is found with 90 % lies so many standard errors beyond the critical value.
+/// A bias this many standard errors beyond the critical value is detected with probability 90 %.
 const POWER_90: f64 = 1.2816;
-/// The share of the variance that a single estimate may make; of fewer estimates more.
+/// The share of the variance that a single estimate may contribute: 0.05, or 20 / n if that is more for n estimates.
 const TAIL: (f64, f64) = (0.05, 20.0);
-/// How often states are drawn in a whole trial, all together, that count as rare: where they happen to be drawn half as
-/// often, the estimates' own spread tells of half of them.
+/// States count as rare if they are drawn at most this often in a whole trial, all together, in expectation. If chance
+/// draws them half as often, the spread of the estimates shows only half of them.
 const RARE: f64 = 50.0;
-/// Differences that rounding makes, as a share of the gradient's size.
+/// Size of the differences due to rounding, as a share of the gradient's norm.
 const ROUNDING: f64 = 1e-9;
 
-/// A trial that cannot be held.
+/// Why a trial cannot be held.
 #[derive(Clone, Copy, Debug, Error, PartialEq)]
 pub enum CourtError {
     /// There is no reference.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
     /// Too few estimates.
-    #[error("{0} estimates: a standard error takes at least 2, and its normal law some hundreds")]
+    #[error(
+        "{0} estimates are too few: a standard error needs at least 2, and its normal approximation some hundreds"
+    )]
     TooFewEstimates(u64),
-    /// A gradient that is no number.
-    #[error("estimate {estimate} is not finite in {net:?}")]
+    /// A gradient that is not finite.
+    #[error("estimate {estimate} of the gradient is not finite in {net:?}")]
     NotFinite {
         /// Number of the estimate.
         estimate: u64,
@@ -75,7 +77,7 @@ pub enum Reference {
     Limit,
 }
 
-/// What was found of a block against a reference.
+/// The result of comparing a block with a reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "lowercase")]
 pub enum Verdict {
@@ -87,9 +89,8 @@ pub enum Verdict {
     Unbiased,
     /// A direction is off from the limit.
     Biased,
-    /// A direction is off by more than chance allows where a mean of this many estimates is about normal, and here a
-    /// single estimate makes up a good part of the variance: tails too heavy for a standard error. More estimates may
-    /// tell.
+    /// A direction is off by more than chance allows for a mean that is about normal, but a single estimate makes up a
+    /// large part of the variance: the tails are too heavy for a standard error. More estimates may decide.
     Unsure,
 }
 
@@ -108,41 +109,41 @@ pub struct Finding {
     pub bias: f64,
     /// Its standard error.
     pub bias_se: f64,
-    /// Bias over standard error, in the direction of those tried in which it is the largest. What the reference has of
-    /// states that were to be drawn fifty times at most in the whole trial is no bias: chance may keep it from the
-    /// estimates and from their spread alike.
+    /// Bias over standard error, in the tried direction in which it is the largest. The part of the reference
+    /// that comes from states expected at most fifty times in the whole trial does not count as bias: by chance it may
+    /// be missing from the estimates and from their spread alike.
     pub z: f64,
-    /// The smallest bias along the reference that would be found with 90 %.
+    /// The smallest bias along the reference that would be detected with probability 90 %.
     pub visible: f64,
-    /// Along the line from the limit to the strategy's own expectation, how far the mean lies from the limit, and its
-    /// standard error; of the limit alone, and where the two differ.
+    /// How far the mean lies from the limit, along the line from the limit to the strategy's own expectation, and its
+    /// standard error. Set only in a comparison with the limit, and only if the two differ.
     pub gap: Option<(f64, f64)>,
     /// Trace of the covariance of the estimates.
     pub variance: f64,
     /// Norm of their mean over the root of that trace.
     pub snr: f64,
-    /// Mean cosine between an estimate and the reference; none where the reference is zero.
+    /// Mean cosine between an estimate and the reference; not set if the reference is zero.
     pub cosine: Option<f64>,
-    /// What it comes to.
+    /// The verdict.
     pub verdict: Verdict,
 }
 
-/// What was found of a strategy.
+/// The findings of a trial of a strategy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// Block by block, the own objective first.
+    /// Block by block, those on the strategy's own objective first.
     pub findings: Vec<Finding>,
-    /// Estimates.
+    /// Number of estimates.
     pub estimates: u64,
     /// The z beyond which a direction is off.
     pub critical: f64,
-    /// Means of what the strategy measures, those of a batch being its mean.
+    /// Means over the estimates of what the strategy measures on a batch.
     pub measured: Vec<(Measure, f64)>,
-    /// Seconds of one estimate.
+    /// Seconds per estimate.
     pub seconds_per_estimate: f64,
-    /// Seconds of one estimate that went into taking it in.
+    /// Seconds per estimate to record it in the statistics.
     pub bookkeeping_per_estimate: f64,
-    /// Mean model evaluations of one estimate.
+    /// Mean number of model evaluations per estimate.
     pub evaluations: f64,
 }
 
@@ -160,24 +161,24 @@ impl Report {
         first.unwrap_or(Verdict::Right)
     }
 
-    /// The mean of a measure, if the strategy takes it.
+    /// The mean of a measure, if the strategy has it.
     pub fn mean(&self, measure: Measure) -> Option<f64> {
         self.measured.iter().find(|(found, _)| *found == measure).map(|(_, mean)| *mean)
     }
 
-    /// The smallest bias that would be found with 90 % where its standard error is `se`.
+    /// The smallest bias that would be detected with probability 90 % if its standard error is `se`.
     pub fn visible(&self, se: f64) -> f64 {
         (self.critical + POWER_90) * se
     }
 
-    /// The finding of a block.
+    /// The finding on a block.
     pub fn finding(&self, block: &str, reference: Reference) -> Option<&Finding> {
         self.findings.iter().find(|finding| finding.block == block && finding.reference == reference)
     }
 }
 
 impl fmt::Display for Report {
-    /// A table of the strategy's own objective, and what to make of it.
+    /// A table of the findings on the strategy's own objective, with the critical value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<16} {:>11} {:>11} {:>9} {:>8} {:>8}", "block", "reference", "bias", "± se", "z", "")?;
         for found in self.findings.iter().filter(|found| found.reference == Reference::Own) {
@@ -188,7 +189,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Puts a strategy on a model of latents before the exact answer: [`judge`] by sums over states.
+/// Checks a strategy on a latent-variable model against the exact gradient: [`judge`] by sums over states.
 ///
 /// # Errors
 /// If the states cannot be summed over, or an estimate is not finite.
@@ -204,20 +205,20 @@ where
     S: Strategy<M> + Claims,
     W: States<M> + Clone,
 {
-    // What makes no sense is said before anything is summed.
+    // Invalid settings are reported before anything is summed.
     trial.check()?;
     let expected = Expected::new(model, states, &x, strategy.follows())?;
     judge(model, strategy, &expected, &x.into(), trial)
 }
 
-/// Puts a strategy before the exact answer.
+/// Checks a strategy against exact vectors.
 ///
-/// Each of `trial.estimates` estimates is made for the same batch and the same weights, under a key of its own; along the
-/// reference and along [`DIRECTIONS`] random directions of every block its mean is compared with the exact vectors. The
-/// tests are corrected for their number (Bonferroni). Memory does not grow with the estimates. The model is best in
-/// double precision.
+/// All `trial.estimates` estimates are made for the same batch and the same weights, each under a key of its own. In
+/// every block their mean is compared with the exact vectors, along the reference and along [`DIRECTIONS`] random
+/// directions. The tests are corrected for their number (Bonferroni). Memory does not grow with the number of
+/// estimates. The model is best in double precision.
 ///
-/// A strategy's running state goes on from estimate to estimate; `exact` is of the state before the first.
+/// A strategy's running state goes on from estimate to estimate; `exact` is that of the state before the first.
 ///
 /// # Errors
 /// If there are no exact vectors, or an estimate is not finite.
@@ -246,7 +247,7 @@ where
         let clock = Instant::now();
         let Estimate { gradients, measured, evaluations: taken } =
             strategy.estimate(model, batch, key.child(estimate));
-        // Reading a number waits for a device that works behind our back.
+        // Reading a number waits for a device that works asynchronously.
         for found in measured {
             if let Some((_, moments)) = measures.iter_mut().find(|(measure, _)| *measure == found.measure) {
                 moments.push(nats(found.value)[0]);
@@ -263,7 +264,7 @@ where
             return Err(CourtError::NotFinite { estimate, net });
         }
     }
-    // Pairs are scored by both nets; whoever does not count them draws once for each row at least.
+    // Both nets score each draw. A strategy that does not count these evaluations draws at least once for each row.
     let draws = trial.estimates as f64 * (evaluations.mean() / (2 * batch.len()) as f64).max(1.0);
     let rare = exact.rare(RARE / draws)?;
     tried.iter_mut().for_each(|tried| tried.expect_without(&rare));
@@ -290,8 +291,8 @@ where
 /// [`gradient_report`] as a test.
 ///
 /// # Panics
-/// With the table of what was found, if a block is wrong, or off with tails too heavy to tell, or if the trial cannot be
-/// held.
+/// With the table of findings if a block is wrong, or unsure because of heavy tails, and with the error if the trial
+/// cannot be held.
 pub fn assert_right<M, S, W>(model: &M, strategy: &S, states: &W, x: Tensor<2>, trial: Trial) -> Report
 where
     M: LatentVariableModel,
@@ -302,29 +303,31 @@ where
     match report.verdict() {
         Verdict::Wrong => panic!("the strategy does not estimate what it claims:\n{report}"),
         Verdict::Unsure => {
-            panic!("the strategy is off, and its tails too heavy to tell; try more estimates:\n{report}")
+            panic!(
+                "the strategy is off, but its tails are too heavy for a verdict; try more estimates:\n{report}"
+            )
         }
         _ => report,
     }
 }
 
-/// A block and what has been seen of it.
+/// A block and its statistics so far.
 struct Tried<'a> {
     block: &'a Block,
     has_limit: bool,
     own: Vec<f64>,
     limit: Vec<f64>,
-    /// Unit vectors: along the reference, the limit, the line between them (zero where there is none), and at random.
+    /// Unit vectors: along the reference, the limit, the line between them (zero if they are equal), and at random.
     directions: Vec<Vec<f64>>,
     /// The same, parameter by parameter.
     by_parameter: Vec<[f64; AT_RANDOM + DIRECTIONS]>,
     along: Vec<RunningMoments>,
     all: VectorMoments,
-    /// Along each direction, what the reference has of states that are too rare for the trial to have drawn.
+    /// Along each direction, the reference's part from states that are too rare for the trial to have drawn.
     rare: [f64; AT_RANDOM + DIRECTIONS],
     /// Cosines with reference and limit.
     cosines: [RunningMoments; 2],
-    /// The block's part of the estimate at hand.
+    /// The block's part of the current estimate.
     part: Vec<f64>,
 }
 
@@ -379,7 +382,7 @@ impl<'a> Tried<'a> {
         }
     }
 
-    /// What the mean may lack without a fault, and without its standard error knowing.
+    /// Records what the mean of a correct strategy may lack without its standard error showing it.
     fn expect_without(&mut self, rare: &[f64]) {
         self.block.select(rare, &mut self.part);
         for (value, directions) in self.part.iter().zip(&self.by_parameter) {
@@ -404,7 +407,7 @@ impl<'a> Tried<'a> {
             Reference::Limit => (&self.limit, ALONG_LIMIT, &self.cosines[1]),
         };
         let size = norm(self.all.mean()).max(norm(vector));
-        // An estimate without noise is off by rounding, which is no bias.
+        // An estimate without noise is off by rounding, which does not count as bias.
         let measure = |i: usize| {
             let (moments, direction) = (&self.along[i], &self.directions[i]);
             let expected: f64 = vector.iter().zip(direction).map(|(a, b)| a * b).sum();
@@ -451,7 +454,7 @@ fn norm(vector: &[f64]) -> f64 {
     vector.iter().map(|value| value * value).sum::<f64>().sqrt()
 }
 
-/// The vector at a length of one; zero if it is.
+/// The vector scaled to length one; a zero vector stays zero.
 fn unit(vector: Vec<f64>) -> Vec<f64> {
     let length = norm(&vector);
     if length == 0.0 { vector } else { vector.into_iter().map(|value| value / length).collect() }

@@ -1,6 +1,6 @@
-//! Expectations over K independent samples from a law on S states, exactly.
+//! Exact expectations over K independent samples from a distribution on S states.
 //!
-//! An estimator with K samples has `S^K` outcomes, and still its expectation is a few integrals of one variable. With
+//! An estimator with K samples has `S^K` outcomes, but its expectation is a few integrals of one variable. With
 //! weights `w_s`, masses `m_s` and the Laplace transform `φ(u) = Σ_s m_s exp(-u w_s)` of the weight of one sample,
 //!
 //! ```text
@@ -8,11 +8,12 @@
 //! E[log(w_s + W)]     = ∫₀^∞ (exp(-u) - exp(-u w_s) φ(u)^(K-1)) / u du
 //! ```
 //!
-//! where W is the sum of the weights of K - 1 further samples: `1/y = ∫ exp(-u y) du`, and Frullani's integral for the
-//! logarithm. In `t = log u` both integrands are analytic and fall off exponentially at one end and double
-//! exponentially at the other, so that the trapezoidal rule errs by less than rounding.
+//! where W is the sum of the weights of K - 1 further samples. The first follows from `1/y = ∫ exp(-u y) du`, the
+//! second from Frullani's integral for the logarithm. In `t = log u` both integrands are analytic. They fall off
+//! exponentially at one end and double exponentially at the other, so the error of the trapezoidal rule is below
+//! rounding.
 
-/// A law on states with a weight each; what is not finite passes for nothing.
+/// A distribution on states, each with a weight. A logarithm of minus infinity stands for zero.
 #[derive(Clone, Debug)]
 pub struct WeightedStates {
     /// Logarithms of the masses, which sum to one.
@@ -21,7 +22,7 @@ pub struct WeightedStates {
     pub log_weight: Vec<f64>,
 }
 
-/// For each state: `K m_s E[w_s / (w_s + W)]`, the expected weight that falls to it, and `E[log(1/K (w_s + W))]`.
+/// For each state: `K m_s E[w_s / (w_s + W)]`, the expected weight that it gets, and `E[log(1/K (w_s + W))]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OfSamples {
     /// Expected normalised weight of each state over all K samples; they sum to one.
@@ -30,14 +31,14 @@ pub struct OfSamples {
     pub bound: Vec<f64>,
 }
 
-/// Distance of the points of the trapezoidal rule in log u.
+/// Distance between the points of the trapezoidal rule in log u.
 const STEP: f64 = 0.2;
-/// What the integrands have fallen to at the ends, as an exponent.
+/// The integrands have fallen to `exp(-NEGLIGIBLE)` at the ends.
 const NEGLIGIBLE: f64 = 42.0;
-/// The smallest weight relative to the largest, as an exponent, that the upper end is laid for; states whose weight is
-/// smaller count, but for what they would do if all K samples were such states.
+/// The upper end is chosen for weights down to `exp(-SMALLEST)` of the largest. States of smaller weight still count,
+/// except in the outcomes where all K samples are such states.
 const SMALLEST: f64 = 650.0;
-/// States of less mass add less than rounding to any sum, however small their weight.
+/// States of less mass add less than rounding to any sum, however small their weight is.
 const NEGLIGIBLE_MASS: f64 = 1e-20;
 
 impl WeightedStates {
@@ -46,7 +47,7 @@ impl WeightedStates {
     /// # Panics
     /// If `k` is zero or no state has a finite weight.
     pub fn of_samples(&self, k: usize) -> OfSamples {
-        assert!(k > 0, "an expectation over no samples");
+        assert!(k > 0, "an expectation needs at least one sample");
         let largest = self.log_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         assert!(largest.is_finite(), "no state has a finite weight");
         let log_mass = self.log_mass.iter().copied();
@@ -75,7 +76,7 @@ impl WeightedStates {
                 *transform = (-u * w).exp();
                 phi += mass * *transform;
             }
-            // Near one the logarithm of φ is told by φ - 1.
+            // Near φ = 1 the logarithm is more accurate from φ - 1.
             let less_one =
                 || weights.iter().zip(&masses).map(|(w, mass)| mass * (-u * w).exp_m1()).sum::<f64>();
             let log_phi = if phi < 0.5 { phi.ln() } else { less_one().ln_1p() };

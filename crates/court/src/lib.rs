@@ -1,9 +1,9 @@
-//! Gradient estimators before the exact answer.
+//! Checks gradient estimators against exact gradients.
 //!
 //! A model small enough to enumerate (bits) or to integrate over (one or two Gaussian latents) has an exact gradient
-//! for everything that a strategy may [claim](helmholtz_core::Follows) to estimate. The court makes many estimates,
-//! holds their mean against it block by block, and says whether the implementation is right, how small a bias it would
-//! have seen, and what a finite number of samples costs.
+//! for everything that a strategy may [claim](helmholtz_core::Follows) to estimate. The court makes many estimates and
+//! compares their mean with it, block by block. It says whether the implementation is right, how small a bias it would
+//! have detected, and what a finite number of samples costs.
 //!
 //! | module | what it holds |
 //! | --- | --- |
@@ -15,7 +15,7 @@
 //! | [`moments`] | means, variances and critical values |
 //! | [`order`] | [`BiasOrder`]: how a bias falls with K |
 //!
-//! # A strategy of your own as a test
+//! # Testing a strategy of your own
 //!
 //! ```
 //! use burn::module::Module;
@@ -25,7 +25,7 @@
 //! use helmholtz_directed::{HelmholtzMachine, StackConfig};
 //! use helmholtz_strategies::ReweightedWakeSleep;
 //!
-//! /// Half of the samples of reweighted wake-sleep.
+//! /// Reweighted wake-sleep with half of the samples.
 //! #[derive(Module, Debug)]
 //! struct Mine {
 //!     samples: usize,

@@ -1,4 +1,4 @@
-//! Means and variances of a stream, and what they are worth.
+//! Means and variances of a stream, and their critical values.
 
 /// Mean and variance of numbers that come one by one (Welford, Technometrics 4, 1962).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -11,7 +11,7 @@ pub struct RunningMoments {
 }
 
 impl RunningMoments {
-    /// Takes in a number.
+    /// Adds a number.
     pub fn push(&mut self, value: f64) {
         self.n += 1;
         let before = value - self.mean;
@@ -21,13 +21,13 @@ impl RunningMoments {
         self.largest = self.largest.max(square);
     }
 
-    /// The share of the variance that a single number makes, about `2 log(n) / n` of normal ones; of a law without a
-    /// variance it does not fall with their number.
+    /// The largest share of the variance that a single number makes up: about `2 log(n) / n` for normal numbers. For a
+    /// distribution without a variance it does not fall with n.
     pub fn largest_share(&self) -> f64 {
         if self.squares > 0.0 { (self.largest / self.squares).min(1.0) } else { 0.0 }
     }
 
-    /// How many there were.
+    /// How many numbers there were.
     pub fn n(&self) -> u64 {
         self.n
     }
@@ -37,12 +37,12 @@ impl RunningMoments {
         self.mean
     }
 
-    /// Their variance, NaN of fewer than two.
+    /// Their variance, NaN for fewer than two.
     pub fn variance(&self) -> f64 {
         if self.n < 2 { f64::NAN } else { self.squares / (self.n - 1) as f64 }
     }
 
-    /// The standard error of their mean, NaN of fewer than two.
+    /// The standard error of their mean, NaN for fewer than two.
     pub fn se(&self) -> f64 {
         (self.variance() / self.n as f64).sqrt()
     }
@@ -57,12 +57,12 @@ pub struct VectorMoments {
 }
 
 impl VectorMoments {
-    /// Of vectors of a length.
+    /// For vectors of length `len`.
     pub fn new(len: usize) -> Self {
         VectorMoments { n: 0, mean: vec![0.0; len], squares: 0.0 }
     }
 
-    /// Takes in a vector, value by value.
+    /// Adds a vector, value by value.
     pub fn push(&mut self, values: &[f64]) {
         self.n += 1;
         let share = 1.0 / self.n as f64;
@@ -80,13 +80,13 @@ impl VectorMoments {
         &self.mean
     }
 
-    /// The trace of their covariance, NaN of fewer than two.
+    /// The trace of their covariance, NaN for fewer than two.
     pub fn variance(&self) -> f64 {
         if self.n < 2 { f64::NAN } else { self.squares / (self.n - 1) as f64 }
     }
 }
 
-/// The z that one of `tests` standard normal numbers exceeds in size with probability `false_alarm` at most
+/// The z that any of `tests` standard normal numbers exceeds in absolute value with probability at most `false_alarm`
 /// (Bonferroni).
 pub fn critical(false_alarm: f64, tests: usize) -> f64 {
     let asked = false_alarm / tests.max(1) as f64;

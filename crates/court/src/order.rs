@@ -1,29 +1,29 @@
 //! The order of a bias in 1/K.
 
-/// A fitted order with its interval.
+/// A fitted order with its confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BiasOrder {
     /// The exponent r of `K^-r`.
     pub order: f64,
-    /// The interval that holds it with 95 %.
+    /// The 95 % confidence interval.
     pub interval: [f64; 2],
 }
 
 /// The orders that are tried.
 const RANGE: [f64; 2] = [-1.0, 5.0];
 const STEPS: usize = 24_000;
-/// The χ² of one degree of freedom that 5 % exceed.
+/// The χ² that is exceeded with probability 5 %, for one degree of freedom.
 const CHI_SQUARE_95: f64 = 3.841459;
 
 impl BiasOrder {
     /// Fits `c K^-r (1 + e/K)` to biases measured at several K, each a `(K, bias, standard error)`, by weighted least
     /// squares; the interval is that of the profile likelihood.
     ///
-    /// e is what a bias of order r has beyond its first term, without which the order would be off by as much as K is
-    /// small. It is at most half of the first term at the smallest K: a term that outweighed it would be the order.
+    /// e is the second term of a bias of order r. Without it the fitted order would be off where K is small. It is
+    /// limited to half of the first term at the smallest K: a larger term would itself be the order.
     ///
-    /// None of fewer than four K, where nothing is left to tell a fit by; if the biases do not fit, at 1 %; or if the
-    /// interval is wider than one and tells orders apart no more.
+    /// Returns `None` for fewer than four K, which leave nothing to test the fit by; if the fit is rejected at 1 %; or
+    /// if the interval is wider than one, which no longer tells orders apart.
     pub fn fit(measured: &[(usize, f64, f64)]) -> Option<BiasOrder> {
         if measured.len() < 4 || measured.iter().any(|(_, bias, se)| !(bias.is_finite() && *se > 0.0)) {
             return None;
@@ -46,7 +46,7 @@ impl BiasOrder {
     }
 }
 
-/// The χ² that 1 % exceed (Wilson and Hilferty, 1931; within 2 % of tables).
+/// The χ² that is exceeded with probability 1 % (Wilson and Hilferty, 1931; within 2 % of tables).
 fn chi_square_99(degrees: usize) -> f64 {
     let spread = 2.0 / (9.0 * degrees as f64);
     degrees as f64 * (1.0 - spread + 2.3263 * spread.sqrt()).powi(3)
@@ -64,7 +64,7 @@ fn misfit(measured: &[(usize, f64, f64)], order: f64) -> f64 {
         (aa, ab, bb) = (aa + a * a, ab + a * b, bb + b * b);
         (ay, by, yy) = (ay + a * y, by + b * y, yy + y * y);
     }
-    // With e held, one regressor a + e b is left.
+    // With e fixed, one regressor a + e b is left.
     let with = |e: f64| yy - (ay + e * by).powi(2) / (aa + 2.0 * e * ab + e * e * bb);
     let determinant = aa * bb - ab * ab;
     let (c, d) = ((bb * ay - ab * by) / determinant, (aa * by - ab * ay) / determinant);
@@ -86,7 +86,7 @@ mod tests {
             let measured = [4, 8, 16, 32, 64].map(|k| {
                 let size = (k as f64).powf(-order);
                 let bias = 0.7 * size * (1.0 - 0.6 / k as f64);
-                // Twelve uniform numbers less six: as good as normal here.
+                // The sum of twelve uniform numbers less six is close enough to normal here.
                 let noise: f64 = (0..12).map(|_| stream.uniform_in(0.0, 1.0)).sum::<f64>() - 6.0;
                 (k, bias + 0.002 * size * noise, 0.002 * size)
             });
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(BiasOrder::fit(&[(2, 0.5, 0.1), (4, 0.3, 0.1), (8, 0.1, 0.1)]), None);
         assert_eq!(BiasOrder::fit(&[2, 4, 8, 16].map(|k| (k, 0.0, 1.0))), None);
         assert_eq!(BiasOrder::fit(&[2, 4, 8, 16].map(|k| (k, f64::NAN, 1.0))), None);
-        // Up and down.
+        // A bias that goes up and down.
         assert_eq!(BiasOrder::fit(&[(2, 0.5, 1e-3), (4, 0.1, 1e-3), (8, 0.4, 1e-3), (16, 0.1, 1e-3)]), None);
     }
 }

@@ -12,7 +12,7 @@ use crate::blocks::{Blocks, Net};
 use crate::expectation::{OfSamples, WeightedStates};
 use crate::states::{States, StatesError, Supported, nats, tensor};
 
-/// A reference that cannot be summed.
+/// Why a reference cannot be summed.
 #[derive(Clone, Copy, Debug, Error, PartialEq)]
 pub enum ReferenceError {
     /// Too many latent states.
@@ -20,30 +20,30 @@ pub enum ReferenceError {
     States(#[from] StatesError),
     /// Too many dreams.
     #[error(
-        "{observed} observed bits: the expected sleep update is a sum over all 2^{observed} of their states, and the \
-         court enumerates up to 2^{MOST_OBSERVED}: take fewer, or a strategy without a sleep phase"
+        "{observed} observed bits are too many: the expected sleep update is a sum over all 2^{observed} of their \
+         states, and the court enumerates up to 2^{MOST_OBSERVED}; use fewer, or a strategy without a sleep phase"
     )]
     Dreams {
         /// Observed bits.
         observed: usize,
     },
     /// A strategy that claims nothing.
-    #[error("the strategy makes no claim on what its updates are in expectation, and cannot be judged")]
+    #[error("the strategy makes no claim about the expectation of its updates, so the court cannot check it")]
     NoClaim,
-    /// A direction of the recognition net in the generative one.
-    #[error("the strategy claims that theta follows dreams, which move the recognition net alone")]
+    /// A direction of the recognition net, claimed for the generative one.
+    #[error("the strategy claims that theta follows dreams, but dreams train the recognition net alone")]
     DreamsOfTheta,
 }
 
-/// The most observed bits whose states dreams are summed over.
+/// The most observed bits for which dreams are summed over all states.
 pub const MOST_OBSERVED: usize = 12;
 
-/// Gradients of losses (so that they point away from what is ascended), means over the batch.
+/// Gradients of losses, means over the batch. They point away from what the strategy ascends.
 #[derive(Clone, Debug)]
 pub struct References {
     /// What the strategy claims to estimate.
     pub own: Vec<f64>,
-    /// What it is meant to follow; zero where there is no such thing.
+    /// What it is meant to follow; zero if there is no such limit.
     pub limit: Vec<f64>,
     /// Whether the generative and the recognition net have a limit.
     pub has_limit: [bool; 2],
@@ -51,7 +51,7 @@ pub struct References {
 
 /// The exact vectors that a strategy is compared with, on one model and one batch.
 ///
-/// [`Expected`] has them for models of latents whose states can be summed over. Other families bring their own.
+/// [`Expected`] has them for latent-variable models whose states can be summed over. Other families bring their own.
 pub trait Exact {
     /// What the strategy claims to estimate, and what it is meant to follow.
     ///
@@ -59,8 +59,8 @@ pub trait Exact {
     /// If they cannot be computed.
     fn references(&self) -> Result<References, ReferenceError>;
 
-    /// The part of the strategy's own expectation that comes of the least likely of what it draws, of at most `mass` for
-    /// each row; nothing of a strategy that draws nothing.
+    /// The part of the strategy's own expectation that comes from the least likely states that it draws, those of a
+    /// mass of at most `mass` together for each row; zero for a strategy that draws nothing.
     ///
     /// # Errors
     /// If it cannot be computed.
@@ -75,7 +75,7 @@ pub struct Expected<M: LatentVariableModel, W> {
 }
 
 impl<M: LatentVariableModel, W: States<M> + Clone> Expected<M, W> {
-    /// Over the states of each row of `x`, `[batch, d_x]`.
+    /// Sums over the states of each row of `x`, `[batch, d_x]`.
     ///
     /// # Errors
     /// If there are too many states.
@@ -116,7 +116,7 @@ impl<M: LatentVariableModel, W: States<M>> Exact for Expected<M, W> {
 struct Row<H> {
     x: Tensor<2>,
     supported: Supported<H>,
-    /// Integrals that were taken: both nets ask for the same, and rare states for those of all.
+    /// Integrals computed so far: both nets need the same ones, and rare states need those of all states.
     known: RefCell<Vec<(Direction, OfSamples)>>,
 }
 
@@ -139,7 +139,7 @@ struct Sum<M: LatentVariableModel, W> {
 }
 
 impl<M: LatentVariableModel, W: States<M>> Sum<M, W> {
-    /// Over the least likely states alone, as many of them as have a mass of at most `mass` together.
+    /// Sums over the least likely states alone, as many of them as have a mass of at most `mass` together.
     fn gradients(&self, theta: &[Term], phi: &[Term], mass: f64) -> Result<Gradients, ReferenceError> {
         let mut gradients = Gradients::new();
         for term in theta {
@@ -217,8 +217,8 @@ impl<M: LatentVariableModel, W: States<M>> Sum<M, W> {
     }
 }
 
-/// Sets coefficients to zero but for those of the least likely states, as many as have a mass of at most `most`
-/// together.
+/// Keeps the coefficients of the least likely states, as many as have a mass of at most `most` together, and sets the
+/// others to zero.
 fn keep_least_likely(coefficients: &mut [f64], masses: Vec<f64>, most: f64) {
     if most == f64::INFINITY {
         return;

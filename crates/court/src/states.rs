@@ -15,13 +15,13 @@ pub struct Supported<H> {
     pub log_mass: Vec<f64>,
 }
 
-/// A model that no sum runs over.
+/// Why the latent states of a model cannot be summed over.
 #[derive(Clone, Copy, Debug, Error, PartialEq)]
 pub enum StatesError {
     /// Too many bits.
     #[error(
-        "{bits} latent bits make 2^{bits} states for each row; the court enumerates up to 2^{MOST_BITS}: \
-         take a smaller model"
+        "{bits} latent bits make 2^{bits} states for each row; the court enumerates up to 2^{MOST_BITS}; \
+         use a smaller model"
     )]
     Bits {
         /// Latent bits.
@@ -29,8 +29,8 @@ pub enum StatesError {
     },
     /// A grid that is too coarse.
     #[error(
-        "half of the grid's points give p(x) off by {off:.0e} of it: the nets are too steep for integrals over a grid; \
-         take smaller weights, or smoother nets"
+        "half of the grid's points give p(x) with a relative error of {off:.0e}: the nets are too steep for integrals \
+         over a grid; use smaller weights or smoother nets"
     )]
     Unresolved {
         /// The relative difference.
@@ -38,23 +38,23 @@ pub enum StatesError {
     },
     /// Latents of another sort.
     #[error(
-        "the latents of the model are neither bits nor smooth functions of noise, and no sum runs over them"
+        "the latents of the model are neither bits nor smooth functions of noise, so the court cannot sum over them"
     )]
     Neither,
     /// Too many real latents.
-    #[error("{units} real latents: the court integrates over one or two; take a smaller model")]
+    #[error("{units} real latents: the court integrates over one or two; use a smaller model")]
     Units {
         /// Noise units.
         units: usize,
     },
 }
 
-/// How far half of a grid may be off; the error of the whole is about the square of that.
+/// The largest relative error with half of a grid's points; the error with all points is about its square.
 const RESOLVED: f64 = 1e-3;
 /// The most latent bits.
 pub const MOST_BITS: usize = 14;
 
-/// All latent states of a row of data, or points that stand for them.
+/// All latent states of a row of data, or grid points in their place.
 pub trait States<M: LatentVariableModel>: Debug {
     /// The states of the row `x`, `[1, d_x]`.
     ///
@@ -85,18 +85,18 @@ impl<M: Enumerable> States<M> for Enumeration {
 
 /// A grid of noise for one or two Gaussian latents: the trapezoidal rule over `N(ξ; 0, I)`.
 ///
-/// Its error falls faster than any power of the spacing as long as the integrand is as smooth as the Gaussian: with
-/// latents that are smooth functions of noise and nets without kinks.
+/// Its error falls faster than any power of the spacing as long as the integrand is as smooth as the Gaussian. For
+/// this the latents must be smooth functions of noise and the nets must have no kinks.
 #[derive(Clone, Copy, Debug)]
 pub struct Quadrature {
-    /// Points along each axis, of one latent and of two; odd numbers.
+    /// Points along each axis, for one latent and for two; odd numbers.
     pub points: [usize; 2],
     /// Half the width of the grid, in standard deviations.
     pub reach: f64,
 }
 
 impl Default for Quadrature {
-    /// To 10 standard deviations: 1001 points for one latent, a spacing of 1/50, and 161 an axis for two, of 1/8.
+    /// Reaches to 10 standard deviations: 1001 points at a spacing of 1/50 for one latent, 161 an axis at 1/8 for two.
     fn default() -> Self {
         Quadrature { points: [1001, 161], reach: 10.0 }
     }
@@ -125,7 +125,7 @@ impl<M: Reparameterized> States<M> for Quadrature {
         }
         let noise = tensor(noise, [n, units], model.dtype(), &model.device());
         let proposals = model.propose_at(x, noise);
-        // p(x) on every second point of each axis against all: by as much as these agree, all are far better.
+        // Compare p(x) from every second point of each axis with p(x) from all: the error of the latter is far smaller.
         let log_w = nats(proposals.log_weights());
         let max = log_w.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let terms = || {

@@ -1,14 +1,14 @@
-//! Active units: latents whose means move with the data.
+//! Active units: latents whose means vary with the data.
 //!
 //! ```text
 //! A_u = Var_x(E_{q(u | x)}[u]),   unit u is active if A_u > 0.01
 //! ```
 //!
-//! A unit that training has switched off has `q(u | x)` equal to its prior for every x, so that A_u is 0; in trained
-//! models the A_u fall into two groups far apart, and the bound lies between them.
+//! A unit that training has switched off has `q(u | x)` equal to its prior for every x, so A_u is 0. In trained
+//! models the A_u fall into two groups far apart, and the threshold lies between them.
 //!
-//! With several layers the mean of a unit given x alone has no closed form: what is taken for a unit of layer l is
-//! `E[u | hₗ₋₁]` at the means of the layer below, and so on down to x, that is the latents of a noise that is 0
+//! With several layers the mean of a unit given x alone has no closed form. For a unit of layer l we take
+//! `E[u | hₗ₋₁]` at the means of the layer below, and so on down to x: these are the latents for noise that is 0
 //! throughout. In the lowest layer it is the mean itself.
 //!
 //! # Reference
@@ -20,7 +20,7 @@ use helmholtz_ops::into_f64;
 
 /// The variance of a mean above which its unit is active.
 pub const ACTIVE_ABOVE: f64 = 0.01;
-/// Rows in flight at a time: what bounds the memory.
+/// Rows that are processed at a time, which bounds the memory.
 const ROWS_AT_ONCE: usize = 1000;
 
 /// Variances over rows of the means of all latents.
@@ -49,10 +49,10 @@ impl Activity {
         activity
     }
 
-    /// Takes in further rows.
+    /// Adds further rows.
     ///
     /// # Panics
-    /// If the model has other layers than the one before.
+    /// If the model has other layers than the model of earlier calls.
     pub fn add<M: Reparameterized<Latents = Vec<Tensor<2>>>>(&mut self, model: &M, x: Tensor<2>) {
         let [n, _] = x.dims();
         let zeros = Tensor::zeros([n, model.noise_units()], (&x.device(), model.dtype()));
@@ -60,7 +60,7 @@ impl Activity {
         if self.layers.is_empty() {
             self.layers = means.iter().map(|layer| UnitMoments::of_units(layer.dims()[1])).collect();
         }
-        assert_eq!(means.len(), self.layers.len(), "the layers of another model");
+        assert_eq!(means.len(), self.layers.len(), "the model has another number of layers than before");
         for (layer, moments) in means.into_iter().zip(&mut self.layers) {
             moments.add(layer, self.rows);
         }
@@ -86,11 +86,11 @@ impl UnitMoments {
         UnitMoments { mean: vec![0.0; d], squares: vec![0.0; d] }
     }
 
-    /// Takes in rows after as many others, by Welford's update: sums of squares far from zero would lose their
+    /// Adds rows after `rows` others, by Welford's update: plain sums of squares far from zero would lose their
     /// digits.
     fn add(&mut self, layer: Tensor<2>, mut rows: u64) {
         let [_, d] = layer.dims();
-        assert_eq!(d, self.mean.len(), "the units of another model");
+        assert_eq!(d, self.mean.len(), "the layer has another number of units than before");
         let values = into_f64(layer);
         for row in values.chunks_exact(d) {
             rows += 1;

@@ -1,45 +1,48 @@
 //! `log p(x)` by annealed importance sampling in the space of the noise.
 //!
-//! Where latents are `h = g(ξ, x)` with `ξ ~ N(0, I)`, chains pass through the laws
+//! If the latents are `h = g(ξ, x)` with `ξ ~ N(0, I)`, chains pass through the distributions
 //!
 //! ```text
 //! f_b(ξ) = N(ξ; 0, I) w(ξ)^b,   w(ξ) = p(x, g(ξ, x)) / q(g(ξ, x) | x),   0 = b_0 < b_1 < ... < b_T = 1
 //! ```
 //!
-//! of which the first is q itself, drawn from exactly, and the last is the posterior with the factor p(x):
-//! `∫ f_1 / ∫ f_0 = p(x)`. A chain begins at `ξ_0 ~ N(0, I)` and collects its weight before each move,
+//! The first is q itself, which is sampled exactly, and the last is the posterior times p(x):
+//! `∫ f_1 / ∫ f_0 = p(x)`. A chain begins at `ξ_0 ~ N(0, I)` and updates its weight before each move:
 //!
 //! ```text
 //! log W = Σ_t (b_t - b_{t-1}) log w(ξ_{t-1}),   ξ_t from ξ_{t-1} by a step of Hamiltonian Monte Carlo under f_{b_t}
 //! ```
 //!
-//! (none after the last weight). `E W = p(x)` exactly, whatever the steps and however few; `log 1/C Σ_c W_c` over C
-//! chains is low on average, by about half the relative variance of the mean, and both fall as T grows. T = 1 is
-//! importance sampling from q with C samples, under the same noise.
+//! There is no move after the last weight. `E W = p(x)` exactly, whatever the moves and however few.
+//! `log 1/C Σ_c W_c` over C chains is too low on average, by about half the relative variance of the mean; both fall
+//! as T grows. T = 1 is importance sampling from q with C samples, under the same noise.
 //!
 //! # Where it differs from the literature
 //! Wu et al. begin at the prior, `f_b(h) = p(h) p(x | h)^b` over the latents of one layer. Here the chain begins at
-//! q, which is nearer to the posterior, and moves in noise, that is in coordinates in which q is the standard normal
-//! law: a posterior that q fits is round and wide as the prior is, and one step size serves all directions. It
-//! asks for a recognition net, and nothing of the model's layers, of which there may be any number. A mode of the
-//! posterior that q does not reach may be missed, where chains from the prior would find it; and a q much narrower
-//! than the posterior asks for many temperatures, for the stated error is then too small, as in importance sampling.
+//! q, which is nearer to the posterior. It moves in the noise, that is in coordinates in which q is the standard
+//! normal distribution: if q fits the posterior, the latter is as round and wide there as the prior, and one step
+//! size suits all directions. This needs a recognition net, and nothing from the model's layers, of which there may
+//! be any number. It may miss a mode of the posterior that q does not reach and that chains from the prior would
+//! find. A q much narrower than the posterior needs many temperatures, because the stated error is too small with
+//! few, as in importance sampling.
 //!
-//! Step sizes are not adapted in the run that counts: that would leave a bias ([`hmc`](helmholtz_samplers::hmc)).
-//! A preliminary run of the row's own, over a tenth of the temperatures and at least a hundred (or all, where there
-//! are fewer), with draws of its own, seeks an acceptance of 0.65 at each temperature by the mean over the row's
-//! chains; its sizes, interpolated, are constants of the run that counts.
+//! Step sizes are not adapted in the run whose weights count: that would leave a bias
+//! ([`hmc`](helmholtz_samplers::hmc)). Each row has a preliminary run, with its own draws, over a tenth of the
+//! temperatures and at least a hundred (or all, if there are fewer). It aims at an acceptance of 0.65 at each
+//! temperature, averaged over the row's chains. Its step sizes, interpolated, are constants of the run whose weights
+//! count.
 //!
 //! # Temperatures
-//! They are denser at both ends by the sigmoid of Wu et al., `b_t ∝ σ(δ (2 t / T - 1)) - σ(-δ)` with δ = 4. A q wider
-//! than the posterior has the variance of log w largest at b = 0, a narrower one at b = 1.
+//! They are denser at both ends, by the sigmoid of Wu et al., `b_t ∝ σ(δ (2 t / T - 1)) - σ(-δ)` with δ = 4. The
+//! variance of log w is largest at b = 0 if q is wider than the posterior, and at b = 1 if it is narrower.
 //!
 //! # Draws
 //! They are keyed by the row's own number and the chain's own number, and no chain depends on another row. That alone
-//! would not give a row the same estimate in any company: matrix products of another size round otherwise, and
-//! over thousands of leapfrog steps the last bit grows until a chain goes another way, as good as the first. So
-//! where tensors lie in host memory rows are annealed one by one, on all threads: the estimate of a row is the same to
-//! the bit whatever the other rows. On other devices they pass in chunks, and are the same in the same chunk.
+//! would not make the estimate of a row independent of the rows beside it: matrix products of another size round
+//! differently, and over thousands of leapfrog steps the last bit grows until a chain takes another path, as good as
+//! the first. So if tensors are in host memory, rows are annealed one by one, on all threads: the estimate of a row
+//! is the same to the bit whatever the other rows. On other devices rows are annealed in chunks, and are the same in
+//! the same chunk.
 //!
 //! # References
 //! R. M. Neal, "Annealed importance sampling", Statistics and Computing 11, 2001, arXiv:physics/9803008.
@@ -70,19 +73,19 @@ pub struct AnnealedImportanceSampling {
     pub temperatures: usize,
     /// The moves.
     pub hmc: Hmc,
-    /// The share of moves that the preliminary run seeks to accept.
+    /// The acceptance that the preliminary run aims at, as a share of the moves.
     pub acceptance: f64,
-    /// Matrix rows, that is chains, in flight at a time, but at least those of one row: what bounds the memory. Where
-    /// tensors lie in host memory a thread has those of one row.
+    /// Matrix rows, that is chains, processed at a time, but at least those of one row. This bounds the memory.
+    /// If tensors are in host memory, a thread processes those of one row.
     pub chunk: usize,
 }
 
-/// What annealing found of a row.
+/// The result of annealing for a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AnnealedRow {
     /// The estimate, whose samples are chains.
     pub estimate: RowEstimate,
-    /// Mean acceptance of the moves; none where T = 1.
+    /// Mean acceptance of the moves; not set if T = 1.
     pub acceptance: Option<f64>,
 }
 
@@ -91,20 +94,20 @@ pub struct AnnealedRow {
 pub struct AnnealedChains {
     /// `log W` of each chain, the chains of a row side by side.
     pub log_weights: Vec<f64>,
-    /// Mean acceptance of each chain's moves; empty where T = 1.
+    /// Mean acceptance of each chain's moves; empty if T = 1.
     pub acceptance: Vec<f64>,
 }
 
-/// How far the schedule bends, δ; "On the quantitative analysis of decoder-based generative models" has the same.
+/// How far the schedule bends, δ; the same as in "On the quantitative analysis of decoder-based generative models".
 const BEND: f64 = 4.0;
-/// Change of log ε in the preliminary run for each unit of acceptance: it forgets in about ten moves.
+/// Change of log ε in the preliminary run for each unit of acceptance; the run forgets in about ten moves.
 const GAIN: f64 = 0.2;
-/// Temperatures of the preliminary run, at least, if there are as many.
+/// The fewest temperatures of the preliminary run, if the run has as many.
 const FEWEST_PRELIMINARY: usize = 100;
-/// Weights are added up on the device for so many temperatures before they are added to sums in double precision.
+/// Number of temperatures for which weights are summed on the device before they go into sums in double precision.
 const AT_ONCE: usize = 50;
 
-/// b at a share of the way from q to the posterior, from 0 at 0 to 1 at 1.
+/// b at a share of the way from q to the posterior; 0 at 0 and 1 at 1.
 pub fn inverse_temperature(share: f64) -> f64 {
     // σ(a) = (1 + tanh(a / 2)) / 2: differences of σ are differences of tanh.
     let end = (0.5 * BEND).tanh();
@@ -112,22 +115,22 @@ pub fn inverse_temperature(share: f64) -> f64 {
 }
 
 impl AnnealedImportanceSampling {
-    /// C chains over T temperatures, by 10 leapfrog steps at an acceptance of 0.65, in chunks of 4000 chains.
+    /// C chains over T temperatures, with 10 leapfrog steps, a target acceptance of 0.65, and chunks of 4000 chains.
     ///
     /// # Panics
     /// If there are no chains or no temperatures.
     pub fn new(chains: usize, temperatures: usize) -> Self {
-        assert!(chains > 0 && temperatures > 0, "annealing needs a chain and a temperature");
+        assert!(chains > 0 && temperatures > 0, "annealing needs at least one chain and one temperature");
         AnnealedImportanceSampling { chains, temperatures, hmc: Hmc::new(10), acceptance: 0.65, chunk: 4000 }
     }
 
     /// Estimates each row of `x`, whose own numbers are `rows`.
     ///
-    /// `on_pairs` hears how many (row, temperature) pairs are done, and how many are planned; those of the
-    /// preliminary run count as the others.
+    /// `on_pairs` is called with the number of (row, temperature) pairs that are done, and the number planned. Those of
+    /// the preliminary run are included.
     ///
     /// # Errors
-    /// If the weights of all chains of a row are zero or not numbers: such a row must not vanish in a mean.
+    /// If the weights of all chains of a row are zero or not finite: such a row must not vanish in a mean.
     pub fn estimate<M: Reparameterized>(
         &self,
         model: &M,
@@ -156,7 +159,7 @@ impl AnnealedImportanceSampling {
         Ok(found)
     }
 
-    /// Rows that pass through the model together.
+    /// Estimates rows that go through the model together.
     fn together<M: Reparameterized>(
         &self,
         model: &M,
@@ -171,10 +174,10 @@ impl AnnealedImportanceSampling {
         numbers.iter().enumerate().map(|(i, &row)| annealed.row(i, row, self.chains)).collect()
     }
 
-    /// Rows one by one, on all threads.
+    /// Estimates rows one by one, on all threads.
     ///
-    /// Each has a thread to itself: its matrix products are too small to be shared, and then they round alike
-    /// whatever the number of threads.
+    /// Each row has a thread to itself: its matrix products are too small to be split between threads, and so they
+    /// round alike whatever the number of threads.
     fn row_by_row<M: Reparameterized>(
         &self,
         model: &M,
@@ -192,11 +195,11 @@ impl AnnealedImportanceSampling {
                 if i >= rows.len() {
                     return found;
                 }
-                let heard = || on_rows.lock().expect("nobody panicked with the lock")(1);
+                let heard = || on_rows.lock().expect("no thread panicked while it held the lock")(1);
                 let x = x.clone().slice(i..i + 1);
                 let row = self.together(&model, x, &rows[i..i + 1], key, heard);
                 if row.is_err() {
-                    // No other row is begun.
+                    // Begin no other row.
                     next.store(rows.len(), Ordering::Relaxed);
                 }
                 found.push((i, row));
@@ -206,7 +209,7 @@ impl AnnealedImportanceSampling {
             let threads: Vec<_> = (0..n_threads)
                 .map(|_| {
                     let (model, work) = (model.clone(), &work);
-                    // A pool of one thread, so that what runs in it does not spread over the others.
+                    // A pool of one thread, so that its work does not spread over the others.
                     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
                     let pool = pool.expect("a thread can be started");
                     scope.spawn(move || pool.install(|| work(model)))
@@ -222,10 +225,10 @@ impl AnnealedImportanceSampling {
         Ok(rows?.concat())
     }
 
-    /// The weights of chains that begin at `start`, whose weights have the logarithm `target`: what
-    /// [`estimate`](Self::estimate) does with `log w` of a model.
+    /// The weights of chains that begin at `start`, with `target` as `log w`. [`estimate`](Self::estimate) does this
+    /// with the `log w` of a model.
     ///
-    /// `on_temperature` is called after every temperature, those of the preliminary run included.
+    /// `on_temperature` is called after every temperature, including those of the preliminary run.
     ///
     /// # Shapes
     /// - `start`: `[n * C, d]`, standard normals, one row for each cell of `draws`
@@ -265,7 +268,7 @@ impl AnnealedImportanceSampling {
         AnnealedChains { log_weights, acceptance }
     }
 
-    /// Temperatures of the preliminary run.
+    /// Number of temperatures of the preliminary run.
     fn preliminary(&self) -> usize {
         match self.temperatures {
             1 => 0,
@@ -273,7 +276,7 @@ impl AnnealedImportanceSampling {
         }
     }
 
-    /// Step sizes by a preliminary run, for each row and along the way to the posterior.
+    /// Step sizes from a preliminary run, for each row and along the way to the posterior.
     fn step_sizes(
         &self,
         target: &impl LogDensity,
@@ -328,7 +331,7 @@ impl StepSizes {
 }
 
 impl AnnealedChains {
-    /// What the chains of the i-th row say of it.
+    /// The estimate of the i-th row from its chains.
     fn row(&self, i: usize, row: u64, chains: usize) -> Result<AnnealedRow, ZeroWeight> {
         let part = i * chains..(i + 1) * chains;
         let mut weights = RowWeights::default();

@@ -1,6 +1,6 @@
-//! Where the samples of a split go.
+//! How the samples of a split are allocated to its rows.
 //!
-//! The mean over n rows, of which row r has K_r samples, depends on its samples through one sum alone:
+//! If row r of n rows has K_r samples, the errors of the mean over the rows depend on them only through the sum V:
 //!
 //! ```text
 //! V = Σ_r s_r² / K_r      s_r²: relative variance of one weight of row r
@@ -8,18 +8,19 @@
 //! se = √V / n             its Monte Carlo standard error, nats
 //! ```
 //!
-//! so both are at most ε if and only if `V <= min(2nε, (nε)²)`; where a row is scored by `c` times the logarithm of
-//! a mean, bias and error are c times as large, and ε is divided by c. Of all K with a given V the fewest
-//! samples in all have `K_r ∝ s_r`: Neyman's allocation, `K_r = s_r Σ_j s_j / V`.
+//! Both are at most ε if and only if `V <= min(2nε, (nε)²)`. If a row is scored by `c` times the
+//! logarithm of a mean, bias and error are c times as large, and ε is divided by c. For a given V, the
+//! total number of samples is smallest with `K_r ∝ s_r`: Neyman's allocation, `K_r = s_r Σ_j s_j / V`.
 //!
 //! # Strata
-//! K_r must not follow the s_r that the row's own samples estimate. Where weights have heavy tails most
-//! of s_r² is in a few states that most rows have not met yet, so rows would be given samples for having
-//! met one, and those whose estimate is too low because they have not would be left at that: the mean is
-//! then further off than with equal K at the same cost, and by its own account better. So the rows are
-//! ranked by the standard deviation of the *logarithms* of their first weights, which the bulk of them
-//! decides, and cut into up to eight strata of a hundred rows or more. A stratum g has one K_g for all
-//! its rows, and for S_g² the mean of what they say of s_r²:
+//! K_r must not follow the s_r that is estimated from the row's own samples. If weights have heavy
+//! tails, most of s_r² is in a few states that most rows have not met yet. Rows that have met one
+//! would then get more samples, and rows whose estimate is too low because they have met none would
+//! get no more. The mean would be further off than with equal K at the same cost, and its stated
+//! error would be smaller. So the rows are ranked by the standard deviation of the *logarithms* of
+//! their first weights, which the bulk of the weights determines. They are cut into up to eight
+//! strata of a hundred rows or more. A stratum g has one K_g for all its rows, and S_g² is the mean
+//! of their estimates of s_r²:
 //!
 //! ```text
 //! K_g = clip(λ S_g, now, bound)      with the smallest λ that reaches V
@@ -29,7 +30,7 @@
 //! J. Neyman, "On the two different aspects of the representative method: the method of stratified
 //! sampling and the method of purposive selection", J. R. Stat. Soc. 97 (1934).
 
-/// How far the samples may put the mean of a split off, and how many samples a row may have.
+/// The error that the samples may add to the mean of a split, and the most samples that a row may have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Within {
     /// Bound on the Monte Carlo standard error and on the bias of the mean, ε, in nats.
@@ -38,7 +39,7 @@ pub struct Within {
     pub most: usize,
 }
 
-/// Rows that have equally many samples.
+/// Rows that have the same number of samples.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stratum {
     /// How many rows.
@@ -49,7 +50,7 @@ pub(crate) struct Stratum {
     pub(crate) relative_variance: f64,
 }
 
-/// Places of rows, cut into strata by the spread of the logarithms of their weights.
+/// Indices of rows, cut into strata by the spread of the logarithms of their weights.
 pub(crate) fn strata(spreads: &[f64]) -> Vec<Vec<usize>> {
     const MOST: usize = 8;
     const FEWEST_ROWS: usize = 100;
@@ -63,11 +64,11 @@ pub(crate) fn strata(spreads: &[f64]) -> Vec<Vec<usize>> {
 }
 
 impl Within {
-    /// The number of samples that the rows of each stratum should have next; none if V is small enough
+    /// The number of samples that the rows of each stratum should have next; `None` if V is small enough
     /// or no further sample is to be drawn.
     ///
-    /// No row grows more than eightfold at once, for a variance that few samples of a heavy tail give is
-    /// too small; and by a twentieth at least, so that rounds come to an end.
+    /// No row grows more than eightfold at once, because a variance estimated from few samples of a heavy
+    /// tail is too small. A row that grows does so by at least a twentieth, so that the rounds end.
     pub(crate) fn next(&self, strata: &[Stratum], c: f64) -> Option<Vec<usize>> {
         let n: f64 = strata.iter().map(|stratum| stratum.rows as f64).sum();
         let error = self.error / c;
@@ -91,8 +92,8 @@ impl Within {
 
     /// λ.
     ///
-    /// Where the bound on the samples keeps V above the target whatever the others have, it is λ without
-    /// that bound: samples of the others beyond that would not bring the target nearer.
+    /// If the bound on the samples keeps V above the target whatever the other strata have, it is λ without
+    /// that bound: more samples for the others than that could not reach the target.
     fn scale(&self, strata: &[Stratum], target: f64) -> f64 {
         let sum = |samples: &dyn Fn(&Stratum) -> f64| -> f64 {
             strata.iter().map(|g| g.rows as f64 * g.spread().powi(2) / samples(g)).sum()
@@ -101,7 +102,7 @@ impl Within {
         let reachable = sum(&|_| most) <= target;
         let most = if reachable { most } else { f64::INFINITY };
         let spreads = strata.iter().filter(|g| g.relative_variance > 0.0);
-        // Where all have their bound, or what is enough for rows that have no samples yet.
+        // λ at which all strata have their bound, or which is enough for rows without samples so far.
         let mut high = if reachable {
             spreads.map(|g| most / g.spread()).fold(0.0, f64::max)
         } else {
@@ -163,7 +164,7 @@ mod tests {
             let (n, total) = (n as f64, spreads.iter().sum::<f64>());
             let neyman = total / (2.0 * n * error).min((n * error).powi(2));
             for (s, k) in spreads.iter().zip(samples) {
-                // Off by the last round's twentieth at most.
+                // Off by at most the last round's twentieth.
                 let ratio = k as f64 / (s * neyman);
                 assert!((0.95..1.06).contains(&ratio), "{k} for {s}: {ratio}");
             }
@@ -172,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_other_rows_have_too_much_of_is_taken_into_account() {
-        // Rows that the first samples are more than enough for leave the hard row more of the error.
+        // Rows for which the first samples are more than enough leave more of the error to the hard row.
         let mut spreads = vec![0.5; 99];
         spreads.push(200.0);
         let within = Within { error: 0.2, most: FREE };
@@ -200,7 +201,7 @@ mod tests {
         assert!(strata(&[]).is_empty());
         assert_eq!(strata(&[3.0, 1.0, 2.0]), [[0, 1, 2]]);
         for (n, expected) in [(199, 1), (200, 2), (899, 8), (5000, 8)] {
-            // Rows without weight among the first ones spread infinitely and are the hardest.
+            // A row with a zero among its first weights has an infinite spread and is the hardest.
             let spreads: Vec<f64> =
                 (0..n).map(|i| if i == 7 { f64::INFINITY } else { (i * 37 % n) as f64 }).collect();
             let strata = strata(&spreads);

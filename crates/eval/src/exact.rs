@@ -18,7 +18,7 @@ pub const MAX_JOINT_BITS: usize = 32;
 /// Exact likelihood: a sum over all latent states, in chunks.
 #[derive(Clone, Debug)]
 pub struct ExactLikelihood {
-    /// Entries of the table of joint log-probabilities held at a time: what bounds the memory.
+    /// Entries of the table of joint log-probabilities held at a time. This bounds the memory.
     pub chunk: usize,
 }
 
@@ -33,7 +33,7 @@ impl Default for ExactLikelihood {
 pub enum ExactError {
     /// Too many latent states.
     #[error(
-        "{bits} latent bits make 2^{bits} joint states, and enumeration stops at 2^{MAX_LATENT_BITS}; \
+        "{bits} latent bits make 2^{bits} joint states, but enumeration stops at 2^{MAX_LATENT_BITS}; \
          use importance sampling (`--method is --samples 10000`) instead"
     )]
     Latents {
@@ -42,7 +42,7 @@ pub enum ExactError {
     },
     /// Too many states of observed and latent units together.
     #[error(
-        "{observed} observed and {bits} latent bits make 2^{} joint states, and the enumeration of a \
+        "{observed} observed and {bits} latent bits make 2^{} joint states, but the enumeration of a \
          partition function stops at 2^{MAX_JOINT_BITS}; use `--method is`, which estimates it",
         observed + bits
     )]
@@ -98,7 +98,7 @@ impl ExactLikelihood {
         Ok(sums.iter().map(|sums| reading.factor() * sums.log_sum()).collect())
     }
 
-    /// `2 log Z = log Σ_x p̃*(x)` of the model as a bidirectional machine over all states of its units.
+    /// `2 log Z = log Σ_x p̃*(x)` of the model as a bidirectional machine, by a sum over all states of its units.
     ///
     /// # Errors
     /// If there are more than 2^32 of them, or more than 2^24 latent states.

@@ -1,4 +1,4 @@
-//! Scores of models whose likelihood is a formula.
+//! Scores of models whose likelihood has a closed form.
 
 use burn::tensor::Tensor;
 use helmholtz_core::{Batch, Better, Evaluator, Key, Score, Tractable};
@@ -7,7 +7,7 @@ use helmholtz_core::{Batch, Better, Evaluator, Key, Score, Tractable};
 /// target y.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LikelihoodFormula {
-    /// Whether the target counts.
+    /// Whether the target is included.
     pub with_target: bool,
 }
 

@@ -6,14 +6,14 @@
 //! - [`Reading::Bidirectional`]: `log p̃̂*(x) = 2 log 1/K Σ_k √w_k`, where `p̃*(x) = (Σ_h √(p(x, h) q(h | x)))²` is
 //!   the marginal of the bidirectional machine times `Z²` ([`partition`](crate::partition)).
 //!
-//! Both are consistent. With r the relative variance of the mean of what is summed, they are low on average by
-//! about r/2 and by r, and their variances are about r and 4 r. Samples pass in chunks, so that memory does
-//! not grow with K.
+//! Both are consistent. Let r be the relative variance of the mean of what is summed. On average they are too
+//! low by about r/2 and r, and their variances are about r and 4 r. Samples are processed in chunks, so
+//! memory does not grow with K.
 //!
 //! Draws are keyed by the row's own number and the sample's own number: the same row gets the same
 //! estimate whatever the chunking, up to rounding in the matrix products.
 //!
-//! K is the same for all rows, or as large as the mean over all of them asks for: see
+//! K is the same for all rows, or as large as a given error of the mean over all of them needs: see
 //! [`allocation`](crate::allocation).
 //!
 //! # Reference
@@ -32,17 +32,17 @@ use thiserror::Error;
 use crate::allocation::{Stratum, Within, strata};
 use crate::streaming::WeightSums;
 
-/// What a stack with its recognition net stands for.
+/// The distribution that a stack with its recognition net stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// `p(x, h)`; the recognition net is an aid to infer.
+    /// `p(x, h)`; the recognition net only helps to infer h.
     Directed,
     /// `p*(x, h) ∝ √(p(x, h) q(x, h))`, of which the recognition net is one half.
     Bidirectional,
 }
 
 impl Reading {
-    /// c, where a row is scored by `c log 1/K Σ_k w_k^{1/c}`.
+    /// The c of the score of a row, `c log 1/K Σ_k w_k^{1/c}`.
     pub(crate) fn factor(self) -> f64 {
         match self {
             Reading::Directed => 1.0,
@@ -56,12 +56,12 @@ impl Reading {
 pub struct ImportanceSampling {
     /// What is estimated: `log p(x)` or `log p̃*(x)`.
     pub reading: Reading,
-    /// Samples per row, K; those that every row begins with where rows may have more.
+    /// Samples per row, K; the number that every row begins with if rows may have more.
     pub samples: usize,
-    /// Matrix rows, that is (row, sample) pairs, in flight at a time: what bounds the memory.
+    /// Matrix rows, that is (row, sample) pairs, processed at a time. This bounds the memory.
     pub chunk: usize,
-    /// The share of a law with heavy tails that is mixed into the proposals, in [0, 1); 0 for q alone. The estimate of
-    /// `log p(x)` is consistent with any; that of `log p̃*(x)` takes none.
+    /// The share of a distribution with heavy tails that is mixed into the proposals, in [0, 1); 0 for q alone. The
+    /// estimate of `log p(x)` is consistent with any share; that of `log p̃*(x)` needs 0.
     pub defence: f64,
 }
 
@@ -78,7 +78,7 @@ pub struct RowEstimate {
     pub max_weight: f64,
     /// Variance of `log_prob`, estimated from the samples themselves.
     pub variance: f64,
-    /// How much `log_prob` is expected to be too low, estimated from the same.
+    /// How much `log_prob` is expected to be too low, estimated from the same samples.
     pub bias: f64,
 }
 
@@ -90,7 +90,7 @@ pub struct RowWeights {
 }
 
 impl RowWeights {
-    /// Takes in one log weight.
+    /// Adds one log weight.
     pub(crate) fn push(&mut self, log_weight: f64) {
         self.whole.push(log_weight);
         self.root.push(0.5 * log_weight);
@@ -103,7 +103,7 @@ impl RowWeights {
         }
     }
 
-    /// Takes in the weights of other samples of the same row.
+    /// Adds the weights of other samples of the same row.
     pub fn merge(&mut self, other: &RowWeights) {
         self.whole.merge(&other.whole);
         self.root.merge(&other.root);
@@ -114,7 +114,7 @@ impl RowWeights {
         [self.whole.parts(), self.root.parts()]
     }
 
-    /// The weights that have these [`parts`](Self::parts); `None` if they are not of one number of samples.
+    /// The weights that have these [`parts`](Self::parts); `None` if the two differ in the number of samples.
     pub fn from_parts([whole, root]: [[f64; 6]; 2]) -> Option<Self> {
         let weights =
             RowWeights { whole: WeightSums::from_parts(whole)?, root: WeightSums::from_parts(root)? };
@@ -126,12 +126,12 @@ impl RowWeights {
         self.whole.n()
     }
 
-    /// The weights, unless those of the row with this number sum to nothing or to no number.
+    /// Returns the weights if their sum is positive and finite; `row` is the number of the row for the error.
     ///
     /// # Errors
-    /// If they do.
+    /// If their sum is zero or not finite.
     pub fn checked(self, row: u64) -> Result<Self, ZeroWeight> {
-        // Roots do not underflow where the weights themselves do not: one sum speaks for both.
+        // Roots do not underflow where the weights themselves do not, so one sum is enough.
         let total = self.whole.log_sum();
         if total.is_finite() {
             return Ok(self);
@@ -139,7 +139,7 @@ impl RowWeights {
         Err(ZeroWeight { row, samples: self.whole.n() as usize, total: total.exp() })
     }
 
-    /// What the weights say of the row under a reading.
+    /// The estimate of the row under a reading.
     pub fn estimate(&self, reading: Reading) -> RowEstimate {
         let (sums, c) = (self.sums(reading), reading.factor());
         let relative_variance = sums.relative_variance();
@@ -154,11 +154,11 @@ impl RowWeights {
     }
 }
 
-/// A row that no sample explains, or whose weights are not numbers.
+/// A row whose weights are all zero, or not finite.
 #[derive(Clone, Copy, Debug, Error, PartialEq)]
 #[error(
     "row {row}: the importance weights of all {samples} samples sum to {total}; \
-     the model gives this row no probability or its parameters are not finite"
+     the model gives this row probability zero, or its parameters are not finite"
 )]
 pub struct ZeroWeight {
     /// The row's number in its split.
@@ -179,7 +179,7 @@ impl ImportanceSampling {
         ImportanceSampling { reading: Reading::Directed, samples, chunk: 2000, defence: 0.0 }
     }
 
-    /// The same, of a model under a reading.
+    /// The same, under another reading of the model.
     pub fn with_reading(self, reading: Reading) -> Self {
         ImportanceSampling { reading, ..self }
     }
@@ -187,7 +187,7 @@ impl ImportanceSampling {
     /// Estimates each row of `x`, whose own numbers are `rows`.
     ///
     /// # Errors
-    /// If a row's weights are all zero or not numbers: such a row must not vanish in a mean.
+    /// If a row's weights are all zero or not finite: such a row must not vanish in a mean.
     pub fn estimate<M: LatentVariableModel>(
         &self,
         model: &M,
@@ -199,7 +199,7 @@ impl ImportanceSampling {
         Ok(weights.iter().map(|weights| weights.estimate(self.reading)).collect())
     }
 
-    /// The weights behind [`estimate`](Self::estimate), which hold the estimate under the other reading too.
+    /// The weights behind [`estimate`](Self::estimate), which also give the estimate under the other reading.
     ///
     /// # Errors
     /// As [`estimate`](Self::estimate).
@@ -216,8 +216,8 @@ impl ImportanceSampling {
 
     /// The weights of some of the K samples alone: those in `samples`.
     ///
-    /// [Merged](RowWeights::merge) with those of the others they are what [`weigh`](Self::weigh) gives, to rounding. A
-    /// part whose weights are all zero does not make the row impossible yet, so nothing is checked here.
+    /// [Merged](RowWeights::merge) with those of the other samples they are what [`weigh`](Self::weigh) gives, to
+    /// rounding. A part whose weights are all zero does not make the row impossible yet, so nothing is checked here.
     pub fn weigh_part<M: LatentVariableModel>(
         &self,
         model: &M,
@@ -232,25 +232,27 @@ impl ImportanceSampling {
         split.sums
     }
 
-    /// Weighs samples of each row of `x`, as many as it takes for the mean of the estimates over all of
-    /// them to be `within` an error: K for each row, and more, up to `within.most`, where the error is.
+    /// Weighs as many samples of each row of `x` as the mean of the estimates over all rows needs to be
+    /// `within` an error: K for each row, and more, up to `within.most`, for rows that cause the error.
     ///
-    /// The first K samples sort the rows into strata. After every round the spread of the weights says
-    /// how many samples the rows of each stratum should have ([`allocation`](crate::allocation)); rounds
-    /// end when [`summarise`](crate::summarise) finds `se_mc` and `bias_mc` at most `within.error`, or
-    /// when rows that may not have more keep it from that. A row's estimate is the one that
-    /// [`weigh`](Self::weigh) gives it with as many samples.
+    /// The first K samples sort the rows into strata. After every round the spread of the weights
+    /// determines how many samples the rows of each stratum should have
+    /// ([`allocation`](crate::allocation)). Rounds end when [`summarise`](crate::summarise) finds
+    /// `se_mc` and `bias_mc` at most `within.error`, or when rows that have reached `within.most`
+    /// prevent that. A row's estimate is the one that [`weigh`](Self::weigh) gives it with the same
+    /// number of samples.
     ///
-    /// To stop by variances that the same samples estimate is optimistic: where weights have heavy tails,
-    /// as when the effective sample size is below one per cent, the bias can be several times what
-    /// `bias_mc` says, here as with equal K.
+    /// Stopping by variances that are estimated from the same samples is optimistic. If weights have
+    /// heavy tails, as when the effective sample size is below one per cent, the bias can be several
+    /// times `bias_mc`, here as with equal K.
     ///
     /// Rounding that depends on the chunking may in rare cases move a row to the next stratum.
     ///
-    /// `on_pairs` hears of every batch how many (row, sample) pairs are done, and how many are planned.
+    /// `on_pairs` is called after every batch with the number of (row, sample) pairs that are done, and the
+    /// number planned.
     ///
     /// # Errors
-    /// If the weights that a row has after a round are all zero or not numbers.
+    /// If, after a round, the weights of a row are all zero or not finite.
     ///
     /// # Panics
     /// If K is below 2, which gives no variance, or above `within.most`, or if `within.error` is not
@@ -264,9 +266,9 @@ impl ImportanceSampling {
         within: Within,
         mut on_pairs: impl FnMut(u64, u64),
     ) -> Result<Vec<RowWeights>, ZeroWeight> {
-        assert!(self.samples >= 2, "one sample says nothing of its variance");
-        assert!(self.samples <= within.most, "more samples to begin with than a row may have");
-        assert!(within.error > 0.0, "the error of samples is never 0");
+        assert!(self.samples >= 2, "a variance needs at least two samples");
+        assert!(self.samples <= within.most, "the first samples must not be more than within.most");
+        assert!(within.error > 0.0, "within.error must be positive");
         let mut split = Split::new(self, model, x, rows, key);
         let mut done = 0;
         let mut draw = |split: &mut Split<'_, M>, places: &[usize], range, planned| {
@@ -318,7 +320,10 @@ impl<'a, M: LatentVariableModel> Split<'a, M> {
         assert_eq!(x.dims()[0], rows.len(), "one number for each row");
         let sums = vec![RowWeights::default(); rows.len()];
         // p̃* is a mean of √(p / q) under q itself.
-        assert!(of.defence == 0.0 || of.reading == Reading::Directed, "a defence is for log p(x)");
+        assert!(
+            of.defence == 0.0 || of.reading == Reading::Directed,
+            "defence must be 0 except for log p(x)"
+        );
         Split { model, x, rows, key, chunk: of.chunk.max(1), defence: of.defence, sums }
     }
 
@@ -328,7 +333,7 @@ impl<'a, M: LatentVariableModel> Split<'a, M> {
     }
 
     /// Draws the samples in `range` of the rows at ascending `places`, in batches of up to `chunk` pairs;
-    /// `on_pairs` hears how many each of them has.
+    /// `on_pairs` is called with the number of pairs in each batch.
     fn draw(&mut self, places: &[usize], range: Range<usize>, mut on_pairs: impl FnMut(usize)) {
         if range.is_empty() {
             return;
@@ -372,7 +377,7 @@ impl<'a, M: LatentVariableModel> Split<'a, M> {
         self.x.clone().select(0, places)
     }
 
-    /// Refuses a row whose weights sum to nothing or to no number.
+    /// Returns an error for a row whose weights sum to zero or are not finite.
     fn check(&self) -> Result<(), ZeroWeight> {
         self.sums.iter().zip(self.rows.iter()).try_for_each(|(sums, &row)| sums.checked(row).map(|_| ()))
     }
@@ -387,7 +392,7 @@ impl<M: LatentVariableModel> Evaluator<M> for ImportanceSampling {
 
     fn prepare(&self, _: &M, _: Key) {}
 
-    /// The estimate under the reading; NaN for every row of the batch if one of them has no weight.
+    /// The estimate under the reading; NaN for every row of the batch if the weights of one are zero or not finite.
     fn score(&self, model: &M, (): &(), batch: &Batch, key: Key) -> Tensor<1> {
         let x = batch.whole();
         let device = x.device();

@@ -5,15 +5,15 @@
 //! | [`exact`] | `log p(x)`, `log p̃*(x)` and 2 log Z by enumeration of all states |
 //! | [`importance`] | `log p(x)` and `log p̃*(x)` by importance sampling from the recognition net, in bounded memory |
 //! | [`ais`] | `log p(x)` by annealed importance sampling, of models whose latents are functions of noise |
-//! | [`formula`] | likelihoods that are formulas |
-//! | [`active`] | how many units of such a model carry anything of the data |
-//! | [`partition`] | 2 log Z of a bidirectional Helmholtz machine, from draws of it |
+//! | [`formula`] | likelihoods that have a closed form |
+//! | [`active`] | how many units of such a model carry information about the data |
+//! | [`partition`] | 2 log Z of a bidirectional Helmholtz machine, from draws of the machine |
 //! | [`allocation`] | how many samples each row gets for an error of their mean |
-//! | [`check`] | whether importance sampling may be believed: what the recognition net misses |
+//! | [`check`] | whether importance sampling can be trusted: what the recognition net misses |
 //! | [`summary`] | means over rows with their errors |
 //!
-//! An importance-sampled row is an estimate that is low on average; [`importance::RowEstimate`]
-//! carries what is known of its error, and [`exact`] is there to hold it against.
+//! The importance-sampling estimate of a row is too low on average. [`importance::RowEstimate`]
+//! carries estimates of its error, and [`exact`] gives values to check it against.
 
 pub mod active;
 pub mod ais;

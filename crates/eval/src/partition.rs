@@ -7,10 +7,10 @@
 //! x, h ~ p,   h' ~ q(· | x),   s = ½ [log q(h | x) - log p(x, h) + log p(x, h') - log q(h' | x)]
 //! ```
 //!
-//! `E exp(s) = Z²`: the mean over N draws is unbiased, and its logarithm too low by half its relative
-//! variance, so that `log p*(x) = log p̃*(x) - 2 log Z` comes out too high. Two identities hold exactly:
-//! `E exp(2 s) = 1`, which is a test of the draws, and so `Var exp(s) = 1 - Z⁴`, which gives the standard
-//! error `√((Z⁻⁴ - 1) / N)` of 2 log Z and says how many draws an error asks for.
+//! `E exp(s) = Z²`: the mean over N draws is unbiased. Its logarithm is too low on average by half its
+//! relative variance, so `log p*(x) = log p̃*(x) - 2 log Z` comes out too high. Two identities hold
+//! exactly. `E exp(2 s) = 1` is a test of the draws. Hence `Var exp(s) = 1 - Z⁴`, which gives the
+//! standard error `√((Z⁻⁴ - 1) / N)` of 2 log Z and the number of draws that a given error needs.
 //!
 //! # Reference
 //! Bornschein, Shabanian, Fischer, Bengio, "Bidirectional Helmholtz machines", ICML 2016, arXiv:1506.03877.
@@ -21,10 +21,10 @@ use helmholtz_ops::into_f64;
 
 use crate::streaming::WeightSums;
 
-/// Draws until 2 log Z is known to an error.
+/// Draws samples until 2 log Z is known to a given error.
 #[derive(Clone, Debug)]
 pub struct PartitionFunction {
-    /// The standard error that is asked for, nats.
+    /// The standard error to reach, nats.
     pub error: f64,
     /// Bound on the number of draws, [`FEWEST_DRAWS`] or more.
     pub most: u64,
@@ -33,36 +33,36 @@ pub struct PartitionFunction {
 /// An estimate of 2 log Z.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogPartition {
-    /// 2 log Z in nats, at most 0 but for its error.
+    /// 2 log Z in nats, at most 0 except for its error.
     pub log_z2: f64,
-    /// Its standard error by the formula, `√((Z⁻⁴ - 1) / N)` at the estimated Z; 0 where it was enumerated.
+    /// Its standard error by the formula, `√((Z⁻⁴ - 1) / N)` at the estimated Z; 0 if it was enumerated.
     pub se_formula: f64,
-    /// Its standard error by the spread of the means of batches of a thousand draws.
+    /// Its standard error from the spread of the means of batches of a thousand draws.
     pub se_batches: f64,
     /// The mean of exp(2 s), which is 1 in expectation.
     pub check: f64,
-    /// Draws, N; 0 where it was enumerated.
+    /// Draws, N; 0 if it was enumerated.
     pub samples: u64,
 }
 
 impl LogPartition {
-    /// A value that is known.
+    /// An exact value.
     pub fn exact(log_z2: f64) -> Self {
         LogPartition { log_z2, se_formula: 0.0, se_batches: 0.0, check: 1.0, samples: 0 }
     }
 
-    /// The larger of the two accounts of the standard error.
+    /// The larger of the two standard errors.
     ///
-    /// The formula rests on the estimate itself, which a single large draw may have put too high; then the
+    /// The formula uses the estimate itself, which a single large draw may have made too high; then the
     /// batches disagree.
     pub fn se(&self) -> f64 {
         self.se_formula.max(self.se_batches)
     }
 
-    /// Whether the draws say what 2 log Z is: where its error is beyond half a nat, they do not.
+    /// Whether the draws determine 2 log Z. They do not if its standard error is above half a nat.
     ///
-    /// That is so of machines whose halves hardly overlap. `log p̃*(x)` remains as a bound on `log p*(x)`,
-    /// for Z is at most 1.
+    /// This happens with machines whose halves hardly overlap. `log p̃*(x)` is then still a lower bound on
+    /// `log p*(x)`, because Z is at most 1.
     pub fn is_known(&self) -> bool {
         self.log_z2.is_finite() && self.se() <= 0.5
     }
@@ -73,9 +73,9 @@ impl LogPartition {
     }
 }
 
-/// Fewer draws have no spread of batches.
+/// The fewest draws: fewer have no spread of batches.
 pub const FEWEST_DRAWS: u64 = 2 * BATCH;
-/// Draws of a batch, whose mean is one of those that the spread is taken of.
+/// Draws of a batch; the spread is that of the means of batches.
 const BATCH: u64 = 1000;
 /// Batches before the first look at the error.
 const FIRST_BATCHES: u64 = 20;
@@ -83,7 +83,7 @@ const FIRST_BATCHES: u64 = 20;
 impl PartitionFunction {
     /// Estimates 2 log Z of a model; the draws are keyed by their own numbers.
     ///
-    /// `on_draws` hears how many draws were made, and how many are planned.
+    /// `on_draws` is called with the number of draws made, and the number planned.
     ///
     /// # Panics
     /// If the error is not positive, or there are too few draws.
@@ -93,8 +93,8 @@ impl PartitionFunction {
         key: Key,
         mut on_draws: impl FnMut(u64, u64),
     ) -> LogPartition {
-        assert!(self.error > 0.0, "the error of draws is never 0");
-        assert!(self.most >= FEWEST_DRAWS, "{} draws have no spread of batches", self.most);
+        assert!(self.error > 0.0, "the error must be positive");
+        assert!(self.most >= FEWEST_DRAWS, "{} draws are too few for a spread of batches", self.most);
         let mut batches: Vec<f64> = Vec::new();
         let (mut all, mut squares) = (WeightSums::default(), WeightSums::default());
         let most = self.most / BATCH;
@@ -108,7 +108,7 @@ impl PartitionFunction {
             }
             batches.push(batch.log_mean());
             if batches.len() as u64 == planned {
-                // Z⁻⁴ - 1 = (Z²)⁻² - 1; the whole of it again at most, for few draws see too little of Z.
+                // Z⁻⁴ - 1 = (Z²)⁻² - 1; at most doubles the draws, because few draws may miss much of Z.
                 let wanted = variance(all.log_mean()) / (self.error * self.error) / BATCH as f64;
                 planned = planned.max((wanted.ceil().min(most as f64) as u64).min(2 * planned));
             }

@@ -31,10 +31,10 @@ impl Default for WeightSums {
 }
 
 impl WeightSums {
-    /// Takes in one log weight. NaN and +∞ poison the sums, as they should.
+    /// Adds one log weight. NaN and +∞ make the sums not finite, as they should.
     pub fn push(&mut self, log_weight: f64) {
         self.n += 1;
-        // Welford's update: sums of squares far from zero would lose their digits.
+        // Welford's update: plain sums of squares far from zero would lose their digits.
         let from_old = log_weight - self.mean_log;
         self.mean_log += from_old / self.n as f64;
         self.squares_log += from_old * (log_weight - self.mean_log);
@@ -53,16 +53,16 @@ impl WeightSums {
         }
     }
 
-    /// Takes in the weights of another, as if they had come after its own.
+    /// Adds the weights of `other`, as if they had come after its own.
     ///
-    /// `log Σ w` is `log(exp a + exp b)`, the spread follows from the distance of the two means of `log w`; counts
-    /// are exact, sums equal those of one pass to rounding.
+    /// `log Σ w` is `log(exp a + exp b)`, and the spread follows from the distance of the two means of `log w`. Counts
+    /// are exact; sums equal those of one pass to rounding.
     pub fn merge(&mut self, other: &WeightSums) {
         if other.n == 0 {
             return;
         }
         let max = self.max.max(other.max);
-        // Equal maxima, two of minus infinity among them, have a ratio of one.
+        // Equal maxima have a ratio of one, even if both are minus infinity.
         let scale = |of: f64| if of == max { 1.0 } else { (of - max).exp() };
         let (mine, its) = (scale(self.max), scale(other.max));
         self.sum = self.sum * mine + other.sum * its;
@@ -87,7 +87,7 @@ impl WeightSums {
         counts.then_some(WeightSums { max, sum, sum_of_squares, mean_log, squares_log, n: n as u64 })
     }
 
-    /// Number of weights taken in.
+    /// Number of weights added.
     pub fn n(&self) -> u64 {
         self.n
     }
@@ -119,7 +119,7 @@ impl WeightSums {
     }
 
     /// Estimated variance of the mean weight, relative to its square: `s² / (n w̄²)` with the
-    /// unbiased sample variance `s²`. NaN for a single weight, about which nothing is known.
+    /// unbiased sample variance `s²`. NaN for a single weight, whose variance is unknown.
     pub fn relative_variance(&self) -> f64 {
         let n = self.n as f64;
         if self.n < 2 {

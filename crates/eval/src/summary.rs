@@ -2,23 +2,23 @@
 
 use crate::RowEstimate;
 
-/// The negative log-likelihood of a split in nats per example, with what is known of its error.
+/// The negative log-likelihood of a split in nats per example, with estimates of its error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NllSummary {
     /// Number of rows.
     pub n: usize,
     /// Mean of `-log p̂(x)`.
     pub nll: f64,
-    /// Standard error of the mean that the spread over rows makes; one row has no spread.
+    /// Standard error of the mean from the spread over rows; not set for a single row.
     pub se_rows: Option<f64>,
-    /// Standard error of the mean that the samples add.
+    /// Standard error of the mean that the samples add (Monte Carlo).
     pub se_mc: f64,
-    /// How much the mean is expected to be too high: half the relative variance of the mean weight, or in the
-    /// bidirectional reading the whole of that of the mean root.
+    /// How much the mean is expected to be too high: half the relative variance of the mean weight, or, in
+    /// the bidirectional reading, the whole relative variance of the mean root.
     pub bias_mc: f64,
-    /// 95 % interval over rows; one row has none.
+    /// 95 % confidence interval over rows; not set for a single row.
     pub ci95: Option<[f64; 2]>,
-    /// Mean number of samples of a row, K; 0 of an exact likelihood.
+    /// Mean number of samples of a row, K; 0 for an exact likelihood.
     pub k_mean: f64,
     /// Largest number of samples of a row.
     pub k_max: usize,
@@ -28,12 +28,12 @@ pub struct NllSummary {
     pub max_weight: f64,
 }
 
-/// Sums up the estimates of rows.
+/// Summarises the estimates of rows.
 ///
 /// # Panics
-/// If there are none.
+/// If `rows` is empty.
 pub fn summarise(rows: &[RowEstimate]) -> NllSummary {
-    assert!(!rows.is_empty(), "a mean over no rows");
+    assert!(!rows.is_empty(), "a mean needs at least one row");
     let n = rows.len() as f64;
     let mean = |f: &dyn Fn(&RowEstimate) -> f64| rows.iter().map(f).sum::<f64>() / n;
     let nll = mean(&|row| -row.log_prob);
@@ -41,7 +41,7 @@ pub fn summarise(rows: &[RowEstimate]) -> NllSummary {
         let variance = mean(&|row| (row.log_prob + nll).powi(2)) * n / (n - 1.0);
         (variance / n).sqrt()
     });
-    // 1.96 standard errors: the two-sided 95 % point of the normal law.
+    // 1.96 standard errors: the two-sided 95 % point of the normal distribution.
     let half_width = se_rows.map(|se| 1.959_964 * se);
     NllSummary {
         n: rows.len(),

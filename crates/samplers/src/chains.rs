@@ -39,7 +39,7 @@ impl Chains {
     }
 }
 
-/// Proposals in flight at a time: what bounds the memory, as far as one chain's own go.
+/// Proposals that are processed at a time, or those of one chain if it has more. This bounds the memory.
 const AT_ONCE: usize = 10_000;
 
 /// `n` chains with `proposals` each, in blocks small enough for memory.
@@ -53,7 +53,7 @@ pub(crate) fn draws(key: Key, range: &Range<usize>, k: usize) -> Draws {
     Draws::of_rows(key, range.clone().map(|chain| chain as u64).collect::<Vec<_>>(), k)
 }
 
-/// Of `k` rows for each chain side by side the chosen one: `[n k, d]` to `[n, d]`.
+/// The chosen one of the `k` rows of each chain, which are side by side: `[n k, d]` to `[n, d]`.
 pub(crate) fn pick(rows: Tensor<2>, k: usize, chosen: &[usize]) -> Tensor<2> {
     let places: Vec<usize> = chosen.iter().enumerate().map(|(chain, place)| chain * k + place).collect();
     select(rows, &places)

@@ -1,4 +1,4 @@
-//! One of several by its weight.
+//! Choosing one of several by its weight.
 
 use burn::tensor::Tensor;
 use helmholtz_core::Key;
@@ -6,11 +6,11 @@ use helmholtz_noise::fill_uniform;
 use helmholtz_ops::into_f64;
 use thiserror::Error;
 
-/// Proposals of which none can be chosen.
+/// A chain with no proposal that can be chosen.
 #[derive(Clone, Copy, Debug, Error, PartialEq)]
 #[error(
-    "chain {chain}: the weights of all {proposals} proposals are zero or not numbers; the parameters of the \
-     model are not finite, or it gives its own state no probability"
+    "chain {chain}: the weights of all {proposals} proposals are zero or not finite; the parameters of the \
+     model are not finite, or it gives its own state probability zero"
 )]
 pub struct NoWeight {
     /// The chain's number.
@@ -19,8 +19,8 @@ pub struct NoWeight {
     pub proposals: usize,
 }
 
-/// For each row of `[n, proposals]` log weights the place of one, chosen with a probability in proportion to
-/// its weight, under the cell of `key` of the row's own number, counted from `first`.
+/// For each row of `[n, proposals]` log weights, the index of one proposal, chosen with a probability in
+/// proportion to its weight. The draws are keyed by `key` and the row's own number, counted from `first`.
 pub(crate) fn choose(log_weights: Tensor<2>, first: usize, key: Key) -> Result<Vec<usize>, NoWeight> {
     let [n, proposals] = log_weights.dims();
     let values = into_f64(log_weights);
@@ -35,7 +35,7 @@ pub(crate) fn choose(log_weights: Tensor<2>, first: usize, key: Key) -> Result<V
         .collect()
 }
 
-/// The weights relative to the largest, and their sum; none if all are zero or one is not a number.
+/// The weights relative to the largest, and their sum; `None` if all are zero or one is not finite.
 pub(crate) fn weights(log_weights: &[f64]) -> Option<(Vec<f64>, f64)> {
     let max = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let weights: Vec<f64> = log_weights.iter().map(|log_weight| (log_weight - max).exp()).collect();
@@ -43,14 +43,14 @@ pub(crate) fn weights(log_weights: &[f64]) -> Option<(Vec<f64>, f64)> {
     total.is_finite().then_some((weights, total))
 }
 
-/// The place at which the running sum of the weights passes `u` times their sum, `total`.
+/// The index at which the running sum of the weights passes `u` times their sum, `total`.
 pub(crate) fn place(weights: &[f64], total: f64, u: f64) -> usize {
     let mut left = u * total;
     let chosen = weights.iter().position(|weight| {
         left -= weight;
         left < 0.0
     });
-    // Rounding may leave a little at the end: it falls to the last that has weight.
+    // Rounding may leave a little at the end: it goes to the last index with a positive weight.
     let last = || weights.iter().rposition(|&weight| weight > 0.0).unwrap_or_default();
     chosen.unwrap_or_else(last)
 }

@@ -1,27 +1,28 @@
-//! Expectations without bias, by two coupled chains.
+//! Unbiased expectations by two coupled chains.
 //!
-//! A chain u is run ahead of another, ū, by a lag L, and from then on both take their steps together: they share
-//! the slot and the fresh draws of [ISIR](crate::isir), and their indices are drawn from the
-//! [maximal coupling](crate::coupling). Once they have met they stay together. With
-//! `τ = min{t : u_t = ū_{t-L}}` and a burn-in t₀ the estimate of `E_π h` is
+//! A chain u runs ahead of another, ū, by a lag of L steps. From then on both take their steps together: they share
+//! the slot and the fresh draws of [ISIR](crate::isir), and their indices are drawn from the [maximal
+//! coupling](crate::coupling). Once they have met they stay together. With `τ = min{t : u_t = ū_{t-L}}` and a
+//! burn-in t₀ the estimate of `E_π h` is
 //!
 //! ```text
 //! H = 1/L [ Σ_{t = t₀}^{t₀ + L - 1} h(u_t)  +  Σ_{t = t₀ + L}^{τ - 1} ( h(u_t) - h(ū_{t-L}) ) ]
 //! ```
 //!
-//! with `h(u) = Σ_k w̃_k f(ξ_k)` over all points of a state. Both chains have one law at equal times, so that the sum
-//! telescopes to the limit: H is unbiased at any L, t₀ and number of points, if the weights are bounded. (A state
-//! whose weight none of its rivals' reaches is rarely left, and the estimate's variance may then be infinite.)
+//! with `h(u) = Σ_k w̃_k f(ξ_k)` over all points of a state. Both chains have the same distribution at equal times,
+//! so the expectation of the sum telescopes to the limit: H is unbiased at any L, t₀ and number of points, if the
+//! weights are bounded. (A chain rarely leaves a state whose weight is far above all others, and then the variance of
+//! the estimate may be infinite.)
 //!
-//! An iteration is one step of ISIR, followed, if there is a β, by one of DISIR with that β. Indices that are equal
-//! and not the slot of the kept points make the chains continue from one point: with DISIR after it, that very
-//! iteration gives both the same state, without it the next one does, for at the first the two slots still
-//! differ. This is read off the indices; no points are compared.
+//! An iteration is one step of ISIR, followed by one of DISIR if β is set. If the two indices are equal and are not
+//! the slot of the kept points, the chains continue from one point. With DISIR after ISIR, both have the same state
+//! in that very iteration. Without it they do in the next one, because in the first the kept points in the slot still
+//! differ. The indices decide this; no points are compared.
 //!
 //! # Reference
 //! Ruiz, Titsias, Cemgil, Doucet, "Unbiased gradient estimation for variational auto-encoders using coupled Markov
-//! chains", UAI 2021, arXiv:2010.01845. β is held fixed throughout: were it adapted within a call, ū would take its
-//! steps under another β than u did, and the two would not have one law.
+//! chains", UAI 2021, arXiv:2010.01845. β is fixed throughout: if it were adapted within a call, ū would take its
+//! steps under another β than u did, and the two would not have the same distribution.
 
 use burn::tensor::{Tensor, TensorData};
 use helmholtz_core::{Draws, Key, Role};
@@ -40,29 +41,29 @@ use crate::target::Target;
 pub struct CoupledChains {
     /// Points of a state, K.
     pub samples: usize,
-    /// The correlation β of the DISIR step of an iteration; none for ISIR alone.
+    /// The correlation β of the DISIR step of an iteration; `None` for ISIR alone.
     pub beta: Option<f64>,
     /// How far one chain is ahead of the other, L.
     pub lag: usize,
     /// The first iteration that counts, t₀; 0 is the state that a chain starts in.
     pub burn_in: usize,
-    /// Iterations after which chains that have not met are given up, which biases the estimate.
+    /// Iterations after which chains that have not met are stopped, which biases the estimate.
     pub cap: usize,
 }
 
-/// Settings and targets that make no estimate.
+/// Invalid settings and targets.
 #[derive(Clone, Copy, Debug, Error, PartialEq)]
 pub enum CoupledError {
     /// A single point.
-    #[error("samples = {0}: a chain of a single point never moves; take at least 2 (K >= 2)")]
+    #[error("samples = {0}: a chain of a single point never moves; use at least 2 (K >= 2)")]
     TooFewSamples(usize),
     /// No lag.
-    #[error("lag = 0: the estimate is a sum over `lag` iterations; take at least 1")]
+    #[error("lag = 0: the estimate is a sum over `lag` iterations; use at least 1")]
     NoLag,
     /// A cap before the chains could meet.
     #[error(
-        "cap = {cap}: with lag = {lag} and burn_in = {burn_in} the estimate needs {} iterations at least, \
-         lag + burn_in", lag + burn_in
+        "cap = {cap}: with lag = {lag} and burn_in = {burn_in} the estimate needs at least {} iterations, \
+         lag + burn_in; raise cap", lag + burn_in
     )]
     Cap {
         /// The cap.
@@ -77,7 +78,7 @@ pub enum CoupledError {
     Beta(f64),
     /// Points that cannot be correlated.
     #[error(
-        "DISIR correlates proposals that are standard normal, and those of this model are not; use ISIR alone"
+        "DISIR needs proposals that are standard normal, and those of this model are not; use ISIR alone"
     )]
     NotGaussian,
     /// No point has any weight.
@@ -88,34 +89,34 @@ pub enum CoupledError {
 /// What one iteration adds to the estimates of some rows.
 #[derive(Debug)]
 pub struct Contribution<'a, K> {
-    /// The iteration t of the chain ahead.
+    /// The iteration t of the leading chain.
     pub t: usize,
     /// The rows of the batch.
     pub rows: &'a [usize],
     /// The factor of `f` at each point, `±w̃_k / L` or zero: `[rows, K]`, or `[rows, 2 K]` where the points of the
-    /// chain ahead are followed by those of the other.
+    /// leading chain are followed by those of the other.
     pub coefficients: Tensor<2>,
     /// What the target has kept of the points.
     pub kept: K,
 }
 
-/// How the chains fared; one entry for each row.
+/// When the chains met, and their statistics; one entry for each row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Meetings {
-    /// The iteration τ of the meeting; none for chains that were given up at the cap.
+    /// The iteration τ of the meeting; `None` for chains that were stopped at the cap.
     pub times: Vec<Option<usize>>,
-    /// Mean over the iterations of the effective sample size `1 / Σ w̃²` of the chain ahead, after its last step, as
+    /// Mean over the iterations of the effective sample size `1 / Σ w̃²` of the leading chain, after its last step, as
     /// a share of K.
     pub ess: Vec<f64>,
-    /// Points that were weighed, of all rows and both chains.
+    /// Number of points that were weighed, over all rows and both chains.
     pub points: usize,
 }
 
 impl CoupledChains {
-    /// The same settings, if they make an estimator.
+    /// Returns the same settings if they are valid.
     ///
     /// # Errors
-    /// If there are fewer than two points, no lag, a cap below lag and burn-in, or β lies outside of (0, 1).
+    /// If there are fewer than two points, the lag is 0, the cap is below lag plus burn-in, or β is outside of (0, 1).
     pub fn checked(self) -> Result<Self, CoupledError> {
         let CoupledChains { samples, beta, lag, burn_in, cap } = self;
         if samples < 2 {
@@ -133,14 +134,14 @@ impl CoupledChains {
         }
     }
 
-    /// Runs the chains of `batch` rows until the last pair has met, and hands over what each iteration adds.
+    /// Runs the chains of `batch` rows until the last pair has met, and passes what each iteration adds to `add`.
     ///
-    /// The draws are keyed by iteration and row: what becomes of a row does not depend on the others. Rows leave as
-    /// they are done, and no state outlives its iteration but the point that a chain is at.
+    /// The draws are keyed by iteration and row, so the result of a row does not depend on the others. Rows leave when
+    /// they are done. Of a state, only the point that a chain is at outlives its iteration.
     ///
     /// # Errors
-    /// If the settings make no estimator, β is given and the target's proposals are not standard normal, or no point
-    /// of a row has any weight.
+    /// If the settings are invalid, β is set and the target's proposals are not standard normal, or no point of a row
+    /// has any weight.
     pub fn run<T: Target>(
         &self,
         target: &T,
@@ -172,7 +173,7 @@ impl CoupledChains {
                 weighed += moved.weighed;
                 for (i, place) in moved.places.iter().enumerate() {
                     if beta == 0.0 && t > self.lag && pairs.meetings[i].is_none() && place.joins {
-                        // After ISIR alone the slots of the kept points still differ.
+                        // After ISIR alone the kept points in the slot still differ.
                         pairs.meetings[i] = Some(if step.is_last { t + 1 } else { t });
                         times[pairs.rows[i]] = pairs.meetings[i];
                     }
@@ -182,7 +183,7 @@ impl CoupledChains {
                     }
                 }
                 pairs = pairs.moved(moved, self.samples, t > self.lag, |meeting| {
-                    // What is left of this iteration, or from the next one on, adds nothing.
+                    // The rest of this iteration, or the next one on, adds nothing.
                     meeting.is_some() && t + usize::from(step.is_last) >= self.burn_in + self.lag
                 });
             }
@@ -221,7 +222,7 @@ impl CoupledChains {
         Ok(Pairs { meetings: vec![None; batch], rows, lead, lag })
     }
 
-    /// One step of all running chains: of those ahead alone up to the lag, and then of both.
+    /// One step of all running chains: of the leading ones alone up to the lag, and then of both.
     fn step<T: Target>(
         &self,
         target: &T,
@@ -262,7 +263,7 @@ impl CoupledChains {
         };
         let places = laws.iter().enumerate().map(|(i, laws)| {
             let lead = &laws[0];
-            // A chain that is alone, or has met the other, draws one index from one law.
+            // A chain that is alone, or has met the other, draws one index from one distribution.
             let lag = if pairs.meetings[i].is_some() { lead } else { &laws[laws.len() - 1] };
             let [_, u @ ..] = uniforms[i];
             let (lead_at, lag_at) = couple(lead, lag, u);
@@ -300,12 +301,12 @@ impl CoupledChains {
     }
 }
 
-/// The chains that run: a row of the batch each.
+/// The running pairs of chains, one for each row of the batch.
 struct Pairs {
     rows: Vec<usize>,
     /// When they met, if they have.
     meetings: Vec<Option<usize>>,
-    /// The points that the chains ahead are at.
+    /// The points that the leading chains are at.
     lead: Vec<Tensor<2>>,
     /// Those of the others.
     lag: Vec<Tensor<2>>,
@@ -319,19 +320,19 @@ struct Step {
     key: Key,
 }
 
-/// Where a step has led to.
+/// The result of a step.
 struct Moved {
     places: Vec<Place>,
     points: Vec<Tensor<2>>,
-    /// Points of all rows whose weights were asked for.
+    /// Number of points, over all rows, whose weights were computed.
     weighed: usize,
 }
 
-/// Of a row's points those that its chains are at next.
+/// The points of a row that its chains are at next.
 struct Place {
     lead: usize,
     lag: usize,
-    /// Whether it is one point, and not the one that each chain had before.
+    /// Whether both are at one point that is not the kept point of either.
     joins: bool,
     ess: f64,
 }
@@ -340,7 +341,7 @@ struct Place {
 type Laws = Vec<Vec<f64>>;
 
 impl Pairs {
-    /// At their new points, without those that are done.
+    /// The pairs at their new points, without those that are done.
     fn moved(self, moved: Moved, k: usize, both: bool, is_done: impl Fn(Option<usize>) -> bool) -> Pairs {
         let stay: Vec<usize> = (0..self.rows.len()).filter(|&i| !is_done(self.meetings[i])).collect();
         let points_of_row = points_of_row(both, k);
@@ -360,12 +361,12 @@ impl Pairs {
     }
 }
 
-/// Points of a row: those of the chain ahead, or of both.
+/// Number of points of a row: those of the leading chain, or of both.
 fn points_of_row(both: bool, k: usize) -> usize {
     if both { 2 * k } else { k }
 }
 
-/// The normalised weights of each row, of whose points `log_weights` has the given number: K, or those of two chains.
+/// The normalised weights of each row, which has `points` points in `log_weights`: K, or those of two chains.
 fn laws(log_weights: Vec<f64>, rows: &[usize], k: usize, points: usize) -> Result<Vec<Laws>, NoWeight> {
     let of_row = |(&chain, log_weights): (&usize, &[f64])| {
         let of_chain = |log_weights: &[f64]| {
@@ -378,15 +379,15 @@ fn laws(log_weights: Vec<f64>, rows: &[usize], k: usize, points: usize) -> Resul
     rows.iter().zip(log_weights.chunks_exact(points)).map(of_row).collect()
 }
 
-/// Of both chains' points after a step of ISIR, which differ in the slot of the kept ones alone, the first chain's K
-/// and the second's kept one: `[n * 2 K, d]` to `[n * (K + 1), d]`.
+/// The first chain's K points and the second's kept one, from the points of both: `[n * 2 K, d]` to
+/// `[n * (K + 1), d]`. After a step of ISIR, the points of the two differ only in the slot of the kept ones.
 fn without_copies(points: &Tensor<2>, kept: &Tensor<2>, k: usize) -> Tensor<2> {
     let [n, d] = kept.dims();
     let first = points.clone().reshape([n, 2 * k, d]).slice([0..n, 0..k]);
     Tensor::cat(vec![first, kept.clone().unsqueeze_dim(1)], 1).reshape([n * (k + 1), d])
 }
 
-/// The log weights of both chains' points from those that [`without_copies`] left.
+/// The log weights of both chains' points from those of the points that [`without_copies`] keeps.
 fn with_copies(log_weights: &[f64], slots: &[usize], k: usize) -> Vec<f64> {
     let of_row = |(log_weights, &slot): (&[f64], &usize)| {
         let mut both = [&log_weights[..k], &log_weights[..k]].concat();
@@ -400,7 +401,7 @@ fn pick(points: &[Tensor<2>], at: &[usize]) -> Vec<Tensor<2>> {
     points.iter().map(|points| select(points.clone(), at)).collect()
 }
 
-/// Of the first chain's K points of each row and of the second's, one after the other.
+/// The first chain's K points of each row, followed by the second's.
 fn side_by_side(a: Tensor<2>, b: Tensor<2>, k: usize) -> Tensor<2> {
     let [n, d] = a.dims();
     let [a, b] = [a, b].map(|points| points.reshape([n / k, k * d]));

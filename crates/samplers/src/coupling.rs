@@ -1,9 +1,9 @@
-//! The maximal coupling of two categorical laws.
+//! The maximal coupling of two categorical distributions.
 //!
-//! Of all joint laws of (l, l̄) with the margins w and v the one under which they are equal most often: with the
-//! probability `1 - γ = Σ_k min(w_k, v_k)`, where γ is the total variation between w and v. With that probability
-//! both are one draw of `min(w, v) / (1 - γ)`; else l is drawn from `(w - v)₊ / γ` and l̄, independently, from
-//! `(v - w)₊ / γ`.
+//! Among all joint distributions of (l, l̄) with the marginals w and v, it is the one under which l and l̄ are equal
+//! most often: with probability `1 - γ = Σ_k min(w_k, v_k)`, where γ is the total variation distance between w and v.
+//! With that probability both are one draw from `min(w, v) / (1 - γ)`. Otherwise l is drawn from `(w - v)₊ / γ` and
+//! l̄, independently, from `(v - w)₊ / γ`.
 //!
 //! # Reference
 //! Ruiz, Titsias, Cemgil, Doucet, "Unbiased gradient estimation for variational auto-encoders using coupled Markov
@@ -11,17 +11,17 @@
 
 use crate::choose::place;
 
-/// A pair of places, the first with the law `w` and the second with the law `v`, under three uniforms in [0, 1).
+/// A pair of indices, the first distributed as `w` and the second as `v`, from three uniforms in [0, 1).
 ///
-/// `w` and `v` are normalised and of one length. Equal laws give equal places.
+/// `w` and `v` are normalised and have the same length. Equal distributions give equal indices.
 pub fn couple(w: &[f64], v: &[f64], u: [f64; 3]) -> (usize, usize) {
-    assert_eq!(w.len(), v.len(), "both laws are on the same places");
+    assert_eq!(w.len(), v.len(), "both distributions must have the same length");
     let pairs = || w.iter().zip(v);
     let shared: Vec<f64> = pairs().map(|(w, v)| w.min(*v)).collect();
     let only_w: Vec<f64> = pairs().map(|(w, v)| (w - v).max(0.0)).collect();
     let only_v: Vec<f64> = pairs().map(|(w, v)| (v - w).max(0.0)).collect();
     let [overlap, of_w, of_v] = [&shared, &only_w, &only_v].map(|part| part.iter().sum::<f64>());
-    // Where the laws are equal up to rounding, one side may have nothing of its own to draw from.
+    // If the distributions are equal up to rounding, one side may have nothing of its own to draw from.
     if u[0] < overlap || of_w == 0.0 || of_v == 0.0 {
         let both = place(&shared, overlap, u[1]);
         return (both, both);

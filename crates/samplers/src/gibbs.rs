@@ -1,28 +1,28 @@
 //! Gibbs sampling of a bidirectional Helmholtz machine.
 //!
-//! With `h₀ = x`, given its neighbours a layer of latents has the law
+//! With `h₀ = x`, a layer of latents has the following distribution given its neighbours:
 //!
 //! ```text
 //! p*(hₗ | hₗ₋₁, hₗ₊₁) ∝ √(p(hₗ₋₁ | hₗ) p(hₗ | hₗ₊₁) q(hₗ | hₗ₋₁) q(hₗ₊₁ | hₗ))
 //! ```
 //!
-//! from which one is drawn by importance resampling: N proposals, half of them from `p(hₗ | hₗ₊₁)` and half from
-//! `q(hₗ | hₗ₋₁)`, weighed by that root over the density of the mixture. The observed units have
+//! It is sampled by importance resampling: N proposals, half of them from `p(hₗ | hₗ₊₁)` and half from
+//! `q(hₗ | hₗ₋₁)`, are weighed by that root over the density of the mixture. The observed units have the distribution
 //!
 //! ```text
 //! p*(x | h₁) ∝ √(p(x | h₁) q(h₁ | x) p̃*(x))
 //! ```
 //!
-//! and their proposals come from `p(x | h₁)` with the weights `√(p̃*(x) q(h₁ | x) / p(x | h₁))`, for which every
-//! proposal has an unbiased estimate of `√p̃*(x)` with samples of its own; without that factor, of which the
-//! paper's text says nothing, the chain would leave another law invariant. A sweep takes the odd layers and then
-//! the even ones, x among them: those of one parity do not depend on each other.
+//! Their proposals come from `p(x | h₁)`, with the weights `√(p̃*(x) q(h₁ | x) / p(x | h₁))`. For these, every
+//! proposal has an unbiased estimate of `√p̃*(x)` from samples of its own. Without that factor, which the
+//! paper's text does not mention, the chain would leave another distribution invariant. A sweep updates the odd
+//! layers and then the even ones, including x: layers of one parity do not depend on each other.
 //!
-//! p* is invariant in the limit of many proposals, and is missed by an order of 1/N at any number of them.
+//! p* is invariant in the limit of many proposals; with N proposals the error is of order 1/N.
 //!
 //! # Inpainting
-//! With some observed units [`Known`] the others follow `p*(x_unknown | x_known, h)`: the known ones are put into
-//! every proposal, whose density is that of the others alone. That asks for a lowest layer whose units are
+//! If some observed units are [`Known`], the others follow `p*(x_unknown | x_known, h)`: the known ones are put
+//! into every proposal, whose density is that of the others alone. This needs a lowest layer whose units are
 //! independent given h₁.
 //!
 //! # Reference
@@ -43,17 +43,20 @@ use crate::marginal::log_root_marginal;
 /// Gibbs sampling by importance resampling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gibbs {
-    /// Proposals for a layer, N; half of them from either side.
+    /// Proposals for a layer, N; half of them from each side.
     pub proposals: usize,
     /// Samples of q for the marginal of each proposal for x.
     pub inner: usize,
 }
 
-/// Settings or models that make no Gibbs sampler, and chains that cannot go on.
+/// Invalid settings or models, and chains that cannot go on.
 #[derive(Clone, Copy, Debug, Error, PartialEq)]
 pub enum GibbsError {
     /// Fewer than two proposals, or no inner sample.
-    #[error("{proposals} proposals with {inner} inner samples: at least 2, one from either side, and 1")]
+    #[error(
+        "{proposals} proposals and {inner} inner samples: use at least 2 proposals, one from each side, and 1 \
+         inner sample"
+    )]
     TooFew {
         /// N.
         proposals: usize,
@@ -62,12 +65,12 @@ pub enum GibbsError {
     },
     /// Known units below an autoregressive layer.
     #[error(
-        "the lowest layer is autoregressive: known units change the law of those after them, and proposals for \
-         the rest cannot be weighed; inpaint with a model whose lowest layer is sbn or dsbn"
+        "the lowest layer is autoregressive: known units change the distribution of the units after them, so \
+         proposals for the rest cannot be weighed; inpaint with a model whose lowest layer is sbn or dsbn"
     )]
     Autoregressive,
     /// A model without latents.
-    #[error("without latents there is no recognition net, and nothing to sample layer by layer")]
+    #[error("the model has no latents, so there is no recognition net and nothing to sample layer by layer")]
     NoLatents,
     /// No proposal has any weight.
     #[error(transparent)]
@@ -79,7 +82,7 @@ pub enum GibbsError {
 pub struct Known {
     /// 1 where a unit is known, 0 elsewhere: `[n, d_x]`, or `[1, d_x]` for all chains.
     pub mask: Tensor<2>,
-    /// The values, of which those of unknown units do not matter: `[n, d_x]`, or `[1, d_x]` for all chains.
+    /// The values; those of unknown units do not matter: `[n, d_x]`, or `[1, d_x]` for all chains.
     pub values: Tensor<2>,
 }
 
@@ -107,10 +110,10 @@ impl Known {
 }
 
 impl Gibbs {
-    /// The same settings, if they make a sampler.
+    /// Returns the same settings if they are valid.
     ///
     /// # Errors
-    /// With fewer than two proposals, or without inner samples.
+    /// If there are fewer than two proposals, or no inner samples.
     pub fn checked(self) -> Result<Self, GibbsError> {
         match self {
             Gibbs { proposals: ..2, .. } | Gibbs { inner: 0, .. } => {
@@ -123,7 +126,7 @@ impl Gibbs {
     /// One sweep over all layers. Give every sweep a key of its own: `key.child(t)` for the t-th.
     ///
     /// # Errors
-    /// If the settings make no sampler, the model has no latents, units are known below an autoregressive
+    /// If the settings are invalid, the model has no latents, units are known below an autoregressive
     /// layer, or a chain has no proposal with any weight.
     pub fn sweep<M: Layerwise>(
         &self,
@@ -149,7 +152,7 @@ impl Gibbs {
         Ok(Chains { layers })
     }
 
-    /// The latents of layer `l` >= 1 anew, given its neighbours: `[n, d_l]`.
+    /// New latents of layer `l` >= 1, given its neighbours: `[n, d_l]`.
     ///
     /// # Errors
     /// If a chain has no proposal with any weight.
@@ -165,7 +168,7 @@ impl Gibbs {
         Ok(Tensor::cat(parts.collect::<Result<_, _>>()?, 0))
     }
 
-    /// Those of the chains with the numbers in `range`.
+    /// New latents of the chains with the numbers in `range`.
     fn latents_of<M: Layerwise>(
         &self,
         model: &M,
@@ -201,7 +204,7 @@ impl Gibbs {
         Ok(select(Tensor::cat(vec![p, q], 0), &places))
     }
 
-    /// The observed units anew, given the lowest latents: `[n, d_x]`.
+    /// New observed units, given the lowest latents: `[n, d_x]`.
     ///
     /// # Errors
     /// If units are known below an autoregressive layer, or a chain has no proposal with any weight.
@@ -222,7 +225,7 @@ impl Gibbs {
         Ok(Tensor::cat(parts.collect::<Result<_, _>>()?, 0))
     }
 
-    /// Those of the chains with the numbers in `range`, given their lowest latents.
+    /// New observed units of the chains with the numbers in `range`, given their lowest latents.
     fn observed_of<M: Layerwise>(
         &self,
         model: &M,
@@ -235,7 +238,7 @@ impl Gibbs {
         if let Some(known) = known {
             x = known.put_into(x);
         }
-        // Of known units p(x | h₁) is a constant of the chain, whether it is counted or not.
+        // The known units' factor in p(x | h₁) is a constant of the chain: whether it is included does not matter.
         let of_p = model.log_generative(0, x.clone(), Some(h.clone()));
         let of_q = model.log_recognition(1, h, x.clone());
         let log_root =

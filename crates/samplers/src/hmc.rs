@@ -6,21 +6,22 @@
 //! H(q, m) = -log π(q) + |m|² / 2
 //! ```
 //!
-//! by L leapfrog steps of size ε, and goes to where it arrives with the probability `min(1, exp(H_before - H_after))`;
-//! otherwise it stays. The leapfrog map is reversible and keeps volume, so that π is invariant exactly, at any step
-//! size; the error of the energy is of the order ε². Chains are rows of one matrix, and each decides for itself.
+//! by L leapfrog steps of size ε, and accepts the point where it arrives with probability
+//! `min(1, exp(H_before - H_after))`; otherwise it stays. The leapfrog map is reversible and preserves volume, so π
+//! is exactly invariant at any step size. The error of the energy is of order ε². Chains are rows of one matrix, and
+//! each is accepted or rejected on its own.
 //!
 //! # Resonance
-//! Where all directions oscillate alike, as under a standard normal law, a trajectory of a whole period comes back
-//! to where it began: nothing is rejected and nothing moves. So every step size is multiplied by a factor with a
-//! uniform law on `[1 - j, 1 + j]`, drawn for each chain and step without regard to the state, which leaves π
+//! If all directions oscillate alike, as under a standard normal distribution, a trajectory of a whole period comes
+//! back to where it began: nothing is rejected and nothing moves. So every step size is multiplied by a factor that
+//! is uniform on `[1 - j, 1 + j]` and drawn for each chain and step independently of the state. This leaves π
 //! invariant (Neal 2011, section 3.2).
 //!
 //! # Step sizes
-//! A step size that follows the past of its own chain depends on the state, and then π is not invariant any more:
-//! averages over a long chain may still converge, but an annealed importance sampling run, where every step counts
-//! once, becomes biased. [`Adaptation`] is therefore a function of its own that a preliminary run calls; the run that
-//! counts takes the sizes it found as constants.
+//! A step size that follows the past of its own chain depends on the state, and then π is no longer invariant.
+//! Averages over a long chain may still converge, but an annealed importance sampling run, where every step counts
+//! once, becomes biased. So [`Adaptation`] is a function of its own that a preliminary run calls. The run whose
+//! weights count takes the sizes that it found as constants.
 //!
 //! # Reference
 //! R. M. Neal, "MCMC using Hamiltonian dynamics", Handbook of Markov Chain Monte Carlo, 2011, arXiv:1206.1901.
@@ -31,7 +32,7 @@ use helmholtz_ops::noise::{normal, uniform};
 
 /// A density on real vectors, known up to a factor.
 pub trait LogDensity {
-    /// `log f` in nats and its gradient, of every row on its own.
+    /// `log f` in nats and its gradient, for every row on its own.
     ///
     /// A row outside of the support has minus infinity, and its gradient does not matter.
     ///
@@ -40,15 +41,15 @@ pub trait LogDensity {
     fn log_density_and_gradient(&self, position: Tensor<2>) -> (Tensor<1>, Tensor<2>);
 }
 
-/// The law that is sampled: `π(q) ∝ f(q)^power N(q; 0, I)^normal`.
+/// The distribution that is sampled: `π(q) ∝ f(q)^power N(q; 0, I)^normal`.
 ///
-/// [`Tempered::NOT`] is f itself. What is known of f at a position does not depend on the powers, so that a chain
-/// goes from one temperature to the next without looking at f again.
+/// [`Tempered::NOT`] is f itself. What a [`Position`] holds of f does not depend on the powers, so a chain goes from
+/// one temperature to the next without evaluating f again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tempered {
     /// The inverse temperature of f.
     pub power: f64,
-    /// The power of the standard normal density beside it.
+    /// The power of the standard normal density.
     pub normal: f64,
 }
 
@@ -80,7 +81,7 @@ fn half_squares(rows: Tensor<2>) -> Tensor<1> {
     rows.square().sum_dim(1).squeeze_dim::<1>(1) * 0.5
 }
 
-/// Where n chains are, and what the density is there.
+/// The states of n chains, and the density there.
 #[derive(Clone, Debug)]
 pub struct Position {
     /// The states: `[n, d]`.
@@ -109,7 +110,7 @@ impl Position {
     }
 }
 
-/// What a step draws.
+/// The draws of a step.
 #[derive(Clone, Debug)]
 pub struct Noise {
     /// Standard normals: `[n, d]`.
@@ -118,17 +119,17 @@ pub struct Noise {
     pub accept: Tensor<1>,
 }
 
-/// What happened in a step, one number for each chain: `[n]`.
+/// The outcome of a step, one number for each chain: `[n]`.
 #[derive(Clone, Debug)]
 pub struct Transition {
     /// Whether the chain moved.
     pub accepted: Tensor<1, Bool>,
-    /// The probability that it would, `min(1, exp(H_before - H_after))`; 0 where the trajectory left the support or
-    /// the numbers.
+    /// The probability that it moves, `min(1, exp(H_before - H_after))`; 0 if the trajectory left the support or its
+    /// numbers are not finite.
     pub acceptance: Tensor<1>,
     /// H at the start, in nats.
     pub energy: Tensor<1>,
-    /// `H_after - H_before`, in nats, whether the chain moved or not; NaN where the end of the trajectory has none.
+    /// `H_after - H_before`, in nats, whether the chain moved or not; NaN if the energy at the end is undefined.
     pub energy_error: Tensor<1>,
 }
 
@@ -145,16 +146,16 @@ impl Hmc {
     /// Trajectories of L leapfrog steps whose sizes vary by a fifth.
     ///
     /// # Panics
-    /// If there are none.
+    /// If `leapfrog` is zero.
     pub fn new(leapfrog: usize) -> Self {
-        assert!(leapfrog > 0, "a trajectory has at least one leapfrog step");
+        assert!(leapfrog > 0, "a trajectory needs at least one leapfrog step");
         Hmc { leapfrog, jitter: 0.2 }
     }
 
     /// One step of each chain.
     ///
-    /// `draws` has one cell for each chain under a key that no other step has; the number of a chain, and not its
-    /// company, decides what it draws.
+    /// `draws` has one cell for each chain, under a key that no other step has. What a chain draws depends on its
+    /// number, and not on the chains beside it.
     ///
     /// # Shapes
     /// - `step_size`: `[n]`, ε of each chain
@@ -177,7 +178,7 @@ impl Hmc {
         self.step_with(target, law, from, step_size * factor, Noise { momentum, accept })
     }
 
-    /// The step that the noise stands for; it varies no step size.
+    /// The step for given noise, without jitter of the step size.
     pub fn step_with(
         &self,
         target: &impl LogDensity,
@@ -189,7 +190,7 @@ impl Hmc {
         let before = energy(law, &from, noise.momentum.clone());
         let (to, momentum) = self.trajectory(target, law, &from, noise.momentum, step_size);
         let energy_error = energy(law, &to, momentum) - before.clone();
-        // A comparison with NaN is false, but the smaller of NaN and 1 may be 1: it is taken out first.
+        // A comparison with NaN is false, but the smaller of NaN and 1 may be 1, so NaN is masked.
         let undefined = energy_error.clone().is_nan();
         let acceptance = energy_error.clone().neg().exp().clamp_max(1.0).mask_fill(undefined, 0.0);
         let accepted = noise.accept.lower(acceptance.clone());
@@ -197,7 +198,7 @@ impl Hmc {
         (at, Transition { accepted, acceptance, energy: before, energy_error })
     }
 
-    /// Where L leapfrog steps lead, with the momentum there.
+    /// The position after L leapfrog steps, with the momentum there.
     pub fn trajectory(
         &self,
         target: &impl LogDensity,
@@ -212,7 +213,7 @@ impl Hmc {
         let mut momentum = momentum + law.gradient(&at) * half.clone();
         for l in 1..=self.leapfrog {
             at = Position::of(target, at.position + momentum.clone() * step_size.clone());
-            // Two half steps of the momentum between two steps of the position are one.
+            // Between two steps of the position, two half steps of the momentum are one.
             let kick = if l < self.leapfrog { step_size.clone() } else { half.clone() };
             momentum = momentum + law.gradient(&at) * kick;
         }
@@ -231,12 +232,12 @@ fn energy(law: Tempered, at: &Position, momentum: Tensor<2>) -> Tensor<1> {
 /// log ε ← log ε + gain (acceptance - target)
 /// ```
 ///
-/// Not for a run whose every step counts: see the [module](self).
+/// Not for a run in which every step counts: see the [module](self).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adaptation {
-    /// The acceptance that is sought.
+    /// The acceptance to reach.
     pub target: f64,
-    /// What a step changes of log ε, for each unit of what the acceptance is off.
+    /// How much a step changes log ε, for each unit by which the acceptance is off.
     pub gain: f64,
 }
 
@@ -244,17 +245,17 @@ impl Adaptation {
     /// The next log ε, after trajectories of which the given share was accepted.
     ///
     /// # Shapes
-    /// - `log_step_size`, `acceptance`: `[n]`, of as many step sizes
+    /// - `log_step_size`, `acceptance`: `[n]`, one number for each step size
     pub fn next(&self, log_step_size: Tensor<1>, acceptance: Tensor<1>) -> Tensor<1> {
         log_step_size + (acceptance - self.target) * self.gain
     }
 
-    /// ε with which about 0.65 of all trajectories under `N(0, I)` in d dimensions are accepted, whatever their
-    /// length; at most 1, half of where the leapfrog map becomes unstable.
+    /// The ε with which about 0.65 of all trajectories under `N(0, I)` in d dimensions are accepted, whatever their
+    /// length. It is at most 1, half of the ε at which the leapfrog map becomes unstable.
     ///
-    /// That map keeps `m² + q² (1 - ε²/4)` of an oscillator exactly, so that H is off by `ε² (q_L² - q_0²) / 8`. Over
-    /// trajectories of all lengths the variance of that is `ε⁴ / 32` for each dimension, and the mean acceptance at
-    /// a variance of s² of a normal error is `2 Φ(-s / 2)`: 0.65 at s² = 0.82.
+    /// For an oscillator that map preserves `m² + q² (1 - ε²/4)` exactly, so H is off by `ε² (q_L² - q_0²) / 8`. Over
+    /// trajectories of all lengths the variance of this is `ε⁴ / 32` for each dimension. If the error is normal with
+    /// variance s², the mean acceptance is `2 Φ(-s / 2)`: 0.65 at s² = 0.82.
     pub fn first_step_size(d: usize) -> f64 {
         (32.0 * 0.82 / d.max(1) as f64).powf(0.25).min(1.0)
     }

@@ -1,6 +1,6 @@
 //! Iterated sampling importance resampling.
 //!
-//! The state of a chain is K points and the number l of the one that it is at. A step draws a slot a uniformly, puts
+//! The state of a chain is K points and the index l of the point that it is at. A step draws a slot a uniformly, puts
 //! `ξ_l` there, and fills the other slots:
 //!
 //! ```text
@@ -10,10 +10,11 @@
 //! l* ~ Categorical(w(ξ*_1), ..., w(ξ*_K))
 //! ```
 //!
-//! with `n_k` drawn from q. With β = 0 that is ISIR, and q may be any law. With β > 0, dependent ISIR (DISIR), q is a
-//! standard normal: along the slots the points are a stationary autoregression under q, which may be started
-//! anywhere in it. In both the law `1/K Q(ξ_1 ... ξ_K) w(ξ_l) / Z`, with Q that of the points under q, is invariant:
-//! its `ξ_l` has the law π, and so has a point chosen by its weight. Hence `E Σ_k w̃_k f(ξ_k) = E_π f` there.
+//! with `n_k` drawn from q. With β = 0 this is ISIR, and q may be any distribution. With β > 0 it is dependent ISIR
+//! (DISIR), and q is a standard normal: along the slots the points are a stationary autoregression under q, which may
+//! be started at any slot. In both cases the distribution `1/K Q(ξ_1 ... ξ_K) w(ξ_l) / Z` is invariant, where Q is
+//! that of the points under q. Under it `ξ_l` is distributed as π, and so is a point chosen by its weight. Hence
+//! `E Σ_k w̃_k f(ξ_k) = E_π f` there.
 //!
 //! # References
 //! Andrieu, Doucet, Holenstein, "Particle Markov chain Monte Carlo methods", JRSS B 72, 2010.
@@ -22,7 +23,7 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-/// How the points of a step are made of the kept ones and of fresh draws, for several chains at once: a linear map.
+/// The linear map that makes the points of a step from the kept ones and fresh draws, for several chains at once.
 #[derive(Clone, Debug)]
 pub struct Mixing {
     k: usize,
@@ -33,14 +34,14 @@ pub struct Mixing {
 
 #[derive(Clone, Debug)]
 enum OfFresh {
-    /// β = 0: one but in slot a, `[n, K, 1]`.
+    /// β = 0: one, except zero in slot a, `[n, K, 1]`.
     Itself(Tensor<3>),
     /// `√(1 - β²) β^|k - j|` for the draws j between a, which is not among them, and k: `[n, K, K]`.
     Along(Tensor<3>),
 }
 
 impl Mixing {
-    /// With the kept points in the given slots of `k`, one slot for each row.
+    /// The map with the kept points in the given slots out of `k`, one slot for each row.
     ///
     /// # Panics
     /// If a slot is not below `k`, or β is not in [0, 1).
@@ -68,8 +69,8 @@ impl Mixing {
         Mixing { k, of_kept, of_fresh }
     }
 
-    /// The points of one or more chains of each row that share their fresh draws, those of a row side by side, chain
-    /// by chain. With β = 0 they are the kept point and the draws themselves, to the bit.
+    /// The points of one or more chains of each row, which share their fresh draws. The points of a row are side by
+    /// side, chain by chain. With β = 0 they are the kept point and the draws themselves, to the bit.
     ///
     /// # Shapes
     /// - `kept`: `[n, d]` for each chain, `fresh`: `[n * K, d]`; output `[n * chains * K, d]`

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use helmholtz_core::{Draws, Key, LatentVariableModel};
 use helmholtz_ops::log_weights::log_mean_exp;
 
-/// Pairs of a row and a sample in flight at a time: what bounds the memory.
+/// Pairs of a row and a sample that are processed at a time. This bounds the memory.
 const PAIRS: usize = 20_000;
 
 /// `log 1/K Σ_k √(p(x, h_k) / q(h_k | x))` with K = `inner` samples of `q` for each row of `x`: the mean is an

@@ -6,11 +6,11 @@
 //! p*(x, h) / p(x, h) ∝ √(p̃*(x) q(h | x) / p(x, h))
 //! ```
 //!
-//! where `√p̃*(x)` is an unbiased estimate with `inner` samples of q. The law of the sample is p* in the limit of
-//! many draws, from which it differs by an order of one over their number.
+//! where `√p̃*(x)` is an unbiased estimate with `inner` samples of q. In the limit of many draws the sample is
+//! distributed as p*; the error is of the order of one over their number.
 //!
-//! The authors' code resamples all n at once from `oversample n` draws, so that good ones are repeated; here
-//! every sample has draws of its own and none occurs twice.
+//! The authors' code resamples all n at once from `oversample n` draws, so good ones are repeated. Here every
+//! sample has draws of its own, and no draw occurs twice.
 //!
 //! # Reference
 //! Bornschein, Shabanian, Fischer, Bengio, "Bidirectional Helmholtz machines", ICML 2016, arXiv:1506.03877, and
@@ -38,12 +38,12 @@ impl OneShot {
     /// `n` samples.
     ///
     /// # Errors
-    /// If the draws of a sample have no weight.
+    /// If the weights of all draws of a sample are zero or not finite.
     ///
     /// # Panics
     /// If there are no samples, no draws or no inner samples.
     pub fn sample<M: Layerwise>(&self, model: &M, n: usize, key: Key) -> Result<Chains, NoWeight> {
-        assert!(self.oversample > 0 && self.inner > 0, "{self:?}: at least one of each");
+        assert!(self.oversample > 0 && self.inner > 0, "{self:?}: both must be at least 1");
         let mut layers: Vec<Vec<Tensor<2>>> = Vec::new();
         for range in blocks(n, self.oversample) {
             let found = self.block(model, range, key)?;

@@ -1,4 +1,4 @@
-//! What chains of weighted proposals sample: a law given by proposals and their weights.
+//! What chains of weighted proposals sample: a distribution given by proposals and their weights.
 
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::{Draws, LatentVariableModel, Proposals, Reparameterized};
@@ -7,7 +7,7 @@ use helmholtz_ops::noise;
 use crate::chains::select;
 use crate::hmc::LogDensity;
 
-/// For each row of a batch a law `π(ξ) ∝ q(ξ) w(ξ)`, known through draws from q and through w.
+/// For each row of a batch a distribution `π(ξ) ∝ q(ξ) w(ξ)`, known through draws from q and through w.
 ///
 /// Points are matrices, the points of one row side by side as in [`Draws`]; a point may consist of several
 /// matrices' rows (layers of latents).
@@ -24,7 +24,7 @@ pub trait Target {
     /// `log w`, and what is kept for a gradient.
     fn weigh(&self, rows: &[usize], points: Vec<Tensor<2>>) -> (Tensor<2>, Self::Kept);
 
-    /// Whether q is a standard normal law, so that draws may be correlated with each other.
+    /// Whether q is a standard normal distribution, so that draws may be correlated with each other.
     fn is_gaussian(&self) -> bool {
         false
     }
@@ -38,7 +38,7 @@ pub trait Target {
 pub struct Placed<H> {
     /// The rows: `[rows, d_x]`.
     pub x: Tensor<2>,
-    /// The points that the latents stand for.
+    /// The points that the latents are computed from.
     pub points: Vec<Tensor<2>>,
     /// The latents of each row and their scores.
     pub proposals: Proposals<H>,
@@ -86,7 +86,7 @@ impl<M: Reparameterized> Target for NoiseSpace<'_, M> {
     }
 }
 
-/// `w`, of the noise of as many points for each row.
+/// `w`, for noise with the same number of points for each row.
 impl<M: Reparameterized> LogDensity for NoiseSpace<'_, M> {
     fn log_density_and_gradient(&self, noise: Tensor<2>) -> (Tensor<1>, Tensor<2>) {
         self.model.log_weight_gradient(self.x.clone(), noise)
@@ -138,7 +138,7 @@ fn only(points: Vec<Tensor<2>>) -> Tensor<2> {
     noise
 }
 
-/// The given rows of `x`; no copy where they are all of them.
+/// The given rows of `x`; not a copy if they are all rows in order.
 fn rows_of(x: &Tensor<2>, rows: &[usize]) -> Tensor<2> {
     if rows.len() == x.dims()[0] && rows.iter().enumerate().all(|(i, &row)| i == row) {
         return x.clone();

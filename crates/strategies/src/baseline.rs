@@ -1,4 +1,4 @@
-//! A learned baseline: what a signal is expected to be.
+//! A learned baseline: a prediction of the signal.
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -48,7 +48,7 @@ impl Baseline {
         Predicted { values: values + constant(&self.out_bias), hidden }
     }
 
-    /// Adds the gradient of `1/2 Σᵢ sᵢ (tᵢ - C(yᵢ))²` with `residuals` the products `sᵢ (tᵢ - C(yᵢ))`, `[n]`.
+    /// Adds the gradient of `1/2 Σᵢ sᵢ (tᵢ - C(yᵢ))²` where `residuals` holds `sᵢ (tᵢ - C(yᵢ))`, `[n]`.
     pub(crate) fn gradient(
         &self,
         y: Tensor<2>,
@@ -67,7 +67,7 @@ impl Baseline {
     }
 }
 
-/// The value of a parameter that a learner may track.
+/// The value of a parameter as a constant, even where the learner tracks it.
 fn constant<const D: usize>(param: &Param<Tensor<D>>) -> Tensor<D> {
     param.val().without_autodiff()
 }

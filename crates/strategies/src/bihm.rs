@@ -11,15 +11,15 @@
 //! `w_k ∝ √(p(x, h_k) / q(h_k | x))` normalised over k and held constant:
 //!
 //! - theta ascends `Σ_k w_k log p(x, h_k)`;
-//! - phi ascends `Σ_k (w_k - 1/K) log q(h_k | x)`: `1/K` is a control variate, which moves no expectation
+//! - phi ascends `Σ_k (w_k - 1/K) log q(h_k | x)`: `1/K` is a control variate, which adds no bias
 //!   because `E_q ∇ log q = 0`.
 //!
 //! The update of theta is exactly the gradient of the bound `E 2 log 1/K Σ_k √(p(x, h_k) / q(h_k | x))` at
 //! every K. As K grows both become the gradient of `log p̃*(x)`, from which they differ by a bias of order
 //! 1/K. There is no sleep phase: q is half of the model, and p is pulled towards what q can infer.
 //!
-//! Gradients are means over the batch. The paper's L1 penalty of 1e-3 stands beside a *sum* over the batch of
-//! 100, to which it is added once: beside a mean it is 1e-5.
+//! Gradients are means over the batch. The paper adds its L1 penalty of 1e-3 once to a *sum* over the batch
+//! of 100; with a mean over the batch the same penalty is 1e-5.
 //!
 //! # Reference
 //! Bornschein, Shabanian, Fischer, Bengio, "Bidirectional Helmholtz machines", ICML 2016, arXiv:1506.03877.
@@ -35,7 +35,7 @@ use thiserror::Error;
 
 use crate::wake::{estimate_of_proposals, wake_phi, wake_theta};
 
-/// The ascent of `log p̃*`.
+/// Ascent of `log p̃*`.
 #[derive(Module, Debug)]
 pub struct Bidirectional {
     /// Proposals per observation, K in the paper; 10 there.
@@ -44,7 +44,7 @@ pub struct Bidirectional {
     pub control_variate: bool,
 }
 
-/// Settings that make no estimator.
+/// Invalid settings.
 #[derive(Debug, Error, PartialEq)]
 pub enum BidirectionalError {
     /// K = 0.
@@ -52,10 +52,10 @@ pub enum BidirectionalError {
         "samples = 0: the bidirectional Helmholtz machine needs at least one proposal per observation (K >= 1)"
     )]
     NoSamples,
-    /// A control variate that takes away all of the update.
+    /// A control variate with one sample, where it cancels the whole update of phi.
     #[error(
-        "control_variate with samples = 1: the weight of a single sample is 1, and 1 - 1/K leaves phi \
-         nothing to learn from; take more samples, or control_variate = false"
+        "control_variate with samples = 1: the weight of a single sample is 1, so the update of phi, w - 1/K, is \
+         zero; set samples to 2 or more, or control_variate = false"
     )]
     IdleControlVariate,
 }
@@ -69,10 +69,10 @@ impl Bidirectional {
         Bidirectional { samples, control_variate: true }.checked()
     }
 
-    /// The same settings, if they make an estimator.
+    /// Returns the same settings if they are valid.
     ///
     /// # Errors
-    /// If K is zero, or one with a control variate.
+    /// If K is 0, or 1 with a control variate.
     pub fn checked(self) -> Result<Self, BidirectionalError> {
         match self {
             Bidirectional { samples: 0, .. } => Err(BidirectionalError::NoSamples),
@@ -85,8 +85,8 @@ impl Bidirectional {
 
     /// The update of theta and phi at given proposals.
     ///
-    /// The bound that it reports is `2 log 1/K Σ_k √w_k`, on average below `log p̃*(x)`, and the effective
-    /// sample size that of the weights `√w`.
+    /// It reports the bound `2 log 1/K Σ_k √w_k`, which is below `log p̃*(x)` on average, and the effective
+    /// sample size of the weights `√w`.
     pub fn update<M: LatentVariableModel>(
         &self,
         model: &M,

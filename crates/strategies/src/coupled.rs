@@ -1,24 +1,24 @@
 //! Unbiased gradients of `log p(x)`, by coupled Markov chains.
 //!
-//! Theta ascends `∇ log p(x) = E_{p(h | x)} ∇ log p(x, h)`, the expectation estimated without bias by two chains of
-//! ISIR (C-ISIR), or of ISIR and DISIR in turn (C-ISIR-DISIR), in the space of the noise, with q as the proposal: see
-//! [`helmholtz_samplers::coupled`]. The estimate is a signed sum of scores,
+//! Theta follows `∇ log p(x) = E_{p(h | x)} ∇ log p(x, h)`. Two coupled chains estimate the expectation without bias.
+//! They take ISIR steps (C-ISIR), or ISIR and DISIR steps in turn (C-ISIR-DISIR), in the space of the noise, with q as
+//! the proposal: see [`helmholtz_samplers::coupled`]. The estimate is a signed sum of scores,
 //! `Σ c_i ∇ log p(x, h_i)` with `c_i = ± w̃_i / L`, over a random number of states.
 //!
 //! Phi ascends the K-sample bound, by its doubly reparameterised gradient ([`Weighting::Dreg`]) from K samples of its own.
 //!
-//! β, the correlation of DISIR's points, is held within a call and adapted after it, so that an estimate stays
-//! unbiased whatever β it is made with:
+//! β, the correlation of DISIR's points, is fixed within a call and adapted after it, so an estimate is unbiased
+//! whatever its β:
 //!
 //! ```text
 //! β ← clip(β - 0.01 (ESS - 0.3 K), 1e-6, 1 - 1e-6)
 //! ```
 //!
-//! with the effective sample size ESS of the chains ahead after their DISIR steps, averaged over the iterations of
-//! each row and then over the rows. The paper says "after each step", and may mean it within a call.
+//! ESS is the effective sample size of the leading chains after their DISIR steps, averaged over the iterations of
+//! each row and then over the rows. The paper says "after each step", which may mean within a call.
 //!
-//! Chains that have not met after `cap` iterations are given up, with a bias; the measure `capped` says how many.
-//! Where no point of a row has any weight, the bound is reported as NaN, which stops a training run.
+//! Chains that have not met after `cap` iterations are stopped, which adds a bias; the measure `capped` is their share.
+//! If no point of a row has any weight, the bound is reported as NaN, which stops a training run.
 //!
 //! # Reference
 //! Ruiz, Titsias, Cemgil, Doucet, "Unbiased gradient estimation for variational auto-encoders using coupled Markov
@@ -38,7 +38,7 @@ use crate::wake::scored;
 /// The steps of a chain's iteration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
-    /// ISIR: independent points beside the one that is kept.
+    /// ISIR: independent points beside the current one, which is kept among them.
     Isir,
     /// ISIR, and then DISIR with a correlation β that adapts.
     Disir,
@@ -56,32 +56,32 @@ pub struct Coupled {
     pub lag: usize,
     /// The first iteration that counts, t₀ in the paper; 1 there.
     pub burn_in: usize,
-    /// Iterations after which chains are given up; 1000 or so in the paper.
+    /// Iterations after which chains are stopped; about 1000 in the paper.
     pub cap: usize,
-    /// β of DISIR, in single precision whatever the model's type: what a checkpoint holds is what is used.
+    /// β of DISIR, in single precision whatever the model's type, so that a checkpoint holds what is used.
     beta: Memory<Tensor<1>>,
 }
 
 /// Bounds of β.
 const BETA: (f64, f64) = (1e-6, 1.0 - 1e-6);
-/// The β that a run starts with; the paper names none.
+/// The β that a run starts with; the paper does not give one.
 const FIRST_BETA: f64 = 0.5;
 /// Step size of β.
 const RATE: f64 = 0.01;
-/// The effective sample size that β is adapted to, as a share of K.
+/// The effective sample size that the adaptation of β aims at, as a share of K.
 const TARGET: f64 = 0.3;
 
-/// Mean iteration of the meeting, τ; the cap for chains that were given up.
+/// Mean meeting time τ, in iterations; chains that were stopped count with the cap.
 pub const MEETING_TIME: Measure = Measure::new("meeting_time", Over::Mean);
 /// The meeting time that one row in twenty exceeds.
 pub const MEETING_TIME_95: Measure = Measure::new("meeting_time_95", Over::Mean);
 /// The largest meeting time.
 pub const MEETING_TIME_MAX: Measure = Measure::new("meeting_time_max", Over::Maximum);
-/// Share of the rows whose chains were given up.
+/// Share of the rows whose chains were stopped at the cap.
 pub const CAPPED: Measure = Measure::new("capped", Over::Mean);
 /// Effective sample size of the chains' states, as a share of K.
 pub const CHAIN_ESS: Measure = Measure::new("chain_ess", Over::Mean);
-/// The correlation β that the estimate was made with.
+/// The correlation β of the estimate.
 pub const CORRELATION: Measure = Measure::new("beta", Over::Mean);
 
 const MEASURES: [Measure; 8] = [
@@ -105,15 +105,15 @@ impl Coupled {
         Coupled { samples, kernel, lag: 10, burn_in: 1, cap: 1000, beta }.checked()
     }
 
-    /// The same settings, if they make an estimator.
+    /// Returns the same settings if they are valid.
     ///
     /// # Errors
-    /// If there are fewer than two points, no lag, or a cap below lag and burn-in.
+    /// If there are fewer than two points, the lag is zero, or the cap is below lag plus burn-in.
     pub fn checked(self) -> Result<Self, CoupledError> {
         self.chains().checked().map(|_| self)
     }
 
-    /// The chains as they are run now.
+    /// The chains, with the current β.
     pub fn chains(&self) -> CoupledChains {
         let beta = match self.kernel {
             Kernel::Isir => None,
@@ -122,7 +122,7 @@ impl Coupled {
         CoupledChains { samples: self.samples, beta, lag: self.lag, burn_in: self.burn_in, cap: self.cap }
     }
 
-    /// β, as the calls so far have left it.
+    /// β after the calls so far.
     pub fn beta(&self) -> f64 {
         self.beta.numbers()[0].clamp(BETA.0, BETA.1)
     }
@@ -140,7 +140,7 @@ impl Coupled {
     /// The update of theta by `chains`: adds the gradient of `-1/B Σ_b log p(x_b)`, without bias.
     ///
     /// # Errors
-    /// If no point of a row has any weight; what was added until then stays.
+    /// If no point of a row has any weight. What was added to `into` before the error stays there.
     pub fn theta<M: Reparameterized>(
         model: &M,
         x: Tensor<2>,
@@ -226,15 +226,15 @@ impl Claims for Coupled {
     }
 }
 
-/// States of fewer points than this wait for others: a gradient is as large as the nets, however few they are.
+/// States of fewer points than this are collected first: a gradient is as large as the nets, however few the points.
 const FEW: usize = 512;
-/// Points that wait at most.
+/// The most points that are collected.
 const MANY: usize = 2048;
 
-/// States that wait for others to be added with.
+/// States that are collected to be added together.
 #[derive(Default)]
 struct Few {
-    /// Rows, `[n, d_x]`; noise, `[n * k, units]`; and coefficients, `[n, k]`, of one k.
+    /// Rows, `[n, d_x]`; noise, `[n * k, units]`; and coefficients, `[n, k]`, all of the same k.
     waiting: Vec<[Tensor<2>; 3]>,
     points: usize,
 }
@@ -250,7 +250,7 @@ impl Few {
         self.waiting.push(state);
     }
 
-    /// Adds the gradients of all that wait, from a forward pass of their own.
+    /// Adds the gradients of all collected states, from a forward pass of their own.
     fn add<M: Reparameterized>(&mut self, model: &M, into: &mut Gradients) {
         self.points = 0;
         let waiting = std::mem::take(&mut self.waiting);
@@ -266,7 +266,7 @@ impl Few {
     }
 }
 
-/// What the chains of one call have to tell.
+/// The measures of the chains of one call.
 fn measures(chains: &CoupledChains, meetings: &Meetings) -> Vec<(Measure, f64)> {
     let n = meetings.times.len() as f64;
     let mut times: Vec<usize> = meetings.times.iter().map(|time| time.unwrap_or(chains.cap)).collect();

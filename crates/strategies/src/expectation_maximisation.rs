@@ -1,16 +1,16 @@
-//! Expectation and maximisation, over all rows or batch by batch.
+//! Expectation maximisation, over all rows or batch by batch.
 //!
-//! With the mean ŝ over a batch of the expected sufficient statistics of the complete data,
+//! Let ŝ be the mean over a batch of the expected sufficient statistics of the complete data. Step t = 0, 1, ... is
 //!
 //! ```text
 //! s ← s + γ_t (ŝ - s),    γ_t = (1 + t)^-κ,    θ ← argmax_θ E log p(x, h; θ) where the mean of the statistics is s
 //! ```
 //!
-//! at step t = 0, 1, ... For κ in (1/2, 1] this is stepwise EM, which converges as EM does; with κ = 0 nothing is
-//! remembered, and with all rows in a batch it is EM itself, no step of which lowers the (penalised) likelihood.
+//! For κ in (1/2, 1] this is stepwise EM, which converges as EM does. With κ = 0 nothing is remembered; with all rows
+//! in a batch it is then EM itself, whose steps never lower the (penalised) likelihood.
 //!
-//! The update is handed on as what θ has above the maximum, so that an optimiser that takes a step of size one against
-//! it goes there, and with a smaller rate a part of the way.
+//! The update is passed on as θ less the maximum. An optimiser that takes a step of size one against it reaches the
+//! maximum, and one with a smaller rate goes a part of the way.
 //!
 //! # References
 //! Dempster, Laird, Rubin, "Maximum likelihood from incomplete data via the EM algorithm", 1977.
@@ -25,7 +25,7 @@ use crate::maximum_likelihood::LOG_LIKELIHOOD;
 /// Steps to the maximum given statistics that are averaged over batches.
 #[derive(Module, Debug)]
 pub struct ExpectationMaximisation {
-    /// κ, the exponent of the step size, in [0, 1]: 0 takes each batch alone, and the larger it is the longer a batch counts.
+    /// κ, the exponent of the step size, in [0, 1]: 0 takes each batch alone; the larger κ, the longer a batch counts.
     pub step_exponent: f64,
     /// s: `[statistics]`.
     statistics: Memory<Tensor<1>>,
@@ -39,7 +39,7 @@ impl ExpectationMaximisation {
         ExpectationMaximisation { step_exponent, statistics: Memory::new(statistics.zeros_like()) }
     }
 
-    /// γ at a step.
+    /// γ_t at a step.
     fn rate(&self, step: u64) -> f64 {
         (1.0 + step as f64).powf(-self.step_exponent)
     }

@@ -5,21 +5,21 @@
 //! | [`wake_sleep`] | [`WakeSleep`] | the ELBO | `E_p log q(h \| x)` on dreams |
 //! | [`rws`] | [`ReweightedWakeSleep`] | the K-sample bound | `E_{p(h \| x)} log q(h \| x)` on the data, on dreams, or both |
 //! | [`bihm`] | [`Bidirectional`] | the K-sample bound on `log p̃*(x)` | `log p̃*(x)`, with a bias of order 1/K |
-//! | [`reinforce`] | [`Reinforce`] | the ELBO | the ELBO, by scores, each sample less the mean of the others |
-//! | [`nvil`] | [`Nvil`] | the ELBO | the ELBO, by scores, layer by layer, less learned baselines |
-//! | [`vimco`] | [`Vimco`] | the K-sample bound | the K-sample bound, by scores, with a baseline for each sample |
+//! | [`reinforce`] | [`Reinforce`] | the ELBO | the ELBO, by the score function, each sample less the mean of the others |
+//! | [`nvil`] | [`Nvil`] | the ELBO | the ELBO, by the score function, layer by layer, less learned baselines |
+//! | [`vimco`] | [`Vimco`] | the K-sample bound | the K-sample bound, by the score function, with a baseline for each sample |
 //! | [`coupled`] | [`Coupled`] | `log p(x)` itself, by coupled chains | the K-sample bound |
 //! | [`pathwise`] | [`Pathwise`] with [`Weighting::Elbo`] | the ELBO | the ELBO, along the path from the noise |
 //! | [`pathwise`] | [`Pathwise`] with [`Weighting::Stl`] | the ELBO | the ELBO, without the score of q |
 //! | [`pathwise`] | [`Pathwise`] with [`Weighting::Iwae`] | the K-sample bound | the K-sample bound, along the path |
 //! | [`pathwise`] | [`Pathwise`] with [`Weighting::Dreg`] | the K-sample bound | the K-sample bound, doubly reparameterised |
 //!
-//! Where the likelihood is a formula, [`MaximumLikelihood`] ascends it, and [`ExpectationMaximisation`] steps to the maximum
-//! given the expected statistics of the latents.
+//! Where the likelihood has a closed form, [`MaximumLikelihood`] ascends it. [`ExpectationMaximisation`] steps to the
+//! maximum given the expected statistics of the latents.
 //!
-//! Each is a pure function of model, batch and key; each has an inner function that takes its
-//! proposals as an argument, so that exact tests can feed all of them. [`Coupled`], [`Nvil`] and
-//! [`ExpectationMaximisation`] besides remember from one call to the next how their chains, signals and statistics fared.
+//! Each strategy is a pure function of model, batch and key. Each has an inner function that takes its
+//! proposals as an argument, so that exact tests can pass in all possible ones. [`Coupled`], [`Nvil`] and
+//! [`ExpectationMaximisation`] also keep state between calls: β of the chains, running signals and statistics.
 
 mod baseline;
 pub mod bihm;

@@ -1,7 +1,7 @@
-//! Maximum likelihood, where the likelihood is a formula.
+//! Maximum likelihood, where the likelihood has a closed form.
 //!
 //! Theta ascends the mean over the batch of `log p(x)` of the observed values, or of `log p(x, y)` where the rows have
-//! targets that the model predicts. Nothing is drawn.
+//! targets that the model predicts. No samples are drawn.
 //!
 //! # Reference
 //! Fisher, "On the mathematical foundations of theoretical statistics", Philosophical Transactions A 222, 1922.
@@ -10,7 +10,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use helmholtz_core::{Batch, Better, Estimate, Gradients, Key, Measure, Over, Strategy, Tractable};
 
-/// The mean over the batch of `log p` as the step found it.
+/// The mean over the batch of `log p`, before the step.
 pub const LOG_LIKELIHOOD: Measure =
     Measure { name: "log_likelihood", unit: Some("nats"), better: Some(Better::Higher), over: Over::Mean };
 

@@ -1,7 +1,7 @@
-//! Neural variational inference and learning: the evidence lower bound by scores, with learned baselines.
+//! Neural variational inference and learning: the evidence lower bound by the score function, with learned baselines.
 //!
-//! With `h ~ q(h | x)`, layers numbered from the data `h_0 = x` up, and for each recognition layer i the signal that
-//! depends on it,
+//! Let `h ~ q(h | x)`, with layers numbered upwards from the data, `h_0 = x`. The part of the signal that depends on
+//! recognition layer i is
 //!
 //! ```text
 //! l_i = log p(h_{i-1}, .., h_n) - log q(h_i, .., h_n | h_{i-1})
@@ -9,12 +9,12 @@
 //!
 //! - theta ascends `log p(x, h)`;
 //! - phi ascends `Σ_i (l_i - C_i(h_{i-1}) - c_i) / max(1, s) log q(h_i | h_{i-1})`;
-//! - the baseline `C_i`, a net of one hidden layer, descends `1/2 (l_i - C_i(h_{i-1}) - c_i)²`.
+//! - the baseline `C_i`, a net with one hidden layer, descends `1/2 (l_i - C_i(h_{i-1}) - c_i)²`.
 //!
-//! `c_i` is the running mean of `l_i - C_i`, and s² the running variance of the lowest signal about its baseline; both
-//! decay by 0.8 a step, and what an estimate is made with comes from the batches before it, so that no expectation
-//! moves: phi follows the gradient of the ELBO divided by `max(1, s)`, one number for all layers. (The authors take
-//! the batch at hand into both first.) With several samples of a row everything is averaged over them.
+//! `c_i` is the running mean of `l_i - C_i`, and s² is the running variance of the lowest signal about its baseline.
+//! Both decay by 0.8 a step. An estimate uses their values from earlier batches, so they add no bias: phi follows the
+//! gradient of the ELBO divided by `max(1, s)`, one number for all layers. (The authors update both with the current
+//! batch first.) With several samples of a row everything is averaged over them.
 //!
 //! Gradients are means over the batch.
 //!
@@ -34,18 +34,18 @@ use helmholtz_ops::rows::repeat_rows;
 use crate::baseline::Baseline;
 use crate::wake::{diagnose_mean, per_row, propose, scored, wake_theta};
 
-/// Scores with learned baselines, layer by layer.
+/// The score-function estimator with learned baselines, layer by layer.
 #[derive(Module, Debug)]
 pub struct Nvil {
     /// Samples per observation; 1 in the paper.
     pub samples: usize,
     /// Whether signals are divided by their running standard deviation, where it is above one.
     pub normalise: bool,
-    /// Whether running mean and variance follow the signals.
+    /// Whether the running means and variance are updated.
     adapts: bool,
     /// `C_i`, one for each recognition layer.
     baselines: Vec<Baseline>,
-    /// `c_i`, `[layers]`, in single precision whatever the model's type: what a checkpoint holds is what is used.
+    /// `c_i`, `[layers]`, in single precision whatever the model's type, so that a checkpoint holds what is used.
     centres: Memory<Tensor<1>>,
     /// s²: `[1]`.
     variance: Memory<Tensor<1>>,
@@ -57,14 +57,14 @@ pub const HIDDEN: usize = 100;
 const DECAY: f64 = 0.8;
 
 impl Nvil {
-    /// One sample of a row by default, for a model with `sizes` units from the data up, the data's first; the
-    /// baselines are those of `key`.
+    /// With `samples` per observation, for a model with layers of `sizes` units, from the data up and including the
+    /// data. `key` determines the initial weights of the baselines.
     ///
     /// # Panics
     /// If `samples` is zero or there is no latent layer.
     pub fn new(samples: usize, sizes: &[usize], key: Key, device: &Device) -> Self {
         assert!(samples > 0, "nvil needs at least one sample per observation");
-        assert!(sizes.len() > 1, "nvil moves recognition layers, and there is none");
+        assert!(sizes.len() > 1, "nvil needs at least one recognition layer");
         let inputs = &sizes[..sizes.len() - 1];
         let key = key.child(Role::Init).child("nvil");
         let baseline = |(i, &d): (usize, &usize)| Baseline::new(d, HIDDEN, key.child(i), device);
@@ -79,32 +79,32 @@ impl Nvil {
         }
     }
 
-    /// `c_i` and s² as the calls so far have left them.
+    /// `c_i` and s² after the calls so far.
     pub fn state(&self) -> (Vec<f64>, f64) {
         (self.centres.numbers(), self.variance.numbers()[0])
     }
 
     /// The same strategy with other running means and variance.
     pub fn with_state(self, centres: &[f64], variance: f64) -> Self {
-        assert_eq!(centres.len(), self.baselines.len(), "a centre for each recognition layer");
+        assert_eq!(centres.len(), self.baselines.len(), "one centre for each recognition layer");
         self.centres.set_numbers(centres);
         self.variance.set_numbers(&[variance]);
         self
     }
 
-    /// The same strategy, whose running means and variance stay as they are: its estimates are of one law.
+    /// The same strategy with its running means and variance fixed, so that its estimates have one distribution.
     pub fn held(self) -> Self {
         Nvil { adapts: false, ..self }
     }
 
-    /// What signals are divided by.
+    /// What the signals are divided by.
     fn scale(&self) -> f64 {
         if self.normalise { self.state().1.sqrt().max(1.0) } else { 1.0 }
     }
 
-    /// The update at given proposals, with the state as it is.
+    /// The update at given proposals, with the current state.
     ///
-    /// Besides what it measured it gives the mean of each `l_i - C_i`, and the variance of the lowest.
+    /// Besides its measures it returns the signals `l_i - C_i` of each layer, which update the state.
     pub fn update<M: Layerwise>(
         &self,
         model: &M,
@@ -136,7 +136,7 @@ impl Nvil {
         (diagnose_mean(log_weights), Signals(found))
     }
 
-    /// Running mean and variance after `signals`.
+    /// Updates the running means and variance with `signals`.
     fn adapt(&self, signals: Signals) {
         let (mut centres, mut variance) = self.state();
         let keep = |old: f64, new: f64| DECAY * old + (1.0 - DECAY) * new;
@@ -145,7 +145,7 @@ impl Nvil {
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             let spread = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64;
             if !(mean.is_finite() && spread.is_finite()) {
-                // The bound is no number either, which stops a run.
+                // The bound is not finite either, which stops the run.
                 return;
             }
             *centre = keep(*centre, mean);

@@ -1,8 +1,8 @@
-//! The bounds along the path from the noise: ELBO, STL, IWAE and DReG.
+//! Pathwise gradients of the bounds, along the path from the noise: ELBO, STL, IWAE and DReG.
 //!
-//! With `h_k = g_φ(ξ_k, x)` for K samples of the noise, `w_k = p(x, h_k) / q(h_k | x)`, and `w̃_k` normalised over
-//! them, the four differ in the weights of a sample alone: α of `∇_θ log p(x, h)`, α ρ of the derivative of `log w`
-//! along the path, and γ of the score `∇_φ log q(h | x)` at fixed h (see [`PathWeights`]).
+//! Let `h_k = g_φ(ξ_k, x)` for K samples of the noise, `w_k = p(x, h_k) / q(h_k | x)`, and `w̃_k` be `w_k` normalised
+//! over the samples. The four estimators differ only in the weights of a sample: α of `∇_θ log p(x, h)`, α ρ of the
+//! derivative of `log w` along the path, and γ of the score `∇_φ log q(h | x)` at fixed h (see [`PathWeights`]).
 //!
 //! | weighting | ascends | α | ρ | γ |
 //! | --- | --- | --- | --- | --- |
@@ -11,10 +11,10 @@
 //! | [`Iwae`](Weighting::Iwae) | `L_K = E log 1/K Σ_k w_k` | `w̃_k` | 1 | `-w̃_k` |
 //! | [`Dreg`](Weighting::Dreg), "doubly reparameterised" | `L_K` | `w̃_k` | `w̃_k` | 0 |
 //!
-//! `Elbo` and `Iwae` follow the whole derivative of their bound, with the normalised weights held constant. The score
-//! of q in it has expectation zero in `L`, where `Stl` leaves it out, and not in `L_K`, where `Dreg` writes it as
-//! another path derivative. In both q's parameters are held fixed in its density; with several layers its outputs,
-//! through which lower latents are reached, are not.
+//! `Elbo` and `Iwae` follow the whole derivative of their bound, with the normalised weights held constant. In
+//! `L` the score of q has expectation zero, and `Stl` leaves it out. In `L_K` it does not, and `Dreg` writes it as
+//! another path derivative. In both, q's parameters are held fixed in its density. With several layers q's outputs are
+//! not held fixed: the derivative goes through them to the lower latents.
 //!
 //! Gradients are means over the batch; the code of Burda et al. sums.
 //!
@@ -38,7 +38,7 @@ use helmholtz_ops::noise;
 
 use crate::wake::{diagnose, diagnose_mean, per_row, scored};
 
-/// The ascent of a bound along the path from the noise.
+/// Ascent of a bound along the path from the noise.
 #[derive(Module, Debug)]
 pub struct Pathwise {
     /// Samples per observation, K.
@@ -48,23 +48,23 @@ pub struct Pathwise {
     pub weighting: Weighting,
 }
 
-/// What the samples count for: a bound, and an estimator of its derivative in phi.
+/// What the samples are weighted for: a bound, and an estimator of its derivative in phi.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weighting {
     /// The evidence lower bound, and its whole derivative.
     Elbo {
-        /// Whether the expectation of `log p(h_L)` under the last layer's own noise is taken in closed form,
-        /// `-(μ² + σ²)/2`, as that of `log q` always is: with one layer `KL(q || p)` then has no noise.
+        /// Whether the expectation of `log p(h_L)` under the last layer's own noise is computed in closed form,
+        /// `-(μ² + σ²)/2`. That of `log q` always is, so with one layer `KL(q || p)` then has no noise.
         analytic_kl: bool,
     },
     /// The evidence lower bound, without the score of q: unbiased, and without any variance where
     /// `q(h | x) = p(h | x)`.
     Stl,
-    /// The importance-weighted bound, and its whole derivative; with K = 1 the ELBO. The signal in phi falls against
-    /// its noise as K grows (Rainforth et al. 2018).
+    /// The importance-weighted bound, and its whole derivative; with K = 1 the ELBO. The signal-to-noise ratio in phi
+    /// falls as K grows (Rainforth et al. 2018).
     Iwae,
     /// The importance-weighted bound; phi follows `Σ_k w̃_k² d/dh log w_k dh_k/dφ`, which has the same expectation
-    /// and a signal that does not fall.
+    /// and a signal-to-noise ratio that does not fall.
     Dreg,
 }
 
@@ -78,7 +78,7 @@ impl Pathwise {
         Pathwise { samples, weighting }
     }
 
-    /// The update at given noise, of the nets that `parts` names.
+    /// The update at given noise, for the nets that `parts` names.
     pub fn update<M: Reparameterized>(
         &self,
         model: &M,
@@ -129,7 +129,7 @@ impl Claims for Pathwise {
     }
 }
 
-/// Noise for `k` samples of each row of `x`, and the latents that it stands for.
+/// Noise for `k` samples of each row of `x`, and the latents that it gives.
 pub(crate) fn propose_on_path<M: Reparameterized>(
     model: &M,
     x: Tensor<2>,

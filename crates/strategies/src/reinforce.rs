@@ -1,10 +1,10 @@
-//! The evidence lower bound by scores, each sample's signal less the mean of the others'.
+//! The evidence lower bound by the score function, each sample's signal less the mean of the others'.
 //!
 //! With `h_k ~ q(h | x)` and `l_k = log p(x, h_k) - log q(h_k | x)`:
 //!
 //! - theta ascends `1/K Σ_k log p(x, h_k)`;
 //! - phi ascends `1/K Σ_k (l_k - 1/(K-1) Σ_{j≠k} l_j) log q(h_k | x)`: the baseline of a sample depends on the others
-//!   alone, so that it moves no expectation.
+//!   alone, so it adds no bias.
 //!
 //! Both are in expectation the gradient of the ELBO at every K >= 2.
 //!
@@ -25,7 +25,7 @@ use helmholtz_ops::log_weights::mean_of_others;
 
 use crate::wake::{TooFewSamples, at_least_two, diagnose_mean, estimate_of_proposals, wake_phi, wake_theta};
 
-/// Scores with the leave-one-out baseline.
+/// The score-function estimator with the leave-one-out baseline.
 #[derive(Module, Debug)]
 pub struct Reinforce {
     /// Samples per observation, K.
@@ -36,7 +36,7 @@ impl Reinforce {
     /// With `samples` per observation.
     ///
     /// # Errors
-    /// If there are fewer than two: one has no others to take a baseline from.
+    /// If `samples` is below 2: the baseline of a sample comes from the others.
     pub fn new(samples: usize) -> Result<Self, TooFewSamples> {
         at_least_two("reinforce", samples).map(|samples| Reinforce { samples })
     }

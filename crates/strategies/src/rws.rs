@@ -5,13 +5,13 @@
 //! - wake theta ascends `Σ_k w_k log p(x, h_k)`: exactly the gradient of the K-sample bound
 //!   `E log 1/K Σ_k p(x, h_k) / q(h_k | x)` at every K;
 //! - wake phi ascends `Σ_k w_k log q(h_k | x)`: a self-normalised estimate of the gradient of
-//!   `E_{p(h | x)} log q(h | x)` on the data, its bias of order 1/K;
+//!   `E_{p(h | x)} log q(h | x)` on the data, with a bias of order 1/K;
 //! - sleep phi ascends `log q(h | x)` on dreams `x, h ~ p`, unbiased, on the model's own `x`.
 //!
-//! Options: the control variate `w_k - 1/K` in wake phi, which adds no bias because
-//! `E_q ∇ log q = 0`; the defensive mixture of Le et al., which proposes from
-//! `(1 - d) q + d uniform`, weighs by the mixture's density and still ascends `log q`. The two do not
-//! go together: under the mixture the mean of `∇ log q` is not zero.
+//! There are two options. The control variate `w_k - 1/K` in wake phi adds no bias because `E_q ∇ log q = 0`.
+//! The defensive mixture of Le et al. proposes from `(1 - d) q + d uniform`, computes weights by the mixture's
+//! density and still ascends `log q`. The two do not go together: under the mixture the mean of `∇ log q` is
+//! not zero.
 //!
 //! Gradients are means over the batch; the authors' code sums.
 //!
@@ -41,11 +41,11 @@ pub struct ReweightedWakeSleep {
     pub sleep_phi: f64,
     /// Whether wake phi uses `w - 1/K`.
     pub control_variate: bool,
-    /// Share `d` of the uniform law in the proposals; 0.2 in Le et al., 0 for none.
+    /// Share `d` of the uniform distribution in the proposals; 0.2 in Le et al., 0 without the mixture.
     pub defence: f64,
 }
 
-/// Settings that make no estimator.
+/// Invalid settings.
 #[derive(Debug, Error, PartialEq)]
 pub enum RwsError {
     /// K = 0.
@@ -54,10 +54,10 @@ pub enum RwsError {
     /// A mixture share outside [0, 1).
     #[error("defence = {0}: the uniform share of the proposals must lie in [0, 1)")]
     Defence(f64),
-    /// A control variate without wake phi, or that takes away all of it.
+    /// A control variate without wake phi, or with one sample, where it cancels the whole update.
     #[error(
         "control_variate needs a wake update of phi with samples >= 2: the weight of a single sample is 1, \
-         and 1 - 1/K leaves nothing to learn from"
+         so w - 1/K is zero"
     )]
     IdleControlVariate,
     /// Control variate together with the mixture.
@@ -78,10 +78,10 @@ impl ReweightedWakeSleep {
             .checked()
     }
 
-    /// The same settings, if they make an estimator.
+    /// Returns the same settings if they are valid.
     ///
     /// # Errors
-    /// If K is zero, the mixture share lies outside [0, 1) or would bias the control variate.
+    /// If K is zero, the mixture share lies outside [0, 1), or the control variate is biased or cancels the update.
     pub fn checked(self) -> Result<Self, RwsError> {
         if self.samples == 0 {
             return Err(RwsError::NoSamples);

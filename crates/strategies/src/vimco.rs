@@ -1,4 +1,5 @@
-//! Variational inference for Monte Carlo objectives: the K-sample bound by scores, with a baseline for each sample.
+//! Variational inference for Monte Carlo objectives: the K-sample bound by the score function, with a baseline for each
+//! sample.
 //!
 //! With `h_k ~ q(h | x)`, `l_k = log p(x, h_k) - log q(h_k | x)` and `w̃` the normalised weights, held constant:
 //!
@@ -10,7 +11,7 @@
 //! - theta ascends `Σ_k w̃_k log p(x, h_k)`;
 //! - phi ascends `Σ_k (L - L_{-k} - w̃_k) log q(h_k | x)`.
 //!
-//! Both are in expectation the gradient of `E L` at every K >= 2. There is nothing to learn or to tune.
+//! Both are in expectation the gradient of `E L` at every K >= 2. The baselines have nothing to learn or to tune.
 //!
 //! Gradients are means over the batch.
 //!
@@ -27,7 +28,7 @@ use helmholtz_ops::log_weights::{log_sum_exp, log_sum_of_others, mean_of_others,
 
 use crate::wake::{TooFewSamples, at_least_two, diagnose, estimate_of_proposals, wake_phi, wake_theta};
 
-/// The ascent of the K-sample bound by scores.
+/// Ascent of the K-sample bound by the score function.
 #[derive(Module, Debug)]
 pub struct Vimco {
     /// Samples per observation, K in the paper.
@@ -38,7 +39,7 @@ impl Vimco {
     /// With `samples` per observation.
     ///
     /// # Errors
-    /// If there are fewer than two: one has no others to take a baseline from.
+    /// If `samples` is below 2: the baseline of a sample comes from the others.
     pub fn new(samples: usize) -> Result<Self, TooFewSamples> {
         at_least_two("vimco", samples).map(|samples| Vimco { samples })
     }
@@ -59,7 +60,7 @@ impl Vimco {
     }
 }
 
-/// `L - L_{-k}`: `[batch, k]`. The number of samples drops out.
+/// `L - L_{-k}`: `[batch, k]`. The factor 1/K cancels.
 fn signals(log_weights: Tensor<2>) -> Tensor<2> {
     let [_, k] = log_weights.dims();
     let replaced = mean_of_others(log_weights.clone());

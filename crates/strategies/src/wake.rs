@@ -1,4 +1,4 @@
-//! What wake-sleep and its reweighted form share.
+//! What wake-sleep, its reweighted form and other strategies share.
 
 use burn::tensor::Tensor;
 use helmholtz_core::{
@@ -7,19 +7,19 @@ use helmholtz_core::{
 use helmholtz_ops::log_weights::{effective_share, log_mean_exp, normalise};
 use thiserror::Error;
 
-/// One sample where an estimator asks for several.
+/// One sample where an estimator needs several.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error(
-    "samples = {samples}: {strategy} takes a sample's baseline from the others; take at least 2 (K >= 2)"
+    "samples = {samples}: {strategy} takes a sample's baseline from the other samples; use at least 2 (K >= 2)"
 )]
 pub struct TooFewSamples {
     /// The strategy.
     pub strategy: &'static str,
-    /// What it was given.
+    /// The number of samples that was given.
     pub samples: usize,
 }
 
-/// `samples`, if there are two or more.
+/// Returns `samples` if there are two or more.
 pub(crate) fn at_least_two(strategy: &'static str, samples: usize) -> Result<usize, TooFewSamples> {
     if samples < 2 { Err(TooFewSamples { strategy, samples }) } else { Ok(samples) }
 }
@@ -36,7 +36,7 @@ pub(crate) fn propose<M: LatentVariableModel>(
     model.propose(x, &Draws::new(key.child(Role::Wake), batch, k), defence)
 }
 
-/// Model evaluations of `proposals` in all: each is scored by p and by q.
+/// Model evaluations for so many proposals: each is scored by p and by q.
 pub(crate) fn scored(proposals: usize) -> u64 {
     2 * proposals as u64
 }
@@ -64,7 +64,7 @@ pub(crate) fn wake_phi<M: LatentVariableModel>(
     model.posterior_gradient(x, &proposals.latents, &proposals.q.traces, per_row(weights), into);
 }
 
-/// The estimate that `update` makes of `k` proposals from q for each row of `x`.
+/// The estimate that `update` makes from `k` proposals from q for each row of `x`.
 pub(crate) fn estimate_of_proposals<M: LatentVariableModel>(
     model: &M,
     x: Tensor<2>,
@@ -106,7 +106,7 @@ pub(crate) fn sleep_phi_at<M: LatentVariableModel>(
     model.posterior_gradient(x, h, &q.traces, weights, into);
 }
 
-/// `[B, K]` weights or signals, as one weight per matrix row of a mean over the batch.
+/// `[B, K]` weights or signals as one weight per matrix row, divided by B for the mean over the batch.
 pub(crate) fn per_row(weights: Tensor<2>) -> Tensor<1> {
     let [batch, k] = weights.dims();
     weights.reshape([batch * k]) / batch as f64
@@ -118,7 +118,7 @@ pub(crate) fn diagnose(log_weights: Tensor<2>) -> Vec<Measured> {
     vec![Measure::BOUND.is(bound), ess(log_weights)]
 }
 
-/// The same of equal weights: the bound is the mean of `log w`, as of the evidence lower bound.
+/// The same for equal weights: the bound is the mean of `log w`, as in the evidence lower bound.
 pub(crate) fn diagnose_mean(log_weights: Tensor<2>) -> Vec<Measured> {
     vec![Measure::BOUND.is(log_weights.clone().mean()), ess(log_weights)]
 }

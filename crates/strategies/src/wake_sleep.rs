@@ -21,7 +21,7 @@ use crate::wake::{diagnose, propose, scored, sleep_phi, sleep_phi_at, wake_theta
 /// Wake-sleep with as many dreams as rows in the batch.
 #[derive(Module, Debug)]
 pub struct WakeSleep {
-    /// Samples per observation in the wake phase, averaged; the paper's 1.
+    /// Samples per observation in the wake phase, averaged; 1 in the paper.
     pub samples: usize,
 }
 

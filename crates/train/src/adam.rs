@@ -1,10 +1,10 @@
-//! Adam, with Burn's state and numbers, in one pass over each parameter where it lies in host memory.
+//! Adam, with Burn's state and numbers, in one pass over each parameter that is in host memory.
 
 use burn::optim::{AdamConfig, AdamState, AdaptiveMomentumState, LearningRate, ModuleOptimizer, Optimizer};
 use burn::tensor::{Device, Tensor};
 use helmholtz_ops::adam;
 
-/// Adam; elsewhere than in host memory it is Burn's.
+/// Adam; for parameters that are not in host memory it is Burn's.
 ///
 /// Its state is Burn's, in checkpoints too, and so are its numbers, to the bit.
 #[derive(Clone)]
@@ -14,7 +14,7 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// An optimiser with these decays and with ε beside the root of the mean of squares.
+    /// An optimiser with these decays, and with ε added to the root of the mean of squares.
     pub fn new(beta_1: f32, beta_2: f32, epsilon: f32) -> Self {
         let config = AdamConfig::new().with_beta_1(beta_1).with_beta_2(beta_2).with_epsilon(epsilon);
         Adam { settings: adam::AdamSettings { beta_1, beta_2, epsilon }, burn: config.build() }

@@ -10,8 +10,8 @@ use helmholtz_core::{Memory, Model, map_params, visit_params};
 /// An exponential average of all weights of a model, which travels in the checkpoint.
 ///
 /// Before step t = 0, 1, ... the weights w enter as `a ← d a + (1 - d) w` with
-/// d = min(decay, (1 + t) / (10 + t)), so that the first weights are soon forgotten. What a step
-/// does enters before the next one.
+/// d = min(decay, (1 + t) / (10 + t)), so that the first weights are soon forgotten. The result of a
+/// step enters before the next one.
 #[derive(burn::module::Module, Debug)]
 pub struct Average {
     /// All weights, one after the other: `[n]`.
@@ -26,15 +26,15 @@ impl Average {
     /// # Panics
     /// If the decay is not in [0, 1).
     pub fn new<M: Model>(model: &M, decay: f64) -> Self {
-        assert!((0.0..1.0).contains(&decay), "a decay of {decay}");
+        assert!((0.0..1.0).contains(&decay), "the decay must be in [0, 1), not {decay}");
         Average { weights: Memory::new(flat(model)), decay }
     }
 
-    /// Takes in the weights that `model`, without autodiff, has before a step.
+    /// Adds the weights that `model`, without autodiff, has before a step.
     pub fn take_in<M: Model>(&self, model: &M, step: u64) {
         let decay = self.decay.min((1.0 + step as f64) / (10.0 + step as f64));
         let average = self.weights.get();
-        // Not as a sum of two products: d and 1 - d round apart, and what they lose adds up.
+        // Not as a sum of two products: d and 1 - d are rounded separately, and the errors add up.
         let average = average.clone() + (flat(model) - average) * (1.0 - decay);
         self.weights.set(average);
     }

@@ -1,12 +1,13 @@
 //! Seals of the lines of `metrics.jsonl`.
 //!
-//! Each line ends with a key `chain`: the first sixteen hex digits of the SHA-256 of the line before's `chain`, followed
-//! by the line without its own. A digit that was edited and a line that is missing, was added or has moved break the
-//! chain where they stand. The last lines may be missing: then a checkpoint has no record, which is found elsewhere.
+//! Each line ends with a key `chain`: the first sixteen hex digits of the SHA-256 of the `chain` of the line before,
+//! followed by the line without its own `chain`. An edited digit, or a line that is missing, was added or was moved,
+//! breaks the chain at that place. Missing last lines do not break it. Then a checkpoint has no record, which is
+//! detected elsewhere.
 
 use sha2::{Digest, Sha256};
 
-/// Between a line's own text and its seal, and after the seal.
+/// The text between a line's own text and its seal, and after the seal.
 const KEY: [&str; 2] = [",\"chain\":\"", "\"}"];
 /// Hex digits of a seal.
 const DIGITS: usize = 16;
@@ -25,17 +26,17 @@ impl Chain {
         format!("{open}{}{}{}", KEY[0], self.last, KEY[1])
     }
 
-    /// A line's object without its seal. Of files that were written without seals, lines have none.
+    /// A line's object without its seal. Lines of files that were written by earlier versions have no seal.
     ///
     /// # Errors
-    /// If the line is not the one that followed the last.
+    /// If the line is not the one that was written after the last.
     pub(crate) fn open<'a>(&mut self, line: &'a str) -> Result<std::borrow::Cow<'a, str>, &'static str> {
         let Some((open, seal)) = line.strip_suffix(KEY[1]).and_then(|text| text.rsplit_once(KEY[0])) else {
             let is_old = self.last.is_empty();
             return if is_old {
                 Ok(line.into())
             } else {
-                Err("it has no seal, and the line before it has one")
+                Err("it has no seal, but the line before it has one")
             };
         };
         let object = format!("{open}}}");
@@ -78,7 +79,7 @@ mod tests {
                 bytes[byte] = if bytes[byte] == b'7' { b'8' } else { b'7' };
                 other[at] = String::from_utf8(bytes).unwrap();
                 assert!(opened(&other).map_or(true, |found| found != objects), "line {at}, byte {byte}");
-                // Only a first line may lose its seal in silence: the file looks like an old one up to there.
+                // Only a first line may lose its seal without an error: the file looks like an old one up to there.
                 assert!(opened(&other).is_err() || at == 0, "line {at}, byte {byte}");
             }
             let without: Vec<String> =

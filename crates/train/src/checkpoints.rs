@@ -1,9 +1,9 @@
 //! Burn's checkpoint files, sealed by a hash.
 //!
-//! For epoch `e` the learner writes `model-e.bpk`, `optim-e.bpk` and `scheduler-e.bpk`; beside each
-//! lies its SHA-256 with its name, as `sha256sum` writes it, written after it. A checkpoint counts
-//! only if all three agree with their hashes and names, so that one cut short by a crash or renamed
-//! to another epoch is recognised.
+//! For epoch `e` the learner writes `model-e.bpk`, `optim-e.bpk` and `scheduler-e.bpk`. After each, its
+//! SHA-256 and its name are written into a file beside it, in the format of `sha256sum`. A checkpoint
+//! counts only if all three files agree with their hashes and names, so one that was cut short by a
+//! crash, or renamed to another epoch, is detected.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,7 +28,7 @@ use crate::stop::Stop;
 /// The three parts of a checkpoint, by the names of their files.
 pub const PARTS: [&str; 3] = ["model", "optim", "scheduler"];
 
-/// A checkpoint folder that cannot be used.
+/// Why a checkpoint folder cannot be used.
 #[derive(Debug, Error)]
 pub enum CheckpointError {
     /// The folder or a file in it cannot be read.
@@ -40,7 +40,7 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// A file cannot be removed.
-    #[error("{path}: {source}")]
+    #[error("{path}: cannot be removed ({source})")]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -48,7 +48,7 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// Every checkpoint is damaged.
-    #[error("{folder}: no checkpoint is whole ({damaged}); train anew into another folder")]
+    #[error("{folder}: no checkpoint is whole ({damaged}); start a new run in another folder")]
     AllDamaged {
         /// The folder.
         folder: PathBuf,
@@ -63,19 +63,19 @@ pub struct Checkpoints {
     folder: PathBuf,
 }
 
-/// What a folder holds.
+/// The checkpoints of a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Examined {
     /// Epochs whose checkpoint is whole.
     pub whole: BTreeSet<usize>,
     /// Epochs whose checkpoint is damaged, with what is wrong.
     pub damaged: Vec<(usize, String)>,
-    /// Those of the damaged in which something is missing, and nothing disagrees with its hash: a run that died while it
-    /// saved them leaves them so.
+    /// The damaged epochs in which something is missing and nothing disagrees with its hash, as a run leaves them that
+    /// died while it saved them.
     pub unfinished: BTreeSet<usize>,
 }
 
-/// The checkpoint that a run goes on from.
+/// The checkpoint that a run resumes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Newest {
     /// Its epoch.
@@ -98,7 +98,7 @@ impl Checkpoints {
     /// Examines every checkpoint.
     ///
     /// # Errors
-    /// If the folder or a file in it is there but cannot be read.
+    /// If the folder or a file in it exists but cannot be read.
     pub fn examine(&self) -> Result<Examined, CheckpointError> {
         let mut found = Examined::default();
         let at_folder = |source| CheckpointError::Unreadable { path: self.folder.clone(), source };
@@ -128,10 +128,10 @@ impl Checkpoints {
         Ok(found)
     }
 
-    /// The same, those to which `try_it` objects being damaged too.
+    /// The same, but checkpoints that `try_it` rejects count as damaged too.
     ///
     /// # Errors
-    /// If the folder or a file in it is there but cannot be read.
+    /// If the folder or a file in it exists but cannot be read.
     pub fn examine_with(
         &self,
         try_it: impl Fn(usize) -> Result<(), String>,
@@ -143,10 +143,10 @@ impl Checkpoints {
         Ok(Examined { whole, damaged, unfinished })
     }
 
-    /// The newest whole checkpoint of those found; `None` if there is none at all.
+    /// The newest whole checkpoint of those found; `None` if there is no checkpoint at all.
     ///
     /// # Errors
-    /// If there are damaged checkpoints only.
+    /// If all checkpoints are damaged.
     pub fn newest(&self, found: Examined) -> Result<Option<Newest>, CheckpointError> {
         let Examined { whole, damaged, .. } = found;
         match whole.last() {
@@ -222,7 +222,7 @@ fn hash(file: &Path) -> io::Result<String> {
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Bytes of a seal that are read: a hash and a name have fewer.
+/// The most bytes of a seal that are read; a hash and a name have fewer.
 const LONGEST_SEAL: u64 = 4096;
 
 fn name_of(file: &Path) -> String {
@@ -233,7 +233,7 @@ fn name_of(file: &Path) -> String {
 enum Defect {
     /// It or its seal is missing.
     Missing(String),
-    /// It is there and is not what was saved.
+    /// It exists but is not what was saved.
     Wrong(String),
 }
 
@@ -248,13 +248,14 @@ impl From<Defect> for String {
 /// What is wrong with a part, if anything.
 ///
 /// # Errors
-/// If the part or its seal is there and cannot be read.
+/// If the part or its seal exists but cannot be read.
 fn defect(file: &Path) -> Result<Option<Defect>, CheckpointError> {
     let name = name_of(file);
     let found = match hash(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let what = format!("{name} is missing");
-            // A seal is written after its file, and removed before it: without the file somebody else removed that.
+            // A seal is written after its file and removed before it, so a seal without its file means that somebody
+            // else removed the file.
             let sealed = fs::symlink_metadata(seal_of(file)).is_ok();
             return Ok(Some(if sealed { Defect::Wrong(what) } else { Defect::Missing(what) }));
         }
@@ -265,9 +266,9 @@ fn defect(file: &Path) -> Result<Option<Defect>, CheckpointError> {
     let seal = match fs::File::open(&path).and_then(|file| file.take(LONGEST_SEAL).read_to_string(&mut seal))
     {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Some(Defect::Missing(format!("{name} was not finished"))));
+            return Ok(Some(Defect::Missing(format!("{name} was not completely written"))));
         }
-        // Not text: no hash of anything.
+        // Not text, so not a hash.
         Err(error) if error.kind() == io::ErrorKind::InvalidData => "",
         Err(source) => return Err(CheckpointError::Unreadable { path, source }),
         Ok(_) => seal.as_str(),
@@ -289,18 +290,18 @@ pub(crate) struct Sealed {
     /// Its place in [`PARTS`].
     part: usize,
     folder: Checkpoints,
-    /// The stage whose memory is restored where a file of an earlier version has one for each.
+    /// The stage whose memory is restored if a file of an earlier version has one for each stage.
     stage: usize,
     saved: Arc<Saved>,
-    /// Hears of what fails, which Burn's words hide.
+    /// Gets the cause of a failure, which Burn's message hides.
     stop: Stop,
 }
 
-/// A part that is never saved, since its thread died, must not keep the others waiting for ever.
+/// A part that is never saved, because its thread died, must not keep the others waiting for ever.
 const LONGEST_SAVE: Duration = Duration::from_secs(600);
 
-/// What the three parts have saved. Burn saves each in a thread of its own, and one may be epochs behind another: were
-/// each to delete what itself no longer needs, a crash could find no epoch of which all three are there.
+/// What the three parts have saved. Burn saves each in a thread of its own, and one may be epochs behind another. If
+/// each deleted what it no longer needs itself, a crash could leave no epoch with all three parts.
 #[derive(Default)]
 struct Saved {
     state: Mutex<State>,
@@ -321,9 +322,9 @@ impl Saved {
         self.changed.notify_all();
     }
 
-    /// Waits until all parts have saved the epoch that a part saved last. False if one of them could not.
+    /// Waits until all parts have saved the epoch that `part` saved last. Returns false if one of them could not.
     ///
-    /// A save never waits, so that those that are waited for come to their end.
+    /// Saving never waits, so the other parts do finish.
     fn is_whole(&self, part: usize) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let epoch = state.epochs[part];
@@ -332,7 +333,7 @@ impl Saved {
         let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         if timeout.timed_out() {
             tracing::warn!(
-                "a part of a checkpoint was not saved within {LONGEST_SAVE:?}: older ones are kept"
+                "a part of a checkpoint was not saved within {LONGEST_SAVE:?}: older checkpoints are kept"
             );
         }
         !(state.failed || timeout.timed_out())
@@ -340,7 +341,7 @@ impl Saved {
 }
 
 impl Sealed {
-    /// Tells the run what failed, and Burn too.
+    /// Reports a failure to the run, and to Burn too.
     fn failing<T>(&self, epoch: usize, result: Result<T, CheckpointerError>) -> Result<T, CheckpointerError> {
         result.inspect_err(|error| {
             self.saved.change(|state| state.failed = true);
@@ -354,7 +355,7 @@ impl Sealed {
     }
 }
 
-/// The system's words without those that Burn's crates wrap around them.
+/// The system's message without the text that Burn's crates wrap around it.
 fn cause(error: &CheckpointerError) -> String {
     match error {
         CheckpointerError::IOError(error) => error.to_string(),
@@ -461,7 +462,7 @@ mod tests {
         assert!(saved.is_whole(2) && !waiting.is_finished());
         saved.change(|state| state.epochs[2] = 3);
         assert!(waiting.join().unwrap());
-        // Where the third part cannot be saved any more, what there is stays.
+        // If a part can no longer be saved, nothing is deleted.
         saved.change(|state| state.epochs[0] = 4);
         saved.change(|state| state.failed = true);
         assert!(!saved.is_whole(0));

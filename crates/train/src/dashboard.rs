@@ -1,4 +1,4 @@
-//! Burn's terminal dashboard, whose stop is the run's.
+//! Burn's terminal dashboard, whose stop key goes to the run's [`Stop`].
 
 use std::any::Any;
 use std::error::Error;
@@ -18,22 +18,22 @@ use burn::train::{Interrupter, LearnerSummary};
 use crate::stop::{Request, Stop};
 use crate::terminal::{Terminal, survive_its_loss};
 
-/// What the dashboard panics with, in every thread that talks to it, once "stop immediately" was chosen.
+/// The panic message of every thread that talks to the dashboard after "stop immediately" was chosen.
 const KILLED: &str = "Killing training from user input.";
 
 /// The dashboard with an interrupter of its own.
 ///
-/// It resets its interrupter when it closes, which would make the learner forget its stop and its error.
+/// It resets its interrupter when it closes. If that were the learner's, its stop and its error would be lost.
 pub(crate) struct Dashboard {
-    /// Gone once it has failed.
+    /// `None` once it has failed.
     tui: Option<TuiMetricsRendererWrapper>,
     asked: Interrupter,
     stop: Stop,
-    /// Shared with nobody who keeps it: it lives as long as the dashboard.
+    /// The only strong reference, so it lives as long as the dashboard.
     _alive: Arc<()>,
 }
 
-/// Gives the terminal back when it is dropped, also by a panic in a training step.
+/// Restores the terminal when it is dropped, also after a panic in a training step.
 pub(crate) struct Restored {
     terminal: Terminal,
     dashboard: Weak<()>,
@@ -41,7 +41,7 @@ pub(crate) struct Restored {
 
 impl Drop for Restored {
     fn drop(&mut self) {
-        // Where a panic unwinds, another thread is about to close the dashboard.
+        // While a panic unwinds, another thread is about to close the dashboard.
         for _ in 0..100 {
             if self.dashboard.strong_count() == 0 {
                 break;
@@ -53,7 +53,7 @@ impl Drop for Restored {
 }
 
 impl Dashboard {
-    /// Takes the screen over; `epoch` is the one that the run goes on from.
+    /// Takes over the screen; `epoch` is the one that the run resumes from.
     pub(crate) fn open(stop: Stop, epoch: Option<usize>, terminal: Terminal) -> (Self, Restored) {
         survive_its_loss();
         let asked = Interrupter::new();
@@ -64,7 +64,7 @@ impl Dashboard {
         (Dashboard { tui, asked, stop, _alive: alive }, restored)
     }
 
-    /// Tells the dashboard something, and listens to what was typed there.
+    /// Sends an event to the dashboard, and checks what was typed there.
     fn tell<R>(&mut self, event: impl FnOnce(&mut TuiMetricsRendererWrapper) -> R) -> Option<R> {
         let tui = self.tui.as_mut()?;
         match catch_unwind(AssertUnwindSafe(|| event(tui))) {
@@ -106,7 +106,7 @@ impl Drop for Dashboard {
     }
 }
 
-/// Methods that tell the dashboard what they hear.
+/// Methods that pass their arguments on to the dashboard.
 macro_rules! tell {
     ($($method:ident($($heard:ident: $type:ty),*);)+) => {
         $(fn $method(&mut self $(, $heard: $type)*) {

@@ -1,17 +1,17 @@
 //! Names that tensors had in checkpoints of earlier versions.
 //!
-//! A strategy was once kept for each stage, under the name of its kind where it had parameters:
-//! `strategy.strategies.0.Nvil.baselines.0.weight` is `strategy.baselines.0.weight` now. Where there were several stages,
-//! each began its memory anew; that of the stage in which a checkpoint was written goes on. So no strategy may have a field
-//! of the name `strategies`.
+//! Earlier versions kept a strategy for each stage, under the name of its kind if it had parameters:
+//! `strategy.strategies.0.Nvil.baselines.0.weight` is `strategy.baselines.0.weight` now. With several stages, each
+//! began with an empty memory; now the memory of the stage in which the checkpoint was written goes on. So no
+//! strategy may have a field with the name `strategies`.
 
 use burn::store::burn_pack::{Reader, Tensor, Writer};
 use burn::tensor::Bytes;
 
-/// What led to the strategy of a stage.
+/// The path that led to the strategies of the stages.
 const OF_STAGES: [&str; 2] = ["strategy", "strategies"];
 
-/// The name that a tensor has now, and the stage that it was of; `None` for names that are as they were.
+/// The name that a tensor has now, and the stage that it belonged to; `None` for names that have not changed.
 pub(crate) fn name_now(name: &str) -> Option<(String, usize)> {
     let mut parts = name.split('.');
     if OF_STAGES.iter().any(|part| parts.next() != Some(part)) {
@@ -24,7 +24,7 @@ pub(crate) fn name_now(name: &str) -> Option<(String, usize)> {
     Some((format!("{}.{}", OF_STAGES[0], rest.join(".")), stage))
 }
 
-/// Whether the metadata of a file, behind a header of ten bytes that ends with their length, have such a name.
+/// Whether the metadata of a file have such a name. They follow a header of ten bytes that ends with their length.
 fn has_earlier_names(bytes: &[u8]) -> bool {
     let length =
         bytes.get(6..10).and_then(|length| length.try_into().ok()).map_or(0, u32::from_le_bytes) as usize;
@@ -33,11 +33,11 @@ fn has_earlier_names(bytes: &[u8]) -> bool {
     metadata.windows(prefix.len()).any(|part| part == prefix.as_bytes())
 }
 
-/// The bytes of a model file under the names that its tensors have now; of several stages those of `stage`, or of the
-/// last before it.
+/// The bytes of a model file under the names that its tensors have now. With several stages, they are those of `stage`,
+/// or of the last one before it.
 ///
 /// # Errors
-/// If it is no such file.
+/// If it is not such a file.
 pub(crate) fn renamed(bytes: Vec<u8>, stage: usize) -> Result<Bytes, String> {
     if !has_earlier_names(&bytes) {
         return Ok(Bytes::from_bytes_vec(bytes).shared());

@@ -1,8 +1,8 @@
-//! Reads the parts of a checkpoint with care, before Burn's learner sees them.
+//! Checks the parts of a checkpoint before Burn's learner loads them.
 //!
-//! Burn panics on an optimiser or scheduler file that it cannot read, and takes a model file of any element type.
+//! Burn panics on an optimiser or scheduler file that it cannot read, and accepts a model file of any element type.
 //! Here every part is compared with what the run would write: names, shapes, element types and values. No size that
-//! a file states is believed beyond the file's own length.
+//! a file states is trusted beyond the file's own length.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,9 +31,9 @@ pub fn layout(module: &impl Module) -> Layout {
     tensors.map(|tensor| (tensor.name, (tensor.shape.to_vec(), tensor.dtype))).collect()
 }
 
-/// What is wrong between the tensors that a file has and those that a model has, if anything.
+/// The first difference between the tensors of a file and those of a model, if any.
 ///
-/// `same_type` says whether an element type of the file may stand for one of the model.
+/// `same_type` says whether an element type of the file is accepted for one of the model.
 pub fn difference(
     found: &Layout,
     expected: &Layout,
@@ -42,10 +42,10 @@ pub fn difference(
     let mut differences = expected.iter().filter_map(|(name, (shape, dtype))| match found.get(name) {
         None => Some(format!("the tensor {name} is missing")),
         Some((other, _)) if other != shape => {
-            Some(format!("the tensor {name} has the shape {other:?}, and the model's has {shape:?}"))
+            Some(format!("the tensor {name} has the shape {other:?}, but the model's has {shape:?}"))
         }
         Some((_, other)) if !same_type(*other, *dtype) => {
-            Some(format!("the tensor {name} has values of type {other:?}, and the model's are {dtype:?}"))
+            Some(format!("the tensor {name} has values of type {other:?}, but the model's are {dtype:?}"))
         }
         Some(_) => None,
     });
@@ -78,7 +78,7 @@ impl Entry {
     }
 }
 
-/// A file of a checkpoint, its container being sound.
+/// A file of a checkpoint whose container is sound.
 struct Pack {
     bytes: Bytes,
     tensors: Vec<Entry>,
@@ -94,12 +94,12 @@ impl Pack {
     }
 
     fn of_bytes(bytes: Vec<u8>) -> Result<Self, String> {
-        // The reader makes room for as much metadata as the header names.
+        // The reader allocates memory for as much metadata as the header states.
         let stated = bytes.get(6..HEADER).and_then(|length| length.try_into().ok()).map(u32::from_le_bytes);
         if stated.is_none_or(|length| length as usize > bytes.len() - HEADER) {
             return Err("is shorter than its header says".to_string());
         }
-        // Which stage's memory a file of an earlier version gives makes no difference to what is asked here.
+        // It does not matter here which stage's memory is taken from a file of an earlier version.
         let bytes = renamed(bytes, usize::MAX)?;
         let unreadable = |error: &dyn std::fmt::Display| format!("cannot be read ({error})");
         let reader = Reader::from_bytes(bytes.clone()).map_err(|error| unreadable(&error))?;
@@ -131,7 +131,7 @@ fn record_of(pack: &Pack, module: &impl Module) -> Result<ModuleRecord, String> 
         return Err(format!("does not fit the model of the run: {difference}"));
     }
     for entry in &pack.tensors {
-        // What a strategy remembers may have infinities of its own.
+        // The memory of a strategy may hold infinities.
         if !["model.", "average."].iter().any(|part| entry.name.starts_with(part)) {
             continue;
         }
@@ -142,10 +142,10 @@ fn record_of(pack: &Pack, module: &impl Module) -> Result<ModuleRecord, String> 
     ModuleRecord::from_bytes(pack.bytes.clone()).map_err(|error| format!("cannot be read ({error})"))
 }
 
-/// Examines the parts of a checkpoint that a run would go on from: the files of model, optimiser and schedule.
+/// Examines the parts of a checkpoint that a run would resume from: the files of model, optimiser and schedule.
 ///
 /// # Errors
-/// The file that is wrong, by its place among the three, and what is wrong with it.
+/// The file that is wrong, by its index among the three, and what is wrong with it.
 pub fn examine_parts(
     files: [&Path; 3],
     module: &impl Module,
@@ -155,7 +155,7 @@ pub fn examine_parts(
     fit_together(|part| Pack::read(files[part]), module, optimiser, schedule)
 }
 
-/// The same for parts by their places.
+/// The same for parts by their index.
 fn fit_together(
     read: impl Fn(usize) -> Result<Pack, String>,
     module: &impl Module,
@@ -168,7 +168,7 @@ fn fit_together(
     read(2).and_then(|pack| fits_schedule(&pack, schedule)).map_err(|what| (2, what))
 }
 
-/// The parameter that a tensor or a number of an optimiser is about.
+/// The parameter that a tensor or a number of an optimiser belongs to.
 fn owner(name: &str) -> Option<u64> {
     name.split_once('.').and_then(|(id, _)| id.parse().ok())
 }
@@ -203,12 +203,12 @@ fn fits_optimiser(pack: &Pack, model: &Pack, optimiser: ModuleOptimizer) -> Resu
             return Err(format!("{path} is not the path of parameter {id}"));
         }
     }
-    // Burn leaves out a parameter whose state is not whole, and would begin it anew.
+    // Burn drops the state of a parameter if it is incomplete, and would begin it anew.
     let record = OptimizerRecord::from_bytes(pack.bytes.clone()).map_err(|error| error.to_string())?;
     let back = optimiser.load_record(record).to_record().into_bytes().map_err(|error| error.to_string())?;
     let back = Pack::of_bytes(back.to_vec())?;
     if back.layout() != pack.layout() || !back.scalars.keys().eq(pack.scalars.keys()) {
-        return Err("the state of a parameter is not whole".to_string());
+        return Err("the state of a parameter is incomplete".to_string());
     }
     Ok(())
 }
@@ -217,7 +217,7 @@ fn fits_schedule(pack: &Pack, schedule: ModuleLrScheduler) -> Result<(), String>
     let expected = schedule.to_record().into_bytes().map_err(|error| error.to_string())?;
     let expected = Pack::of_bytes(expected.to_vec())?;
     if !pack.scalars.keys().eq(expected.scalars.keys()) || !pack.tensors.is_empty() {
-        return Err("has not the numbers of the run's learning rates".to_string());
+        return Err("does not have the numbers of the run's learning rates".to_string());
     }
     let record = LrSchedulerRecord::from_bytes(pack.bytes.clone()).map_err(|error| error.to_string())?;
     let back = schedule.load_record(record).to_record().into_bytes().map_err(|error| error.to_string())?;
@@ -292,7 +292,7 @@ mod tests {
             let stated = u32::from_le_bytes(sound[part][6..10].try_into().unwrap()) as usize;
             for at in 0..HEADER + stated {
                 for mask in [0x01, 0x80, 0xff] {
-                    // Some changes make another sound file, as of a step; none makes a panic.
+                    // Some changes make another sound file, such as one of another step; none causes a panic.
                     refused(&|bytes| bytes[at] ^= mask);
                 }
             }
@@ -312,8 +312,8 @@ mod tests {
             examine(&parts).unwrap_err()
         };
         for (part, from, to, words) in [
-            (1, "moment_1", "moment_9", "is not whole"),
-            (1, "time", "tyme", "is not whole"),
+            (1, "moment_1", "moment_9", "is incomplete"),
+            (1, "time", "tyme", "is incomplete"),
             (1, "F32", "I32", "does not fit the parameter"),
             (2, "step", "stop", "learning rates"),
             (2, "UInt", "Uint", "cannot be read"),

@@ -30,18 +30,18 @@ use crate::trainee::Trainee;
 pub struct Fit {
     /// Holds `metrics.jsonl` and `checkpoint/`; must exist.
     pub folder: PathBuf,
-    /// The devices to train on, without autodiff. Where there are several, each takes a share of every batch, and the
-    /// optimiser and validation have the first.
+    /// The devices to train on, without autodiff. If there are several, each takes a share of every batch, and the
+    /// optimiser and validation run on the first.
     pub devices: Vec<Device>,
     /// The run's root key.
     pub key: Key,
     /// Rows, batch and steps.
     pub plan: Plan,
-    /// Epochs between checkpoints; the best epoch and the last are kept besides.
+    /// Epochs between checkpoints; the best epoch and the last are kept as well.
     pub checkpoint_every: usize,
     /// Epochs without a better validation score after which the run stops.
     pub patience: Option<usize>,
-    /// The epoch to go on from, if its checkpoint is there.
+    /// The epoch to resume from, if its checkpoint exists.
     pub resume: Option<usize>,
     /// How progress is shown.
     pub progress: Progress,
@@ -53,7 +53,7 @@ pub struct Fit {
 
 /// What a run trains, and on what.
 pub struct Training {
-    /// The model with its strategy, freshly initialised also where a checkpoint will be loaded into it.
+    /// The model with its strategy, freshly initialised even if a checkpoint will be loaded into it.
     pub learn: Boxed<dyn Learn>,
     /// What happens to gradients before the optimiser sees them.
     pub rule: Rule,
@@ -85,20 +85,20 @@ pub enum End {
 /// A finished or stopped run.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What was trained as the last step left it, on the device without autodiff.
+    /// What was trained, after the last step, on the device without autodiff.
     pub trainee: Trainee,
     /// How the run ended.
     pub end: End,
     /// The records of all epochs.
     pub history: History,
-    /// Steps taken in all, those of earlier sessions included.
+    /// Steps taken in all, including those of earlier sessions.
     pub steps: u64,
 }
 
-/// A run that could not be carried out.
+/// Why a run could not be carried out.
 #[derive(Debug, Error)]
 pub enum FitError {
-    /// What couples the rows of a batch, or remembers, on several devices.
+    /// On several devices: something that couples the rows of a batch, or remembers from batch to batch.
     #[error("several devices: {0}")]
     Devices(String),
     /// A checkpoint is damaged or cannot be written.
@@ -110,8 +110,8 @@ pub enum FitError {
     /// Something failed; the message names the file and the cause.
     #[error("training stopped: {0}")]
     Training(String),
-    /// The learner stopped, and nothing had asked for it.
-    #[error("training ended after {taken} of {planned} steps, and the learner gave no reason")]
+    /// The learner stopped although nothing had asked for it.
+    #[error("training ended after {taken} of {planned} steps, but the learner gave no reason")]
     Early {
         /// Steps on record.
         taken: u64,
@@ -156,7 +156,7 @@ impl Fit {
                 history
             }
             None => {
-                // What a run left that died within its first checkpoint.
+                // Remove what a run left that died while it wrote its first checkpoint.
                 checkpoints.forget_after(0)?;
                 History::default()
             }
@@ -227,7 +227,7 @@ impl Fit {
         // A dashboard closes here.
         drop(renderer);
         drop(terminal);
-        // What Burn noticed by itself.
+        // An error that Burn noticed by itself.
         if let Some(error) = error {
             self.stop.fail(error.to_string());
         }
@@ -246,38 +246,39 @@ impl Fit {
     }
 }
 
-/// Refuses what several devices cannot share.
+/// Checks that several devices can share the work.
 ///
 /// # Errors
-/// If there is no device, or a batch with fewer rows than devices, or something that the rows of a batch or the steps
-/// of a run have in common.
+/// If there is no device, if a batch has fewer rows than there are devices, or if something couples the rows of a batch
+/// or the steps of a run.
 pub fn check_devices(n: usize, plan: &Plan, learn: &dyn Learn, rule: &Rule) -> Result<(), FitError> {
     let refuse = |what: String| Err(FitError::Devices(what));
     match n {
-        0 => return refuse("none was given".to_string()),
+        0 => return refuse("no device was given".to_string()),
         1 => return Ok(()),
         n if plan.fewest() < n => {
             let fewest = plan.fewest();
             return refuse(format!(
-                "the last batch of an epoch has {fewest} rows for {n} of them; choose another batch"
+                "the last batch of an epoch has {fewest} rows for {n} devices; choose another batch size"
             ));
         }
         _ => {}
     }
     if learn.scope() == Scope::AcrossBatches {
         return refuse(
-            "the strategy remembers from batch to batch, and each device would remember for itself; train on one"
+            "the strategy remembers from batch to batch, and each device would remember for itself; train on one device"
                 .into(),
         );
     }
     if learn.averages() {
         return refuse(
-            "the average of the weights would be each one's own; train without it, or on one".into(),
+            "each device would have its own average of the weights; train without it, or on one device"
+                .into(),
         );
     }
     if rule.clip_norm.is_some() {
         return refuse(
-            "none of them knows the norm of the whole gradient; train without clipping, or on one".into(),
+            "no device knows the norm of the whole gradient; train without clipping, or on one device".into(),
         );
     }
     Ok(())
@@ -285,8 +286,8 @@ pub fn check_devices(n: usize, plan: &Plan, learn: &dyn Learn, rule: &Rule) -> R
 
 /// How the learner uses the devices.
 ///
-/// Burn's distributed data parallelism reduces gradients while a tape is walked back, and no step here records one;
-/// so the main device adds up the gradients that the others have computed.
+/// Burn's distributed data parallelism reduces gradients while a tape is walked back, but no step here records a tape.
+/// So the main device adds up the gradients that the others have computed.
 fn execution(mut devices: Vec<Device>) -> ExecutionStrategy {
     match devices.len() {
         1 => ExecutionStrategy::single(devices.remove(0)),

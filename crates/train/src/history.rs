@@ -1,7 +1,7 @@
 //! `metrics.jsonl`: one object per epoch and split, and what follows from it.
 //!
 //! The file holds nothing that depends on the clock, and it is the only record of the best epoch
-//! and of the patience: a run that goes on from epoch `e` reads it up to `e` and forgets the rest.
+//! and of the patience: a run that resumes from epoch `e` reads it up to `e` and drops the rest.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ pub struct Record {
     pub split: String,
     /// Training steps taken by the end of the epoch.
     pub step: u64,
-    /// Name of the score of a validation record, if it is another than the negative log-likelihood.
+    /// Name of the score of a validation record, if it is not the negative log-likelihood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<String>,
     /// Its unit.
@@ -43,18 +43,18 @@ pub struct Record {
     pub values: BTreeMap<String, f64>,
 }
 
-/// Which way a score is better, as a record says it.
+/// Which way a score is better, as written in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BetterWord {
-    /// The larger.
+    /// A larger score.
     Higher,
-    /// The smaller.
+    /// A smaller score.
     Lower,
 }
 
 impl Record {
-    /// The name and the value of the score, of a validation record.
+    /// The name and the value of the score, if this is a validation record.
     pub fn score(&self) -> Option<(&str, f64)> {
         let name = self.score.as_deref().unwrap_or(Score::NLL.name);
         self.values.get(name).filter(|_| self.split == "valid").map(|value| (name, *value))
@@ -65,14 +65,16 @@ impl Record {
     }
 }
 
-/// What happens with the record of each epoch and split; an error ends the run.
+/// Called with the record of each epoch and split; an error ends the run.
 pub type OnRecord = Box<dyn FnMut(&Record) -> io::Result<()> + Send>;
 
-/// A `metrics.jsonl` that cannot be read.
+/// Why a `metrics.jsonl` cannot be used.
 #[derive(Debug, Error)]
 pub enum HistoryError {
     /// The file cannot be read or written.
-    #[error("{path}: {cause}; it holds the best epoch and the patience, without which the run cannot go on")]
+    #[error(
+        "{path}: {cause}; the run cannot go on without the best epoch and the patience that this file holds"
+    )]
     Io {
         /// The file.
         path: PathBuf,
@@ -81,8 +83,8 @@ pub enum HistoryError {
     },
     /// A line is not a record, or not the one that was written there.
     #[error(
-        "{path}, line {line}: not the record of an epoch as it was written ({message}); put the file back as it was, or \
-         train anew into another folder"
+        "{path}, line {line}: the record of an epoch is not as it was written ({message}); restore the file, or start \
+         a new run in another folder"
     )]
     Malformed {
         /// The file.
@@ -94,7 +96,7 @@ pub enum HistoryError {
     },
     /// The records end before the checkpoint.
     #[error(
-        "{path}: has no record of epoch {epoch}, whose checkpoint is there; the run cannot be resumed from it"
+        "{path}: there is no record of epoch {epoch}, but its checkpoint exists; the run cannot be resumed from it"
     )]
     Short {
         /// The file.
@@ -104,7 +106,7 @@ pub enum HistoryError {
     },
 }
 
-/// The records of a run, with the best epoch by validation score and the patience that follow.
+/// The records of a run, with the best epoch by validation score and the patience that follow from them.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     records: Vec<Record>,
@@ -114,7 +116,7 @@ impl History {
     /// Reads the records up to `epoch`. A last line cut short by a crash is dropped.
     ///
     /// # Errors
-    /// If the file cannot be read, holds something else, or has lost a line or a digit before that epoch.
+    /// If the file cannot be read, holds something else, or was changed before that epoch.
     pub fn read(path: &Path, epoch: usize) -> Result<Self, HistoryError> {
         let io = |cause| HistoryError::Io { path: path.into(), cause };
         let bytes = std::fs::read(path).map_err(io)?;
@@ -129,7 +131,7 @@ impl History {
             };
             let record = match read() {
                 Ok(record) => record,
-                // What comes after the epoch is not asked for.
+                // What comes after the epoch is not needed.
                 Err(_)
                     if records
                         .last()
@@ -147,7 +149,7 @@ impl History {
         Ok(History { records })
     }
 
-    /// Writes all records in place of the file: whole, or not at all.
+    /// Replaces the file with all records: completely, or not at all.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -189,7 +191,7 @@ impl History {
         if self.higher_is_better() { b.total_cmp(&a) } else { a.total_cmp(&b) }
     }
 
-    /// The epoch with the best validation score, the earliest of equals.
+    /// The epoch with the best validation score; of equal ones the earliest.
     pub fn best(&self) -> Option<(usize, f64)> {
         let sign = if self.higher_is_better() { -1.0 } else { 1.0 };
         self.validation().fold(None, |best, (epoch, _, score)| match best {
@@ -203,7 +205,7 @@ impl History {
         self.validation().last().map(|(epoch, step, _)| (epoch, step))
     }
 
-    /// True if the last `patience` epochs brought nothing better than what was before them.
+    /// True if none of the last `patience` epochs was better than the best epoch before them.
     pub fn exhausted(&self, patience: Option<usize>) -> bool {
         match (patience, self.best(), self.last()) {
             (Some(patience), Some((best, _)), Some((last, _))) => last - best >= patience,
@@ -212,11 +214,11 @@ impl History {
     }
 }
 
-/// When an epoch is over: what a whole one consists of.
+/// What a whole epoch consists of, which decides when it is over.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
     pub(crate) plan: Plan,
-    /// The epoch that the run goes on from, and the steps taken by its end.
+    /// The epoch that the run resumes from, and the steps taken by its end.
     pub(crate) first: (usize, u64),
     /// Batches of the validation split.
     pub(crate) valid_batches: u64,
@@ -248,11 +250,11 @@ pub(crate) struct Journal {
     extent: Extent,
     score: Score,
     names: BTreeMap<String, String>,
-    /// By split: batches seen in this epoch, and the values that it ended with.
+    /// By split: batches seen in this epoch, and the values at its end.
     pending: BTreeMap<String, (u64, BTreeMap<String, f64>)>,
     on_record: OnRecord,
     stop: Stop,
-    /// Nothing is appended after a record that could not be.
+    /// Nothing is appended after a record that could not be written.
     failed: bool,
 }
 
@@ -281,14 +283,14 @@ impl Journal {
         }
     }
 
-    /// Appends a record, unless somebody else removed or changed the file: then the run's past is no longer known.
+    /// Appends a record. If somebody else removed or changed the file, the run's past is no longer known: an error.
     fn append(&mut self, record: &Record) -> io::Result<()> {
         let mut file = whole::open_append(&self.path, false)?;
         let found = file.metadata()?.len();
         if found != self.length {
             let of = self.length;
             return Err(io::Error::other(format!(
-                "was changed while the run was going on: {found} bytes for {of}"
+                "was changed during the run: it has {found} bytes instead of {of}"
             )));
         }
         let mut chain = self.chain.clone();
@@ -310,7 +312,7 @@ impl MetricLogger for Journal {
         let mut is_batch = false;
         for update in update.entries_numeric {
             match (update.numeric_entry, self.names.get(&id_of(&update.entry.metric_id))) {
-                // What an epoch ends with.
+                // The value at the end of an epoch.
                 (Some(NumericEntry::Final(value)), Some(name)) => {
                     values.insert(name.clone(), value);
                 }
@@ -340,7 +342,7 @@ impl MetricLogger for Journal {
     fn log_epoch_summary(&mut self, summary: EpochSummary) {
         let EpochSummary { epoch_number: epoch, split } = summary;
         let (batches, values) = self.pending.remove(&split.to_string()).unwrap_or_default();
-        // An epoch that was cut short is no epoch: nothing of it is kept, and a resumed run repeats it.
+        // Nothing is kept of an epoch that was cut short; a resumed run repeats it.
         let is_whole =
             batches == self.extent.batches(epoch, &split) && values.values().all(|v| v.is_finite());
         if self.failed || !is_whole {
@@ -359,7 +361,7 @@ impl MetricLogger for Journal {
             }),
             values,
         };
-        // What looks after the run may know that the file is no longer its own.
+        // The callback may know that the file no longer belongs to this run.
         let looked = (self.on_record)(&record).map_err(|error| error.to_string());
         let kept = looked
             .and_then(|()| self.append(&record).map_err(|error| format!("{}: {error}", self.path.display())));
@@ -373,10 +375,10 @@ impl MetricLogger for Journal {
     }
 }
 
-/// Waits until every record up to `epoch` is in the history: Burn hands events to the logger in a
-/// thread of their own, and answers a question only after all that was handed over before it.
+/// Waits until every record up to `epoch` is in the history: Burn passes events to the logger in a
+/// thread of its own, and answers a query only after all events before it.
 pub(crate) fn wait_for_records(store: &EventStoreClient, epoch: usize) {
-    // The metric does not exist: the answer is empty, and all that counts is that it came.
+    // The metric does not exist, so the answer is empty; it only matters that it came.
     store.find_metric("", epoch, Aggregate::Mean, &Split::Valid);
 }
 

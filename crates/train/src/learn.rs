@@ -1,7 +1,7 @@
 //! What is trained, without its type.
 //!
-//! Burn's learner is compiled for one type of module. [`Learn`] is that type: a model with the strategy that moves it
-//! and the evaluator that scores it, whatever they are, behind one pointer.
+//! Burn's learner is compiled for one type of module. [`Learn`] is that type: a model with the strategy that trains it
+//! and the evaluator that scores it, of any types, behind one pointer.
 
 use std::any::Any;
 use std::fmt::{self, Debug, Display, Formatter};
@@ -21,8 +21,9 @@ use crate::schedule::Stages;
 
 /// Something that can be trained.
 ///
-/// It is a Burn module besides, a [`Boxed`] one. Of the fields of a [`Pair`] `model` is what the [`Rule`](crate::Rule) is about,
-/// `strategy` what the strategy remembers and learns for itself, and `average` the average of the weights.
+/// It is also a Burn module, a [`Boxed`] one. Of the fields of a [`Pair`], `model` is what the [`Rule`](crate::Rule)
+/// applies to, `strategy` is what the strategy remembers and learns for itself, and `average` is the average of the
+/// weights.
 pub trait Learn {
     /// The gradients of a batch, before its step is taken; no tape is recorded.
     fn estimate(&self, batch: &Batch, key: Key) -> Estimate;
@@ -48,13 +49,13 @@ pub trait Learn {
     /// Whether it keeps an average of its weights.
     fn averages(&self) -> bool;
 
-    /// Where it computes.
+    /// The device that it computes on.
     fn device(&self) -> Device;
 
-    /// The numbers that it computes in.
+    /// The type of the numbers that it computes with.
     fn dtype(&self) -> DType;
 
-    /// The model that is judged and kept: the one with averaged weights, where there are any.
+    /// The model that is scored and kept: the one with averaged weights, if there are any.
     fn judged(&self) -> Box<dyn Any>;
 }
 
@@ -67,12 +68,12 @@ pub struct Pair<M: Model, S: Model, E: Debug + Clone + Send> {
     pub model: M,
     /// The strategy, with its settings in each stage.
     pub strategy: Stages<S>,
-    /// The average of the weights, if it is what is judged and kept.
+    /// The average of the weights, if it is what is scored and kept.
     pub average: Option<Average>,
     /// The evaluator of the validation split.
     #[module(skip)]
     pub evaluator: E,
-    /// What it has prepared.
+    /// What the evaluator has prepared.
     prepared: Prepared,
 }
 
@@ -82,19 +83,19 @@ where
     S: Strategy<M>,
     E: Evaluator<M> + Sync + 'static,
 {
-    /// A model under a strategy, or one with settings for each stage, behind a pointer.
+    /// A model with a strategy, which may have other settings in each stage, behind a pointer.
     ///
-    /// `average` is the decay of the average of the weights that is judged and kept; `None` judges and keeps the weights
-    /// themselves.
+    /// `average` is the decay of the average of the weights that is scored and kept; with `None` the weights themselves
+    /// are scored and kept.
     ///
     /// # Panics
-    /// If there are several stages, and the strategy remembers and does not say how the next one goes on.
+    /// If there are several stages, and the strategy remembers but does not say how it goes on in the next one.
     pub fn of(model: M, strategy: Stages<S>, average: Option<f64>, evaluator: E) -> Boxed<dyn Learn> {
         strategy.check::<M>();
         let average = average.map(|decay| Average::new(&model, decay));
         let prepared = Prepared::default();
         Boxed::new(Pair { model, strategy, average, evaluator, prepared }, |pair| {
-            pair.downcast_ref::<Self>().expect("it was made of one")
+            pair.downcast_ref::<Self>().expect("the box was made of a pair")
         })
     }
 }
@@ -173,9 +174,9 @@ pub(crate) fn is_of_model(path: &[String]) -> bool {
     path.first().is_some_and(|name| name == "model")
 }
 
-/// What an evaluator has prepared for the weights as they are. It has no parameters; whatever copies or changes a module
-/// leaves it empty, to be prepared anew. The learner scores a copy in each epoch; an average that takes weights in does so in
-/// the module that is trained, which nothing scores.
+/// What an evaluator has prepared for the current weights. It has no parameters. Copying or changing a module leaves
+/// it empty, to be prepared anew. The learner scores a copy in each epoch. An average takes in weights in the module
+/// that is trained, which nothing scores.
 #[derive(Default)]
 struct Prepared(OnceLock<Box<dyn Any + Send + Sync>>);
 

@@ -3,19 +3,19 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`learn`] | [`Learn`]: a model with its strategy and its evaluator, without their types |
-//! | [`trainee`] | [`Trainee`]: whatever is trained, as a Burn learner model |
+//! | [`trainee`] | [`Trainee`]: what is trained, as a Burn learner model |
 //! | [`schedule`] | stages: learning rates and settings of the strategy as functions of the step |
 //! | [`rule`] | sums or means, penalties on weights, clipping |
 //! | [`adam`], [`rmsprop`] | [`Adam`] and [`RmsProp`]: Burn's, in one pass over each parameter |
 //! | [`average`] | averages of the weights |
 //! | [`metrics`] | what is measured at every step, and what stops a run |
 //! | [`history`] | [`History`]: `metrics.jsonl`, the best epoch, the patience |
-//! | `chain` | the seals of its lines |
+//! | `chain` | the seals of the lines of `metrics.jsonl` |
 //! | [`checkpoints`] | Burn's checkpoint files, sealed by a hash; which to keep; which to resume from |
 //! | `earlier` | names that tensors had in checkpoints of earlier versions |
-//! | [`examine`] | the parts of a checkpoint, read with care before Burn's learner sees them |
+//! | [`examine`] | the parts of a checkpoint, checked before Burn's learner loads them |
 //! | [`renderer`] | how a run shows its progress |
-//! | [`terminal`] | the terminal, given back as it was found |
+//! | [`terminal`] | the state of the terminal, to be restored |
 //! | [`stop`] | [`Stop`]: what ends a run before its last step |
 //! | [`fit`] | [`Fit`]: one training run |
 //!

@@ -61,7 +61,7 @@ impl Quantity {
         }
     }
 
-    /// How the steps of an epoch are summed up.
+    /// How the steps of an epoch are summarised.
     fn over(self) -> Over {
         match self {
             Quantity::Measure(measure) => measure.over,
@@ -71,7 +71,7 @@ impl Quantity {
     }
 }
 
-/// A quantity, summed up over an epoch: as a rule its mean over the rows.
+/// A quantity, summarised over an epoch: usually its mean over the rows.
 #[derive(Clone)]
 pub struct Summary {
     quantity: Quantity,
@@ -84,14 +84,14 @@ pub struct Summary {
     rows: usize,
 }
 
-/// What a metric reads: a quantity's value over some rows, where it has one.
+/// What a metric reads: a quantity's value over some rows, if it has one.
 pub struct Readout {
     value: Box<dyn Fn(Quantity) -> Option<Latest>>,
     rows: usize,
     step: Option<u64>,
 }
 
-/// A value as it was measured: on the device, to be read, or a count.
+/// A value as it was measured: on the device, still to be read, or a count.
 enum Latest {
     Measured(Box<Tensor<1>>),
     Counted(u64),
@@ -145,7 +145,7 @@ impl Summary {
         }
     }
 
-    /// What the epoch has come to so far, if there was anything to read.
+    /// The summary of the epoch so far, if there was anything to read.
     fn so_far(&self) -> Option<f64> {
         (self.rows > 0).then(|| match self.quantity.over() {
             Over::Mean => self.sum / self.rows as f64,
@@ -226,7 +226,7 @@ impl Numeric for Summary {
     fn final_value(&self) -> NumericEntry {
         match self.so_far() {
             Some(epoch) => NumericEntry::Final(epoch),
-            // Of an epoch in which there was nothing to read, nothing is recorded.
+            // Nothing is recorded of an epoch in which there was nothing to read.
             None => NumericEntry::Aggregated { aggregated_value: f64::NAN, count: 0 },
         }
     }

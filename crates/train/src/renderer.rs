@@ -1,4 +1,4 @@
-//! A renderer that draws nothing itself: it counts steps for others. Lines come from the records of epochs.
+//! A renderer that draws nothing: it passes the number of steps on. Lines come from the records of epochs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +20,7 @@ pub enum Progress {
     Silent,
     /// By calling back after every batch.
     Steps(OnStep),
-    /// By Burn's dashboard, on the terminal as it was found.
+    /// By Burn's dashboard, on a terminal whose state was saved before.
     Dashboard(Terminal),
 }
 

@@ -1,4 +1,4 @@
-//! RMSProp, with Burn's state and numbers, in one pass over each parameter where it lies in host memory.
+//! RMSProp, with Burn's state and numbers, in one pass over each parameter that is in host memory.
 
 use burn::optim::{
     CenteredState, LearningRate, ModuleOptimizer, Optimizer, RmsPropConfig, RmsPropState, SquareAvgState,
@@ -6,7 +6,7 @@ use burn::optim::{
 use burn::tensor::{Device, Tensor};
 use helmholtz_ops::rmsprop;
 
-/// RMSProp, not centred; with momentum, and elsewhere than in host memory, it is Burn's.
+/// RMSProp, not centred; with momentum, and for parameters that are not in host memory, it is Burn's.
 ///
 /// Its state is Burn's, in checkpoints too, and so are its numbers, to the bit.
 #[derive(Clone)]
@@ -17,7 +17,7 @@ pub struct RmsProp {
 }
 
 impl RmsProp {
-    /// An optimiser that keeps a share α of the mean of squares, with ε beside its root.
+    /// An optimiser that keeps a share α of the mean of squares, with ε added to its root.
     pub fn new(alpha: f32, epsilon: f32, momentum: f32) -> Self {
         let config = RmsPropConfig::new().with_alpha(alpha).with_epsilon(epsilon).with_momentum(momentum);
         RmsProp { settings: rmsprop::RmsPropSettings { alpha, epsilon }, momentum, burn: config.build() }
@@ -42,7 +42,7 @@ impl Optimizer for RmsProp {
         if self.momentum > 0.0 || !rmsprop::RmsPropSettings::applies(&parameter.device()) {
             return self.burn.step(rate, parameter, gradient, state);
         }
-        // Burn's state has the mean of squares a second time, which goes, so that the one left can be changed in place.
+        // Burn's state has the mean of squares twice. The second is dropped, so that the first can be changed in place.
         let squares = state.map(|state| state.square_avg.square_avg);
         let [parameter, squares] = self.settings.step(rate, parameter, gradient, squares);
         let state =

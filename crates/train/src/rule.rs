@@ -1,4 +1,4 @@
-//! From the gradient of a strategy to the one that the optimiser takes.
+//! What happens to the gradient of a strategy before the optimiser takes it.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -6,19 +6,19 @@ use helmholtz_core::{Gradients, visit_params};
 
 use crate::learn::is_of_model;
 
-/// What happens to a gradient before the optimiser sees it, in this order. By default nothing.
+/// Changes to a gradient before the optimiser takes it, in this order. By default there are no changes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rule {
-    /// The loss is the sum over the batch and not its mean: gradients are multiplied by the rows.
+    /// The loss is the sum over the batch and not the mean: gradients are multiplied by the number of rows.
     ///
-    /// The published code of reweighted wake-sleep sums. Plain SGD at a rate of 1e-3 on the sum over
-    /// 100 rows is one of 0.1 on the mean; to Adam it makes no difference.
+    /// The published code of reweighted wake-sleep sums. For plain SGD a rate of 1e-3 on the sum over
+    /// 100 rows is a rate of 0.1 on the mean; for Adam it makes no difference.
     pub sum: bool,
     /// λ of the penalty λ/2 Σ w² on the weight matrices (not on biases): λ w is added.
     pub weight_decay: f64,
     /// λ of the penalty λ Σ |w| on the weight matrices: λ sign(w) is added.
     pub l1: f64,
-    /// The greatest norm of the whole gradient, which is scaled down to it where it is greater.
+    /// The largest norm of the whole gradient; a larger gradient is scaled down to it.
     pub clip_norm: Option<f64>,
 }
 
@@ -29,14 +29,14 @@ impl Default for Rule {
 }
 
 impl Rule {
-    /// The gradients of a batch of `rows` rows, as the rule has them.
+    /// Applies the rule to the gradients of a batch of `rows` rows.
     ///
-    /// Gradients are means over the batch. Those of a part of it become those of the whole when they are multiplied
-    /// by the part's share of the rows and added up, penalties included; but not where they are
-    /// [clipped](Rule::clip_norm).
+    /// Gradients are means over the batch. Those of its parts, multiplied by the part's share of the rows, add up to
+    /// those of the whole, penalties included. This does not hold if they are [clipped](Rule::clip_norm).
     ///
-    /// It is about the parameters of the model in `trainee`, whose fields are those of a [`Pair`](crate::Pair); what the
-    /// strategy learns for itself is left as it is. `zero` is a number beside the parameters: `[1]`.
+    /// The rule applies to the parameters of the model in `trainee`, whose fields are those of a [`Pair`](crate::Pair).
+    /// Gradients of what the strategy learns for itself stay as they are. `zero` is a number on the device of the
+    /// parameters: `[1]`.
     pub fn apply<M: Module>(
         &self,
         trainee: &M,
@@ -107,7 +107,7 @@ mod tests {
         StackConfig::new(3, vec![2]).init(None, Key::new(1), &Device::flex()).unwrap()
     }
 
-    /// Weights and what became of gradients of 0.5, with the number of axes.
+    /// For each weight the number of axes of its parameter, its value, and what a gradient of 0.5 becomes.
     fn ruled(rule: Rule) -> Vec<(usize, f64, f64)> {
         let model = model();
         // A strategy that learns.
@@ -134,7 +134,7 @@ mod tests {
         let own = pairs(false);
         assert!(
             !own.is_empty() && own.iter().all(|(_, _, gradient)| *gradient == 0.5),
-            "a rule is about the model"
+            "a rule applies to the model alone"
         );
         pairs(true)
     }
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_penalty_beside_a_sum_is_that_much_smaller_beside_the_mean() {
-        // As a paper's 1e-3 beside the sum over 100 rows is 1e-5 beside their mean; here over 7 rows.
+        // A paper's penalty of 1e-3 on the sum over 100 rows is one of 1e-5 on their mean; here there are 7 rows.
         let of_sum = ruled(Rule { sum: true, l1: 7e-3, ..Rule::default() });
         let of_mean = ruled(Rule { l1: 1e-3, ..Rule::default() });
         for ((_, _, sum), (_, _, mean)) in of_sum.into_iter().zip(of_mean) {

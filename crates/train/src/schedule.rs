@@ -1,7 +1,7 @@
 //! Learning rates and settings of the strategy as functions of the step.
 //!
-//! A run is a sequence of stages. Each has a rate and settings of its own, and both follow from the number of the step
-//! alone, so that a run that goes on does so as if it had not stopped.
+//! A run is a sequence of stages. Each has a rate and settings of its own. Both follow from the number of the step
+//! alone, so a resumed run goes on as if it had not stopped.
 
 use burn::module::list_param_ids;
 use burn::optim::LearningRate;
@@ -11,7 +11,7 @@ use helmholtz_core::{Model, Strategy, module_of_field};
 /// How a rate goes from the start of a stage to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// It stays.
+    /// It does not change.
     Constant,
     /// Along a straight line.
     Linear,
@@ -24,7 +24,7 @@ pub enum Shape {
 pub struct Rate {
     /// At the first step.
     pub start: f64,
-    /// What it would be one step after the last.
+    /// The rate that would follow one step after the last.
     pub end: f64,
     /// How it goes from one to the other.
     pub shape: Shape,
@@ -47,10 +47,10 @@ impl Rate {
     }
 }
 
-/// The learning rate of a run of stages; past the last step it stays at its end.
+/// The learning rate of a run of stages; after the last step it stays at its end.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    /// The step that each stage ends before, and its rate.
+    /// For each stage, the step that it ends before, and its rate.
     stages: Vec<(u64, Rate)>,
     step: u64,
 }
@@ -94,11 +94,11 @@ impl LrScheduler for Schedule {
 
 /// A strategy with the settings that it has in each stage.
 ///
-/// What it remembers and what it has learnt go on from stage to stage. It is the module that the strategy is.
+/// What it remembers and what it has learnt go on from stage to stage. As a module it is the strategy itself.
 #[derive(Clone, Debug)]
 pub struct Stages<S> {
     strategy: S,
-    /// The strategy with the settings of each stage, and the step that the stage ends before; what these remember is not
+    /// For each stage, the step that it ends before, and the strategy with its settings. What these remember is not
     /// used.
     settings: Vec<(u64, S)>,
 }
@@ -106,7 +106,7 @@ pub struct Stages<S> {
 module_of_field!(Stages<S>, strategy, S: Model);
 
 impl<S: Model> Stages<S> {
-    /// Settings, each with the step that they are used before; what is remembered and learnt begins with those of the first.
+    /// Settings, each with the step that their stage ends before. Memory and learnt parameters start as in the first.
     ///
     /// # Panics
     /// If there are none, or the ends do not ascend.
@@ -116,12 +116,12 @@ impl<S: Model> Stages<S> {
         Stages { strategy: settings[0].1.clone(), settings }
     }
 
-    /// The stage that a step belongs to, from zero; past the last it stays what it was.
+    /// The stage that a step belongs to, from zero; after the last step it is the last stage.
     pub fn stage(&self, step: u64) -> usize {
         self.settings.iter().position(|(end, _)| step < *end).unwrap_or(self.settings.len() - 1)
     }
 
-    /// The strategy as it is at a step.
+    /// The strategy at a step: with the settings of the stage and the current memory.
     pub fn at<M>(&self, step: u64) -> S
     where
         S: Strategy<M>,
@@ -133,10 +133,10 @@ impl<S: Model> Stages<S> {
         settings.continuing(&self.strategy)
     }
 
-    /// Refuses a strategy that has parameters or a memory, and does not say how a stage goes on with them.
+    /// Checks that a strategy with parameters or a memory says how the next stage goes on with them.
     ///
     /// # Panics
-    /// If it is such a one, and there are several stages.
+    /// If it does not, and there are several stages.
     pub(crate) fn check<M>(&self)
     where
         S: Strategy<M>,
@@ -146,7 +146,7 @@ impl<S: Model> Stages<S> {
             let next = list_param_ids(&settings.continuing(&self.strategy));
             assert!(
                 next == own,
-                "a strategy that remembers says how it goes on in the next stage: Strategy::continuing"
+                "a strategy that remembers needs Strategy::continuing, which says how it goes on in the next stage"
             );
         }
     }

@@ -1,7 +1,7 @@
 //! What ends a run before its last step.
 //!
-//! Burn's [`Interrupter`] also carries a stop, but whoever holds one may reset it: the dashboard does so when it
-//! closes, and the reason and the error are lost. A [`Stop`] forgets nothing, and a run decides from it how it ended.
+//! Burn's [`Interrupter`] also carries a stop, but everyone who holds one may reset it. The dashboard does so when it
+//! closes, and then the reason and the error are lost. A [`Stop`] keeps them, and a run decides from it how it ended.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,7 +40,7 @@ impl Request {
 /// A number that is not finite.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NonFinite {
-    /// What it was.
+    /// The name of the quantity.
     pub quantity: String,
     /// The value: NaN or an infinity.
     pub value: f64,
@@ -77,12 +77,12 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Nothing has asked for a stop yet.
+    /// A stop that nothing has asked for yet.
     pub fn new() -> Self {
         Stop::default()
     }
 
-    /// Stops the run. The first reason stands, except that an error replaces a request.
+    /// Stops the run. The first reason is kept, except that an error replaces a request.
     pub fn record(&self, reason: Reason) {
         let mut kept = self.lock();
         let replaces = match &*kept {
@@ -111,7 +111,7 @@ impl Stop {
         self.lock().clone()
     }
 
-    /// What tells Burn's learner.
+    /// The interrupter of Burn's learner.
     pub(crate) fn interrupter(&self) -> Interrupter {
         self.interrupter.clone()
     }

@@ -1,4 +1,4 @@
-//! The terminal as it was found, to be given back so.
+//! The state of the terminal, to be restored after a run.
 
 /// The modes of the terminal at some moment.
 #[derive(Clone, Debug)]
@@ -7,13 +7,13 @@ pub struct Terminal {
     modes: Option<nix::sys::termios::Termios>,
 }
 
-/// What undoes what a full-screen program has switched on: mouse reports, the alternate screen, a hidden cursor.
+/// Undoes what a full-screen program has switched on: mouse reports, the alternate screen, a hidden cursor.
 const LEAVE: &[u8] = b"\x1b[?1006l\x1b[?1015l\x1b[?1003l\x1b[?1002l\x1b[?1000l\x1b[?1049l\x1b[?25h";
 
 /// Keeps a panic of the dashboard from becoming an abort.
 ///
-/// Where the terminal goes away, the dashboard panics as it fails to restore it, and then prints on standard error
-/// while that panic unwinds. Printing there would be the second panic.
+/// If the terminal goes away, the dashboard panics because it cannot restore it, and then prints on standard error
+/// while that panic unwinds. Printing there would be a second panic.
 pub(crate) fn survive_its_loss() {
     #[cfg(unix)]
     {
@@ -53,7 +53,7 @@ mod unix {
         tcgetattr(File::open("/dev/tty").ok()?).ok()
     }
 
-    /// A terminal that has gone away needs no modes.
+    /// Sets the modes. Errors are ignored, because a terminal that has gone away needs no modes.
     fn set(modes: &Termios) {
         if io::stdin().is_terminal() {
             let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, modes);
@@ -67,7 +67,7 @@ mod unix {
         flags(a) == flags(b)
     }
 
-    /// Lets what is printed on standard error vanish, if that is a terminal that has gone away.
+    /// Discards what is printed on standard error, if that is a terminal that has gone away.
     pub(super) fn silence_the_dead() {
         if tcgetattr(io::stderr()) == Err(Errno::EIO)
             && let Ok(nowhere) = File::options().write(true).open("/dev/null")
@@ -82,9 +82,9 @@ mod unix {
             Terminal { modes: modes() }
         }
 
-        /// Waits until somebody else has switched to raw mode, in which the key Ctrl-C is a byte like any other, and
-        /// makes it send SIGINT again. The keys that suspend or quit stay switched off: they would leave the
-        /// terminal raw.
+        /// Waits until the dashboard has switched to raw mode, in which Ctrl-C is a byte like any other, and makes it
+        /// send SIGINT again. The keys that suspend or quit stay switched off, because they would leave the terminal
+        /// raw.
         pub(crate) fn answer_ctrl_c(&self) {
             let start = Instant::now();
             while let Some(mut now) = modes() {
@@ -103,13 +103,13 @@ mod unix {
             }
         }
 
-        /// Gives the terminal back as it was, if it is not already.
+        /// Restores the terminal as it was, if it has changed.
         pub fn restore(&self) {
             let (Some(then), Some(now)) = (&self.modes, modes()) else { return };
             if same(then, &now) {
                 return;
             }
-            // Whoever draws in another thread writes through this lock.
+            // Other threads that draw write through this lock.
             let mut out = io::stdout().lock();
             let _ = out.write_all(LEAVE).and_then(|()| out.flush());
             set(then);
@@ -126,7 +126,7 @@ impl Terminal {
 
     pub(crate) fn answer_ctrl_c(&self) {}
 
-    /// Gives the terminal back as it was, if it is not already.
+    /// Restores the terminal as it was.
     pub fn restore(&self) {
         use std::io::Write;
         let mut out = std::io::stdout().lock();

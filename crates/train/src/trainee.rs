@@ -17,7 +17,7 @@ use helmholtz_ops::rows::sum_of_squares;
 use crate::learn::{Learn, is_of_model};
 use crate::rule::{Rule, times};
 
-/// Whatever is trained, as a Burn learner model: the module in the box, under a rule.
+/// What is trained, as a Burn learner model: the module in the box, with a rule.
 #[derive(Clone, Debug)]
 pub struct Trainee {
     /// A model with its strategy.
@@ -29,7 +29,7 @@ pub struct Trainee {
 }
 
 impl Trainee {
-    /// The model that is judged and kept, if it is an `M`: the one with averaged weights, where there are any.
+    /// The model that is scored and kept, if it is an `M`: the one with averaged weights, if there are any.
     pub fn judged<M: Any>(&self) -> Option<M> {
         self.learn.judged().downcast().ok().map(|model| *model)
     }
@@ -78,7 +78,7 @@ impl TrainStep for Trainee {
     fn step(&self, share: Share) -> TrainOutput<StepOutput> {
         let Share { batch, first, whole } = share;
         let (rows, step) = (batch.len(), batch.step);
-        // Where the rows are a part of a batch, they see the noise that the whole batch would give them.
+        // If the rows are a part of a batch, they get the noise that they would get in the whole batch.
         let key = self.key.child(step).from_row(first as u64);
         let (estimate, squares) = on_workers(&self.learn.device(), || {
             let estimate = self.learn.estimate(&batch, key);
@@ -136,7 +136,7 @@ impl Trainee {
         squares
     }
 
-    /// A number as a tensor beside its parameters: `[1]`.
+    /// A number as a tensor on the device and of the type of the parameters: `[1]`.
     fn number(&self, value: f64) -> Tensor<1> {
         Tensor::full([1], value, (&self.learn.device().inner(), self.learn.dtype()))
     }

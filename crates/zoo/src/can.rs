@@ -1,8 +1,8 @@
 //! What a model can do that not every model can.
 //!
-//! Each ability is a trait object, which every model that meets the contract of `core` has at once: [`Summed`] is for
-//! [`Enumerable`] models, [`Chained`] for [`Layerwise`] and [`Smooth`] for [`Reparameterized`] ones. A model says by
-//! [`Can`] which of them it has; what it has not is refused with a sentence.
+//! Each ability is a trait, which is implemented for every model that has the contract of `core`: [`Summed`] for
+//! [`Enumerable`] models, [`Chained`] for [`Layerwise`] and [`Smooth`] for [`Reparameterized`] ones. A model states
+//! by [`Can`] which of them it has. A request for another gives an error that says what the model has.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::error::ConfigError;
 
 /// What a model can do beyond [`LatentVariableModel`](helmholtz_core::LatentVariableModel).
 pub trait Can {
-    /// Sums over all states, where latents are bits.
+    /// Sums over all states, if latents are bits.
     fn summed(&self) -> Option<&dyn Summed> {
         None
     }
@@ -30,17 +30,17 @@ pub trait Can {
         None
     }
 
-    /// Moves along smooth functions of noise, where latents are real numbers.
+    /// Moves along smooth functions of noise, if latents are real numbers.
     fn smooth(&self) -> Option<&dyn Smooth> {
         None
     }
 
-    /// A likelihood that is a formula.
+    /// A likelihood in closed form.
     fn formula(&self) -> Option<&dyn Formula> {
         None
     }
 
-    /// Draws of x, where there are no latents to dream.
+    /// Draws of x, if there are no latents to dream.
     fn drawn(&self) -> Option<&dyn Drawn> {
         None
     }
@@ -50,17 +50,18 @@ pub trait Can {
         None
     }
 
-    /// Recognition means of each row of a batch, layer by layer, each given the means of the one below: one layer at least.
+    /// Recognition means of each row of a batch, layer by layer, each given the means of the one below. There is at
+    /// least one layer.
     ///
     /// # Errors
-    /// If it has none.
+    /// If the model has no recognition means.
     fn encode(&self, _batch: &Batch) -> Result<Vec<Tensor<2>>, ConfigError> {
-        Err(ConfigError("the model has no recognition means, and nothing to encode into".into()))
+        Err(ConfigError("the model has no recognition means, so there is nothing to encode into".into()))
     }
 }
 
 impl dyn Can {
-    /// Sums over states; `what` ends the sentence that refuses them: who asks, and what would fit.
+    /// Sums over states. `what` is the end of the error message: what needs them, and what would fit.
     ///
     /// # Errors
     /// If the latents are not bits.
@@ -68,7 +69,7 @@ impl dyn Can {
         self.summed().ok_or_else(|| self.refuse(what))
     }
 
-    /// Chains, as for sums.
+    /// Chains; `what` as for sums.
     ///
     /// # Errors
     /// If there are no layers of bits.
@@ -76,10 +77,10 @@ impl dyn Can {
         self.chained().ok_or_else(|| self.refuse(what))
     }
 
-    /// Moves in the noise, as for sums.
+    /// Moves in the noise; `what` as for sums.
     ///
     /// # Errors
-    /// If latents are no smooth functions of noise.
+    /// If latents are not smooth functions of noise.
     pub fn smooth_for(&self, what: &str) -> Result<&dyn Smooth, ConfigError> {
         self.smooth().ok_or_else(|| self.refuse(what))
     }
@@ -89,10 +90,10 @@ impl dyn Can {
         self.summed().map(Summed::bits)
     }
 
-    /// The states that exact expectations of `x`, one row, run over.
+    /// The states that exact expectations for one row `x` sum over.
     ///
     /// # Errors
-    /// If there are too many, or none that could be summed over.
+    /// If there are too many, or they cannot be summed over.
     pub fn states(&self, x: Tensor<2>) -> Result<Supported<Vec<Tensor<2>>>, StatesError> {
         match (self.summed(), self.smooth()) {
             (Some(summed), _) => summed.states(x),
@@ -113,7 +114,7 @@ impl dyn Can {
     }
 }
 
-/// A likelihood that is a formula, of rows with missing values and, where the batch has them, with their targets.
+/// A likelihood in closed form, of rows with missing values and, if the batch has them, with their targets.
 pub trait Formula {
     /// `log p` of each row in nats: `[n]`.
     fn log_probs(&self, batch: &Batch) -> Tensor<1>;
@@ -125,7 +126,7 @@ impl<M: Tractable> Formula for M {
     }
 }
 
-/// Draws of x, of a model without latents that would be proposed.
+/// Draws of x from a model without latents that a recognition net proposes.
 pub trait Drawn {
     /// `x ~ p(x)`, one for each matrix row of `draws`, or the means of its units given all else that was drawn: `[n, d]`.
     fn draw(&self, draws: &Draws, means: bool) -> Tensor<2>;
@@ -193,7 +194,7 @@ pub trait Chained {
     /// One sweep over all layers.
     ///
     /// # Errors
-    /// If units are known that chains cannot hold, or a chain cannot go on.
+    /// If there are known units that chains cannot keep fixed, or a chain cannot go on.
     fn sweep(
         &self,
         by: &Gibbs,
@@ -202,13 +203,13 @@ pub trait Chained {
         key: Key,
     ) -> Result<Chains, GibbsError>;
 
-    /// `n` samples by one resampling of ancestral ones.
+    /// `n` samples by one resampling of ancestral samples.
     ///
     /// # Errors
-    /// If the draws of a sample have no weight.
+    /// If the weights of all draws of a sample are zero or not finite.
     fn sample(&self, by: &OneShot, n: usize, key: Key) -> Result<Chains, NoWeight>;
 
-    /// What an evaluation's check of itself finds on rows of data, and on dreams.
+    /// The findings of an evaluation's check on rows of data, and on dreams.
     fn check(&self, check: &Check, x: Tensor<2>, rows: Arc<[u64]>, keys: [Key; 2]) -> Checked;
 }
 
@@ -243,14 +244,14 @@ impl<M: Layerwise + Enumerable> Chained for M {
 
 /// Latents that are smooth functions of noise.
 pub trait Smooth {
-    /// Values of noise for each row.
+    /// Number of noise values for each row.
     fn noise_units(&self) -> usize;
 
-    /// `log p` of each row of `x` by annealing; `on_pairs` hears how many pairs of a row and a temperature are done and
-    /// planned.
+    /// `log p` of each row of `x` by annealing; `on_pairs` is called with the number of (row, temperature) pairs that
+    /// are done, and the number planned.
     ///
     /// # Errors
-    /// If no chain of a row has weight.
+    /// If the weights of all chains of a row are zero or not finite.
     fn anneal(
         &self,
         by: &AnnealedImportanceSampling,
@@ -260,13 +261,13 @@ pub trait Smooth {
         on_pairs: &mut (dyn FnMut(u64, u64) + Send),
     ) -> Result<Vec<AnnealedRow>, ZeroWeight>;
 
-    /// Takes in how far the means of the units move over further rows.
+    /// Adds further rows to the variances of the units' means.
     fn add_activity(&self, x: Tensor<2>, to: &mut Activity);
 
-    /// What an evaluation's check of itself finds on dreams.
+    /// The findings of an evaluation's check on dreams.
     fn check(&self, check: &Check, own: Key) -> Checked;
 
-    /// Points that stand for all latents of a row `x`, `[1, d_x]`.
+    /// Grid points in place of all latents of a row `x`, `[1, d_x]`.
     ///
     /// # Errors
     /// If there are too many units, or the nets are too steep for a grid.

@@ -1,4 +1,4 @@
-//! One computation on two devices, and how far they are apart.
+//! Compares one computation on two devices.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -10,11 +10,11 @@ use helmholtz_core::{
 use helmholtz_noise::fill_uniform;
 use helmholtz_ops::into_f64;
 
-/// Where, and in what precision, a check computes.
+/// The device and the precision of a check.
 pub struct On {
-    /// Where.
+    /// The device.
     pub device: Device,
-    /// In what precision.
+    /// The precision.
     pub dtype: DType,
 }
 
@@ -55,22 +55,22 @@ fn uniforms(label: &str, [n, d]: [usize; 2]) -> Vec<f32> {
     values
 }
 
-/// What a check computed, by name.
+/// The outputs of a check, by name.
 #[derive(Default)]
 pub struct Outputs(Vec<(String, Vec<f64>)>);
 
 impl Outputs {
-    /// A tensor.
+    /// Adds a tensor.
     pub fn put<const D: usize>(&mut self, name: impl Into<String>, tensor: Tensor<D>) {
         self.numbers(name, into_f64(tensor));
     }
 
-    /// Numbers that are no tensor.
+    /// Adds numbers that are not in a tensor.
     pub fn numbers(&mut self, name: impl Into<String>, values: Vec<f64>) {
         self.0.push((name.into(), values));
     }
 
-    /// The gradients of the parameters of a module, by their paths.
+    /// Adds the gradients of the parameters of a module, by their paths.
     pub fn gradients<M: Module>(&mut self, name: &str, module: &M, gradients: &Gradients) {
         visit_params(module, |path, param| {
             if let Some(gradient) = param.gradient(gradients) {
@@ -83,9 +83,9 @@ impl Outputs {
 /// What a check computes.
 type Compute = Box<dyn Fn(&On, &mut Outputs)>;
 
-/// A computation, and how far two devices may be apart in it.
+/// A computation, and how much two devices may differ in it.
 pub struct DoctorCheck {
-    /// What it is of: a layer, a model, a strategy and so on.
+    /// What is checked: a layer, a model, a strategy and so on.
     pub group: &'static str,
     /// Its name in the group.
     pub name: String,
@@ -95,7 +95,7 @@ pub struct DoctorCheck {
 }
 
 impl DoctorCheck {
-    /// A check of what `compute` puts out.
+    /// A check of the outputs of `compute`.
     pub fn new(
         group: &'static str,
         name: impl Into<String>,
@@ -126,20 +126,20 @@ impl DoctorCheck {
     }
 }
 
-/// What became of a check.
+/// The result of a check.
 #[derive(Debug)]
 pub struct DoctorRow {
-    /// That of the check.
+    /// The group of the check.
     pub group: &'static str,
-    /// That of the check.
+    /// The name of the check.
     pub name: String,
-    /// That of the check.
+    /// The tolerance of the check.
     pub tolerance: f64,
-    /// The largest of all outputs; infinite where there is none.
+    /// The largest deviation of all outputs; infinite if nothing could be compared.
     pub deviation: f64,
-    /// The output that it was found in.
+    /// The output with this deviation.
     pub output: String,
-    /// Why there is no number to compare.
+    /// Why nothing could be compared, if so.
     pub error: Option<String>,
 }
 
@@ -153,13 +153,13 @@ impl DoctorRow {
 /// The largest deviation of an output, and its name.
 fn largest(found: &Outputs, expected: &Outputs) -> Result<(f64, String), String> {
     if found.0.len() != expected.0.len() {
-        return Err(format!("{} outputs, where the reference has {}", found.0.len(), expected.0.len()));
+        return Err(format!("{} outputs, but the reference has {}", found.0.len(), expected.0.len()));
     }
     let mut worst = (0.0, String::new());
     for ((name, found), (of, expected)) in found.0.iter().zip(&expected.0) {
         if name != of || found.len() != expected.len() {
             return Err(format!(
-                "{name} has {} numbers, where the reference has {} in {of}",
+                "{name} has {} numbers, but the reference has {} in {of}",
                 found.len(),
                 expected.len()
             ));
@@ -172,8 +172,8 @@ fn largest(found: &Outputs, expected: &Outputs) -> Result<(f64, String), String>
     if worst.1.is_empty() { Err("nothing was computed".to_string()) } else { Ok(worst) }
 }
 
-/// The largest difference as a share of the largest finite number expected; values that are NaN or infinite must be so
-/// in the same places.
+/// The largest difference as a share of the largest finite number expected. NaN and infinite values must be in the same
+/// places.
 fn deviation(found: &[f64], expected: &[f64]) -> f64 {
     let scale = expected.iter().filter(|x| x.is_finite()).fold(0.0f64, |max, x| max.max(x.abs()));
     let difference = |(a, b): (&f64, &f64)| {
@@ -190,10 +190,10 @@ fn deviation(found: &[f64], expected: &[f64]) -> f64 {
 
 fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
     let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-    words.unwrap_or("it panicked without a word").lines().next().unwrap_or_default().to_string()
+    words.unwrap_or("it panicked without a message").lines().next().unwrap_or_default().to_string()
 }
 
-/// What every model can do, on a batch `x` of five rows.
+/// Adds the outputs of what every model can do, on a batch `x` of five rows.
 pub fn of_model<M: LatentVariableModel>(out: &mut Outputs, model: &M, x: Tensor<2>) {
     let draws = Draws::new(Key::new(2), 5, 7);
     let proposals = model.propose(x.clone(), &draws, 0.0);
@@ -207,7 +207,7 @@ pub fn of_model<M: LatentVariableModel>(out: &mut Outputs, model: &M, x: Tensor<
     out.put("log q of dreams", model.trace_posterior(x, &h).log_prob);
 }
 
-/// One estimate: what it measures, and its gradients.
+/// Adds the outputs of one estimate: what it measures, and its gradients.
 pub fn of_strategy<M: Trainable, S: Strategy<M>>(on: &On, out: &mut Outputs, model: &M, strategy: &S) {
     let estimate = strategy.estimate(model, &on.bits("batch", [10, model.observed()]).into(), Key::new(9));
     for found in &estimate.measured {

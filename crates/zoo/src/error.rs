@@ -1,10 +1,10 @@
-//! What is wrong with a config, in a sentence.
+//! Errors of a config, each as a sentence.
 
 use std::borrow::Cow;
 
 use thiserror::Error;
 
-/// Settings that make no model or no estimator, or a request that a model cannot meet.
+/// Invalid settings of a model or a strategy, or a request that a model cannot meet.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct ConfigError(pub String);
@@ -30,9 +30,9 @@ pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
-/// The known names, and the nearest of them to `name`: the end of a sentence about an unknown name.
+/// The end of a message about an unknown name: the known names, and the nearest of them to `name`.
 pub fn known(name: &str, names: &[&str]) -> String {
-    // The distance to a name takes time and memory by the product of the lengths.
+    // The distance to a name takes time and memory in proportion to the product of the lengths.
     let near = Some(name).filter(|name| name.len() <= 100);
     let nearest = names
         .iter()

@@ -4,21 +4,21 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`mod@registry`] | [`Registry`]: the families that a program knows, and what a config means by their names |
-//! | [`spec`] | [`Spec`]: what a config says of model and strategy, checked |
+//! | [`mod@registry`] | [`Registry`]: the families that a program knows, and how the names in a config are resolved |
+//! | [`spec`] | [`Spec`]: the model and the strategy of a config, checked |
 //! | [`mod@settings`] | [`settings!`](macro@settings) and [`words!`]: sections of a config file as structs |
-//! | [`model`] | [`BoxedModel`]: a model, whatever its family |
+//! | [`model`] | [`BoxedModel`]: a model of any family |
 //! | [`can`] | [`Can`]: what a model can do that not every model can |
 //! | [`evaluator`] | [`BoxedEvaluator`]: what scores such a model |
 //! | [`strategy`] | [`BoxedStrategy`]: a strategy on such a model |
-//! | [`mod@strategies`] | what every model of latents can be trained by |
+//! | [`mod@strategies`] | strategies for every model of latents |
 //! | [`strategy_settings`] | [`StrategySettings`]: what a strategy's row of the registry is made of |
-//! | `taped` | the gradient of a likelihood that is a formula, for the court |
+//! | `taped` | the gradient of a likelihood in closed form, for the court |
 //! | [`check`] | one computation on two devices: what the doctor compares |
 //! | [`directed`] | stacks of layers of bits, read as directed or as bidirectional machines |
 //! | [`vae`] | variational auto-encoders |
 //! | [`mixture`] | mixtures of Bernoulli units |
-//! | [`error`], [`limits`] | sentences on what is wrong, and the largest sizes |
+//! | [`error`], [`limits`] | error messages, and the largest sizes |
 
 pub mod can;
 pub mod check;
@@ -107,7 +107,7 @@ mod tests {
         let spec = resolved(vae, &format!("kind = \"elbo\"\n{once}")).unwrap();
         assert!(spec.tables().iter().all(|table| !table.contains_key("phi") && !table.contains_key("bias")));
         let message = |model: &str, strategy: &str| resolved(model, strategy).unwrap_err().to_string();
-        assert!(resolved("", "kind = \"ws\"\nphi = \"both\"").is_ok(), "it once took no notice");
+        assert!(resolved("", "kind = \"ws\"\nphi = \"both\"").is_ok(), "earlier versions ignored it");
         let of_phi = message("", "kind = \"vimco\"\nphi = \"sleep\"");
         assert!(of_phi.starts_with("strategy.phi belongs to rws, and the strategy is vimco"), "{of_phi}");
         let of_bias = message("kind = \"vae\"\nbias = -1.0", "");
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "two models are called alike")]
+    #[should_panic(expected = "two models have the same name")]
     fn two_models_have_two_names() {
         let _ = registry().with(vae::family());
     }

@@ -13,12 +13,12 @@ use crate::can::Can;
 use crate::error::ConfigError;
 
 helmholtz_core::one_of! {
-    /// A model behind a pointer. Its parameters have the paths that they have in the model itself, and what it can do is
-    /// behind [`Can`].
+    /// A model behind a pointer. Its parameters keep the paths that they have in the model itself, and [`Can`] gives
+    /// what it can do.
     BoxedModel {
-        /// One with latents that are proposed.
+        /// A model whose latents a recognition net proposes.
         Latent(LatentModel),
-        /// Any other.
+        /// Any other model.
         Other(OtherModel),
     }
 }
@@ -29,7 +29,7 @@ pub struct LatentModel {
     inner: Boxed<dyn OfLatents>,
 }
 
-/// A model without latents that would be proposed, behind a pointer.
+/// A model without latents that a recognition net proposes, behind a pointer.
 #[derive(Clone, Debug)]
 pub struct OtherModel {
     inner: Boxed<dyn Other>,
@@ -43,27 +43,27 @@ trait OfLatents: Latent + Other {}
 
 impl<M: Latent + Other> OfLatents for M {}
 
-/// What is in the box of any other.
+/// What is in the box of any other model.
 trait Other: Fundamental + Can {}
 
 impl<M: Fundamental + Can> Other for M {}
 
 impl BoxedModel {
-    /// A model of latents in its box.
+    /// Puts a model with latents into its box.
     pub fn new<M: LatentVariableModel<Latents = Layers> + Can>(model: M) -> Self {
         let inner: Boxed<dyn OfLatents> =
-            Boxed::new(model, |model| model.downcast_ref::<M>().expect("it was made of one"));
+            Boxed::new(model, |model| model.downcast_ref::<M>().expect("the box was made of this type"));
         BoxedModel::Latent(LatentModel { inner })
     }
 
-    /// Another model in its box.
+    /// Puts any other model into its box.
     pub fn other<M: Trainable + Can>(model: M) -> Self {
         let inner: Boxed<dyn Other> =
-            Boxed::new(model, |model| model.downcast_ref::<M>().expect("it was made of one"));
+            Boxed::new(model, |model| model.downcast_ref::<M>().expect("the box was made of this type"));
         BoxedModel::Other(OtherModel { inner })
     }
 
-    /// The model, if it is an `M`; it is a `BoxedModel`, too, and may be a [`LatentModel`].
+    /// The model, if it is an `M`. It is also a `BoxedModel`, and may be a [`LatentModel`].
     pub fn downcast_ref<M: Any>(&self) -> Option<&M> {
         let own = (self as &dyn Any).downcast_ref();
         own.or_else(|| match self {
@@ -74,10 +74,10 @@ impl BoxedModel {
         })
     }
 
-    /// The model with its latents; `what` ends the sentence that refuses one without: who asks, and what would fit.
+    /// The model with its latents. `what` is the end of the error message: what needs them, and what would fit.
     ///
     /// # Errors
-    /// If it has none that are proposed.
+    /// If it has no latents that a recognition net proposes.
     pub fn latent_for(&self, what: &str) -> Result<&LatentModel, ConfigError> {
         match self {
             BoxedModel::Latent(model) => Ok(model),
@@ -99,7 +99,7 @@ impl BoxedModel {
         }
         let drawn = self
             .drawn()
-            .ok_or_else(|| ConfigError::new("the model has no samples: nothing draws from it"))?;
+            .ok_or_else(|| ConfigError::new("the model cannot be sampled: nothing draws from it"))?;
         Ok(drawn.draw(draws, means))
     }
 
@@ -133,7 +133,7 @@ impl Deref for LatentModel {
 /// A tensor for each layer of latents, from the data up.
 type Layers = Vec<Tensor<2>>;
 
-/// A trait without associated types and without `Self`, which every model of a contract of core has.
+/// A trait without associated types and without `Self`, implemented for every model with a contract of core.
 macro_rules! erased {
     ($trait:ident of $contract:ident [$($bound:tt)*] { $(fn $method:ident(&self $(, $arg:ident: $type:ty)*) $(-> $out:ty)?;)+ }) => {
         trait $trait {

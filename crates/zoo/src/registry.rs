@@ -1,4 +1,4 @@
-//! The families that a program knows, and what a config means by their names.
+//! The families that a program knows, and how the names in a config are resolved.
 
 use toml::{Table, Value};
 
@@ -25,17 +25,17 @@ pub struct Family {
 pub struct ModelEntry {
     /// `model.kind`.
     pub name: &'static str,
-    /// One line on it.
+    /// One line of help.
     pub help: &'static str,
     /// What its latents are, in a word or two.
     pub latents: &'static str,
-    /// The strategy that trains it unless another is named.
+    /// The strategy that trains it by default.
     pub usual: &'static str,
     /// The keys of `[model]`.
     pub keys: &'static [ConfigKey],
-    /// Keys of others, with values, that earlier versions wrote out for this one too: they say nothing.
+    /// Keys of other models, with values, that earlier versions wrote out for this one too. They are ignored.
     pub once: SaysNothing,
-    /// Reads them; the table has no other keys.
+    /// Reads the keys; the table has no other keys.
     pub read: ReadSection<dyn ModelSpec>,
 }
 
@@ -44,22 +44,22 @@ pub struct ModelEntry {
 pub struct StrategyEntry {
     /// `strategy.kind`.
     pub name: &'static str,
-    /// One line on it.
+    /// One line of help.
     pub help: &'static str,
-    /// What it asks of a model.
+    /// What it needs from a model.
     pub needs: &'static str,
     /// The keys of `[strategy]`.
     pub keys: &'static [ConfigKey],
-    /// Keys of others, with values, that earlier versions wrote out for this one too: they say nothing.
+    /// Keys of other strategies, with values, that earlier versions wrote out for this one too. They are ignored.
     pub once: SaysNothing,
-    /// Reads them; the table has no other keys.
+    /// Reads the keys; the table has no other keys.
     pub read: ReadSection<dyn StrategySpec>,
 }
 
 /// Reads a section of a config, given the name and the table without `kind`.
 pub type ReadSection<S> = fn(&'static str, Table) -> Result<Box<S>, ConfigError>;
 
-/// Whether a key that is not its own, with this value, says nothing.
+/// Whether a key that is not its own, with this value, is ignored.
 pub type SaysNothing = fn(&str, &Value) -> bool;
 
 /// The families that a program knows.
@@ -69,29 +69,29 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// A registry of some families; the first model of the first is trained where a config names none.
+    /// A registry of some families. The first model of the first family is the default of a config.
     ///
     /// # Panics
-    /// If there is no model, two models, two families or two strategies of a family have one name, or a family lacks the
-    /// usual strategy of one of its models.
+    /// If there is no model, if two models, two families or two strategies of a family have the same name, or if a
+    /// family lacks the usual strategy of one of its models.
     pub fn new(families: Vec<Family>) -> Self {
         let registry = Registry { families };
         let names = registry.model_names();
-        assert!(!names.is_empty(), "a registry has a model at least");
+        assert!(!names.is_empty(), "a registry needs at least one model");
         let is_single = |names: &[&str]| names.iter().enumerate().all(|(i, name)| !names[..i].contains(name));
-        assert!(is_single(&names), "two models are called alike: {names:?}");
+        assert!(is_single(&names), "two models have the same name: {names:?}");
         let of_families: Vec<&str> = registry.families.iter().map(|family| family.name).collect();
-        assert!(is_single(&of_families), "two families are called alike: {of_families:?}");
+        assert!(is_single(&of_families), "two families have the same name: {of_families:?}");
         for family in &registry.families {
             let names: Vec<&str> = family.strategies.iter().map(|strategy| strategy.name).collect();
-            assert!(is_single(&names), "two strategies of a family are called alike: {names:?}");
+            assert!(is_single(&names), "two strategies of a family have the same name: {names:?}");
             let without = family.models.iter().find(|model| !names.contains(&model.usual));
-            assert!(without.is_none(), "{}: no usual strategy of {without:?}", family.name);
+            assert!(without.is_none(), "{}: the usual strategy of {without:?} is missing", family.name);
         }
         registry
     }
 
-    /// With another family.
+    /// The registry with another family.
     ///
     /// # Panics
     /// As [`new`](Self::new).
@@ -121,7 +121,7 @@ impl Registry {
         names
     }
 
-    /// All keys that some model or strategy has: with their sections, as in `model.layers`.
+    /// All keys that some model or strategy has, with their sections, as in `model.layers`.
     pub fn keys(&self) -> Vec<String> {
         let of_models = self.models().flat_map(|model| model.keys).map(|key| format!("model.{}", key.name));
         let strategies = self.strategies().flat_map(|strategy| strategy.keys);
@@ -133,7 +133,7 @@ impl Registry {
         keys
     }
 
-    /// Whether a strategy has samples to take: K is one of its keys.
+    /// Whether a strategy takes samples, that is, whether K is one of its keys.
     pub fn takes_samples(&self, strategy: &str) -> bool {
         let mut of_name = self.strategies().filter(|entry| entry.name == strategy);
         of_name.any(|entry| entry.keys.iter().any(|key| key.name == "samples"))
@@ -147,10 +147,10 @@ impl Registry {
         self.families.iter().flat_map(|family| &family.strategies)
     }
 
-    /// What `[model]` and `[strategy]` say; `stages` are the K of later stages, where they have one.
+    /// Resolves `[model]` and `[strategy]`; `stages` has the K of each later stage, if it is set.
     ///
     /// # Errors
-    /// If a name is unknown, a key is not the model's or the strategy's own, a value makes no sense, or the strategy does
+    /// If a name is unknown, a key is not the model's or the strategy's own, a value is invalid, or the strategy does
     /// not train the model.
     pub fn resolve(
         &self,
@@ -177,10 +177,13 @@ impl Registry {
         let mut table = own_keys("strategy", entry.name, (entry.keys, entry.once), others, strategy)?;
         let has_samples = entry.keys.iter().any(|key| key.name == "samples");
         if !has_samples && stages.iter().any(Option::is_some) {
-            return Err(ConfigError(format!("[[stage]] samples: {} takes none; leave it out", entry.name)));
+            return Err(ConfigError(format!(
+                "[[stage]] samples: {} takes no samples; leave it out",
+                entry.name
+            )));
         }
         if model.layers().is_empty() && has_samples {
-            // Nothing to propose.
+            // There is nothing to propose.
             table.entry("samples").or_insert(1.into());
         }
         Spec::new(model, (entry.read)(entry.name, table)?, stages)
@@ -200,8 +203,8 @@ impl Registry {
             .map(|model| model.name)
             .collect();
         ConfigError(format!(
-            "strategy.kind = \"{kind}\" on model.kind = \"{}\": {kind} needs {}, and the latents of {} are {}; use {}, or \
-             another model ({})",
+            "strategy.kind = \"{kind}\" on model.kind = \"{}\": {kind} needs {}, but the latents of {} are {}; use {}, \
+             or another model ({})",
             model.name,
             entry.needs,
             model.name,
@@ -220,10 +223,10 @@ fn unknown(section: &str, name: &str, names: &[&str]) -> ConfigError {
     ConfigError(format!("{section}.kind = \"{}\": unknown; {}", excerpt(name), known(name, names)))
 }
 
-/// The table without keys that say nothing here.
+/// The table without keys that are ignored here.
 ///
 /// # Errors
-/// If it has a key of others.
+/// If it has a key that is not its own.
 fn own_keys<'a>(
     section: &str,
     name: &str,

@@ -1,4 +1,4 @@
-//! Sections of a config file as structs: keys, defaults and one line on each.
+//! Sections of a config file as structs: keys, defaults and one line of help each.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,10 +20,10 @@ pub trait Settings: Default {
     /// All keys.
     const KEYS: &'static [ConfigKey];
 
-    /// The settings of a table that has no other keys, the rest being the defaults.
+    /// The settings of a table that has no other keys. Missing keys have their defaults.
     ///
     /// # Errors
-    /// If a value is of the wrong type; `section` begins the name of its key.
+    /// If a value is of the wrong type. In the message `section` is put before the name of the key.
     fn read(section: &str, table: Table) -> Result<Self, ConfigError>;
 
     /// All keys that have a value.
@@ -32,10 +32,10 @@ pub trait Settings: Default {
 
 /// The type of a key's value.
 pub trait SettingValue: Serialize + DeserializeOwned {
-    /// What a value is, in words; `None` for a type whose own error says so.
+    /// What a value must be, in words; `None` for a type whose own error says so.
     const WANTED: Option<&'static str>;
 
-    /// The value as it is written; `None` where the key is left out.
+    /// The value as it is written; `None` if the key is left out.
     ///
     /// # Panics
     /// If TOML cannot hold it.
@@ -87,8 +87,8 @@ pub fn read<T: SettingValue>(section: &str, key: &str, value: Value) -> Result<T
     })
 }
 
-/// A struct of settings: each key with its help, its type and its default. A key of type `Option` is left out while it is
-/// `None`. The crate that calls it depends on `toml`.
+/// Defines a struct of settings: each key with its help, its type and its default. A key of type `Option` is left out
+/// while it is `None`. The calling crate must depend on `toml`.
 ///
 /// ```
 /// use helmholtz_zoo::Settings;
@@ -151,7 +151,8 @@ macro_rules! settings {
     };
 }
 
-/// An enum of the words that a key may have, the first one usual. The crate that calls it depends on `serde`.
+/// Defines an enum of the words that a key may have; the first is the default. The calling crate must depend on
+/// `serde`.
 #[macro_export]
 macro_rules! words {
     ($(#[$meta:meta])* $vis:vis $name:ident { $($(#[doc = $doc:literal])* $variant:ident = $word:literal,)+ }) => {

@@ -1,4 +1,4 @@
-//! What a config says of model and strategy, checked.
+//! The model and the strategy of a config, checked.
 
 use std::fmt::Debug;
 
@@ -23,7 +23,7 @@ pub trait ModelSpec: Debug + Send + Sync {
     /// The name of the model.
     fn kind(&self) -> &'static str;
 
-    /// The keys of `[model]` but for its kind.
+    /// The keys of `[model]` except its kind.
     fn table(&self) -> Table;
 
     /// Sizes of the layers of latents, from the data up.
@@ -32,12 +32,12 @@ pub trait ModelSpec: Debug + Send + Sync {
     /// Whether latents are bits.
     fn has_bits(&self) -> bool;
 
-    /// What values of the data it is a law of.
+    /// The values of the data that it models.
     fn support(&self) -> Support {
         Support::Bits
     }
 
-    /// Number of classes of the rows, where it models them: the data have labels of so many.
+    /// Number of classes of the rows, if it models them. The labels of the data must have as many classes.
     fn classes(&self) -> Option<usize> {
         None
     }
@@ -50,22 +50,22 @@ pub trait ModelSpec: Debug + Send + Sync {
     /// The groups of its parameters, as [the model](helmholtz_core::Trainable::groups) has them; each has a learning rate.
     fn groups(&self) -> &'static [ParameterGroup];
 
-    /// What scores the validation split, with so many samples for each row where it samples.
+    /// What scores the validation split. If it samples, each row has `samples` samples.
     fn evaluator(&self, samples: usize) -> BoxedEvaluator {
         BoxedEvaluator::new::<LatentModel, _>(ImportanceSampling::new(samples).with_reading(self.reading()))
     }
 
-    /// What else to do with values that are no bits, as the end of a sentence.
+    /// What else to do with values that are not bits, as the end of a sentence.
     fn instead_of_bits(&self) -> &'static str {
         ""
     }
 
-    /// How it is read unless it is told otherwise.
+    /// How it is read by default.
     fn reading(&self) -> Reading {
         Reading::Directed
     }
 
-    /// How its weights are read as a model called `kind`, which some model is.
+    /// How its weights are read as a model called `kind`, which is the name of some model.
     ///
     /// # Errors
     /// If they cannot be.
@@ -74,30 +74,30 @@ pub trait ModelSpec: Debug + Send + Sync {
             return Ok(self.reading());
         }
         Err(ConfigError(format!(
-            "--as {kind}: the model is {}, and cannot be read as another; leave --as out",
+            "--as {kind}: the model is {} and cannot be read as another; leave --as out",
             self.kind()
         )))
     }
 
-    /// The keys in which the weights of another model would mean something else, or nothing.
+    /// The keys that decide what weights mean: under other values, weights would mean something else or nothing.
     fn structure(&self) -> Table;
 
-    /// Weights of the model, but for biases and convolutions.
+    /// Number of weights of the model, except biases and convolutions.
     fn weights(&self, observed: usize) -> u64;
 
     /// The settings that decide how many weights there are, in words.
     fn sizes_in_words(&self) -> String;
 
-    /// Values that one proposal leaves in memory, for a row of so many units.
+    /// Number of values that one proposal leaves in memory, for a row of `observed` units.
     fn values_of_proposal(&self, observed: usize) -> u64;
 
     /// The model, freshly initialised for rows of a shape.
     ///
-    /// Without the mean of the training rows its biases are not those that a training begins with: it is for weights to
-    /// be read into.
+    /// Without the mean of the training rows its biases are not those that training begins with. Such a model is for
+    /// reading weights into.
     ///
     /// # Errors
-    /// If its sizes make no model.
+    /// If its sizes are invalid.
     fn init(
         &self,
         shape: ImageShape,
@@ -106,18 +106,18 @@ pub trait ModelSpec: Debug + Send + Sync {
         device: &Device,
     ) -> Result<BoxedModel, ConfigError>;
 
-    /// Refuses nets that exact expectations cannot be taken of, whatever their size.
+    /// Checks that exact expectations can be computed for the nets, apart from their size.
     ///
     /// # Errors
-    /// With what to change.
+    /// If they cannot; the message says what to change.
     fn check_sums(&self) -> Result<(), ConfigError> {
         Ok(())
     }
 
-    /// Keys of a smaller model of the same kind: of so many layers and units a layer at most.
+    /// Keys of a smaller model of the same kind, with at most so many layers and units in a layer.
     fn smaller(&self, layers: usize, units: usize) -> Table;
 
-    /// The model over so many units in the words of a table.
+    /// The model over `observed` units, as text for a table.
     fn in_words(&self, observed: usize) -> String;
 }
 
@@ -138,46 +138,46 @@ pub trait StrategySpec: Debug + Send + Sync {
     /// The name of the strategy.
     fn kind(&self) -> &'static str;
 
-    /// The keys of `[strategy]` but for its kind.
+    /// The keys of `[strategy]` except its kind.
     fn table(&self) -> Table;
 
     /// Samples per observation, K.
     fn samples(&self) -> usize;
 
-    /// Refuses a model that it does not train, or the K of some stage.
+    /// Checks that it trains the model, and the K of every stage.
     ///
     /// # Errors
-    /// With what would fit.
+    /// If it does not; the message says what would fit.
     fn check(&self, model: &dyn ModelSpec, samples: &[usize]) -> Result<(), ConfigError>;
 
     /// The strategy with `samples` per observation.
     ///
     /// # Errors
-    /// If its settings make no estimator.
+    /// If its settings are invalid.
     fn build(&self, samples: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError>;
 
-    /// Whether its updates are steps to be taken as they are, and no gradients: by plain sgd, whose rate is the share of
-    /// the way that is gone.
+    /// Whether its updates are steps to be taken as they are, and not gradients. Plain SGD takes them, and its rate is
+    /// the share of the step that is taken.
     fn takes_whole_steps(&self) -> bool {
         false
     }
 
-    /// What it makes of the two nets.
+    /// How it reads the two nets.
     fn reading(&self) -> Reading {
         Reading::Directed
     }
 
-    /// What it remembers, in values, on a model with so many weights.
+    /// Number of values that it remembers, on a model with so many weights.
     fn values_remembered(&self, _weights: u64) -> u64 {
         0
     }
 
-    /// Keys of a run that only has to end.
+    /// Keys of a run that only has to finish.
     fn smaller(&self) -> Table {
         Table::new()
     }
 
-    /// The strategy in the words of a table, but for K.
+    /// The strategy as text for a table, without K.
     fn in_words(&self) -> String {
         self.kind().to_owned()
     }
@@ -189,7 +189,7 @@ pub struct BuiltOn<'a> {
     pub model: &'a BoxedModel,
     /// Sizes of the model's layers, the observed one first.
     pub sizes: &'a [usize],
-    /// The key of what it draws for itself.
+    /// The key of its own draws.
     pub key: Key,
 }
 
@@ -238,7 +238,7 @@ impl Serialize for Spec {
 }
 
 impl Spec {
-    /// Puts a strategy on a model, with the K of each later stage where it is another than before.
+    /// Puts a strategy on a model. `stages` has the K of each later stage, if it differs from the one before.
     ///
     /// # Errors
     /// If they do not go together.
@@ -268,7 +268,7 @@ impl Spec {
         for samples in &self.samples {
             if *samples == 0 {
                 return Err(ConfigError::new(
-                    "strategy.samples = 0: at least one sample per observation (K >= 1)",
+                    "strategy.samples = 0: use at least one sample per observation (K >= 1)",
                 ));
             }
             if *samples > LARGEST {
@@ -280,7 +280,7 @@ impl Spec {
         self.strategy.check(&*self.model, &self.samples)
     }
 
-    /// `[model]` and `[strategy]`, every default written out.
+    /// `[model]` and `[strategy]`, with every default written out.
     pub fn tables(&self) -> [Table; 2] {
         let named = |kind: &str, keys: Table| {
             let mut table = Table::from_iter([("kind".to_owned(), kind.into())]);
@@ -290,7 +290,7 @@ impl Spec {
         [named(self.model.kind(), self.model.table()), named(self.strategy.kind(), self.strategy.table())]
     }
 
-    /// Whether the strategy has samples to take.
+    /// Whether the strategy takes samples.
     pub fn takes_samples(&self) -> bool {
         self.strategy.table().contains_key("samples")
     }
@@ -303,7 +303,7 @@ impl Spec {
     /// The strategy of a model with the settings of each stage.
     ///
     /// # Errors
-    /// If its settings make no estimator.
+    /// If its settings are invalid.
     pub fn strategies(&self, model: &BoxedModel, seed: u64) -> Result<Vec<BoxedStrategy>, ConfigError> {
         let sizes = [&[model.observed()], self.model.layers()].concat();
         let on = BuiltOn { model, sizes: &sizes, key: Key::new(seed) };
@@ -316,12 +316,12 @@ pub(crate) fn in_units(observed: usize, layers: &[usize]) -> Vec<u64> {
     std::iter::once(&observed).chain(layers).map(|&d| d as u64).collect()
 }
 
-/// All latent units of layers.
+/// Number of latent units of all layers.
 pub fn of_layers(layers: &[usize]) -> u64 {
     layers.iter().fold(0, |sum, &d| sum.saturating_add(d as u64))
 }
 
-/// The setting of the layers in the words of a message.
+/// The setting of the layers as text for a message.
 pub(crate) fn layers_in_words(layers: &[usize]) -> String {
     format!("model.layers = {} (--layers)", excerpt(&format!("{layers:?}")))
 }

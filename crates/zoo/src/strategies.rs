@@ -1,4 +1,4 @@
-//! What every model of latents can be trained by.
+//! Strategies for every model of latents.
 
 use helmholtz_strategies::{self as strategies, ReweightedWakeSleep, WakeSleep};
 use toml::Value;
@@ -10,7 +10,7 @@ use crate::spec::ModelSpec;
 use crate::strategy::{BoxedStrategy, boxed};
 use crate::strategy_settings::{StrategySettings, needs_latents, of_samples, right, wrong};
 
-/// The keys that earlier versions wrote out for every strategy; ws took any `phi`, and no notice of it.
+/// Ignores the keys that earlier versions wrote out for every strategy. ws took any `phi` and ignored it.
 pub(crate) fn of_every_strategy(entry: StrategyEntry) -> StrategyEntry {
     fn once(key: &str, value: &Value) -> bool {
         match key {
@@ -27,7 +27,7 @@ pub(crate) fn of_every_strategy(entry: StrategyEntry) -> StrategyEntry {
     StrategyEntry { once: if entry.name == "ws" { once_of_ws } else { once }, ..entry }
 }
 
-/// What every model of latents can be trained by.
+/// Strategies for every model of latents.
 pub fn of_any_latents() -> Vec<StrategyEntry> {
     let latents = "latents that a recognition net proposes";
     vec![
@@ -35,12 +35,12 @@ pub fn of_any_latents() -> Vec<StrategyEntry> {
         StrategyEntry::of::<RwsSettings>("rws", "reweighted wake-sleep", latents),
         StrategyEntry::of::<VimcoSettings>(
             "vimco",
-            "the K-sample bound, its signals centred on the other samples",
+            "the K-sample bound, with signals centred on the other samples",
             latents,
         ),
         StrategyEntry::of::<ReinforceSettings>(
             "reinforce",
-            "the ELBO, its signals centred on the other samples",
+            "the ELBO, with signals centred on the other samples",
             latents,
         ),
     ]
@@ -62,7 +62,7 @@ fn check(&self, kind: &str, model: &dyn ModelSpec, _: &[usize]) -> Result<(), Co
 crate::words! {
     /// What updates the recognition net.
     pub PhiWord {
-        /// Weighed samples of the posterior.
+        /// Weighted samples of the posterior.
         Wake = "wake",
         /// Dreams.
         Sleep = "sleep",
@@ -80,7 +80,7 @@ crate::settings! {
         phi: PhiWord = PhiWord::Wake,
         /// Whether the wake update of the recognition net uses w - 1/K.
         control_variate: bool = false,
-        /// Share of the uniform law in the proposals, where latents are bits.
+        /// Share of the uniform distribution in the proposals, if latents are bits.
         defence: f64 = 0.0,
     }
 }
@@ -107,8 +107,8 @@ impl StrategySettings for RwsSettings {
     fn check(&self, _: &str, model: &dyn ModelSpec, _: &[usize]) -> Result<(), ConfigError> {
         if self.defence != 0.0 && !model.has_bits() {
             return Err(ConfigError::new(
-                "strategy.defence: the uniform law on the states of bits; the latents of the model are real numbers, \
-                 which have none; leave it out",
+                "strategy.defence: there is a uniform distribution over states of bits, but not over the latents of \
+                 the model, which are real numbers; leave it out",
             ));
         }
         Ok(())

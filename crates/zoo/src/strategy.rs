@@ -8,13 +8,13 @@ use helmholtz_strategies::{Bidirectional, Reinforce, ReweightedWakeSleep, Vimco,
 
 use crate::model::{BoxedModel, LatentModel};
 
-/// A strategy behind a pointer. Its parameters and what it remembers have the paths that they have in the strategy
+/// A strategy behind a pointer. Its parameters and what it remembers keep the paths that they have in the strategy
 /// itself.
 pub type BoxedStrategy = Boxed<dyn Estimates>;
 
-/// A [`Strategy`] on the models of a family, which come in their boxes.
+/// A [`Strategy`] on the models of a family, in their boxes.
 ///
-/// [`estimates!`](crate::estimates) makes it of a strategy.
+/// [`estimates!`](crate::estimates) implements it for a strategy.
 pub trait Estimates {
     /// [`Strategy::estimate`]
     ///
@@ -31,13 +31,13 @@ pub trait Estimates {
     /// [`Strategy::continuing`]
     ///
     /// # Panics
-    /// If the other is another strategy.
+    /// If `other` is a strategy of another type.
     fn continuing(&self, other: &BoxedStrategy) -> BoxedStrategy;
 
-    /// The exact vectors that a court compares it with, in its present state; `None` if it claims no expectation.
+    /// The exact vectors that a court compares it with, in its current state; `None` if it claims no expectation.
     ///
     /// # Errors
-    /// If there are too many states to sum over, or none.
+    /// If there are too many states, or they cannot be summed over.
     fn exact(&self, _model: &BoxedModel, _batch: &Batch) -> Result<Option<Box<dyn Exact>>, ReferenceError> {
         Ok(None)
     }
@@ -47,17 +47,18 @@ pub trait Estimates {
         false
     }
 
-    /// Whether what it claims is a sum over all pictures that the model can dream.
+    /// Whether what it claims is a sum over all data that the model can dream.
     fn claims_dreams(&self) -> bool {
         false
     }
 
-    /// Whether it has parameters of its own, which an optimiser fits beside the model's.
+    /// Whether it has parameters of its own, which an optimiser fits along with the model's.
     fn learns(&self) -> bool {
         false
     }
 
-    /// The same strategy, whose running state stays as it is: its estimates are of one law. `None` if they are already.
+    /// The same strategy with its running state fixed, so that its estimates have one distribution. `None` if they have
+    /// one already.
     fn held(&self) -> Option<BoxedStrategy> {
         None
     }
@@ -81,14 +82,14 @@ impl Strategy<BoxedModel> for BoxedStrategy {
     }
 }
 
-/// A strategy in its box.
+/// Puts a strategy into its box.
 pub fn boxed<S: Model + Estimates>(strategy: S) -> BoxedStrategy {
-    Boxed::new(strategy, |strategy| strategy.downcast_ref::<S>().expect("it was made of one"))
+    Boxed::new(strategy, |strategy| strategy.downcast_ref::<S>().expect("the box was made of this type"))
 }
 
-/// Makes [`Estimates`] of a strategy and the type of the models that it is a [`Strategy`] on, which is [`LatentModel`] where
-/// any with latents will do. Methods that follow are taken as they are. The crate that
-/// calls it depends on `helmholtz-core`.
+/// Implements [`Estimates`] for a strategy and the type of the models that it is a [`Strategy`] on, which is
+/// [`LatentModel`] if any model with latents will do. Methods that follow are added as they are. The calling crate must
+/// depend on `helmholtz-core`.
 #[macro_export]
 macro_rules! estimates {
     ($strategy:ty => $model:ty $(, $more:item)*) => {
@@ -122,7 +123,8 @@ macro_rules! estimates {
 }
 
 /// [`estimates!`](crate::estimates) for strategies on models of latents that [claim](helmholtz_core::Claims) what their
-/// updates are in expectation: the court sums it over all states. The crate that calls it depends on `helmholtz-court`, too.
+/// updates are in expectation: the court sums it over all states. The calling crate must also depend on
+/// `helmholtz-court`.
 #[macro_export]
 macro_rules! claims {
     ($strategy:ty => $model:ty $(, $more:item)*) => {
@@ -160,7 +162,7 @@ impl States<LatentModel> for Sums {
 /// What a strategy on a model of latents follows, summed over all states.
 ///
 /// # Errors
-/// If there are too many states, or none.
+/// If there are too many states, or they cannot be summed over.
 pub fn summed(model: &BoxedModel, batch: &Batch, follows: Follows) -> Result<Box<dyn Exact>, ReferenceError> {
     let BoxedModel::Latent(model) = model else { return Err(StatesError::Neither.into()) };
     Ok(Box::new(Expected::new(model, &Sums, &batch.whole(), follows)?))

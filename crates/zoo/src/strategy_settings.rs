@@ -1,4 +1,4 @@
-//! Settings of a strategy, and the row of the registry that they make.
+//! Settings of a strategy, and the row of the registry that they define.
 
 use std::fmt::Debug;
 
@@ -11,7 +11,7 @@ use crate::settings::Settings;
 use crate::spec::{BuiltOn, ModelSpec, StrategySpec};
 use crate::strategy::BoxedStrategy;
 
-/// Settings of a strategy, and what is built of them: [`StrategyEntry::of`] makes a row of the registry.
+/// Settings of a strategy, and what is built from them. [`StrategyEntry::of`] makes a row of the registry of them.
 pub trait StrategySettings: Settings + Clone + Debug + Send + Sync + 'static {
     /// Samples per observation, K.
     fn samples(&self) -> usize;
@@ -19,21 +19,21 @@ pub trait StrategySettings: Settings + Clone + Debug + Send + Sync + 'static {
     /// [`StrategySpec::build`]
     ///
     /// # Errors
-    /// If the settings make no estimator.
+    /// If the settings are invalid.
     fn build(&self, samples: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError>;
 
-    /// Refuses a model that it does not train, or the K of some stage, but for what [`build`](Self::build) finds.
+    /// Checks that it trains the model, and the K of every stage, except for what [`build`](Self::build) finds.
     ///
     /// # Errors
-    /// With what would fit.
+    /// If it does not; the message says what would fit.
     fn check(&self, _kind: &str, _model: &dyn ModelSpec, _samples: &[usize]) -> Result<(), ConfigError> {
         Ok(())
     }
 
-    /// Refuses settings that make no estimator with so many samples.
+    /// Checks that the settings are valid with so many samples.
     ///
     /// # Errors
-    /// With what is wrong.
+    /// If they are not; the message says what is wrong.
     fn check_samples(&self, _samples: usize) -> Result<(), ConfigError> {
         Ok(())
     }
@@ -58,7 +58,7 @@ pub trait StrategySettings: Settings + Clone + Debug + Send + Sync + 'static {
         Table::new()
     }
 
-    /// What a table says of it after its name.
+    /// What a table shows after its name.
     fn variant(&self) -> Option<String> {
         None
     }
@@ -132,7 +132,7 @@ impl<S: StrategySettings> StrategySpec for Named<S> {
 
 pub(crate) fn wrong(error: impl std::fmt::Display) -> ConfigError {
     let error = error.to_string();
-    // Most begin with the key.
+    // Most errors begin with the key.
     let has_key =
         ["samples", "defence", "control_variate", "lag", "cap"].iter().any(|key| error.starts_with(key));
     ConfigError(if has_key { format!("strategy.{error}") } else { format!("strategy: {error}") })
@@ -142,8 +142,8 @@ pub(crate) fn wrong(error: impl std::fmt::Display) -> ConfigError {
 pub(crate) fn needs_latents(kind: &str, model: &dyn ModelSpec) -> Result<(), ConfigError> {
     if model.layers().is_empty() {
         return Err(ConfigError(format!(
-            "strategy.kind = \"{kind}\" with model.layers = []: it trains the recognition net, and without latents \
-             there is none; use rws"
+            "strategy.kind = \"{kind}\" with model.layers = []: it trains the recognition net, which a model without \
+             latents does not have; use rws"
         )));
     }
     Ok(())
@@ -154,7 +154,7 @@ pub(crate) fn right<S>(strategy: S) -> Result<S, ConfigError> {
     Ok(strategy)
 }
 
-/// Settings of nothing but K, its usual value, and the estimator of so many samples.
+/// Settings with K alone: its default, and how the estimator is made from K.
 macro_rules! of_samples {
     ($(#[doc = $doc:literal])+ $name:ident, K = $usual:literal, $make:expr $(, $more:item)*) => {
         $crate::settings! {

@@ -1,4 +1,4 @@
-//! Exact vectors of models whose likelihood is a formula: its gradient by the tape.
+//! Exact vectors for models whose likelihood has a closed form: its gradient by autodiff.
 
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
@@ -22,8 +22,8 @@ impl Exact for Taped {
     }
 }
 
-/// The gradient of the likelihood of a batch; it shares no code with the closed form of
-/// [`Tractable::likelihood_gradient`] but `log p` itself.
+/// The gradient of the likelihood of a batch. It shares no code with the closed form of
+/// [`Tractable::likelihood_gradient`] except `log p` itself.
 pub(crate) fn gradient_of_likelihood<M: Tractable>(model: &M, batch: &Batch) -> Box<dyn Exact> {
     let tracked = model.clone().train();
     let on_tape = |values: &Tensor<2>| Tensor::from_inner(values.clone());

@@ -1,30 +1,31 @@
-//! Whether importance sampling may be believed: what the recognition net misses.
+//! Checks whether importance sampling can be trusted: what the recognition net misses.
 //!
-//! Where q gives a mode of the posterior next to nothing, none of K draws falls there. Their weights are then equal,
-//! the effective sample size is near 100 %, the error that they state is tiny, and the estimate is low by
-//! `-log(1 - m)` nats, m being the posterior mass of the mode. The draws cannot show this; three other things can:
+//! If q gives a mode of the posterior next to no mass, none of K draws falls there. Their weights are then equal, the
+//! effective sample size is near 100 %, the stated error is tiny, and the estimate is too low by `-log(1 - m)` nats,
+//! where m is the posterior mass of the mode. The draws cannot show this. Three other things can:
 //!
 //! **Visited states** (`visit.rs`). Short Gibbs chains at fixed x walk over latent states and score every state that
-//! they look at. Let V be the states seen. As V does not depend on the K draws,
+//! they look at. Let V be the states that they scored. Because V does not depend on the K draws,
 //!
 //! ```text
 //! p̂_V(x) = Σ_{h ∈ V} p(x, h) + 1/K Σ_{k: h_k ∉ V} w_k
 //! ```
 //!
-//! is an unbiased estimate of p(x) too, in which no draw is needed for the states of V. If it is above `p̂(x)` on
-//! average over rows, the draws have missed what the chains have found. A posterior of a single state is no reason for
-//! alarm: V holds it, and both estimates agree.
+//! is also an unbiased estimate of p(x), and it needs no draw for the states of V. If it is above `p̂(x)` on average
+//! over rows, the draws have missed what the chains have found. A posterior of a single state raises no alarm: V
+//! holds it, and both estimates agree.
 //!
-//! **Missed mass** (`proposals.rs`). A sample h* of the posterior, put among the K draws, has the share
-//! `s = w* / (w* + Σ w_k)` of the weight. If the weights speak for all of the posterior, a draw that is chosen by
-//! weight has the same share on average; if q misses the mass m, s is nearly one that often. The mean difference
-//! of the two estimates m. Posterior samples are the last states of chains that began at such a draw, and:
+//! **Missed mass** (`proposals.rs`). A posterior sample h*, put among the K draws, has the share
+//! `s = w* / (w* + Σ w_k)` of the weight. If the draws cover the whole posterior, a draw that is chosen by weight has
+//! the same share on average. If q misses the mass m, s is nearly one with probability m. The mean difference of the
+//! two shares estimates m. Posterior samples come from chains that began at a draw chosen by weight (the state after
+//! each sweep), and from dreams:
 //!
-//! **Dreams.** `x, h* ~ p(x, h)`: here h* is an exact sample of the posterior. With the K draws alone and with h* among
-//! them the mean weight bounds `log p(x)` from below and from above in expectation. This needs no chain, so it serves
-//! models of real latents as well; but it concerns the model's own data.
+//! **Dreams.** With `x, h* ~ p(x, h)`, h* is an exact sample of the posterior. In expectation the logarithm of the
+//! mean weight bounds `log p(x)` from below with the K draws alone, and from above with h* among them. This needs no
+//! chain, so it works for models of real latents as well. But it concerns the model's own data.
 //!
-//! Where latent states are few, some rows are enumerated besides, and then they decide.
+//! If there are few latent states, some rows are also enumerated, and these decide.
 //!
 //! # References
 //! Grosse, Ghahramani, Adams, "Sandwiching the marginal likelihood using bidirectional Monte Carlo",
@@ -55,7 +56,7 @@ pub const CHECKED_ROWS: usize = 128;
 pub const CHECKED_DREAMS: usize = 64;
 /// The largest number of latent bits at which rows are enumerated.
 pub const ENUMERATED_BITS: usize = 14;
-/// Entries of the table of rows and states that are enumerated.
+/// The most entries of the table of enumerated rows and states.
 const ENUMERATED: usize = 1 << 17;
 
 impl Check {
@@ -66,7 +67,7 @@ impl Check {
 
     /// Checks a model of latent bits on the rows `x` of the data, whose own numbers are `rows`.
     ///
-    /// `evaluation` is the key of the evaluation's own draws, which are looked at again; `own` is that of all others.
+    /// `evaluation` is the key of the evaluation's draws, which are made again; `own` is the key of all other draws.
     pub fn of_bits<M: Layerwise + Enumerable>(
         &self,
         model: &M,
@@ -82,7 +83,7 @@ impl Check {
         proposals::for_each_row_by_state(self, model, x, rows.clone(), evaluation, |i, proposed, states| {
             let found = &visited[i];
             let (log_prob, explained) = found.with_draws(&proposed, &states);
-            // The evaluation refuses a row without weight itself.
+            // The evaluation itself reports a row whose weights are all zero.
             if !proposed.log_sum.is_finite() || !log_prob.is_finite() {
                 return;
             }
@@ -113,7 +114,7 @@ impl Check {
         Checked { rows: Vec::new(), dreams }
     }
 
-    /// The dreams of latent bits: the chains that begin at the exact samples say more of each.
+    /// Checks dreams of latent bits, where chains that begin at the exact samples add more posterior samples of each.
     fn of_dreamt_bits<M: Layerwise>(&self, model: &M, key: Key) -> Vec<DreamCheck> {
         let (x, h, numbers) = self.dream(model, key);
         let log_weights = log_weights_of(model, &x, &h);
@@ -169,7 +170,7 @@ fn dream_check(proposed: &Proposed, exact: f64, samples: &[f64]) -> DreamCheck {
 }
 
 impl Visited {
-    /// `log p̂_V` with the draws of the evaluation, and the share of it that is Σ over visited states.
+    /// `log p̂_V` with the draws of the evaluation, and the share of it that visited states make up.
     fn with_draws(&self, proposed: &Proposed, states: &ByState) -> (f64, f64) {
         let log_visited = self.log_sum();
         let others = states.iter().filter(|(state, _)| !self.states.contains_key(*state));
@@ -189,7 +190,7 @@ impl Proposed {
         mean - self.own_share
     }
 
-    /// The share of the weight that the state with most of it has.
+    /// The largest share of the weight that a single state has.
     fn top_state(&self, states: &ByState) -> f64 {
         let weight = |&(count, log_weight): &(u32, f64)| f64::from(count) * (log_weight - self.log_sum).exp();
         states.values().map(weight).fold(0.0, f64::max)

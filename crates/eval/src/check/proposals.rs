@@ -13,20 +13,20 @@ use super::visit::{State, pack, rows_of};
 /// How often each state was drawn, and its log weight, which all draws of it share.
 pub(super) type ByState = BTreeMap<State, (u32, f64)>;
 
-/// What the draws of a row come to.
+/// Statistics of the draws of a row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Proposed {
     /// Their number.
     pub(super) k: usize,
     /// `log Σ w`.
     pub(super) log_sum: f64,
-    /// The mean share that a draw chosen by weight would have, were it put among them once more.
+    /// The mean share that a draw chosen by weight would have if it were put among them once more.
     pub(super) own_share: f64,
     /// `-1/K Σ log q(h_k | x)`; NaN where latents are real numbers.
     pub(super) entropy: f64,
 }
 
-/// `w / (w + Σ)` of logarithms.
+/// `w / (w + Σ)` from the logarithms.
 pub(super) fn share(log_weight: f64, log_sum: f64) -> f64 {
     if log_weight == f64::NEG_INFINITY { 0.0 } else { 1.0 / (1.0 + (log_sum - log_weight).exp()) }
 }
@@ -43,7 +43,7 @@ impl Proposed {
     }
 }
 
-/// Calls `tell` with the place of each row of `x` and what its draws come to.
+/// Calls `tell` with the index of each row of `x` and the statistics of its draws.
 pub(super) fn for_each_row<M: LatentVariableModel>(
     check: &Check,
     model: &M,
@@ -68,7 +68,7 @@ pub(super) fn for_each_row<M: LatentVariableModel>(
     );
 }
 
-/// [`for_each_row`] with the states that the draws are in.
+/// [`for_each_row`], with the states of the draws as well.
 pub(super) fn for_each_row_by_state<M: Layerwise>(
     check: &Check,
     model: &M,

@@ -1,34 +1,34 @@
-//! What a check says of an evaluation.
+//! The verdict of a check on an evaluation.
 
 use std::fmt;
 
 use super::checked::{Checked, RowCheck};
 use crate::summary::NllSummary;
 
-// The thresholds were chosen on some 500 trained and damaged nets of `tests/suspect.rs` (seeds 0 to 9), of which the
-// sound ones, off by less than 0.02 nats, had a shortfall of 0.053 and a missed mass of 0.016 at most, and of the bad
-// ones, off by more than 0.1 nats, all had 0.06 or more of one, or 0.05 or more of the other. What a result states of its
-// own bias and error is allowed for besides, at the price of a few bad nets whose error is mostly stated.
+// The thresholds were chosen on some 500 trained and damaged nets of `tests/suspect.rs` (seeds 0 to 9). The sound
+// ones, off by less than 0.02 nats, had a shortfall of at most 0.053 and a missed mass of at most 0.016. The bad
+// ones, off by more than 0.1 nats, all had a shortfall of at least 0.06 or a missed mass of at least 0.05. The bias
+// and error that a result states are also allowed for, at the price of a few bad nets whose error is mostly stated.
 
-/// Nats that the mean of the checked rows may be off before it is suspect.
+/// How far the mean of the checked rows may be off before it is suspect, nats.
 const SHORTFALL: f64 = 0.06;
-/// Share of p(x) that visited states must make up for dreams not to count.
+/// If visited states make up this share of p(x), dreams do not count.
 const EXPLAINED: f64 = 0.9;
 /// Posterior mass that q may miss on the data.
 const MISSED: f64 = 0.05;
-/// The same on dreams, where no row of the data could be checked ...
+/// The same on dreams, if no row of the data could be checked ...
 const MISSED_OF_DREAMS: f64 = 0.1;
-/// ... and where rows were: the data need not look like dreams, and q was trained on the data.
+/// ... and if rows were checked: the data need not look like dreams, and q was trained on the data.
 const MISSED_OF_DREAMS_ALONE: f64 = 0.3;
-/// Standard errors that what is found must be above zero: of a missed mass its own, of a shortfall that of the samples.
+/// Standard errors that a finding must be above zero: its own for a missed mass, that of the samples for a shortfall.
 const ERRORS: f64 = 3.0;
 
-/// A mean with its standard error, which one number does not have.
+/// A mean with its standard error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mean {
     /// The mean.
     pub mean: f64,
-    /// Its standard error.
+    /// Its standard error; not set for a single number.
     pub se: Option<f64>,
 }
 
@@ -48,37 +48,37 @@ impl Mean {
     }
 }
 
-/// Why an evaluation is suspect; as text a sentence without its full stop.
+/// Why an evaluation is suspect. Its text is a sentence without the full stop.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Suspicion {
-    /// Enumeration of some rows says so.
+    /// Shown by the enumeration of some rows.
     Enumerated {
         /// How much the estimates are too low, nats.
         shortfall: f64,
         /// Rows that were enumerated.
         rows: usize,
     },
-    /// States that were visited say so.
+    /// Shown by states that were visited.
     Visited {
-        /// How much the estimates are too low at least, nats.
+        /// How much the estimates are too low, at least, nats.
         shortfall: f64,
         /// Rows that were checked.
         rows: usize,
     },
-    /// Markov chains on the data say so.
+    /// Shown by Markov chains on the data.
     Missed {
         /// The posterior mass that q misses.
         mass: f64,
         /// Rows that were checked.
         rows: usize,
     },
-    /// Dreams say so.
+    /// Shown by dreams.
     Dreams {
         /// The posterior mass that q misses.
         mass: f64,
         /// Dreams that were checked.
         dreams: usize,
-        /// Distance of the bounds, nats.
+        /// Distance between the bounds, nats.
         gap: f64,
     },
 }
@@ -94,7 +94,7 @@ impl fmt::Display for Suspicion {
             Suspicion::Visited { shortfall, rows } => write!(
                 f,
                 "the NLL is about {shortfall:.2} nats too high on {rows} checked rows, because Markov chains found latent \
-                 states there that the recognition net misses"
+                 states that the recognition net misses there"
             ),
             Suspicion::Missed { mass, rows } => write!(
                 f,
@@ -112,7 +112,7 @@ impl fmt::Display for Suspicion {
     }
 }
 
-/// What the figures of a check come to, beside the estimates that were checked.
+/// The figures of a check, compared with the estimates that were checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckVerdict {
     /// Rows of the data that were checked.
@@ -125,7 +125,7 @@ pub struct CheckVerdict {
     pub visited: Option<f64>,
     /// Different states among the K draws of a row, on average.
     pub distinct: Option<f64>,
-    /// Share of the weight that the state with most of it has, on average.
+    /// The largest share of the weight that a single state has, on average.
     pub top_state: Option<f64>,
     /// Entropy of q, nats, on average.
     pub entropy: Option<f64>,
@@ -144,8 +144,8 @@ pub struct CheckVerdict {
 }
 
 impl Checked {
-    /// The verdict on an evaluation that came to `summary`, and of a row to `estimate`, which gives no number for a
-    /// row that was not evaluated.
+    /// The verdict on an evaluation whose result is `summary`. `estimate` returns the estimate of a row, or `None` if
+    /// the row was not evaluated.
     pub fn verdict(&self, summary: &NllSummary, estimate: impl Fn(u64) -> Option<f64>) -> CheckVerdict {
         let rows: Vec<(&RowCheck, f64)> =
             self.rows.iter().filter_map(|row| Some((row, estimate(row.row)?))).collect();
@@ -174,12 +174,12 @@ impl Checked {
 
 impl CheckVerdict {
     fn suspect(&self, summary: &NllSummary) -> Option<Suspicion> {
-        // One sample says nothing of its bias, so that nothing can be compared with what it says.
+        // The bias of one sample per row is unknown, so there is nothing to compare with.
         if !summary.bias_mc.is_finite() {
             return None;
         }
-        // The bias that the result states itself is no false certainty, nor is what the samples are said to add to as
-        // many rows. The spread over rows says nothing: it may be a few of them whose posterior is missed.
+        // The bias that the result states itself is not hidden, nor is the error that it states for the samples of as
+        // many rows. The spread over rows is no measure: the posterior may be missed on a few of them only.
         let is_hidden = |of: &Mean, rows: usize| {
             let se_mc = summary.se_mc * (summary.n as f64 / rows as f64).sqrt();
             of.mean - summary.bias_mc > SHORTFALL && of.mean > ERRORS * se_mc
@@ -188,7 +188,7 @@ impl CheckVerdict {
             if is_hidden(&of, rows) {
                 return Some(Suspicion::Enumerated { shortfall: of.mean, rows });
             }
-            // Where every checked row was enumerated, that is the answer.
+            // If every checked row was enumerated, this decides.
             if rows == self.rows {
                 return None;
             }
@@ -196,7 +196,7 @@ impl CheckVerdict {
         if let Some(of) = self.shortfall.filter(|of| is_hidden(of, self.rows)) {
             return Some(Suspicion::Visited { shortfall: of.mean, rows: self.rows });
         }
-        // A mass m that is missed makes an estimate low by -log(1 - m), of which the samples may state a part.
+        // A missed mass m makes an estimate too low by -log(1 - m), of which the samples may state a part.
         let is_hidden = |mass: f64| -(1.0 - mass).ln() - summary.bias_mc > SHORTFALL;
         if let Some(missed) = self.missed
             && missed.is_above(MISSED)
@@ -221,7 +221,7 @@ impl CheckVerdict {
 mod tests {
     use super::*;
 
-    /// What is said of rows whose estimates fall short of what was visited, where the result states a bias.
+    /// The suspicion about rows with these shortfalls, if the result states this bias and error.
     fn suspicion(shortfalls: &[f64], [bias_mc, se_mc]: [f64; 2]) -> Option<Suspicion> {
         let row = |(row, &log_prob): (usize, &f64)| RowCheck {
             row: row as u64,
@@ -255,15 +255,15 @@ mod tests {
         let steady = |nats: f64| vec![nats - 0.01, nats + 0.01, nats, nats - 0.005, nats + 0.005];
         assert!(matches!(suspicion(&steady(0.2), [0.01, 0.01]), Some(Suspicion::Visited { rows: 5, .. })));
         assert_eq!(suspicion(&steady(0.05), [0.0, 0.0]), None);
-        // The result says itself by how much it is off.
+        // The result states itself how much it is off.
         assert_eq!(suspicion(&steady(0.09), [0.09, 0.01]), None);
         assert!(suspicion(&steady(0.2), [0.1, 0.01]).is_some());
-        // Noise that it says itself, of a few rows and of a single one.
+        // Noise that it states itself, for a few rows and for a single one.
         assert_eq!(suspicion(&[1.0, -0.8, 0.9, -0.6, 0.2], [0.02, 0.3]), None);
         assert_eq!(suspicion(&[0.5], [0.02, 0.4]), None);
-        // One row of five is missed, and the result is sure of itself.
+        // One row of five is missed, and the result states almost no error.
         assert!(suspicion(&[0.0, 0.0, 1.0, 0.0, 0.0], [0.001, 0.002]).is_some());
-        // One sample a row states nothing.
+        // With one sample a row no error is stated.
         assert_eq!(suspicion(&steady(2.0), [f64::NAN, f64::NAN]), None);
     }
 }

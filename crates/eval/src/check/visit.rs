@@ -1,9 +1,9 @@
 //! Latent states that short Markov chains look at, with `log p(x, h)` of each.
 //!
-//! A chain flips one bit after the other, by Gibbs sampling of `p(x, h)^β`. Some chains of a row begin at draws of q,
-//! which β = 1 leaves where they are if q is right, others at draws of the prior and of the uniform law, with β
-//! rising to 1: what q does not know they may find. Every state that is scored on the way counts as visited, whether
-//! the chain goes there or not.
+//! A chain updates one bit after the other, by Gibbs sampling of `p(x, h)^β`. The first chain of a row begins at a
+//! draw of q and has β = 1, so it samples the posterior from the start if q is right. Others begin at draws of the
+//! prior and of the uniform distribution, with β rising to 1: they may find what q misses. Every state that is scored
+//! on the way counts as visited, whether the chain goes there or not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use helmholtz_core::{Draws, Key, Layerwise};
 use helmholtz_ops::{into_f64, noise, on_workers};
 
-/// The bits of all latents, 64 a word.
+/// The bits of all latents, 64 per word.
 pub(super) type State = Vec<u64>;
 
 /// Draws of q that the first chain of a row chooses its start from.
 const STARTS: usize = 64;
-/// Latent bits up to which states are few enough that visiting them pays.
+/// Up to this many latent bits, states are few enough that visiting many of them pays.
 const FEW_BITS: usize = 64;
-/// States that the chains of a row may look at while bits are few.
+/// States that the chains of a row may score if there are few bits.
 const BUDGET: usize = 512;
-/// Sweeps at most.
+/// The most sweeps.
 const SWEEPS: usize = 8;
 
 /// What the chains of a row have seen.
@@ -80,7 +80,7 @@ struct Walk {
 }
 
 impl<'a, M: Layerwise> Explorer<'a, M> {
-    /// Chains whose every draw is under `key`.
+    /// Chains that make all their draws under `key`.
     pub(super) fn new(model: &'a M, key: Key) -> Self {
         // Any draw shows how wide the layers are.
         let (_, latents) = model.dream(&Draws::new(key, 1, 1));
@@ -92,7 +92,7 @@ impl<'a, M: Layerwise> Explorer<'a, M> {
         self.sizes.iter().sum()
     }
 
-    /// Layers of rows of bits.
+    /// The layers of rows of bits.
     fn latents(&self, bits: &[f32]) -> Vec<Tensor<2>> {
         let (width, n) = (self.width(), bits.len() / self.width());
         let data = TensorData::new(bits.to_vec(), [n, width]);
@@ -116,7 +116,7 @@ impl<'a, M: Layerwise> Explorer<'a, M> {
         into_f64(on_workers(&self.device, move || model.trace_posterior(x, &h).log_prob))
     }
 
-    /// Chains from draws of q, and from elsewhere where bits are few.
+    /// Runs chains from draws of q, and from elsewhere if there are few bits.
     pub(super) fn visit_rows(&self, x: Tensor<2>, rows: Arc<[u64]>) -> Vec<Visited> {
         let mut visited = vec![Visited::default(); rows.len()];
         let mut starts = vec![self.chosen(&x, &rows, &mut visited)];
@@ -131,7 +131,7 @@ impl<'a, M: Layerwise> Explorer<'a, M> {
         visited
     }
 
-    /// One chain of each row from the given states; its log weights after each sweep.
+    /// Runs one chain of each row from the given states and returns its log weights after each sweep.
     pub(super) fn along(
         &self,
         x: Tensor<2>,
@@ -143,14 +143,14 @@ impl<'a, M: Layerwise> Explorer<'a, M> {
         visited.into_iter().map(|of_row| of_row.log_weights).collect()
     }
 
-    /// Bits that are on half of the time.
+    /// Bits that are 1 with probability one half.
     fn uniform(&self, rows: &Arc<[u64]>) -> Vec<f32> {
         let draws = Draws::of_rows(self.key.child("uniform"), rows.clone(), 1);
         let u = noise::uniform(&draws, self.width(), DType::F32, &self.device);
         rows_of(&[u]).0.into_iter().map(|u| f32::from(u < 0.5)).collect()
     }
 
-    /// One of some draws of q for each row, chosen by its weight; all of them count as visited.
+    /// One of several draws of q for each row, chosen by its weight; all of them count as visited.
     fn chosen(&self, x: &Tensor<2>, rows: &Arc<[u64]>, visited: &mut [Visited]) -> Vec<f32> {
         let draws = Draws::of_rows(self.key.child("start"), rows.clone(), STARTS);
         let proposals = {
@@ -201,7 +201,7 @@ impl<'a, M: Layerwise> Explorer<'a, M> {
         at.record(visited, width, &at.bits, &at.log_p);
         let sweeps = self.sweeps(chains);
         for sweep in 0..sweeps {
-            // The first chain is at the posterior all the time; the others come from far away.
+            // The first chain samples the posterior throughout; the others come from far away.
             let risen = ((sweep + 1) as f64 / sweeps as f64).powi(2).max(0.1);
             let beta = |chain: usize| if chain == 0 { 1.0 } else { risen };
             let draws = Draws::of_rows(self.key.child("sweep").child(sweep), rows.clone(), chains);
@@ -232,7 +232,7 @@ impl<'a, M: Layerwise> Explorer<'a, M> {
 }
 
 impl Walk {
-    /// Counts states with their `log p(x, h)` as visited.
+    /// Records states with their `log p(x, h)` as visited.
     fn record(&self, visited: &mut [Visited], width: usize, bits: &[f32], log_p: &[f64]) {
         for (i, (state, &log_p)) in bits.chunks_exact(width).zip(log_p).enumerate() {
             visited[i / self.chains].states.insert(pack(state), log_p);

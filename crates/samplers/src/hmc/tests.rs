@@ -37,7 +37,7 @@ impl LogDensity for Quartic {
     }
 }
 
-/// The standard normal law of one number above zero.
+/// The standard normal distribution of one number, cut off below zero.
 struct HalfNormal;
 
 impl LogDensity for HalfNormal {
@@ -73,7 +73,7 @@ fn exact_draws(n: usize) -> Tensor<2> {
     normals(100, n, 2).matmul(matrix(&l, 2))
 }
 
-/// Steps `0..steps` of chains with the numbers in `rows`.
+/// Runs `steps` steps of each chain and returns the positions and the mean acceptance.
 fn run(
     hmc: Hmc,
     target: &impl LogDensity,
@@ -115,8 +115,8 @@ fn assert_moments(draws: &[f64], covariance: [[f64; 2]; 2]) {
 
 #[test]
 fn the_law_is_invariant_at_step_sizes_whose_energy_errors_are_large() {
-    // Started by exact draws: whatever the number of steps, the chains have the law. Without the decision to
-    // accept, a step size of 1.3 times the smallest deviation would change a variance by more than half.
+    // Started by exact draws, the chains keep the distribution whatever the number of steps. Without rejections, a
+    // step size of 1.3 times the smallest standard deviation would change a variance by more than half.
     let (target, n) = (Normal::correlated(), 20_000);
     let (at, acceptance) = run(Hmc::new(3), &target, Tempered::NOT, exact_draws(n), 0.52, 5);
     assert!((0.4..0.9).contains(&acceptance), "{acceptance}");
@@ -234,7 +234,7 @@ fn a_chain_does_not_depend_on_its_neighbours() {
         }
         values(at.position)
     };
-    // Each with a step size of its own, the fourth with one that leads out of the numbers.
+    // Each has a step size of its own; that of the fourth leads to numbers that are not finite.
     let sizes = [0.1, 0.3, 0.5, 1e200, 0.2, 0.4];
     let all = Tensor::<1>::from_data(TensorData::new(sizes.to_vec(), [6]), (&Device::flex(), DType::F64));
     let together = steps(&[0, 1, 2, 3, 4, 5], start.clone(), all);
@@ -262,7 +262,7 @@ fn a_step_decides_by_the_energy_error_and_the_uniform() {
         assert_eq!(moved[i], old[2 * i..2 * i + 2] != new[2 * i..2 * i + 2], "chain {i}");
     }
     assert!(moved.iter().any(|moved| *moved) && moved.iter().any(|moved| !moved));
-    // What is remembered of the density is what it is there.
+    // The stored density and gradient are those at the new position.
     let fresh = Position::of(&target, to.position);
     assert_eq!(values(to.log_density), values(fresh.log_density));
     assert_eq!(values(to.gradient), values(fresh.gradient));
@@ -283,7 +283,7 @@ fn step_sizes_approach_the_acceptance_that_is_sought() {
     }
     let step_size = values(log_step_size)[0].exp();
     let (_, acceptance) = run(hmc, &target, Tempered::NOT, exact_draws(n), step_size, 40);
-    // 20 000 trajectories have a standard error of 0.003, and the last step sizes one of 0.01 of their own.
+    // 20 000 trajectories have a standard error of 0.003; the last step sizes add one of 0.01.
     assert!((acceptance - 0.65).abs() < 0.05, "{acceptance} at {step_size}");
 }
 
@@ -295,8 +295,8 @@ fn the_first_step_size_has_the_acceptance_that_its_formula_says() {
             (q.clone().sum_dim(1).squeeze_dim::<1>(1) * 0.0, q * 0.0)
         }
     }
-    // A normal error of the energy, many dimensions; the lengths of ten steps that vary by a fifth are not quite
-    // all lengths, and the formula is of the lowest order in ε.
+    // In many dimensions the error of the energy is normal. Trajectories of steps that vary by a fifth do not quite
+    // have all lengths, and the formula is of the lowest order in ε.
     let law = Tempered { power: 1.0, normal: 1.0 };
     let step_size = Adaptation::first_step_size(500);
     let (_, acceptance) = run(Hmc::new(40), &Flat, law, normals(12, 500, 500), step_size, 3);

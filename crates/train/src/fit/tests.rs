@@ -15,7 +15,7 @@ use crate::schedule::{Rate, Schedule, Stages};
 const MEAN: Measure = Measure::new("own_mean", Over::Mean);
 const MAXIMUM: Measure = Measure::new("own_maximum", Over::Maximum);
 
-/// Moves nothing, and measures the mean of the batch where it is told to.
+/// Changes nothing, and measures the mean of the batch if `measures` is set.
 #[derive(Module, Debug)]
 struct Watch {
     measures: bool,
@@ -98,7 +98,7 @@ fn what_only_one_stage_measures_is_recorded_in_its_epochs_alone() {
     };
     let (first, second) = (of_epoch(1), of_epoch(2));
     assert_eq!((first.get("own_mean"), first.get("own_maximum")), (None, None));
-    // Rows count alike in the mean: it is that of 0 .. 4 in any order.
+    // All rows have the same weight in the mean: it is that of 0 .. 4 in any order.
     assert_eq!((first["bound"], second["own_mean"]), (2.0, 2.0));
     let feed = Feed::new(rows.into(), plan, Key::new(0), 3);
     let means = burn::data::dataloader::DataLoader::iter(&feed).map(|batch| {
@@ -108,7 +108,7 @@ fn what_only_one_stage_measures_is_recorded_in_its_epochs_alone() {
     assert_eq!(second["own_maximum"], means.fold(0.0, f64::max));
 }
 
-/// A run of two epochs, `stop` being told something by the first record.
+/// A run of two epochs, in which each record calls `tell` with the run's `Stop`.
 fn stopped_by(tell: impl Fn(&Stop) + Send + 'static) -> Result<End, FitError> {
     let stop = Stop::new();
     let told = stop.clone();
@@ -209,7 +209,7 @@ fn an_evaluator_prepares_once_for_each_validation_and_the_best_epoch_is_that_of_
     assert_eq!(history.records()[1].score(), Some(("count", 0.0)));
 }
 
-/// A strategy with a parameter that says nothing of stages.
+/// A strategy with a parameter, which does not say how it goes on in another stage.
 #[derive(Module, Debug)]
 struct Learnt {
     value: burn::module::Param<Tensor<1>>,

@@ -1,4 +1,4 @@
-//! What the doctor checks of stacks and of the strategies on them.
+//! The doctor's checks of stacks and of the strategies on them.
 
 use helmholtz_core::{Key, Strategy};
 use helmholtz_directed::{HelmholtzMachine, LayerKind, StackConfig};
@@ -17,7 +17,7 @@ pub fn stack(on: &On, kind: LayerKind) -> HelmholtzMachine {
     on.cast(config.init(Some(&mean), Key::new(1), &on.device).expect("the sizes make a stack"))
 }
 
-/// All kinds of layers, and all strategies.
+/// The checks of all kinds of layers, and of all strategies.
 pub fn checks() -> Vec<DoctorCheck> {
     let stacks = LayerKind::ALL.into_iter().map(|(name, kind)| {
         DoctorCheck::new("model", name, TOLERANCE, move |on, out| {

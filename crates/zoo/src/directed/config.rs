@@ -39,7 +39,7 @@ pub(super) fn models() -> Vec<ModelEntry> {
 }
 
 crate::words! {
-    /// The hidden units of dsbn layers.
+    /// The activation of the hidden units of dsbn layers.
     pub DsbnActivation {
         /// σ
         Sigmoid = "sigmoid",
@@ -49,7 +49,7 @@ crate::words! {
 }
 
 crate::words! {
-    /// In which order an autoregressive layer over the data visits them.
+    /// The order in which an autoregressive layer over the data visits the units.
     pub VisitsWord {
         /// By their index.
         Index = "index",
@@ -59,7 +59,7 @@ crate::words! {
 }
 
 crate::words! {
-    /// The law of the initial weights.
+    /// The distribution of the initial weights.
     pub WeightsWord {
         /// Glorot uniform.
         Glorot = "glorot",
@@ -73,25 +73,26 @@ crate::settings! {
     pub StackSettings {
         /// Latent sizes, from the data up.
         layers: Vec<usize> = vec![200],
-        /// Kind of each generative layer and of the prior, which comes last; that of the model if absent.
+        /// Kind of each generative layer and, last, of the prior; if not set, the kind of the model.
         p: Option<Vec<String>> = None,
-        /// Kind of each recognition layer; that of the model if absent.
+        /// Kind of each recognition layer; if not set, the kind of the model.
         q: Option<Vec<String>> = None,
-        /// Hidden units of nade and dsbn layers; the smaller of a nade layer's two sizes and the mean of a dsbn layer's two if absent.
+        /// Number of hidden units of nade and dsbn layers; if not set, the smaller of a nade layer's two sizes and the
+        /// mean of a dsbn layer's two sizes.
         hidden: Option<usize> = None,
-        /// The hidden units of dsbn layers: sigmoid or tanh.
+        /// Activation of the hidden units of dsbn layers: sigmoid or tanh.
         activation: Option<DsbnActivation> = None,
-        /// In which order a darn or nade layer over the data visits them: index, or random by order_seed.
+        /// Order in which a darn or nade layer over the data visits the units: index, or random by order_seed.
         order: Option<VisitsWord> = None,
-        /// Seed of a random order; apart from the run's, so that runs of several seeds share it.
+        /// Seed of a random order; it is not the run's seed, so that runs of several seeds can share the order.
         order_seed: Option<u64> = None,
-        /// The law of the initial weights: glorot, or glorot-over-fan-in as in the RWS and BiHM code.
+        /// Distribution of the initial weights: glorot, or glorot-over-fan-in as in the RWS and BiHM code.
         weights: WeightsWord = WeightsWord::Glorot,
-        /// Initial bias of the units that the data do not set.
+        /// Initial bias of the units whose bias is not set from the data.
         bias: f64 = 0.0,
         /// Whether the lowest generative bias starts at the logit of the data mean.
         bias_from_data: bool = true,
-        /// Whether the recognition net sees x less the data mean.
+        /// Whether the recognition net sees x minus the data mean.
         centre: bool = true,
     }
 }
@@ -100,7 +101,7 @@ crate::settings! {
 struct StackSpec {
     kind: &'static str,
     settings: StackSettings,
-    /// Of each generative layer, the prior last.
+    /// The kind of each generative layer and, last, of the prior.
     generative: Vec<LayerKind>,
     recognition: Vec<LayerKind>,
 }
@@ -115,7 +116,7 @@ impl StackSpec {
             let names = given.clone().unwrap_or_else(|| vec![of_all.to_owned(); expected]);
             if names.len() != expected {
                 return Err(ConfigError(format!(
-                    "model.{key} names {} layers where model.layers = {:?} asks for {expected}: {what}",
+                    "model.{key} names {} layers, but model.layers = {:?} needs {expected}: {what}",
                     names.len(),
                     settings.layers
                 )));
@@ -130,7 +131,7 @@ impl StackSpec {
         Ok(spec)
     }
 
-    /// Writes out or refuses the keys that only some kinds of layers have.
+    /// Fills in or refuses the keys that only some kinds of layers have.
     fn settle(&mut self) -> Result<(), ConfigError> {
         let StackSpec { kind, settings, generative, recognition } = self;
         let depth = settings.layers.len();
@@ -144,7 +145,7 @@ impl StackSpec {
             || conditional().any(|kind| *kind == LayerKind::Nade);
         let is_ordered = [LayerKind::Darn, LayerKind::Nade].contains(&generative[0]);
         let in_vain = |key: &str, kinds: &str| {
-            Err(ConfigError(format!("model.{key} is set, and there is no {kinds} for it; leave it out")))
+            Err(ConfigError(format!("model.{key} is set, but there is no {kinds} for it; leave it out")))
         };
         match settings.hidden {
             Some(_) if !has_hidden => return in_vain("hidden", "nade or dsbn layer"),
@@ -252,7 +253,7 @@ impl ModelSpec for StackSpec {
         if kind == BIDIRECTIONAL {
             return if self.settings.layers.is_empty() {
                 Err(ConfigError(format!(
-                    "--as {kind}: without latents there is no recognition net, and nothing bidirectional"
+                    "--as {kind}: the model has no latents, so there is no recognition net and no bidirectional machine"
                 )))
             } else {
                 Ok(Reading::Bidirectional)
@@ -263,14 +264,14 @@ impl ModelSpec for StackSpec {
         }
         if LayerKind::named(kind).is_none() {
             return Err(ConfigError(format!(
-                "--as {kind}: the model is {}, and its latents and those of a {kind} have nothing in common; leave --as out",
+                "--as {kind}: the model is {}, whose latents are not like those of a {kind}; leave --as out",
                 self.kind
             )));
         }
         let names = |kinds: &[LayerKind]| kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>();
         Err(ConfigError(format!(
-            "--as {kind}: the layers are {:?} and {:?} and cannot be read as others; --as takes {BIDIRECTIONAL}, or {lowest} \
-             for the directed model",
+            "--as {kind}: the layers are {:?} in p and {:?} in q, and cannot be read as others; use {BIDIRECTIONAL}, \
+             or {lowest} for the directed model",
             names(&self.generative),
             names(&self.recognition)
         )))
@@ -291,7 +292,7 @@ impl ModelSpec for StackSpec {
 
     fn weights(&self, observed: usize) -> u64 {
         let hidden = self.settings.hidden.map(|hidden| hidden as u64);
-        // Of units `x` given units `y`.
+        // Weights of a layer of `x` units given `y` units.
         let of_layer = |kind: LayerKind, y: u64, x: u64| match kind {
             LayerKind::Sbn => y.saturating_mul(x),
             LayerKind::Dsbn => {
@@ -325,7 +326,7 @@ impl ModelSpec for StackSpec {
         format!("{}{hidden}", layers_in_words(&self.settings.layers))
     }
 
-    /// The row, and of each latent unit its bit and the traces of both nets.
+    /// The row, and for each latent unit its bit and the traces of both nets.
     fn values_of_proposal(&self, observed: usize) -> u64 {
         (observed as u64).saturating_add(of_layers(&self.settings.layers).saturating_mul(3))
     }

@@ -32,12 +32,12 @@ impl Can for HelmholtzMachine {
 
     fn encode(&self, batch: &Batch) -> Result<Vec<Tensor<2>>, ConfigError> {
         if self.depth() == 0 {
-            return Err(ConfigError("the model has no latents, and nothing to encode into".into()));
+            return Err(ConfigError("the model has no latents, so there is nothing to encode into".into()));
         }
         if let Some(l) = self.recognition.iter().position(|layer| !layer.is_factorial()) {
             return Err(ConfigError(format!(
-                "recognition layer {l} is autoregressive: the mean of a unit there depends on the bits of those \
-                 before it; encode takes sbn and dsbn layers, and vae"
+                "recognition layer {l} is autoregressive: the mean of a unit there depends on the bits of the \
+                 units before it; encode takes sbn and dsbn layers, and vae"
             )));
         }
         let mut below = batch.whole() - self.centre.val().unsqueeze();

@@ -1,4 +1,4 @@
-//! What a stack of layers of bits can be trained by besides.
+//! Further strategies for stacks of layers of bits.
 
 use helmholtz_core::Trainable;
 use helmholtz_directed::HelmholtzMachine;
@@ -12,7 +12,7 @@ use crate::spec::ModelSpec;
 use crate::strategy::{BoxedStrategy, boxed};
 use crate::strategy_settings::{StrategySettings, needs_latents, wrong};
 
-/// What a [`HelmholtzMachine`] can be trained by besides.
+/// Further strategies for a [`HelmholtzMachine`].
 pub(super) fn entries() -> Vec<StrategyEntry> {
     let bits = "layers of bits";
     vec![

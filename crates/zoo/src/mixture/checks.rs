@@ -1,4 +1,4 @@
-//! What the doctor checks of mixtures and of the strategies on them.
+//! The doctor's checks of mixtures and of the strategies on them.
 
 use burn::tensor::{Int, Tensor};
 use helmholtz_core::{Batch, Draws, Key, Target, Tractable};
@@ -15,7 +15,7 @@ fn mixture(on: &On) -> BernoulliMixture {
     on.cast(config.init(None, Key::new(1), &on.device).expect("the sizes make a mixture"))
 }
 
-/// The law, with missing values and with classes, and both strategies.
+/// The checks of the distribution, with missing values and with classes, and of both strategies.
 pub fn checks() -> Vec<DoctorCheck> {
     let law = |on: &On, out: &mut Outputs| {
         let mixture = mixture(on);

@@ -18,8 +18,8 @@ use crate::spec::ModelSpec;
 pub(super) fn models() -> Vec<ModelEntry> {
     vec![ModelEntry {
         name: "mob",
-        help: "a mixture of Bernoulli units, with classes where rows have labels; values may be missing",
-        latents: "the component that a row is of",
+        help: "a mixture of Bernoulli units, with classes if rows have labels; values may be missing",
+        latents: "the component that a row belongs to",
         usual: "ml",
         keys: MixtureSettings::KEYS,
         once: |_, _| false,
@@ -30,13 +30,13 @@ pub(super) fn models() -> Vec<ModelEntry> {
 crate::settings! {
     /// `[model]` of a mixture.
     pub MixtureSettings {
-        /// Components; of each class, where there are classes.
+        /// Number of components; of each class, if there are classes.
         components: usize = 100,
-        /// Number of classes of the labels, which the mixture then learns to tell; it takes no notice of labels if absent.
+        /// Number of classes of the labels, which the mixture then learns; if not set, labels are ignored.
         classes: Option<usize> = None,
         /// Pseudo-rows that em adds to the data, as a share of the rows.
         smoothing: f64 = 0.01,
-        /// Standard deviation of the normal noise that the logits begin with.
+        /// Standard deviation of the initial normal noise of the logits.
         spread: f64 = 0.5,
     }
 }
@@ -59,11 +59,11 @@ impl MixtureSpec {
         }
         if let Some(classes @ 0..=1) = settings.classes {
             return Err(ConfigError(format!(
-                "model.classes = {classes}: at least 2 classes can be told apart; leave it out for rows without classes"
+                "model.classes = {classes}: a mixture needs at least 2 classes; leave it out for rows without classes"
             )));
         }
         let spec = MixtureSpec { kind, settings };
-        // Whatever the data are like, these settings make a mixture or none.
+        // Whether these settings are valid does not depend on the data.
         spec.config(1).check().map_err(|error| ConfigError(format!("model.{error}")))?;
         Ok(spec)
     }
@@ -74,7 +74,7 @@ impl MixtureSpec {
         BernoulliMixtureConfig { observed, classes, components, smoothing, spread }
     }
 
-    /// Components of all classes.
+    /// Number of components of all classes.
     fn all(&self) -> u64 {
         (self.settings.components as u64).saturating_mul(self.settings.classes.unwrap_or(1) as u64)
     }
@@ -113,7 +113,7 @@ impl ModelSpec for MixtureSpec {
         &[GENERATIVE]
     }
 
-    /// Nothing is sampled: the likelihood is a formula.
+    /// Nothing is sampled: the likelihood has a closed form.
     fn evaluator(&self, _: usize) -> BoxedEvaluator {
         let with_target = self.settings.classes.is_some();
         BoxedEvaluator::new::<BernoulliMixture, _>(LikelihoodFormula { with_target })
@@ -135,7 +135,7 @@ impl ModelSpec for MixtureSpec {
         format!("model.components = {}{classes}", self.settings.components)
     }
 
-    /// The row, and of all components the log joint, the responsibilities and their shares.
+    /// The row, and for all components the log joint, the responsibilities and their shares.
     fn values_of_proposal(&self, observed: usize) -> u64 {
         (observed as u64).saturating_add(self.all().saturating_mul(3))
     }

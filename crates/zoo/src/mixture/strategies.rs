@@ -1,4 +1,4 @@
-//! What a mixture can be trained by.
+//! Strategies for mixtures.
 
 use helmholtz_core::Batch;
 use helmholtz_court::{Exact, ReferenceError};
@@ -29,14 +29,14 @@ crate::estimates! {
 }
 crate::estimates!(ExpectationMaximisation => BernoulliMixture);
 
-/// What a [`BernoulliMixture`] can be trained by.
+/// Strategies for a [`BernoulliMixture`].
 pub(super) fn entries() -> Vec<StrategyEntry> {
-    let formula = "a likelihood that is a formula";
+    let formula = "a likelihood in closed form";
     vec![
         StrategyEntry::of::<MaximumLikelihoodSettings>("ml", "maximum likelihood, by its gradient", formula),
         StrategyEntry::of::<ExpectationMaximisationSettings>(
             "em",
-            "expectation and maximisation, whose statistics are averaged over batches",
+            "expectation maximisation, with statistics averaged over batches",
             "a mixture",
         ),
     ]
@@ -60,7 +60,8 @@ impl StrategySettings for MaximumLikelihoodSettings {
 crate::settings! {
     /// `em`
     pub ExpectationMaximisationSettings {
-        /// Exponent κ of the step size (1 + t)^-κ of the statistics: 0 takes each batch alone, above 1/2 averages over batches.
+        /// Exponent κ of the step size (1 + t)^-κ of the statistics: 0 takes each batch alone, values above 1/2
+        /// average over batches.
         step_exponent: f64 = 0.6,
     }
 }

@@ -1,4 +1,4 @@
-//! What the doctor checks of variational auto-encoders and of the strategies on them.
+//! The doctor's checks of variational auto-encoders and of the strategies on them.
 
 use helmholtz_core::{Key, Strategy};
 use helmholtz_ops::hidden::Activation;
@@ -9,7 +9,7 @@ use helmholtz_vae::{Likelihood, Vae, VaeConfig};
 use crate::check::{DoctorCheck, On, of_model, of_strategy};
 
 const TOLERANCE: f64 = 1e-4;
-/// Signed weights of coupled chains cancel, and with them digits.
+/// Signed weights of coupled chains cancel, which loses digits.
 const TOLERANCE_OF_CHAINS: f64 = 1e-3;
 const OBSERVED: usize = 13;
 
@@ -26,7 +26,7 @@ fn vae_of(on: &On, config: &VaeConfig) -> Vae {
     on.cast(config.init(None, Key::new(1), &on.device).expect("the sizes make a vae"))
 }
 
-/// All likelihoods and nets, and all strategies.
+/// The checks of all likelihoods and nets, and of all strategies.
 pub fn checks() -> Vec<DoctorCheck> {
     let two = vae_config(vec![7, 1], vec![vec![10], vec![]]);
     let square = VaeConfig { channels: vec![3, 5], shape: Some([8, 8]), ..VaeConfig::new(64, vec![7]) };

@@ -14,7 +14,7 @@ use crate::registry::ModelEntry;
 use crate::settings::Settings;
 use crate::spec::{ModelSpec, Support, in_units, layers_in_words, of_layers};
 
-/// No mixture has more components.
+/// The most components of a mixture.
 const MOST_COMPONENTS: usize = 1000;
 
 pub(super) fn models() -> Vec<ModelEntry> {
@@ -34,7 +34,7 @@ pub(super) fn models() -> Vec<ModelEntry> {
 }
 
 crate::words! {
-    /// Hidden units.
+    /// The activation of hidden units.
     pub VaeActivation {
         /// max(s, 0)
         Relu = "relu",
@@ -56,11 +56,11 @@ crate::words! {
 }
 
 crate::words! {
-    /// The law of the observed units.
+    /// The distribution of the observed units.
     pub LikelihoodWord {
         /// Bits.
         Bernoulli = "bernoulli",
-        /// A mixture of discretised logistic laws, for grey values.
+        /// A mixture of discretised logistic distributions, for grey values.
         Logistics = "logistics",
     }
 }
@@ -70,21 +70,24 @@ crate::settings! {
     pub VaeSettings {
         /// Latent sizes, from the data up.
         layers: Vec<usize> = vec![20],
-        /// Hidden widths of the net between each two layers, from the data up, a list for each; 200, 200 if absent, [] for a linear map. The generative nets mirror those of the recognition net.
+        /// Hidden widths of the net between each two layers, from the data up, one list for each net; [] is a linear
+        /// map; if not set, [200, 200] for each. The generative nets mirror those of the recognition net.
         bodies: Option<Vec<Vec<usize>>> = None,
-        /// Hidden units: relu, tanh or sigmoid.
+        /// Activation of the hidden units: relu, tanh or sigmoid.
         activation: VaeActivation = VaeActivation::Relu,
-        /// What makes the standard deviations of the latents positive: softplus or exp.
+        /// Function that makes the standard deviations of the latents positive: softplus or exp.
         std: StdWord = StdWord::Softplus,
-        /// The law of the observed units: bernoulli, or logistics, a mixture of discretised ones for grey values.
+        /// Distribution of the observed units: bernoulli, or logistics, a mixture of discretised logistic distributions
+        /// for grey values.
         likelihood: LikelihoodWord = LikelihoodWord::Bernoulli,
-        /// Components of each mixture of logistics; 10 if absent.
+        /// Number of components of each mixture of logistics; if not set, 10.
         components: Option<usize> = None,
-        /// Channels of the convolutions between the data and the lowest latents, from the data up; none if absent.
+        /// Channels of the convolutions between the data and the lowest latents, from the data up; if not set, there
+        /// are no convolutions.
         channels: Option<Vec<usize>> = None,
         /// Whether the lowest generative bias starts at the logit of the data mean.
         bias_from_data: bool = true,
-        /// Whether the recognition net sees x less the data mean.
+        /// Whether the recognition net sees x minus the data mean.
         centre: bool = true,
     }
 }
@@ -120,7 +123,7 @@ impl VaeSpec {
         let bodies = settings.bodies.get_or_insert_with(|| vec![vec![200, 200]; depth]).clone();
         if bodies.len() != depth {
             return Err(ConfigError(format!(
-                "model.bodies has {} lists of widths where model.layers = {:?} asks for {depth}: one for the net \
+                "model.bodies has {} lists of widths, but model.layers = {:?} asks for {depth}: one for the net \
                  below each layer of latents, from the data up, [] for a linear map",
                 bodies.len(),
                 settings.layers
@@ -129,7 +132,7 @@ impl VaeSpec {
         for (l, (body, latents)) in bodies.iter().zip(&settings.layers).enumerate() {
             if body.contains(&0) {
                 return Err(ConfigError(format!(
-                    "model.bodies: list {l} has a width of 0; every width is at least 1"
+                    "model.bodies: list {l} has a width of 0; every width must be at least 1"
                 )));
             }
             let widths = || body.iter().chain([latents]);
@@ -137,7 +140,7 @@ impl VaeSpec {
                 widths().zip(widths().skip(1)).find(|(a, b)| a.saturating_mul(**b) > LARGEST_MATRIX)
             {
                 return Err(ConfigError(format!(
-                    "model.bodies: {a} units beside {b} make more than 2^28 weights"
+                    "model.bodies: {a} units beside {b} make more than 2^28 weights; use smaller widths"
                 )));
             }
         }
@@ -150,7 +153,7 @@ impl VaeSpec {
         let pairs = settings.channels.iter().flat_map(|channels| kernels(channels));
         if let Some([a, b]) = pairs.into_iter().find(|pair| of_kernels(*pair) > LARGEST_MATRIX as u64) {
             return Err(ConfigError(format!(
-                "model.channels: {b} channels above {a} make more than 2^28 weights"
+                "model.channels: {b} channels above {a} make more than 2^28 weights; use fewer"
             )));
         }
         check_layers(&settings.layers)?;
@@ -226,7 +229,7 @@ impl ModelSpec for VaeSpec {
     }
 
     fn instead_of_bits(&self) -> &'static str {
-        ", or take model.likelihood = \"logistics\" for grey values"
+        ", or set model.likelihood = \"logistics\" for grey values"
     }
 
     fn structure(&self) -> Table {
@@ -247,7 +250,7 @@ impl ModelSpec for VaeSpec {
             let (mut below, above, body) = (sizes[l], sizes[l + 1], &self.bodies[l]);
             let (mut convolved, mut heads) = (0u64, if l == 0 { outputs } else { 2 });
             if let Some(channels) = self.settings.channels.as_ref().filter(|_| l == 0) {
-                // Each halves the sides, rounded up, and another doubles them.
+                // Each convolution halves the sides, rounded up, and another doubles them.
                 convolved =
                     kernels(channels).into_iter().fold(0, |sum, pair| of_kernels(pair).saturating_add(sum));
                 let places = below.checked_shr(2 * channels.len() as u32).unwrap_or(0).max(1);
@@ -257,7 +260,7 @@ impl ModelSpec for VaeSpec {
             let body: Vec<u64> = body.iter().map(|&width| width as u64).collect();
             let inside =
                 body.windows(2).fold(0u64, |sum, pair| sum.saturating_add(pair[0].saturating_mul(pair[1])));
-            // From units to units, the last map being made `heads` times.
+            // Weights of a net between `from` and `to` units, whose last map is there `heads` times.
             let net = |from: u64, ends: Option<[u64; 2]>, to: u64, heads: u64| match ends {
                 Some([first, last]) => from
                     .saturating_mul(first)
@@ -297,8 +300,8 @@ impl ModelSpec for VaeSpec {
         let has_hidden = self.bodies.iter().any(|body| !body.is_empty());
         if self.settings.activation == VaeActivation::Relu && has_hidden {
             return Err(ConfigError::new(
-                "model.activation = \"relu\": expectations are integrals over a grid, exact for smooth nets alone; \
-                 use tanh or sigmoid",
+                "model.activation = \"relu\": expectations are integrals over a grid, which are exact for smooth nets \
+                 alone; use tanh or sigmoid",
             ));
         }
         Ok(())

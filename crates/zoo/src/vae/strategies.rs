@@ -1,4 +1,4 @@
-//! What a `Vae` can be trained by besides.
+//! Further strategies for a `Vae`.
 
 use helmholtz_core::Trainable;
 use helmholtz_samplers::CoupledChains;
@@ -16,7 +16,7 @@ use crate::strategy_settings::{StrategySettings, of_samples, right, wrong};
 crate::claims!(Pathwise => Vae);
 crate::claims!(Coupled => Vae);
 
-/// What a [`Vae`] can be trained by besides.
+/// Further strategies for a [`Vae`].
 pub(super) fn entries() -> Vec<StrategyEntry> {
     let smooth = "latents that are smooth functions of noise";
     vec![
@@ -40,9 +40,9 @@ of_samples!(/// `dreg`
     DregSettings, K = 10, |samples| right(Pathwise::new(samples, Weighting::Dreg)));
 
 crate::words! {
-    /// The part of the gradient that runs through the prior of the highest latents.
+    /// How the part of the gradient through the prior of the highest latents is computed.
     pub KlWord {
-        /// As a formula.
+        /// In closed form.
         Analytic = "analytic",
         /// From the samples.
         Sampled = "sampled",
@@ -54,7 +54,7 @@ crate::settings! {
     pub ElboSettings {
         /// Samples per observation, K.
         samples: usize = 1,
-        /// The part of the gradient that runs through the prior of the highest latents: analytic or sampled.
+        /// How the part of the gradient through the prior of the highest latents is computed: analytic or sampled.
         kl: KlWord = KlWord::Analytic,
     }
 }
@@ -71,7 +71,7 @@ impl StrategySettings for ElboSettings {
 }
 
 crate::words! {
-    /// How chains move.
+    /// The kernel of the chains.
     pub KernelWord {
         /// Dependent importance samples.
         Disir = "disir",
@@ -85,13 +85,13 @@ crate::settings! {
     pub CoupledSettings {
         /// Samples per observation, K.
         samples: usize = 10,
-        /// The kernel of the chains: disir or isir.
+        /// Kernel of the chains: disir or isir.
         kernel: KernelWord = KernelWord::Disir,
-        /// How many steps one of the two chains is ahead of the other.
+        /// Number of steps by which one of the two chains is ahead of the other.
         lag: usize = 10,
-        /// Steps of the chains before the first that counts.
+        /// Number of steps of the chains before the first that counts.
         burn_in: usize = 1,
-        /// Steps after which chains that have not met are given up.
+        /// Number of steps after which chains that have not met are stopped.
         cap: usize = 1000,
     }
 }
