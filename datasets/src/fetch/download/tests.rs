@@ -67,7 +67,7 @@ fn cut_after(n: usize) -> Reply {
 }
 
 #[test]
-fn a_whole_file_arrives_and_progress_is_reported() {
+fn a_whole_file_arrives_and_progress_is_told() {
     let (server, there) = (Server::start([Reply::whole(BODY)]), There::new());
     let mut told = Vec::new();
     let place = Place::Url(server.url.clone());
@@ -297,7 +297,7 @@ fn a_file_of_this_machine_that_cannot_be_read_is_an_error_of_the_request_at_once
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_distinguished_from_a_server_that_sends_no_more() {
+fn a_full_disk_is_told_from_a_server_that_gives_no_more() {
     let server = Server::start([Reply::whole(BODY)]);
     let place = Place::Url(server.url.clone());
     match download(&place, Path::new("/dev/full"), 1000, &rules(), &mut |_, _| ()) {
