@@ -53,9 +53,7 @@ pub(crate) fn assert_drawn_from(law: &Law, sample: &Split) {
     let mut counts = vec![0.0; patterns.rows()];
     for i in 0..sample.rows() {
         let row = sample.bits_of(i);
-        counts
-            [*index.get(row).unwrap_or_else(|| panic!("row {i} is {row:?}, which has probability zero"))] +=
-            1.0;
+        counts[*index.get(row).unwrap_or_else(|| panic!("row {i} is {row:?}, not a pattern"))] += 1.0;
     }
     // Pearson's statistic. A pattern has its own cell if at least 5 rows are expected; the others share a cell.
     let (mut statistic, mut cells, mut rest) = (0.0, 0.0, (0.0, 0.0));

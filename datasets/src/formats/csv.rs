@@ -49,14 +49,18 @@ pub(crate) fn read(path: &Path, text: &mut impl BufRead, wanted: &Wanted) -> Res
         let Some(opening) = &opening else { continue };
         let Opening { names, label: label_column, targets: target_columns, .. } = opening;
         if let Some(names) = names.as_ref().filter(|names| names.len() != n_fields) {
-            let problem = format!("line {line}: found {n_fields} values, but the header has {}", names.len());
+            let problem = format!(
+                "line {line}: found {n_fields} values, but the header has {}; correct the line",
+                names.len()
+            );
             return Err(DataError::malformed(path, problem));
         }
         // In a row with a missing field the label or the target could be read as a value.
         let of_first = *first_fields.get_or_insert(n_fields);
         if (label_column.is_some() || !target_columns.is_empty()) && n_fields != of_first {
-            let problem =
-                format!("line {line}: found {n_fields} values, but the rows before it have {of_first}");
+            let problem = format!(
+                "line {line}: found {n_fields} values, but the rows before it have {of_first}; correct the line"
+            );
             return Err(DataError::malformed(path, problem));
         }
         row.clear();
@@ -221,7 +225,7 @@ mod tests {
         let few = Wanted { limits: Limits { values: 2, ..Limits::default() }, ..Wanted::default() };
         let free = Wanted::default();
         for (text, wanted, part) in [
-            ("a,b\n0,1\n0,2\n", &free, "a.csv, line 3, column 2: found `2` where a number in [0, 1]"),
+            ("a,b\n0,1\n0,2\n", &free, "a.csv, line 3, column 2: found `2`, which is not in [0, 1]"),
             ("0,1\n0\n", &free, "line 2: found 1 values where 2"),
             ("0,1\n0,inf\n", &free, "line 2, column 2: found `inf` where a number in [0, 1]"),
             ("0,null\n", &free, "found `null` beside the number `0`"),

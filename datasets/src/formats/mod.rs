@@ -143,7 +143,8 @@ fn decode_table(
     }
     let beside = matches!(wanted.label, Some(LabelColumn::At(_))) || !wanted.targets.is_empty();
     if beside && !(format == Format::Csv || format.names_arrays()) {
-        let problem = "labels and targets can be chosen only in .csv, .npz and .mat files; leave #label= and #target= out";
+        let problem = "labels and targets can be chosen only in .csv, .npz and .mat files; leave #label= and \
+                       #target= out";
         return Err(DataError::malformed(path, problem.to_owned()));
     }
     let (promised, parse): (source::Promised, Parse) = match format {
