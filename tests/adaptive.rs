@@ -1,4 +1,4 @@
-//! Importance sampling with as many samples for each row as the mean over all rows asks for.
+//! Importance sampling that allocates samples to rows for a given error of the mean over all rows.
 
 use std::sync::{Arc, OnceLock};
 
@@ -8,7 +8,7 @@ use helmholtz_directed::HelmholtzMachine;
 use helmholtz_eval::{ExactLikelihood, ImportanceSampling, Reading, RowEstimate, Within, summarise};
 use helmholtz_tests::{device, either, sbn, sbn_with_spread, values};
 
-/// Rows of a model under key 3.
+/// A model and rows, which are scored with key 3.
 struct Split {
     model: HelmholtzMachine,
     x: Tensor<2>,
@@ -21,8 +21,8 @@ impl Split {
         Split { model, x, rows }
     }
 
-    /// Eight hundred rows, five of which are hard: the patterns of a model with the smallest and the
-    /// largest variance of a weight, at least a thousand times apart.
+    /// Eight hundred rows, five of which are hard. Easy and hard rows are the patterns of a model with the smallest and
+    /// the largest variance of a weight, which differ by a factor of at least a thousand.
     fn with_hard_rows() -> (Self, [usize; 5]) {
         let model = sbn(5, &[3], 31);
         let all = enumerate_bits(5, 0, 32, DType::F64, &device());
@@ -37,7 +37,7 @@ impl Split {
         (Split::new(model, x), places)
     }
 
-    /// The rows in some places alone, under the numbers that they have.
+    /// Only the rows at some places, with their original numbers.
     fn part(&self, places: &[usize]) -> Self {
         let at: Vec<i64> = places.iter().map(|&place| place as i64).collect();
         let x = self.x.clone().select(0, Tensor::<1, Int>::from_data(at.as_slice(), &device()));
@@ -50,7 +50,7 @@ impl Split {
         evaluator.estimate(&self.model, self.x.clone(), self.rows.clone(), Key::new(3)).unwrap()
     }
 
-    /// A thousand samples to begin with: enough to meet the states that carry the hard rows' weight.
+    /// Starts with a thousand samples: enough to find the states with most of the weight of the hard rows.
     fn within(&self, chunk: usize, error: f64, most: usize) -> Vec<RowEstimate> {
         let evaluator = ImportanceSampling { chunk, ..ImportanceSampling::new(1000) };
         let (x, rows, within) = (self.x.clone(), self.rows.clone(), Within { error, most });
@@ -68,16 +68,16 @@ impl Split {
     }
 }
 
-/// The error that is asked of eight hundred rows.
+/// The requested error for the eight hundred rows.
 const ERROR: f64 = 0.0003;
 
-/// The rows among which some are hard, within that error.
+/// The estimates of the eight hundred rows with that error.
 fn whole() -> &'static [RowEstimate] {
     static WHOLE: OnceLock<Vec<RowEstimate>> = OnceLock::new();
     WHOLE.get_or_init(|| Split::with_hard_rows().0.within(4000, ERROR, 1_000_000))
 }
 
-/// Relative variance of one weight of each row of x, `Σ_h p(x, h)² / q(h | x) / p(x)² - 1`, exactly.
+/// Exact relative variance of one weight for each row of x, `Σ_h p(x, h)² / q(h | x) / p(x)² - 1`.
 fn variances(model: &HelmholtzMachine, x: Tensor<2>) -> Vec<f64> {
     let states = model.states(0, 1 << model.latent_bits());
     let exact = ExactLikelihood::default().log_prob(model, x.clone()).unwrap();
@@ -126,15 +126,15 @@ fn samples_go_where_the_error_is_and_the_mean_is_right_within_it() {
         // The hard rows share a stratum, and the other strata have far fewer samples.
         assert!(hard.iter().all(|&row| found[row].samples == summary.k_max), "{summary:?}");
         assert!(summary.k_max < 1_000_000 && summary.k_mean < 0.4 * summary.k_max as f64, "{summary:?}");
-        // Above 5 standard errors with a probability of 6e-7 for a normal law.
+        // A normal distribution exceeds 5 standard errors with a probability of 6e-7.
         assert!((summary.nll - exact).abs() < 5.0 * se + bias, "{error}: {} for {exact}", summary.nll);
     }
 }
 
 #[test]
 fn rows_that_were_lucky_do_not_take_the_samples_of_the_others() {
-    // Weights of heavy tails: the effective sample size of a row is a matter of luck, and an allocation by
-    // it would leave the unlucky rows, whose estimates are far too low, at that.
+    // With heavy-tailed weights the effective sample size of a row is a matter of luck. An allocation by it would give
+    // no further samples to the unlucky rows, whose estimates are far too low.
     let model = sbn_with_spread(10, &[12], 3, 1.3);
     let (x, _) = model.dream(&Draws::new(Key::new(4), 200, 1));
     let split = Split::new(model, x);
@@ -152,7 +152,7 @@ fn rows_with_all_the_samples_that_they_may_have_end_the_work() {
     let found = split.within(4000, 1e-7, 3000);
     assert!(summarise(&found).se_mc > 1e-7);
     assert!(found.iter().all(|row| row.samples <= 3000) && found[hard[0]].samples == 3000);
-    // With as many as all have to begin with it is plain importance sampling.
+    // If the maximum is the initial number of samples, this is plain importance sampling.
     assert_eq!(split.within(4000, 1e-7, 1000), split.fixed(1000));
 }
 

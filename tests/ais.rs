@@ -1,4 +1,4 @@
-//! Annealed importance sampling against evidence that is known exactly, and active units.
+//! Annealed importance sampling is compared with exactly known evidence; active units are tested.
 
 use std::sync::Arc;
 
@@ -15,10 +15,12 @@ use helmholtz_tests::{device, either, values};
 use helmholtz_vae::net::Linear;
 use helmholtz_vae::{Likelihood, Vae, VaeConfig};
 
-/// `log w(ξ) = bᵀξ - ½ ξᵀAξ` with a b for each row: what a linear model with normal noise has under any normal q.
+/// `log w(ξ) = bᵀξ - ½ ξᵀAξ` with a b for each row: the log weight of a linear model with normal noise under a normal
+/// q.
 ///
 /// `Z = ∫ N(ξ; 0, I) w(ξ) dξ = |I + A|^-½ exp(½ bᵀ (I + A)⁻¹ b)`. The posterior is narrower than q in one direction and
-/// wider in another, correlated and not centred, and `I + 2 A` is positive, so that w has a variance under q.
+/// wider in another, and is correlated and not centred. `I + 2 A` is positive definite, so that w has a finite variance
+/// under q.
 struct Quadratic {
     b: Tensor<2>,
 }
@@ -59,7 +61,7 @@ fn matrix(values: Vec<f64>, d: usize) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values, [n, d]), (&device(), DType::F64))
 }
 
-/// Log weights over exact Z, for the chains of n rows, and their mean acceptance.
+/// Log weights minus the exact log Z, for the chains of n rows, and the mean acceptance.
 fn log_ratios(annealing: &AnnealedImportanceSampling, n: u64, key: u64) -> (Vec<f64>, f64) {
     let rows: Arc<[u64]> = (0..n).collect();
     let target = Quadratic::new(&rows);
@@ -80,8 +82,8 @@ fn moments(numbers: impl ExactSizeIterator<Item = f64> + Clone) -> (f64, f64) {
 
 #[test]
 fn weights_are_unbiased_at_any_number_of_temperatures() {
-    // Single chains, each with step sizes of a preliminary run of one chain: as rough as it gets. The mean over n of
-    // them lies within 5 standard errors of one; false alarms below 2e-6 for the three.
+    // Single chains, each with step sizes from a preliminary run of one chain, which is the hardest case. The mean over
+    // n chains is within 5 standard errors of one; the false-alarm probability of the three checks is below 2e-6.
     for (temperatures, leapfrog) in [(2, 3), (6, 3), (25, 10)] {
         let mut annealing = AnnealedImportanceSampling::new(1, temperatures);
         annealing.hmc.leapfrog = leapfrog;
@@ -89,15 +91,15 @@ fn weights_are_unbiased_at_any_number_of_temperatures() {
         let (mean, deviation) = moments(log_ratios.iter().map(|r| r.exp()));
         let se = deviation / 8000f64.sqrt();
         assert!((mean - 1.0).abs() < 5.0 * se, "T = {temperatures}: {mean} ± {se}");
-        // It could tell a bias of a tenth.
+        // The test would see a bias of a tenth.
         assert!(se < 0.02, "T = {temperatures}: {se}");
     }
 }
 
 #[test]
 fn the_spread_of_the_weights_falls_as_temperatures_rise() {
-    // Of n chains the standard error of a deviation is some 5 per cent; in the limit of many temperatures the
-    // variance falls as one over their number, and the deviation by 3.2 for ten times as many.
+    // With n chains the standard error of a standard deviation is about 5 per cent. In the limit of many temperatures
+    // the variance falls as one over their number, so ten times as many reduce the standard deviation by 3.2.
     let deviation = |temperatures| {
         let (log_ratios, _) = log_ratios(&AnnealedImportanceSampling::new(4, temperatures), 200, 2);
         moments(log_ratios.iter().copied()).1
@@ -124,18 +126,18 @@ fn the_preliminary_run_finds_step_sizes_of_the_acceptance_that_is_sought() {
         let mut annealing = AnnealedImportanceSampling::new(16, 1500);
         annealing.acceptance = sought;
         let (_, acceptance) = log_ratios(&annealing, 4, 4);
-        // In two dimensions a jitter of a fifth of a step size near its bound of 2 costs a few per cent.
+        // In two dimensions, with a step size near its bound of 2, a jitter of a fifth costs a few per cent.
         assert!((acceptance - sought).abs() < 0.06, "{acceptance} for {sought}");
     }
 }
 
-/// Parameters in double precision, and larger than fresh ones.
+/// The model with parameters in double precision that are larger than the initial ones.
 fn wide(fresh: Vae) -> Vae {
     map_params(fresh, |_, param| param.values().cast(DType::F64) * 1.5)
 }
 
-/// The model in double precision, with a q that was never fitted: standard deviations of one whatever is below, as
-/// wide as the posterior can be, and means that hardly move.
+/// The model in double precision, with a q that was never fitted: its standard deviations are one for any input, as
+/// wide as the posterior can be, and its means hardly depend on the input.
 fn prepared(fresh: Vae) -> Vae {
     let mut model = wide(fresh);
     for layer in &mut model.recognition {
@@ -150,7 +152,7 @@ fn prepared(fresh: Vae) -> Vae {
 /// Variance of each observed unit given the latents.
 const V: f64 = 0.3;
 
-/// Probabilistic principal components: a linear map of 3 latents to 6 units, under a q that was never fitted.
+/// Probabilistic principal components: a linear map of 3 latents to 6 units, with a q that was never fitted.
 fn principal_components() -> Vae {
     let config = VaeConfig {
         bodies: vec![vec![]],
@@ -211,10 +213,10 @@ fn the_evidence_of_principal_components_is_found_within_the_error_that_is_stated
             .collect();
     let found = summarise(&annealed);
     let off = found.nll + exact.iter().sum::<f64>() / n as f64;
-    // Above 5 standard errors with a probability of 6e-7 for a normal law.
+    // A normal distribution exceeds 5 standard errors with a probability of 6e-7.
     assert!(off.abs() < 5.0 * found.se_mc + found.bias_mc, "{off} ± {}", found.se_mc);
     assert!(found.se_mc < either(0.08, 0.04) && found.ess > 0.6, "{found:?}");
-    // With as many samples as the chains have points, importance sampling says less.
+    // With as many samples as there are chains, importance sampling has a smaller effective sample size.
     let sampled = ImportanceSampling::new(16).estimate(&model, x, rows.into(), Key::new(6)).unwrap();
     assert!(summarise(&sampled).ess < 0.8 * found.ess);
 }
@@ -228,7 +230,7 @@ fn one_temperature_is_importance_sampling_from_q_under_the_same_noise() {
         ImportanceSampling::new(7).estimate(&model, x.clone(), rows.clone().into(), Key::new(6)).unwrap();
     let annealed = estimate(&AnnealedImportanceSampling::new(7, 1), &model, x, &rows);
     for (sampled, annealed) in sampled.iter().zip(annealed) {
-        // To rounding: the matrix products are of other sizes.
+        // Equal up to rounding: the matrix products have other sizes.
         let RowEstimate { log_prob, ess, variance, samples, .. } = annealed.estimate;
         assert!((log_prob - sampled.log_prob).abs() < 1e-12 && (ess - sampled.ess).abs() < 1e-12);
         assert!((variance - sampled.variance).abs() < 1e-12 && annealed.acceptance.is_none());
@@ -238,7 +240,7 @@ fn one_temperature_is_importance_sampling_from_q_under_the_same_noise() {
 
 #[test]
 fn several_layers_of_latents_are_annealed_together() {
-    // Two layers under a q that was never fitted: p(x) by many importance samples, and by few chains.
+    // Two layers with a q that was never fitted: p(x) from many importance samples, and from few chains.
     let config = VaeConfig { bodies: vec![vec![8], vec![8]], ..VaeConfig::new(6, vec![3, 2]) };
     let model = prepared(config.init(None, Key::new(23), &device()).unwrap());
     let n = either(5, 20);
@@ -252,7 +254,7 @@ fn several_layers_of_latents_are_annealed_together() {
     let sampled = ImportanceSampling::new(20_000).estimate(&model, x, rows.into(), Key::new(6)).unwrap();
     let (annealed, sampled) = (summarise(&annealed), summarise(&sampled));
     let se = annealed.se_mc.hypot(sampled.se_mc);
-    // 5 standard errors: false alarms below 6e-7.
+    // 5 standard errors: the false-alarm probability is below 6e-7.
     assert!(
         (annealed.nll - sampled.nll).abs() < 5.0 * se + annealed.bias_mc + sampled.bias_mc,
         "{annealed:?}, {sampled:?}"
@@ -262,7 +264,7 @@ fn several_layers_of_latents_are_annealed_together() {
 
 #[test]
 fn a_row_has_the_same_estimate_in_any_batch() {
-    // In single precision and with hidden layers, where a different order of sums would show: after some hundreds of
+    // In single precision and with hidden layers, where another order of summation would be visible: after some hundred
     // leapfrog steps the last bit decides where a chain goes.
     let config = VaeConfig { bodies: vec![vec![40, 30]], ..VaeConfig::new(50, vec![5]) };
     let model = config.init(None, Key::new(25), &device()).unwrap();
@@ -274,13 +276,13 @@ fn a_row_has_the_same_estimate_in_any_batch() {
         let found = estimate(&annealing, &model, x.clone().slice(part.clone()), &rows[part.clone()]);
         assert_eq!(found, whole[part]);
     }
-    // A row under another number has other draws.
+    // A row with another number has other draws.
     let other = estimate(&annealing, &model, x.slice(7..8), &[7]);
     assert_ne!(other[0], whole[7]);
 }
 
 #[test]
-fn what_is_planned_is_done_and_heard_of() {
+fn what_is_planned_is_done_and_reported() {
     let model = principal_components();
     let (x, _) = model.dream(&Draws::new(Key::new(22), 5, 1));
     let annealing = AnnealedImportanceSampling { chunk: 8, ..AnnealedImportanceSampling::new(4, 30) };
@@ -289,7 +291,7 @@ fn what_is_planned_is_done_and_heard_of() {
         .estimate(&model, x, (0..5).collect(), Key::new(6), |done, planned| heard.push((done, planned)))
         .unwrap();
     assert!(heard.windows(2).all(|pair| pair[0].0 < pair[1].0));
-    // 30 temperatures, and as many of the preliminary run.
+    // 30 temperatures, and as many in the preliminary run.
     assert!(heard.iter().all(|(_, planned)| *planned == 5 * 60) && heard.last().unwrap().0 == 5 * 60);
 }
 
@@ -297,7 +299,7 @@ fn what_is_planned_is_done_and_heard_of() {
 fn a_row_without_weight_is_an_error_that_names_it() {
     let model = principal_components();
     let (x, _) = model.dream(&Draws::new(Key::new(22), 4, 1));
-    // Its square overflows: the density of the third row is zero in all chains.
+    // The square of the scale overflows: the density of the third row is zero in all chains.
     let scale =
         Tensor::<2>::from_data(TensorData::new(vec![1.0, 1.0, 1e200, 1.0], [4, 1]), (&device(), DType::F64));
     let annealing = AnnealedImportanceSampling::new(3, 20);
@@ -327,7 +329,7 @@ fn a_unit_is_active_if_its_mean_moves_with_the_data() {
     for (found, exact) in activity.variances().concat().iter().zip(exact.concat()) {
         assert!((found - exact).abs() < 1e-12, "{found} for {exact}");
     }
-    // The second unit of the first layer lies at the bound itself, but for rounding.
+    // The second unit of the first layer is exactly at the bound, up to rounding.
     set(&mut model.recognition[0].mean, vec![1.0, 0.0, 0.0, 0.0, 0.19, 0.0], vec![0.0, 0.0, 3.0]);
     let x: Vec<f64> = values(Tensor::cat(
         vec![matrix(vec![1.0, 0.5, -1.0, 0.5], 2), matrix(vec![1.0, -0.5, -1.0, -0.5], 2)],

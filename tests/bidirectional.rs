@@ -1,4 +1,4 @@
-//! The bidirectional reading of a stack, checked against enumeration.
+//! The bidirectional reading of a stack is checked against enumeration.
 //!
 //! `p*(x, h) = √(p(x, h) q(h | x) p*(x)) / Z` with `p*(x) = p̃*(x) / Z²`.
 
@@ -12,7 +12,7 @@ use helmholtz_tests::{device, either, sbn, stack, values};
 
 const OBSERVED: usize = 4;
 
-/// Stacks of SBN layers and of others, with five latent bits at most.
+/// Stacks of SBN layers and of other layers, with at most five latent bits.
 fn models() -> Vec<(&'static str, HelmholtzMachine)> {
     let mixed = |generative: [LayerKind; 3], recognition: [LayerKind; 2]| {
         let config = StackConfig {
@@ -42,7 +42,7 @@ fn all() -> Tensor<2> {
     enumerate_bits(OBSERVED, 0, 16, DType::F64, &device())
 }
 
-/// `log p(x, h)` and `log q(h | x)` of every pair, by scoring pair by pair: `[16][states]`.
+/// `log p(x, h)` and `log q(h | x)` of every pair, scored pair by pair: `[16][states]`.
 fn tables(model: &HelmholtzMachine) -> [Vec<Vec<f64>>; 2] {
     let states = model.states(0, 1 << model.latent_bits());
     let rows = |score: &dyn Fn(Tensor<2>) -> Tensor<1>| all().iter_dim(0).map(|x| values(score(x))).collect();
@@ -113,8 +113,8 @@ fn the_draws_for_z_have_the_mean_and_the_second_moment_that_theory_says() {
 
 #[test]
 fn estimates_of_z_agree_with_enumeration() {
-    // The mean of exp(s) over 20 keys (2 in every run) of 20 000 draws of each of 5 stacks, in units of its exact
-    // standard error √((1 - Z⁴) / n): five comparisons within 4.5, false alarms below 4e-5.
+    // The mean of exp(s) over 20 keys (2 in every run) with 20 000 draws each, for 5 stacks, in units of its exact
+    // standard error √((1 - Z⁴) / n). Five comparisons within 4.5: the false-alarm probability is below 4e-5.
     let keys = either(2, 20);
     let asked = PartitionFunction { error: 10.0, most: 20_000 };
     for (name, model) in models() {
@@ -127,7 +127,7 @@ fn estimates_of_z_agree_with_enumeration() {
         println!("{name}: 2 log Z = {log_z2:.4}, mean of estimates {:.4}, z = {z:.2}", mean.ln());
         assert!(z.abs() < 4.5, "{name}: {mean} against {}, z = {z:.1}", log_z2.exp());
         for run in &runs {
-            // The two accounts of the error agree, and both with theory, within what 20 batches tell.
+            // The two estimates of the error agree with theory, within the precision of 20 batches.
             let exact = (((-2.0 * log_z2).exp() - 1.0) / run.samples as f64).sqrt();
             assert!((run.se_formula / exact - 1.0).abs() < 0.2, "{name}: {} for {exact}", run.se_formula);
             assert!((0.3..2.2).contains(&(run.se_batches / exact)), "{name}: {} for {exact}", run.se_batches);
@@ -150,14 +150,14 @@ fn draws_for_z_go_on_until_the_error_is_as_asked() {
     assert_eq!(heard, (found.samples, found.samples));
     let log_z2 = ExactLikelihood::default().log_z2(&model).unwrap();
     assert!((found.log_z2 - log_z2).abs() < 4.5 * 0.004 && found.is_known());
-    // A bound on the draws is kept, and the error says what became of it.
+    // The limit on the draws is kept, and the reported error is then above the requested one.
     let bounded = PartitionFunction { error: 0.004, most: 30_000 }.estimate(&model, Key::new(3), |_, _| {});
     assert!(bounded.samples == 30_000 && bounded.se_formula > 0.004);
 }
 
 #[test]
 fn halves_that_do_not_overlap_leave_z_unknown() {
-    // Weights so large that what p does q calls nearly impossible.
+    // The weights are so large that q considers samples of p nearly impossible.
     let model = helmholtz_tests::sbn_with_spread(OBSERVED, &[3, 2], 5, 12.0);
     let found = PartitionFunction { error: 0.01, most: 20_000 }.estimate(&model, Key::new(0), |_, _| {});
     assert!(!found.is_known(), "{found:?}");
@@ -165,8 +165,8 @@ fn halves_that_do_not_overlap_leave_z_unknown() {
 
 #[test]
 fn importance_samples_of_the_bidirectional_marginal_agree_with_enumeration() {
-    // Eight rows of five stacks with K = 20 000 (5000 in every run): deviations within 5 of their exact standard errors, false alarms
-    // below 3e-5.
+    // Eight rows of five stacks with K = 20 000 (5000 in every run): deviations within 5 of their exact standard
+    // errors; the false-alarm probability is below 3e-5.
     let k = either(5000, 20_000);
     let rows: Arc<[u64]> = (4..12).collect();
     for (name, model) in models() {
@@ -179,7 +179,11 @@ fn importance_samples_of_the_bidirectional_marginal_agree_with_enumeration() {
             ImportanceSampling::new(k).estimate(&model, x.clone(), rows.clone(), Key::new(7)).unwrap();
         for (i, weights) in weights.iter().enumerate() {
             let found = weights.estimate(Reading::Bidirectional);
-            assert_eq!(weights.estimate(Reading::Directed), directed[i], "{name}: of the same samples");
+            assert_eq!(
+                weights.estimate(Reading::Directed),
+                directed[i],
+                "{name}: both readings use the same samples"
+            );
             // With √w as weights: E √w = √p̃*, E w = p(x).
             let moment = |m: f64| -> f64 {
                 let terms = p[i + 4].iter().zip(&q[i + 4]);

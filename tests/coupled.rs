@@ -1,4 +1,4 @@
-//! Coupled chains: their laws against enumerated ones, and the estimates that they make against exact expectations.
+//! Coupled chains: their distributions are compared with enumeration, and their estimates with exact expectations.
 
 use std::cell::RefCell;
 
@@ -22,7 +22,8 @@ fn summary(values: &[f64]) -> (f64, f64) {
     (mean, (variance / n).sqrt())
 }
 
-/// Within 4.5 standard errors: a false alarm in 150 000 such checks, of which there are some 60 in this file.
+/// Checks that a mean is within 4.5 standard errors: one such check in 150 000 gives a false alarm. There are about 60
+/// in this file.
 fn assert_mean(what: &str, values: &[f64], exact: f64) {
     let (mean, error) = summary(values);
     assert!(((mean - exact) / error).abs() < 4.5, "{what}: {mean} ± {error} for {exact}");
@@ -34,10 +35,10 @@ struct Finite {
     w: [f64; 4],
 }
 
-/// Far from its proposal, so that chains are slow to forget where they started.
+/// The posterior is far from the proposal, so that chains are slow to forget where they started.
 const FINITE: Finite = Finite { q: [0.4, 0.3, 0.2, 0.1], w: [0.2, 1.0, 0.5, 4.0] };
 
-/// What is averaged over the states.
+/// The function that is averaged over the states.
 const F: [f64; 4] = [1.0, -2.0, 0.5, 3.0];
 
 impl Finite {
@@ -46,8 +47,8 @@ impl Finite {
         [0, 1, 2, 3].map(|s| self.q[s] * self.w[s] / z)
     }
 
-    /// The probabilities of one step of ISIR with `k` points from each state to each, by the enumeration of slots and
-    /// of fresh draws.
+    /// The probabilities of one step of ISIR with `k` points from each state to each state, by enumeration of the
+    /// slots and the fresh draws.
     fn transition(&self, k: usize) -> [[f64; 4]; 4] {
         let tuples = 4usize.pow(k as u32);
         let mut p = [[0.0; 4]; 4];
@@ -102,8 +103,8 @@ impl Target for Finite {
     }
 }
 
-/// Standard normal noise in two dimensions with the weight `exp(-½ Σ p_i (ξ_i - m_i)²)`, where m is another one for
-/// each row: the posterior is normal, with the means `p m / (1 + p)` and the variances `1 / (1 + p)`.
+/// Standard normal noise in two dimensions with the weight `exp(-½ Σ p_i (ξ_i - m_i)²)`, where each row has its own m.
+/// The posterior is normal, with the means `p m / (1 + p)` and the variances `1 / (1 + p)`.
 struct Gaussian;
 
 const PRECISION: [f64; 2] = [3.0, 0.5];
@@ -113,7 +114,7 @@ impl Gaussian {
         [0.8 + 0.1 * (row % 5) as f64, -1.0 + 0.2 * (row % 3) as f64]
     }
 
-    /// What is averaged: `ξ_0 + ξ_1²`.
+    /// The function that is averaged: `ξ_0 + ξ_1²`.
     fn f(point: &[f64]) -> f64 {
         point[0] + point[1] * point[1]
     }
@@ -155,7 +156,7 @@ impl Target for Gaussian {
     }
 }
 
-/// The estimate of each row, with `f` of the kept points given point by point.
+/// The estimate of each row; `f` returns the function at every kept point.
 fn estimates<T: Target>(
     chains: &CoupledChains,
     target: &T,
@@ -190,7 +191,7 @@ fn a_step_leaves_the_target_invariant() {
             assert!((after - before).abs() < 1e-14, "K = {k}, state {to}: {after} for {before}");
         }
         assert!(p.iter().all(|row| (row.iter().sum::<f64>() - 1.0).abs() < 1e-12));
-        assert!(p[3][3] < 0.9, "a chain that stays would leave any law invariant");
+        assert!(p[3][3] < 0.9, "a chain that never moves would leave any distribution invariant");
     }
 }
 
@@ -198,22 +199,27 @@ fn a_step_leaves_the_target_invariant() {
 fn both_chains_have_the_enumerated_law_at_every_time() {
     let (k, batch, lag, burn_in) = (2, either(10_000, 40_000), 2, 5);
     let p = FINITE.transition(k);
-    // E f after t steps from the proposal's law.
+    // E f after t steps from the proposal distribution.
     let after = |t: usize| {
         let step = |law: [f64; 4]| [0, 1, 2, 3].map(|to| (0..4).map(|from| law[from] * p[from][to]).sum());
         let law = (0..t).fold(FINITE.q, |law, _| step(law));
         law.iter().zip(F).map(|(p, f)| p * f).sum::<f64>()
     };
     let limit: f64 = FINITE.posterior().iter().zip(F).map(|(p, f)| p * f).sum();
-    assert!((after(3) - limit).abs() > 0.1, "the law has to be told from its limit: {} {limit}", after(3));
+    assert!(
+        (after(3) - limit).abs() > 0.1,
+        "the distribution must differ visibly from its limit: {} {limit}",
+        after(3)
+    );
     let seen = RefCell::new(Vec::new());
     let watch = |part: Contribution<'_, Vec<f64>>, lag: usize| {
         let [n, points] = part.coefficients.dims();
         if n < batch {
-            return; // Those that have not met yet are not like the others.
+            return; // Chains that have not met yet differ from the others.
         }
         for chain in 0..points / k {
-            // The mean of f over the weights of a state, which are told by the states themselves.
+            // The weighted mean of f over the points of a chain. The value of f identifies the state, and so its
+            // weight.
             let of_row = |f: &[f64]| {
                 let weight = |f: &f64| FINITE.w[F.iter().position(|of| of == f).unwrap()];
                 let of_chain = &f[chain * k..][..k];
@@ -236,7 +242,7 @@ fn both_chains_have_the_enumerated_law_at_every_time() {
 
 #[test]
 fn both_chains_have_one_law_under_disir() {
-    // The chain ahead when it is alone, and the other at the same time, under keys of their own.
+    // The leading chain while it runs alone, and the other chain at the same time, each with its own key.
     let (k, batch, at) = (3, either(5000, 20_000), 2);
     let state = |chains: CoupledChains, t: usize, chain: usize, key: Key| {
         let mut found = Vec::new();
@@ -284,7 +290,7 @@ fn the_estimate_of_a_finite_posterior_has_no_bias() {
 
 #[test]
 fn what_the_chains_correct_is_a_bias_that_the_test_can_see() {
-    // The first state alone, t0 = 0 and L = 1 without the sum to the meeting, is importance resampling.
+    // The first state alone, with t0 = 0 and L = 1 and without the sum up to the meeting, is importance resampling.
     let exact: f64 = FINITE.posterior().iter().zip(F).map(|(p, f)| p * f).sum();
     let mut first = vec![0.0; 30_000];
     let chains = CoupledChains { samples: 4, lag: 1, burn_in: 0, ..CHAINS };
@@ -364,7 +370,7 @@ fn the_gradient_of_a_sigmoid_belief_network_has_no_bias() {
 fn chains_meet_when_the_indices_say_so_and_stay_together() {
     let (k, batch, burn_in) = (4, 200, 60);
     for beta in [None, Some(0.6)] {
-        // So late a burn-in keeps every row running past its meeting; an early count shows every state.
+        // With such a late burn-in every row runs past its meeting; with an early one every state is counted.
         let chains = CoupledChains { samples: k, beta, lag: 3, burn_in, ..CHAINS };
         let key = Key::new(40);
         let mut late = Vec::new();
@@ -378,7 +384,7 @@ fn chains_meet_when_the_indices_say_so_and_stay_together() {
         let together = times.iter().map(|time| time.is_some_and(|time| time <= burn_in));
         assert_eq!(late, together.collect::<Vec<_>>());
         assert!(late.iter().filter(|&&equal| equal).count() > batch / 2, "{times:?}");
-        // The same draws, counted from the start: states are equal from the meeting on and not before.
+        // The same draws, counted from the start: states are equal from the meeting on, and not before.
         let early = CoupledChains { burn_in: 1, ..chains };
         let mut last_apart = vec![0; batch];
         let meetings = early.run(&Gaussian, batch, key, |part| {
@@ -390,7 +396,7 @@ fn chains_meet_when_the_indices_say_so_and_stay_together() {
             }
         });
         let again = meetings.unwrap().times;
-        assert_eq!(times, again, "the meeting depends on what is counted");
+        assert_eq!(times, again, "the meeting must not depend on what is counted");
         for (time, apart) in again.into_iter().zip(last_apart) {
             assert_eq!(time, Some(apart.max(3) + 1));
         }
@@ -404,7 +410,7 @@ fn a_row_does_not_depend_on_the_others() {
         let (all, of_all) = estimates(&chains, &Gaussian, 60, Key::new(50), |points| gaussian_f(points));
         let (few, of_few) = estimates(&chains, &Gaussian, 7, Key::new(50), |points| gaussian_f(points));
         assert_eq!(of_few.times, of_all.times[..7]);
-        // Matrix products of other shapes may round otherwise.
+        // Matrix products with other shapes may round differently.
         assert!(few.iter().zip(&all).all(|(few, all)| (few - all).abs() < 1e-12), "{few:?} {:?}", &all[..7]);
         let (other, _) = estimates(&chains, &Gaussian, 7, Key::new(51), |points| gaussian_f(points));
         assert_ne!(few, other);
@@ -413,7 +419,8 @@ fn a_row_does_not_depend_on_the_others() {
 
 #[test]
 fn chains_that_do_not_meet_are_given_up_at_the_cap_and_counted() {
-    // One state in a thousand holds nearly all of the weight, and chains that start elsewhere seldom find it.
+    // A state with a proposal probability of one in a thousand has nearly all of the weight. Chains that start
+    // elsewhere rarely find it.
     let target = Finite { q: [0.333, 0.333, 0.333, 0.001], w: [1e-9, 1e-9, 1e-9, 1.0] };
     let chains = CoupledChains { samples: 2, lag: 2, cap: 6, ..CHAINS };
     let mut latest = 0;

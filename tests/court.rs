@@ -1,4 +1,4 @@
-//! Every strategy before the court, and errors planted in some.
+//! Every strategy is tested by the court, and planted errors must be found.
 
 use burn::module::Module;
 use burn::tensor::{DType, Tensor};
@@ -27,20 +27,21 @@ fn x() -> Tensor<2> {
     enumerate_bits(OBSERVED, 5, 3, DType::F64, &device())
 }
 
-/// Estimates of a trial.
+/// Number of estimates in a trial, and the grid.
 #[derive(Clone, Copy)]
 struct Estimates {
-    /// Of a strategy that is to be right.
+    /// For a strategy that should be right.
     right: u64,
-    /// Of a bias that is to be seen, or not.
+    /// For a bias that should be visible, or invisible.
     bias: u64,
-    /// Of a bias at one K, of which several give its order.
+    /// For the bias at one K; the biases at several K give its order.
     order: u64,
-    /// The grid that sums over Gaussian latents run over.
+    /// The grid for sums over Gaussian latents.
     grid: Quadrature,
 }
 
-/// The fewest that find each planted error and tell orders apart; at night up to eight times as many.
+/// The smallest numbers that find each planted error and distinguish orders; nightly runs use up to eight times as
+/// many.
 fn estimates() -> Estimates {
     let every_run = Estimates {
         right: 1000,
@@ -52,7 +53,7 @@ fn estimates() -> Estimates {
     either(every_run, Estimates { right: 4000, bias: 20_000, order: 10_000, grid: Quadrature::default() })
 }
 
-/// Trials have a false alarm in a hundred, under keys that are fixed.
+/// One trial in a hundred gives a false alarm; the keys are fixed.
 fn trial(estimates: u64) -> Trial {
     Trial::new(estimates, Key::new(2026))
 }
@@ -88,21 +89,21 @@ fn strategies_of_bits_are_right() {
         right(&name("reinforce"), &model, Reinforce::new(3).unwrap(), &Enumeration);
         let sizes = [&[OBSERVED], model.latent_sizes().as_slice()].concat();
         let nvil = Nvil::new(2, &sizes, Key::new(1), &device());
-        // Running signals would change what it follows; here they stay, with a spread that matters.
+        // Running statistics would change the expectation of the estimate. Here they are fixed, with a large spread.
         let centres = vec![-2.0; sizes.len() - 1];
         let nvil = nvil.with_state(&centres, 4.0).held();
         right(&name("nvil"), &model, nvil, &Enumeration);
     }
 }
 
-/// An autoencoder of smooth nets with that many latents.
+/// An autoencoder of smooth nets with these numbers of latents.
 fn autoencoder(latents: Vec<usize>) -> Vae {
     let bodies = vec![vec![3]; latents.len()];
     let config = VaeConfig { activation: Activation::Tanh, bodies, ..VaeConfig::new(OBSERVED, latents) };
     vae(&config, 4)
 }
 
-/// The same under a recognition net that is wider than the prior, so that the weights of its samples are bounded.
+/// The same model with a recognition net that is wider than the prior, so that the importance weights are bounded.
 fn widened(mut model: Vae) -> Vae {
     for layer in &mut model.recognition {
         layer.std.weight = layer.std.weight.clone().map(|weight| weight * 0.1);
@@ -137,8 +138,8 @@ fn strategies_of_gaussian_latents_are_right() {
         right(&name("rws"), &model, ReweightedWakeSleep::new(3).unwrap(), &grid);
         right(&name("vimco"), &model, Vimco::new(3).unwrap(), &grid);
     }
-    // Under a wide recognition net the posterior is narrow in noise, and the grid has to be fine. That takes seconds
-    // for two latents, which are tried at night.
+    // With a wide recognition net the posterior is narrow in terms of the noise, so the grid has to be fine. For two
+    // latents that takes seconds, so they are tested only in nightly runs.
     for latents in either(vec![vec![1]], all()) {
         let name = format!("vae {latents:?}, coupled");
         right(&name, &widened(autoencoder(latents)), coupled(3, Kernel::Disir), &Quadrature::default());
@@ -157,8 +158,8 @@ fn coupled_is_unbiased_at_two_samples_and_the_bound_is_not() {
     let report = assert_right(&model, &bound, &Quadrature::default(), x(), trial(estimates().bias));
     let bound = theta(&report);
     assert_eq!(bound.verdict, Verdict::Biased);
-    println!("coupled would be seen to be off by {:.4}; iwae is off by {:.4}", found.visible, bound.bias);
-    assert!(found.visible < bound.bias.abs(), "a bias like that of the bound would be seen");
+    println!("coupled: a bias of {:.4} would be visible; iwae: the bias is {:.4}", found.visible, bound.bias);
+    assert!(found.visible < bound.bias.abs(), "a bias like that of the bound would be visible");
 }
 
 #[test]
@@ -175,28 +176,28 @@ fn the_bias_of_rws_falls_as_one_over_k() {
             (*k, bias, se)
         });
         let measured: Vec<_> = measured.collect();
-        let order = BiasOrder::fit(&measured).expect("the bias is there to be seen");
+        let order = BiasOrder::fit(&measured).expect("the bias is visible");
         println!("{block}: {measured:.4?}: {order:?}");
         assert!(order.holds(1.0) && !order.holds(0.5) && !order.holds(2.0), "{block}: {order:?}");
     }
 }
 
-/// What is wrong with a strategy.
+/// An error planted in a strategy.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
-    /// Weights are differentiated as if they were no constants.
+    /// The weights are differentiated and not treated as constants.
     WeightsNotDetached,
-    /// The sleep update descends.
+    /// The sleep update has the wrong sign.
     SleepOfWrongSign,
-    /// Weights are normalised over the batch.
+    /// The weights are normalised over the batch.
     NormalisedOverTheBatch,
     /// The highest recognition layer is left out.
     LastLayerDropped,
-    /// Nothing.
+    /// No error.
     None,
 }
 
-/// Reweighted wake-sleep with both phases, done wrong.
+/// Reweighted wake-sleep with both phases and an error.
 #[derive(Module, Debug)]
 struct Planted {
     #[module(skip)]
@@ -224,7 +225,7 @@ impl Strategy<HelmholtzMachine> for Planted {
                 let s = of(&proposals.p.log_prob) + of(&proposals.q.log_prob) * 0.5;
                 let mean = (w.clone() * s.clone()).sum_dim(1);
                 let signal = w.clone() * (s - mean);
-                // Phi is halved below, with the part that is as it should be.
+                // The gradient of phi is halved below, together with its correct part.
                 [w.clone() + signal.clone(), w.clone() - signal * 2.0]
             }
             _ => [w.clone(), w.clone()],
@@ -270,7 +271,7 @@ fn planted_errors_are_found() {
     let report = |fault| {
         gradient_report(&model, &Planted { fault }, &Enumeration, x(), trial(estimates().right)).unwrap()
     };
-    assert!(report(Fault::None).is_right(), "without a fault the planted strategy is as it should be");
+    assert!(report(Fault::None).is_right(), "without an error the strategy is right");
     for (fault, nets) in [
         (Fault::WeightsNotDetached, &[Net::Theta, Net::Phi][..]),
         (Fault::SleepOfWrongSign, &[Net::Phi]),

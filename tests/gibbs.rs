@@ -1,8 +1,9 @@
-//! The Gibbs sampler of the bidirectional Helmholtz machine against its exact transition matrix.
+//! The Gibbs sampler of the bidirectional Helmholtz machine is compared with its exact transition matrix.
 //!
-//! Importance resampling chooses state s of counts n, multinomial under the laws of the proposals, with
-//! probability `n_s w_s / Σ n w`. Since `1 / W = ∫ exp(-t W) dt`, the expectation of that over the counts is one
-//! integral over t, exact at every number of proposals: the transition matrix needs no sampling.
+//! Importance resampling chooses state s with probability `n_s w_s / Σ n w`, where the counts n are multinomial under
+//! the distributions of the proposals. Since `1 / W = ∫ exp(-t W) dt`, the expectation of that probability over the
+//! counts is a single integral over t. It is exact for every number of proposals, so the transition matrix needs no
+//! sampling.
 
 use burn::tensor::{DType, Tensor};
 use helmholtz_core::{Key, Layerwise, enumerate_bits};
@@ -19,15 +20,15 @@ fn model() -> HelmholtzMachine {
     sbn(SIZES[0], &SIZES[1..], 41)
 }
 
-/// A component of the proposals: how many, their law over the states, and the weight of each, drawn from a few.
+/// A component of the proposals: their number and their distribution over the states.
 struct Component {
     n: usize,
     law: Vec<f64>,
 }
 
-/// Weights of the states: each the mean of `terms` independent draws of a law over values.
+/// Random weights of the states: each is the mean of `terms` independent draws from a discrete distribution.
 struct Weights {
-    /// For each state pairs of probability and value.
+    /// For each state, pairs of probability and value.
     of: Vec<Vec<(f64, f64)>>,
     terms: usize,
 }
@@ -37,7 +38,7 @@ impl Weights {
         Weights { of: weights.into_iter().map(|w| vec![(1.0, w)]).collect(), terms: 1 }
     }
 
-    /// `E exp(-t w)` and `E w exp(-t w)` of a state.
+    /// `E exp(-t w)` and `E w exp(-t w)` for a state.
     fn transforms(&self, state: usize, t: f64) -> (f64, f64) {
         let m = self.terms as f64;
         let part = |f: &dyn Fn(f64) -> f64| -> f64 { self.of[state].iter().map(|&(p, v)| p * f(v)).sum() };
@@ -47,7 +48,7 @@ impl Weights {
     }
 }
 
-/// The law of the state that importance resampling chooses.
+/// The distribution of the state that importance resampling chooses.
 fn resampled(components: &[Component], weights: &Weights) -> Vec<f64> {
     let states = weights.of.len();
     let mut law = vec![0.0; states];
@@ -72,7 +73,7 @@ fn resampled(components: &[Component], weights: &Weights) -> Vec<f64> {
         }
     }
     let total: f64 = law.iter().sum();
-    assert!((total - 1.0).abs() < 1e-9, "the integral misses {:e}", total - 1.0);
+    assert!((total - 1.0).abs() < 1e-9, "the integral is off by {:e}", total - 1.0);
     law
 }
 
@@ -85,7 +86,7 @@ fn all_bits(l: usize) -> Tensor<2> {
     enumerate_bits(SIZES[l], 0, 1 << SIZES[l], DType::F64, &device())
 }
 
-/// Tables of log-probabilities between neighbouring layers: `[l][state of l + 1][state of l]` and the other way.
+/// Tables of log-probabilities between neighbouring layers: `[l][state of l + 1][state of l]`, and the reverse.
 struct Exact {
     /// `log p(hₗ | hₗ₊₁)`; the prior last, as a single row.
     down: Vec<Vec<Vec<f64>>>,
@@ -93,7 +94,7 @@ struct Exact {
     up: Vec<Vec<Vec<f64>>>,
     /// `log p̃*(x)`.
     tilde: Vec<f64>,
-    /// p* of the joint states, x fastest.
+    /// p* of the joint states; x varies fastest.
     star: Vec<f64>,
 }
 
@@ -123,7 +124,7 @@ impl Exact {
         Exact { down, up, tilde, star }
     }
 
-    /// The law of a new h₁.
+    /// The distribution of a new h₁.
     fn first(&self, [x, _, b]: [usize; 3], n: usize) -> Vec<f64> {
         let of_p: Vec<f64> = self.down[1][b].iter().map(|log_p| log_p.exp()).collect();
         let of_q: Vec<f64> = self.up[0][x].iter().map(|log_q| log_q.exp()).collect();
@@ -135,7 +136,7 @@ impl Exact {
         resampled(&halves(n, of_p, of_q), &weights)
     }
 
-    /// The law of a new h₂.
+    /// The distribution of a new h₂.
     fn second(&self, [_, a, _]: [usize; 3], n: usize) -> Vec<f64> {
         let of_p: Vec<f64> = self.down[2][0].iter().map(|log_p| log_p.exp()).collect();
         let of_q: Vec<f64> = self.up[1][a].iter().map(|log_q| log_q.exp()).collect();
@@ -147,7 +148,7 @@ impl Exact {
         resampled(&halves(n, of_p, of_q), &weights)
     }
 
-    /// Values of `√(p / q)` of the latents under q, of which the estimate of `√p̃*(x)` is a mean.
+    /// Values of `√(p / q)`, each with the probability q of its latents. The estimate of `√p̃*(x)` is a mean of them.
     fn roots(&self, x: usize) -> impl Iterator<Item = (f64, f64)> {
         let pairs = (0..1 << SIZES[1]).flat_map(|a| (0..1 << SIZES[2]).map(move |b| (a, b)));
         pairs.map(move |(a, b)| {
@@ -157,7 +158,7 @@ impl Exact {
         })
     }
 
-    /// The law of a new x; with `known` bits of the old one.
+    /// The distribution of a new x that keeps the `known` bits of the old one.
     fn observed(&self, [x, a, _]: [usize; 3], gibbs: Gibbs, known: usize) -> Vec<f64> {
         let mut law = vec![0.0; 1 << SIZES[0]];
         for (proposed, log_p) in self.down[0][a].iter().enumerate() {
@@ -181,7 +182,7 @@ impl Exact {
             }
         }
         let mut after = vec![0.0; STATES];
-        // The law of a new x, and that of a new h₂, depend on h₁ alone.
+        // The distributions of a new x and of a new h₂ depend only on h₁.
         for a in 0..1 << SIZES[1] {
             let p: f64 = (0..STATES).filter(|&joint| split(joint)[1] == a).map(|joint| between[joint]).sum();
             let seconds = self.second([0, a, 0], gibbs.proposals);
@@ -216,7 +217,7 @@ fn total_variation(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f64>() / 2.0
 }
 
-/// The first n of some chains.
+/// The first n of the given chains.
 fn first(chains: &Chains, n: usize) -> Chains {
     Chains { layers: chains.layers.iter().map(|layer| layer.clone().slice(0..n)).collect() }
 }
@@ -227,7 +228,7 @@ fn chains(joint: usize, n: usize) -> Chains {
     Chains { layers: layers.collect() }
 }
 
-/// How often each state of a layer occurs.
+/// The number of times that each state of a layer occurs.
 fn counts(layer: Tensor<2>) -> Vec<f64> {
     let [_, d] = layer.dims();
     let mut counts = vec![0.0; 1 << d];
@@ -237,19 +238,19 @@ fn counts(layer: Tensor<2>) -> Vec<f64> {
     counts
 }
 
-/// The counts follow the law within 5 standard deviations each.
+/// Checks that each count agrees with the distribution `law` within 5 standard deviations.
 fn assert_follows(counts: &[f64], law: &[f64], what: &str) {
     let n: f64 = counts.iter().sum();
     for (s, (count, p)) in counts.iter().zip(law).enumerate() {
         let z = (count - n * p) / (n * p * (1.0 - p)).sqrt().max(1e-9);
-        assert!(z.abs() < 5.0, "{what}: state {s} occurs {count} times for {:.1}, z = {z:.1}", n * p);
+        assert!(z.abs() < 5.0, "{what}: state {s} occurs {count} times, expected {:.1}, z = {z:.1}", n * p);
     }
 }
 
 #[test]
 fn layers_follow_the_exact_transition_probabilities() {
-    // 14 probabilities from each of 3 states at 2 numbers of proposals, 5 standard deviations:
-    // false alarms below 5e-5.
+    // 14 probabilities from each of 3 states for 2 numbers of proposals, 5 standard deviations: the false-alarm
+    // probability is below 5e-5.
     let model = model();
     let exact = Exact::of(&model);
     for gibbs in [Gibbs { proposals: 2, inner: 1 }, Gibbs { proposals: 7, inner: 3 }] {
@@ -282,20 +283,21 @@ fn the_law_of_the_machine_is_invariant_as_proposals_grow() {
             assert!((7.0..14.0).contains(&(pair[0] / pair[1])), "{found:?}");
         }
     }
-    // Without the factor √p̃*(x) in the weights √(p q) would be the invariant law, which is another.
+    // Without the factor √p̃*(x) in the weights, the invariant distribution would be proportional to √(p q), which is
+    // another one.
     let roots = |joint: usize| exact.star[joint] * (-0.5 * exact.tilde[split(joint)[0]]).exp();
     let total: f64 = (0..STATES).map(roots).sum();
     let other: Vec<f64> = (0..STATES).map(|joint| roots(joint) / total).collect();
     let away = total_variation(&other, &exact.star);
-    println!("the law that is invariant without √p̃*(x) in the weights is {away:.3} away");
+    println!("without √p̃*(x) in the weights the invariant distribution would be {away:.3} away from p*");
     assert!(away > 0.1);
 }
 
 #[test]
-#[ignore = "nightly: the transition probabilities are tested one by one besides"]
+#[ignore = "nightly: another test checks each transition probability"]
 fn a_long_chain_visits_states_as_often_as_the_law_says() {
-    // 400 chains of 60 sweeps from anywhere: 64 frequencies, their deviation as a whole. Chains of 10 sweeps apart
-    // are as good as independent here, so that some 1600 states are seen: √(64 / 1600) / 2 is what noise makes.
+    // 400 chains of 60 sweeps from a fixed state: the total deviation of 64 frequencies. States 10 sweeps apart are
+    // nearly independent here, so that about 1600 independent states are seen. Noise alone gives √(64 / 1600) / 2.
     let model = model();
     let exact = Exact::of(&model);
     let gibbs = Gibbs { proposals: 20, inner: 5 };
@@ -335,14 +337,14 @@ fn known_units_stay_and_the_others_follow_their_conditional() {
     let kept = values(x.clone().slice([0..n, 1..2]));
     assert!(kept.iter().all(|&bit| bit == values(state.x())[1]), "a known unit changed");
     assert_follows(&counts(x), &exact.observed(split(joint), gibbs, mask), "known units");
-    // With every unit known nothing moves.
+    // If all units are known, nothing changes.
     let all = Known { mask: row(&[1, 1, 1]), values: state.x() };
     let x = gibbs.observed(&model, &state, Some(&all), Key::new(2)).unwrap();
     assert_eq!(values(x), values(state.x()));
 }
 
 #[test]
-fn one_shot_samples_follow_their_exact_law_and_come_near_to_the_machines() {
+fn one_shot_samples_follow_their_exact_distribution_and_approach_that_of_the_machine() {
     let model = model();
     let exact = Exact::of(&model);
     let law = |oversample: usize, inner: usize| {
@@ -370,7 +372,7 @@ fn one_shot_samples_follow_their_exact_law_and_come_near_to_the_machines() {
 }
 
 #[test]
-fn chains_repeat_go_on_and_do_not_depend_on_their_company() {
+fn chains_repeat_go_on_and_do_not_depend_on_other_chains() {
     for (_, kind) in LayerKind::ALL {
         let model = stack_of(kind, 5, &[3, 2], 43);
         let gibbs = Gibbs { proposals: 5, inner: 2 };
@@ -386,7 +388,7 @@ fn chains_repeat_go_on_and_do_not_depend_on_their_company() {
         for (two, six) in bits(&run(&two, 0..6)).iter().zip(&whole) {
             assert_eq!(two[..], six[..two.len()], "{kind:?}: two chains of six");
         }
-        // So many proposals that six chains go in two blocks, and one alone in one.
+        // So many proposals that six chains need two blocks, and one chain alone needs one.
         let gibbs = Gibbs { proposals: 3000, inner: 1 };
         let shot = OneShot { oversample: 3000, inner: 1 };
         let sweep = |start: &Chains| bits(&gibbs.sweep(&model, start, None, key).unwrap());

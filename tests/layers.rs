@@ -1,4 +1,4 @@
-//! One suite for every layer; adding a layer means adding a line to one of the two macros.
+//! One test suite for every layer. To add a layer, add a line to one of the two macros.
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor, TensorData};
@@ -10,7 +10,7 @@ use helmholtz_tests::{device, distance, named, stack, taped, values};
 const D_X: usize = 4;
 const D_Y: usize = 3;
 
-/// `p(x | y)` of a kind with `d_x` units given `d_y`.
+/// A layer `p(x | y)` of a kind, with `d_x` units given `d_y` units.
 fn layer(kind: LayerKind, d_x: usize, d_y: usize, order: UnitOrder) -> Layer {
     stack(&StackConfig { order, hidden: Some(5), ..StackConfig::of(kind, d_x, vec![d_y]) }, 11)
         .generative
@@ -23,7 +23,7 @@ fn tanh_layer(d_x: usize, d_y: usize) -> Layer {
     stack(&config, 11).generative.remove(0)
 }
 
-/// `p(x)` of a kind with `d` units.
+/// A prior `p(x)` of a kind, with `d` units.
 fn prior(kind: LayerKind, d: usize, order: UnitOrder) -> Top {
     match kind {
         LayerKind::Sbn | LayerKind::Dsbn => stack(&StackConfig::of(kind, 2, vec![d]), 12).prior,
@@ -37,7 +37,7 @@ fn random(d: usize) -> UnitOrder {
     order
 }
 
-/// Checks every conditional layer, `p(x | y)` with the given numbers of units, 4 given 3 if none are.
+/// Checks every conditional layer `p(x | y)` with the given numbers of units (default: 4 given 3).
 macro_rules! for_each_layer {
     ($check:ident) => {
         for_each_layer!($check, D_X, D_Y);
@@ -53,7 +53,7 @@ macro_rules! for_each_layer {
     };
 }
 
-/// Checks every prior, with the given number of units, 4 if none is.
+/// Checks every prior with the given number of units (default: 4).
 macro_rules! for_each_prior {
     ($check:ident) => {
         for_each_prior!($check, D_X);
@@ -100,7 +100,7 @@ fn probabilities_of_all_states_sum_to_one_for_every_condition() {
 
 #[test]
 fn the_mean_of_a_unit_is_that_given_the_units_before_it() {
-    // E[xⱼ | x_<j] = Σ p over the states that agree with x before j and have xⱼ = 1, over that of both values.
+    // E[xⱼ | x_<j] = (Σ p over the states that agree with x before j and have xⱼ = 1) / (the same sum for both values).
     fn check(name: &str, order: &UnitOrder, means: Vec<f64>, log_probs: Vec<f64>) {
         let (places, n) = (order.places(D_X), 1usize << D_X);
         let bit = |state: usize, j: usize| state >> j & 1;
@@ -146,7 +146,7 @@ fn the_table_of_all_pairs_agrees_with_single_pairs() {
 #[test]
 fn the_score_is_the_differentiable_log_probability() {
     fn check_layer<T: Conditional>(name: &str, layer: T) {
-        // Both ways of repeating rows: 16 x for 8 y, and 8 y for 4 x.
+        // Both ways to repeat rows: 16 x for 8 y, and 8 y for 4 x.
         for (x, y) in [(all(D_X), all(D_Y)), (all(2).repeat_dim(1, 2), all(D_Y))] {
             let (a, b) = (values(layer.score(x.clone(), y.clone()).log_prob), values(layer.log_prob(x, y)));
             assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-12), "{name}");
@@ -188,7 +188,7 @@ fn the_closed_gradient_is_the_gradient_of_the_tape() {
     for_each_prior!(check_prior);
 }
 
-/// The largest deviation of `gradient` from central differences of `loss`, number by number.
+/// The largest deviation of `gradients` from central differences of `loss`, over all parameters.
 fn deviation_from_differences<M: Module>(module: &M, gradients: &Gradients, loss: impl Fn(&M) -> f64) -> f64 {
     let mut closed = Vec::new();
     visit_params(module, |_, param| {
@@ -215,7 +215,7 @@ fn deviation_from_differences<M: Module>(module: &M, gradients: &Gradients, loss
 
 #[test]
 fn the_closed_gradient_agrees_with_finite_differences() {
-    // The third derivative of a loss of 16 terms of order one, times step² / 6: far below 1e-7.
+    // The error is the third derivative of a loss of 16 terms of order one, times step² / 6: far below 1e-7.
     fn check_layer<T: Conditional>(name: &str, layer: T) {
         let (x, y) = (all(D_X), all(D_X).slice([0..16, 0..3]));
         let mut closed = Gradients::new();
@@ -240,8 +240,8 @@ fn the_closed_gradient_agrees_with_finite_differences() {
 
 #[test]
 fn samples_follow_the_law_of_the_layer() {
-    // 20 000 samples; each of 16 states within 5 standard deviations of its count, in 12 settings:
-    // a false alarm in fewer than 2 of 10 000 choices of the key.
+    // 20 000 samples; the count of each of 16 states within 5 standard deviations, in 12 settings. Fewer than 2 in
+    // 10 000 choices of the key give a false alarm.
     const N: usize = 20_000;
     fn check(name: &str, samples: Tensor<2>, log_prob: Vec<f64>) {
         let mut counts = [0u32; 1 << D_X];
@@ -280,7 +280,7 @@ fn without_recurrent_weights_units_are_independent() {
         ("darn", layer(LayerKind::Darn, D_X, D_Y, random(D_X))),
         ("nade", layer(LayerKind::Nade, D_X, D_Y, random(D_X))),
     ] {
-        // A NADE whose W is zero still reads its hidden units: its logits are those of a DSBN.
+        // A NADE whose W is zero still uses its hidden units: its logits are those of a DSBN.
         let zero = |w: Param<Tensor<2>>| w.map(|w| w.zeros_like());
         match &mut layer {
             Layer::Darn(darn) => darn.recurrent = zero(darn.recurrent.clone()),

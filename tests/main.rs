@@ -1,4 +1,5 @@
-//! Contracts across crates. One program, since linking each file's tests alone takes longer than they do.
+//! Contract tests across crates. They form one program, because linking a program for each file takes longer than the
+//! tests.
 
 mod nets;
 

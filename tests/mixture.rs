@@ -1,4 +1,4 @@
-//! Strategies on models whose likelihood is a formula.
+//! Strategies on models with a closed-form likelihood.
 
 use burn::module::Module;
 use burn::tensor::{DType, Tensor, TensorData};
@@ -19,7 +19,7 @@ fn mixture() -> BernoulliMixture {
     map_params(mixture, |_, param| param.values().cast(DType::F64))
 }
 
-/// Rows of bits that are told apart.
+/// Different rows of bits.
 fn rows(n: usize, from: usize) -> Batch {
     let bits: Vec<f64> =
         (from..from + n).flat_map(|row| (0..D).map(move |j| (row >> j & 1) as f64)).collect();
@@ -116,7 +116,7 @@ fn what_em_remembers_goes_on_in_another_stage_and_survives_a_record() {
     assert_ne!(update(&em(0.7)), expected, "the first batch counts");
     let resumed = em(0.7).load_record(begun().into_record());
     assert_eq!(update(&resumed), expected);
-    // A stage of the same settings is the same; one of other settings has the same memory.
+    // A stage with the same settings gives the same update; a stage with other settings keeps the state.
     let whole = begun();
     assert_eq!(update(&Strategy::<BernoulliMixture>::continuing(&em(0.7), &whole)), expected);
     let other = Strategy::<BernoulliMixture>::continuing(&em(0.0), &begun());

@@ -1,4 +1,4 @@
-//! One suite for every model with latent variables.
+//! One test suite for every model with latent variables.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use helmholtz_eval::{ExactLikelihood, ImportanceSampling};
 use helmholtz_layers::UnitOrder;
 use helmholtz_tests::{device, either, sbn, stack, stack_of, values};
 
-/// Latent sizes of stacks with every layer of one kind, and of one that mixes them.
+/// Latent sizes of the stacks with layers of one kind.
 const STACKS: [&[usize]; 3] = [&[3], &[2, 2], &[2, 1, 2]];
 
-/// Checks stacks of SBN layers, of every other kind, a mixed one, and models without latents.
+/// Checks stacks of each kind of layer, a mixed stack, and models without latents.
 fn for_each_stack(observed: usize, seed: u64, check: impl Fn(&str, HelmholtzMachine)) {
     for latents in STACKS {
         check(&format!("sbn {latents:?}"), sbn(observed, latents, seed));
@@ -77,8 +77,8 @@ fn the_table_of_joint_probabilities_agrees_with_single_pairs() {
 
 #[test]
 fn importance_sampling_agrees_with_enumeration() {
-    // Eight rows of thirteen stacks with K = 20 000 (5000 in every run): the deviation in units of its exact standard error
-    // stays below 5; 104 comparisons raise a false alarm in fewer than 7 of 100 000 keys.
+    // Eight rows of thirteen stacks with K = 20 000 (5000 in every run): the deviation stays below 5 of its exact
+    // standard errors. In 104 comparisons, fewer than 7 in 100 000 keys give a false alarm.
     let k = either(5000, 20_000);
     for_each_stack(5, 4, |name, model| {
         let x = all(5).slice([3..11, 0..5]);
@@ -94,7 +94,7 @@ fn importance_sampling_agrees_with_enumeration() {
             // Relative second moment of one weight: Σ_h q (p / q)² / p(x)².
             let log_p = values(model.log_joint(x.clone(), &states));
             let log_q = values(model.log_posterior(x, &states));
-            // And the fourth, which says how far the estimate of that variance may be off.
+            // The fourth moment gives the error of the estimate of that variance.
             let moment = |m: f64| -> f64 {
                 log_p.iter().zip(&log_q).map(|(p, q)| (m * (p - exact) - (m - 1.0) * q).exp()).sum()
             };
@@ -113,8 +113,8 @@ fn importance_sampling_agrees_with_enumeration() {
 
 #[test]
 fn defended_estimates_agree_with_enumeration_whatever_the_share() {
-    // Eight rows of fifteen stacks with two shares and K = 2000: 240 deviations within 5 standard errors of their own,
-    // false alarms below 2e-4, for weights under a mixture are bounded.
+    // Eight rows of fifteen stacks with two shares and K = 2000: 240 deviations within 5 of their own standard errors.
+    // Weights under a mixture are bounded, so the false-alarm probability is below 2e-4.
     for_each_stack(5, 4, |name, model| {
         let x = all(5).slice([3..11, 0..5]);
         let exact = ExactLikelihood::default().log_prob(&model, x.clone()).unwrap();
@@ -126,7 +126,7 @@ fn defended_estimates_agree_with_enumeration_whatever_the_share() {
                 let error = 5.0 * found.variance.sqrt() + 1e-9;
                 assert!((found.log_prob - exact).abs() < error, "{name}, {defence}: {found:?} for {exact}");
             }
-            // The same draws in other chunks.
+            // The same draws, in other chunks.
             let chunked = ImportanceSampling { chunk: 37, samples: 100, ..sampling };
             let [a, b] = [ImportanceSampling { chunk: 4000, ..chunked.clone() }, chunked]
                 .map(|sampling| sampling.estimate(&model, x.clone(), rows.clone(), Key::new(8)).unwrap());
@@ -137,7 +137,7 @@ fn defended_estimates_agree_with_enumeration_whatever_the_share() {
 
 #[test]
 fn a_defence_finds_the_mode_that_a_recognition_net_without_it_never_draws() {
-    // q is sure of a state that has next to nothing of the posterior.
+    // q is certain of a state that has almost no posterior probability.
     let mut model = sbn(5, &[3], 6);
     let layer = model.recognition[0].clone();
     model.recognition[0] = layer.with_bias(Tensor::from_data(
@@ -160,7 +160,7 @@ fn a_defence_finds_the_mode_that_a_recognition_net_without_it_never_draws() {
 }
 
 #[test]
-fn an_estimate_does_not_depend_on_the_chunking_or_the_company() {
+fn an_estimate_does_not_depend_on_the_chunking_or_on_other_rows() {
     let model = sbn(5, &[2, 2], 5);
     let x = all(5);
     let rows: Arc<[u64]> = (0..32).collect();
@@ -186,12 +186,12 @@ fn proposals_from_a_mixture_carry_its_density() {
     let states = model.states(0, 8);
     let density = |log_q: f64| (1.0 - defence) * log_q.exp() + defence / 8.0;
     let law: Vec<f64> = values(model.log_posterior(x, &states)).into_iter().map(density).collect();
-    // The density that comes with each sample is the mixture's.
+    // The density of each sample is that of the mixture.
     let log_q = values(proposals.q.log_prob.clone());
     for (log_proposal, log_q) in values(proposals.log_proposal.clone()).iter().zip(log_q) {
         assert!((log_proposal - density(log_q).ln()).abs() < 1e-12);
     }
-    // And the samples follow it: 8 counts within 5 standard deviations, false alarms below 5e-6.
+    // The samples follow it: 8 counts within 5 standard deviations; the false-alarm probability is below 5e-6.
     let mut counts = [0u32; 8];
     let bits: Vec<Vec<f64>> = proposals.latents.iter().map(|h| values(h.clone())).collect();
     for i in 0..n {
@@ -206,7 +206,8 @@ fn proposals_from_a_mixture_carry_its_density() {
 
 #[test]
 fn dreams_follow_the_marginal_of_the_model() {
-    // 32 patterns of 15 stacks, 40 000 dreams (10 000 in every run), 5 standard deviations: false alarms below 3e-4.
+    // 32 patterns of 15 stacks, 40 000 dreams (10 000 in every run), 5 standard deviations: the false-alarm
+    // probability is below 3e-4.
     for_each_stack(5, 9, |name, model| {
         let n = either(10_000, 40_000);
         let (x, h) = model.dream(&Draws::new(Key::new(10), n, 1));

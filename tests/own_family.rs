@@ -1,7 +1,7 @@
-//! A program of somebody else's, which brings a family of its own and trains, resumes, evaluates, samples and lists it.
+//! A third-party program with its own model family, which it trains, resumes, evaluates, samples and lists.
 //!
-//! The family is one model and one strategy, as another crate would write them. Run by `cargo test`, this program starts
-//! itself again as the command line, and looks at what comes out.
+//! The family is one model and one strategy, written as in another crate. When `cargo test` runs this program, it
+//! starts itself again as the command line and checks the output.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -131,7 +131,7 @@ impl Can for Factorial {
     }
 }
 
-/// The gradient of the mean of `log p(x)`.
+/// Maximum likelihood: the gradient of the mean of `log p(x)`.
 #[derive(Module, Debug)]
 struct MaximumLikelihood {
     samples: usize,
@@ -151,7 +151,7 @@ impl Strategy<Factorial> for MaximumLikelihood {
     }
 }
 
-/// Without latents there is a single state, of probability one: that of the ELBO is the likelihood.
+/// Without latents there is a single state, of probability one, so the ELBO is the log-likelihood.
 impl Claims for MaximumLikelihood {
     fn follows(&self) -> Follows {
         Follows::new(Direction::Elbo, Direction::Elbo)
@@ -163,7 +163,7 @@ helmholtz_zoo::claims!(MaximumLikelihood => Factorial);
 helmholtz_zoo::settings! {
     /// `[strategy]`
     Likelihood {
-        /// Samples per observation; there is nothing to sample.
+        /// Samples per observation; not used, because there are no latents.
         samples: usize = 1,
     }
 }
@@ -181,7 +181,7 @@ impl StrategySettings for Likelihood {
 helmholtz_zoo::settings! {
     /// `[model]`
     Independent {
-        /// The bias that every unit begins with.
+        /// Initial bias of every unit.
         bias: f64 = 0.0,
     }
 }
@@ -275,7 +275,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Runs a command line of the program; what it prints, and what it complains of.
+/// Runs the program with a command line: whether it succeeds, its standard output, and its standard error.
 fn program(folder: &Path, words: &str) -> (bool, String, String) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.env("AS_PROGRAM", "1").current_dir(folder).args(words.split(' '));
@@ -291,29 +291,29 @@ fn json(folder: &Path, words: &str) -> Value {
 }
 
 fn look(folder: &Path) {
-    // Trained, and resumed to the bit.
+    // Train, and resume to the bit.
     let train = "train --model factorial --dataset lines/3x3 --lr 0.1 --batch 1000 --json";
     let whole = json(folder, &format!("{train} --epochs 20 --out whole"));
     json(folder, &format!("{train} --epochs 10 --out parts"));
     let resumed = json(folder, "train --resume --out parts --epochs 20 --json");
     assert_eq!((&whole["test"], &whole["valid"]), (&resumed["test"], &resumed["valid"]));
-    // Evaluated: a factorial law cannot be below the sum of its units' entropies.
+    // Evaluate: the NLL of a factorial distribution cannot be below the sum of the entropies of its units.
     let found = json(folder, "evaluate whole --json");
     let means = helmholtz_datasets::load("lines/3x3", None).unwrap().test.mean();
     let entropy: f64 = means.iter().map(|p| -p * p.ln() - (1.0 - p) * (1.0 - p).ln()).sum();
     let nll = found["nll"].as_f64().unwrap();
     assert!((entropy..entropy + 0.01).contains(&nll), "{nll} for {entropy}");
     assert_eq!(found["method"], "exact", "without latents the likelihood is a closed form");
-    // Judged against the exact gradient.
+    // Compare with the exact gradient.
     let plan = "schema = 1\n[[court]]\nstrategies = [\"mle\"]\nsamples = [1]\nweights = [\"fresh\"]\nrows = 4\nestimates = 100\n\
                 [court.config]\ndata = { id = \"lines/3x3\" }\nmodel = { kind = \"factorial\" }\n";
     std::fs::write(folder.join("court.toml"), plan).unwrap();
     let court = json(folder, "compare court.toml --out court --json");
     assert!(court["court"].as_array().unwrap().iter().all(|found| found["verdict"] != "wrong"), "{court}");
-    // Sampled.
+    // Sample.
     let (done, _, complaint) = program(folder, "sample whole --n 5 --out five.npy");
     assert!(done && folder.join("five.npy").is_file(), "{complaint}");
-    // Listed, and told apart from the families that were there before.
+    // List it, separately from the built-in families.
     let listed = json(folder, "models --json");
     let names: Vec<&str> = listed["families"]
         .as_array()

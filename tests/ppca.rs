@@ -1,4 +1,4 @@
-//! Gradients of `log p(x)` on probabilistic principal components, where they are known.
+//! Gradients of `log p(x)` for probabilistic principal component analysis, where they are known.
 //!
 //! With `h ~ N(0, I)` and `x | h ~ N(h W + b, v I)`:
 //!
@@ -7,8 +7,9 @@
 //! h | x ~ N(r Wᵀ S / v, S), S = (I + W Wᵀ / v)⁻¹
 //! ```
 //!
-//! A factorised q whose variance exceeds that of the posterior in every direction keeps the weights bounded, which
-//! the estimator without bias needs. (One that is fitted to a correlated posterior does not.)
+//! A factorised q whose variance exceeds that of the posterior in every direction keeps the weights bounded; the
+//! unbiased estimator needs bounded weights. (A q that is fitted to a correlated posterior does not keep them
+//! bounded.)
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor, TensorData};
@@ -70,7 +71,7 @@ fn posterior() -> ([f64; H], [[f64; H]; H]) {
     (std::array::from_fn(|i| (0..H).map(|l| project(l) * s[l][i]).sum()), s)
 }
 
-/// The gradient of `log p(x)`, by the names of the parameters.
+/// The gradient of `log p(x)`, by parameter name.
 fn exact() -> Named {
     let c = std::array::from_fn(|i| {
         std::array::from_fn(|j| (0..H).map(|l| W[l][i] * W[l][j]).sum::<f64>() + if i == j { V } else { 0.0 })
@@ -94,7 +95,7 @@ fn of_elbo(mean: [f64; H], variance: [f64; H]) -> Named {
     ])
 }
 
-/// The model with a q of the given mean and standard deviations, whatever x is.
+/// The model with a q that has the given mean and standard deviations for every x.
 fn model(mean: [f64; H], std: [f64; H]) -> Vae {
     let config = VaeConfig {
         bodies: vec![vec![]],
@@ -122,7 +123,7 @@ fn model(mean: [f64; H], std: [f64; H]) -> Vae {
     vae
 }
 
-/// A q off the posterior's mean, and wider than it in every direction: its weights are bounded.
+/// A q with another mean than the posterior, and wider in every direction: its weights are bounded.
 fn wide() -> ([f64; H], [f64; H]) {
     let (mean, s) = posterior();
     // The largest eigenvalue of S is at most its largest row sum.
@@ -130,7 +131,8 @@ fn wide() -> ([f64; H], [f64; H]) {
     ([mean[0] + 0.3, mean[1] - 0.2], [(1.2 * largest).sqrt(); H])
 }
 
-/// The factorised q with the highest ELBO: the posterior's mean, and the inverse of its precisions as variances.
+/// The factorised q with the highest ELBO: it has the posterior's mean, and the inverses of its precisions as
+/// variances.
 fn fitted() -> ([f64; H], [f64; H]) {
     let (mean, s) = posterior();
     let precision = inverse::<H>(s);
@@ -141,15 +143,15 @@ fn rows(n: usize) -> Tensor<2> {
     tensor(X.repeat(n), [n, D])
 }
 
-/// Means over groups of estimates of the ascent direction of theta, one for each key.
+/// Estimates of the ascent direction of theta, one for each key. Each is the mean over a group of rows.
 fn groups(n: usize, estimate: impl Fn(Key) -> Named) -> Vec<Named> {
     let negated =
         |found: Named| found.into_iter().map(|(path, g)| (path, g.into_iter().map(|g| -g).collect()));
     (0..n as u64).map(|group| negated(estimate(Key::new(100).child(group))).collect()).collect()
 }
 
-/// What is tested of the gradient of theta: in every block of parameters the part along the exact gradient and along eight
-/// fixed random directions, of unit length.
+/// The directions in which the gradient of theta is tested, of unit length: for every block of parameters the exact
+/// gradient and eight fixed random directions.
 fn directions() -> Vec<(String, Vec<f64>)> {
     let mut stream = Stream::new(Key::new(77));
     let unit = |v: Vec<f64>| {
@@ -167,7 +169,7 @@ fn directions() -> Vec<(String, Vec<f64>)> {
     directions
 }
 
-/// The difference from `expected` in standard errors along each direction, and the largest of these errors.
+/// The difference from `expected` along each direction, in standard errors, and the largest of these errors.
 fn deviations(groups: &[Named], expected: &Named) -> (Vec<f64>, f64) {
     let mut largest = 0.0f64;
     let deviations = directions().into_iter().map(|(path, direction)| {
@@ -183,11 +185,12 @@ fn deviations(groups: &[Named], expected: &Named) -> (Vec<f64>, f64) {
     (deviations.collect(), largest)
 }
 
-/// Rows of a group.
+/// Rows in a group.
 const ROWS: usize = 100;
 
-/// Groups of an estimate, and the quantile of Student's t with one degree of freedom fewer beyond which, on either side,
-/// one in 1800 lies: with the 18 directions together a false alarm in a hundred (Bonferroni).
+/// Number of groups for an estimate, and the two-sided critical value of Student's t for a probability of 1/1800, with
+/// one degree of freedom less than groups. The 18 directions together give a false alarm in at most one of a hundred
+/// runs (Bonferroni).
 fn trial() -> (usize, f64) {
     either((100, 3.57), (200, 3.51))
 }
@@ -197,13 +200,13 @@ fn theta(model: &Vae, chains: &CoupledChains, key: Key) -> Named {
     let meetings = Coupled::theta(model, rows(ROWS), chains, key, &mut into).unwrap();
     assert!(
         meetings.times.iter().all(Option::is_some),
-        "chains were given up, and their estimates are biased"
+        "chains were stopped at the cap, so their estimates are biased"
     );
     named(model, &into)
 }
 
-/// Importance-weighted estimates with `k` samples of q: normalised weights for the K-sample bound, equal ones for the
-/// ELBO.
+/// Importance-weighted estimates with `k` samples from q: normalised weights for the K-sample bound, equal weights for
+/// the ELBO.
 fn weighted(model: &Vae, k: usize, normalised: bool, key: Key) -> Named {
     let draws = Draws::new(key.child(Role::Wake), ROWS, k);
     let proposals = model.propose_at(rows(ROWS), noise::normal(&draws, H, DType::F64, &device()));
@@ -224,9 +227,9 @@ fn coupled_chains_estimate_the_gradient_without_bias() {
         let found = groups(trial().0, |key| theta(&model, &chains, key));
         let (deviations, error) = deviations(&found, &exact());
         assert_eq!(deviations.len(), 18);
-        // A bias of 5 errors would be found in 93 of 100 runs.
+        // A bias of 5 standard errors would be found in 93 of 100 runs.
         println!(
-            "β = {beta:?}, K = {samples}: sees a bias of {:.4}, of a gradient of {:.4}",
+            "β = {beta:?}, K = {samples}: a bias of {:.4} would be visible; the norm of the gradient is {:.4}",
             5.0 * error,
             norm(&exact())
         );
@@ -234,7 +237,7 @@ fn coupled_chains_estimate_the_gradient_without_bias() {
             deviations.iter().all(|t| t.abs() < trial().1),
             "β = {beta:?}, K = {samples}: {deviations:?}"
         );
-        assert!(5.0 * error < 0.1 * norm(&exact()), "an error of {error} sees little");
+        assert!(5.0 * error < 0.1 * norm(&exact()), "an error of {error} is too large to see a bias");
     }
 }
 
@@ -263,7 +266,7 @@ fn a_single_bound_gives_a_bias_that_these_tests_see() {
 }
 
 #[test]
-#[ignore = "nightly: the bias is tested besides, and only the spread is of interest"]
+#[ignore = "nightly: another test checks the bias; this one checks the spread"]
 fn disir_narrows_the_spread_of_the_estimates_under_a_fitted_recognition_net() {
     let (mean, std) = fitted();
     let model = model(mean, std);
@@ -281,7 +284,7 @@ fn disir_narrows_the_spread_of_the_estimates_under_a_fitted_recognition_net() {
     let [isir, disir] =
         [None, Some(strategy.beta())].map(|beta| spread(CoupledChains { beta, ..strategy.chains() }));
     println!("spread of C-ISIR-DISIR over that of C-ISIR: {:.3}, β = {}", disir / isir, strategy.beta());
-    // Each is known to 5 in a hundred from 200 groups.
+    // With 200 groups each spread is known to 5 per cent.
     assert!(disir < 0.85 * isir, "{disir} {isir}");
 }
 
@@ -348,7 +351,7 @@ fn the_correlation_adapts_between_calls_and_survives_a_record_to_the_bit() {
 }
 
 #[test]
-fn a_model_that_is_no_number_has_no_bound_and_settings_that_make_no_estimator_are_refused() {
+fn a_model_with_nan_has_no_bound_and_invalid_settings_are_refused() {
     let (mean, std) = wide();
     let broken = model([f64::NAN, mean[1]], std);
     let strategy = Coupled::new(4, Kernel::Disir, &device()).unwrap();

@@ -1,4 +1,4 @@
-//! What updates by scores estimate, without noise: see [`helmholtz_tests::case`].
+//! The exact expectation of score-function updates, without noise: see [`helmholtz_tests::case`].
 
 use burn::tensor::Tensor;
 use helmholtz_core::{Key, Strategy, map_params};
@@ -38,7 +38,7 @@ fn vimco_is_the_gradient_of_the_k_sample_bound_in_both_nets() {
     }
 }
 
-/// For the sizes of a case's model, with baselines that are not zero, whatever they are worth.
+/// NVIL for the model of a case, with arbitrary baselines that are not zero.
 fn nvil(case: &Case, k: usize, variance: f64) -> Nvil {
     let sizes = [&[X.len()], case.model.latent_sizes().as_slice()].concat();
     let centres: Vec<f64> = (1..sizes.len()).map(|i| 0.7 - i as f64).collect();
@@ -88,6 +88,6 @@ fn nvil_uses_what_earlier_batches_taught_it_and_learns_from_each() {
     assert!(before.0.iter().zip(&after.0).all(|(a, b)| a != b) && before.1 != after.1);
     assert_ne!(first, estimate(&strategy), "the state has moved");
     let held = nvil(&case, 4, 1.0).held();
-    assert_eq!(first, estimate(&held), "and the first estimate was made with the one before");
+    assert_eq!(first, estimate(&held), "the first estimate was made with the initial state");
     assert_eq!(held.state(), before);
 }

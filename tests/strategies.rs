@@ -1,4 +1,4 @@
-//! What each update estimates, without noise: see [`helmholtz_tests::case`].
+//! The exact expectation of each update, without noise: see [`helmholtz_tests::case`].
 
 use burn::module::Module;
 use burn::tensor::DType;
@@ -13,7 +13,7 @@ use helmholtz_tests::{
     Named, add_scaled, device, distance, either, named, norm, row, sbn, sbn_with_spread, taped, values,
 };
 
-/// Stacks whose biases are summed for up to 8 samples: thousands of updates each.
+/// Stacks whose biases are computed for up to 8 samples, which takes thousands of updates each.
 fn orders() -> &'static [&'static [usize]] {
     either(&STACKS[1..2], &STACKS)
 }
@@ -83,7 +83,7 @@ fn the_bias_of_wake_phi_falls_as_one_over_k() {
         let norms = biases.each_ref().map(norm);
         println!("{latents:?}: bias of wake phi at K = 1, 2, 4, 8: {norms:.5?}");
         assert!(norms.is_sorted_by(|a, b| a > b) && norms[3] > 0.0);
-        // With bias(K) = c / K + O(1/K²), 2 bias(2 K) - bias(K) is of the second order, as a vector.
+        // With bias(K) = c / K + O(1/K²), the vector 2 bias(2 K) - bias(K) is of second order.
         let second_order: Vec<f64> = (0..3)
             .map(|i| {
                 let mut rest = Named::new();
@@ -149,7 +149,7 @@ fn the_bias_of_bihm_falls_as_one_over_k() {
             let norms = biases.each_ref().map(|bias| norm(&part(bias)));
             println!("{latents:?}: bias of bihm at K = 1, 2, 4, 8: {norms:.6?}");
             assert!(norms.is_sorted_by(|a, b| a > b) && norms[3] > 0.0);
-            // 2 bias(2 K) - bias(K) is of the second order, as a vector.
+            // The vector 2 bias(2 K) - bias(K) is of second order.
             let mut rest = Named::new();
             add_scaled(&mut rest, &biases[3], 2.0);
             add_scaled(&mut rest, &biases[2], -1.0);
@@ -179,8 +179,8 @@ fn the_control_variate_of_bihm_moves_no_expectation() {
 #[test]
 fn sleep_phi_is_the_gradient_of_its_own_objective() {
     for latents in STACKS {
-        // Every dream (x, h), weighted by the number of times it would occur: p(x, h) as a batch
-        // cannot be fed, so each dream is fed alone and the updates are summed with p(x, h).
+        // Every dream (x, h) is weighted by its probability p(x, h). A batch cannot have weights, so each dream is a
+        // batch of its own, and the updates are summed with weights p(x, h).
         let model = sbn(3, latents, 22);
         let (mut of_ws, mut of_both, mut reference) = (Named::new(), Named::new(), Named::new());
         let half = ReweightedWakeSleep { wake_phi: 0.5, sleep_phi: 0.5, ..rws(2) }.checked().unwrap();
@@ -224,8 +224,8 @@ fn rws_with_one_sample_and_sleep_phi_is_wake_sleep_to_the_bit() {
 
 #[test]
 fn an_exact_recognition_net_has_equal_weights() {
-    // One latent unit without influence on x: q(h | x) = p(h) is the posterior, so every weight is
-    // p(x) and the effective sample size is K.
+    // One latent unit without influence on x: q(h | x) = p(h) is the posterior, so every weight is p(x), and the
+    // effective sample size is K.
     let mut model = sbn(2, &[1], 3);
     let (Layer::Bernoulli(p), Layer::Bernoulli(q), Top::Bernoulli(prior)) =
         (&mut model.generative[0], &mut model.recognition[0], &model.prior)
@@ -245,7 +245,7 @@ fn a_batch_is_the_mean_of_its_rows() {
     let x = enumerate_bits(3, 2, 4, DType::F64, &device());
     let key = Key::new(9);
     let together = named(&model, &rws(5).estimate(&model, &x.clone().into(), key).gradients);
-    // The same cells of noise: row i of the batch, alone.
+    // Row i of the batch alone, with the same noise.
     let mut mean = Named::new();
     for i in 0..4u64 {
         let draws = helmholtz_core::Draws::of_rows(key.child(helmholtz_core::Role::Wake), vec![i], 5);

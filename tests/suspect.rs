@@ -1,8 +1,8 @@
-//! Recognition nets that miss a mode are found out, and sound ones are left in peace.
+//! The check must flag recognition nets that miss a mode, and must not flag sound nets.
 //!
-//! Nets of both kinds come from training, and from damage to trained nets. Which kind a net is of says enumeration:
-//! bad if 1000 importance samples are off by more than 0.1 nats, sound if by less than 0.02, and what is between does not
-//! count. The check itself enumerates nothing here.
+//! Nets of both kinds come from training, and from damage to trained nets. Enumeration decides which kind a net is:
+//! bad if 1000 importance samples are off by more than 0.1 nats, sound if they are off by less than 0.02. Nets in
+//! between do not count. The check itself does not use enumeration here.
 
 use std::sync::Arc;
 
@@ -19,15 +19,15 @@ use helmholtz_vae::{Likelihood, Std, Vae, VaeConfig};
 const ROWS: usize = 200;
 const SAMPLES: usize = 1000;
 
-/// What became of a net.
+/// The result for a net.
 struct Tried {
     name: String,
-    /// Nats that the importance samples are too low.
+    /// By how many nats the estimate from importance samples is too low.
     off: f64,
     verdict: CheckVerdict,
 }
 
-/// Scores a net by importance samples, checks them without enumeration, and finds out how far off they are.
+/// Scores a net with importance samples, checks them without enumeration, and computes how far off they are.
 fn tried(net: &Net, x: &Tensor<2>) -> Tried {
     let key = Key::new(7);
     let rows: Arc<[u64]> = (0..ROWS as u64).collect();
@@ -61,7 +61,7 @@ fn tried(net: &Net, x: &Tensor<2>) -> Tried {
     Tried { name: net.name.clone(), off, verdict }
 }
 
-/// Bad nets, and how many of them are flagged; sound nets, and how many of them are.
+/// Number of bad nets and of flagged bad nets; number of sound nets and of flagged sound nets.
 #[derive(Debug, Default)]
 struct Counts {
     bad: usize,
@@ -72,7 +72,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Trains the nets of some plans, and counts what becomes of them.
+    /// Trains the nets of some plans, and counts the results.
     fn of(plans: &[Plan]) -> Self {
         let mut counts = Counts::default();
         for plan in plans {
@@ -101,7 +101,7 @@ impl Counts {
     }
 }
 
-/// All plans, side by side on the processor's cores.
+/// Runs all plans in parallel on the processor's cores.
 fn count(plans: &[Plan]) -> Counts {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let counts = std::thread::scope(|scope| {
@@ -120,7 +120,7 @@ fn count(plans: &[Plan]) -> Counts {
     counts
 }
 
-/// The thresholds were chosen on seeds 0 to 9, which no test uses.
+/// The thresholds were chosen with seeds 0 to 9, which no test uses.
 #[test]
 fn nets_that_miss_part_of_the_posterior_are_flagged_and_sound_ones_are_not() {
     let counts = count(&Plan::few(100));
@@ -139,7 +139,7 @@ fn of_bad_nets_95_percent_are_flagged_and_of_sound_ones_at_most_2() {
     assert!(counts.sound_flagged as f64 <= 0.02 * counts.sound as f64, "{counts:?}");
 }
 
-/// A posterior of one state, which q knows: all K draws are that state, and nothing is wrong.
+/// The posterior has one state, which q proposes: all K draws are that state, and nothing is wrong.
 #[test]
 fn a_posterior_of_a_single_state_is_no_reason_for_alarm() {
     let (model, x): (HelmholtzMachine, Tensor<2>) = crate::nets::copying(ROWS);
@@ -149,7 +149,7 @@ fn a_posterior_of_a_single_state_is_no_reason_for_alarm() {
     assert_eq!(verdict.suspicion, None, "{verdict:?}");
 }
 
-/// One Gaussian latent under a linear map, whose posterior is known: q is that, but for its width.
+/// One Gaussian latent with a linear map, whose posterior is known: q is the posterior, except for its width.
 fn linear(width: f64) -> (Vae, impl Fn(&[f64]) -> f64) {
     const W: [f64; 4] = [0.9, -0.5, 0.7, 0.3];
     const V: f64 = 0.2;
@@ -180,7 +180,7 @@ fn linear(width: f64) -> (Vae, impl Fn(&[f64]) -> f64) {
     layer.std.weight = set(&[0.0; 4], [4, 1]);
     layer.mean.bias = bias(&[0.0]);
     layer.std.bias = bias(&[(width * variance.sqrt()).ln()]);
-    // x ~ N(0, w wᵀ + v I), by the formula of Sherman and Morrison.
+    // x ~ N(0, w wᵀ + v I), by the Sherman–Morrison formula.
     let log_p = move |x: &[f64]| {
         let along: f64 = x.iter().zip(W).map(|(x, w)| x * w).sum();
         let square = x.iter().map(|x| x * x).sum::<f64>() / V - variance * along * along / V / V;

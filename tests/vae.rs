@@ -1,5 +1,5 @@
-//! Variational autoencoders and the strategies that follow the path from the noise, in double precision: gradients
-//! against the tape, identities that hold for any noise, and expectations by many estimates.
+//! Variational autoencoders and pathwise strategies, in double precision: gradients are compared with automatic
+//! differentiation, identities hold for any noise, and expectations are estimated from many samples.
 
 use burn::module::Module;
 use burn::tensor::{DType, Tensor, TensorData};
@@ -14,7 +14,7 @@ use helmholtz_strategies::{Pathwise, ReweightedWakeSleep, Weighting};
 use helmholtz_tests::{Named, add_scaled, block, device, distance, either, named, norm, taped, vae, values};
 use helmholtz_vae::{Activation, Likelihood, Std, Vae, VaeConfig};
 
-/// Models of one, two and three layers, of every activation, form of the standard deviation, likelihood and body.
+/// Models with one, two and three layers, and with every activation, form of standard deviation, likelihood and body.
 fn models() -> Vec<(&'static str, Vae)> {
     let config = |observed, latents: &[usize], bodies: &[&[usize]]| VaeConfig {
         bodies: bodies.iter().map(|widths| widths.to_vec()).collect(),
@@ -62,7 +62,7 @@ fn models() -> Vec<(&'static str, Vae)> {
     ]
 }
 
-/// Rows that suit the model's likelihood: bits, grey values or real numbers.
+/// Rows that fit the likelihood of the model: bits, grey values or real numbers.
 fn rows(model: &Vae, n: usize, seed: u64) -> Tensor<2> {
     let d = model.observed();
     let mut stream = Stream::new(Key::new(seed));
@@ -87,7 +87,7 @@ fn constants(n: usize, seed: u64) -> Tensor<1> {
     tensor((0..n).map(|_| stream.uniform_in(-1.0, 1.0)).collect(), [n])
 }
 
-/// The tape of `-Σ α log p + α ρ (log p - log q)(path) + γ log q(density)`.
+/// The gradient of `-Σ α log p + α ρ (log p - log q)(path) + γ log q(density)` by automatic differentiation.
 fn by_tape(model: &Vae, x: &Tensor<2>, e: &Tensor<2>, weights: &PathWeights) -> Named {
     let lift = |t: &Tensor<1>| Tensor::<1>::from_inner(t.clone());
     let (x, e) = (Tensor::from_inner(x.clone()), Tensor::from_inner(e.clone()));
@@ -129,7 +129,7 @@ fn the_gradient_along_the_path_is_that_of_the_tape_for_any_weights() {
                 parts: PathParts::Both,
             };
             let (closed, tape) = (closed(&model, &x, &e, &weights), by_tape(&model, &x, &e, &weights));
-            // Rounding of sums of products of moderate numbers, relative to the norm of all.
+            // Rounding errors of sums of products of moderate numbers, relative to the norm of the gradient.
             let off = distance(&closed, &tape) / norm(&tape);
             assert!(off < 1e-12, "{name}: {off}");
             let alone = PathWeights { parts: PathParts::Recognition, ..weights };
@@ -167,9 +167,9 @@ fn local_gradients_are_those_of_the_tape() {
 
 #[test]
 fn the_analytic_prior_is_the_expectation_over_the_highest_noise() {
-    // Gauss-Hermite nodes of five points make the expectation of polynomials up to degree 9 exact; log p(h_L) is of
-    // degree 2 in the highest noise, and with it its gradients. Everything else must not depend on that noise, so
-    // the model's decoder must not: a model of two layers whose generative layer ignores h_2 has that.
+    // Five Gauss-Hermite nodes make the expectation of polynomials up to degree 9 exact. log p(h_L) has degree 2 in the
+    // highest noise, and so its gradients are exact. Nothing else may depend on that noise, and so the decoder may not.
+    // The model has two layers, and its generative layer ignores h_2.
     let nodes =
         [-2.856_970_013_872_806, -1.355_626_179_974_266, 0.0, 1.355_626_179_974_266, 2.856_970_013_872_806];
     let masses = [
@@ -200,7 +200,7 @@ fn the_analytic_prior_is_the_expectation_over_the_highest_noise() {
         add_scaled(&mut expected, &closed(&model, &x, &e, &weights(false)), mass);
     }
     let analytic = closed(&model, &x, &e, &weights(true));
-    // The maps that ignore h_2 have a gradient in their weights that depends on it; it is no part of the claim.
+    // The maps that ignore h_2 have weights whose gradient depends on it; that gradient is not tested.
     let kept = |named: &Named| -> Named {
         named
             .iter()
@@ -220,7 +220,7 @@ fn the_gradient_in_the_noise_is_that_of_central_differences() {
         let plain = model.log_weights_at(x.clone(), e.clone()).reshape([4]);
         assert!(values((log_w - plain).abs().max())[0] < 1e-12, "{name}");
         let (gradient, units) = (values(gradient), model.noise_units());
-        // h² times third derivatives of order one beside rounding of 1e-15 / h.
+        // The error is h² times third derivatives of order one, plus rounding of 1e-15 / h.
         let h = 1e-5;
         for unit in 0..units {
             let moved = |sign: f64| {
@@ -312,8 +312,8 @@ fn the_expected_bound_grows_with_the_number_of_samples() {
     let bound = |samples: std::ops::Range<usize>| values(log_mean_exp(all.clone().slice([0..n, samples])));
     for k in [1, 2, 4, 8] {
         let (both, first, second) = (bound(0..2 * k), bound(0..k), bound(k..2 * k));
-        // The logarithm of a mean is above the mean of the logarithms, for any draws; the mean of what it is above
-        // by is the growth of the bound, positive beyond five standard errors (false alarms below 3e-7).
+        // For any draws, the logarithm of a mean is at least the mean of the logarithms. The mean difference is the
+        // growth of the bound; it is positive by more than five standard errors (false-alarm probability below 3e-7).
         let gains: Vec<f64> =
             both.iter().zip(first.iter().zip(&second)).map(|(both, (a, b))| both - (a + b) / 2.0).collect();
         assert!(gains.iter().all(|gain| *gain > -1e-12));
@@ -323,9 +323,9 @@ fn the_expected_bound_grows_with_the_number_of_samples() {
     }
 }
 
-/// Means and variances of the gradient of `block` in fixed random directions, over many keys.
+/// Estimates of the gradient of a block of parameters in fixed random directions, for many keys.
 struct Projected {
-    /// By direction: each estimate.
+    /// For each direction, all estimates.
     values: Vec<Vec<f64>>,
 }
 
@@ -365,8 +365,8 @@ const DIRECTIONS: usize = 8;
 
 #[test]
 fn the_doubly_reparameterised_gradient_has_the_mean_of_the_plain_one() {
-    // Paired on the same noise: 300 estimates of 60 rows each; |z| beyond 5 in one of 2 x 2 x 8 directions is a false
-    // alarm with a probability of 2e-5.
+    // Pairs with the same noise: 300 estimates with 60 rows each. The probability of a false alarm, |z| above 5 in one
+    // of 2 x 2 x 8 directions, is 2e-5.
     for model in [0, 2].map(|i| models().swap_remove(i).1) {
         let x = rows(&model, 1, 5).repeat_dim(0, 60);
         for k in [2, 6] {
@@ -386,8 +386,8 @@ fn the_doubly_reparameterised_gradient_has_the_mean_of_the_plain_one() {
 fn the_signal_of_doubly_reparameterised_gradients_does_not_fall_against_its_noise() {
     let (_, model) = models().swap_remove(0);
     let x = rows(&model, 1, 5).repeat_dim(0, 40);
-    // The mean over directions of |mean| / sd of an estimate of 40 rows; n estimates give each ratio an error of about
-    // 0.1 (0.07 at night), far below the bounds.
+    // The mean over directions of |mean| / sd of an estimate with 40 rows. With n estimates each ratio has an error of
+    // about 0.1 (0.07 in nightly runs), far below the bounds.
     let n = either(100, 200);
     let ratio = |moments: Vec<(f64, f64)>| {
         moments.iter().map(|(mean, variance)| mean.abs() / variance.sqrt()).sum::<f64>() / DIRECTIONS as f64
@@ -407,8 +407,8 @@ fn the_signal_of_doubly_reparameterised_gradients_does_not_fall_against_its_nois
 
 #[test]
 fn dreams_have_the_moments_of_the_generative_net() {
-    // p(x) of the linear model is Gaussian with mean b and covariance W Wᵀ + 0.3 I; 40 000 dreams, each moment within
-    // 5 standard errors (false alarms below 6e-7 each).
+    // p(x) of the linear model is Gaussian with mean b and covariance W Wᵀ + 0.3 I. With 40 000 dreams each moment is
+    // within 5 standard errors (false-alarm probability below 6e-7 each).
     let (_, model) = models().swap_remove(1);
     let n = 40_000;
     let (x, _) = model.dream(&Draws::new(Key::new(41), n, 1));

@@ -1,8 +1,7 @@
-//! What it costs to have a data set, and to have a batch of it.
+//! The time to load a data set, and to get a batch of it.
 //!
-//! `load/…/cold` inflates, parses and hashes the files; `warm` reads parsed copies. A batch is held
-//! against a plain copy of its bytes. Files are looked for as the tests do; without them those
-//! benches are left out.
+//! `load/…/cold` decompresses, parses and hashes the files; `warm` reads parsed copies. A batch is compared with a
+//! plain copy of its bytes. Files are looked for where the tests look; benches whose files are missing are skipped.
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -42,7 +41,7 @@ fn batches(c: &mut Criterion) {
     let values: Vec<f32> = (0..ROWS * WIDTH).map(|i| (i % 7) as f32 / 7.0).collect();
     let mut group = c.benchmark_group("batch");
     group.throughput(Throughput::Bytes((4 * BATCH * WIDTH) as u64));
-    // The same bytes, row after row from places as far apart, into new memory.
+    // The same bytes, copied row by row from places equally far apart into new memory.
     group.bench_function("copy/100x784", |b| {
         let mut first = 0;
         b.iter(|| {

@@ -1,4 +1,4 @@
-//! Loads a data set and says what it took:
+//! Loads a data set and prints the time and memory that it took:
 //! `cargo run --release --example load -- mnist/binarized DATA_DIR`.
 
 use std::error::Error;
@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let set = helmholtz_datasets::load(&id, data_dir.as_deref())?;
     println!("{}: {:.3} s, data_sha256 {}", set.protocol(), start.elapsed().as_secs_f64(), set.data_sha256);
-    // The most memory that the process ever held, where the system says so.
+    // The peak memory of the process, if the system reports it.
     if let Ok(status) = fs::read_to_string("/proc/self/status") {
         status.lines().filter(|line| line.starts_with("VmHWM")).for_each(|line| println!("{line}"));
     }

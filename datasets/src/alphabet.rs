@@ -1,9 +1,9 @@
-//! The alphabet of the glyphs: forty characters, some latin, some Greek, some runes.
+//! The alphabet of the glyphs: forty characters: Latin, Greek and runic.
 //!
 //! A character is a list of strokes, separated by `/`. A stroke is a list of points on a grid of
-//! 9 × 9, written `xy` with x from the left and y from the top. A point in brackets is the control
-//! point of a quadratic curve between its neighbours: `18 (10) 40` leaves the bottom left for the
-//! middle of the top, straight up at first.
+//! 9 × 9, written `xy` with x from the left and y from the top. A point in parentheses is the
+//! control point of a quadratic curve between its neighbours: `18 (10) 40` goes from the bottom left to the
+//! middle of the top and starts straight up.
 
 use std::sync::LazyLock;
 
@@ -53,12 +53,12 @@ const STROKES: [&str; 40] = [
 
 /// A character: the points that its strokes share, and quadratic curves between them.
 ///
-/// A point that several strokes meet in is one point, so that they still meet when it moves.
+/// Strokes that meet share one point, so that they still meet when it moves.
 #[derive(Debug)]
 pub(crate) struct Character {
     /// Points in [-1, 1]², x to the right and y down.
     pub(crate) points: Vec<[f64; 2]>,
-    /// Start, control point and end of each curve; a straight one is controlled by its start.
+    /// Start, control point and end of each curve; for a straight line the control point is the start.
     pub(crate) curves: Vec<[usize; 3]>,
 }
 

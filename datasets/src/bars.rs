@@ -1,8 +1,8 @@
 //! `bars/DxD`: unions of horizontal and vertical bars.
 //!
-//! 2D independent latents are on with probability 1/(2D) each; the first D switch on whole rows of
-//! the image, the last D whole columns, and the image is their union. One bar is on in the mean,
-//! and the image that shows all of them has many causes.
+//! There are 2D independent latents, each on with probability 1/(2D). The first D switch on whole rows of the
+//! image and the last D whole columns; the image is their union. On average one bar is on. The image in which every
+//! pixel is on has many causes.
 //!
 //! # Reference
 //! Bornschein and Bengio, "Reweighted wake-sleep", 2014, arXiv:1406.2751, whose code draws 5×5 images,
@@ -20,7 +20,7 @@ pub const BARS_5: Entry = Entry {
     version: 1,
     summary: "unions of horizontal and vertical bars, 5x5; exact entropy 3.2508 nats",
     source: "drawn here, after the bars of reweighted wake-sleep (arXiv:1406.2751)",
-    licence: "none needed",
+    licence: "not needed",
     generated: true,
     shape: ImageShape::of_width(25),
     split_sizes: [10_000, 1_000, 10_000],
@@ -37,7 +37,7 @@ pub const BARS_4: Entry = Entry {
     version: 1,
     summary: "unions of horizontal and vertical bars, 4x4; exact entropy 3.0131 nats",
     source: "drawn here, after the bars of bidirectional Helmholtz machines (arXiv:1506.03877)",
-    licence: "none needed",
+    licence: "not needed",
     generated: true,
     shape: ImageShape::of_width(16),
     split_sizes: [5_000; 3],
@@ -70,7 +70,7 @@ fn switch_on(latent: usize, d: usize, image: &mut [u8]) {
     }
 }
 
-/// The law of the d×d bars, by enumeration of the 4^d states of the latents.
+/// The distribution of the d×d bars, by enumeration of the 4^d states of the latents.
 fn law(d: usize) -> Law {
     let on = 1.0 / (2 * d) as f64;
     let outcomes = (0..1u32 << (2 * d)).map(|state| {
@@ -97,7 +97,7 @@ mod tests {
     fn the_law_of_the_bars_is_exact() {
         for (d, entropy) in [(5, 3.2508), (4, 3.0131)] {
             let law = law(d);
-            // Rows and columns can be read off every image but the full one.
+            // Every image but the full one shows which rows and columns are on.
             let side = (1 << d) - 1;
             assert_eq!(law.patterns().rows(), side * side + 1);
             assert!((law.probabilities().iter().sum::<f64>() - 1.0).abs() < 1e-12);

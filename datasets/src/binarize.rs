@@ -8,12 +8,12 @@ use crate::{Split, Values};
 /// How a protocol turns intensities into bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binarization {
-    /// Not at all: the values are what the files hold, binary or not.
+    /// No binarization: the values are what the files hold, binary or not.
     AsStored,
     /// 1 where the intensity is above a half.
     Threshold,
-    /// Drawn with the intensity as the probability of a 1: validation and test rows once, from the
-    /// protocol's key, training rows anew in every epoch, from the run's.
+    /// Bits are drawn with the intensity as the probability of a 1. Validation and test rows are drawn once, from
+    /// the protocol's key; training rows are drawn anew in every epoch, from the key of the run.
     Dynamic,
 }
 
@@ -28,22 +28,22 @@ pub fn threshold(split: &Split) -> Split {
     split.with_bits(bits)
 }
 
-/// A 1 with the intensity as its probability.
+/// Draws bits that are 1 with the intensity as the probability.
 ///
-/// Value j of row i is 1 if the uniform at (row i, sample 0, unit j) of `key` is below the
-/// intensity: the same under any number of threads, and for any selection of rows that are drawn
-/// under their numbers in the whole (see [`draw_rows`]).
+/// Value j of row i is 1 if the uniform number at (row i, sample 0, unit j) of `key` is below the intensity. The
+/// result does not depend on the number of threads. A selection of rows gives the same bits if the rows keep their
+/// numbers in the whole split (see [`draw_rows`]).
 pub fn draw(split: &Split, key: Key) -> Split {
     let rows: Vec<u64> = (0..split.rows() as u64).collect();
     draw_rows(split, &rows, key)
 }
 
-/// [`draw`] for rows that have the numbers `rows` in the whole.
+/// [`draw`] for rows that have the numbers `rows` in the whole split.
 ///
 /// # Panics
-/// If there are not as many numbers as rows.
+/// If the number of entries in `rows` differs from the number of rows.
 pub fn draw_rows(split: &Split, rows: &[u64], key: Key) -> Split {
-    assert_eq!(rows.len(), split.rows(), "a number a row");
+    assert_eq!(rows.len(), split.rows(), "one number for each row");
     let width = split.width();
     let mut bits = vec![0; split.rows() * width];
     let jobs = bits.par_chunks_exact_mut(width.max(1)).zip(rows).enumerate().with_min_len(64);

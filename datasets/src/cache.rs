@@ -1,8 +1,9 @@
-//! Parsed copies of large text files: a bit a value, and another where some are missing, so that a set is there at once.
+//! Parsed copies of large text files, so that a set loads quickly: one bit per value, and a mask bit per value if some
+//! are missing.
 //!
-//! A copy is a safetensors file that holds the SHA-256 of the file that it was parsed from and one of its own content.
-//! A copy of another file, or one that is damaged, is rebuilt and says so at info level; where none can be written,
-//! files are parsed every time.
+//! A copy is a safetensors file that holds the SHA-256 of the file that it was parsed from and a hash of its own
+//! content. A copy that is damaged or belongs to another file is rebuilt, with a message at info level. If no copy can
+//! be written, files are parsed every time.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,13 +21,13 @@ use crate::split::Split;
 use crate::values::ValueKind;
 use crate::whole;
 
-/// A change of the parsers' results, or of how they are kept, changes it.
+/// Increase it when the parsers' results change, or the way in which copies store them.
 const VERSION: &str = "4";
-/// No header of ours comes near this, and a reader takes many times its bytes.
+/// Our headers are far smaller than this; parsing a header takes many times its size in memory.
 const MAX_HEADER: u64 = 4096;
-/// Files with less text are parsed sooner than their copy is looked for.
+/// Bytes of text below which parsing a file is faster than looking for its copy.
 const MIN_FILE: u64 = 64 << 10;
-/// Splits with fewer values are parsed sooner than they are written.
+/// Values below which parsing a split is faster than writing a copy.
 const MIN_VALUES: usize = 1 << 20;
 
 /// Where parsed copies are kept.
@@ -40,18 +41,18 @@ impl Default for Cache {
 }
 
 impl Cache {
-    /// No copies.
+    /// Keeps no copies.
     pub fn off() -> Self {
         Cache(None)
     }
 
-    /// Copies in a folder, which is made when it is needed.
+    /// Keeps copies in a folder, which is created when it is needed.
     pub fn at(dir: impl Into<PathBuf>) -> Self {
         Cache(Some(dir.into()))
     }
 
-    /// `$HELMHOLTZ_CACHE`, else `helmholtz/parsed` in the platform's directory for caches. An empty
-    /// variable means no copies.
+    /// Keeps copies in `$HELMHOLTZ_CACHE`, else in `helmholtz/parsed` in the platform's cache directory. If the
+    /// variable is empty, no copies are kept.
     pub fn platform() -> Self {
         match std::env::var_os("HELMHOLTZ_CACHE") {
             Some(dir) => Cache(Some(PathBuf::from(dir)).filter(|dir| !dir.as_os_str().is_empty())),
@@ -59,11 +60,11 @@ impl Cache {
         }
     }
 
-    /// Reads a file, or its parsed copy; the file's own SHA-256 is taken either way.
+    /// Reads a file, or its parsed copy. The SHA-256 of the file itself is computed either way.
     pub(crate) fn read(&self, path: &Path, wanted: &Wanted) -> Result<(Table, [u8; 32]), DataError> {
         let format = Format::of(path)?;
         let (source, length) = source::hash(path)?;
-        // A copy knows nothing of what a user says of a file; the parser says what is wrong with it.
+        // A copy does not know the user's selectors; the parser reports what is wrong with them.
         let Wanted { array, rows, header, label, targets, bytes, .. } = wanted;
         let usual =
             (array, rows, header, label) == (&None, &None, &None, &None) && targets.is_empty() && !bytes;
@@ -75,7 +76,7 @@ impl Cache {
         };
         match load(&copy, &source) {
             Ok(split) if fits(&split, wanted) => {
-                // What the first record says is not in a copy.
+                // A copy does not hold what the first record says.
                 let opening = match format {
                     Format::Csv => formats::csv::opening(path, wanted)?,
                     _ => Opening::default(),
@@ -84,10 +85,10 @@ impl Cache {
                     (opening.value_names(), opening.target_names(), opening.taken());
                 return Ok((Table { split, columns, targets, taken, notes: opening.notes }, source));
             }
-            // A copy under other expectations: the parser says what does not fit.
+            // The copy has other rows or another width than expected: the parser reports what does not fit.
             Ok(_) | Err(Unusable::Missing) => {}
             Err(Unusable::Because(why)) => {
-                tracing::info!("{}: {why}; {} is parsed again", copy.display(), path.display());
+                tracing::info!("{}: {why}; parsing {} again", copy.display(), path.display());
             }
         }
         let table = formats::read_table(path, wanted)?;
@@ -95,14 +96,14 @@ impl Cache {
         if split.kind() == ValueKind::Binary && split.values().len() >= MIN_VALUES {
             match store(&copy, &source, split) {
                 Ok(()) => tracing::debug!("kept a parsed copy of {} as {}", path.display(), copy.display()),
-                Err(error) => tracing::info!("{}: no parsed copy is kept ({error})", copy.display()),
+                Err(error) => tracing::info!("{}: no parsed copy was kept ({error})", copy.display()),
             }
         }
         Ok((table, source))
     }
 
-    /// The copy of a file, named after the file and its folder; and after the width, where it is the
-    /// protocol's and not the file's own.
+    /// The copy of a file, named after the file and its folder. If a protocol sets the width and not the file, the
+    /// name includes the width.
     fn copy_of(&self, path: &Path, width: Option<usize>) -> Option<PathBuf> {
         let whole = fs::canonicalize(path).ok()?;
         let place = hex(&Sha256::digest(whole.as_os_str().as_encoded_bytes())[..8]);
@@ -131,18 +132,18 @@ fn load(copy: &Path, source: &[u8; 32]) -> Result<Split, Unusable> {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unusable::Missing),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-            return Err(Unusable::Because("a link or another thing is in the place of the parsed copy"));
+            return Err(Unusable::Because("the parsed copy is not a regular file"));
         }
         Err(_) => return Err(Unusable::Because("the parsed copy cannot be read")),
     }
     match parse(&bytes) {
         Some((split, of)) if of == hex(source) => Ok(split),
-        Some(_) => Err(Unusable::Because("the parsed copy is stale, the file has changed")),
-        None => Err(Unusable::Because("the parsed copy is damaged or of another version")),
+        Some(_) => Err(Unusable::Because("the parsed copy is stale because the file has changed")),
+        None => Err(Unusable::Because("the parsed copy is damaged or has another version")),
     }
 }
 
-/// The split in the bytes of a copy, if they are sound, and the hash of the file that it was parsed from.
+/// The split in the bytes of a copy, and the hash of the file that it was parsed from; `None` if the copy is damaged.
 fn parse(bytes: &[u8]) -> Option<(Split, String)> {
     bytes.first_chunk().filter(|length| u64::from_le_bytes(**length) <= MAX_HEADER)?;
     let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
@@ -192,12 +193,12 @@ fn store(copy: &Path, source: &[u8; 32], split: &Split) -> io::Result<()> {
         safetensors::serialize(tensors, Some(metadata.into_iter().collect())).map_err(io::Error::other)?;
     fs::create_dir_all(whole::folder_of(copy))?;
     whole::write(copy, |file| file.write_all(&bytes))?;
-    // What copies were called before they were safetensors files.
+    // The name of copies before they were safetensors files.
     let _ = fs::remove_file(copy.with_extension("bits"));
     Ok(())
 }
 
-/// The hash of all that a copy says.
+/// The hash of everything in a copy.
 fn seal(metadata: &BTreeMap<String, String>, parts: [&[u8]; 3]) -> String {
     let mut sha = Sha256::new();
     metadata.iter().for_each(|(key, value)| sha.update(format!("{key}={value}\n")));
@@ -205,7 +206,7 @@ fn seal(metadata: &BTreeMap<String, String>, parts: [&[u8]; 3]) -> String {
     hex(&sha.finalize())
 }
 
-/// Eight values a byte, the first in the lowest bit.
+/// Packs eight values into a byte, the first in the lowest bit.
 fn pack(bits: &[u8]) -> Vec<u8> {
     bits.chunks(8).map(|eight| eight.iter().rev().fold(0, |byte, bit| (byte << 1) | bit)).collect()
 }
@@ -254,7 +255,7 @@ mod tests {
         }
     }
 
-    /// A text of more than a million values, the last row being `last`.
+    /// A text of more than a million values, whose last row is `last`.
     fn text(last: &str) -> String {
         "0 1 1 0 1 0 0 1\n".repeat(MIN_VALUES / 8) + last + "\n"
     }
@@ -292,7 +293,7 @@ mod tests {
             fs::write(&copy, bytes).unwrap();
             assert!(matches!(load(&copy, &source), Err(Unusable::Because(_))), "byte {place}");
         }
-        // Nor does a header take more memory than one of ours.
+        // A header that is longer than any of ours is refused before it takes memory.
         fs::write(&copy, [&(MAX_HEADER + 1).to_le_bytes()[..], &vec![b' '; 9000]].concat()).unwrap();
         assert!(matches!(load(&copy, &source), Err(Unusable::Because(_))));
         fs::write(&copy, &whole[..100]).unwrap();
@@ -338,7 +339,7 @@ mod tests {
         let (parsed, _) = read(&cache, &path, &Wanted::default()).unwrap();
         assert_eq!(parsed.labels().unwrap()[..2], [1, -1]);
         assert_eq!(read(&cache, &path, &Wanted::default()).unwrap().0, parsed);
-        // As wide as a protocol has it, and again as wide as the file names.
+        // With the width of a protocol, and again with the width that the file itself has.
         let expected = crate::formats::Expected { protocol: "a@1".into(), rows: parsed.rows(), width: 20 };
         let wide = Wanted { expected: Some(expected), ..Wanted::default() };
         for _ in 0..2 {

@@ -1,7 +1,7 @@
-//! `caltech/silhouettes`: outlines of objects, 28×28, **values as stored: the object is 0** and the
-//! background 1, as reweighted wake-sleep and BiHM read them. Labels run from 1 to 101.
+//! `caltech/silhouettes`: outlines of objects, 28×28. **The values are as stored: the object is 0** and the
+//! background is 1, as reweighted wake-sleep and BiHM read them. Labels run from 1 to 101.
 //!
-//! The original file keeps each image column by column, as MATLAB does; here rows are upright.
+//! The original file stores each image column by column, as MATLAB does; here images are stored row by row.
 //!
 //! # Reference
 //! Marlin, Swersky, Chen and de Freitas, "Inductive principles for restricted Boltzmann machine
@@ -22,7 +22,7 @@ pub const SILHOUETTES: Entry = Entry {
     version: 1,
     summary: "outlines of the objects of Caltech 101, 28x28, object 0 on background 1",
     source: "people.cs.umass.edu/~marlin/data.shtml",
-    licence: "none stated; B. Marlin et al., from Caltech 101",
+    licence: "not stated; B. Marlin et al., from Caltech 101",
     generated: false,
     shape: ImageShape { height: SIDE, width: SIDE },
     split_sizes: ROWS,
@@ -49,7 +49,7 @@ fn read(files: &Reader<'_>) -> Result<[Split; 3], DataError> {
         let images = file.images(images, rows)?;
         if let Some((row, pixel, value)) = images.first_not_binary() {
             let problem = format!(
-                "row {}, pixel {}: found {value} where 0 or 1 is wanted; use the original file",
+                "row {}, pixel {}: found {value} where 0 or 1 is expected; use the original file",
                 row + 1,
                 pixel + 1
             );
@@ -65,7 +65,7 @@ fn read(files: &Reader<'_>) -> Result<[Split; 3], DataError> {
     ])
 }
 
-/// An image that was stored column by column, row by row.
+/// Converts an image from column-major to row-major order.
 fn upright(columns: &[u8]) -> impl Iterator<Item = u8> {
     (0..SIDE * SIDE).map(|i| columns[i % SIDE * SIDE + i / SIDE])
 }

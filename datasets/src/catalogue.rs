@@ -1,6 +1,6 @@
-//! The catalogue of protocols, and how one is loaded.
+//! The catalogue of protocols, and how a data set is loaded.
 //!
-//! A new data set is a file with its [`Entry`] and a row in the table below.
+//! To add a data set, write a file with its [`Entry`] and add a row to the table below.
 
 use std::path::Path;
 
@@ -34,7 +34,7 @@ static CATALOGUE: [Entry; 20] = [
     uci::WEB,
 ];
 
-/// Every protocol that can be loaded by its id; besides them there is [`mod@file`].
+/// Every protocol that can be loaded by its id. Users' own files are loaded by [`mod@file`].
 pub fn catalogue() -> &'static [Entry] {
     &CATALOGUE
 }
@@ -42,23 +42,23 @@ pub fn catalogue() -> &'static [Entry] {
 /// The row of the catalogue with this id.
 ///
 /// # Errors
-/// If there is none.
+/// If no row has this id.
 pub fn entry(id: &str) -> Result<&'static Entry, DataError> {
     catalogue().iter().find(|entry| entry.id == id).ok_or_else(|| unknown(id))
 }
 
 /// Loads a data set by the id of its protocol, or by `file:TRAIN[,VALID[,TEST]]`.
 ///
-/// Files are looked for below [`data_dir`](crate::data_dir); parsed copies are kept in the platform's cache.
+/// Files are looked for below [`data_dir`](crate::data_dir); parsed copies are kept in the platform's cache directory.
 ///
 /// # Errors
-/// If no protocol has the id, a file is missing or not well formed, or the values are not the
-/// protocol's.
+/// If no protocol has the id, if a file is missing or malformed, or if the values are not those of the
+/// protocol.
 pub fn load(id: &str, data_dir: Option<&Path>) -> Result<DataSet, DataError> {
     load_from(id, &Places { data_dir: data_dir.map(Path::to_owned), cache: Cache::platform() })
 }
 
-/// [`load`] with a choice of places.
+/// [`load`] with explicit places for files and parsed copies.
 ///
 /// # Errors
 /// As [`load`].
@@ -72,7 +72,7 @@ fn unknown(id: &str) -> DataError {
     let known: Vec<&str> = catalogue().iter().map(|entry| entry.id).collect();
     let likeness = |known: &&str| strsim::jaro_winkler(&id.to_lowercase(), known);
     let nearest = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    // Below 0.7 the nearest id is no more than the first that shares a few letters.
+    // Below 0.7 the nearest id merely shares a few letters.
     let hint = match nearest.filter(|nearest| likeness(nearest) > 0.7) {
         _ if formats::Format::of(Path::new(id)).is_ok() => format!(" (did you mean `file:{id}`?)"),
         Some(nearest) => format!(" (did you mean `{nearest}`?)"),
@@ -122,7 +122,7 @@ mod tests {
             ("bars/5X5", " (did you mean `bars/5x5`?)"),
             ("mnist/binarised", " (did you mean `mnist/binarized`?)"),
             ("dir/my.amat", " (did you mean `file:dir/my.amat`?)"),
-            ("qqq", "`qqq`; known are bars/5x5, bars/4x4,"),
+            ("qqq", "`qqq`; the data sets are bars/5x5, bars/4x4,"),
         ] {
             let error = load(id, None).unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");
@@ -134,7 +134,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("uci-nade");
         fs::create_dir(&folder).unwrap();
-        fs::write(folder.join("adult.valid.data"), "").unwrap(); // not gzipped will do
+        fs::write(folder.join("adult.valid.data"), "").unwrap(); // a file that is not gzipped counts as well
         let missing = uci::ADULT.missing_files(Some(dir.path()));
         assert_eq!(missing, ["adult.train.data.gz", "adult.test.data.gz"].map(|name| folder.join(name)));
         let error = load("uci/adult", Some(dir.path())).unwrap_err().to_string();

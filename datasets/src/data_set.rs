@@ -1,4 +1,4 @@
-//! A loaded data set: three splits, a protocol and a hash.
+//! A loaded data set: three splits with a protocol and a hash.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -17,41 +17,42 @@ use crate::{Binarization, DataError, ImageShape, Law, Split, SplitName, binarize
 pub struct DataSet {
     /// The id that it was loaded by.
     pub id: String,
-    /// The version of its protocol; a change of any value changes it.
+    /// The version of its protocol; it changes if any value changes.
     pub version: u32,
-    /// What models are fitted to, in the order of the file or of the generator.
+    /// Rows that models are trained on, in the order of the file or of the generator.
     pub train: Split,
-    /// What choices are made on.
+    /// Rows for model selection.
     pub valid: Split,
-    /// What results are reported on.
+    /// Rows that results are reported on.
     pub test: Split,
     /// How a row is laid out as an image.
     pub shape: ImageShape,
-    /// How intensities become bits. Under [`Binarization::Dynamic`] the training rows are
-    /// intensities, to be drawn anew in every epoch; the other two splits are drawn already.
+    /// How intensities become bits. Under [`Binarization::Dynamic`] the training rows are intensities, from which
+    /// bits are drawn anew in every epoch; the other two splits are already drawn.
     pub binarization: Binarization,
-    /// The exact law, where there is one.
+    /// The exact distribution, if it is known.
     pub law: Option<Law>,
     /// SHA-256 of the decoded values, in hexadecimal; see [`DataSet::new`].
     pub data_sha256: String,
-    /// SHA-256 of the labels, where every split has some: of each the number of rows as a 64-bit
-    /// and the labels as 32-bit little-endian integers.
+    /// SHA-256 of the labels, if every split has labels. For each split it covers the number of rows as a 64-bit
+    /// integer and the labels as 32-bit integers, little-endian.
     pub labels_sha256: Option<String>,
-    /// SHA-256 of the real targets, where every split has some: of each the numbers of rows and of
-    /// targets a row as 64-bit integers, and the targets as 32-bit real numbers, little-endian.
+    /// SHA-256 of the real targets, if every split has targets. For each split it covers the number of rows and the
+    /// number of targets per row as 64-bit integers, and the targets as 32-bit floats, little-endian.
     pub targets_sha256: Option<String>,
     /// The files that it was read from.
     pub files: Vec<FoundFile>,
 }
 
 impl DataSet {
-    /// Hashes the splits.
+    /// Makes a data set and hashes its splits.
     ///
-    /// The hash is over the train, valid and test split in turn, of each the number of rows and
-    /// the width as 64-bit little-endian integers and then the values: a byte each, or the four
-    /// little-endian bytes of a real number; and, of a split with missing values, a byte each that is
-    /// 1 where the value was observed and 0 where it is missing. Files that were packed anew, or written with other
-    /// separators, therefore agree.
+    /// The hash covers the train, valid and test split in turn. For each split it covers:
+    /// - the number of rows and the width, as 64-bit little-endian integers;
+    /// - the values: one byte each, or the four little-endian bytes of a real number;
+    /// - if values are missing, one byte for each value: 1 if it was observed, 0 if it is missing.
+    ///
+    /// Files that were compressed anew, or written with other separators, therefore have the same hash.
     pub fn new(id: impl Into<String>, version: u32, splits: [Split; 3], law: Option<Law>) -> Self {
         let data_sha256 = hash(&splits);
         let (labels_sha256, targets_sha256) = (hash_labels(&splits), hash_targets(&splits));
@@ -81,10 +82,10 @@ impl DataSet {
         }
     }
 
-    /// One of the three splits as models are judged on it: the same bits in every run.
+    /// One of the three splits for evaluation: the same bits in every run.
     ///
-    /// That is the split itself, except for training rows that are intensities to be drawn: these
-    /// are drawn once, from the protocol's key.
+    /// That is the split itself, except for training rows that are intensities under [`Binarization::Dynamic`]: their
+    /// bits are drawn once, from the protocol's key.
     pub fn fixed(&self, name: SplitName) -> Cow<'_, Split> {
         match (self.binarization, name) {
             (Binarization::Dynamic, SplitName::Train) => {
@@ -94,28 +95,27 @@ impl DataSet {
         }
     }
 
-    /// The labels of the training rows in ascending order; none if these have no labels.
+    /// The distinct labels of the training rows in ascending order; `None` if the training rows have no labels.
     ///
-    /// A class is numbered by its place here, so that a label means the same class in every split.
+    /// A class is numbered by its place in this list, so that a label means the same class in every split.
     pub fn classes(&self) -> Option<Vec<i32>> {
         let distinct: BTreeSet<i32> = self.train.labels()?.iter().copied().collect();
         Some(distinct.into_iter().collect())
     }
 
-    /// One of the three splits on a device as [`split`](DataSet::split) has it, for training: rows that are drawn anew
-    /// in every epoch are intensities.
+    /// One of the three splits, as [`split`](DataSet::split) returns it, on a device, for training. Rows from which
+    /// bits are drawn anew in every epoch are intensities.
     ///
-    /// To be predicted are the classes of the rows, where the split and the training rows have labels, and else its real
-    /// targets. A model that predicts no classes takes [`Split::batch`] instead, to which it is all the same what labels
-    /// there are.
+    /// The target is the classes of the rows if both the split and the training rows have labels, and the real targets
+    /// of the split otherwise. For a model that predicts no classes use [`Split::batch`], which ignores labels.
     ///
     /// # Errors
-    /// [`DataError::UnknownLabel`] if classes are to be predicted and a row has one that no training row has.
+    /// [`DataError::UnknownLabel`] if the target is the classes and a row has a label that no training row has.
     pub fn batch(&self, name: SplitName, device: &Device) -> Result<Batch, DataError> {
         self.with_classes(name, self.split(name).batch(device))
     }
 
-    /// One of the three splits on a device as [`fixed`](DataSet::fixed) has it: as models are judged on it.
+    /// One of the three splits, as [`fixed`](DataSet::fixed) returns it, on a device: for evaluation.
     ///
     /// # Errors
     /// As [`batch`](DataSet::batch).
@@ -154,7 +154,7 @@ pub(crate) fn protocol(id: &str, version: u32) -> String {
     format!("{id}@{version}")
 }
 
-/// The key that a protocol draws a split under.
+/// The key from which a protocol draws a split.
 pub(crate) fn protocol_key(protocol: &str, split: SplitName) -> Key {
     Key::new(0).child(Role::Data).child(protocol).child(split.to_string().as_str())
 }
@@ -269,7 +269,7 @@ mod tests {
         let error = set.batch(SplitName::Test, &Device::flex()).unwrap_err().to_string();
         assert!(error.contains("a: row 3 of the test split has the label 5"), "{error}");
         assert_eq!(set.test.batch(&Device::flex()).len(), 3);
-        // Classes are what was asked for, also beside targets; without labels these are what there is.
+        // The target is the classes even if there are targets; without labels it is the targets.
         let targets = || Some(Targets::new(1, vec![0.5; 2]));
         let train = set.train.clone().with_targets(targets());
         let both = DataSet::new("a", 1, [train, set.valid.clone(), set.valid.clone()], None);

@@ -1,4 +1,4 @@
-//! A protocol: where a set comes from, what it must hold, and how it is loaded and checked.
+//! A protocol: the source of a data set, what it must hold, and how it is loaded and checked.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -15,20 +15,20 @@ use crate::source_file::SourceFile;
 use crate::split::Split;
 use crate::split_name::SplitName;
 
-/// One row of the catalogue: a protocol, where it comes from and what it must hold.
+/// One row of the catalogue: a protocol, its source and what it must hold.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// What [`load`](crate::load) knows it by.
+    /// The id under which [`load`](crate::load) finds it.
     pub id: &'static str,
-    /// Version of the protocol; a change of any value changes it.
+    /// Version of the protocol; it changes if any value changes.
     pub version: u32,
-    /// What it is, in a line.
+    /// What it is, in one line.
     pub summary: &'static str,
     /// Where it comes from.
     pub source: &'static str,
-    /// Under which terms.
+    /// Its licence.
     pub licence: &'static str,
-    /// True if it is drawn here, false if it is read from files.
+    /// True if it is generated here, false if it is read from files.
     pub generated: bool,
     /// How a row is laid out.
     pub shape: ImageShape,
@@ -38,9 +38,9 @@ pub struct Entry {
     pub binarization: Binarization,
     /// The files that it is read from.
     pub files: &'static [SourceFile],
-    /// The `data_sha256` that the values must have; none if no copy has been at hand to take it of.
+    /// The `data_sha256` that the values must have; `None` if no copy was available to compute it from.
     pub sha256: Option<&'static str>,
-    /// The `labels_sha256` that the labels must have, where there are labels.
+    /// The `labels_sha256` that the labels must have, if there are labels.
     pub labels_sha256: Option<&'static str>,
     pub(crate) recipe: Recipe,
 }
@@ -54,7 +54,7 @@ pub(crate) enum Recipe {
     Read(fn(&Reader<'_>) -> Result<[Split; 3], DataError>),
 }
 
-/// What a generator hands back.
+/// What a generator returns.
 pub(crate) struct Generated {
     pub(crate) splits: [Split; 3],
     pub(crate) law: Option<Law>,
@@ -71,27 +71,27 @@ impl Entry {
         self.shape.pixels()
     }
 
-    /// Whether an address is known of every file that is needed.
+    /// Whether an address is known for every file that is needed.
     pub fn can_be_fetched(&self) -> bool {
         self.files.iter().all(|file| file.labels || !file.mirrors.is_empty())
     }
 
-    /// The files that would have to be there and are not, under their preferred names.
+    /// The files that are needed and missing, under their preferred names.
     pub fn missing_files(&self, data_dir: Option<&Path>) -> Vec<PathBuf> {
         let dir = crate::places::data_dir(data_dir);
         let needed = self.files.iter().filter(|file| !file.labels);
         needed.filter(|file| file.find(&dir).is_none()).map(|file| file.preferred(&dir)).collect()
     }
 
-    /// Loads the set, and holds it against what the protocol says.
+    /// Loads the set and checks it against the protocol.
     ///
     /// # Errors
-    /// If a file is missing or not well formed, or the values are not the protocol's.
+    /// If a file is missing or malformed, or if the values are not those of the protocol.
     pub fn load(&self, places: &Places) -> Result<DataSet, DataError> {
         self.load_in(&[data_dir(places.data_dir.as_deref())], &places.cache)
     }
 
-    /// [`Entry::load`] from the first of the folders that has a file, for each file.
+    /// [`Entry::load`] that takes each file from the first of the folders that has it.
     pub(crate) fn load_in(&self, dirs: &[PathBuf], cache: &Cache) -> Result<DataSet, DataError> {
         match self.recipe {
             Recipe::Generate(draw) => {
@@ -125,7 +125,7 @@ impl Entry {
                 false => String::new(),
             };
             let advice = format!(
-                "{fetch}get the data from {} and put it there, or name the directory that holds `{}` with \
+                "{fetch}get the data from {} and put it there, or pass the directory that holds `{}` with \
                  --data-dir or $HELMHOLTZ_DATA",
                 self.source, self.files[0].names[0],
             );
@@ -147,7 +147,7 @@ impl Entry {
         }
     }
 
-    /// The set, if it is the protocol's.
+    /// Returns the set if its values are those of the protocol.
     fn verified(&self, set: DataSet) -> Result<DataSet, DataError> {
         let sizes = SplitName::ALL.map(|name| set.split(name).rows());
         assert_eq!((sizes, set.train.width()), (self.split_sizes, self.width()), "the recipe of {}", self.id);

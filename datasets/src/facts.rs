@@ -1,4 +1,4 @@
-//! What can be said of a loaded set: for checks and tables.
+//! Summary statistics of a loaded set, for checks and tables.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -10,19 +10,19 @@ use crate::{DataSet, Split, SplitName, Targets, ValueKind, Values};
 pub struct SplitFacts {
     /// Which split.
     pub name: SplitName,
-    /// Its rows.
+    /// Number of rows.
     pub rows: usize,
-    /// What its values are.
+    /// The kind of its values.
     pub kind: ValueKind,
     /// The least and the greatest observed value; `None` if no value is observed.
     pub range: Option<[f32; 2]>,
     /// The mean of all observed values.
     pub mean: f64,
-    /// Values that are missing.
+    /// Number of missing values.
     pub missing: usize,
-    /// Classes that occur, where there are labels.
+    /// Number of classes that occur, if there are labels.
     pub classes: Option<usize>,
-    /// Real numbers to be predicted of each row, where there are such.
+    /// Number of real targets per row, if there are any.
     pub targets: Option<usize>,
 }
 
@@ -54,24 +54,24 @@ fn mean(split: &Split) -> f64 {
     sum / observed.iter().sum::<usize>().max(1) as f64
 }
 
-/// True if the test rows are the validation rows, as where a user names no TEST: choices were made on
-/// them.
+/// True if the test rows are the validation rows, as they are when a user gives no TEST. Models were then selected on
+/// the test rows.
 pub fn test_is_valid(set: &DataSet) -> bool {
     let [test, valid] = [&set.test, &set.valid].map(|split| (split.width(), split.values(), split.mask()));
     test == valid
 }
 
-/// The number of test rows that also occur in the training split, with the same values missing, if the two hold
-/// values of one kind and can be compared.
+/// The number of test rows that also occur in the training split, with the same values missing; `None` if the two
+/// splits hold values of different kinds or widths and cannot be compared.
 ///
-/// Each row is hashed in its place, and none is copied; memory is taken for the test rows alone.
+/// Rows are hashed in place and not copied; memory is needed only for the test rows.
 pub fn test_rows_in_train(set: &DataSet) -> Option<usize> {
     fn count<T: Eq + Hash>([train, test]: [&[T]; 2], [of_train, of_test]: [&Split; 2]) -> usize {
         let tested: HashSet<_> = keys(test, of_test).collect();
         let shared: HashSet<_> = keys(train, of_train).filter(|row| tested.contains(row)).collect();
         keys(test, of_test).filter(|row| shared.contains(row)).count()
     }
-    /// Of each row the values, and the mask where one is missing.
+    /// The values of each row, and its mask if a value is missing.
     fn keys<'a, T>(values: &'a [T], split: &'a Split) -> impl Iterator<Item = (&'a [T], Option<&'a [u8]>)> {
         let width = split.width().max(1);
         let mask = move |i: usize| split.mask().map(|mask| &mask[i * width..][..width]);
@@ -86,7 +86,7 @@ pub fn test_rows_in_train(set: &DataSet) -> Option<usize> {
         [Values::Binary(train), Values::Binary(test)] | [Values::Grey(train), Values::Grey(test)] => {
             Some(count([train, test], splits))
         }
-        // Real numbers are equal where their bits are: there are no NaN and no -0 in a split.
+        // Real numbers are equal if their bits are equal, because a split holds no NaN and no -0.
         [Values::Real(train), Values::Real(test)] => {
             Some(count([train, test].map(|values| bytemuck::cast_slice::<f32, u32>(values)), splits))
         }

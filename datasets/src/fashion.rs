@@ -1,8 +1,8 @@
 //! `fashion/...`: pictures of clothes, 28×28, upright, light on black.
 //!
-//! The files and their split into 60 000 and 10 000 rows are those of the authors, who give no
-//! validation rows; here these are the last 10 000 training rows. `fashion/dynamic` and
-//! `fashion/threshold` turn grey values into bits as [`mnist`](crate::mnist) does.
+//! The files and their split into 60 000 and 10 000 rows are those of the authors. The authors give no validation rows;
+//! here the last 10 000 training rows serve as such. `fashion/dynamic` and `fashion/threshold` turn grey values into
+//! bits as [`mnist`](crate::mnist) does.
 //!
 //! # Reference
 //! Xiao, Rasul and Vollgraf, "Fashion-MNIST: a novel image dataset for benchmarking machine
@@ -22,7 +22,7 @@ macro_rules! original {
     };
 }
 
-/// Drawn anew in every epoch.
+/// Bits drawn anew in every epoch.
 pub const DYNAMIC: Entry = Entry {
     id: "fashion/dynamic",
     version: 1,
@@ -44,7 +44,7 @@ pub const DYNAMIC: Entry = Entry {
     recipe: Recipe::Read(images_and_labels),
 };
 
-/// Black and white.
+/// Bits that are 1 where the grey value is above a half.
 pub const THRESHOLD: Entry = Entry {
     id: "fashion/threshold",
     summary: "pictures of clothes, 28x28, white where the grey value is above a half",

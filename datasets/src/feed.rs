@@ -1,10 +1,10 @@
-//! Data loaders whose order and draws depend on the seed and the epoch alone.
+//! Data loaders whose order and draws depend only on the seed and the epoch.
 //!
-//! The whole split lies on the device as one [`Batch`]; what is fed is a selection of its rows, with
-//! all that is known of them. The last batch of an epoch holds what is left. Where the rows are intensities, a [`Feed`] can draw bits
-//! from them, anew in every epoch.
+//! The whole split lies on the device as one [`Batch`]. A loader yields selections of its rows, with the targets, masks
+//! and side inputs of those rows. The last batch of an epoch holds the remaining rows. If the rows are intensities, a
+//! [`Feed`] can draw bits from them, anew in every epoch.
 //!
-//! Both loaders are Burn's own `DataLoader`s, for any training loop:
+//! Both loaders implement Burn's `DataLoader`, for any training loop:
 //!
 //! ```
 //! use burn::data::dataloader::DataLoader;
@@ -32,50 +32,50 @@ use burn::tensor::{Device, Tensor, TensorData};
 use helmholtz_core::Batch;
 use helmholtz_noise::{Key, Role, Stream, fill_uniform};
 
-/// What one device is given of a step's batch: all of it, unless several devices share the work.
+/// The part of a step's batch that one device gets: all of it, unless several devices share the work.
 #[derive(Clone, Debug)]
 pub struct Share {
-    /// The rows, under their numbers in the split, with the number of the training step.
+    /// The rows, with their numbers in the split and the number of the training step.
     pub batch: Batch,
-    /// Where they lie in the step's whole batch: from 0 on, unless they are a part of it.
+    /// Index of the first of these rows in the step's whole batch: 0, unless they are only a part of it.
     pub first: usize,
-    /// Rows of the step's whole batch.
+    /// Number of rows of the step's whole batch.
     pub whole: usize,
 }
 
-/// What part of a batch of `rows` rows the slice `from..to` of a whole of `of` stands for.
+/// The part of a batch of `rows` rows that corresponds to the slice `from..to` of `of` rows.
 ///
-/// Slices that follow upon each other stand for parts that do.
+/// Adjacent slices correspond to adjacent parts.
 fn share([from, to]: [usize; 2], of: usize, rows: usize) -> Range<usize> {
     let place = |at: usize| (at as u128 * rows as u128 / of.max(1) as u128) as usize;
     place(from)..place(to)
 }
 
-/// How many steps a run takes, and how many rows each.
+/// How many steps a run takes, and how many rows each step uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Rows of the training split.
     pub rows: usize,
-    /// Rows of a batch.
+    /// Rows per batch.
     pub batch: usize,
     /// Steps of the whole run.
     pub steps: u64,
 }
 
 impl Plan {
-    /// Whole epochs.
+    /// A plan of whole epochs.
     pub fn of_epochs(rows: usize, batch: usize, epochs: u64) -> Self {
         let plan = Plan { rows, batch, steps: 0 };
         Plan { steps: epochs.saturating_mul(plan.steps_per_epoch()), ..plan }
     }
 
-    /// Steps of one pass over the data.
+    /// Steps in one pass over the data.
     pub fn steps_per_epoch(&self) -> u64 {
         self.rows.div_ceil(self.batch) as u64
     }
 
-    /// The step at which the epoch that holds step `from` ends: the next multiple of an epoch, or
-    /// the end of the run.
+    /// The step at which the epoch that contains step `from` ends: the next multiple of the steps per epoch, or the end
+    /// of the run.
     pub fn epoch_end(&self, from: u64) -> u64 {
         let per_epoch = self.steps_per_epoch();
         ((from / per_epoch + 1) * per_epoch).min(self.steps)
@@ -101,7 +101,7 @@ impl Plan {
         epochs * self.rows as u64 + (rest * self.batch as u64).min(self.rows as u64)
     }
 
-    /// Learner epochs left from step `from`; the last may be shorter than a pass over the data.
+    /// Epochs of the learner that are left from step `from`; the last may be shorter than a pass over the data.
     pub fn epochs_left(&self, from: u64) -> usize {
         let per_epoch = self.steps_per_epoch();
         (self.steps.div_ceil(per_epoch).saturating_sub(from / per_epoch)) as usize
@@ -110,33 +110,33 @@ impl Plan {
 
 /// The training split, shuffled anew in every epoch.
 ///
-/// Burn's learner asks for an iterator once an epoch. Which epoch it is follows from the number of
-/// steps taken so far, which the feed counts and a resumed run starts from.
+/// Burn's learner asks for an iterator once per epoch. The feed counts the steps taken so far; the epoch follows from
+/// that count. A resumed run starts from the count.
 #[derive(Clone)]
 pub struct Feed {
     all: Batch,
     plan: Plan,
     key: Key,
-    /// The key of the draws, if the rows are intensities that bits are drawn from.
+    /// The key for drawing bits, if the rows are intensities.
     bits: Option<Key>,
-    /// The share of every batch that is fed, as a range of the rows.
+    /// The part of every batch that is fed, as a range of the rows.
     part: [usize; 2],
     step: Arc<AtomicU64>,
 }
 
 impl Feed {
-    /// Feeds the rows of `all` by `plan`, shuffled under `key`, from step `first` on.
+    /// Feeds the rows of `all` according to `plan`, shuffled with `key`, starting at step `first`.
     ///
     /// # Panics
-    /// If the plan is one for more or fewer rows.
+    /// If the plan has another number of rows than `all`.
     pub fn new(all: Batch, plan: Plan, key: Key, first: u64) -> Self {
-        assert_eq!(all.len(), plan.rows, "the plan counts the rows of the split");
+        assert_eq!(all.len(), plan.rows, "the plan must have the number of rows of the split");
         let step = Arc::new(AtomicU64::new(first));
         Feed { all, plan, key: key.child(Role::Order), bits: None, part: [0, plan.rows], step }
     }
 
-    /// Draws bits from rows that are intensities: in epoch e, value j of row i is 1 if the uniform at
-    /// (row i, sample 0, unit j) of the key of e is below the intensity.
+    /// Draws bits from rows that are intensities: in epoch e, value j of row i is 1 if the uniform number at
+    /// (row i, sample 0, unit j) of the key of epoch e is below the intensity.
     pub fn drawing_bits(self, key: Key) -> Self {
         Feed { bits: Some(key.child(Role::Data)), ..self }
     }
@@ -164,10 +164,10 @@ impl DataLoader<Share> for Feed {
         Arc::new(Feed { all: self.all.to_device(&device.clone().inner()), ..self.clone() })
     }
 
-    /// A feed of a share of every batch, the way in which a learner divides the work among devices: together the
-    /// slices feed, step by step, what the whole does. A part without rows is passed over.
+    /// A feed of a part of every batch. A learner uses slices to divide the work among devices: together the slices
+    /// feed, step by step, what the whole feed does. A step in which a slice has no rows is skipped.
     ///
-    /// Steps are counted on their own, but for the first slice, which counts for the whole.
+    /// Each slice counts its own steps, except the first, which counts for the whole feed.
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Share>> {
         let part = [self.part[0] + start, self.part[0] + end];
         let taken = self.step.load(Ordering::SeqCst);
@@ -211,7 +211,8 @@ impl Iterator for FeedIterator<'_> {
     }
 }
 
-/// Bits from intensities: 1 where a keyed uniform is below; a missing value, being 0, stays so.
+/// Bits from intensities: 1 where a keyed uniform number is below the intensity. A missing value is stored as 0 and
+/// stays 0.
 fn drawn(batch: Batch, key: Key) -> Batch {
     let [n, d] = batch.x.dims();
     let mut uniforms = vec![0.0f32; n * d];
@@ -307,14 +308,14 @@ mod tests {
         Tensor::<1>::from_floats(values.as_slice(), &Device::flex()).reshape([n, 1])
     }
 
-    /// Rows that hold their own numbers, and targets, side inputs and masks that do with an offset.
+    /// Rows that hold their own numbers, with targets, side inputs and masks that hold the numbers plus an offset.
     fn numbers(n: usize) -> Batch {
         let classes = Tensor::<1, Int>::arange(0..n as i64, &Device::flex());
         let batch = Batch::of(column(n, 0.0)).with_target(Target::Classes(classes));
         Batch { side: Some(column(n, 100.0)), mask: Some(column(n, 200.0)), ..batch }
     }
 
-    /// Whether every part of a batch is that of the rows that it names.
+    /// Whether every part of a batch belongs to the rows that it names.
     fn is_whole(batch: &Batch) -> bool {
         let offset = |tensor: Tensor<2>, from: f32| {
             let values = tensor.into_data().try_to_vec::<f32>().unwrap();
@@ -430,7 +431,7 @@ mod tests {
         let whole = Feed::new(numbers(23), plan, Key::new(0), 0);
         let batches: Vec<Batch> = (0..2).flat_map(|_| whole.iter().collect::<Vec<_>>()).map(next).collect();
         let shared = Feed::new(numbers(23), plan, Key::new(0), 0);
-        // As Burn cuts for three devices: 23 = 7 + 7 + 9.
+        // Burn cuts 23 rows for three devices as 7 + 7 + 9.
         let slices = [shared.slice(0, 7), shared.slice(7, 14), shared.slice(14, 23)];
         assert_eq!(slices.each_ref().map(|slice| slice.num_items()), [7, 7, 9]);
         let mut parts: Vec<Vec<Share>> = vec![Vec::new(); batches.len()];

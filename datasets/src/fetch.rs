@@ -1,10 +1,10 @@
-//! Downloads the files of a protocol; they get their names when the values are the protocol's.
+//! Downloads the files of a protocol, and puts them in place if the values are those of the protocol.
 //!
-//! Files arrive in a folder of this call alone, below the data directory. Only when the set has been read from there,
-//! and its values have the hash of the protocol, are they moved to their places, each in one step and none over a
-//! file that is there: calls side by side do not meet. A download that was cut begins again.
+//! Files arrive in a folder below the data directory that belongs to this call alone. The set is read from there. If
+//! its values have the hash of the protocol, the files are moved to their places, each in one step and without
+//! replacing an existing file. So concurrent calls do not disturb each other. An interrupted download starts again.
 //!
-//! Nothing is ever asked of a network unless [`fetch`] is called.
+//! The network is used only when [`fetch`] is called.
 
 use std::fs::{self, File};
 use std::io;
@@ -33,30 +33,30 @@ use crate::formats::source;
 use crate::source_file::SourceFile;
 use crate::whole;
 
-/// How the names of folders begin that files arrive in.
+/// Prefix of the names of folders that files arrive in.
 const ARRIVALS: &str = ".helmholtz-fetch-";
-/// The file in such a folder that is locked as long as its process is at work.
+/// The file in such a folder that is locked while its process is running.
 const LOCK: &str = "lock";
-/// A folder of arrivals without that file is of a process that was killed if it is older.
+/// A folder of arrivals without that file and older than this was left by a process that was killed.
 const LEFT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What happens meanwhile.
+/// Progress of a call of [`fetch`].
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// Bytes of a file that are here, and how many there will be, as far as is known.
+    /// Bytes of a file that have arrived, and their total if it is known.
     Bytes {
         /// The file.
         name: &'static str,
         /// Bytes so far.
         here: u64,
-        /// Bytes of the whole.
+        /// Total bytes.
         total: Option<u64>,
     },
-    /// A file is here.
+    /// A file has arrived.
     Arrived(&'static str),
-    /// An address failed, and the next is tried.
+    /// An address failed; the next one is tried.
     Failed(&'a DownloadError),
-    /// What came is not the protocol's, and other addresses are tried.
+    /// The downloaded values are not those of the protocol; other addresses are tried.
     Refused(&'a FetchError),
 }
 
@@ -65,15 +65,15 @@ pub enum Event<'a> {
 pub struct Fetched {
     /// The set, loaded and verified.
     pub set: DataSet,
-    /// The files that were downloaded, where they lie now; empty if all were there before.
+    /// The downloaded files in their final places; empty if all files were already there.
     pub new_files: Vec<PathBuf>,
 }
 
-/// Fetches the files of a set that are not below `data_dir` yet, and verifies the whole set.
+/// Fetches the files of a set that are missing below `data_dir`, and verifies the whole set.
 ///
 /// # Errors
-/// If no address has a file, the values are not the protocol's, or the disk fails; see [`FetchError`].
-/// Then no file is there that was not there before.
+/// If no address has a file, if the values are not those of the protocol, or if the disk fails; see [`FetchError`].
+/// After an error there are no new files.
 pub fn fetch(
     entry: &'static Entry,
     data_dir: &Path,
@@ -94,14 +94,14 @@ pub fn fetch(
         let set = entry.load_in(&[data_dir.to_owned()], &Cache::platform()).map_err(FetchError::Present)?;
         return Ok(Fetched { set, new_files: Vec::new() });
     }
-    // The lock is dropped first.
+    // The lock is dropped before the folder.
     let (arrivals, _lock) = arrivals(data_dir, &wanted)?;
     let mut refusal = None;
     loop {
         for candidate in &mut candidates {
             match candidate.arrive(&arrivals, data_dir, rules, on_event) {
                 Ok(()) => {}
-                // That the remaining addresses have nothing is not the reason: what came was refused.
+                // The files that arrived were refused before; report that and not that the other addresses failed.
                 Err(error @ FetchError::Download(_)) => return Err(refusal.unwrap_or(error)),
                 Err(error) => return Err(error),
             }
@@ -111,14 +111,14 @@ pub fn fetch(
             Ok(set) => return put_in_place(set, &candidates, &arrivals, data_dir),
             Err(error) => error,
         };
-        // The folder that files arrive in is not shown.
+        // Messages do not show the temporary folder.
         let what = error.to_string().replace(&format!("{}/", arrivals.path().display()), "");
         let others = match others.is_empty() {
             true => "",
-            false => " (or the mistake is in a file that was there before: see `helmholtz data check`)",
+            false => " (or the error is in a file that was there before: see `helmholtz data check`)",
         };
         let refused = |done| FetchError::Values(format!("{what}{done}{others}"));
-        let removed = refused("; what was downloaded was removed");
+        let removed = refused("; the downloaded files were removed");
         let mut goes_on = false;
         for candidate in &mut candidates {
             goes_on |= candidate.refuse();
@@ -131,10 +131,10 @@ pub fn fetch(
     }
 }
 
-/// Removes what processes have left that were killed.
+/// Removes the folders that killed processes left behind.
 fn sweep(data_dir: &Path) {
     let is_left = |entry: &fs::DirEntry| {
-        // A link is no folder here.
+        // A link to a folder does not count.
         if !entry.file_type().is_ok_and(|kind| kind.is_dir())
             || !entry.file_name().to_string_lossy().starts_with(ARRIVALS)
         {
@@ -152,18 +152,18 @@ fn sweep(data_dir: &Path) {
     };
     for entry in fs::read_dir(data_dir).into_iter().flatten().flatten().filter(is_left) {
         let removed = fs::remove_dir_all(entry.path());
-        tracing::info!(?removed, "{}: a fetch that was killed has left this", entry.path().display());
+        tracing::info!(?removed, "{}: cleaning up after an interrupted fetch", entry.path().display());
     }
 }
 
-/// A folder that files arrive in, with a random name and for nobody else, and its lock; it is removed when dropped.
+/// A private folder with a random name for arriving files, and its lock. The folder is removed when it is dropped.
 fn arrivals(data_dir: &Path, wanted: &[&SourceFile]) -> Result<(TempDir, File), FetchError> {
     let places = wanted.iter().flat_map(|file| file.names).map(|name| data_dir.join(name));
     let folders = places.filter_map(|place| place.parent().map(Path::to_owned));
     for path in [data_dir.to_owned()].into_iter().chain(folders) {
         if let Some(there) = fs::metadata(&path).ok().filter(|there| !there.is_dir()) {
             return Err(FetchError::Request(format!(
-                "{}: here is {} where a folder of data should be; move it away, then run it again",
+                "{}: this is {} but should be a folder for data; move it away, then run the command again",
                 path.display(),
                 whole::kind(&there)
             )));
@@ -174,8 +174,8 @@ fn arrivals(data_dir: &Path, wanted: &[&SourceFile]) -> Result<(TempDir, File), 
     let made = made.map_err(|cause| FetchError::disk(data_dir, whole::without_path(cause)))?;
     let unlocked = made.path().join("unlocked");
     let lock = whole::open_lock(&unlocked).and_then(|lock| {
-        // It gets its name when it is locked, so that none is seen before. Where locks are not supported the age of the
-        // folder has to do.
+        // The file gets its name only once it is locked, so that no other process sees it unlocked. If locks are not
+        // supported, the age of the folder decides.
         if lock.try_lock().is_ok() {
             fs::rename(&unlocked, made.path().join(LOCK))?;
         }
@@ -185,18 +185,18 @@ fn arrivals(data_dir: &Path, wanted: &[&SourceFile]) -> Result<(TempDir, File), 
     Ok((made, lock))
 }
 
-/// A file that is wanted, and where it may come from.
+/// A file to download, and its addresses.
 struct Candidate {
     file: &'static SourceFile,
     addresses: Vec<Address>,
     /// The first address that has not been refused.
     next: usize,
-    /// The address that the file at hand came from, and the file.
+    /// The address that the current file came from, and its path.
     arrived: Option<(usize, PathBuf)>,
 }
 
 impl Candidate {
-    /// Downloads the file, unless it is here, from the first of its addresses that has it.
+    /// Downloads the file, unless it has arrived, from the first of its addresses that has it.
     fn arrive(
         &mut self,
         arrivals: &TempDir,
@@ -226,7 +226,7 @@ impl Candidate {
                     return Ok(());
                 }
                 Err(Failure::Place(error)) => {
-                    // A part of it must not stand in for a file that may be done without.
+                    // A partial file must not pass for an optional file.
                     let _ = fs::remove_file(&path);
                     if i + 1 < self.addresses.len() {
                         on_event(Event::Failed(&error));
@@ -239,8 +239,8 @@ impl Candidate {
         if self.file.labels { Ok(()) } else { Err(FetchError::Download(errors)) }
     }
 
-    /// Removes a file with which the set is not the protocol's, unless it is the known original; true if there is
-    /// another place to have it from.
+    /// Removes a file of a set that does not match the protocol, unless it is the known original; true if there is
+    /// another address for it.
     fn refuse(&mut self) -> bool {
         let Some((used, path)) = &self.arrived else { return false };
         let is_original = self.file.sha256.is_some_and(|known| {
@@ -250,16 +250,16 @@ impl Candidate {
         if is_original {
             return false;
         }
-        // What stays is overwritten, or goes with its folder.
+        // If this fails, the file is overwritten or removed with its folder.
         let _ = fs::remove_file(path);
-        // Of several files any may be the wrong one, so the last address stays in use beside others.
+        // Any of several files may be the wrong one, so the last address stays in use while others change.
         let (next, last) = (used + 1, self.addresses.len() - 1);
         (self.next, self.arrived) = (next.min(last), None);
         next <= last
     }
 }
 
-/// Moves the files that have arrived to where they are looked for: all, or none.
+/// Moves the files that have arrived to their places: all or nothing.
 fn put_in_place(
     mut set: DataSet,
     candidates: &[Candidate],
@@ -272,7 +272,7 @@ fn put_in_place(
         let Some((_, path)) = &candidate.arrived else { continue };
         let Some(place) = place_of(path) else { continue };
         let folder = place.parent().unwrap_or(data_dir);
-        // It may also have come under another of its names.
+        // The file may also have appeared under another of its names.
         let there = candidate.file.find(data_dir);
         let put = match &there {
             Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
@@ -285,10 +285,10 @@ fn put_in_place(
             }
             let problem = match (cause.kind(), place.is_file()) {
                 (io::ErrorKind::AlreadyExists, true) => {
-                    "another process put it there meanwhile; run it again"
+                    "another process put it there in the meantime; run the command again"
                 }
                 (io::ErrorKind::AlreadyExists, false) => {
-                    "another thing is where the file should be; move it away, then run it again"
+                    "the path is taken by something that is not a file; move it away, then run the command again"
                 }
                 _ => return Err(FetchError::disk(&place, cause)),
             };
@@ -302,7 +302,7 @@ fn put_in_place(
     Ok(Fetched { set, new_files })
 }
 
-/// Gives a file the name `place`, which was just seen to be free.
+/// Gives a file the name `place`, which was free a moment ago.
 fn put(from: &Path, place: &Path) -> io::Result<()> {
     fs::hard_link(from, place).or_else(|cause| match cause.kind() {
         io::ErrorKind::AlreadyExists => Err(cause),

@@ -1,25 +1,28 @@
 //! `file:TRAIN[,VALID[,TEST]]`: a user's own files, in any of the [formats](crate::formats).
 //!
-//! Relative paths start from `--data-dir`, else from the current directory, and a path holds no comma. What stands after a
-//! `#` says how a file is to be read: `PATH#NAME` is the array NAME of a `.npz` or `.mat` file that
-//! holds several, `#rows=last` has an example along the last axis of it (`#NAME.T` for short),
-//! `#label=0` names the column of labels of a `.csv` and `#target=1` one of real numbers to be predicted (of a `.npz` or
-//! `.mat` file `#label=y` and `#target=t` name arrays), `#header` and `#no-header` say what its first
-//! line is, and `#bytes` that its integers stand for v / 255.
-//! - A header of one `.csv` must be that of the others: the same columns in the same order.
-//! - Without VALID, a tenth of the training rows (rounded, at least one) is held out for
-//!   validation: the last of a permutation that depends on the number of rows alone, never on a
-//!   run's seed. Both parts keep the order of the file. `file:TRAIN,,TEST` does so beside a TEST.
-//! - Without TEST, the test rows are the validation rows. A result on them is one on data that
-//!   choices were made on, and is reported with a warning; give a TEST for anything that matters.
-//! - Values that are all 0 or 1 are binary. Others are intensities, and stay so.
-//! - NaN is a missing value, and so are an empty field and `NA` of a `.csv`. Which models take missing values is not for
-//!   this crate to say: [`FoundFile`] counts them and tells where the first one is.
-//! - A row has a label only if it is an integer, and targets only if they are finite; the three files have targets in the
-//!   same number, under the same names.
+//! Relative paths start from `--data-dir` if it is given, else from the current directory. A path must not contain a
+//! comma. Selectors after `#` say how a file is read:
+//! - `PATH#NAME` is the array NAME of a `.npz` or `.mat` file that holds several;
+//! - `#rows=last` means that the examples lie along the last axis of the array (`#NAME.T` for short);
+//! - `#label=0` names the column of labels of a `.csv`, and `#target=1` a column of real numbers to predict; for a
+//!   `.npz` or `.mat` file, `#label=y` and `#target=t` name arrays;
+//! - `#header` and `#no-header` say whether the first line of a `.csv` is a header;
+//! - `#bytes` says that the integers of a `.csv` stand for v / 255.
 //!
-//! The protocol's id is the id as it was written; two files under one name are told apart by
-//! `data_sha256`.
+//! Rules:
+//! - The headers of several `.csv` files must have the same columns in the same order.
+//! - Without VALID, a tenth of the training rows (rounded, at least one) is held out for validation: the last of a
+//!   permutation that depends only on the number of rows, never on the seed of a run. Both parts keep the order of the
+//!   file. `file:TRAIN,,TEST` holds validation rows out as well.
+//! - Without TEST, the test rows are the validation rows. A result on them comes from data that models were selected
+//!   on, and is reported with a warning. Give a TEST for any result that matters.
+//! - Values that are all 0 or 1 are binary. Other values are intensities and stay intensities.
+//! - NaN is a missing value, and so are an empty field and `NA` in a `.csv`. This crate does not decide which models
+//!   accept missing values: [`FoundFile`] counts them and says where the first one is.
+//! - Only integers count as labels, and only finite numbers as targets. The three files must have the same number of
+//!   targets, under the same names.
+//!
+//! The protocol's id is the id as it was written. Two different files under one name differ in their `data_sha256`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,13 +43,12 @@ const VERSION: u32 = 1;
 /// Loads the files that an id such as `file:a.amat,b.amat` names.
 ///
 /// # Errors
-/// If the id does not name one to three files, a file is not well formed, or they do not fit
-/// together.
+/// If the id does not name one to three files, if a file is malformed, or if the files do not fit together.
 pub fn load(id: &str, cache: &Cache) -> Result<DataSet, DataError> {
     load_from(id, &Places { data_dir: None, cache: cache.clone() })
 }
 
-/// [`load`], relative paths starting from a folder that is named.
+/// [`load`], where relative paths start from the data directory in `places`.
 ///
 /// # Errors
 /// As [`load`].
@@ -56,7 +58,7 @@ pub(crate) fn load_from(id: &str, places: &Places) -> Result<DataSet, DataError>
         parts.iter_mut().flatten().for_each(|part| part.path = folder.join(&part.path));
     }
     let read = parts.par_iter().map(|part| part.as_ref().map(|part| part.read(cache)).transpose());
-    // Collected before it is searched, so that of several errors the first file's is reported.
+    // All results are collected first, so that of several errors the one of the first file is reported.
     let read: Vec<_> = read.collect::<Vec<_>>().into_iter().collect::<Result<_, _>>()?;
     let paths = parts.map(|part| part.map_or_else(PathBuf::new, |part| part.path));
     let [train, valid, test]: [Option<(Table, [u8; 32])>; 3] =
@@ -100,7 +102,7 @@ pub(crate) fn load_from(id: &str, places: &Places) -> Result<DataSet, DataError>
 /// One file of an id.
 struct Part {
     path: PathBuf,
-    /// What stands after each `#`.
+    /// The selector after each `#`.
     pieces: Vec<String>,
 }
 
@@ -117,7 +119,8 @@ impl Part {
     }
 }
 
-/// Refuses headers whose columns are not those of TRAIN, in the same order: values go by their place, and so do targets.
+/// Refuses headers whose columns differ from those of TRAIN or have another order: values and targets are matched by
+/// place.
 fn columns_agree(paths: &[PathBuf; 3], tables: &mut [Option<(Table, [u8; 32])>; 3]) -> Result<(), DataError> {
     let train = tables[0].as_ref().map(|(table, _)| (table.columns.clone(), table.targets.clone()));
     let (train, train_targets) = train.unwrap_or_default();
@@ -140,9 +143,10 @@ fn columns_agree(paths: &[PathBuf; 3], tables: &mut [Option<(Table, [u8; 32])>; 
             return Err(error);
         }
         if train.is_some() != table.columns.is_some() {
-            let without = if train.is_some() { "it has no header, and" } else { "it has a header, and not" };
+            let without =
+                if train.is_some() { "it has no header, unlike" } else { "it has a header, unlike" };
             table.notes.push(Note::doubt(format!(
-                "{without} {}: its columns are taken in the order of the file",
+                "{without} {}: its columns are read in the order of the file",
                 paths[0].display()
             )));
         }
@@ -150,7 +154,7 @@ fn columns_agree(paths: &[PathBuf; 3], tables: &mut [Option<(Table, [u8; 32])>; 
     Ok(())
 }
 
-/// A word on columns and on rows of which no value was observed.
+/// Notes on columns and rows without any observed value.
 fn nothing_observed(Table { split, columns, taken, .. }: &Table) -> Vec<Note> {
     let Some(mask) = split.mask() else { return Vec::new() };
     let column = |i: usize| {
@@ -158,13 +162,12 @@ fn nothing_observed(Table { split, columns, taken, .. }: &Table) -> Vec<Note> {
         let name = columns.as_ref().and_then(|names| names.get(i));
         name.map_or(number.to_string(), |name| format!("{number} (`{}`)", name.escape_debug()))
     };
-    // Of many the first five are named.
+    // At most five are named.
     let note = |what: &str, places: Vec<usize>, name: &dyn Fn(usize) -> String| {
         let some = places.iter().take(5).map(|i| name(*i)).collect::<Vec<_>>().join(", ");
         let more = if places.len() > 5 { format!(" and {} more", places.len() - 5) } else { String::new() };
-        let text = format!(
-            "no value was observed in {what} {some}{more}; leave it out, or check what the file has there"
-        );
+        let text =
+            format!("no value was observed in {what} {some}{more}; leave it out, or check the file there");
         (!places.is_empty()).then(|| Note::doubt(text))
     };
     let columns = split.observed().into_iter().enumerate().filter(|(_, n)| *n == 0).map(|(i, _)| i);
@@ -190,9 +193,9 @@ fn parts(id: &str) -> Result<[Option<Part>; 3], DataError> {
 
 /// The splits with one width and one kind of values.
 ///
-/// LIBSVM rows are as wide as the widest of the three files. A split of real numbers may happen to
-/// hold only zeros and ones; one of bytes may not stand beside it, for nobody could tell a 1 that
-/// is ink from a 1 that is 1/255.
+/// LIBSVM rows are as wide as the widest of the three files. A split of real numbers may happen to hold only zeros and
+/// ones, so all splits become real if one is. A split of bytes beside a binary split is refused, because a 1 could mean
+/// ink or 1/255.
 fn fitted(paths: &[PathBuf; 3], splits: [Option<Split>; 3]) -> Result<[Option<Split>; 3], DataError> {
     let sparse = |path: &Path| matches!(Format::of(path), Ok(Format::Libsvm));
     let widest = splits.iter().flatten().map(Split::width).max().unwrap_or(0);
@@ -226,7 +229,7 @@ fn fitted(paths: &[PathBuf; 3], splits: [Option<Split>; 3]) -> Result<[Option<Sp
     Ok(splits)
 }
 
-/// Refuses sparse rows that another file's greatest index would make too large.
+/// Refuses sparse rows that would become too large with the greatest index of another file.
 fn check_wider(path: &Path, split: &Split, width: usize) -> Result<(), DataError> {
     let limits = Limits::default();
     let (rows, now) = (split.rows(), split.values().bytes_in_memory() as u64);
@@ -236,24 +239,24 @@ fn check_wider(path: &Path, split: &Split, width: usize) -> Result<(), DataError
         return room_for(path, usize::try_from(bytes).unwrap_or(usize::MAX));
     }
     let problem = format!(
-        "{rows} rows of {width} values, the width being the greatest index of all files, take {bytes} bytes, too many \
-         for {length} bytes of file; check the indices, or renumber those that occur"
+        "{rows} rows of {width} values (the width is the greatest index of all files) take {bytes} bytes, too many \
+         for a file of {length} bytes; check the indices, or renumber those that occur"
     );
     Err(DataError::malformed(path, problem))
 }
 
-/// Refuses a copy for which there is no memory.
+/// Refuses a copy for which there is not enough memory.
 fn room_for(path: &Path, bytes: usize) -> Result<(), DataError> {
     room::check::<u8>(bytes).map_err(|problem| DataError::malformed(path, problem))
 }
 
-/// Nine tenths of the rows, and the tenth that is held out.
+/// The nine tenths of the rows that are kept, and the tenth that is held out.
 fn hold_out(path: &Path, rows: &Split) -> Result<(Split, Split), DataError> {
     let n = rows.rows();
     if n < 2 {
         return Err(DataError::TooFewRows { path: path.to_owned(), rows: n });
     }
-    // Held-out rows serve twice where there is no TEST.
+    // Held-out rows are used twice if there is no TEST.
     let bytes = rows.values().bytes_in_memory() + rows.mask().map_or(0, <[u8]>::len);
     room_for(path, bytes.saturating_add(n.saturating_mul(2 * size_of::<usize>())))?;
     let n_held = ((n + 5) / 10).max(1);
@@ -287,7 +290,7 @@ mod tests {
         assert_eq!(set.protocol(), format!("file:{}@1", path.display()));
         let number = |row: &[u8]| row.iter().rev().fold(0, |n, bit| 2 * n + bit);
         let numbers = |split: &Split| (0..split.rows()).map(|i| number(split.bits_of(i))).collect::<Vec<_>>();
-        // Value-breaking if it ever changes: results on held-out rows would not compare.
+        // A change here is value-breaking: results on held-out rows would not be comparable.
         assert_eq!(numbers(&set.valid), [0, 7]);
         let kept: Vec<u8> = (0..20).filter(|i| !numbers(&set.valid).contains(i)).collect();
         assert_eq!(numbers(&set.train), kept);
@@ -441,7 +444,7 @@ mod tests {
         assert_eq!((held.train.targets().unwrap().rows(), held.valid.targets().unwrap().rows()), (1, 1));
         for (id, part) in [
             (format!("file:{a}#target=t#target=s,{b}#target=s#target=t"), "target 1 is `s`, and in"),
-            (format!("file:{a}#target=t#target=s,{b}#target=t"), "b.csv: 1 targets a row, but the rows of"),
+            (format!("file:{a}#target=t#target=s,{b}#target=t"), "b.csv: 1 targets per row, but the rows of"),
             (format!("file:{a}#target=t,{b}"), "b.csv: "),
         ] {
             let error = load(id).unwrap_err().to_string();
@@ -466,11 +469,11 @@ mod tests {
         }
         let error = load(&file("other.csv", "a,b,d\n0,0,1\n")).unwrap_err().to_string();
         assert!(error.contains("column 3 is `d`"), "{error}");
-        // Where the labels stand does not matter, nor whether there are some.
+        // Neither the place of the labels matters, nor whether there are labels.
         let same = load(&file("same.csv", "\u{feff}a, b ,label,\"c\"\n1,0,7,0\n")).unwrap();
         assert_eq!(same.test.bits(), [1, 0, 0]);
         assert!(same.files.iter().flat_map(|file| &file.notes).all(|note| !note.doubtful));
-        // Without names there is nothing to compare, which is said.
+        // Without names the columns cannot be compared, so there is a note.
         let bare = load(&file("bare.csv", "0,0,1\n")).unwrap();
         assert!(bare.files[1].notes.iter().any(|note| note.doubtful && note.text.contains("no header")));
     }

@@ -1,9 +1,8 @@
 //! `frey/faces`: frames of a video of one face, 28 rows of 20 grey pixels.
 //!
-//! The values are intensities and stay so: no binarization belongs to this protocol. There is no
-//! official split; here 1565, 200 and 200 rows (as is usual) are cut from a permutation that is
-//! part of the protocol, and each keeps the order of the file. Neighbouring frames are alike, so
-//! the splits are far from independent.
+//! The values are intensities and stay intensities: this protocol has no binarization. There is no official split.
+//! Here 1565, 200 and 200 rows (the usual sizes) are cut from a permutation that is part of the protocol, and each
+//! split keeps the order of the file. Neighbouring frames are similar, so the splits are far from independent.
 //!
 //! # Reference
 //! B. Frey and S. Roweis, the frames used in Roweis, Saul and Hinton, "Global coordination of local
@@ -27,7 +26,7 @@ pub const FACES: Entry = Entry {
     version: 1,
     summary: "frames of a video of one face, 28x20, grey",
     source: "cs.nyu.edu/~roweis/data.html",
-    licence: "none stated; B. Frey and S. Roweis",
+    licence: "not stated; B. Frey and S. Roweis",
     generated: false,
     shape: ImageShape { height: 28, width: 20 },
     split_sizes: ROWS,

@@ -1,14 +1,14 @@
-//! Rows drawn side by side, each from a key of its own.
+//! Rows drawn in parallel, each from its own key.
 
 use helmholtz_noise::{Key, Role, Stream};
 use rayon::prelude::*;
 
 use crate::Split;
 
-/// Three splits of the given sizes, every row filled by `draw`.
+/// Three splits of the given sizes, in which `draw` fills every row.
 ///
 /// Row `i` of split `s` reads the stream of `Key::new(seed).child(Role::Data).child(s).child(i)`:
-/// the values depend on the seed alone, on any number of threads.
+/// the values depend only on the seed, for any number of threads.
 pub fn splits(
     seed: u64,
     sizes: [usize; 3],

@@ -1,12 +1,12 @@
-//! `glyphs/28x28`: pen-drawn characters of a mixed alphabet, nothing to download.
+//! `glyphs/28x28`: pen-drawn characters of a mixed alphabet; no download is needed.
 //!
-//! Each row is one of forty characters, all equally likely. Its points are moved a little, the
-//! character is scaled, slanted, tilted and placed, and a round pen follows the strokes: a pixel is
-//! on if its centre is within the pen's radius of a stroke. The ink is close to that of the binarized
-//! digits: 12 % of the pixels are on, against 13 %.
+//! Each row is one of forty characters, all equally likely. Its points are moved a little; the character is scaled,
+//! slanted, tilted and placed; then a round pen follows the strokes. A pixel is on if its centre is within the pen's
+//! radius of a stroke. The amount of ink is close to that of the binarized digits: 12 % of the pixels are on, compared
+//! with 13 %.
 //!
-//! The values are pinned by a hash, so this file computes with +, −, ×, ÷ and comparisons
-//! of `f64` alone: those are the same to the bit on every machine, a sine is not.
+//! The values are pinned by a hash. Therefore this file uses only +, −, ×, ÷ and comparisons of `f64`: their results
+//! are the same to the bit on every machine, while those of a sine are not.
 
 use helmholtz_noise::Stream;
 
@@ -20,7 +20,7 @@ pub const GLYPHS: Entry = Entry {
     version: 1,
     summary: "pen-drawn letters, digits and runes, forty of them, 28x28",
     source: "drawn here",
-    licence: "none needed",
+    licence: "not needed",
     generated: true,
     shape: ImageShape::of_width(SIDE * SIDE),
     split_sizes: [20_000, 2_000, 2_000],
@@ -35,11 +35,11 @@ pub const GLYPHS: Entry = Entry {
     }),
 };
 
-/// Pixels of a side.
+/// Pixels per side.
 const SIDE: usize = 28;
-/// Straight pieces that a curve is drawn as; a power of two, so that their ends are exact.
+/// Number of straight pieces that a curve is drawn as; a power of two, so that the parameters of their ends are exact.
 const PIECES: usize = 8;
-/// How far a point moves, of half the character's size.
+/// How far a point moves at most, as a fraction of half the character's size.
 const JITTER: f64 = 0.09;
 
 type Point = [f64; 2];
@@ -49,8 +49,8 @@ fn draw(stream: &mut Stream, image: &mut [u8]) {
     let character = &ALPHABET[stream.below(ALPHABET.len())];
     let radius = stream.uniform_in(0.8, 1.5);
     let (half_width, half_height) = (stream.uniform_in(5.0, 7.5), stream.uniform_in(7.5, 9.5));
-    let slant = stream.uniform_in(-0.10, 0.30); // pixels to the right for a pixel up
-    let tilt = stream.uniform_in(-0.12, 0.12); // pixels down for a pixel to the right
+    let slant = stream.uniform_in(-0.10, 0.30); // pixels to the right per pixel up
+    let tilt = stream.uniform_in(-0.12, 0.12); // pixels down per pixel to the right
     let centre = [0, 1].map(|_| SIDE as f64 / 2.0 + stream.uniform_in(-1.5, 1.5));
     let points: Vec<Point> = (character.points.iter())
         .map(|point| {
@@ -64,10 +64,10 @@ fn draw(stream: &mut Stream, image: &mut [u8]) {
     }
 }
 
-/// A quadratic Bézier curve from `a` to `c` that sets out for `b` and arrives from it.
+/// Draws a quadratic Bézier curve from `a` to `c` with the control point `b`.
 fn draw_curve([a, b, c]: [Point; 3], radius: f64, image: &mut [u8]) {
     let mut from = a;
-    // A straight stroke is controlled by one of its ends and is one piece.
+    // The control point of a straight stroke is its start; it is drawn as one piece.
     let pieces = if a == b { 1 } else { PIECES };
     for i in 1..=pieces {
         let t = i as f64 / pieces as f64;
@@ -83,7 +83,7 @@ fn draw_piece(from: Point, to: Point, radius: f64, image: &mut [u8]) {
     let [along_x, along_y] = [to[0] - from[0], to[1] - from[1]];
     let length_squared = along_x * along_x + along_y * along_y;
     let [columns, rows] = [0, 1].map(|axis| {
-        // Casts saturate, so that what lies outside the image is cut off.
+        // Casts saturate, so that parts outside the image are cut off.
         let low = from[axis].min(to[axis]) - radius;
         let high = from[axis].max(to[axis]) + radius + 1.0;
         low as usize..(high as usize).min(SIDE)

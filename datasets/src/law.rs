@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::Split;
 
-/// The exact law of a generated data set: its distinct patterns and their probabilities.
+/// The exact distribution of a generated data set: its distinct patterns and their probabilities.
 #[derive(Clone, Debug)]
 pub struct Law {
     patterns: Split,
@@ -12,12 +12,12 @@ pub struct Law {
 }
 
 impl Law {
-    /// The law of a finite list of outcomes; outcomes of the same pattern are merged.
+    /// The distribution of a finite list of outcomes; outcomes with the same pattern are merged.
     ///
-    /// The patterns come out in lexicographic order.
+    /// The patterns are in lexicographic order.
     ///
     /// # Panics
-    /// If an outcome is not `width` values in {0, 1}, or the probabilities do not sum to one.
+    /// If an outcome is not `width` values in {0, 1}, or if the probabilities do not sum to one.
     pub fn of_outcomes(width: usize, outcomes: impl IntoIterator<Item = (Vec<u8>, f64)>) -> Self {
         let mut merged = BTreeMap::new();
         for (pattern, probability) in outcomes {
@@ -25,11 +25,11 @@ impl Law {
         }
         let (patterns, probabilities): (Vec<_>, Vec<_>) = merged.into_iter().unzip();
         let total: f64 = probabilities.iter().sum();
-        assert!((total - 1.0).abs() < 1e-9, "the probabilities of a law sum to {total}");
+        assert!((total - 1.0).abs() < 1e-9, "the probabilities sum to {total} and not to 1");
         Law { patterns: Split::new(patterns.len(), width, patterns.concat()), probabilities }
     }
 
-    /// The distinct patterns, one a row.
+    /// The distinct patterns, one per row.
     pub fn patterns(&self) -> &Split {
         &self.patterns
     }
@@ -45,7 +45,7 @@ impl Law {
     }
 }
 
-/// Holds the frequencies of a sample against a law.
+/// Compares the frequencies of a sample with a distribution.
 #[cfg(test)]
 pub(crate) fn assert_drawn_from(law: &Law, sample: &Split) {
     let patterns = law.patterns();
@@ -53,9 +53,9 @@ pub(crate) fn assert_drawn_from(law: &Law, sample: &Split) {
     let mut counts = vec![0.0; patterns.rows()];
     for i in 0..sample.rows() {
         let row = sample.bits_of(i);
-        counts[*index.get(row).unwrap_or_else(|| panic!("row {i} is {row:?}, outside the law"))] += 1.0;
+        counts[*index.get(row).unwrap_or_else(|| panic!("row {i} is {row:?}, not a pattern"))] += 1.0;
     }
-    // Pearson's statistic. Its terms are trusted where at least 5 rows are expected; the rest share a cell.
+    // Pearson's statistic. A pattern has its own cell if at least 5 rows are expected; the others share a cell.
     let (mut statistic, mut cells, mut rest) = (0.0, 0.0, (0.0, 0.0));
     let mut add = |observed: f64, expected: f64| {
         statistic += (observed - expected) * (observed - expected) / expected;
@@ -69,7 +69,7 @@ pub(crate) fn assert_drawn_from(law: &Law, sample: &Split) {
         add(rest.0, rest.1);
     }
     // Wilson and Hilferty: (chi²/k)^(1/3) is nearly normal with mean 1 - 2/(9k) and variance 2/(9k).
-    // Five standard deviations: a right sampler fails for fewer than 1 key in 1 000 000.
+    // Five standard deviations: a correct sampler fails for fewer than 1 key in 1 000 000.
     let k: f64 = cells - 1.0;
     let z = ((statistic / k).cbrt() - (1.0 - 2.0 / (9.0 * k))) / (2.0 / (9.0 * k)).sqrt();
     assert!(z.abs() < 5.0, "chi² is {statistic} with {k} degrees of freedom, z = {z}");

@@ -1,41 +1,41 @@
-//! Data sets by protocol and hash.
+//! Data sets, each defined by a protocol and checked by a hash.
 //!
-//! An id names a *protocol*: which values, in which order, cut into which splits. `load` gives the
-//! three splits together with the SHA-256 of the decoded values, and refuses values that are not
-//! the protocol's, so that two results under one id were measured on the same data.
+//! An id names a *protocol*: the values, their order, and the splits that they are cut into. `load` returns
+//! the three splits with the SHA-256 of the decoded values. It refuses values that differ from the protocol's, so
+//! two results under one id were measured on the same data.
 //!
 //! | id | what it is | where it comes from |
 //! | --- | --- | --- |
-//! | `bars/5x5`, `bars/4x4` | unions of horizontal and vertical bars, exact law known | [`bars`] |
-//! | `lines/3x3` | twelve patterns of lines, exact law known | [`lines`] |
+//! | `bars/5x5`, `bars/4x4` | unions of horizontal and vertical bars, exact distribution known | [`bars`] |
+//! | `lines/3x3` | twelve patterns of lines, exact distribution known | [`lines`] |
 //! | `glyphs/28x28` | pen-drawn letters, digits and runes | [`glyphs`] |
 //! | `mnist/binarized`, `/dynamic`, `/threshold` | handwritten digits in three binarizations | [`mnist`] |
 //! | `fashion/dynamic`, `/threshold` | pictures of clothes | [`fashion`] |
 //! | `caltech/silhouettes` | outlines of objects | [`caltech`] |
 //! | `omniglot/28-derived` | characters of fifty alphabets | [`omniglot`] |
-//! | `frey/faces` | frames of a video of a face, grey | [`frey`] |
+//! | `frey/faces` | grey frames of a video of a face | [`frey`] |
 //! | `uci/adult` and seven more | the binary sets of the NADE paper | [`uci`] |
 //! | `file:TRAIN[,VALID[,TEST]]` | a user's own files | [`mod@file`] |
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! | --- | --- |
 //! | [`data_set`] | [`DataSet`], its protocol and its hash |
-//! | [`split`], [`values`], [`shape`], [`targets`] | [`Split`]: rows of [`Values`], which of them are missing, their [`ImageShape`], their labels and [`Targets`] |
+//! | [`split`], [`values`], [`shape`], [`targets`] | [`Split`]: rows of [`Values`] with a mask of missing values, the [`ImageShape`], labels and [`Targets`] |
 //! | [`mod@split_name`] | [`SplitName`]: train, valid and test |
 //! | [`feed`] | [`Feed`] and [`OrderedRows`]: Burn data loaders over a split on the device |
 //! | [`law`] | [`Law`], the exact distribution of a generated set |
 //! | [`mod@catalogue`] | [`catalogue()`] and [`load`] |
 //! | [`mod@entry`] | [`Entry`]: what a protocol is, and how its values are checked |
-//! | [`places`] | [`Places`] and [`data_dir`]: where files and parsed copies lie |
+//! | [`places`] | [`Places`] and [`data_dir`]: where files and parsed copies are |
 //! | [`source_file`] | the files of a protocol and their mirrors |
-//! | [`formats`] | the readers of files |
+//! | [`formats`] | the file readers |
 //! | [`binarize`] | how intensities become bits |
 //! | [`cache`] | parsed copies of large text files |
-//! | [`facts`] | what can be said of a loaded set |
-//! | `fetch` (feature) | downloads, verified |
-//! | [`generate`] | rows drawn side by side, each from a key of its own |
-//! | [`mod@whole`] | files that are written whole, or opened without following links |
-//! | [`error`] | [`DataError`]: what was wrong, where, and what to do next |
+//! | [`facts`] | summary statistics of a loaded set |
+//! | `fetch` (feature) | verified downloads |
+//! | [`generate`] | rows drawn in parallel, each from its own key |
+//! | [`mod@whole`] | atomic writes of files, and opening files without following links |
+//! | [`error`] | [`DataError`]: what is wrong, where, and what to do next |
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -46,8 +46,8 @@
 //! let x = bars.train.tensor(&Device::flex()); // [10000, 25] in {0, 1}
 //! assert_eq!(x.dims(), [10_000, 25]);
 //!
-//! let law = bars.law.as_ref().expect("bars are drawn from a law that can be enumerated");
-//! println!("{}: no model codes a row in fewer than {:.4} nats", bars.protocol(), law.entropy());
+//! let law = bars.law.as_ref().expect("bars have a distribution that can be enumerated");
+//! println!("{}: no model has an expected NLL below {:.4} nats", bars.protocol(), law.entropy());
 //! # Ok::<(), helmholtz_datasets::DataError>(())
 //! ```
 

@@ -1,11 +1,11 @@
 //! `lines/3x3`: twelve patterns of whole lines, vertical ones twice as likely as horizontal ones.
 //!
-//! A vertical pattern is the union of one or two of the three columns, six in all, with
-//! probability 2/18 each; a horizontal one the union of one or two of the rows, with 1/18 each.
-//! The entropy is 6·(2/18)·ln 9 + 6·(1/18)·ln 18 = 2.4283 nats, the least NLL of any model.
+//! A vertical pattern is the union of one or two of the three columns; there are six, with probability 2/18 each. A
+//! horizontal pattern is the union of one or two of the three rows; there are six, with probability 1/18 each.
+//! The entropy is 6·(2/18)·ln 9 + 6·(1/18)·ln 18 = 2.4283 nats, the lowest expected NLL of any model.
 //!
 //! # Reference
-//! The toy of the natural reweighted wake-sleep code (`ThreeByThreeLines`); after
+//! The toy data of the natural reweighted wake-sleep code (`ThreeByThreeLines`), after
 //! Dayan, Hinton, Neal, Zemel, "The Helmholtz machine", Neural Computation 1995.
 
 use helmholtz_noise::Stream;
@@ -19,7 +19,7 @@ pub const LINES_3: Entry = Entry {
     version: 1,
     summary: "twelve patterns of horizontal or vertical lines, 3x3; exact entropy 2.4283 nats",
     source: "drawn here, after the 3x3 lines of natural reweighted wake-sleep",
-    licence: "none needed",
+    licence: "not needed",
     generated: true,
     shape: ImageShape::of_width(9),
     split_sizes: [10_000, 1_000, 10_000],
@@ -36,7 +36,7 @@ pub const LINES_3: Entry = Entry {
     }),
 };
 
-/// Outcome `n` of eighteen equally likely ones: each vertical pattern is two of them.
+/// Outcome `n` of eighteen equally likely outcomes; each vertical pattern is two of them.
 fn outcome(n: usize) -> [u8; 9] {
     let (vertical, lines) = if n < 12 { (true, n / 2 + 1) } else { (false, n - 12 + 1) };
     // `lines` runs over 1..=6, the sets of three lines that are neither empty nor full.

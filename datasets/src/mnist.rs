@@ -1,14 +1,14 @@
 //! `mnist/...`: handwritten digits, 28×28, upright, ink 1.
 //!
-//! - `mnist/binarized` is the fixed binarization that H. Larochelle distributes: each pixel was
-//!   drawn once with its grey value as the probability of ink. **The rows of every split are
-//!   sorted by digit**: no prefix of a split stands for the whole.
-//! - `mnist/dynamic` takes the grey values of the original files for the probabilities of ink.
-//!   Training rows are drawn anew in every epoch, validation and test rows once and for all.
+//! - `mnist/binarized` is the fixed binarization that H. Larochelle distributes: each pixel was drawn once with its
+//!   grey value as the probability of ink. **The rows of every split are sorted by digit**: no prefix of a split
+//!   represents the whole.
+//! - `mnist/dynamic` uses the grey values of the original files as the probabilities of ink. Training rows are drawn
+//!   anew in every epoch, validation and test rows once.
 //! - `mnist/threshold` has ink where the grey value is above a half.
 //!
-//! The latter two train on the first 50 000 rows of the original training file and choose on its
-//! last 10 000.
+//! In the latter two, the first 50 000 rows of the original training file are for training and its last 10 000 for
+//! validation.
 //!
 //! # Reference
 //! LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition",
@@ -40,7 +40,7 @@ macro_rules! binarized {
                     ),
                     name: concat!("binarized-mnist/binarized_mnist_", $split, ".amat"),
                 },
-                // Its `.data` files of this set are the `.amat` text.
+                // The `.data` files of this mirror hold the text of the `.amat` files.
                 Mirror {
                     url: concat!(
                         "https://raw.githubusercontent.com/UCLA-StarAI/Density-Estimation-Datasets/master/datasets/\
@@ -67,13 +67,13 @@ macro_rules! original {
 
 const SHAPE: ImageShape = ImageShape { height: 28, width: 28 };
 
-/// Larochelle's files.
+/// Larochelle's binarization.
 pub const BINARIZED: Entry = Entry {
     id: "mnist/binarized",
     version: 1,
     summary: "handwritten digits, 28x28, the fixed binarization of Larochelle and Murray (2011)",
     source: "www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/",
-    licence: "none stated; digits by Y. LeCun, C. Cortes and C. Burges",
+    licence: "not stated; digits by Y. LeCun, C. Cortes and C. Burges",
     generated: false,
     shape: SHAPE,
     split_sizes: [50_000, 10_000, 10_000],
@@ -88,13 +88,13 @@ pub const BINARIZED: Entry = Entry {
     recipe: Recipe::Read(|files| files.text_splits()),
 };
 
-/// The original files, drawn anew in every epoch.
+/// The original files, with bits drawn anew in every epoch.
 pub const DYNAMIC: Entry = Entry {
     id: "mnist/dynamic",
     version: 1,
     summary: "handwritten digits, 28x28, training rows drawn from their grey values in every epoch",
     source: "yann.lecun.com/exdb/mnist/",
-    licence: "none stated; Y. LeCun, C. Cortes and C. Burges",
+    licence: "not stated; Y. LeCun, C. Cortes and C. Burges",
     generated: false,
     shape: SHAPE,
     split_sizes: [50_000, 10_000, 10_000],
@@ -110,7 +110,7 @@ pub const DYNAMIC: Entry = Entry {
     recipe: Recipe::Read(images_and_labels),
 };
 
-/// The original files, black and white.
+/// The original files, with bits that are 1 where the grey value is above a half.
 pub const THRESHOLD: Entry = Entry {
     id: "mnist/threshold",
     summary: "handwritten digits, 28x28, ink where the grey value is above a half",
@@ -119,7 +119,7 @@ pub const THRESHOLD: Entry = Entry {
     ..DYNAMIC
 };
 
-/// Images and labels in four idx files; the last 10 000 training rows are for validation.
+/// Reads images and labels from four idx files; the last 10 000 training rows are for validation.
 pub(crate) fn images_and_labels(files: &Reader<'_>) -> Result<[Split; 3], DataError> {
     let both = files.images(0, 60_000)?.with_labels(files.labels(2, 60_000)?);
     let test = files.images(1, 10_000)?.with_labels(files.labels(3, 10_000)?);

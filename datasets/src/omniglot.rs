@@ -1,12 +1,12 @@
-//! `omniglot/28-derived`: characters of fifty alphabets, 28×28, ink bright.
+//! `omniglot/28-derived`: characters of fifty alphabets, 28×28, bright ink.
 //!
-//! **These are not the files of the published OMNIGLOT results** (`chardata.mat`): the original
-//! drawings of 105×105 were averaged down, and which drawers are for training is not known to
-//! agree. Log-likelihoods must not be compared with published ones.
+//! **These are not the files of the published OMNIGLOT results** (`chardata.mat`). The original drawings of 105×105
+//! were averaged down, and the choice of drawers for training may differ. Do not compare log-likelihoods with
+//! published ones.
 //!
-//! Grey values are probabilities of ink; training rows are drawn anew in every epoch, validation
-//! and test rows once and for all. The 1345 validation rows, as many as are usual, are taken out of
-//! the training file by a permutation that is part of the protocol; the rest keep their order.
+//! Grey values are probabilities of ink. Training rows are drawn anew in every epoch, validation and test rows once.
+//! The 1345 validation rows (the usual number) are taken from the training file by a permutation that is part of the
+//! protocol; the other rows keep their order.
 //!
 //! # Reference
 //! Lake, Salakhutdinov and Tenenbaum, "Human-level concept learning through probabilistic program
@@ -22,12 +22,12 @@ use crate::{Binarization, DataError, ImageShape, Split};
 
 const ROWS: [usize; 3] = [23_000, 1_345, 8_070];
 
-/// Down-sampled from the original drawings.
+/// Images down-sampled from the original drawings.
 pub const DERIVED: Entry = Entry {
     id: "omniglot/28-derived",
     version: 1,
     summary: "characters of fifty alphabets, 28x28, averaged down; not the published chardata.mat",
-    source: "github.com/brendenlake/omniglot, averaged down from 105x105 (see the page of this set)",
+    source: "github.com/brendenlake/omniglot, averaged down from 105x105 (see the documentation of this set)",
     licence: "MIT (B. Lake, R. Salakhutdinov and J. Tenenbaum)",
     generated: false,
     shape: ImageShape { height: 28, width: 28 },

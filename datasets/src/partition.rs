@@ -1,15 +1,15 @@
-//! Splits where no official ones are: parts of a permutation that is fixed for good.
+//! Splits for data without official ones: parts of a permutation that never changes.
 
 use helmholtz_noise::{Key, Stream};
 
 /// The numbers `0..n` cut into parts of the given sizes, in ascending order in each part.
 ///
-/// The parts are consecutive stretches of a permutation under `key`.
+/// The parts are consecutive ranges of a permutation drawn with `key`.
 ///
 /// # Panics
 /// If the sizes do not sum to `n`.
 pub(crate) fn partition<const N: usize>(n: usize, sizes: [usize; N], key: Key) -> [Vec<usize>; N] {
-    assert_eq!(sizes.iter().sum::<usize>(), n, "the parts of {n} rows");
+    assert_eq!(sizes.iter().sum::<usize>(), n, "the sizes of the parts must sum to {n} rows");
     let order = Stream::new(key).permutation(n);
     let mut start = 0;
     sizes.map(|size| {

@@ -1,20 +1,20 @@
-//! Where data files and parsed copies lie.
+//! Where data files and parsed copies are.
 
 use std::path::{Path, PathBuf};
 
 use crate::cache::Cache;
 
-/// Where things are looked for.
+/// Where data files and parsed copies are looked for.
 #[derive(Clone, Debug, Default)]
 pub struct Places {
-    /// Where data files lie; see [`data_dir`].
+    /// The directory of data files; see [`data_dir`].
     pub data_dir: Option<PathBuf>,
     /// Where parsed copies are kept.
     pub cache: Cache,
 }
 
-/// Where data files are looked for: `explicit`, else `$HELMHOLTZ_DATA`, else `helmholtz` in the
-/// platform's directory for data, else `helmholtz-data` in the current directory.
+/// The directory of data files: `explicit`, else `$HELMHOLTZ_DATA`, else `helmholtz` in the platform's data directory,
+/// else `helmholtz-data` in the current directory.
 pub fn data_dir(explicit: Option<&Path>) -> PathBuf {
     let named = explicit.map(Path::to_owned);
     let from_environment =

@@ -14,7 +14,7 @@ use crate::shape::ImageShape;
 use crate::source_file::{FoundFile, SourceFile};
 use crate::split::Split;
 
-/// The files of a protocol, all that it needs being there.
+/// The files of a protocol. All files that it needs were found.
 pub(crate) struct Reader<'a> {
     /// `id@version`.
     pub(crate) protocol: String,
@@ -22,7 +22,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) shape: ImageShape,
     /// Rows of the train, valid and test split.
     pub(crate) split_sizes: [usize; 3],
-    /// The files, and where each lies.
+    /// The files; `paths` holds the path of each.
     pub(crate) files: &'a [SourceFile],
     pub(crate) paths: Vec<Option<PathBuf>>,
     pub(crate) cache: &'a Cache,
@@ -38,19 +38,19 @@ impl Reader<'_> {
         found.into_iter().map(|(_, file)| file).collect()
     }
 
-    /// The three files of binary text, side by side.
+    /// Reads the three files of binary text in parallel.
     pub(crate) fn text_splits(&self) -> Result<[Split; 3], DataError> {
         let splits = (0..3).into_par_iter().map(|i| {
             let (rows, width) = (self.split_sizes[i], self.shape.pixels());
             let expected = Expected { protocol: self.protocol.clone(), rows, width };
             self.read(i, &Wanted { expected: Some(expected), ..Wanted::default() })
         });
-        // Collected before it is searched, so that of several errors the first file's is reported.
+        // All results are collected first, so that of several errors the one of the first file is reported.
         let splits: Vec<_> = splits.collect::<Vec<_>>().into_iter().collect::<Result<_, _>>()?;
         Ok(splits.try_into().expect("three files were read"))
     }
 
-    /// File `i`, whose name says how it is read.
+    /// Reads file `i`; its name gives the format.
     pub(crate) fn read(&self, i: usize, wanted: &Wanted) -> Result<Split, DataError> {
         let path = self.path(i);
         let (table, sha256) = self.cache.read(path, wanted)?;
@@ -58,13 +58,13 @@ impl Reader<'_> {
         Ok(table.split)
     }
 
-    /// File `i` of `rows` images.
+    /// Reads file `i`, which must hold `rows` images.
     pub(crate) fn images(&self, i: usize, rows: usize) -> Result<Split, DataError> {
         let split = self.read(i, &Wanted::default())?;
         self.of_size(i, split, rows)
     }
 
-    /// The labels of file `i`; none if it is not there.
+    /// Reads the labels in file `i`; `None` if the file is missing.
     pub(crate) fn labels(&self, i: usize, rows: usize) -> Result<Option<Vec<i32>>, DataError> {
         let Some(path) = self.paths[i].as_deref() else { return Ok(None) };
         let labels = idx::labels(&self.whole(i, idx::promised)?)
@@ -75,12 +75,12 @@ impl Reader<'_> {
         Ok(Some(labels))
     }
 
-    /// The MATLAB file `i`.
+    /// Reads the MATLAB file `i`.
     pub(crate) fn mat(&self, i: usize) -> Result<MatFile<'_>, DataError> {
         Ok(MatFile { reader: self, i, bytes: self.whole(i, mat::promised)? })
     }
 
-    /// The inflated bytes of file `i`; `promised` is what its start says.
+    /// The decompressed bytes of file `i`; `promised` reads their number from the start of the file.
     fn whole(&self, i: usize, promised: source::Promised) -> Result<Vec<u8>, DataError> {
         let path = self.path(i);
         let (sha256, _) = source::hash(path)?;
@@ -89,12 +89,12 @@ impl Reader<'_> {
         source::read_whole(path, &mut source::open(path, &limits)?, &limits, promised)
     }
 
-    /// The split of file `i`, if it has the rows and the width that it must have.
+    /// The split of file `i`, checked to have the number of rows and the width of the protocol.
     pub(crate) fn of_size(&self, i: usize, split: Split, rows: usize) -> Result<Split, DataError> {
         let (path, expected) = (self.path(i), self.shape);
         if split.width() != expected.pixels() {
             let problem = format!(
-                "its rows have {} values where {} has {}; use the original file",
+                "its rows have {} values, but those of {} have {}; use the original file",
                 split.width(),
                 self.protocol,
                 expected.pixels()
@@ -117,13 +117,13 @@ impl Reader<'_> {
 
     fn note(&self, i: usize, path: &Path, sha256: &[u8; 32]) {
         let (file, sha256) = (&self.files[i], hex(sha256));
-        // Another name is another packing of the same values, of which no hash is known.
+        // Under another name the values are packed differently, and no hash is known.
         let preferred = file.names.first().is_some_and(|name| path.ends_with(name));
         let original = file.sha256.filter(|_| preferred).map(|known| known == sha256);
         if original == Some(false) {
             let length = fs::metadata(path).map_or(0, |metadata| metadata.len());
             tracing::info!(
-                "{}: not the original file ({length} bytes, sha256 {sha256}); its values decide",
+                "{}: not the original file ({length} bytes, sha256 {sha256}); its values are checked instead",
                 path.display()
             );
         }
@@ -148,13 +148,13 @@ pub(crate) struct MatFile<'a> {
 }
 
 impl MatFile<'_> {
-    /// The images of an array, an example a row.
+    /// The images in an array, one example per row.
     pub(crate) fn images(&self, name: &str, rows: usize) -> Result<Split, DataError> {
         let split = self.array(name, |array| array.split(Some(RowAxis::First), &Limits::default()))?;
         self.reader.of_size(self.i, split, rows)
     }
 
-    /// The labels of an array.
+    /// The labels in an array.
     pub(crate) fn labels(&self, name: &str, rows: usize) -> Result<Vec<i32>, DataError> {
         let labels = self.array(name, |array| array.integers())?;
         if labels.len() != rows {
@@ -169,7 +169,7 @@ impl MatFile<'_> {
         let arrays = mat::Arrays::open(&self.bytes, &limits).map_err(malformed)?;
         let found = arrays.find(name).ok_or_else(|| {
             malformed(format!(
-                "there is no array `{name}` in it, but {}; use the original file",
+                "there is no array `{name}` in it; it holds {}; use the original file",
                 arrays.names().join(", ")
             ))
         })?;

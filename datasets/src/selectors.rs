@@ -1,28 +1,28 @@
-//! What stands after `#` in a user's path: how the file is to be read.
+//! Selectors: the parts after `#` in a user's path, which say how the file is read.
 //!
-//! | piece | of | meaning |
+//! | selector | formats | meaning |
 //! | --- | --- | --- |
 //! | `#NAME` | `.npz`, `.mat` | one of several arrays |
 //! | `#NAME.T`, `#rows=last` | arrays | the examples lie along the last axis |
 //! | `#rows=first` | arrays | the examples lie along the first axis, whatever the shape |
 //! | `#label=K`, `#label=NAME` | `.csv` | the column of labels: its number from 0 (-1: the last), or its name |
 //! | `#label=none` | `.csv` | no column holds labels |
-//! | `#target=K`, `#target=NAME` | `.csv` | a column of real numbers to be predicted; may be said of several |
-//! | `#label=NAME`, `#target=NAME` | `.npz`, `.mat` | the array of labels, or of targets, that stands beside the rows |
+//! | `#target=K`, `#target=NAME` | `.csv` | a column of real numbers to predict; may be repeated |
+//! | `#label=NAME`, `#target=NAME` | `.npz`, `.mat` | the array of labels, or of targets, that belongs to the rows |
 //! | `#header`, `#no-header` | `.csv` | the first line is a header, or a row |
 //! | `#bytes` | `.csv` | the numbers are bytes: v stands for v / 255 |
 //!
-//! Several pieces follow one another: `PATH#no-header#label=0`.
+//! A path may have several selectors: `PATH#no-header#label=0`.
 
 use std::path::Path;
 
 use crate::DataError;
 use crate::formats::{Column, Format, LabelColumn, RowAxis, Wanted};
 
-/// What the pieces ask of a file.
+/// How to read a file according to its selectors.
 ///
 /// # Errors
-/// If the file's format does not know one of them, or two say the same.
+/// If the format of the file does not have one of the selectors, or if two of them set the same thing.
 pub(crate) fn wanted<'a>(path: &Path, pieces: impl Iterator<Item = &'a str>) -> Result<Wanted, DataError> {
     let mut wanted = Wanted::default();
     let Ok(format) = Format::of(path) else { return Ok(wanted) };
@@ -30,7 +30,7 @@ pub(crate) fn wanted<'a>(path: &Path, pieces: impl Iterator<Item = &'a str>) -> 
         let new = match format {
             Format::Csv => of_csv(&mut wanted, piece),
             Format::Npy | Format::Npz | Format::Mat | Format::Idx => of_array(&mut wanted, piece, format),
-            // The reader says that there are no arrays.
+            // The reader reports that the format has no arrays.
             Format::Text(_) | Format::Libsvm => {
                 wanted.array.replace(piece.to_owned()).is_none().then_some(())
             }
@@ -39,18 +39,18 @@ pub(crate) fn wanted<'a>(path: &Path, pieces: impl Iterator<Item = &'a str>) -> 
             let known = match format {
                 Format::Csv => "#label=COLUMN, #label=none, #target=COLUMN, #header, #no-header and #bytes",
                 Format::Npz | Format::Mat => {
-                    "one #NAME of an array, #label=NAME and #target=NAME of others, and #rows=first or #rows=last"
+                    "one #NAME of an array, #label=NAME and #target=NAME for others, and #rows=first or #rows=last"
                 }
                 _ => "#rows=first and #rows=last",
             };
-            let problem = format!("unknown or repeated selector `#{piece}`; this format knows: {known}");
+            let problem = format!("unknown or repeated selector `#{piece}`; this format has {known}");
             DataError::malformed(path, problem)
         })?;
     }
     Ok(wanted)
 }
 
-/// Sets what has not been said.
+/// Sets a value; `None` if it was already set.
 fn set<T>(place: &mut Option<T>, value: T) -> Option<()> {
     place.is_none().then(|| *place = Some(value))
 }
@@ -102,7 +102,7 @@ fn of_array(wanted: &mut Wanted, piece: &str, format: Format) -> Option<()> {
     match (name, format.names_arrays()) {
         ("", _) => axis.map(|_| ()),
         (name, true) => set(&mut wanted.array, name.to_owned()),
-        // The reader says that there are no arrays.
+        // The reader reports that the format has no arrays.
         (name, false) if axis.is_none() && !name.contains('=') => set(&mut wanted.array, name.to_owned()),
         _ => None,
     }
@@ -142,18 +142,18 @@ mod tests {
     #[test]
     fn pieces_that_a_format_does_not_know_are_refused_with_those_it_does() {
         for (path, pieces, part) in [
-            ("a.csv", "#x", "unknown or repeated selector `#x`; this format knows: #label=COLUMN"),
+            ("a.csv", "#x", "unknown or repeated selector `#x`; this format has #label=COLUMN"),
             ("a.csv", "#label=", "selector `#label=`"),
             ("a.csv", "#target=", "selector `#target=`"),
             ("a.csv", "#target=1#target=1", "unknown or repeated selector `#target=1`"),
-            ("a.npz", "#label=", "selector `#label=`; this format knows: one #NAME of an array, #label=NAME"),
+            ("a.npz", "#label=", "selector `#label=`; this format has one #NAME of an array, #label=NAME"),
             ("a.mat", "#target=a#target=b", "unknown or repeated selector `#target=b`"),
-            ("a.npy", "#target=t", "knows: #rows=first"),
+            ("a.npy", "#target=t", "has #rows=first"),
             ("a.csv", "#header#no-header", "unknown or repeated selector `#no-header`"),
             ("a.csv", "#bytes#bytes", "repeated selector"),
-            ("a.npz", "#x#y", "unknown or repeated selector `#y`; this format knows: one #NAME"),
-            ("a.npy", "#x.T", "knows: #rows=first and #rows=last"),
-            ("a.npy", "#label=0", "knows: #rows=first"),
+            ("a.npz", "#x#y", "unknown or repeated selector `#y`; this format has one #NAME"),
+            ("a.npy", "#x.T", "has #rows=first and #rows=last"),
+            ("a.npy", "#label=0", "has #rows=first"),
             ("a.npz", "#x.T#rows=first", "repeated selector"),
         ] {
             let error = of(path, pieces).unwrap_err();

@@ -1,4 +1,4 @@
-//! A split: rows of values, how they are laid out, and what else is known of each row.
+//! A split: rows of values, their layout, and the mask, labels and targets of the rows.
 
 use std::fmt;
 
@@ -9,39 +9,39 @@ use helmholtz_core::{Batch, Target};
 use crate::values::gather;
 use crate::{ImageShape, Targets, ValueKind, Values};
 
-/// Rows of values of one kind, with the shape of a row and, where there are any, missing values, labels and targets.
+/// Rows of values of one kind, with the shape of a row and, if there are any, missing values, labels and targets.
 #[derive(Clone, PartialEq)]
 pub struct Split {
     rows: usize,
-    /// 0 where one is missing.
+    /// 0 where a value is missing.
     values: Values,
     shape: ImageShape,
-    /// A byte a value, 1 where it was observed; absent if nothing is missing.
+    /// One byte per value, 1 where it was observed; `None` if no value is missing.
     mask: Option<Vec<u8>>,
     labels: Option<Vec<i32>>,
     targets: Option<Targets>,
 }
 
-/// One row of a [`Split`], as Burn's data sets hand it out.
+/// One row of a [`Split`], as Burn's `Dataset` returns it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
-    /// The values of the row, in [0, 1]; 0 where one is missing.
+    /// The values of the row, in [0, 1]; 0 where a value is missing.
     pub values: Vec<f32>,
-    /// 1 where a value was observed and 0 where it is missing; absent if nothing is missing in the data set.
+    /// 1 where a value was observed and 0 where it is missing; `None` if no value of the split is missing.
     pub mask: Option<Vec<u8>>,
     /// How they are laid out.
     pub shape: ImageShape,
-    /// The class of the row, where the data set has classes.
+    /// The class of the row, if the split has labels.
     pub label: Option<i32>,
-    /// The real numbers that are to be predicted of the row, where the data set has such.
+    /// The real targets of the row, if the split has targets.
     pub targets: Option<Vec<f32>>,
 }
 
 impl Split {
-    /// `rows` rows of `width` binary values each, one after the other.
+    /// `rows` rows of `width` binary values each, row-major.
     ///
     /// # Panics
-    /// If there are not `rows * width` values, or one of them is neither 0 nor 1.
+    /// If the number of values is not `rows * width`, or if a value is neither 0 nor 1.
     pub fn new(rows: usize, width: usize, values: Vec<u8>) -> Self {
         // A fold without an early exit, so that the check of a large split is one vectorised pass.
         let union = values.iter().fold(0, |union, value| union | value);
@@ -52,7 +52,7 @@ impl Split {
     /// `rows` rows of `width` grey bytes each; v stands for the intensity v / 255.
     ///
     /// # Panics
-    /// If there are not `rows * width` values.
+    /// If the number of values is not `rows * width`.
     pub fn grey(rows: usize, width: usize, values: Vec<u8>) -> Self {
         Split::of_values(rows, width, Values::Grey(values))
     }
@@ -60,7 +60,7 @@ impl Split {
     /// `rows` rows of `width` intensities each.
     ///
     /// # Panics
-    /// If there are not `rows * width` values, or one of them is not in [0, 1].
+    /// If the number of values is not `rows * width`, or if a value is not in [0, 1].
     pub fn real(rows: usize, width: usize, values: Vec<f32>) -> Self {
         assert!(values.iter().all(|value| (0.0..=1.0).contains(value)), "an intensity is not in [0, 1]");
         Split::of_values(rows, width, Values::Real(values))
@@ -75,7 +75,7 @@ impl Split {
     /// The same rows, laid out as images of `shape`.
     ///
     /// # Panics
-    /// If the shape has not as many pixels as a row has values.
+    /// If the number of pixels of the shape is not the number of values in a row.
     pub fn with_shape(self, shape: ImageShape) -> Self {
         assert_eq!(shape.pixels(), self.width(), "pixels of {shape:?}");
         Split { shape, ..self }
@@ -84,26 +84,26 @@ impl Split {
     /// The same rows with their classes.
     ///
     /// # Panics
-    /// If there are not as many labels as rows.
+    /// If the number of labels is not the number of rows.
     pub fn with_labels(self, labels: Option<Vec<i32>>) -> Self {
-        assert!(labels.as_ref().is_none_or(|labels| labels.len() == self.rows), "a label a row");
+        assert!(labels.as_ref().is_none_or(|labels| labels.len() == self.rows), "one label for each row");
         Split { labels, ..self }
     }
 
-    /// The same rows with real numbers that are to be predicted of them.
+    /// The same rows with real targets.
     ///
     /// # Panics
-    /// If there are targets of more or fewer rows.
+    /// If the number of rows of the targets differs.
     pub fn with_targets(self, targets: Option<Targets>) -> Self {
-        assert!(targets.as_ref().is_none_or(|targets| targets.rows() == self.rows), "targets of each row");
+        assert!(targets.as_ref().is_none_or(|targets| targets.rows() == self.rows), "targets for each row");
         Split { targets, ..self }
     }
 
-    /// The same rows, some of whose values are missing: the mask has a byte a value, 1 where it was observed and 0
-    /// where it is missing. A missing value becomes 0, and a mask that hides nothing is dropped.
+    /// The same rows with some values missing. The mask has one byte per value, 1 where it was observed and 0 where it
+    /// is missing. A missing value becomes 0. A mask without missing values is dropped.
     ///
     /// # Panics
-    /// If there are not as many bytes as values, or one of them is neither 0 nor 1.
+    /// If the number of bytes is not the number of values, or if a byte is neither 0 nor 1.
     pub fn with_mask(mut self, mask: Option<Vec<u8>>) -> Self {
         if let Some(mask) = &mask {
             assert_eq!(mask.len(), self.values.len(), "a byte of the mask for each value");
@@ -128,17 +128,17 @@ impl Split {
         self.shape
     }
 
-    /// The class of each row, where there are classes.
+    /// The class of each row, if there are labels.
     pub fn labels(&self) -> Option<&[i32]> {
         self.labels.as_deref()
     }
 
-    /// The real numbers that are to be predicted of each row, where there are such.
+    /// The real targets of each row, if there are any.
     pub fn targets(&self) -> Option<&Targets> {
         self.targets.as_ref()
     }
 
-    /// A byte a value, row-major: 1 where it was observed and 0 where it is missing. None if nothing is missing.
+    /// One byte per value, row-major: 1 where it was observed and 0 where it is missing. `None` if no value is missing.
     pub fn mask(&self) -> Option<&[u8]> {
         self.mask.as_deref()
     }
@@ -152,7 +152,7 @@ impl Split {
         self.mask.as_ref().is_none_or(|mask| mask[row * self.width() + column] == 1)
     }
 
-    /// How many values are missing.
+    /// Number of missing values.
     pub fn missing(&self) -> usize {
         self.mask.as_ref().map_or(0, |mask| mask.iter().filter(|observed| **observed == 0).count())
     }
@@ -163,17 +163,17 @@ impl Split {
         Some((place / self.width(), place % self.width()))
     }
 
-    /// All values, row-major; 0 where one is missing.
+    /// All values, row-major; 0 where a value is missing.
     pub fn values(&self) -> &Values {
         &self.values
     }
 
-    /// What the values are.
+    /// The kind of the values.
     pub fn kind(&self) -> ValueKind {
         self.values.kind()
     }
 
-    /// All values of a binary split, a byte each, row-major.
+    /// All values of a binary split, one byte each, row-major.
     ///
     /// # Panics
     /// If the split is not binary.
@@ -184,7 +184,7 @@ impl Split {
         }
     }
 
-    /// The values of row `i` of a binary split, a byte each.
+    /// The values of row `i` of a binary split, one byte each.
     ///
     /// # Panics
     /// If the split is not binary, or `i` is not below the number of rows.
@@ -192,7 +192,7 @@ impl Split {
         &self.bits()[i * self.width()..][..self.width()]
     }
 
-    /// The values of row `i`, in [0, 1]; 0 where one is missing.
+    /// The values of row `i`, in [0, 1]; 0 where a value is missing.
     ///
     /// # Panics
     /// If `i` is not below the number of rows.
@@ -230,10 +230,10 @@ impl Split {
         .with_mask(self.mask.as_ref().map(|mask| gather(mask, self.width(), rows)))
     }
 
-    /// The same rows with zeros after each, observed ones, up to `width` values.
+    /// The same rows, each extended to `width` values with zeros that count as observed.
     ///
     /// # Panics
-    /// If the rows are wider.
+    /// If the rows are wider than `width`.
     pub(crate) fn widened(self, width: usize) -> Split {
         fn pad<T: Copy>(values: &[T], by: T, from: usize, to: usize) -> Vec<T> {
             let rows = values.chunks_exact(from);
@@ -252,12 +252,12 @@ impl Split {
         Split::of_values(self.rows, width, values).knowing(&self).with_mask(mask)
     }
 
-    /// These values with the labels and targets of the rows of another split.
+    /// These values with the labels and targets of another split.
     fn knowing(self, other: &Split) -> Split {
         self.with_labels(other.labels.clone()).with_targets(other.targets.clone())
     }
 
-    /// The same rows with bits for values.
+    /// The same rows with bits as values.
     pub(crate) fn with_bits(&self, bits: Vec<u8>) -> Split {
         let split = Split::new(self.rows, self.width(), bits).with_shape(self.shape);
         split.knowing(self).with_mask(self.mask.clone())
@@ -279,8 +279,8 @@ impl Split {
         Tensor::from_data(TensorData::new(values, [self.rows, self.width()]), device)
     }
 
-    /// The whole split on a device, with its mask and its targets. Classes are numbered by the data set, and are in
-    /// [`DataSet::batch`](crate::DataSet::batch) alone.
+    /// The whole split on a device, with its mask and its targets. The data set numbers the classes, so only
+    /// [`DataSet::batch`](crate::DataSet::batch) has them.
     pub fn batch(&self, device: &Device) -> Batch {
         let matrix = |values, width| Tensor::from_data(TensorData::new(values, [self.rows, width]), device);
         let target = self.targets.as_ref().map(|targets| matrix(targets.values().to_vec(), targets.width()));
@@ -292,13 +292,13 @@ impl Split {
         }
     }
 
-    /// The mean of the observed values of each column; zero for a column without one.
+    /// The mean of the observed values of each column; zero for a column without observed values.
     pub fn mean(&self) -> Vec<f64> {
         let sums = self.values.column_sums(self.width()).into_iter();
         sums.zip(self.observed()).map(|(sum, n)| sum / n.max(1) as f64).collect()
     }
 
-    /// How many values of each column were observed.
+    /// Number of observed values in each column.
     pub(crate) fn observed(&self) -> Vec<usize> {
         let mut observed = vec![self.rows; self.width()];
         for row in self.mask.iter().flat_map(|mask| mask.chunks_exact(self.width().max(1))) {
@@ -398,7 +398,7 @@ mod tests {
         }
     }
 
-    /// Two rows of every kind, of which the second column of the first row and the last of the second are missing.
+    /// Two rows of every kind, in which the second value of the first row and the last of the second are missing.
     fn with_gaps() -> [Split; 3] {
         let targets = Targets::new(2, vec![-1.5, 2.0, 0.0, 1e9]);
         let mask = vec![1, 0, 1, 1, 1, 0];

@@ -1,14 +1,14 @@
 //! The names of the three splits.
 
-/// Which of the three splits.
+/// One of the three splits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
 #[strum(serialize_all = "lowercase", parse_err_ty = UnknownSplit, parse_err_fn = unknown)]
 pub enum SplitName {
-    /// What models are fitted to.
+    /// Rows that models are trained on.
     Train,
-    /// What choices are made on.
+    /// Rows for model selection.
     Valid,
-    /// What results are reported on.
+    /// Rows that results are reported on.
     Test,
 }
 
@@ -21,7 +21,7 @@ fn unknown(name: &str) -> UnknownSplit {
     UnknownSplit(name.to_owned())
 }
 
-/// The name of no split.
+/// The error for a name that is not the name of a split.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not the name of a split; use train, valid or test")]
 pub struct UnknownSplit(String);

@@ -1,4 +1,4 @@
-//! Real numbers that are to be predicted of the rows of a split.
+//! Targets: real numbers to predict for the rows of a split.
 
 /// One or more real numbers for each row.
 #[derive(Clone, Debug, PartialEq)]
@@ -8,10 +8,10 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// Rows of `width` numbers each, one after the other.
+    /// Rows of `width` numbers each, row-major.
     ///
     /// # Panics
-    /// If `width` is 0, the last row is not whole, or a number is not finite.
+    /// If `width` is 0, if the last row is incomplete, or if a number is not finite.
     pub fn new(width: usize, values: Vec<f32>) -> Self {
         assert!(
             width > 0 && values.len().is_multiple_of(width),
@@ -22,7 +22,7 @@ impl Targets {
         Targets { width, values }
     }
 
-    /// Numbers of a row.
+    /// Numbers per row.
     pub fn width(&self) -> usize {
         self.width
     }

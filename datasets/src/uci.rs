@@ -1,14 +1,14 @@
 //! `uci/...`: the eight binary sets of the NADE paper, from the UCI repository and LIBSVM.
 //!
-//! The splits are those of Larochelle and Murray, which reweighted wake-sleep, MADE and BiHM use
-//! as well. The columns of these sets are no image, save those of `uci/ocr-letters` (16×8).
+//! The splits are those of Larochelle and Murray; reweighted wake-sleep, MADE and BiHM use them as well. The columns of
+//! these sets do not form an image, except those of `uci/ocr-letters` (16×8).
 //!
-//! - `uci/adult`: the order of the test rows is that of the file whose hash the catalogue holds;
-//!   the original is known as a multiset only.
-//! - `uci/dna` has 1400 training and 600 validation rows; another version in circulation has 1600
-//!   and 400, and is refused.
-//! - Of `uci/connect4`, `uci/ocr-letters`, `uci/rcv1` and `uci/web` no copy has been at hand: their
-//!   sizes are checked against the published split, and their hash is reported but not pinned.
+//! - `uci/adult`: the order of the test rows is that of the file whose hash the catalogue holds; the original is known
+//!   only as a multiset.
+//! - `uci/dna` has 1400 training and 600 validation rows. Another version in circulation has 1600 and 400 rows; it is
+//!   refused.
+//! - No copy of `uci/connect4`, `uci/ocr-letters`, `uci/rcv1` and `uci/web` was available: their sizes are checked
+//!   against the published split, and their hashes are reported but not pinned.
 //!
 //! # Reference
 //! Larochelle and Murray, "The neural autoregressive distribution estimator", AISTATS 2011.
@@ -17,8 +17,8 @@ use crate::entry::{Entry, Recipe};
 use crate::source_file::{Mirror, SourceFile};
 use crate::{Binarization, ImageShape};
 
-/// A file of a set, gzipped, as plain text, or as LIBSVM text from its first source; at addresses of LIBSVM text, and in
-/// a folder of the collection of density estimation sets.
+/// A file of a set: gzipped text, plain text, or LIBSVM text from its original source. Its addresses are those of the
+/// LIBSVM text, and a folder of the collection of density estimation data sets.
 macro_rules! file {
     (
         $set:literal, $split:literal, $bytes:literal, sha256: $sha256:expr
@@ -47,10 +47,10 @@ macro_rules! file {
     };
 }
 
-const LICENCE: &str = "none stated";
+const LICENCE: &str = "not stated";
 const STARAI: &str = "github.com/UCLA-StarAI/Density-Estimation-Datasets";
 
-/// What the eight sets share.
+/// Fields that the eight sets share.
 const UCI: Entry = Entry {
     id: "uci",
     version: 1,
@@ -67,7 +67,7 @@ const UCI: Entry = Entry {
     recipe: Recipe::Read(|files| files.text_splits()),
 };
 
-/// Values that are no image.
+/// The shape of rows that are not images.
 const fn columns(width: usize) -> ImageShape {
     ImageShape { height: 1, width }
 }

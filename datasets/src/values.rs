@@ -7,15 +7,15 @@ use sha2::Digest;
 /// Values of one kind, row-major.
 #[derive(Clone, PartialEq)]
 pub enum Values {
-    /// A byte each, 0 or 1.
+    /// One byte each, 0 or 1.
     Binary(Vec<u8>),
-    /// A byte each; v stands for the intensity v / 255.
+    /// One byte each; v stands for the intensity v / 255.
     Grey(Vec<u8>),
     /// Intensities in [0, 1].
     Real(Vec<f32>),
 }
 
-/// What kind of values a split holds.
+/// The kind of values in a split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "lowercase")]
 pub enum ValueKind {
@@ -46,7 +46,7 @@ impl Values {
         }
     }
 
-    /// True if there are none.
+    /// True if there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -60,7 +60,7 @@ impl Values {
         }
     }
 
-    /// The bytes of binary or grey values.
+    /// The bytes of binary or grey values; `None` for real values.
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
             Values::Binary(values) | Values::Grey(values) => Some(values),
@@ -68,7 +68,7 @@ impl Values {
         }
     }
 
-    /// Bytes that they take in memory.
+    /// Bytes that the values take in memory.
     pub(crate) fn bytes_in_memory(&self) -> usize {
         match self {
             Values::Binary(values) | Values::Grey(values) => values.len(),
@@ -76,7 +76,7 @@ impl Values {
         }
     }
 
-    /// The values from `start` on, `n` of them, as numbers in [0, 1].
+    /// `n` values from `start` on, as numbers in [0, 1].
     pub(crate) fn numbers(&self, start: usize, n: usize) -> Vec<f32> {
         match self {
             Values::Binary(values) => values[start..][..n].iter().map(|value| f32::from(*value)).collect(),
@@ -85,7 +85,7 @@ impl Values {
         }
     }
 
-    /// Makes those values 0 where the mask is.
+    /// Sets the values to 0 where the mask is 0.
     pub(crate) fn clear(&mut self, mask: &[u8]) {
         match self {
             Values::Binary(values) | Values::Grey(values) => {
@@ -128,7 +128,7 @@ impl Values {
         }
     }
 
-    /// The least and the greatest value, as numbers in [0, 1]; none if there are no values.
+    /// The least and the greatest value, as numbers in [0, 1]; `None` if there are no values.
     pub fn range(&self) -> Option<[f32; 2]> {
         let of_bytes = |values: &[u8]| Some([*values.iter().min()?, *values.iter().max()?]);
         match self {
@@ -141,7 +141,7 @@ impl Values {
         }
     }
 
-    /// Adds the values to a hash: a byte each, or the four little-endian bytes of each real number.
+    /// Adds the values to a hash: one byte each, or the four little-endian bytes of each real number.
     pub(crate) fn hash(&self, sha: &mut sha2::Sha256) {
         match self {
             Values::Binary(values) | Values::Grey(values) => sha.update(values),

@@ -1,8 +1,8 @@
-//! Files that are whole or not there, and files that are opened where a link would lead astray.
+//! Writes files atomically, and opens files without following links.
 //!
-//! Whoever can write into a folder can put a symbolic link there under a name that a program is about to open.
-//! So a scratch file has a random name and is created, never opened ([`write()`]), and what must keep its name (a lock, a
-//! journal) is opened only if it is a regular file and no link ([`open_lock`], [`open_append`]).
+//! Anyone who can write into a folder can put a symbolic link there under a name that a program is about to open.
+//! Therefore a scratch file has a random name and is always newly created ([`write()`]). A file that must keep its name
+//! (a lock, a journal) is opened only if it is a regular file and not a link ([`open_lock`], [`open_append`]).
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -10,15 +10,15 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-/// How the name of a scratch file begins and ends; random letters stand between.
+/// Prefix and suffix of the name of a scratch file; random letters are between them.
 const SCRATCH: [&str; 2] = [".helmholtz-", ".part"];
 
-/// Writes a file under a scratch name beside it and renames it, so that no half of it is ever seen.
+/// Writes a file under a scratch name in the same folder and renames it, so that a partial file is never visible.
 ///
-/// A link of that name is replaced, not followed.
+/// A link with the final name is replaced, not followed.
 ///
 /// # Errors
-/// If it cannot be written; then nothing is left behind.
+/// If the file cannot be written; then nothing is left behind.
 pub fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut scratch = scratch_in(folder_of(path))?;
     let mut buffered = BufWriter::new(scratch.as_file_mut());
@@ -30,10 +30,11 @@ pub fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>
     Ok(())
 }
 
-/// A file with a random name and the permissions of any new file, which is removed again unless it gets another name.
+/// A file with a random name and the permissions of any new file. It is removed when dropped, unless it gets another
+/// name.
 ///
 /// # Errors
-/// If the folder is not there or nothing can be written into it.
+/// If the folder is missing or cannot be written to.
 pub fn scratch_in(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     let [prefix, suffix] = SCRATCH;
@@ -43,13 +44,13 @@ pub fn scratch_in(folder: &Path) -> io::Result<NamedTempFile> {
     builder.tempfile_in(folder).map_err(without_path)
 }
 
-/// An error of `tempfile` without the name of the scratch file, which says nothing to anybody.
+/// An error of `tempfile` without the name of the scratch file, which is of no use to users.
 pub(crate) fn without_path(error: io::Error) -> io::Error {
     let cause = std::error::Error::source(&error).map(ToString::to_string);
     io::Error::new(error.kind(), cause.unwrap_or_else(|| error.to_string()))
 }
 
-/// Removes files that a process which died has left in a folder: those whose names `is_left` knows.
+/// Removes the files in a folder that a process left when it died: those whose names satisfy `is_left`.
 ///
 /// # Errors
 /// If the folder cannot be read or a file cannot be removed.
@@ -64,39 +65,40 @@ pub fn sweep(folder: &Path, is_left: impl Fn(&str) -> bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a name is one of [`scratch_in`].
+/// Whether a name is the name of a file from [`scratch_in`].
 pub fn is_scratch(name: &str) -> bool {
     name.starts_with(SCRATCH[0]) && name.ends_with(SCRATCH[1])
 }
 
-/// Opens a file to be locked, and makes it if it is not there; what it holds stays.
+/// Opens a file to lock it, and creates it if it is missing; its content is kept.
 ///
 /// # Errors
-/// If it is a link, has another name as well or is no regular file, or cannot be opened.
+/// If it is a link, has a second name, is not a regular file, or cannot be opened.
 pub fn open_lock(path: &Path) -> io::Result<File> {
     open_to_write(path, File::options().read(true).write(true).create(true).truncate(false))
 }
 
-/// Opens a file to be appended to, and with `create` makes it if it is not there.
+/// Opens a file to append to it, and with `create` creates it if it is missing.
 ///
 /// # Errors
-/// If it is a link, has another name as well or is no regular file, or cannot be opened.
+/// If it is a link, has a second name, is not a regular file, or cannot be opened.
 pub fn open_append(path: &Path, create: bool) -> io::Result<File> {
     open_to_write(path, File::options().append(true).create(create))
 }
 
-/// Opens a regular file to write to it, unless the same bytes have another name, which would see the change.
+/// Opens a regular file to write to it. A file with a second name (a hard link) is refused, because the change would be
+/// visible there too.
 fn open_to_write(path: &Path, options: &OpenOptions) -> io::Result<File> {
     let file = open(path, options)?;
     #[cfg(unix)]
     if std::os::unix::fs::MetadataExt::nlink(&file.metadata()?) > 1 {
-        return Err(not_a_file("a file that has another name as well (a hard link)"));
+        return Err(not_a_file("a file with a second name (a hard link)"));
     }
     Ok(file)
 }
 
-/// Opens a regular file. A link, a pipe or a device in its place is refused before and after the file is opened, so
-/// that one that is put there in between is not followed either.
+/// Opens a regular file. A link, a pipe or a device in its place is refused. The check is made before and after the
+/// file is opened, so that one that is put there in between is not followed either.
 pub(crate) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
     let check = |there: Metadata| if there.is_file() { Ok(()) } else { Err(not_a_file(kind(&there))) };
     match fs::symlink_metadata(path) {
@@ -112,7 +114,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
 fn without_following(options: &OpenOptions) -> OpenOptions {
     #[cfg_attr(not(unix), allow(unused_mut))]
     let mut options = options.clone();
-    // Opening a pipe would wait for its other end; regular files do not mind.
+    // Without O_NONBLOCK, opening a pipe would wait for its other end; regular files are not affected.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
     options
@@ -122,7 +124,7 @@ fn not_a_file(found: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, format!("is {found}, which is not written to; remove it"))
 }
 
-/// What stands where a regular file or a folder should be.
+/// What is found where a regular file or a folder should be.
 pub(crate) fn kind(there: &Metadata) -> &'static str {
     match there.file_type() {
         kind if kind.is_dir() => "a directory",
@@ -132,8 +134,8 @@ pub(crate) fn kind(there: &Metadata) -> &'static str {
     }
 }
 
-/// Whether a path still leads to an open file, and not to another that took its place; where that cannot be known,
-/// whether there is a file.
+/// Whether a path still leads to an open file, and not to another file that took its place. On systems where this
+/// cannot be known: whether the path exists.
 pub fn is_at(file: &File, path: &Path) -> bool {
     #[cfg(unix)]
     {
@@ -148,7 +150,7 @@ pub fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// The folder of a file: that of a bare name is the current one.
+/// The folder of a file; for a bare name it is the current directory.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -195,13 +197,13 @@ mod tests {
             ["victim", "link", "dangling", "hard"].map(|name| folder.path().join(name));
         fs::write(&victim, "precious").unwrap();
         fs::hard_link(&victim, &hard).unwrap();
-        assert!(open_lock(&hard).unwrap_err().to_string().contains("another name as well (a hard link)"));
+        assert!(open_lock(&hard).unwrap_err().to_string().contains("a second name (a hard link)"));
         std::os::unix::fs::symlink(&victim, &link).unwrap();
         std::os::unix::fs::symlink(folder.path().join("nowhere"), &dangling).unwrap();
         for path in [&link, &dangling] {
             assert!(open_lock(path).unwrap_err().to_string().contains("symbolic link"));
             assert!(open_append(path, true).unwrap_err().to_string().contains("symbolic link"));
-            // As if the link had been put there after the first look.
+            // As if the link had been put there after the first check.
             assert!(without_following(File::options().read(true)).open(path).is_err());
         }
         assert!(open_lock(folder.path()).is_err() && open_append(folder.path(), true).is_err());

@@ -1,4 +1,4 @@
-//! The same rows in every format. The fixtures are cut from the real files by `fixtures/cut.py`.
+//! The same rows in every format. `fixtures/cut.py` cuts the fixtures from the real files.
 
 use std::path::{Path, PathBuf};
 
@@ -35,7 +35,7 @@ fn records_are_the_same_separated_by_commas_with_a_header_and_sparse() {
     assert_eq!((csv.values(), csv.labels()), (records.values(), Some([0, 1, 2].as_slice())));
     let sparse = rows("rows.libsvm", None);
     assert_eq!(sparse.labels(), Some([-1, 1, 1].as_slice()));
-    // The last columns may be zero in all three rows, and a sparse file does not say so.
+    // The last columns may be zero in all three rows; a sparse file does not hold such columns.
     let width = sparse.width();
     assert!((0..3).all(|row| sparse.row(row) == records.row(row)[..width]));
     assert!((0..3).all(|row| records.row(row)[width..].iter().all(|value| *value == 0.0)));
@@ -51,7 +51,11 @@ fn an_id_names_the_arrays_of_labels_and_of_targets_beside_the_rows() {
     assert_eq!(halves.train.targets().unwrap().width(), 784);
     assert!(halves.labels_sha256.is_some() && halves.targets_sha256.is_some());
     for (name, pieces, part) in [
-        ("images.npz", "#images#label=y", "images.npz: there is no array `y` in it, but `images`, `labels`"),
+        (
+            "images.npz",
+            "#images#label=y",
+            "images.npz: there is no array `y` in it; it holds `images`, `labels`",
+        ),
         ("images.npz", "#images#target=images", "images.npz: the array `images` cannot hold both"),
         ("images.npz", "#images#target=", "images.npz: unknown or repeated selector `#target=`"),
         ("images.npy", "#label=labels", "images.npy: unknown or repeated selector `#label=labels`"),

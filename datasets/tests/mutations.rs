@@ -1,8 +1,8 @@
-//! The parsers against damaged input: whatever the bytes, an answer and no panic, and no allocation
-//! beyond what the limits allow.
+//! The parsers on damaged input: whatever the bytes are, they return a result, do not panic, and allocate no more than
+//! the limits allow.
 //!
-//! By default 500 mutated inputs a fixture, for a quick look; `PROPTEST_CASES=100000` makes it the
-//! long run. Failures are kept in `proptest-regressions/` and tried first ever after.
+//! The default is 500 mutated inputs per fixture, for a quick check; `PROPTEST_CASES=100000` makes it a long run.
+//! Failures are kept in `proptest-regressions/` and are tried first in later runs.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
@@ -13,12 +13,12 @@ use helmholtz_datasets::formats::{Column, Format, LabelColumn, Limits, Wanted, d
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// The system's allocator, which remembers the largest request.
+/// The system allocator, which also records the largest request.
 struct Watched;
 
 static LARGEST: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call is the system allocator's own; only a number is kept besides.
+// SAFETY: every call is forwarded to the system allocator; only a number is recorded.
 unsafe impl GlobalAlloc for Watched {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
@@ -48,10 +48,10 @@ unsafe impl GlobalAlloc for Watched {
 static ALLOCATOR: Watched = Watched;
 
 const LIMITS: Limits = Limits { bytes: 1 << 20, line: 1 << 16, values: 1 << 18, grown: 1 << 20 };
-/// A vector that grows to the limit of 1 MiB may ask for twice that; 4 MiB are beyond suspicion.
+/// A vector that grows to the limit of 1 MiB may request twice that; 4 MiB leave a margin.
 const LARGEST_ALLOWED: usize = 4 << 20;
 
-/// One thing that can happen to a file; places are shares of its length.
+/// One kind of damage to a file; places are fractions of its length.
 #[derive(Clone, Debug)]
 enum Damage {
     Flip {
@@ -62,7 +62,7 @@ enum Damage {
         at: f64,
         byte: u8,
     },
-    /// A number that lengths and counts are sensitive to, in either order of bytes.
+    /// A number that is critical as a length or a count, in either byte order.
     Number {
         at: f64,
         number: u32,
@@ -87,7 +87,7 @@ enum Damage {
 }
 
 fn damage() -> impl Strategy<Value = Damage> {
-    // Headers stand at the beginning (of zip archives at the end): half of the places are near an end.
+    // Headers are at the beginning (in zip archives at the end), so half of the places are near an end.
     let at = || prop_oneof![2 => 0.0..1.0f64, 3 => 0.0..0.05f64, 1 => 0.95..1.0f64];
     let number = prop_oneof![
         Just(0u32),
@@ -176,7 +176,7 @@ fn survives(fixture: &[u8], read: impl Fn(&[u8]) -> Option<Split>) {
         let count = &answers[usize::from(answer.is_some())];
         count.set(count.get() + 1);
         if let Some(split) = answer {
-            // What is accepted is sound: every value can be had.
+            // An accepted split is sound: every value can be read.
             prop_assert!(split.rows() > 0 && split.width() > 0);
             prop_assert!(split.row(split.rows() - 1).iter().all(|value| (0.0..=1.0).contains(value)));
             prop_assert!(
@@ -192,7 +192,7 @@ fn survives(fixture: &[u8], read: impl Fn(&[u8]) -> Option<Split>) {
     if let Err(failure) = result {
         panic!("{failure}");
     }
-    // A reader that refuses or accepts everything has not been tried.
+    // If a reader refuses or accepts everything, the test is not meaningful.
     assert!(answers.iter().all(|count| count.get() > 0), "refused and accepted: {answers:?}");
 }
 
@@ -203,7 +203,7 @@ fn decoded(name: &str, bytes: &[u8], array: Option<&str>) -> Option<Split> {
 fn decoded_as(name: &str, bytes: &[u8], wanted: Wanted) -> Option<Split> {
     let path = Path::new(name);
     let result = decode(Format::of(path).unwrap(), path, bytes, &wanted);
-    // The message is part of the answer.
+    // The message is part of the result.
     result.map_err(|error| assert!(error.to_string().starts_with(name), "{error}")).ok()
 }
 
@@ -230,7 +230,7 @@ fixtures! {
     mat_packed: "packed.mat", "train_data";
 }
 
-/// Damage inside an archive, under checksums that are right.
+/// Damage inside an archive with correct checksums.
 #[test]
 fn npz_members() {
     use std::io::{Cursor, Write};
@@ -242,7 +242,7 @@ fn npz_members() {
     });
 }
 
-/// Damage inside a compressed element, under checksums that are right.
+/// Damage inside a compressed element with correct checksums.
 #[test]
 fn mat_elements() {
     use std::io::Write;
@@ -273,7 +273,7 @@ fn arrays_of_labels_and_targets() {
     survives(include_bytes!("../fixtures/images.npz"), |bytes| decoded_as("images.npz", bytes, npz.clone()));
 }
 
-/// Rows of text of which some values are missing and some columns are targets.
+/// Rows of text with missing values and columns of targets.
 #[test]
 fn csv_of_missing_values_and_targets() {
     let text = "label,a,t,b,c\n1,0,-2.5,,1\n2,NA,1e3,1,0\n3,nan,0.25,0,\n";
@@ -289,7 +289,7 @@ fn gzipped(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Damage to the gzip container, read from a file as users' files are.
+/// Damage to the gzip container, read from a file in the same way as users' files.
 #[test]
 fn gzip() {
     let dir = tempfile::tempdir().unwrap();
@@ -300,7 +300,7 @@ fn gzip() {
     });
 }
 
-/// Damage inside a gzip container, under a checksum that is right: what a short file inflates to.
+/// Damage inside a gzip container with a correct checksum: the content to which a short file inflates.
 #[test]
 fn gzipped_containers() {
     let dir = tempfile::tempdir().unwrap();
@@ -317,7 +317,7 @@ fn gzipped_containers() {
     }
 }
 
-/// A user's word for what a `.csv` holds, on a damaged one.
+/// A user's selectors for a `.csv`, on a damaged file.
 #[test]
 fn csv_of_bytes_and_labels() {
     let text = (0..20u32).map(|i| format!("{},{},{},255\n", i % 7, i * 13 % 256, i * 89 % 256));
@@ -331,8 +331,8 @@ fn csv_of_bytes_and_labels() {
     }
 }
 
-/// A short file asks for no more memory than it is allowed, and one without end is not read to the
-/// limit of bytes before its start has been looked at.
+/// A short file requests no more memory than allowed. The start of an endless file is checked before the file is read
+/// to the limit.
 #[test]
 fn bombs_take_no_memory_and_no_time() {
     use std::io::{BufReader, Read, repeat};

@@ -1,5 +1,5 @@
-//! The catalogued files themselves, where they are at hand: `$HELMHOLTZ_DATA`, else `shared/data`
-//! beside the workspace. Elsewhere these tests say that they were skipped.
+//! Tests on the files of the catalogue, in `$HELMHOLTZ_DATA`, else in `shared/data` beside the workspace. If the files
+//! are missing, these tests print that they were skipped.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,15 +33,15 @@ fn catalogued_files_hold_the_values_of_their_protocols() {
     }
 }
 
-/// Loads a set without leaving anything in the user's cache.
+/// Loads a set without writing to the user's cache.
 fn load(id: &str, data_dir: Option<&Path>) -> Result<DataSet, DataError> {
     load_from(id, &Places { data_dir: data_dir.map(Path::to_owned), cache: Cache::off() })
 }
 
-/// A set, or why there is none.
+/// A set, or why it could not be loaded.
 type Read = Result<Arc<DataSet>, String>;
 
-/// A set, read once for all tests, or nothing and a word about it where its files are not at hand.
+/// A set, read once for all tests; `None`, with a printed message, if its files are missing.
 fn at_hand(id: &str) -> Option<Arc<DataSet>> {
     static SETS: Mutex<BTreeMap<String, Arc<OnceLock<Read>>>> = Mutex::new(BTreeMap::new());
     let set = SETS.lock().unwrap().entry(id.to_owned()).or_default().clone();
@@ -52,7 +52,7 @@ fn at_hand(id: &str) -> Option<Arc<DataSet>> {
     set.get_or_init(read).as_ref().inspect_err(|error| println!("skipped: {error}")).ok().cloned()
 }
 
-/// A user's own files, in the folder of data.
+/// A user's own files in the data directory.
 fn own(files: &[&str]) -> Option<Arc<DataSet>> {
     let paths: Vec<String> = files.iter().map(|file| data_dir().join(file).display().to_string()).collect();
     at_hand(&format!("file:{}", paths.join(",")))
@@ -79,7 +79,7 @@ fn a_users_amat_data_idx_and_mat_files_give_the_tensors_of_the_built_in_loaders(
         }
         assert_eq!((&ours.data_sha256, ours.shape), (&theirs.data_sha256, theirs.shape), "{id}");
     }
-    // The idx copy of the faces is upright; the original has a face a column.
+    // The idx copy holds the faces as rows; in the original each face is a column.
     let [mat, idx] = ["frey-faces/frey_rawface.mat#ff.T", "frey-faces/frey-faces-images-idx3-ubyte.gz"];
     if let (Some(mat), Some(idx)) = (own(&[mat]), own(&[idx])) {
         assert_same_tensors(&mat.train, &idx.train);
@@ -112,7 +112,7 @@ fn a_users_csv_npy_npz_and_libsvm_files_give_the_tensors_of_the_built_in_loader(
     }
 }
 
-/// A binary split as a file of another format.
+/// The bytes of a binary split in another format.
 fn written(split: &Split, ending: &str) -> Vec<u8> {
     let rows = || (0..split.rows()).map(|i| split.bits_of(i));
     let npy = || {
@@ -186,8 +186,8 @@ fn validation_and_test_rows_of_a_dynamic_set_are_drawn_once_from_their_grey_valu
     let (drawn, expected) = (set.test.mean(), grey.valid.mean());
     let n = set.test.rows() as f64;
     for (drawn, p) in drawn.into_iter().zip(expected) {
-        // The variance of a mean of bits with different probabilities is at most p (1 - p) / n; six
-        // standard deviations over 784 pixels are a false alarm once in a million keys.
+        // The variance of a mean of bits with different probabilities is at most p (1 - p) / n. With six standard
+        // deviations and 784 pixels, one key in a million gives a false alarm.
         assert!((drawn - p).abs() <= 6.0 * (p * (1.0 - p) / n).sqrt(), "{drawn} for {p}");
     }
 }
@@ -195,8 +195,8 @@ fn validation_and_test_rows_of_a_dynamic_set_are_drawn_once_from_their_grey_valu
 #[test]
 fn a_digit_is_upright_and_ink_is_one() {
     let Some(set) = at_hand("mnist/binarized") else { return };
-    // The rows are sorted by digit and the second thousand of the test rows are ones: upright
-    // strokes, taller than wide, with empty left and right edges.
+    // The rows are sorted by digit, and the second thousand of the test rows are ones: upright strokes, taller than
+    // wide, with empty left and right edges.
     let ones: Vec<usize> = (1000..2000).collect();
     let mean = set.test.select(&ones).mean();
     let band = |rows: std::ops::Range<usize>, columns: std::ops::Range<usize>| -> f64 {

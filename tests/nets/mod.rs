@@ -1,4 +1,4 @@
-//! Recognition nets, trained well and badly, and damaged.
+//! Recognition nets: well trained, badly trained, and damaged.
 
 use burn::module::{Module, Param};
 use burn::optim::AdamConfig;
@@ -24,23 +24,24 @@ pub(crate) struct Plan {
     strategy: &'static str,
     lr: f64,
     seed: u64,
-    /// Steps after which a net is taken; the last one is damaged as well.
+    /// Steps after which a net is recorded; the net after the last step is damaged as well.
     steps: Vec<u64>,
     damages: Vec<Damage>,
 }
 
-/// What is done to a recognition net.
+/// How a recognition net is damaged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Damage {
-    /// All parameters times a factor.
+    /// All parameters are multiplied by a factor.
     Scaled(f32),
-    /// One unit's bias set, its number among all units of the layers counted on.
+    /// The bias of one unit is set. Its layer is the number modulo the number of layers, and its place in the layer is
+    /// the number modulo the width.
     Bias(usize, f32),
-    /// One unit's incoming weights and bias negated.
+    /// The incoming weights and the bias of one unit are negated.
     Flipped(usize),
-    /// All parameters moved by up to this much.
+    /// All parameters are moved by up to this much.
     Moved(f32),
-    /// The parameters that it began with.
+    /// The parameters are the initial ones.
     Fresh,
 }
 
@@ -94,7 +95,7 @@ impl Plan {
         estimate.gradients.into_params()
     }
 
-    /// The nets, and the rows that they are to be scored on.
+    /// The nets, and the rows to score them on.
     pub(crate) fn nets(&self, rows: usize) -> (Vec<Net>, Tensor<2>) {
         let device = Device::flex();
         let data = helmholtz_datasets::load(self.data, None).unwrap();
@@ -127,7 +128,7 @@ impl Plan {
         (nets, data.test.tensor(&device).slice([0..rows, 0..d]))
     }
 
-    /// A few nets, for every day; at night of more strategies and under more damage.
+    /// A few nets for every run; nightly runs have more strategies and more damages.
     pub(crate) fn few(seed: u64) -> Vec<Plan> {
         let mut damages = vec![
             Damage::Scaled(20.0),
@@ -159,7 +160,7 @@ impl Plan {
         plans
     }
 
-    /// Many, with seeds from a first one on.
+    /// Many nets, with seeds from `first` on.
     pub(crate) fn all(first: u64) -> Vec<Plan> {
         let shapes: [(&'static str, LayerKind, &[usize]); 8] = [
             ("bars/4x4", LayerKind::Sbn, &[8]),
@@ -205,7 +206,7 @@ impl Plan {
     }
 }
 
-/// Latents that are the data: p copies them down and q up, almost without error.
+/// A model whose latents equal the data: p and q copy them almost without error.
 pub(crate) fn copying(rows: usize) -> (HelmholtzMachine, Tensor<2>) {
     let device = Device::flex();
     let mut model = StackConfig::new(9, vec![9]).init(None, Key::new(0), &device).unwrap();

@@ -1,8 +1,8 @@
-//! A model with one observation, and expectations over all its proposals.
+//! A model with one observation, and exact expectations over its proposals.
 //!
-//! The expectation of an update over K proposals from S states is a sum over the multisets of size
-//! K, `C(S + K - 1, K)` of them. Each is fed to the strategy as its proposals; the weighted sum of
-//! the updates is compared with the gradient of the objective, taken by the tape.
+//! The expectation of an update over K proposals from S states is a sum over the `C(S + K - 1, K)` multisets of size K.
+//! Each multiset is passed to the strategy as its proposals. The weighted sum of the updates is compared with the
+//! gradient of the objective from automatic differentiation.
 
 use burn::module::Module;
 use burn::tensor::{DType, Int, Tensor, TensorData};
@@ -32,14 +32,14 @@ fn multisets(s: usize, k: usize) -> Vec<Vec<usize>> {
         .collect()
 }
 
-/// The probability of counts under independent draws from `law`.
+/// The probability of counts under independent draws from the distribution `law`.
 fn probability(counts: &[usize], law: &[f64]) -> f64 {
     let factorial = |n: usize| (1..=n).map(|i| i as f64).product::<f64>();
     let k = counts.iter().sum();
     counts.iter().zip(law).fold(factorial(k), |p, (&n, q)| p * q.powi(n as i32) / factorial(n))
 }
 
-/// A model with one observation, all its latent states and the law they are proposed from.
+/// A model with one observation, all its latent states and the proposal distribution.
 pub struct Case {
     /// The model.
     pub model: HelmholtzMachine,
@@ -51,11 +51,11 @@ pub struct Case {
     pub log_p: Tensor<1>,
     /// `log q(h | x)` of each.
     pub log_q: Tensor<1>,
-    /// The logarithm of the law that they are proposed from.
+    /// The log-probability of each under the proposal distribution.
     pub log_proposal: Tensor<1>,
 }
 
-/// Stacks of SBN layers, and stacks with deeper ones in every place.
+/// Stacks of SBN layers, and stacks that have the other kinds of layers in every place.
 pub fn cases() -> Vec<(String, Case)> {
     let sbns = STACKS.iter().map(|latents| (format!("sbn {latents:?}"), Case::new(latents, 0.0)));
     let mixed = |generative: [LayerKind; 3], recognition: [LayerKind; 2]| {
@@ -75,12 +75,12 @@ pub fn cases() -> Vec<(String, Case)> {
 }
 
 impl Case {
-    /// A stack of SBN layers, with that share of the uniform law in its proposals.
+    /// A stack of SBN layers whose proposals have a fraction `defence` of the uniform distribution mixed in.
     pub fn new(latents: &[usize], defence: f64) -> Self {
         Case::of(sbn(X.len(), latents, 21), defence)
     }
 
-    /// A model, with that share of the uniform law in its proposals.
+    /// A model whose proposals have a fraction `defence` of the uniform distribution mixed in.
     pub fn of(model: HelmholtzMachine, defence: f64) -> Self {
         let x = row(&X);
         let n = 1 << model.latent_bits();
@@ -91,12 +91,12 @@ impl Case {
         Case { model, x, states, log_p, log_q, log_proposal }
     }
 
-    /// Probabilities of the states as proposals.
+    /// The probability of each state under the proposal distribution.
     pub fn law(&self) -> Vec<f64> {
         values(self.log_proposal.clone().exp())
     }
 
-    /// The proposals that hold each state as often as `counts` says.
+    /// Proposals in which each state occurs as often as `counts` says.
     pub fn proposals(&self, counts: &[usize]) -> Proposals<Vec<Tensor<2>>> {
         let chosen: Vec<i64> =
             counts.iter().enumerate().flat_map(|(s, &n)| std::iter::repeat_n(s as i64, n)).collect();
@@ -124,7 +124,7 @@ impl Case {
         sum
     }
 
-    /// The gradient of a loss of the tracked log-probabilities of all states.
+    /// The gradient of a loss that is a function of the log-probabilities of all states, by automatic differentiation.
     pub fn reference(&self, loss: impl Fn(Tensor<1>, Tensor<1>) -> Tensor<1>) -> Named {
         let tracked = self.model.clone().train();
         let x = self.x.clone().autodiff();
@@ -133,12 +133,12 @@ impl Case {
         taped(&tracked, loss.backward())
     }
 
-    /// `Σ_m P(m) log Σ_s n_s p(x, h_s) / proposal(h_s)` over multisets, on the tape.
+    /// `Σ_m P(m) log Σ_s n_s p(x, h_s) / proposal(h_s)` over multisets m, differentiable.
     pub fn bound(&self, k: usize, log_p: Tensor<1>) -> Tensor<1> {
         self.bound_of(k, log_p - self.log_proposal.clone().autodiff())
     }
 
-    /// `Σ_m P(m) log Σ_s n_s exp(log w_s)` over multisets, on the tape.
+    /// `Σ_m P(m) log Σ_s n_s exp(log w_s)` over multisets m, differentiable.
     pub fn bound_of(&self, k: usize, log_w: Tensor<1>) -> Tensor<1> {
         let law = self.law();
         let s = law.len();
@@ -146,7 +146,7 @@ impl Case {
         let log_n: Vec<f64> = all.iter().flatten().map(|&n| (n as f64).ln()).collect();
         let p: Vec<f64> = all.iter().map(|counts| probability(counts, &law)).collect();
         let log_n = constant(log_n).reshape([all.len(), s]);
-        // log 0 = -inf marks the states that a multiset lacks; their weight is exactly zero.
+        // log 0 = -inf marks the states that are not in a multiset; with -1e6 their weight is exactly zero.
         let log_n = log_n.clone().mask_fill(log_n.is_inf(), -1e6);
         let log_sums = log_sum_exp(log_n + log_w.unsqueeze());
         (constant(p) * log_sums).sum()
@@ -154,14 +154,14 @@ impl Case {
 }
 
 impl Case {
-    // Log-probabilities of all states on the tape, under both nets.
+    // The arguments are the differentiable log-probabilities of all states under both nets.
 
     /// `E_q log p - log q`.
     pub fn elbo(log_p: Tensor<1>, log_q: Tensor<1>) -> Tensor<1> {
         (log_q.clone().exp() * (log_p - log_q)).sum()
     }
 
-    /// `E log 1/K Σ_k w_k` over K draws from q, whose own law is on the tape as well.
+    /// `E log 1/K Σ_k w_k` over K draws from q, differentiable in the distribution of the draws as well.
     pub fn bound_under_q(k: usize, log_p: Tensor<1>, log_q: Tensor<1>) -> Tensor<1> {
         let [s] = log_q.dims();
         let all = multisets(s, k);

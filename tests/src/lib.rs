@@ -1,4 +1,4 @@
-//! What the contract tests share: small models in double precision, and gradients as plain numbers.
+//! Shared parts of the contract tests: small models in double precision, and gradients as plain numbers.
 
 pub mod case;
 
@@ -16,14 +16,14 @@ pub fn device() -> Device {
     Device::flex()
 }
 
-/// How much is drawn: `every_run`, or `nightly` where `.ci/nightly` sets `HELMHOLTZ_NIGHTLY=1`.
+/// The size of a test: `every_run`, or `nightly` if `HELMHOLTZ_NIGHTLY=1` is set, as `.ci/nightly` does.
 ///
-/// Thresholds are to hold for both, with the false alarms that stand beside them.
+/// Thresholds must hold for both, with the false-alarm probabilities that are written beside them.
 pub fn either<T>(every_run: T, nightly: T) -> T {
     if std::env::var_os("HELMHOLTZ_NIGHTLY").is_some_and(|value| value == "1") { nightly } else { every_run }
 }
 
-/// A stack in double precision whose weights are large enough that the layers matter.
+/// A stack in double precision whose weights are large enough for the layers to matter.
 pub fn sbn(observed: usize, latents: &[usize], seed: u64) -> HelmholtzMachine {
     sbn_with_spread(observed, latents, seed, 0.8)
 }
@@ -37,20 +37,20 @@ pub fn sbn_with_spread(observed: usize, latents: &[usize], seed: u64, spread: f6
     perturbed(model, seed, spread)
 }
 
-/// A stack with every layer of one kind, in double precision, whose weights are large enough that they matter.
+/// A stack with layers of one kind, in double precision, whose weights are large enough to matter.
 pub fn stack_of(kind: LayerKind, observed: usize, latents: &[usize], seed: u64) -> HelmholtzMachine {
     stack(&StackConfig::of(kind, observed, latents.to_vec()), seed)
 }
 
-/// The stack of a config, in double precision, whose weights are large enough that they matter.
+/// The stack of a config, in double precision, whose weights are large enough to matter.
 pub fn stack(config: &StackConfig, seed: u64) -> HelmholtzMachine {
-    let model = config.init(None, Key::new(seed), &device()).expect("the config is whole");
+    let model = config.init(None, Key::new(seed), &device()).expect("the config is valid");
     perturbed(model, seed, 0.8)
 }
 
-/// The variational autoencoder of a config, in double precision, whose weights are large enough that they matter.
+/// The variational autoencoder of a config, in double precision, whose weights are large enough to matter.
 pub fn vae(config: &VaeConfig, seed: u64) -> Vae {
-    perturbed(config.init(None, Key::new(seed), &device()).expect("the config is whole"), seed, 0.5)
+    perturbed(config.init(None, Key::new(seed), &device()).expect("the config is valid"), seed, 0.5)
 }
 
 /// A module in double precision with its weights scaled by twice `spread` and every parameter moved by up to
@@ -76,10 +76,10 @@ pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().convert_dtype(DType::F64).try_to_vec().expect("converted to f64 just now")
 }
 
-/// Gradients by parameter path, as plain numbers.
+/// Gradients as plain numbers, by parameter path.
 pub type Named = BTreeMap<String, Vec<f64>>;
 
-/// The gradients of a model's parameters by path.
+/// The gradients of a model's parameters, by path.
 pub fn named<M: Module>(model: &M, gradients: &Gradients) -> Named {
     let mut found = Named::new();
     visit_params(model, |path, param| {
@@ -90,7 +90,7 @@ pub fn named<M: Module>(model: &M, gradients: &Gradients) -> Named {
     found
 }
 
-/// The gradients that a tape recorded, by path.
+/// The gradients from automatic differentiation, by path.
 pub fn taped<M: Module>(model: &M, gradients: TapeGradients) -> Named {
     named(model, &Gradients::from(burn::optim::GradientsParams::from_grads(gradients, model)))
 }
@@ -108,7 +108,7 @@ pub fn add_scaled(into: &mut Named, from: &Named, scale: f64) {
     }
 }
 
-/// The largest absolute difference between two sets of gradients of the same paths.
+/// The largest absolute difference between two sets of gradients with the same paths.
 pub fn distance(a: &Named, b: &Named) -> f64 {
     assert!(a.keys().eq(b.keys()), "{:?} against {:?}", a.keys(), b.keys());
     a.iter().flat_map(|(path, a)| a.iter().zip(&b[path])).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)

@@ -130,7 +130,7 @@ fn damaged_data_files_are_named_with_the_place() {
     fs::write(at("nan.csv"), "0,1\n1,NaN\n0,0\n").unwrap();
     refuse("file:nan.csv", &["nan.csv", "row 2, column 2", "is missing", "takes no missing values"]);
     fs::write(at("half.npy"), npy("<f2", [0; 4])).unwrap();
-    refuse("file:half.npy", &["half.npy", "'<f2' are not read"]);
+    refuse("file:half.npy", &["half.npy", "'<f2' are not supported"]);
     fs::write(at("other-idx3-ubyte"), [0, 0, 13, 3, 0, 0, 0, 1]).unwrap();
     refuse("file:other-idx3-ubyte", &["other-idx3-ubyte", "0x0d"]);
     fs::write(at("cut.mat"), [0; 100]).unwrap();

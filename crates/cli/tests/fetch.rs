@@ -142,7 +142,7 @@ fn a_transfer_cut_each_time_is_an_error_and_leaves_nothing() {
     };
     let error = fetch(entry, &place.data, &from, &rules, &mut note).unwrap_err();
     assert!(matches!(error, FetchError::Download(_)) && !error.is_of_the_request(), "{error}");
-    assert!(error.to_string().contains("the transfer was cut after 100 of "), "{error}");
+    assert!(error.to_string().contains("the transfer was interrupted after 100 of "), "{error}");
     assert_eq!(failed.len(), 5, "after each of the six names but the last: {failed:?}");
     place.is_empty();
 }
@@ -210,7 +210,7 @@ fn a_file_that_another_process_puts_there_meanwhile_is_not_replaced() {
             fs::write(&put, "theirs").unwrap();
             whole
         });
-        let words = [name, "another process put it there meanwhile; run it again"];
+        let words = [name, "another process put it there in the meantime; run the command again"];
         fail(place.path(), &args(drawn().id, &server.url), 2, &words);
         assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
         assert_eq!(files_below(&place.data), [theirs]);
@@ -219,9 +219,9 @@ fn a_file_that_another_process_puts_there_meanwhile_is_not_replaced() {
 
 /// What the user must be told of values that are not those of the real set.
 const OTHER: [&str; 3] = [
-    "; what was downloaded was removed",
+    "; the downloaded files were removed",
     "uci/mushrooms@1: the values have sha256",
-    "those of the protocol 2a055d27",
+    "those of the protocol have 2a055d27",
 ];
 
 #[test]
@@ -239,7 +239,7 @@ fn a_file_that_ends_too_early_is_refused_and_removed() {
     let (place, bytes) = (Place::new(), &drawn().bytes[VALID]);
     let cut = drawn().with(VALID, bytes[..bytes.len() / 2].to_owned());
     cut.write(&place.path().join("there"));
-    let words = ["what was downloaded", VALID, "the gzip data is truncated or damaged"];
+    let words = ["the downloaded files", VALID, "the gzip data is truncated or damaged"];
     place.fail(drawn(), "there", 1, &words);
     place.is_empty();
     // Over HTTP with its right length as well.
@@ -379,7 +379,7 @@ fn a_place_that_cannot_be_written_is_named_before_anything_is_asked() {
             place.path(),
             &args(drawn().id, &server.url),
             2,
-            &[taken, "a file", "move it away, then run it"],
+            &[taken, "a file", "move it away, then run the command"],
         );
         assert_eq!(fs::read_to_string(&path).unwrap(), "years of work");
     }

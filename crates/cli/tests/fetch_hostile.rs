@@ -28,7 +28,7 @@ fn a_file_larger_than_the_catalogue_allows_is_refused_before_it_fills_the_disk()
         true if request.before == 0 => Reply::new("200 OK|Content-Length: 8000000000", b""),
         _ => Reply::status("404 Not Found"),
     });
-    let message = fail(folder.path(), &args(&server.url), 1, &["(8000000000, says the server)"]);
+    let message = fail(folder.path(), &args(&server.url), 1, &["(8000000000 according to the server)"]);
     let cap = 2 * bytes + (1 << 20);
     assert!(message.contains(&format!("more than the {cap} bytes")), "{message}");
     let server = Server::start(move |request| match request.path.ends_with("train.data.gz") {

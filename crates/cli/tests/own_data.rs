@@ -54,7 +54,7 @@ fn a_first_row_with_a_missing_value_is_refused_and_a_header_is_named() {
     fs::write(folder.join("short.csv"), "1,0,1\n0,1,0\n0,1\n").unwrap();
     let (code, text) = check(folder, "file:short.csv#no-header#label=-1");
     assert!(
-        code == Some(2) && text.contains("line 3: found 2 values where the rows before it have 3"),
+        code == Some(2) && text.contains("line 3: found 2 values, but the rows before it have 3"),
         "{text}"
     );
     // Two columns called 0 and 1 may be a row: it is said which was chosen, and how to choose the other.

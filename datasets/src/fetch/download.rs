@@ -1,7 +1,7 @@
-//! Downloads one file from one place, from its beginning each time.
+//! Downloads one file from one place, always from its beginning.
 //!
-//! Nothing here knows what the file should hold. That has to be looked at, because a server that tells no length may
-//! close the connection early and nobody can see it.
+//! This module does not know what the file should hold. The caller has to check it: if a server sends no length and
+//! closes the connection early, the loss cannot be seen here.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -17,25 +17,25 @@ use crate::fetch::origin::Place;
 use crate::fetch::secret::redacted;
 
 const USER_AGENT: &str = concat!("helmholtz/", env!("CARGO_PKG_VERSION"));
-/// How long finding the host may take, and again connecting to it.
+/// Limit for resolving the host name, and for connecting to it.
 const CONNECT: Duration = Duration::from_secs(30);
-/// Redirects that are followed.
+/// Limit of redirects.
 const REDIRECTS: u32 = 10;
-/// Bytes asked of the connection at a time; as many as its own buffer holds.
+/// Bytes requested from the connection at a time; the size of its own buffer.
 const BUFFER: usize = 128 << 10;
 
-/// How a download is bounded, besides the size of each file.
+/// Limits of a download, besides the size of each file.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// Refuse `http://`, in the address and in redirects. `file://` is allowed either way.
     pub https_only: bool,
-    /// How long a server may send nothing; after that the transfer counts as cut.
+    /// How long a server may send nothing; after that the transfer counts as interrupted.
     pub silence: Duration,
-    /// Bytes a second that a server has to send, in each span of `silence`; a slower transfer counts as cut.
+    /// Bytes a second that a server has to send, in each span of `silence`; a slower transfer counts as interrupted.
     pub floor: u64,
-    /// How many times a cut transfer is begun again, at one address.
+    /// How many times an interrupted transfer is started again, per address.
     pub retries: u32,
-    /// The pause before a cut transfer is begun again; each next one is twice as long.
+    /// The pause before an interrupted transfer is started again; each further pause is twice as long.
     pub pause: Duration,
 }
 
@@ -51,18 +51,18 @@ impl Default for Rules {
     }
 }
 
-/// Why a file is not here.
+/// Why a file was not downloaded.
 pub(super) enum Failure {
-    /// The trouble is with the place, so that another one is worth asking.
+    /// The place failed; another one may work.
     Place(DownloadError),
-    /// It is with our own disk.
+    /// The local disk failed.
     Disk(io::Error),
 }
 
-/// Downloads a file of at most `cap` bytes to `to`, in a folder that nobody else writes to.
+/// Downloads a file of at most `cap` bytes to `to`, in a folder that no other process writes to.
 ///
-/// `progress` is told the bytes that are here so far and the total, if it is known. After an error there may be a part
-/// of the file.
+/// `progress` gets the number of bytes received so far and the total, if it is known. After an error a part of the file
+/// may be there.
 pub(super) fn download(
     place: &Place,
     to: &Path,
@@ -78,20 +78,20 @@ pub(super) fn download(
         };
         let may_go_better = match error {
             DownloadError::Cut(_) => true,
-            // A server that was there a moment ago may come back; one that never was is given up at once, for the sake
-            // of the next address and of a user who is offline.
+            // A server that answered before may come back. If it never answered, give up at once: the next address is
+            // tried sooner, and a user who is offline need not wait.
             DownloadError::Unreachable(_) => retry > 0,
             _ => false,
         };
         if !may_go_better || retry == rules.retries {
-            let again = |cut| format!("{cut} and tried {} times; try again later", retry + 1);
+            let again = |cut| format!("{cut}; tried {} times; try again later", retry + 1);
             return Err(Failure::Place(match error {
                 DownloadError::Cut(cut) => DownloadError::Cut(again(cut)),
                 error => error,
             }));
         }
         let pause = rules.pause.saturating_mul(1 << retry.min(16));
-        tracing::warn!("{error}; beginning again after {pause:?}");
+        tracing::warn!("{error}; starting again after {pause:?}");
         thread::sleep(pause);
         retry += 1;
     }
@@ -113,12 +113,12 @@ fn attempt(
     .map_err(Failure::Place)?;
     let too_large = |said: &str| {
         Failure::Place(DownloadError::Answer(format!(
-            "{url}: the file has more than the {cap} bytes that are allowed{said}; no file of this data set needs more, \
-             so check the address"
+            "{url}: the file has more than the {cap} bytes that are allowed{said}; no file of this data set is that \
+             large, so check the address"
         )))
     };
     if let Some(said) = promised.filter(|promised| *promised > cap) {
-        return Err(too_large(&format!(" ({said}, says the server)")));
+        return Err(too_large(&format!(" ({said} according to the server)")));
     }
     let mut file = File::create(to).map_err(Failure::Disk)?;
     let (mut received, mut buffer) = (0, vec![0; BUFFER]);
@@ -127,9 +127,9 @@ fn attempt(
         progress(received, promised);
         match from.read(&mut buffer) {
             Ok(0) if promised.is_some_and(|promised| received < promised) => {
-                break "there was less than announced".to_owned();
+                break "fewer bytes came than announced".to_owned();
             }
-            // Some file systems notice only now that the disk is full.
+            // Some file systems report only now that the disk is full.
             Ok(0) => return file.sync_all().map_err(Failure::Disk),
             Ok(n) => {
                 received += n as u64;
@@ -159,21 +159,21 @@ fn attempt(
         return Err(Failure::Place(unreadable(path, &format!("cannot be read ({cause})"))));
     }
     let of = promised.map_or(String::new(), |promised| format!(" of {promised}"));
-    let cut = format!("{url}: the transfer was cut after {received}{of} bytes ({cause})");
+    let cut = format!("{url}: the transfer was interrupted after {received}{of} bytes ({cause})");
     Err(Failure::Place(DownloadError::Cut(cut)))
 }
 
-/// Bytes to come, and how many there will be, as far as is known.
+/// The bytes of a file, and their number if it is known.
 type Incoming = (Box<dyn Read>, Option<u64>);
 
 fn unreadable(path: &Path, problem: &str) -> DownloadError {
     DownloadError::Request(format!("{}: {problem}; check the path and its permissions", path.display()))
 }
 
-/// Opens a file of this machine.
+/// Opens a local file.
 fn open(path: &Path) -> Result<Incoming, DownloadError> {
     let failed = |cause| unreadable(path, &format!("cannot be read ({cause})"));
-    // Asked before it is opened, because opening a pipe waits for its writer.
+    // Check before opening, because opening a pipe waits for its writer.
     if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err(unreadable(path, "is not a regular file"));
     }
@@ -182,23 +182,23 @@ fn open(path: &Path) -> Result<Incoming, DownloadError> {
     Ok((Box::new(file), Some(length)))
 }
 
-/// Asks a server for a file.
+/// Requests a file from a server.
 fn ask(url: &str, longest: Duration, rules: &Rules) -> Result<Incoming, Error> {
     let mut config = Agent::config_builder()
         .https_only(rules.https_only)
         .max_redirects(REDIRECTS)
         .user_agent(USER_AGENT)
-        // A compressed body would not have the bytes of the hash.
+        // A compressed body would not match the hash.
         .accept_encoding("identity")
-        // A connection that was idle may be dead; that would count as a cut transfer.
+        // An idle connection may be dead; that would count as an interrupted transfer.
         .max_idle_connections(0)
-        // For what the pace of the body does not see, such as the sizes of chunks that come byte by byte.
+        // For delays outside the body, such as chunk sizes that arrive byte by byte.
         .timeout_global(Some(longest))
         .timeout_resolve(Some(CONNECT))
         .timeout_connect(Some(CONNECT))
         .timeout_recv_response(Some(rules.silence))
         .timeout_per_read(Some(rules.silence));
-    // A proxy would look for this server on its own machine.
+    // A proxy would look for a local server on its own machine.
     let uri: Uri = url.parse().map_err(|cause| Error::Http(ureq::http::Error::from(cause)))?;
     if matches!(uri.host(), Some("localhost" | "127.0.0.1" | "[::1]")) {
         config = config.proxy(None);
@@ -212,7 +212,7 @@ fn ask(url: &str, longest: Duration, rules: &Rules) -> Result<Incoming, Error> {
     Ok((Box::new(response.into_body().into_reader()), promised))
 }
 
-/// Why a server did not give a file.
+/// The error to report for a server that did not give a file.
 fn in_words(error: Error, url: &str, waited: Duration) -> DownloadError {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     const CHECK: &str = "check the address and your proxy settings, or try again later";
@@ -226,37 +226,40 @@ fn in_words(error: Error, url: &str, waited: Duration) -> DownloadError {
     };
     match error {
         Error::BadUri(_) | Error::Http(_) => DownloadError::Request(format!(
-            "{url}: is not an address, or redirects to something that is not one ({cause}); write https://HOST/PATH or file:///PATH"
+            "{url}: is not a valid address, or redirects to an invalid one ({cause}); write https://HOST/PATH or \
+             file:///PATH"
         )),
         Error::StatusCode(_) => DownloadError::Answer(format!(
             "{url}: the server answered `{cause}` instead of the file; {CHECK}"
         )),
         Error::Timeout(Timeout::Global) => DownloadError::Answer(format!(
-            "{url}: too slow, the file was not here after {waited:.1?}; {CHECK}"
+            "{url}: too slow: the file was not complete after {waited:.1?}; {CHECK}"
         )),
-        _ if is_cut => DownloadError::Cut(format!("{url}: the transfer was cut before it began ({cause})")),
+        _ if is_cut => {
+            DownloadError::Cut(format!("{url}: the transfer was interrupted before it began ({cause})"))
+        }
         Error::RequireHttpsOnly(_) if !url.get(..6).is_some_and(|it| it.eq_ignore_ascii_case("https:")) => {
             DownloadError::Request(format!(
-                "{url}: http:// is not encrypted and not allowed here; use an https:// address"
+                "{url}: http:// is not encrypted and therefore not allowed; use an https:// address"
             ))
         }
         Error::RequireHttpsOnly(to) => DownloadError::Answer(format!(
-            "{url}: redirected to {}, which is not encrypted and not allowed here; use another https:// address",
+            "{url}: redirected to {}, which is not encrypted and therefore not allowed; use another https:// address",
             redacted(&to)
         )),
         Error::TooManyRedirects => DownloadError::Answer(format!(
-            "{url}: redirected more than {REDIRECTS} times, so probably in a circle; use another address"
+            "{url}: redirected more than {REDIRECTS} times, probably in a loop; use another address"
         )),
-        Error::Protocol(_) | Error::LargeResponseHeader(..) => {
-            DownloadError::Answer(format!("{url}: what the server answers leads nowhere ({cause}); {CHECK}"))
-        }
+        Error::Protocol(_) | Error::LargeResponseHeader(..) => DownloadError::Answer(format!(
+            "{url}: the server sent an invalid response or redirect ({cause}); {CHECK}"
+        )),
         _ => DownloadError::Unreachable(format!(
             "{url}: the server cannot be reached ({cause}); check the network, or try again later"
         )),
     }
 }
 
-/// What ureq says, in plain words and without secrets.
+/// An error of ureq in plain words and without passwords.
 fn words(error: &Error) -> String {
     match error {
         Error::StatusCode(code) => StatusCode::from_u16(*code).map_or(code.to_string(), |it| it.to_string()),

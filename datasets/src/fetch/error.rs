@@ -1,4 +1,4 @@
-//! What can go wrong with a download: what was wrong, where, the value found, what to do next.
+//! Errors of downloads: each says what is wrong, where, what was found, and what to do next.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ use crate::error::DataError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// The request cannot be met: unknown address, missing file, or a path that is taken.
+    /// The request cannot be fulfilled: an unknown address, a missing file, or a path that is taken.
     #[error("{0}")]
     Request(String),
 
-    /// Files that were there before, and are not the protocol's.
+    /// The files were there before and do not match the protocol.
     #[error(
-        "{0}; its files are there already, and nothing was downloaded: move them away to fetch them anew"
+        "{0}; its files are already there, so nothing was downloaded; move them away to fetch them again"
     )]
     Present(DataError),
 
@@ -23,11 +23,11 @@ pub enum FetchError {
     #[error("{}", listed(.0))]
     Download(Vec<DownloadError>),
 
-    /// Files that came, and with which the set is not the protocol's.
+    /// The downloaded files do not match the protocol.
     #[error("{0}")]
     Values(String),
 
-    /// The data directory cannot be written.
+    /// The data directory cannot be written to.
     #[error("{}: {}", .path.display(), of_the_disk(.cause))]
     Disk {
         /// The file or folder.
@@ -38,8 +38,8 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// True if it is not the network or the disk that failed, but what was asked for, or a place that may not be
-    /// written to.
+    /// True if the user can correct the error by changing the request: neither the network nor the disk failed. A place
+    /// without write permission counts as well.
     pub fn is_of_the_request(&self) -> bool {
         use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
         match self {
@@ -59,7 +59,7 @@ fn of_the_disk(cause: &io::Error) -> String {
     use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     match cause.kind() {
         StorageFull | QuotaExceeded => {
-            format!("the disk is full ({cause}); free some space, then run it again")
+            format!("the disk is full ({cause}); free some space, then run the command again")
         }
         PermissionDenied | ReadOnlyFilesystem => {
             format!("no permission to write here ({cause}); change the permissions or choose another folder")
@@ -74,20 +74,20 @@ fn listed(errors: &[DownloadError]) -> String {
     sentences.join("; ")
 }
 
-/// Why an address did not give a file, in a sentence.
+/// Why an address did not give a file, as a sentence.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DownloadError {
-    /// Not an address, or a file of this machine that cannot be had.
+    /// Not a valid address, or a local file that cannot be read.
     #[error("{0}")]
     Request(String),
     /// No connection.
     #[error("{0}")]
     Unreachable(String),
-    /// A transfer that ended too early, each time.
+    /// Every transfer ended too early.
     #[error("{0}")]
     Cut(String),
-    /// The server answered something else than the file, or too much, or too slowly.
+    /// The server did not send the file, or sent too much, or too slowly.
     #[error("{0}")]
     Answer(String),
 }

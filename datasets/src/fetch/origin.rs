@@ -1,4 +1,4 @@
-//! Where the files of a set may be had, and how large each may be.
+//! Where the files of a set can be downloaded, and how large each may be.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,8 +14,8 @@ pub enum Origin {
     /// The addresses of the catalogue.
     #[default]
     Mirrors,
-    /// A folder or an address (`https://`, `http://`, `file://`) below which files have the names of the
-    /// catalogue, with or without their folders. A name and a password in it are sent, and shown nowhere.
+    /// A folder or an address (`https://`, `http://`, `file://`) below which files have the names of the catalogue,
+    /// with or without their folders. A user name and a password in it are sent to the server but never shown.
     From(String),
 }
 
@@ -28,14 +28,14 @@ impl fmt::Debug for Origin {
     }
 }
 
-/// Where one file may be had.
+/// Where one file can be read or downloaded.
 pub(super) enum Place {
     Url(String),
     File(PathBuf),
 }
 
 impl Place {
-    /// What may be shown of it.
+    /// The place without passwords, for messages.
     pub(super) fn shown(&self) -> String {
         match self {
             Place::Url(url) => redacted(url),
@@ -44,16 +44,16 @@ impl Place {
     }
 }
 
-/// A place and what is known of a file that comes from there.
+/// A place, and the name and size of a file that comes from there.
 pub(super) struct Address {
     pub(super) place: Place,
-    /// The one of the file's names that fits it.
+    /// The name that fits this place, out of the names of the file.
     pub(super) name: &'static str,
-    /// Bytes that it may have.
+    /// Limit of its size, in bytes.
     pub(super) most_bytes: u64,
 }
 
-/// The addresses of a file, the best first; empty only if it can be done without.
+/// The addresses of a file, the best first; empty only if the file is optional.
 pub(super) fn addresses(
     entry: &Entry,
     file: &'static SourceFile,
@@ -81,11 +81,11 @@ pub(super) fn addresses(
         let name = file.names[0];
         return Err(FetchError::Request(match origin {
             Origin::Mirrors => format!(
-                "{}: no address is known of {name}; get it from {} and name the folder that holds it with --from DIR",
+                "{}: no address is known for {name}; get it from {} and pass the folder that holds it with --from DIR",
                 entry.id, entry.source
             ),
             Origin::From(from) => format!(
-                "{}: {name} is not there (nor under another of its names: {}); name the folder that holds it",
+                "{}: {name} is not there under any of its names ({}); pass the folder that holds it with --from",
                 redacted(from),
                 file.names.join(", ")
             ),
@@ -95,11 +95,12 @@ pub(super) fn addresses(
     Ok(places.into_iter().map(address).collect())
 }
 
-/// Bytes of a value as text, at most: its digits, or its index beside it.
+/// Limit of the bytes of one value as text: its digits, or its index and itself.
 const MOST_OF_A_VALUE: u64 = 32;
 
-/// Bytes that a file may have under one of its names: twice those of the catalogue under the preferred one, which may
-/// have been packed anew, and those of the whole set as text under another, each with a mebibyte more.
+/// Limit of the bytes of a file under one of its names. Under the preferred name it is twice the size in the catalogue,
+/// because the file may have been compressed anew. Under another name it is the size of the whole set as text, if that
+/// is more. One mebibyte is added to either.
 fn most_bytes(entry: &Entry, file: &SourceFile, name: &str) -> u64 {
     let rows: usize = entry.split_sizes.iter().sum();
     let text = (rows as u64).saturating_mul(entry.width() as u64).saturating_mul(MOST_OF_A_VALUE);
@@ -108,7 +109,7 @@ fn most_bytes(entry: &Entry, file: &SourceFile, name: &str) -> u64 {
     most.saturating_add(1 << 20)
 }
 
-/// The folder that `--from` names, by its path or as `file://`; nothing if it is an address of a server.
+/// The folder that `--from` names, as a path or as `file://`; `None` if it is the address of a server.
 fn folder_of(from: &str) -> Result<Option<PathBuf>, FetchError> {
     let Some((scheme, rest)) = from.split_once("://") else { return Ok(Some(PathBuf::from(from))) };
     if !scheme.eq_ignore_ascii_case("file") {
@@ -122,7 +123,7 @@ fn folder_of(from: &str) -> Result<Option<PathBuf>, FetchError> {
     };
     let (host, path) = rest.split_at(rest.find('/').ok_or_else(|| wrong("names no absolute path"))?);
     if !(host.is_empty() || host.eq_ignore_ascii_case("localhost")) {
-        return Err(wrong("names a file of another machine"));
+        return Err(wrong("names a file on another machine"));
     }
     let is_code = |rest: &[u8]| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit);
     if !path.split('%').skip(1).all(|rest| is_code(rest.as_bytes())) {

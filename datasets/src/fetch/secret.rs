@@ -1,6 +1,6 @@
-//! What may be shown of an address.
+//! Addresses without passwords, for messages.
 
-/// An address, or a text that begins with one, without the name and the password before its host.
+/// An address, or a text that begins with one, without the user name and the password before its host.
 ///
 /// ```
 /// use helmholtz_datasets::fetch::redacted;
@@ -9,11 +9,11 @@
 /// assert_eq!(redacted("https://example.org/data"), "https://example.org/data");
 /// ```
 ///
-/// Where a password holds characters that an address may not, such as `/`, more is left out rather than less.
+/// If a password holds characters that an address may not hold, such as `/`, more is left out rather than less.
 pub fn redacted(url: &str) -> String {
     let (scheme, rest) = match url.split_once("://") {
         Some((scheme, rest)) => (&url[..scheme.len() + 3], rest),
-        // An address whose scheme was forgotten; of a path no more than what stands before its first `/`.
+        // An address without a scheme. If it is a path, only the text before its first `/` can be left out.
         None => ("", url),
     };
     let host_ends = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -22,7 +22,7 @@ pub fn redacted(url: &str) -> String {
     let host = match (authority.rfind('@'), authority.rsplit_once(':')) {
         // A path may hold an @ without a password.
         (Some(at), colon) if !scheme.is_empty() || colon.is_some() => &rest[at + 1..],
-        // `user:pass/word@host`: what follows the colon is no port, so that the name goes on behind the slash.
+        // `user:pass/word@host`: the text after the colon is not a port, so the password continues after the slash.
         (None, Some((_, port))) if !scheme.is_empty() && !is_port(port) && !authority.ends_with(']') => {
             match below.rfind('@') {
                 Some(at) => &below[at + 1..],

@@ -1,11 +1,11 @@
-//! Arrays of numbers of any type, order of bytes and order of axes, into splits.
+//! Converts arrays of numbers of any type, byte order and axis order into splits.
 
 use crate::formats::axes::{AxisOrder, Layout, layout};
 use crate::formats::room;
 use crate::formats::wanted::{Limits, RowAxis};
 use crate::split::Split;
 
-/// What the bytes of an array are.
+/// The number type of an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Number {
     Bool,
@@ -22,7 +22,7 @@ impl Number {
     }
 }
 
-/// An array as it stands in a file.
+/// An array as it is stored in a file.
 #[derive(Clone, Debug)]
 pub(crate) struct Array<'a> {
     pub(crate) axes: Vec<usize>,
@@ -34,7 +34,7 @@ pub(crate) struct Array<'a> {
     pub(crate) data: &'a [u8],
 }
 
-/// Refuses no rows, empty rows, and more values than the limit.
+/// Refuses an array without rows, with empty rows, or with more values than the limit.
 pub(crate) fn admit(rows: usize, width: usize, limits: &Limits) -> Result<(), String> {
     if rows == 0 || width == 0 {
         return Err(format!("it holds no rows of values ({rows} of {width}); copy or download it again"));
@@ -51,7 +51,7 @@ impl Array<'_> {
         self.laid_out(rows, limits).map(|(split, _)| split)
     }
 
-    /// The same with what was understood, where the axes could have been understood otherwise.
+    /// The same, with a note on the reading if the axes could have been read otherwise.
     pub(crate) fn laid_out(
         &self,
         rows: Option<RowAxis>,
@@ -69,11 +69,11 @@ impl Array<'_> {
                 fewer => fewer.to_string(),
             };
             return Err(format!(
-                "an array of shape {:?} takes {bytes} bytes, and {found} follow; copy or download it again",
+                "an array of shape {:?} takes {bytes} bytes, but {found} follow; copy or download it again",
                 self.axes,
             ));
         }
-        // Where the value of (row, y, x) stands, as strides over the stored numbers.
+        // The place of the value at (row, y, x), as strides over the stored numbers.
         let stride = |axis: usize| -> usize {
             match self.order {
                 AxisOrder::RowMajor => self.axes[axis + 1..].iter().product(),
@@ -106,7 +106,7 @@ impl Array<'_> {
     fn number(&self, i: usize) -> f64 {
         let size = self.number.bytes();
         let mut bytes = [0; 8];
-        // Little-endian, the sign carried up.
+        // Little-endian; the sign is extended below.
         let stored = &self.data[i * size..][..size];
         bytes[..size].copy_from_slice(stored);
         if self.big_endian {
@@ -126,7 +126,7 @@ impl Array<'_> {
         }
     }
 
-    /// How many numbers there are, if the bytes are as many as the axes say.
+    /// Number of values; an error if the number of bytes does not fit the axes.
     fn count(&self) -> Result<usize, String> {
         let (size, found) = (self.number.bytes(), self.data.len());
         match self.axes.iter().try_fold(size, |product, axis| product.checked_mul(*axis)) {
@@ -151,7 +151,7 @@ impl Array<'_> {
             let label = number as i32;
             (f64::from(label) == number)
                 .then_some(label)
-                .ok_or_else(|| format!("found {number} where a label is wanted"))
+                .ok_or_else(|| format!("found {number} where an integer label is expected"))
         };
         (0..n).map(integer).collect()
     }
@@ -176,10 +176,10 @@ impl Array<'_> {
 
     /// Numbers in [0, 1], and NaN where a value is missing.
     fn of_floats(&self, rows: usize, width: usize, place: impl Fn(usize) -> usize) -> Result<Split, String> {
-        // As f32 a number can still become 0 or 1.
+        // The conversion to f32 can still round a number to 0 or 1.
         let unit = |number: f64| (number as f32).abs();
         let value = |i: usize| unit(self.number(place(i)));
-        // Looked at before they are kept: bits take a quarter of the memory.
+        // All values are checked before they are stored: bits take a quarter of the memory.
         let n = rows * width;
         let (mut binary, mut missing) = (true, false);
         for i in 0..n {
@@ -212,7 +212,7 @@ impl Array<'_> {
     }
 }
 
-/// Bytes that are bits where none is above 1.
+/// A binary split if no byte is above 1, else a grey split.
 fn bits_or_bytes(rows: usize, width: usize, values: Vec<u8>) -> Split {
     match values.iter().all(|value| *value <= 1) {
         true => Split::new(rows, width, values),
@@ -223,20 +223,20 @@ fn bits_or_bytes(rows: usize, width: usize, values: Vec<u8>) -> Split {
 fn wrong(i: usize, width: usize, found: f64, wanted: &str) -> String {
     let (row, column) = (i / width + 1, i % width + 1);
     format!(
-        "row {row}, column {column}: found {found} where {wanted} is wanted; rescale or clean the values first"
+        "row {row}, column {column}: found {found} where {wanted} is expected; rescale or clean the values first"
     )
 }
 
-/// Of several named arrays the place of the one that is wanted, or of the only one.
+/// The place of the named array among several arrays, or of the only array if no name is given.
 pub(crate) fn pick(arrays: &[&str], wanted: Option<&str>) -> Result<usize, String> {
     let names = || arrays.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     match (wanted, arrays) {
-        (_, []) => Err("there is no array of numbers in it; save one of [rows, width]".to_owned()),
+        (_, []) => Err("there is no array of numbers in it; save one of shape [rows, width]".to_owned()),
         (None, [_]) => Ok(0),
         (None, _) => Err(format!("it holds the arrays {}; name one of them as in file:PATH#NAME", names())),
         (Some(wanted), _) => arrays.iter().position(|name| *name == wanted).ok_or_else(|| {
             format!(
-                "there is no array `{wanted}` in it, but {}; name one of these as in file:PATH#NAME",
+                "there is no array `{wanted}` in it; it holds {}: name one of these as in file:PATH#NAME",
                 names()
             )
         }),
@@ -282,7 +282,7 @@ mod tests {
         let from_c = array(&[2, 2, 3], AxisOrder::RowMajor, BYTE, &c).split(first, &limits).unwrap();
         let from_f = array(&[2, 2, 3], AxisOrder::ColumnMajor, BYTE, &f).split(first, &limits).unwrap();
         assert_eq!(from_c, from_f);
-        // The images along the last axis, with and without a channel: as MATLAB users have them.
+        // The images along the last axis, with and without a channel, as MATLAB users store them.
         let stacked_c: Vec<u8> = (0..12).map(|i| value(i % 2, i / 6, i / 2 % 3)).collect();
         let stacked_f: Vec<u8> = (0..12).map(|i| value(i / 6, i % 2, i / 2 % 3)).collect();
         for (order, data) in [(AxisOrder::RowMajor, &stacked_c), (AxisOrder::ColumnMajor, &stacked_f)] {
@@ -374,8 +374,8 @@ mod tests {
     fn shapes_that_are_no_rows_or_do_not_fit_the_bytes_are_refused() {
         for (axes, rows, part) in [
             (vec![6], None, "an array of shape [6] where"),
-            (vec![2, 4], None, "takes 8 bytes, and 6 follow"),
-            (vec![2, 2], None, "takes 4 bytes, and more follow"),
+            (vec![2, 4], None, "takes 8 bytes, but 6 follow"),
+            (vec![2, 2], None, "takes 4 bytes, but more follow"),
             (vec![0, 4], None, "no rows"),
             (vec![0, 2, 2], None, "no rows"),
             (vec![2, usize::MAX], None, "are more than"),

@@ -1,14 +1,14 @@
-//! Which axis of an array the examples lie along, and how the others make an image.
+//! Finds the axis of an array that the examples lie along, and the axes that form an image.
 //!
-//! NumPy users stack images along the first axis and MATLAB users along the last. Two axes are rows
-//! and their values unless told otherwise. Three axes are read as `[rows, height, width]`, with a
-//! note where another reading is possible; they are refused where the other reading is the likelier
-//! one. Of four axes one is a single channel, which is dropped.
+//! NumPy users stack images along the first axis and MATLAB users along the last. Two axes are `[rows, values]` unless
+//! the user says otherwise. Three axes are read as `[rows, height, width]`, with a note if another reading is possible;
+//! they are refused if the other reading is more likely. Among four axes one must be a single channel, which is
+//! dropped.
 
 use crate::formats::wanted::RowAxis;
 use crate::shape::ImageShape;
 
-/// Which axis runs fastest.
+/// The axis that varies fastest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AxisOrder {
     /// The last: C.
@@ -26,30 +26,31 @@ pub(crate) struct Layout {
     pub(crate) image: [Option<usize>; 2],
     /// How a row is laid out.
     pub(crate) shape: ImageShape,
-    /// What was understood, where it could have been understood otherwise.
+    /// A note on the reading, if the axes could have been read otherwise.
     pub(crate) doubt: Option<String>,
 }
 
-/// The layout of an array with these axes, stored in that order; `rows` is what the user said.
+/// The layout of an array with these axes, stored in that order; `rows` is the user's choice.
 pub(crate) fn layout(axes: &[usize], order: AxisOrder, rows: Option<RowAxis>) -> Result<Layout, String> {
     match (axes, rows) {
         (&[_, width], None | Some(RowAxis::First)) => Ok(values(0, 1, width)),
         (&[width, _], Some(RowAxis::Last)) => Ok(values(1, 0, width)),
         (&[first, height, width], None) => {
-            // Square images, as of MNIST, or a single image: the other reading is far-fetched.
+            // Square images, as in MNIST, or a single image: the other reading is unlikely.
             if first == 1 || height == width && first != height {
                 return images(axes, 0, [1, 2]);
             }
             let both = format!(
                 "an array of shape {axes:?} is {first} rows of {height} x {width} if they lie along the first axis, \
-                 and {width} rows of {first} x {height} along the last"
+                 and {width} rows of {first} x {height} if along the last"
             );
             let square_stack = first == height && height != width;
             if square_stack || order == AxisOrder::ColumnMajor && width > first {
                 return Err(format!("{both}; add #rows=first or #rows=last to the path"));
             }
-            let doubt =
-                Some(format!("{both}: read along the first; add #rows=last to the path for the other"));
+            let doubt = Some(format!(
+                "{both}: it was read along the first axis; add #rows=last to the path for the last"
+            ));
             Ok(Layout { doubt, ..images(axes, 0, [1, 2])? })
         }
         (&[_, _, _], Some(RowAxis::First)) => images(axes, 0, [1, 2]),
@@ -60,11 +61,11 @@ pub(crate) fn layout(axes: &[usize], order: AxisOrder, rows: Option<RowAxis>) ->
         (&[_, _, 1, _], Some(RowAxis::Last)) => images(axes, 3, [0, 1]),
         (&[1, _, _, _], Some(RowAxis::Last)) => images(axes, 3, [1, 2]),
         (&[_, _, 1, _] | &[1, _, _, _], None) => Err(format!(
-            "an array of shape {axes:?} where [rows, height, width] is wanted; if the rows lie along the last axis, \
+            "an array of shape {axes:?} where [rows, height, width] is expected; if the rows lie along the last axis, \
              add #rows=last to the path"
         )),
         (&[_, _, _, _], _) => Err(format!(
-            "an array of shape {axes:?} where [rows, height, width] is wanted, with one channel at most; take one \
+            "an array of shape {axes:?} where [rows, height, width] is expected, with one channel at most; take one \
              channel, or the mean of the colours"
         )),
         (_, Some(RowAxis::Last)) => Err(format!(
@@ -72,7 +73,7 @@ pub(crate) fn layout(axes: &[usize], order: AxisOrder, rows: Option<RowAxis>) ->
              [height, width, rows]"
         )),
         _ => Err(format!(
-            "an array of shape {axes:?} where [rows, width] or [rows, height, width] is wanted; reshape it to one \
+            "an array of shape {axes:?} where [rows, width] or [rows, height, width] is expected; reshape it to one \
              of these"
         )),
     }
@@ -84,7 +85,7 @@ fn values(rows: usize, axis: usize, width: usize) -> Layout {
 
 fn images(axes: &[usize], rows: usize, [y, x]: [usize; 2]) -> Result<Layout, String> {
     let shape = ImageShape { height: axes[y], width: axes[x] };
-    // The pixels of a shape are counted unchecked from here on.
+    // From here on the product of height and width is computed without a check.
     shape.height.checked_mul(shape.width).ok_or("its rows are too wide; check that it is data")?;
     Ok(Layout { rows, image: [Some(y), Some(x)], shape, doubt: None })
 }

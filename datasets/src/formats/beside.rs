@@ -1,4 +1,4 @@
-//! Labels and targets that stand in arrays of their own, beside that of the rows.
+//! Labels and targets in separate arrays of the same file as the rows.
 
 use crate::formats::array::{Array, pick};
 use crate::formats::axes::AxisOrder;
@@ -6,7 +6,7 @@ use crate::formats::room;
 use crate::formats::wanted::{Column, LabelColumn, RowAxis, Wanted};
 use crate::targets::Targets;
 
-/// The places of the arrays that are wanted of a file that holds several.
+/// The places of the requested arrays in a file that holds several.
 pub(crate) struct Chosen {
     pub(crate) rows: usize,
     pub(crate) label: Option<usize>,
@@ -14,12 +14,15 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
-    /// Which of the arrays with these names are wanted; where that of the rows is not named, it is the only other one.
+    /// Finds the requested arrays among arrays with these names. If the array of rows is not named, it must be the
+    /// only other one.
     pub(crate) fn of(names: &[&str], wanted: &Wanted) -> Result<Self, String> {
         let target = match wanted.targets.as_slice() {
             [] => None,
             [target] => Some(place(names, target, "target")?),
-            [_, _, ..] => return Err("it has several #target=; give one array of [rows, targets]".to_owned()),
+            [_, _, ..] => {
+                return Err("there are several #target=; give one array of [rows, targets]".to_owned());
+            }
         };
         let label = match &wanted.label {
             None | Some(LabelColumn::Nowhere) => None,
@@ -30,7 +33,8 @@ impl Chosen {
             Some(name) => pick(names, Some(name))?,
             None if others.is_empty() && !names.is_empty() => {
                 return Err(
-                    "it holds labels or targets and no array of rows; save one of [rows, width]".to_owned()
+                    "it holds labels or targets and no array of rows; save one of shape [rows, width]"
+                        .to_owned(),
                 );
             }
             None => {
@@ -62,17 +66,17 @@ fn place(names: &[&str], column: &Column, piece: &str) -> Result<usize, String> 
     names.iter().position(|name| *name == wanted).ok_or_else(|| {
         let there = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         match there.is_empty() {
-            true => "there is no array of numbers in it; save one of [rows, width]".to_owned(),
+            true => "there is no array of numbers in it; save one of shape [rows, width]".to_owned(),
             false => {
                 format!(
-                    "there is no array `{wanted}` in it, but {there}; name one of these as in #{piece}=NAME"
+                    "there is no array `{wanted}` in it; it holds {there}: name one of these as in #{piece}=NAME"
                 )
             }
         }
     })
 }
 
-/// Whether an array is a list of so many numbers, standing or lying.
+/// Whether an array is a list of `n` numbers, as a row, a column or a plain vector.
 fn is_list(axes: &[usize], n: usize) -> bool {
     let long: Vec<usize> = axes.iter().copied().filter(|axis| *axis != 1).collect();
     !axes.is_empty() && if n == 1 { long.is_empty() } else { long == [n] }
@@ -82,7 +86,8 @@ fn is_list(axes: &[usize], n: usize) -> bool {
 pub(crate) fn labels_of(array: &Array<'_>, rows: usize, name: &str) -> Result<Vec<i32>, String> {
     if !is_list(&array.axes, rows) {
         return Err(format!(
-            "the labels `{name}` have the shape {:?} where one for each of the {rows} rows is wanted; give [{rows}]",
+            "the labels `{name}` have the shape {:?}, but there are {rows} rows with one label each; give the \
+             shape [{rows}]",
             array.axes
         ));
     }
@@ -91,7 +96,7 @@ pub(crate) fn labels_of(array: &Array<'_>, rows: usize, name: &str) -> Result<Ve
         let label = number as i32;
         (f64::from(label) == number).then_some(label).ok_or_else(|| {
             format!(
-                "the labels `{name}`, row {}: found {number:?} where an integer is wanted; correct it",
+                "the labels `{name}`, row {}: found {number:?} where an integer is expected; correct it",
                 row + 1
             )
         })
@@ -110,7 +115,7 @@ pub(crate) fn targets_of(
         Some(RowAxis::Last) => 1,
         None | Some(RowAxis::First) => 0,
     };
-    // How many a row has, and how far apart its numbers and those of two rows are stored.
+    // Number of targets per row, and the strides from row to row and from target to target.
     let (width, [by_row, by_target]) = match array.axes[..] {
         _ if is_list(&array.axes, rows) => (1, [1, 0]),
         [first, last] if [first, last][of_row] == rows && [first, last][1 - of_row] > 0 => {
@@ -121,8 +126,8 @@ pub(crate) fn targets_of(
         _ => {
             let wanted = if of_row == 0 { format!("[{rows}, n]") } else { format!("[n, {rows}]") };
             return Err(format!(
-                "the targets `{name}` have the shape {:?} where n for each of the {rows} rows are wanted; give [{rows}] \
-                 or {wanted}",
+                "the targets `{name}` have the shape {:?}, but there are {rows} rows with n targets each; give the \
+                 shape [{rows}] or {wanted}",
                 array.axes
             ));
         }
@@ -134,8 +139,8 @@ pub(crate) fn targets_of(
         let number = numbers[row * by_row + target * by_target];
         if !(number as f32).is_finite() {
             return Err(format!(
-                "the targets `{name}`, row {}: found {number:?} where a finite number is wanted; correct it, or leave the \
-                 row out",
+                "the targets `{name}`, row {}: found {number:?} where a finite number is expected; correct it, or \
+                 leave the row out",
                 row + 1
             ));
         }
@@ -194,12 +199,12 @@ mod tests {
         for (error, part) in [
             (
                 labels_of(&list(3), 4, "y").unwrap_err(),
-                "the labels `y` have the shape [3] where one for each of the 4",
+                "the labels `y` have the shape [3], but there are 4 rows with one label each",
             ),
             (labels_of(&list(2), 2, "y").unwrap_err(), "the labels `y`, row 2: found NaN where an integer"),
             (
                 targets_of(&list(3), 4, None, "t").unwrap_err(),
-                "the targets `t` have the shape [3] where n for each",
+                "the targets `t` have the shape [3], but there are 4 rows with n targets each",
             ),
             (targets_of(&list(2), 2, None, "t").unwrap_err(), "row 2: found NaN where a finite number"),
             (
@@ -233,7 +238,7 @@ mod tests {
             (wanted(None, Some("y"), None), "it holds the arrays `x`, `t`; name one of them"),
             (
                 wanted(Some("x"), Some("z"), None),
-                "no array `z` in it, but `y`, `x`, `t`; name one of these as in #label=",
+                "no array `z` in it; it holds `y`, `x`, `t`: name one of these as in #label=",
             ),
             (wanted(Some("x"), None, Some("z")), "as in #target=NAME"),
             (wanted(Some("x"), Some("x"), None), "`x` cannot hold both the rows and the labels"),

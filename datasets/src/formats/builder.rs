@@ -1,4 +1,4 @@
-//! Rows of text gathered into a split: binary for as long as they are.
+//! Collects rows of text into a split, which stays binary until a row holds another value than 0 and 1.
 
 use std::path::Path;
 
@@ -14,12 +14,12 @@ pub(crate) struct Builder<'a> {
     limits: &'a Limits,
     pub(crate) width: Option<usize>,
     values: Gathered,
-    /// A byte a value, 0 where it is missing, up to the last row that misses one.
+    /// One byte per value, 0 where it is missing, up to the last row with a missing value.
     mask: Vec<u8>,
     pub(crate) n_rows: usize,
 }
 
-/// Values so far. The first row that has others than 0 and 1 turns them into real numbers or bytes.
+/// Values so far. The first row with other values than 0 and 1 turns them into real numbers or bytes.
 enum Gathered {
     Binary(Vec<u8>),
     Grey(Vec<u8>),
@@ -41,7 +41,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Takes in a row of zeros and ones that stands on a line.
+    /// Adds a row of zeros and ones from line `line`.
     pub(crate) fn push_bits(&mut self, line: usize, row: &[u8]) -> Result<(), DataError> {
         if self.admit(line, row.len())? {
             let room = match &mut self.values {
@@ -56,7 +56,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Takes in a row of numbers in [0, 1], or NaN where one is missing, that stands on a line.
+    /// Adds a row from line `line`: numbers in [0, 1], or NaN where a value is missing.
     pub(crate) fn push(&mut self, line: usize, row: &[f32]) -> Result<(), DataError> {
         let start = self.values.len();
         if row.iter().all(|value| *value == 0.0 || *value == 1.0 || value.is_nan()) {
@@ -67,7 +67,7 @@ impl<'a> Builder<'a> {
         self.mark_missing(start, row)
     }
 
-    /// Notes what is missing of the row whose values begin at `start`, if they were kept.
+    /// Records which values are missing in the row that begins at `start`, if its values were kept.
     fn mark_missing(&mut self, start: usize, row: &[f32]) -> Result<(), DataError> {
         if self.values.len() > start && row.iter().any(|value| value.is_nan()) {
             let new = self.values.len() - self.mask.len();
@@ -92,8 +92,8 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Takes in a row of bytes that stand for v / 255, or NaN where one is missing. No row of real numbers may have
-    /// been before it, and none may follow.
+    /// Adds a row of bytes that stand for v / 255, or NaN where a value is missing. No row of real numbers may come
+    /// before or after it.
     pub(crate) fn push_bytes(&mut self, line: usize, row: &[f32]) -> Result<(), DataError> {
         if let Gathered::Binary(values) = &mut self.values {
             self.values = Gathered::Grey(std::mem::take(values));
@@ -103,7 +103,7 @@ impl<'a> Builder<'a> {
         self.mark_missing(start, row)
     }
 
-    /// The bytes so far, if that is what they are.
+    /// The values so far, if they are bytes.
     pub(crate) fn bytes(&self) -> Option<&[u8]> {
         match &self.values {
             Gathered::Grey(values) => Some(values),
@@ -111,15 +111,15 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Checks a row's length and the limit; true if its values are to be kept. Rows beyond the
-    /// protocol's are counted for the message, and not kept.
+    /// Checks the length of a row and the limit; true if its values are to be kept. Rows beyond those of the protocol
+    /// are counted for the message and not kept.
     fn admit(&mut self, line: usize, found: usize) -> Result<bool, DataError> {
         let expected = *self.width.get_or_insert(found);
         if expected != found {
             return Err(DataError::RowLength { path: self.path.to_owned(), line, found, expected });
         }
         self.n_rows += 1;
-        // A row counts even where it has no values besides its label.
+        // A row counts even if it has only a label and no values.
         if self.n_rows.saturating_mul(expected.max(1)) > self.limits.values && self.expected.is_none() {
             let (path, limit) = (self.path.to_owned(), self.limits.values);
             return Err(DataError::TooManyValues { path, limit, rows: self.n_rows - 1 });
@@ -127,7 +127,7 @@ impl<'a> Builder<'a> {
         Ok(self.expected.is_none_or(|expected| self.n_rows <= expected.rows))
     }
 
-    /// The split, once there are no more rows.
+    /// The split, when there are no more rows.
     pub(crate) fn finish(self) -> Result<Split, DataError> {
         let path = self.path.to_owned();
         let (Some(width @ 1..), 1..) = (self.width, self.n_rows) else {
@@ -168,18 +168,18 @@ impl Gathered {
     }
 }
 
-/// Whole numbers as bytes; 0 for NaN.
+/// Converts whole numbers to bytes; NaN becomes 0.
 fn bytes_of(row: &[f32]) -> Vec<u8> {
     row.iter().map(|value| *value as u8).collect()
 }
 
-/// Whether a value is written as missing: `nan`, in any case of letters and with either sign.
+/// Whether a value is written as missing: `nan`, in upper or lower case, with or without a sign.
 pub(crate) fn is_missing(token: &[u8]) -> bool {
     let unsigned = token.strip_prefix(b"-").or(token.strip_prefix(b"+")).unwrap_or(token);
     unsigned.eq_ignore_ascii_case(b"nan")
 }
 
-/// A number in [0, 1] in any spelling, `-0` being 0.
+/// Parses a number in [0, 1] in any spelling; `-0` is 0.
 pub(crate) fn unit_number(token: &[u8]) -> Option<f32> {
     match token {
         b"0" => return Some(0.0),
@@ -187,11 +187,11 @@ pub(crate) fn unit_number(token: &[u8]) -> Option<f32> {
         _ => {}
     }
     let number: f64 = std::str::from_utf8(token).ok()?.parse().ok()?;
-    // As f32 it can still become 0 or 1, and never leaves the interval.
+    // The conversion to f32 can round it to 0 or 1, and never leaves the interval.
     (0.0..=1.0).contains(&number).then(|| (number as f32).abs())
 }
 
-/// An integer in any spelling, `3.0` being 3.
+/// Parses an integer in any spelling; `3.0` is 3.
 pub(crate) fn integer(token: &[u8]) -> Option<i32> {
     let text = std::str::from_utf8(token).ok()?;
     if let Ok(integer) = text.parse() {
@@ -201,7 +201,7 @@ pub(crate) fn integer(token: &[u8]) -> Option<i32> {
     (number.fract() == 0.0 && number.abs() <= f64::from(i32::MAX)).then_some(number as i32)
 }
 
-/// A value as it can be put into a message: escaped, and cut after 24 characters.
+/// A value for a message: escaped, and shortened to 24 characters.
 pub(crate) fn shown(token: &[u8]) -> String {
     let text = String::from_utf8_lossy(&token[..token.len().min(100)]);
     let mut shown: String = text.chars().take(24).flat_map(char::escape_debug).collect();

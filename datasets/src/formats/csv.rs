@@ -1,13 +1,13 @@
 //! The reader of `.csv` files.
 //!
-//! The first record may be a header, see `header.rs`; a column that it calls `label`, in any case of
-//! letters, or that the user names, holds classes and is no part of the rows; nor are columns of targets,
-//! which hold finite numbers of any size.
+//! The first record may be a header, see `header.rs`. A column with the header `label`, in upper or lower case, or a
+//! column that the user names, holds classes and does not belong to the rows. Columns of targets, which hold finite
+//! numbers of any size, do not belong to the rows either.
 //!
-//! Values are numbers in [0, 1], or bytes in every place: integers up to 255, which stand for v / 255.
-//! A field that is empty, `NA` or NaN is a missing one of either.
-//! So small a number of columns with integers as one, or integers that end far below 255, are labels
-//! or counts more likely than pictures, and refused with what to say if they are bytes.
+//! Values are either all numbers in [0, 1], or all bytes: integers v up to 255 that stand for v / 255. A field that is
+//! empty, `NA` or NaN is a missing value in both cases.
+//! If only one column has integers above 1, or if all integers are far below 255, they are more likely labels or counts
+//! than pictures. Such a file is refused, and the error says what to add if they are bytes.
 
 use std::io::BufRead;
 use std::path::Path;
@@ -27,7 +27,7 @@ use records::Records;
 
 const SEPARATED: &str = "values separated by commas";
 
-/// Reads the records of a file. Without expectations the first sets the width.
+/// Reads the records of a file. Unless a protocol sets the width, the first record does.
 pub(crate) fn read(path: &Path, text: &mut impl BufRead, wanted: &Wanted) -> Result<Table, DataError> {
     let mut records = Records::new(path, text, &wanted.limits);
     let mut builder = Builder::new(path, wanted.expected.as_ref(), &wanted.limits);
@@ -49,15 +49,18 @@ pub(crate) fn read(path: &Path, text: &mut impl BufRead, wanted: &Wanted) -> Res
         let Some(opening) = &opening else { continue };
         let Opening { names, label: label_column, targets: target_columns, .. } = opening;
         if let Some(names) = names.as_ref().filter(|names| names.len() != n_fields) {
-            let problem =
-                format!("line {line}: found {n_fields} values where the header has {}", names.len());
+            let problem = format!(
+                "line {line}: found {n_fields} values, but the header has {}; correct the line",
+                names.len()
+            );
             return Err(DataError::malformed(path, problem));
         }
-        // One field short, a row would have its label or its target among the values.
+        // In a row with a missing field the label or the target could be read as a value.
         let of_first = *first_fields.get_or_insert(n_fields);
         if (label_column.is_some() || !target_columns.is_empty()) && n_fields != of_first {
-            let problem =
-                format!("line {line}: found {n_fields} values where the rows before it have {of_first}");
+            let problem = format!(
+                "line {line}: found {n_fields} values, but the rows before it have {of_first}; correct the line"
+            );
             return Err(DataError::malformed(path, problem));
         }
         row.clear();
@@ -78,7 +81,7 @@ pub(crate) fn read(path: &Path, text: &mut impl BufRead, wanted: &Wanted) -> Res
             targets.push(target);
         }
         if row.is_empty() {
-            let problem = "it holds labels or targets and no values; give the rows".to_owned();
+            let problem = "it holds labels or targets but no values; add columns of values".to_owned();
             return Err(DataError::malformed(path, problem));
         }
         if numbers.kind == Numerals::Bytes {
@@ -111,7 +114,7 @@ fn finite(field: &[u8]) -> Option<f32> {
     Some(number as f32).filter(|number| number.is_finite())
 }
 
-/// What the first record of a file is, without the rest.
+/// Reads only the first record of a file.
 pub(crate) fn opening(path: &Path, wanted: &Wanted) -> Result<Opening, DataError> {
     let mut text = source::without_mark(path, source::open(path, &wanted.limits)?)?;
     let mut records = Records::new(path, &mut text, &wanted.limits);
@@ -123,7 +126,7 @@ pub(crate) fn opening(path: &Path, wanted: &Wanted) -> Result<Opening, DataError
     }
 }
 
-/// What the numbers so far are.
+/// The kind of the numbers so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Numerals {
     /// Zeros and ones.
@@ -134,12 +137,12 @@ enum Numerals {
     Real,
 }
 
-/// The numbers of a file, which are all in [0, 1] or all bytes.
+/// Reads the numbers of a file, which are all in [0, 1] or all bytes.
 struct Numbers {
-    /// True if a protocol wants nothing but zeros and ones.
+    /// True if a protocol requires zeros and ones.
     binary: bool,
     kind: Numerals,
-    /// Line, column and text of the first that is a byte and not in [0, 1].
+    /// Line, column and text of the first number that is a byte and not in [0, 1].
     first_byte: Option<(usize, usize, String)>,
 }
 
@@ -149,7 +152,7 @@ impl Numbers {
         Numbers { binary: wanted.expected.is_some(), kind, first_byte: None }
     }
 
-    /// The number in a field; a byte as it is written, and NaN where it is missing.
+    /// The number in a field; a byte as it is written, and NaN if it is missing.
     fn read(&mut self, path: &Path, (line, column): (usize, usize), field: &[u8]) -> Result<f32, DataError> {
         let wrong = |wanted| value(path, line, column, field, wanted);
         if let Some(number) = unit_number(field) {
@@ -222,19 +225,19 @@ mod tests {
         let few = Wanted { limits: Limits { values: 2, ..Limits::default() }, ..Wanted::default() };
         let free = Wanted::default();
         for (text, wanted, part) in [
-            ("a,b\n0,1\n0,2\n", &free, "a.csv, line 3, column 2: found `2` where a number in [0, 1]"),
+            ("a,b\n0,1\n0,2\n", &free, "a.csv, line 3, column 2: found `2`, which is not in [0, 1]"),
             ("0,1\n0\n", &free, "line 2: found 1 values where 2"),
             ("0,1\n0,inf\n", &free, "line 2, column 2: found `inf` where a number in [0, 1]"),
             ("0,null\n", &free, "found `null` beside the number `0`"),
             ("label,b\nx,1\n", &free, "line 2, column 1: found `x` where an integer label"),
             ("a,b\n", &free, "holds no rows"),
-            ("label\n1\n2\n3\n", &few, "it holds labels or targets and no values"),
+            ("label\n1\n2\n3\n", &few, "it holds labels or targets but no values"),
             ("a,b\n0,1\n1,1\n", &few, "more than 2 values after 1 rows"),
             ("0,0.5\n", &binary, "found `0.5` where 0 or 1"),
             ("0,\n", &binary, "found `` where 0 or 1"),
             ("0,1\n0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0\n", &short, "longer than 10 bytes"),
             ("0,1\n\"0\n1\n0\n1\n0\n1\n0\n1\n0\n1\n0\n1\n0\n1\n", &short, "longer than 10 bytes"),
-            ("a,b,c\n0,1\n", &free, "line 2: found 2 values where the header has 3"),
+            ("a,b,c\n0,1\n", &free, "line 2: found 2 values, but the header has 3"),
             ("0,1\n0,1\n0,1\n", &small, "stopped after 10 bytes"),
         ] {
             let error = read_text(text, wanted).unwrap_err();
@@ -267,7 +270,7 @@ mod tests {
             ("\u{feff}", "holds no rows"),
             ("\n\r\n", "holds no rows"),
             ("a,b\n", "holds no rows"),
-            ("a,b\n0,1,\n", "line 2: found 3 values where the header has 2"),
+            ("a,b\n0,1,\n", "line 2: found 3 values, but the header has 2"),
             ("0,1\n0\n", "line 2: found 1 values where 2"),
             ("0,1\n0,1,1\n", "line 2: found 3 values where 2"),
             ("label,x,LABEL\n1,0,2\n", "columns 1 and 3 are both called `label`"),
@@ -333,10 +336,10 @@ mod tests {
             assert!(error.contains(part), "{field}: {error}");
         }
         let error = read_text("0,1\n0\n", &wanted(&[0])).unwrap_err();
-        assert!(error.contains("line 2: found 1 values where the rows before it have 2"), "{error}");
+        assert!(error.contains("line 2: found 1 values, but the rows before it have 2"), "{error}");
         let error = read_text("0,1\n", &wanted(&[0, 1])).unwrap_err();
-        assert!(error.contains("it holds labels or targets and no values"), "{error}");
-        // Places are those of the file, whatever stands before.
+        assert!(error.contains("it holds labels or targets but no values"), "{error}");
+        // Columns are counted in the file, whatever comes before them.
         let error = read_text("0.5,3,0,255\n7.5,2,9,200\n", &wanted(&[0])).unwrap_err();
         assert!(error.contains("column 2 looks like labels: add #label=1"), "{error}");
     }
@@ -359,7 +362,7 @@ mod tests {
         ] {
             assert_eq!(read_text(text, wanted).unwrap(), *split, "{text}");
         }
-        // Zeros and ones alone are bits, unless the file is said to be of bytes.
+        // Zeros and ones alone are bits, unless the user says that they are bytes.
         let bits = "label,a,b\n3,0,1\n7,1,1\n";
         assert_eq!(
             read_text(bits, &plain).unwrap(),
@@ -398,7 +401,7 @@ mod tests {
                 assert!(error.contains(part), "{error}");
             }
         }
-        // What the user has said is not asked again.
+        // If the user has said it, the file is not refused.
         assert!(read_text("3,0,255,51\n7,1,0,128\n", &label(LabelColumn::Nowhere)).is_ok());
     }
 

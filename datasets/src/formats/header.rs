@@ -1,9 +1,8 @@
-//! Whether the first record of a `.csv` is a header or a row.
+//! Decides whether the first record of a `.csv` is a header or a row.
 //!
-//! A header holds names and a row holds numbers, some of which may be missing. A record with both names
-//! and numbers is a header only if it cannot be a row with something mistyped; else it is refused, for a
-//! row that is taken for a header vanishes. Names that are numbers are known where they count the columns,
-//! as pandas writes them.
+//! A header holds names, and a row holds numbers, some of which may be missing. A record with both names and numbers is
+//! a header only if it cannot be a row with a mistyped value. Otherwise it is refused, because a row that is read as a
+//! header would be lost. Numbers are recognised as names if they count the columns, as pandas writes them.
 
 use csv::ByteRecord;
 
@@ -11,35 +10,35 @@ use crate::formats::builder::{is_missing, shown};
 use crate::formats::wanted::{Column, LabelColumn, Wanted};
 use crate::source_file::Note;
 
-/// What the first record is.
+/// How the first record is read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Opening {
-    /// The names of all columns, if it is a header.
+    /// The names of all columns, if the record is a header.
     pub(crate) names: Option<Vec<String>>,
     /// The column of labels.
     pub(crate) label: Option<usize>,
-    /// The columns of targets, as they were asked for.
+    /// The columns of targets, in the order of the user's selectors.
     pub(crate) targets: Vec<usize>,
-    /// What was understood.
+    /// Notes on the reading.
     pub(crate) notes: Vec<Note>,
 }
 
-/// Whether a field of a row is missing: empty, `NA` or NaN, in any case of letters.
+/// Whether a field of a row is missing: empty, `NA` or NaN, in upper or lower case.
 pub(crate) fn is_gap(field: &[u8]) -> bool {
     field.is_empty() || field.eq_ignore_ascii_case(b"na") || is_missing(field)
 }
 
-/// What spreadsheets and programs write where a value is missing. In a row of numbers all but [`is_gap`] has to be
-/// written otherwise.
+/// What spreadsheets and programs write for a missing value. In a row of numbers only the forms of [`is_gap`] are
+/// accepted.
 const MISSING: [&str; 23] = [
     "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "nat", "null", "nil", "none", "missing", "unknown",
     "undef", "?", "-", "--", ".", "*", "#value!", "#ref!", "#div/0!", "#num!",
 ];
-/// Letters that are typed for 0 and 1.
+/// Letters that are typed by mistake for 0 and 1.
 const LETTERS: [&str; 5] = ["o", "l", "i", "oo", "ll"];
 
 impl Opening {
-    /// What the first record is, which stands on a line; or what is wrong with it.
+    /// Reads the first record, which is on line `line`; the error says what is wrong with it.
     pub(crate) fn of(record: &ByteRecord, line: usize, wanted: &Wanted) -> Result<Self, String> {
         let fields: Vec<&[u8]> = record.iter().map(<[u8]>::trim_ascii).collect();
         let is_header = match wanted.header {
@@ -47,7 +46,7 @@ impl Opening {
             None => is_header(&fields, line)?,
         };
         let mut notes = Vec::new();
-        // One or two columns named 0 and 1 look like a row.
+        // A header with the names 0 and 1 looks like a row.
         if wanted.header.is_none() && !is_header && fields.len() <= 2 && counts(&fields, 0) {
             let names = fields.iter().map(|field| shown(field)).collect::<Vec<_>>().join(",");
             notes.push(Note::doubt(format!(
@@ -72,7 +71,7 @@ impl Opening {
         Ok(Opening { names, label, targets, notes })
     }
 
-    /// Whether a column holds values, and neither labels nor targets.
+    /// Whether a column holds values and not labels or targets.
     pub(crate) fn has_values(&self, column: usize) -> bool {
         self.label != Some(column) && !self.targets.contains(&column)
     }
@@ -117,7 +116,7 @@ fn is_header(fields: &[&[u8]], line: usize) -> Result<bool, String> {
         fields.iter().copied().filter(|field| !field.is_empty() && number(field).is_none()).collect();
     let numbers: Vec<&[u8]> = fields.iter().copied().filter(|field| number(field).is_some()).collect();
     if names.is_empty() {
-        // Numbers with a hole are a broken row; three that count have a 2 among them, which is no bit.
+        // Numbers with an empty field are a broken row. Three numbers that count include a 2 and so are not bits.
         return Ok(fields.len() >= 3 && (counts(fields, 0) || counts(fields, 1)));
     }
     let missing = names.iter().find(|name| is_one_of(name, &MISSING));
@@ -146,15 +145,15 @@ fn is_header(fields: &[&[u8]], line: usize) -> Result<bool, String> {
     match (value, odd) {
         (None, None) => Ok(true),
         (value, odd) => Err(format!(
-            "line {line}: found `{}` beside the number `{}`, so it is neither a row of numbers nor a header of names; \
-             correct it, or add #header to the path if it is a header",
+            "line {line}: found `{}` beside the number `{}`, so the line is neither a row of numbers nor a header of \
+             names; correct it, or add #header to the path if it is a header",
             shown(odd.unwrap_or(names[0])),
             shown(value.unwrap_or(numbers[0]))
         )),
     }
 }
 
-/// The columns of a file, of which some are asked for.
+/// The columns of a file, for finding those of labels and targets.
 struct Columns<'a> {
     names: Option<&'a [String]>,
     n: usize,
@@ -162,7 +161,7 @@ struct Columns<'a> {
 }
 
 impl Columns<'_> {
-    /// The column of labels: the one that is asked for, or the one that the header calls so.
+    /// The column of labels: the one that the user names, or the one that the header calls `label`.
     fn label(&self, asked: Option<&LabelColumn>) -> Result<Option<usize>, String> {
         match asked {
             None => {
@@ -171,7 +170,7 @@ impl Columns<'_> {
                 match (found.next(), found.next()) {
                     (Some(one), Some(other)) => Err(format!(
                         "line {}: columns {} and {} are both called `label`; add #label={one} to the path, or another \
-                         number, from 0",
+                         number (counted from 0)",
                         self.line,
                         one + 1,
                         other + 1
@@ -184,7 +183,7 @@ impl Columns<'_> {
         }
     }
 
-    /// The columns of targets, each asked for once and none of them that of the labels.
+    /// The columns of targets. Each must be requested once, and none may be the column of labels.
     fn targets(&self, asked: &[Column], label: Option<usize>) -> Result<Vec<usize>, String> {
         let mut targets = Vec::new();
         for column in asked {
@@ -192,7 +191,7 @@ impl Columns<'_> {
             let line = self.line;
             if label == Some(place) {
                 return Err(format!(
-                    "line {line}: column {} is the column of labels, and #target={} asks for it as well; add #label=none \
+                    "line {line}: column {} is the column of labels, but #target={} names it too; add #label=none \
                      to the path if it holds targets",
                     place + 1,
                     column.shown()
@@ -200,7 +199,7 @@ impl Columns<'_> {
             }
             if targets.contains(&place) {
                 return Err(format!(
-                    "line {line}: #target={} asks for column {}, which another #target= has already; leave one out",
+                    "line {line}: #target={} names column {}, which another #target= already names; leave one out",
                     column.shown(),
                     place + 1
                 ));
@@ -210,7 +209,7 @@ impl Columns<'_> {
         Ok(targets)
     }
 
-    /// The place of a column; `piece` is what asks for it in the path.
+    /// The place of a column; `piece` is the selector that names it in the path.
     fn find(&self, column: &Column, piece: &str) -> Result<usize, String> {
         let Columns { names, n, line } = *self;
         match column {
@@ -219,14 +218,16 @@ impl Columns<'_> {
                 let place = place.and_then(|place| usize::try_from(place).ok()).filter(|place| *place < n);
                 place.ok_or_else(|| {
                     format!(
-                        "line {line}: there is no column #{piece}={number} among {n}, counted from 0; correct the path"
+                        "line {line}: there is no column #{piece}={number} among {n} columns, counted from 0; correct \
+                         the path"
                     )
                 })
             }
             Column::Named(wanted) => {
                 let names = names.ok_or_else(|| {
                     format!(
-                        "line {line} is no header, so no column is called `{wanted}`; give its number, as in #{piece}=0"
+                        "line {line} is not a header, so no column is called `{wanted}`; give its number, as \
+                         in #{piece}=0"
                     )
                 })?;
                 names.iter().position(|name| name == wanted).ok_or_else(|| {
@@ -234,7 +235,8 @@ impl Columns<'_> {
                         names.iter().take(5).map(|name| format!("`{}`", shown(name.as_bytes()))).collect();
                     let more = if names.len() > 5 { ", ..." } else { "" };
                     format!(
-                        "line {line}: no column is called `{wanted}`, but {}{more}; correct #{piece}= in the path",
+                        "line {line}: no column is called `{wanted}`; the columns are {}{more}: correct #{piece}= in \
+                         the path",
                         some.join(", ")
                     )
                 })
@@ -244,7 +246,7 @@ impl Columns<'_> {
 }
 
 impl Column {
-    /// As it stands in a path.
+    /// The column as it is written in a path.
     fn shown(&self) -> String {
         match self {
             Column::Number(number) => number.to_string(),
@@ -309,7 +311,7 @@ mod tests {
             let error = opening(&record, &Wanted::default()).unwrap_err();
             assert!(error.contains("line 1: every value is missing"), "{error}");
         }
-        // A marker among numbers that count columns is no name either.
+        // A marker among numbers that count columns is not a name either.
         assert!(opening(&["NA", "0", "1", "2"], &Wanted::default()).is_err());
     }
 
@@ -364,8 +366,8 @@ mod tests {
         for (record, wanted, part) in [
             (header, number(3), "no column #label=3 among 3"),
             (header, number(-4), "no column #label=-4"),
-            (header, named("y"), "no column is called `y`, but `a`, `label`, `class`"),
-            (["7", "0", "1"], named("y"), "line 1 is no header"),
+            (header, named("y"), "no column is called `y`; the columns are `a`, `label`, `class`"),
+            (["7", "0", "1"], named("y"), "line 1 is not a header"),
             (["label", "a", "Label"], wanted(None), "columns 1 and 3 are both called `label`"),
         ] {
             let error = opening(&record, &wanted).unwrap_err();
@@ -389,13 +391,16 @@ mod tests {
         assert_eq!((found.label, &found.targets), (None, &vec![1]));
         assert_eq!(opening(&["7", "0.5"], &wanted(None, &[number(-1)])).unwrap().targets, [1]);
         for (targets, part) in [
-            (vec![named("label")], "column 2 is the column of labels, and #target=label asks for it"),
-            (vec![number(2), named("age")], "#target=age asks for column 3, which another #target= has"),
+            (vec![named("label")], "column 2 is the column of labels, but #target=label names it"),
+            (
+                vec![number(2), named("age")],
+                "#target=age names column 3, which another #target= already names",
+            ),
             (vec![number(4)], "no column #target=4 among 4"),
             (vec![number(i64::MIN)], "no column #target=-9223372036854775808 among 4"),
             (
                 vec![named("size")],
-                "no column is called `size`, but `a`, `label`, `age`, `weight`; correct #target=",
+                "no column is called `size`; the columns are `a`, `label`, `age`, `weight`: correct #target=",
             ),
         ] {
             let error = opening(&header, &wanted(None, &targets)).unwrap_err();

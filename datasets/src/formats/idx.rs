@@ -1,7 +1,7 @@
-//! The reader of idx files, the container of MNIST.
+//! The reader of idx files, the container format of MNIST.
 //!
-//! A big-endian header, two zero bytes, the type of the values (0x08 for bytes), the number of
-//! axes and their lengths as 32-bit integers; then the values, the last axis running fastest.
+//! A big-endian header holds two zero bytes, the type of the values (0x08 for bytes), the number of axes, and their
+//! lengths as 32-bit integers. The values follow; the last axis varies fastest.
 //!
 //! # Reference
 //! LeCun, Cortes and Burges, "The MNIST database of handwritten digits", 1998.
@@ -10,10 +10,10 @@ use crate::formats::array::{Array, Number};
 use crate::formats::axes::AxisOrder;
 use crate::formats::wanted::{Limits, RowAxis, Table, Wanted};
 
-/// The type of unsigned bytes, the only one that is read.
+/// The type code of unsigned bytes, the only type that is supported.
 const BYTES: u8 = 0x08;
 
-/// The lengths of the axes, and what follows them.
+/// The lengths of the axes, and the bytes after them.
 fn header(bytes: &[u8]) -> Result<(Vec<usize>, &[u8]), String> {
     let Some((&[zero, also_zero, kind, n_axes], rest)) = bytes.split_first_chunk::<4>() else {
         return Err(format!(
@@ -24,13 +24,13 @@ fn header(bytes: &[u8]) -> Result<(Vec<usize>, &[u8]), String> {
     if (zero, also_zero) != (0, 0) || !(1..=4).contains(&n_axes) {
         let magic = u32::from_be_bytes([zero, also_zero, kind, n_axes]);
         return Err(format!(
-            "the magic number is 0x{magic:08x} where an idx file of bytes has 0x00000801 to 0x00000804; \
+            "the magic number is 0x{magic:08x}, but that of an idx file of bytes is 0x00000801 to 0x00000804; \
              check that it is an idx file"
         ));
     }
     if kind != BYTES {
         return Err(format!(
-            "its values have the type 0x{kind:02x} where 0x08 (unsigned bytes) is read; convert it"
+            "its values have the type 0x{kind:02x}, but only 0x08 (unsigned bytes) is supported; convert it"
         ));
     }
     let header = 4 * usize::from(n_axes);
@@ -55,7 +55,7 @@ fn container(bytes: &[u8]) -> Result<(Vec<usize>, &[u8]), String> {
             fewer => fewer.to_string(),
         };
         return Err(format!(
-            "the header promises {} bytes, and {found} follow; copy or download it again",
+            "the header announces {} bytes, but {found} follow; copy or download it again",
             product(&axes)
         ));
     }
@@ -66,33 +66,33 @@ fn product(axes: &[usize]) -> String {
     axes.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
 }
 
-/// Bytes of the file by its header, where that is sound.
+/// Number of bytes of the file according to its header; an error if the header is malformed.
 pub(crate) fn promised(start: &[u8], limits: &Limits) -> Result<u64, String> {
     let (axes, values) = header(start)?;
     let n = axes.iter().try_fold(1usize, |product, length| product.checked_mul(*length));
     let n = n.filter(|n| *n <= limits.values).ok_or_else(|| {
-        format!("the header promises {} bytes, more than {}; split the file", product(&axes), limits.values)
+        format!("the header announces {} bytes, more than {}; split the file", product(&axes), limits.values)
     })?;
     Ok((start.len() - values.len() + n) as u64)
 }
 
-/// The images of a file of two to four axes, the first being the rows.
+/// Reads the images of a file with two to four axes, where the first axis is that of the rows.
 pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Table, String> {
     let (axes, data) = container(bytes)?;
     if axes.len() == 1 {
-        return Err("it holds labels or one row; images have three axes".to_owned());
+        return Err("it has one axis and so holds labels or one row; images have three axes".to_owned());
     }
     let (order, number) = (AxisOrder::RowMajor, Number::Int { bytes: 1, signed: false });
     let array = Array { axes, order, number, big_endian: true, integers: true, data };
-    // The format has them so, whatever the lengths.
+    // In this format the rows come first, whatever the lengths of the axes.
     array.split(Some(wanted.rows.unwrap_or(RowAxis::First)), &wanted.limits).map(Table::from)
 }
 
-/// The labels of a file of one axis.
+/// Reads the labels of a file with one axis.
 pub(crate) fn labels(bytes: &[u8]) -> Result<Vec<i32>, String> {
     match container(bytes)? {
         (axes, values) if axes.len() == 1 => Ok(values.iter().map(|label| i32::from(*label)).collect()),
-        (axes, _) => Err(format!("it has {} axes where labels have one", axes.len())),
+        (axes, _) => Err(format!("it has {} axes, but labels have one", axes.len())),
     }
 }
 
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(labels(&file(0x801, &[3], &[7, 0, 9])).unwrap(), [7, 0, 9]);
         assert_eq!(promised(&bytes[..20], &Limits::default()), Ok(bytes.len() as u64));
         let error = promised(&file(0x803, &[u32::MAX, 2, 2], &[]), &Limits::default()).unwrap_err();
-        assert!(error.contains("promises 4294967295 x 2 x 2 bytes, more than 2147483648"), "{error}");
+        assert!(error.contains("announces 4294967295 x 2 x 2 bytes, more than 2147483648"), "{error}");
     }
 
     #[test]
@@ -134,12 +134,12 @@ mod tests {
         for (bytes, part) in [
             (vec![0, 0, 8], "has 3 bytes and no idx header"),
             (b"PK\x03\x04....".to_vec(), "the magic number is 0x504b0304"),
-            (file(0xd03, &[1, 1, 1], &[0; 4]), "the type 0x0d where 0x08"),
+            (file(0xd03, &[1, 1, 1], &[0; 4]), "the type 0x0d, but only 0x08"),
             (file(0x803, &[1, 1], &[]), "the header is cut off"),
-            (file(0x803, &[2, 2, 2], &[0; 7]), "promises 2 x 2 x 2 bytes, and 7 follow"),
-            (file(0x803, &[u32::MAX; 3], &[0; 7]), "promises 4294967295 x"),
+            (file(0x803, &[2, 2, 2], &[0; 7]), "announces 2 x 2 x 2 bytes, but 7 follow"),
+            (file(0x803, &[u32::MAX; 3], &[0; 7]), "announces 4294967295 x"),
             (file(0x801, &[2], &[0; 2]), "holds labels"),
-            (file(0x803, &[2, 2, 2], &[0; 9]), "promises 2 x 2 x 2 bytes, and more follow"),
+            (file(0x803, &[2, 2, 2], &[0; 9]), "announces 2 x 2 x 2 bytes, but more follow"),
             (
                 file(0x804, &[1, 3, 2, 2], &[0; 12]),
                 "an array of shape [1, 3, 2, 2] where [rows, height, width]",

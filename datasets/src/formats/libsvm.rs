@@ -1,9 +1,8 @@
 //! The reader of LIBSVM files: `label index:value index:value ...`, indices from 1, ascending.
 //!
-//! Values that are not named are 0. A file does not say how wide its rows are: without
-//! expectations that is the greatest index named. What follows a `#` is a comment, and `qid:N` after
-//! the label, which ranks rows, is passed over. Labels become classes if every one of them is an
-//! integer.
+//! Values that are not named are 0. A file does not say how wide its rows are: unless a protocol gives the width, it is
+//! the greatest index in the file. Text after a `#` is a comment. `qid:N` after the label, which is for ranking, is
+//! ignored. Labels become classes if all of them are integers.
 //!
 //! # Reference
 //! Chang and Lin, "LIBSVM: a library for support vector machines", ACM TIST 2011.
@@ -18,10 +17,10 @@ use crate::formats::text::Lines;
 use crate::formats::wanted::{Expected, Wanted};
 use crate::split::Split;
 
-/// Indices beyond this are taken for damage: a short line must not ask for a row of any width.
+/// Greater indices count as damage: a short line must not request a row of any width.
 const MAX_INDEX: usize = 1 << 20;
 const FROM_ONE: &str = "an index of at least 1 (indices count from 1; scikit-learn: zero_based=False)";
-const RISING: &str = "an index above the one before (indices must rise)";
+const RISING: &str = "an index above the one before (indices must increase)";
 const SEPARATED: &str = "index:value pairs separated by spaces";
 
 /// Reads the examples of a file.
@@ -38,7 +37,7 @@ pub(crate) fn read(path: &Path, text: &mut impl BufRead, wanted: &Wanted) -> Res
         }
         let line = line.to_vec();
         examples.push(path, lines.n_lines, &line, expected)?;
-        // Rows count even where they name no value: each takes its place in memory.
+        // Rows count even if they name no value: each takes memory.
         let limit = wanted.limits.values;
         if examples.ends.len() > limit || examples.named.len() > limit {
             return Err(DataError::TooManyValues {
@@ -51,11 +50,11 @@ pub(crate) fn read(path: &Path, text: &mut impl BufRead, wanted: &Wanted) -> Res
     examples.finish(path, wanted, n_bytes)
 }
 
-/// Sparse rows: the named values of all of them, and where each row's end.
+/// Sparse rows: the named values of all rows, and the place where those of each row end.
 struct Examples {
     named: Vec<(u32, f32)>,
     ends: Vec<usize>,
-    /// Until one is no integer.
+    /// `None` as soon as a label is not an integer.
     labels: Option<Vec<i32>>,
 }
 
@@ -123,7 +122,7 @@ impl Examples {
         Ok(())
     }
 
-    /// The rows written out; `n_bytes` is what the text had.
+    /// Expands the sparse rows; `n_bytes` is the size of the text.
     fn finish(self, path: &Path, wanted: &Wanted, n_bytes: u64) -> Result<Split, DataError> {
         let (n, path) = (self.ends.len(), path.to_owned());
         let widest = self.named.iter().map(|(index, _)| *index as usize + 1).max().unwrap_or(0);
@@ -137,7 +136,7 @@ impl Examples {
             return Err(DataError::RowCount { path, protocol: protocol.clone(), found: n, expected: *rows });
         }
         let binary = self.named.iter().all(|(_, number)| *number == 0.0 || *number == 1.0);
-        // The rows grow from what the file names: the limits stand before the allocation.
+        // The expanded rows can be far larger than the file, so the limits are checked before the allocation.
         let limits = &wanted.limits;
         let Some(n_values) = n.checked_mul(width).filter(|n_values| *n_values <= limits.values) else {
             return Err(DataError::TooManyValues { path, limit: limits.values, rows: n });
@@ -146,7 +145,7 @@ impl Examples {
         let most = limits.grown_from(n_bytes);
         if wanted.expected.is_none() && bytes > most {
             let problem = format!(
-                "{n} rows of {width} values, the width being the greatest index, take {bytes} bytes, more than {most} \
+                "{n} rows of {width} values (the width is the greatest index) take {bytes} bytes, more than {most} \
                  for {n_bytes} bytes of text; check the indices, or renumber those that occur"
             );
             return Err(DataError::malformed(&path, problem));
@@ -165,7 +164,7 @@ impl Examples {
     }
 }
 
-/// Sparse rows of `width` values each, with zeros where nothing is named.
+/// Expands sparse rows to `width` values each, with zeros where no value is named.
 fn written_out<'a, T: Copy + Default>(
     rows: impl Iterator<Item = &'a [(u32, f32)]>,
     n_values: usize,
@@ -211,7 +210,7 @@ mod tests {
         assert_eq!(read_text("1 2:1\n", &wanted).unwrap().bits(), [0, 1, 0, 0]);
         for (text, part) in [
             ("1 5:1\n", "line 1, column 2: found `5:1` where an index within the row"),
-            ("1 2:0.5\n", "found `2:0.5` where 0 or 1 is wanted"),
+            ("1 2:0.5\n", "found `2:0.5` where 0 or 1 is expected"),
             ("1 2:1\n1 2:1\n", "found 2 rows where a/b@1 has 1"),
         ] {
             let error = read_text(text, &wanted).unwrap_err();
@@ -222,10 +221,13 @@ mod tests {
     #[test]
     fn anything_else_is_named_with_its_place() {
         for (text, part) in [
-            ("a 1:1\n", "line 1, column 1: found `a` where a label is wanted"),
+            ("a 1:1\n", "line 1, column 1: found `a` where a label is expected"),
             ("1 1\n", "column 2: found `1` where index:value"),
-            ("1 2:1 1:1\n", "column 3: found `1:1` where an index above the one before (indices must rise)"),
-            ("1 2:1 2:1\n", "indices must rise"),
+            (
+                "1 2:1 1:1\n",
+                "column 3: found `1:1` where an index above the one before (indices must increase)",
+            ),
+            ("1 2:1 2:1\n", "indices must increase"),
             ("1 0:1\n", "found `0:1` where an index of at least 1 (indices count from 1"),
             ("1 99999999999:1\n", "found `99999999999:1` where an index"),
             ("1 x:1 1:1\n", "found `x:1` where an index"),
@@ -269,7 +271,7 @@ mod tests {
                 assert!(error.contains(part), "{error}");
             }
         }
-        // A long file may be as sparse as files are.
+        // A long file may be sparse, as usual files are.
         let limits = crate::formats::Limits { grown: 100, ..Default::default() };
         let text = "1 9:1 999:1\n".repeat(50);
         assert!(read_text(&text, &Wanted { limits, ..Wanted::default() }).is_ok());

@@ -1,8 +1,8 @@
 //! The reader of MATLAB 5 files: dense arrays of real numbers.
 //!
-//! Cells, structures, strings, sparse and complex arrays are passed over. It is written by hand:
-//! the sizes in such a file are hostile until checked, compressed elements may inflate without
-//! end, and what is wanted of it is small.
+//! Cells, structures, strings, sparse and complex arrays are skipped. The reader is written by hand because the sizes
+//! in such a file cannot be trusted until they are checked, compressed elements may inflate without end, and only a
+//! small part of the format is needed.
 //!
 //! # Reference
 //! The MathWorks, "MAT-File Format", the level 5 format.
@@ -17,37 +17,37 @@ use crate::formats::wanted::{Limits, Table, Wanted};
 use crate::source_file::Note;
 
 const HEADER: usize = 128;
-/// An element that holds another, deflated.
+/// An element that holds another element, compressed.
 const COMPRESSED: u32 = 15;
 /// An element that holds an array.
 const MATRIX: u32 = 14;
-/// Bytes of an array's element in which its flags, its axes and its name stand.
+/// Bytes at the start of an array's element that contain its flags, axes and name.
 const START: u64 = 1 << 12;
 
-/// The arrays of a file: dense ones of real numbers, by their heads. Their numbers are inflated
-/// when they are asked for.
+/// The dense arrays of real numbers in a file. Only their heads are read at first; their numbers are decompressed on
+/// demand.
 pub(crate) struct Arrays<'a> {
     big_endian: bool,
     limits: Limits,
     arrays: Vec<Variable<'a>>,
 }
 
-/// One of them.
+/// One array.
 struct Variable<'a> {
     name: String,
-    /// The element as it stands in the file, deflated or not.
+    /// The element as it is stored in the file, compressed or not.
     stored: &'a [u8],
     compressed: bool,
-    /// Bytes of the element, deflated or not: its own word for it.
+    /// Decompressed size of the element in bytes, as the file states it.
     size: u64,
 }
 
-/// Bytes of the file, if it is one: as many as may be.
+/// Number of bytes to read of a MATLAB file: the limit, because the header does not say.
 pub(crate) fn promised(start: &[u8], limits: &Limits) -> Result<u64, String> {
     big_endian(start).map(|_| limits.bytes)
 }
 
-/// The rows of one of the arrays, with the labels and the targets of others.
+/// Reads the rows from one array, and the labels and targets from others.
 pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Table, String> {
     let arrays = Arrays::open(bytes, &wanted.limits)?;
     let names = arrays.names();
@@ -60,20 +60,21 @@ pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Table, String> {
     Ok(Table { notes: doubt.into_iter().map(Note::doubt).collect(), ..split.into() })
 }
 
-/// The order of the bytes, by the header.
+/// True if the header says that the file is big-endian.
 fn big_endian(bytes: &[u8]) -> Result<bool, String> {
     let header = bytes.get(..HEADER).ok_or_else(|| {
         format!("the file has {} bytes and no MATLAB header; copy or download it again", bytes.len())
     })?;
     if header.starts_with(b"MATLAB 7.3") {
-        return Err("MATLAB 7.3 files (HDF5) are not read; save it with -v7".to_owned());
+        return Err("MATLAB 7.3 files (HDF5) are not supported; save it with -v7".to_owned());
     }
     // The version 0x0100 and the letters MI, as numbers of 16 bits.
     match &header[124..] {
         [0x00, 0x01, b'I', b'M'] => Ok(false),
         [0x01, 0x00, b'M', b'I'] => Ok(true),
         other => Err(format!(
-            "the version and byte order are {other:02x?} where a MATLAB 5 file has [00, 01, 49, 4d] or [01, 00, 4d, 49]"
+            "the version and byte order are {other:02x?}, but a MATLAB 5 file has [00, 01, 49, 4d] or \
+             [01, 00, 4d, 49]; save it with -v7"
         )),
     }
 }
@@ -108,7 +109,7 @@ impl<'a> Arrays<'a> {
         self.arrays.iter().map(|array| array.name.as_str()).collect()
     }
 
-    /// The place of the array of that name.
+    /// The place of the array with this name.
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.arrays.iter().position(|array| array.name == name)
     }
@@ -126,19 +127,19 @@ impl<'a> Arrays<'a> {
         let most = self.limits.bytes.min(self.limits.grown_from(stored.len() as u64));
         if *size > most {
             return Err(format!(
-                "its arrays inflate beyond the limit: one promises {size} bytes, and no more than {most} are read \
-                 of one that is stored in {}; split the file, or check that it is data",
+                "its arrays inflate beyond the limit: one announces {size} bytes, but at most {most} are read \
+                 from one that is stored in {}; split the file, or check that it is data",
                 stored.len()
             ));
         }
-        // The tag, the data, their padding, and the end, where the checksum is looked at.
+        // The tag, the data, their padding, and the end, where the checksum is checked.
         let inflated = inflate(stored, size + 8 + 8 + 1)?;
         let (_, matrix, _) = element(&inflated, self.big_endian)?;
         read(matrix_array(matrix, self.big_endian)?)
     }
 }
 
-/// The first `n` inflated bytes, or all.
+/// The first `n` decompressed bytes, or all.
 fn inflate(data: &[u8], n: u64) -> Result<Vec<u8>, String> {
     let mut inflated = Vec::new();
     room::fill(&mut ZlibDecoder::new(data), &mut inflated, n).map_err(|unfilled| match unfilled {
@@ -158,27 +159,28 @@ fn word(bytes: &[u8; 4], big_endian: bool) -> u32 {
     if big_endian { u32::from_be_bytes(*bytes) } else { u32::from_le_bytes(*bytes) }
 }
 
-/// Type and size of the element at the start of `bytes`, and as much of what follows as there is.
+/// Type and size of the element at the start of `bytes`, and the available bytes after the tag.
 fn tag(bytes: &[u8], big_endian: bool) -> Result<(u32, u64, &[u8]), String> {
     let (first, rest) = bytes.split_first_chunk().ok_or_else(cut_off)?;
     let first = word(first, big_endian);
     let (kind, small) = (first & 0xffff, first >> 16);
     if small > 0 {
-        // Up to four bytes of data stand in the tag itself.
+        // Up to four bytes of data are in the tag itself.
         return Ok((kind, u64::from(small), rest));
     }
     let (size, rest) = rest.split_first_chunk().ok_or_else(cut_off)?;
     Ok((kind, u64::from(word(size, big_endian)), rest))
 }
 
-/// Type and data of the element at the start of `bytes`, and what follows it.
+/// Type and data of the element at the start of `bytes`, and the bytes after it.
 fn element(bytes: &[u8], big_endian: bool) -> Result<(u32, &[u8], &[u8]), String> {
     let (kind, size, rest) = tag(bytes, big_endian)?;
     let size = size as usize;
     if bytes.len() - rest.len() == 4 {
         let (data, rest) = rest.split_at_checked(4).ok_or_else(cut_off)?;
-        let data =
-            data.get(..size).ok_or_else(|| format!("a short element claims {size} bytes where 4 fit"))?;
+        let data = data.get(..size).ok_or_else(|| {
+            format!("a short element announces {size} bytes, but 4 fit; copy or download it again")
+        })?;
         return Ok((kind, data, rest));
     }
     let (data, rest) = rest.split_at_checked(size).ok_or_else(cut_off)?;
@@ -187,7 +189,7 @@ fn element(bytes: &[u8], big_endian: bool) -> Result<(u32, &[u8], &[u8]), String
     Ok((kind, data, rest.get(padding..).unwrap_or_default()))
 }
 
-/// What stands before the numbers of an array.
+/// The head of an array, which comes before its numbers.
 struct Head<'a> {
     class: u32,
     axes: Vec<usize>,
@@ -195,8 +197,8 @@ struct Head<'a> {
     rest: &'a [u8],
 }
 
-/// The head of a matrix element, of which the start is enough; nothing if it is not a dense array of
-/// real numbers.
+/// The head of a matrix element; `None` if it is not a dense array of real numbers. The start of the element is
+/// enough.
 fn head(matrix: &[u8], big_endian: bool) -> Result<Option<Head<'_>>, String> {
     let (_, flags, rest) = element(matrix, big_endian)?;
     let Some((flags, _)) = flags.split_first_chunk::<4>() else {
@@ -204,7 +206,7 @@ fn head(matrix: &[u8], big_endian: bool) -> Result<Option<Head<'_>>, String> {
     };
     let flags = word(flags, big_endian);
     let (class, complex) = (flags & 0xff, flags & 0x800 != 0);
-    // 6 and 7 are double and single, 8 to 15 integers; the rest are no dense arrays of numbers.
+    // 6 and 7 are double and single, 8 to 15 are integers; the others are not dense arrays of numbers.
     if !(6..=15).contains(&class) || complex {
         return Ok(None);
     }
@@ -219,10 +221,12 @@ fn head(matrix: &[u8], big_endian: bool) -> Result<Option<Head<'_>>, String> {
     Ok(Some(Head { class, axes, name, rest }))
 }
 
-/// The array of a whole matrix element.
+/// The array in a whole matrix element.
 fn matrix_array(matrix: &[u8], big_endian: bool) -> Result<Array<'_>, String> {
     let Some(Head { class, axes, name, rest }) = head(matrix, big_endian)? else {
-        return Err("an array is not one of real numbers any more; copy or download it again".to_owned());
+        return Err(
+            "an array does not hold real numbers when it is read again; copy or download it again".to_owned()
+        );
     };
     let (kind, data, _) = element(rest, big_endian)?;
     // MATLAB stores numbers in the smallest type that holds them all, whatever their class.
@@ -237,7 +241,9 @@ fn matrix_array(matrix: &[u8], big_endian: bool) -> Result<Array<'_>, String> {
         9 => Number::Float { bytes: 8 },
         12 => Number::Int { bytes: 8, signed: true },
         13 => Number::Int { bytes: 8, signed: false },
-        other => return Err(format!("the array `{name}` is stored as type {other}, which holds no numbers")),
+        other => {
+            return Err(format!("the array `{name}` is stored as type {other}, which does not hold numbers"));
+        }
     };
     Ok(Array { axes, order: AxisOrder::ColumnMajor, number, big_endian, integers: class >= 8, data })
 }
@@ -268,7 +274,7 @@ mod tests {
         element
     }
 
-    /// A file with one array of 2 x 3.
+    /// A file with one array of 2 × 3.
     fn file(big_endian: bool, class: u32, kind: u32, data: &[u8]) -> Vec<u8> {
         let word = if big_endian { u32::to_be_bytes } else { u32::to_le_bytes };
         let mut bytes = vec![b' '; 124];
@@ -295,7 +301,10 @@ mod tests {
             assert_eq!(packed, read(PLAIN, name, false).unwrap());
         }
         let error = read(PACKED, "classnames", false).unwrap_err();
-        assert!(error.contains("`classnames` in it, but `train_data`, `train_labels`, `halves`"), "{error}");
+        assert!(
+            error.contains("`classnames` in it; it holds `train_data`, `train_labels`, `halves`"),
+            "{error}"
+        );
         assert_eq!(read(PLAIN, "train_data", true).unwrap().rows(), 784);
     }
 
@@ -314,7 +323,7 @@ mod tests {
             let labels: Vec<i32> =
                 labels.values().bytes().unwrap().iter().map(|label| i32::from(*label)).collect();
             assert_eq!(split.labels(), Some(labels.as_slice()));
-            // Column-major in the file, and row by row in the split.
+            // Column-major in the file, and row-major in the split.
             let halves: Vec<f32> = split.row(2).iter().map(|value| value / 2.0).collect();
             assert_eq!(split.targets().unwrap().row(2), halves);
             let other = Wanted { label: Some(LabelColumn::At(named("halves"))), ..wanted };
@@ -329,7 +338,7 @@ mod tests {
         assert_eq!(parse(&file(false, 9, 2, &[1, 2, 3, 4, 5, 6]), &Wanted::default()).unwrap(), rows);
         let shorts: Vec<u8> = (1..=6u16).flat_map(u16::to_be_bytes).collect();
         assert_eq!(parse(&file(true, 13, 4, &shorts), &Wanted::default()).unwrap(), rows);
-        // Doubles are intensities, however small the type that they are stored in.
+        // Doubles are intensities, even if they are stored in a smaller type.
         assert_eq!(
             parse(&file(false, 6, 2, &[0, 1, 0, 1, 1, 1]), &Wanted::default()).unwrap().bits(),
             [0, 0, 1, 1, 1, 1]
@@ -352,7 +361,7 @@ mod tests {
             (huge, "an element is cut off"),
             (file(false, 4, 2, &[0; 6]), "no array of numbers in it"),
             (file(false, 9, 16, &[0; 6]), "stored as type 16"),
-            (file(false, 9, 2, &[0; 5]), "takes 6 bytes, and 5 follow"),
+            (file(false, 9, 2, &[0; 5]), "takes 6 bytes, but 5 follow"),
         ] {
             let error = parse(&bytes, &Wanted::default()).unwrap_err();
             assert!(error.contains(part), "{error}");
@@ -362,7 +371,7 @@ mod tests {
     #[test]
     fn arrays_that_inflate_beyond_the_limit_are_given_up_on_before_they_do() {
         use std::io::Write;
-        // A megabyte of zeros, a thousandth of that in the file.
+        // A megabyte of zeros, which takes a thousandth of that in the file.
         let plain = file(false, 9, 2, &vec![0; 1 << 20]);
         let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
         encoder.write_all(&plain[128..]).unwrap();
@@ -376,7 +385,7 @@ mod tests {
         ] {
             let error = parse(&bytes, &Wanted { limits, ..Wanted::default() }).unwrap_err();
             let beyond = error.contains("inflate beyond the limit");
-            let misfit = error.contains("takes 6 bytes, and more follow");
+            let misfit = error.contains("takes 6 bytes, but more follow");
             assert!(if limits == Limits::default() { misfit } else { beyond }, "{error}");
         }
     }

@@ -1,26 +1,27 @@
-//! The readers of files: what a file's bytes say, checked before it is believed.
+//! The file readers. What the bytes of a file say is checked before it is used.
 //!
-//! | ending (each also with `.gz`) | module | values |
+//! | extension (each also with `.gz`) | module | values |
 //! | --- | --- | --- |
-//! | `.amat` | [`text`] | a row a line, separated by spaces |
-//! | `.data` | [`text`] | a row a line, separated by commas |
-//! | `.csv` | [`csv`] | a row a record, with or without a header; a column `label` holds classes |
-//! | `.libsvm`, `.svm` | [`libsvm`] | `label index:value ...`, indices from 1; `qid:` is passed over |
-//! | `.idx`, `-ubyte` | [`idx`] | bytes of the MNIST container |
-//! | `.npy` | [`npy`] | NumPy arrays `[rows, width]` or `[rows, height, width]`, also with one channel, any order of bytes and axes |
+//! | `.amat` | [`text`] | one row per line, separated by spaces |
+//! | `.data` | [`text`] | one row per line, separated by commas |
+//! | `.csv` | [`csv`] | one row per record, with or without a header; a column `label` holds classes |
+//! | `.libsvm`, `.svm` | [`libsvm`] | `label index:value ...`, indices from 1; `qid:` is ignored |
+//! | `.idx`, `-ubyte` | [`idx`] | bytes in the MNIST container |
+//! | `.npy` | [`npy`] | NumPy arrays `[rows, width]` or `[rows, height, width]`, also with one channel, in any byte order and axis order |
 //! | `.npz` | [`npz`] | a zip archive of such arrays |
 //! | `.mat` | [`mat`] | dense numeric arrays of MATLAB 5 files |
 //!
-//! Text and floating-point arrays hold numbers in [0, 1]; arrays of integers hold 0 and 1, or
-//! bytes that stand for v / 255, and so may a `.csv`. A split whose every value is 0 or 1 is binary.
-//! Text may begin with the mark of UTF-8.
+//! Text and floating-point arrays hold numbers in [0, 1]. Arrays of integers hold 0 and 1, or bytes, where v stands for
+//! v / 255; a `.csv` may hold bytes too. A split whose values are all 0 or 1 is binary. Text may begin with a UTF-8
+//! byte-order mark.
 //!
-//! NaN is a missing value, and so are an empty field and `NA` of a `.csv`; the sparse rows of LIBSVM and the rows of a
-//! protocol have none. Labels and real targets stand in columns of a `.csv`, or in arrays beside that of the rows.
+//! NaN is a missing value, and so are an empty field and `NA` in a `.csv`. The sparse rows of LIBSVM and the rows of a
+//! protocol have no missing values. Labels and real targets are in columns of a `.csv`, or in separate arrays of the
+//! same file as the rows.
 //!
-//! Every reader works within [`Limits`], looks at magic and header before it reads the rest, and
-//! answers anything that is not well formed with a [`DataError`] that names the place. Memory for
-//! values is asked for before it is used, so that too little of it is an error as well.
+//! Every reader works within [`Limits`] and checks the magic number and the header before it reads the rest. For
+//! malformed input it returns a [`DataError`] that names the place. Memory for values is reserved before it is used, so
+//! that too little memory is also an error and not an abort.
 
 use std::io::BufRead;
 use std::path::Path;
@@ -57,7 +58,7 @@ pub enum Format {
     Csv,
     /// Sparse text with labels.
     Libsvm,
-    /// The container of MNIST.
+    /// The container format of MNIST.
     Idx,
     /// One NumPy array.
     Npy,
@@ -68,7 +69,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every format, with an ending that names it.
+    /// Every format, with its extension.
     pub const ALL: [(Format, &'static str); 8] = [
         (Format::Text(text::Separator::Space), "amat"),
         (Format::Text(text::Separator::Comma), "data"),
@@ -80,10 +81,10 @@ impl Format {
         (Format::Mat, "mat"),
     ];
 
-    /// The format that a file's name stands for, with or without `.gz`.
+    /// The format that the name of a file implies, with or without `.gz`.
     ///
     /// # Errors
-    /// [`DataError::Format`] for an ending that names none.
+    /// [`DataError::Format`] for an unknown extension.
     pub fn of(path: &Path) -> Result<Self, DataError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let name = name.strip_suffix(".gz").unwrap_or(&name);
@@ -102,29 +103,29 @@ impl Format {
     }
 }
 
-/// Reads a file, in its order of rows, in the format that its name stands for.
+/// Reads a file in the format that its name implies; rows keep their order.
 ///
 /// # Errors
-/// Anything but a well-formed file of the expected size; see [`DataError`].
+/// If the file is malformed or does not have the expected size; see [`DataError`].
 pub fn read(path: &Path, wanted: &Wanted) -> Result<Split, DataError> {
     read_table(path, wanted).map(|table| table.split)
 }
 
-/// Reads a file, and says how it was understood.
+/// Reads a file, and returns how it was read as well.
 pub(crate) fn read_table(path: &Path, wanted: &Wanted) -> Result<Table, DataError> {
     let format = Format::of(path)?;
     decode_table(format, path, source::open(path, &wanted.limits)?, wanted)
 }
 
-/// Reads inflated bytes in a format; `path` is what messages call them.
+/// Reads decompressed bytes in a format; error messages use `path`.
 ///
 /// # Errors
-/// Anything but well-formed bytes of the expected size; see [`DataError`].
+/// If the bytes are malformed or do not have the expected size; see [`DataError`].
 pub fn decode(format: Format, path: &Path, bytes: impl BufRead, wanted: &Wanted) -> Result<Split, DataError> {
     decode_table(format, path, bytes, wanted).map(|table| table.split)
 }
 
-/// How a container is parsed, once all of its bytes are there.
+/// A parser of a container, which gets all of its bytes.
 type Parse = fn(&[u8], &Wanted) -> Result<Table, String>;
 
 fn decode_table(
@@ -142,8 +143,8 @@ fn decode_table(
     }
     let beside = matches!(wanted.label, Some(LabelColumn::At(_))) || !wanted.targets.is_empty();
     if beside && !(format == Format::Csv || format.names_arrays()) {
-        let problem =
-            "labels and targets are chosen in .csv, .npz and .mat files only; leave #label= and #target= out";
+        let problem = "labels and targets can be chosen only in .csv, .npz and .mat files; leave #label= and \
+                       #target= out";
         return Err(DataError::malformed(path, problem.to_owned()));
     }
     let (promised, parse): (source::Promised, Parse) = match format {
@@ -191,7 +192,8 @@ mod tests {
         for (format, ending) in Format::ALL {
             let name = format!("a.{ending}");
             let error = decode(format, Path::new(&name), &b"0 1\n"[..], &target).unwrap_err().to_string();
-            let refused = error.contains("labels and targets are chosen in .csv, .npz and .mat files only");
+            let refused =
+                error.contains("labels and targets can be chosen only in .csv, .npz and .mat files");
             assert_eq!(refused, format != Format::Csv && !format.names_arrays(), "{error}");
         }
     }
@@ -208,12 +210,12 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let marked = format!("\u{feff}{text}");
             for name in [name.to_owned(), format!("{name}.gz")] {
-                // A browser may have inflated the second, and kept its name.
+                // A browser may have decompressed the second file and kept its name.
                 let path = dir.path().join(name);
                 fs::write(&path, &marked).unwrap();
                 assert_eq!(read(&path, &Wanted::default()).unwrap().values(), rows.values(), "{path:?}");
             }
-            // One byte at a time, as a slow decoder may give them.
+            // One byte at a time, as a slow decoder may return them.
             let slow = BufReader::with_capacity(1, marked.as_bytes());
             let read = decode(format, Path::new(name), slow, &Wanted::default()).unwrap();
             assert_eq!(read.values(), rows.values(), "{name}");

@@ -1,7 +1,7 @@
 //! The reader of `.npy` files: one NumPy array.
 //!
-//! The header is read by hand: it is hostile until checked, and the parsers of Python literals that
-//! there are believe its length and multiply its shape unchecked.
+//! The header is parsed by hand: it cannot be trusted until it is checked, and existing parsers of Python literals
+//! trust its length and multiply its shape without a check.
 //!
 //! # Reference
 //! NumPy Enhancement Proposal 1, "A simple file format for NumPy arrays".
@@ -12,19 +12,19 @@ use crate::formats::wanted::{Limits, Table, Wanted};
 use crate::source_file::Note;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// A header of numbers takes a hundred bytes; NumPy itself does not trust more than 10 000.
+/// The header of an array of numbers takes about a hundred bytes; NumPy itself does not trust more than 10 000.
 const MAX_HEADER: usize = 10_000;
 
-/// The rows of an array, along the axis that its shape or the user names.
+/// Reads the rows of an array along the axis that its shape or the user gives.
 pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Table, String> {
     let (split, doubt) = array(bytes)?.laid_out(wanted.rows, &wanted.limits)?;
     Ok(Table { notes: doubt.into_iter().map(Note::doubt).collect(), ..split.into() })
 }
 
-/// The numbers of a file that holds a list of little-endian doubles.
+/// Reads the numbers of a file that holds a list of little-endian doubles.
 ///
 /// # Errors
-/// What is wrong with the file, or that it holds another array.
+/// If the file is malformed or holds another kind of array; the error says what is wrong.
 pub fn doubles(bytes: &[u8]) -> Result<Vec<f64>, String> {
     let array = array(bytes)?;
     if (array.axes.len(), array.number, array.big_endian) != (1, Number::Float { bytes: 8 }, false) {
@@ -33,7 +33,7 @@ pub fn doubles(bytes: &[u8]) -> Result<Vec<f64>, String> {
     array.numbers()
 }
 
-/// Bytes of the file by its header, where that is sound.
+/// Number of bytes of the file according to its header; an error if the header is malformed.
 pub(crate) fn promised(start: &[u8], limits: &Limits) -> Result<u64, String> {
     let Array { axes, number, data, .. } = array(start)?;
     let n = axes.iter().try_fold(1usize, |n, axis| n.checked_mul(*axis)).filter(|n| *n <= limits.values);
@@ -43,11 +43,12 @@ pub(crate) fn promised(start: &[u8], limits: &Limits) -> Result<u64, String> {
     Ok((start.len() - data.len()) as u64 + n as u64 * number.bytes() as u64)
 }
 
-/// The array of a file.
+/// Reads the array of a file.
 pub(crate) fn array(bytes: &[u8]) -> Result<Array<'_>, String> {
     let cut_off = || "the header is cut off; copy or download it again".to_owned();
-    let rest =
-        bytes.strip_prefix(MAGIC).ok_or("it does not start with the magic of .npy; check that it is one")?;
+    let rest = bytes
+        .strip_prefix(MAGIC)
+        .ok_or("it does not start with the magic number of .npy; check that it is one")?;
     let (version, rest) = rest.split_first_chunk::<2>().ok_or_else(cut_off)?;
     let (length, rest) = match version {
         [1, 0] => {
@@ -59,11 +60,13 @@ pub(crate) fn array(bytes: &[u8]) -> Result<Array<'_>, String> {
             (u32::from_le_bytes(*length) as usize, rest)
         }
         [major, minor] => {
-            return Err(format!("version {major}.{minor} of .npy is not known; save it by np.save"));
+            return Err(format!("version {major}.{minor} of .npy is not known; save it with np.save"));
         }
     };
     if length > MAX_HEADER {
-        return Err(format!("a header of {length} bytes, where one of numbers has at most {MAX_HEADER}"));
+        return Err(format!(
+            "a header of {length} bytes, but that of an array of numbers has at most {MAX_HEADER}"
+        ));
     }
     let (header, data) = rest.split_at_checked(length).ok_or_else(cut_off)?;
     let header = std::str::from_utf8(header).map_err(|_| "the header is not text".to_owned())?;
@@ -74,9 +77,10 @@ pub(crate) fn array(bytes: &[u8]) -> Result<Array<'_>, String> {
     Ok(Array { axes: shape, order, number, big_endian, integers, data })
 }
 
-/// The type that a descriptor such as `<f4` stands for, and whether it is big-endian.
+/// The number type that a descriptor such as `<f4` stands for, and whether it is big-endian.
 fn number(descr: &str) -> Result<(Number, bool), String> {
-    let unknown = || format!("numbers of the type '{descr}' are not read; save as uint8, float32 or float64");
+    let unknown =
+        || format!("numbers of the type '{descr}' are not supported; save as uint8, float32 or float64");
     let mut letters = descr.chars();
     let big_endian = match letters.next() {
         Some('<' | '|') => false,
@@ -109,7 +113,7 @@ struct Header {
 
 impl Header {
     fn parse(text: &str) -> Result<Self, String> {
-        let malformed = || "the header is not the dictionary of descr, fortran_order and shape".to_owned();
+        let malformed = || "the header is not a dictionary of descr, fortran_order and shape".to_owned();
         let (mut descr, mut fortran_order, mut shape) = (None, None, None);
         let mut rest = text.trim().strip_prefix('{').ok_or_else(malformed)?.trim_start();
         while !rest.starts_with('}') {
@@ -155,7 +159,7 @@ impl Header {
     }
 }
 
-/// A string in quotes at the start of `text`, and what follows it.
+/// A string in quotes at the start of `text`, and the text after it.
 fn quoted(text: &str) -> Option<(&str, &str)> {
     let quote = text.chars().next().filter(|first| matches!(first, '\'' | '"'))?;
     text[1..].split_once(quote)
@@ -216,21 +220,21 @@ mod tests {
             format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}")
         };
         for (header, part) in [
-            (head("<f2", "(1, 1)"), "'<f2' are not read"),
-            (head("|O", "(1, 1)"), "'|O' are not read"),
+            (head("<f2", "(1, 1)"), "'<f2' are not supported"),
+            (head("|O", "(1, 1)"), "'|O' are not supported"),
             (
                 "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1, 1)}".to_owned(),
                 "holds records",
             ),
-            (head("|u1", "(1, -1)"), "not the dictionary"),
-            (head("|u1", "(99999999999999999999, 1)"), "not the dictionary"),
+            (head("|u1", "(1, -1)"), "not a dictionary"),
+            (head("|u1", "(99999999999999999999, 1)"), "not a dictionary"),
             (head("|u1", "(18446744073709551615, 3)"), "are more than"),
             (head("|u1", "()"), "an array of shape []"),
-            (head("|u1", "(2, 1)"), "takes 2 bytes, and 1 follow"),
-            ("{'descr': '|u1', 'fortran_order': False}".to_owned(), "not the dictionary"),
-            ("{'descr': '|u1', 'fortran_order': Maybe, 'shape': (1, 1)}".to_owned(), "not the dictionary"),
-            ("{".to_owned(), "not the dictionary"),
-            ("(".repeat(9000), "not the dictionary"),
+            (head("|u1", "(2, 1)"), "takes 2 bytes, but 1 follow"),
+            ("{'descr': '|u1', 'fortran_order': False}".to_owned(), "not a dictionary"),
+            ("{'descr': '|u1', 'fortran_order': Maybe, 'shape': (1, 1)}".to_owned(), "not a dictionary"),
+            ("{".to_owned(), "not a dictionary"),
+            ("(".repeat(9000), "not a dictionary"),
             (" ".repeat(10_001), "a header of 10001 bytes"),
         ] {
             let error = read(&header, &[0]).unwrap_err();

@@ -9,18 +9,21 @@ use crate::formats::npy;
 use crate::formats::room::{self, Unfilled};
 use crate::formats::wanted::{Limits, Table, Wanted};
 
-/// Bytes of a member that hold its header.
+/// Bytes at the start of a member that contain its header.
 const START: u64 = 1 << 14;
 
-/// Bytes of the file, if it is an archive: as many as may be.
+/// Number of bytes to read of an archive: the limit, because its start does not say.
 pub(crate) fn promised(start: &[u8], limits: &Limits) -> Result<u64, String> {
     match start.starts_with(b"PK") {
         true => Ok(limits.bytes),
-        false => Err("it does not start with the magic of a zip archive; check that it is a .npz".to_owned()),
+        false => {
+            Err("it does not start with the magic number of a zip archive; check that it is a .npz"
+                .to_owned())
+        }
     }
 }
 
-/// The rows of one of the arrays, with the labels and the targets of others.
+/// Reads the rows from one array, and the labels and targets from others.
 pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Table, String> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(&error))?;
     let arrays: Vec<(String, usize)> = (0..archive.len())
@@ -47,7 +50,7 @@ fn damaged(error: &dyn std::fmt::Display) -> String {
     format!("the zip archive is damaged ({error}); copy or download it again")
 }
 
-/// The bytes of a member, which holds an array, of an archive of `length` bytes.
+/// The decompressed bytes of a member that holds an array, in an archive of `length` bytes.
 fn inflated(
     archive: &mut ZipArchive<Cursor<&[u8]>>,
     index: usize,
@@ -66,12 +69,12 @@ fn inflated(
     let most = limits.bytes.min(limits.grown_from(stored));
     if promised > most {
         return Err(format!(
-            "its array promises {promised} bytes, and no more than {most} are read of one that is stored in {stored}; \
+            "its array announces {promised} bytes, but at most {most} are read from one that is stored in {stored}; \
              split it, or check that it is data"
         ));
     }
-    // One byte more, to tell an array that goes on from one that ends there; and the checksum, which
-    // is looked at where the member ends.
+    // One byte more, to notice an array that is longer than announced, and to reach the end of the member, where the
+    // checksum is checked.
     room::fill(&mut member, &mut array, promised.saturating_add(1)).map_err(unfilled)?;
     Ok(array)
 }
@@ -99,7 +102,7 @@ mod tests {
             "{error}"
         );
         let error = read(Some("pictures"), 1 << 20).unwrap_err();
-        assert!(error.contains("no array `pictures` in it, but `images`, `labels`"), "{error}");
+        assert!(error.contains("no array `pictures` in it; it holds `images`, `labels`"), "{error}");
         let error = read(Some("labels"), 1 << 20).unwrap_err();
         assert!(error.contains("an array of shape [3]"), "{error}");
     }
@@ -108,7 +111,7 @@ mod tests {
     fn labels_and_targets_are_read_from_arrays_beside_the_rows() {
         let named = |name: &str| Column::Named(name.to_owned());
         let labelled = Wanted { label: Some(LabelColumn::At(named("labels"))), ..Wanted::default() };
-        // What is left is the array of the rows.
+        // The remaining array holds the rows.
         let split = parse(FIXTURE, &labelled).unwrap().split;
         assert_eq!(split, read(Some("images"), 1 << 20).unwrap().with_labels(Some(vec![7, 2, 1])));
         let targets = Wanted { targets: vec![named("labels")], ..Wanted::default() };
@@ -124,7 +127,7 @@ mod tests {
     #[test]
     fn a_member_that_inflates_beyond_the_limit_is_given_up_on() {
         let error = read(Some("images"), 1000).unwrap_err();
-        assert!(error.contains("no more than 1000 are read"), "{error}");
+        assert!(error.contains("at most 1000 are read"), "{error}");
     }
 
     #[test]

@@ -1,22 +1,22 @@
-//! Memory for what a file holds, asked for before it is used: a file that needs more than there is
-//! ends with a sentence, and not with an abort.
+//! Reserves memory for the content of a file before it is used: a file that needs more memory than there is ends with
+//! an error message and not with an abort.
 
 use std::io::{self, Read};
 
-/// Bytes that are read at a time, beyond which memory grows only as they come.
+/// Bytes that are read at a time; more memory is reserved only as bytes arrive.
 const STEP: u64 = 1 << 18;
 
 /// Why bytes could not be read to their end.
 #[derive(Debug)]
 pub(crate) enum Unfilled {
-    /// There is not enough memory; what to say.
+    /// There is not enough memory; holds the message.
     NoRoom(String),
     /// Reading failed.
     Io(io::Error),
 }
 
-/// Reads until there are `n` bytes in all, or no more: a promise of many bytes takes no memory before
-/// they come.
+/// Reads until there are `n` bytes in total, or until the end. If many bytes are announced, memory is reserved only as
+/// they arrive.
 pub(crate) fn fill(bytes: &mut dyn Read, whole: &mut Vec<u8>, n: u64) -> Result<(), Unfilled> {
     loop {
         let wanted = n.saturating_sub(whole.len() as u64).min(STEP);
@@ -27,7 +27,7 @@ pub(crate) fn fill(bytes: &mut dyn Read, whole: &mut Vec<u8>, n: u64) -> Result<
     }
 }
 
-/// What to say where memory ran out.
+/// The message if memory runs out.
 fn refused(bytes: u128) -> String {
     format!(
         "{bytes} bytes of memory are not available for its values; split the file, or allow the process more \
@@ -42,13 +42,13 @@ pub(crate) fn with_room<T>(n: usize) -> Result<Vec<T>, String> {
     Ok(values)
 }
 
-/// Room for `n` more values; it grows as a vector does, by doubling.
+/// Reserves room for `n` more values; the capacity grows by doubling, as usual for a vector.
 pub(crate) fn more_room<T>(values: &mut Vec<T>, n: usize) -> Result<(), String> {
     let bytes = (values.len() as u128 + n as u128) * size_of::<T>() as u128;
     values.try_reserve(n).map_err(|_| refused(bytes))
 }
 
-/// Whether `n` values of a type could be allocated now: for copies made by what cannot fail.
+/// Checks that `n` values of a type could be allocated now, before a copy is made by code that cannot return an error.
 pub(crate) fn check<T>(n: usize) -> Result<(), String> {
     with_room::<T>(n).map(drop)
 }

@@ -1,4 +1,4 @@
-//! Lines of text into rows of numbers.
+//! Parses lines of text into rows of numbers.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::formats::builder::{Builder, is_missing, shown, unit_number};
 use crate::formats::wanted::Wanted;
 use crate::split::Split;
 
-/// What stands between two values of a row.
+/// The separator between two values of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Separator {
     /// Spaces or tabs, also at both ends of the line: `.amat`.
@@ -36,7 +36,7 @@ impl Separator {
 pub(crate) struct RowParser<'a> {
     path: &'a Path,
     separator: Separator,
-    /// True if a protocol wants nothing but zeros and ones.
+    /// True if a protocol requires zeros and ones.
     binary: bool,
     builder: Builder<'a>,
     bits: Vec<u8>,
@@ -61,12 +61,12 @@ impl<'a> RowParser<'a> {
         }
     }
 
-    /// Whole rows so far.
+    /// Number of whole rows so far.
     pub(crate) fn n_rows(&self) -> usize {
         self.builder.n_rows
     }
 
-    /// Takes in the next line, with or without what ends it.
+    /// Adds the next line, with or without its line ending.
     pub(crate) fn push(&mut self, line: &[u8]) -> Result<(), DataError> {
         self.n_lines += 1;
         let line = line.strip_suffix(b"\n").unwrap_or(line);
@@ -91,8 +91,8 @@ impl<'a> RowParser<'a> {
         Err(DataError::RowLength { path: self.path.to_owned(), line, found: 0, expected })
     }
 
-    /// The usual case: one digit and one separator in turn. It has no branch inside the row, so
-    /// that the compiler checks many values at a time; false for anything else, good or bad.
+    /// Parses the usual case: digits and separators alternate. There is no branch inside the row, so that the compiler
+    /// vectorises the check. Returns false for any other line, valid or not.
     fn plain_row(&mut self, line: &[u8]) -> bool {
         let separator = self.separator.byte();
         let Some((last, pairs)) = line.split_last().filter(|(_, pairs)| pairs.len() % 2 == 0) else {
@@ -108,7 +108,7 @@ impl<'a> RowParser<'a> {
         wrong == 0
     }
 
-    /// A row in any spelling: `1.0`, `0e0`, `0.25`, `nan` where a value is missing, several spaces.
+    /// Parses a row in any spelling: `1.0`, `0e0`, `0.25`, `nan` for a missing value, several spaces.
     fn any_row(&mut self, line: &[u8]) -> Result<(), DataError> {
         self.numbers.clear();
         let separator = self.separator;
@@ -135,7 +135,7 @@ impl<'a> RowParser<'a> {
         })
     }
 
-    /// The split, once there are no more lines.
+    /// The split, when there are no more lines.
     pub(crate) fn finish(self) -> Result<Split, DataError> {
         self.builder.finish()
     }
@@ -250,7 +250,7 @@ mod tests {
         let wanted = Wanted { expected: Some(expected), ..Wanted::default() };
         let mut rows = RowParser::new(Path::new("t.amat"), Separator::Space, &wanted);
         let error = rows.push(b"0 0.25").unwrap_err().to_string();
-        assert!(error.contains("line 1, column 2: found `0.25` where 0 or 1 is wanted"), "{error}");
+        assert!(error.contains("line 1, column 2: found `0.25` where 0 or 1 is expected"), "{error}");
         assert!(rows.push(b"0 nan").unwrap_err().to_string().contains("found `nan` where 0 or 1"));
     }
 }

@@ -1,4 +1,4 @@
-//! Opening a file: it must be a file, and it may be gzipped.
+//! Opens a file, which must be a regular file and may be gzipped.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
@@ -11,24 +11,24 @@ use crate::error::DataError;
 use crate::formats::room::{self, Unfilled};
 use crate::formats::wanted::{Limits, RATIO};
 
-/// Bytes asked of the operating system and of the decoder at a time.
+/// Bytes requested from the operating system and from the decoder at a time.
 const BUFFER: usize = 1 << 18;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-/// What some editors and spreadsheets begin a UTF-8 text with.
+/// The UTF-8 byte-order mark, with which some editors and spreadsheets begin a text.
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The inflated bytes of a file, which end with an error where they are more than the limits have
-/// for what lies on the disk.
+/// The decompressed bytes of a file. Reading them ends with an error if there are more than the limits allow for the
+/// size of the file on the disk.
 ///
 /// # Errors
-/// If it is not there, not a regular file, or cannot be read.
+/// If the file is missing, is not a regular file, or cannot be read.
 pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Box<dyn BufRead + Send>, DataError> {
     let raw = open_raw(path)?;
     let length = raw.metadata().map_err(|cause| unreadable(path, cause))?.len();
     let mut file = BufReader::with_capacity(BUFFER, raw);
     let start = file.fill_buf().map_err(|cause| unreadable(path, cause))?;
     let named_gz = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-    // The bytes decide as well as the name: browsers inflate files and keep their names.
+    // The bytes decide too, not only the name: browsers decompress files and keep their names.
     let gzipped = start.starts_with(&GZIP_MAGIC) || named_gz && !start.is_empty() && !is_inflated(start);
     if gzipped {
         let most = limits.grown_from(length);
@@ -38,8 +38,8 @@ pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Box<dyn BufRead + Sen
     Ok(Box::new(file))
 }
 
-/// A file as it lies on the disk, if it is one: opening a pipe would wait for ever, and reading a
-/// device would never end.
+/// Opens a file as it is on the disk, if it is a regular file: opening a pipe would wait for ever, and reading a device
+/// would never end.
 fn open_raw(path: &Path) -> Result<File, DataError> {
     let missing = || DataError::NoFile { path: path.to_owned() };
     let kind = match fs::metadata(path) {
@@ -58,10 +58,10 @@ fn unreadable(path: &Path, cause: io::Error) -> DataError {
     DataError::Read { path: path.to_owned(), after: "0 bytes".to_owned(), cause }
 }
 
-/// SHA-256 of a file as it lies on the disk, and its length.
+/// SHA-256 of a file as it is on the disk, and its length.
 ///
 /// # Errors
-/// If it is not there, not a regular file, or cannot be read.
+/// If the file is missing, is not a regular file, or cannot be read.
 pub(crate) fn hash(path: &Path) -> Result<([u8; 32], u64), DataError> {
     let mut file = open_raw(path)?;
     let (mut sha, mut length, mut buffer) = (Sha256::new(), 0, vec![0; BUFFER]);
@@ -84,15 +84,15 @@ pub(crate) fn hash(path: &Path) -> Result<([u8; 32], u64), DataError> {
     }
 }
 
-/// A decoder whose errors say that they are the archive's and not the disk's, and which stops where
-/// it has given more bytes than a file of that length may.
+/// A decoder whose errors distinguish a damaged archive from a failing disk. It stops when it has returned more bytes
+/// than a file of that length may hold.
 struct Inflated<R> {
     bytes: R,
     most: u64,
     left: u64,
 }
 
-/// What [`Inflated`] wraps errors in.
+/// The error type of [`Inflated`].
 #[derive(Debug, thiserror::Error)]
 enum InflateError {
     #[error("{0}")]
@@ -122,22 +122,22 @@ pub(crate) fn failed(path: &Path, after: String, cause: io::Error) -> DataError 
             path,
             format!(
                 "stopped after {after}: it inflates to more than {most} bytes, {RATIO} times its size or more; \
-                 inflate it yourself (gunzip) if that is right"
+                 decompress it yourself (gunzip) if that is correct"
             ),
         ),
         None => DataError::Read { path: path.to_owned(), after, cause },
     }
 }
 
-/// How many bytes a container has in all, by its start: its magic and its header, or as much of
-/// [`START`] bytes as there is.
+/// Reads the total number of bytes of a container from its start, which holds the magic number and the header: its
+/// first [`START`] bytes, or all of them if there are fewer.
 pub(crate) type Promised = fn(&[u8], &Limits) -> Result<u64, String>;
 
-/// Bytes of a container that hold its header.
+/// Bytes at the start of a container that contain its header.
 const START: u64 = 1 << 14;
 
-/// All bytes that a container promises, and one more if there is one: its magic and its header are
-/// looked at before the rest is read.
+/// Reads all bytes that a container announces, and one more if there is one. The magic number and the header are
+/// checked before the rest is read.
 pub(crate) fn read_whole(
     path: &Path,
     bytes: &mut dyn Read,
@@ -158,7 +158,7 @@ pub(crate) fn read_whole(
     Err(DataError::malformed(path, problem))
 }
 
-/// Reads until there are `n` bytes in all, or no more.
+/// Reads until there are `n` bytes in total, or until the end.
 fn fill(path: &Path, bytes: &mut dyn Read, whole: &mut Vec<u8>, n: u64) -> Result<(), DataError> {
     room::fill(bytes, whole, n).map_err(|unfilled| match unfilled {
         Unfilled::NoRoom(problem) => DataError::malformed(path, problem),
@@ -166,7 +166,7 @@ fn fill(path: &Path, bytes: &mut dyn Read, whole: &mut Vec<u8>, n: u64) -> Resul
     })
 }
 
-/// True if a file that claims to be gzipped starts like the text or the container it should hold.
+/// True if a file with a `.gz` name starts like the text or the container that it should hold.
 fn is_inflated(start: &[u8]) -> bool {
     let start = start.strip_prefix(UTF8_MARK).unwrap_or(start);
     let container = [b"\0\0\x08".as_slice(), b"\x93NUMPY", b"PK\x03\x04", b"MATLAB"];
@@ -174,10 +174,10 @@ fn is_inflated(start: &[u8]) -> bool {
     container.iter().any(|magic| start.starts_with(magic)) || start.iter().take(64).all(text)
 }
 
-/// A text without the mark of its encoding.
+/// A text without its byte-order mark.
 ///
 /// # Errors
-/// If it is marked as UTF-16, or cannot be read.
+/// If the mark is that of UTF-16, or if the text cannot be read.
 pub(crate) fn without_mark<'a>(path: &Path, text: impl BufRead + 'a) -> Result<impl BufRead + 'a, DataError> {
     let (mut text, mut start) = (text, Vec::new());
     let read = text.by_ref().take(UTF8_MARK.len() as u64).read_to_end(&mut start);

@@ -1,7 +1,7 @@
-//! The reader of `.amat` and `.data` files: a row a line.
+//! The reader of `.amat` and `.data` files: one row per line.
 //!
-//! It goes line by line and never holds the file as text.
-//! Blank lines at the end are passed over, and `\r\n` ends a line as well as `\n`.
+//! It reads line by line and never holds the whole text in memory.
+//! Blank lines at the end are ignored, and a line may end with `\r\n` or `\n`.
 
 use std::io::{BufRead, Read};
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::split::Split;
 
 pub use crate::formats::rows::Separator;
 
-/// Reads rows of text. Without expectations the first row sets the width.
+/// Reads rows of text. Unless a protocol sets the width, the first row does.
 pub(crate) fn read(
     path: &Path,
     separator: Separator,
@@ -44,11 +44,11 @@ impl<'a, R: BufRead> Lines<'a, R> {
         Lines { path, text, limits, line: Vec::new(), n_bytes: 0, n_lines: 0 }
     }
 
-    /// The next line with what ends it, or nothing at the end; `rows` so far, for messages.
+    /// The next line with its line ending; `None` at the end. `rows` is the number of rows so far, for messages.
     pub(crate) fn next(&mut self, rows: usize) -> Result<Option<&[u8]>, DataError> {
         let Limits { bytes, line: max_line, .. } = *self.limits;
         self.line.clear();
-        // One byte more than a line may have, to tell a long line from a last one.
+        // One byte more than a line may have, to distinguish a line that is too long from the last line.
         let read = self.text.by_ref().take(max_line + 1).read_until(b'\n', &mut self.line);
         let read = read.map_err(|cause| source::failed(self.path, format!("{rows} rows"), cause))?;
         self.n_bytes += read as u64;
@@ -86,7 +86,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// A file of that name and content, and the directory that it goes with.
+    /// A file with this name and content, and the temporary directory that holds it.
     fn file(name: &str, content: &[u8]) -> (TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
@@ -162,7 +162,7 @@ mod tests {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::none());
         encoder.write_all(&b"0 1\n".repeat(20)).unwrap();
         let whole = encoder.finish().unwrap();
-        // 10 bytes of header, 5 of the block's, 10 rows of 4, and a part of the eleventh.
+        // 10 bytes of header, 5 bytes of the block's header, 10 rows of 4 bytes, and a part of the eleventh.
         let error = error("a.amat.gz", &whole[..10 + 5 + 40 + 2], None);
         assert!(error.contains("a.amat.gz: the gzip data is truncated or damaged after 10 rows"), "{error}");
     }
@@ -186,12 +186,12 @@ mod tests {
         let many = error("a.amat", &b"0 1\n".repeat(5), Some(&expected));
         assert!(many.contains("found 5 rows where a/b@1 has 2"), "{many}");
         let wide = error("a.amat", b"0 1 1\n", Some(&expected));
-        assert!(wide.contains("a.amat, line 1: found 3 values where 2 are wanted"), "{wide}");
+        assert!(wide.contains("a.amat, line 1: found 3 values where 2 are expected"), "{wide}");
     }
 
     #[test]
     fn text_without_end_is_given_up_on() {
-        // A thousand bytes are the limit of these tests; the bomb inflates to a million.
+        // The limit in these tests is a thousand bytes; the bomb inflates to a million.
         let long = error("a.amat.gz", &gzip(&b"0 1\n".repeat(250_000)), None);
         assert!(long.contains("stopped after 1000 bytes of text and 250 rows"), "{long}");
         let line = error("a.amat.gz", &gzip(&[b'0'; 1_000_000]), None);

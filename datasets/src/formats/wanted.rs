@@ -1,73 +1,72 @@
-//! What is wanted of a file, what is read of it at most, and what was read.
+//! How to read a file, the limits of reading, and the result.
 
 use crate::source_file::Note;
 use crate::split::Split;
 
-/// What is wanted of a file.
+/// How to read a file.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    /// Which array of a `.npz` or `.mat` file; without a name the file's only one.
+    /// Name of the array in a `.npz` or `.mat` file; if it is not set, the only array of the file.
     pub array: Option<String>,
-    /// The axis of an array that the examples lie along; where it is not said, the shape decides.
+    /// The axis of an array that the examples lie along; if it is not set, the shape decides.
     pub rows: Option<RowAxis>,
-    /// Whether the first record of a `.csv` is a header; where it is not said, the record decides.
+    /// Whether the first record of a `.csv` is a header; if it is not set, the record decides.
     pub header: Option<bool>,
-    /// Which column of a `.csv` holds labels; where it is not said, the header decides. Or which array of a `.npz` or
-    /// `.mat` file, by its name.
+    /// The column of a `.csv` that holds labels; if it is not set, the header decides. For a `.npz` or `.mat` file, the
+    /// name of the array that holds labels.
     pub label: Option<LabelColumn>,
-    /// Which columns of a `.csv` hold real numbers to be predicted; or which array of a `.npz` or `.mat` file.
+    /// The columns of a `.csv`, or the array of a `.npz` or `.mat` file, that hold real numbers to predict.
     pub targets: Vec<Column>,
-    /// True if the numbers of a `.csv` are bytes that stand for v / 255, even where they are all small.
+    /// True if the numbers of a `.csv` are bytes that stand for v / 255, even if all of them are small.
     pub bytes: bool,
-    /// Rows and width, where a protocol sets them. Only the text formats look at it.
+    /// Rows and width, if a protocol sets them. Only the text formats use them.
     pub expected: Option<Expected>,
-    /// What is read at most.
+    /// The limits of reading.
     pub limits: Limits,
 }
 
 /// The axis that the examples of an array lie along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowAxis {
-    /// The first, as NumPy users have it.
+    /// The first axis, as is usual with NumPy.
     First,
-    /// The last, as MATLAB users have it: `#NAME.T` or `#rows=last`.
+    /// The last axis, as is usual with MATLAB: `#NAME.T` or `#rows=last`.
     Last,
 }
 
-/// Which column of a `.csv` holds labels, which are no part of the rows.
+/// The column of a `.csv` that holds labels. Labels do not belong to the rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LabelColumn {
     /// No column, whatever the header and the values look like.
     Nowhere,
-    /// That column, or that array.
+    /// This column, or this array.
     At(Column),
 }
 
 /// A column of a `.csv`, or an array of a file that holds several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// The column of that number, from 0; from the last, -1, where it is negative.
+    /// The column with this number, from 0. A negative number counts from the end: -1 is the last column.
     Number(i64),
-    /// The column of that name in the header, or the array of that name.
+    /// The column with this name in the header, or the array with this name.
     Named(String),
 }
 
-/// How many times its own size a file may grow, whatever the limits: text that is written as usual
-/// deflates to a hundredth at best, and deflate itself to a thousandth.
+/// How many times its own size a file may grow, whatever the limits. Usual text compresses to a hundredth at best, and
+/// the deflate format to a thousandth at best.
 pub(crate) const RATIO: u64 = 256;
 
-/// What is read at most, so that a small file that inflates without end is an error and not a
-/// full memory.
+/// Limits of reading. With them a small file that inflates without end causes an error and does not fill the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes after inflating.
+    /// Bytes after decompression.
     pub bytes: u64,
     /// Bytes of a line of text.
     pub line: u64,
     /// Values of a file.
     pub values: usize,
-    /// Bytes that any file may become when it is inflated, or when its sparse rows are written out.
-    /// A file of more than a 256th of that may become 256 times its own size.
+    /// Bytes to which any file may grow when it is decompressed, or when its sparse rows are expanded. A file larger
+    /// than a 256th of this may grow to 256 times its own size.
     pub grown: u64,
 }
 
@@ -79,13 +78,13 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Bytes that so many bytes of a file may become.
+    /// Number of bytes to which a file of `bytes` bytes may grow.
     pub(crate) fn grown_from(&self, bytes: u64) -> u64 {
         self.grown.max(bytes.saturating_mul(RATIO))
     }
 }
 
-/// Rows and width that a protocol asks of a file of binary values.
+/// Rows and width that a protocol requires of a file of binary values.
 #[derive(Clone, Debug)]
 pub struct Expected {
     /// The protocol, `id@version`.
@@ -96,15 +95,15 @@ pub struct Expected {
     pub width: usize,
 }
 
-/// A file that was read, and how it was understood.
+/// The content of a file, and how it was read.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) split: Split,
-    /// The names of the columns of values, where the file has some.
+    /// The names of the columns of values, if the file has names.
     pub(crate) columns: Option<Vec<String>>,
-    /// The names of the columns of targets, where the file has some.
+    /// The names of the columns of targets, if the file has names.
     pub(crate) targets: Option<Vec<String>>,
-    /// The columns of the file, from 0, that hold labels or targets and no values.
+    /// The columns of the file, from 0, that hold labels or targets.
     pub(crate) taken: Vec<usize>,
     pub(crate) notes: Vec<Note>,
 }
@@ -115,7 +114,7 @@ impl From<Split> for Table {
     }
 }
 
-/// Which column of a file, from 0, is that of the values `column`, where the columns `taken` hold none.
+/// The column in the file, from 0, of the value column `column`, where the columns `taken` hold no values.
 pub(crate) fn place_in_file(taken: &[usize], column: usize) -> usize {
     (0..).filter(|place| !taken.contains(place)).nth(column).unwrap_or(column)
 }

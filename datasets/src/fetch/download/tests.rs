@@ -9,7 +9,7 @@ use super::*;
 
 const BODY: &[u8] = b"0 1 1 0 1 0 0 1\n";
 
-/// Rules for a server without encryption, in a hurry.
+/// Rules for a server without encryption, with short pauses.
 fn rules() -> Rules {
     Rules {
         https_only: false,
@@ -20,12 +20,12 @@ fn rules() -> Rules {
     }
 }
 
-/// Rules for a server that takes its time.
+/// Rules with short limits, for a slow server.
 fn hasty() -> Rules {
     Rules { silence: Duration::from_millis(200), floor: 10_000, retries: 1, ..rules() }
 }
 
-/// A place for a file of at most 1000 bytes.
+/// A path for a file of at most 1000 bytes.
 struct There {
     _folder: TempDir,
     file: PathBuf,
@@ -61,7 +61,7 @@ fn get_by(server: &Server, rules: &Rules) -> Result<Vec<u8>, DownloadError> {
     there.get(&Place::Url(server.url.clone()), rules).map(|()| fs::read(&there.file).unwrap())
 }
 
-/// A 200 that promises all of `BODY` and is cut after `n` bytes.
+/// A 200 that announces all of `BODY` and stops after `n` bytes.
 fn cut_after(n: usize) -> Reply {
     Reply::new("200 OK|Content-Length: 16", &BODY[..n])
 }
@@ -95,7 +95,7 @@ fn a_cut_transfer_begins_again() {
         assert_eq!(get(&server).unwrap(), BODY);
         assert!(server.requests().iter().all(|request| !request.contains("range")));
     }
-    // One byte of the first transfer must not stay behind a shorter second one.
+    // No byte of a longer first transfer may remain after a shorter second one.
     let server = Server::start([cut_after(9), Reply::whole(b"0 1\n")]);
     assert_eq!(get(&server).unwrap(), b"0 1\n");
 }
@@ -106,7 +106,7 @@ fn a_transfer_cut_each_time_is_an_error_that_says_so() {
     let error = get(&server).unwrap_err();
     let message = error.to_string();
     assert!(matches!(error, DownloadError::Cut(_)) && message.starts_with(&server.url), "{message}");
-    assert!(message.contains("cut after 2 of 16 bytes ("), "{message}");
+    assert!(message.contains("interrupted after 2 of 16 bytes ("), "{message}");
     assert!(message.contains("tried 3 times; try again later"), "{message}");
     assert_eq!(server.requests().len(), 3);
 }
@@ -138,7 +138,7 @@ fn bodies_end_where_their_length_says_or_where_they_end() {
 fn a_file_over_the_cap_is_an_error_announced_or_not_and_even_without_end() {
     let body = vec![b'0'; 1001];
     let message = get(&Server::start([Reply::whole(&body)])).unwrap_err().to_string();
-    assert!(message.contains("the 1000 bytes that are allowed (1001, says the server)"), "{message}");
+    assert!(message.contains("the 1000 bytes that are allowed (1001 according to the server)"), "{message}");
     let close = || Reply::new("200 OK|Connection: close", &body);
     for reply in [close(), close().and_for_ever(&[b'0'; 900], Duration::ZERO)] {
         let message = get(&Server::start([reply])).unwrap_err().to_string();
@@ -152,7 +152,7 @@ fn ten_redirects_are_followed_and_a_circle_or_a_way_to_nowhere_is_an_error() {
     let circle = |n| (0..n).map(|_| Reply::redirect("/data.amat"));
     assert_eq!(get(&Server::start(circle(10).chain([Reply::whole(BODY)]))).unwrap(), BODY);
     let message = get(&Server::start(circle(11))).unwrap_err().to_string();
-    assert!(message.contains("redirected more than 10 times, so probably in a circle"), "{message}");
+    assert!(message.contains("redirected more than 10 times, probably in a loop"), "{message}");
     for to in ["ftp://127.0.0.1/x", "../.."] {
         let error = get(&Server::start([Reply::redirect(to)])).unwrap_err();
         assert!(matches!(error, DownloadError::Request(_) | DownloadError::Answer(_)), "{to}: {error}");
@@ -164,10 +164,10 @@ fn only_https_means_no_http_even_by_redirect() {
     let url = "http://127.0.0.1:9/data.amat";
     let error = There::new().get(&Place::Url(url.to_owned()), &Rules::default()).unwrap_err().to_string();
     assert!(
-        error.starts_with(url) && error.contains("not encrypted and not allowed here; use an"),
+        error.starts_with(url) && error.contains("not encrypted and therefore not allowed; use an"),
         "{error}"
     );
-    // No certificate is to be had here; what ureq says of such a redirect is.
+    // A test server has no certificate, so the error of ureq for such a redirect is made by hand.
     let redirected = Error::RequireHttpsOnly("http://elsewhere/".to_owned());
     let error = in_words(redirected, "https://here/", CONNECT).to_string();
     assert!(
@@ -195,11 +195,11 @@ fn other_answers_than_the_file_are_errors_that_name_them() {
 #[test]
 fn a_server_that_falls_silent_is_cut_off() {
     let server = Server::start([cut_after(5).and_silence(), Reply::whole(BODY)]);
-    // Time for the whole file there would be.
+    // The limit for the whole file would not be reached.
     assert_eq!(get_by(&server, &Rules { floor: 100, ..hasty() }).unwrap(), BODY);
     let server = Server::start([Reply::silence(), Reply::silence()]);
     let error = get_by(&server, &Rules { floor: 100, ..hasty() }).unwrap_err();
-    assert!(error.to_string().contains("(nothing came in time) and tried 2 times"), "{error}");
+    assert!(error.to_string().contains("(nothing came in time); tried 2 times"), "{error}");
 }
 
 #[test]
@@ -207,14 +207,14 @@ fn what_comes_drop_by_drop_is_cut_off_wherever_it_drips() {
     let pause = Duration::from_millis(20);
     for drip in [
         Reply::new("200 OK|Content-Length: 999", b"").and_for_ever(b"0", pause),
-        // Sizes of chunks that never end: no byte of the body comes of it, and no read has to wait.
+        // A chunk size that never ends: no byte of the body arrives, and no single read times out.
         Reply::new("200 OK|Transfer-Encoding: chunked", b"1;").and_for_ever(b"a", pause),
         Reply::silence().and_for_ever(b"K", pause),
     ] {
         let (server, started) = (Server::start([drip]), Instant::now());
         let error = get_by(&server, &Rules { retries: 0, ..hasty() }).unwrap_err();
         let message = error.to_string();
-        // A busy machine may send nothing at all for so long.
+        // A busy machine may send nothing at all for that long.
         assert!(["too slow", "nothing came in time"].iter().any(|end| message.contains(end)), "{message}");
         assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
     }
@@ -224,7 +224,7 @@ fn what_comes_drop_by_drop_is_cut_off_wherever_it_drips() {
 fn a_server_below_the_floor_of_speed_is_given_up_long_before_its_largest_file_would_be_there() {
     let drip = Reply::new("200 OK|Content-Length: 999", b"").and_for_ever(b"0", Duration::from_millis(20));
     let (server, started) = (Server::start([drip]), Instant::now());
-    // Ten seconds for the largest file, and less than one for the fifty bytes a second that come.
+    // The limit for the largest file is ten seconds; at fifty bytes a second the floor must act within one.
     let rules = Rules { silence: Duration::from_millis(500), floor: 100, retries: 0, ..rules() };
     let error = get_by(&server, &rules).unwrap_err().to_string();
     assert!(error.contains("too slow") && started.elapsed() < Duration::from_secs(8), "{error}");
@@ -235,7 +235,7 @@ fn a_fast_start_does_not_make_up_for_a_drip() {
     let start = Reply::new("200 OK|Content-Length: 999", &[b'0'; 900]);
     let drip = start.and_for_ever(b"0", Duration::from_millis(50));
     let server = Server::start([drip, Reply::whole(BODY)]);
-    // The mean is far above the floor to the end, five seconds later.
+    // The mean speed stays far above the floor until the end, five seconds later.
     let rules = Rules { silence: Duration::from_millis(500), floor: 100, ..rules() };
     assert_eq!(get_by(&server, &rules).unwrap(), BODY);
 }

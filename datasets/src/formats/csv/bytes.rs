@@ -1,4 +1,4 @@
-//! Whether the integers of a `.csv` are bytes: 3 may be a dark grey, a class or a count.
+//! Decides whether the integers of a `.csv` are bytes: 3 may be a dark grey, a class or a count.
 
 use std::path::Path;
 
@@ -6,13 +6,13 @@ use crate::error::DataError;
 use crate::formats::header::Opening;
 use crate::formats::wanted::{Wanted, place_in_file};
 
-/// What a scale of bytes reaches in any picture; counts and classes seldom do.
+/// A value that bytes reach in any picture, but counts and classes rarely reach.
 const BRIGHT: u8 = 128;
-/// More classes than that are no column of labels.
+/// A column with greater values is not a column of labels.
 const MOST_CLASSES: u8 = 100;
 
-/// Refuses integers that may be something else than bytes, unless the user has said what they are; `first_byte` is the
-/// line and column of the first above 1, and what stands there.
+/// Refuses integers that may be something else than bytes, unless the user has said what they are. `first_byte` is the
+/// line, column and text of the first integer above 1.
 pub(super) fn check(
     path: &Path,
     values: &[u8],
@@ -37,7 +37,8 @@ pub(super) fn check(
         }
         if let Some(label) = looks_like_labels(values, width) {
             return refuse(format!(
-                "column {} looks like labels: add #label={} to the path if it holds them, and #label=none if not",
+                "column {} looks like labels: add #label={} to the path if it holds labels, or #label=none \
+                 if not",
                 place(label) + 1,
                 place(label)
             ));
@@ -59,7 +60,8 @@ fn row_numbers(values: &[u8], width: usize) -> Option<usize> {
     (width > 1 && values.chunks_exact(width).enumerate().all(counts)).then_some(0)
 }
 
-/// The column that alone is no bit, or the first or last one if it takes few values and small ones.
+/// The only column with values above 1; else the first or last column whose values vary and stay below
+/// [`MOST_CLASSES`], unless those of all columns do.
 fn looks_like_labels(values: &[u8], width: usize) -> Option<usize> {
     if width == 1 {
         return None;
@@ -73,7 +75,7 @@ fn looks_like_labels(values: &[u8], width: usize) -> Option<usize> {
         return Some(only);
     }
     let varies = |column: usize| values.chunks_exact(width).any(|row| row[column] != values[column]);
-    // Where all columns are so dark, none stands out.
+    // If all columns are that dark, no column stands out.
     let dark = |column: usize| most[column] < MOST_CLASSES;
     let stands_out = |column: &usize| dark(*column) && varies(*column) && !(0..width).all(dark);
     [0, width - 1].into_iter().find(stands_out)

@@ -30,7 +30,7 @@ impl<'a, R: BufRead> Records<'a, R> {
         Records { path, reader: builder.from_reader(text), record: ::csv::ByteRecord::new(), start }
     }
 
-    /// The next record with its line; `rows` so far, for messages.
+    /// The next record with its line; `rows` is the number of rows so far, for messages.
     pub(super) fn next(&mut self, rows: usize) -> Result<Option<(usize, &::csv::ByteRecord)>, DataError> {
         let more = self.reader.read_byte_record(&mut self.record);
         if !more.map_err(|error| failed(self.path, rows, error))? {
@@ -53,17 +53,17 @@ fn failed(path: &Path, rows: usize, error: ::csv::Error) -> DataError {
             }
             None => source::failed(path, format!("{rows} rows"), cause),
         },
-        // Bytes are never refused, and records may be of any length.
+        // Not expected: any bytes and records of any length are accepted.
         other => DataError::malformed(path, format!("{other:?}")),
     }
 }
 
-/// A text of limited length, with records of limited length: one that is opened by a quote and never
-/// closed would otherwise grow to the end of the text.
+/// A text of limited length, with records of limited length. Otherwise a record with an opening quote and no closing
+/// quote would grow to the end of the text.
 struct Bounded<'a, R> {
     text: &'a mut R,
     limits: Limits,
-    /// Bytes that the reader asks for at a time, and may hold beyond the current record.
+    /// Bytes that the reader requests at a time, and may hold beyond the current record.
     capacity: u64,
     read: u64,
     /// Where the current record starts.

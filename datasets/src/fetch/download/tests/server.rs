@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-/// What is sent to one connection, before it is closed.
+/// What is sent on one connection before it is closed.
 pub(super) struct Reply {
     text: Vec<u8>,
     /// Leave the connection open until the client closes it.
@@ -23,7 +23,7 @@ impl Reply {
         Reply { text, hold: false, then: None }
     }
 
-    /// A 200 with its right length.
+    /// A 200 with the correct length.
     pub(super) fn whole(body: &[u8]) -> Self {
         Reply::new(&format!("200 OK|Content-Length: {}|ETag: \"v1\"", body.len()), body)
     }
@@ -32,7 +32,7 @@ impl Reply {
         Reply::new(&format!("302 Found|Content-Length: 0|Location: {to}"), b"")
     }
 
-    /// Not even a whole header.
+    /// An incomplete header and then silence.
     pub(super) fn silence() -> Self {
         Reply { text: b"HTTP/1.1 200 O".to_vec(), hold: true, then: None }
     }
@@ -67,12 +67,12 @@ impl Server {
             for (i, reply) in replies.into_iter().enumerate() {
                 let (mut stream, _) = listener.as_ref().unwrap().accept().unwrap();
                 if i + 1 == n {
-                    // Before the client can know that it has to come again.
+                    // Stop listening before the client can know that it has to connect again.
                     listener = None;
                 }
-                // Sent before the answer, so that all of them are there when the client has its file.
+                // Sent before the answer, so that all requests are recorded when the client has its file.
                 sender.send(request(&mut stream)).unwrap();
-                // The client may have left; then its own error is what the test looks at.
+                // The client may have disconnected; then the test checks the client's own error.
                 let _ = stream.write_all(&reply.text);
                 if let Some((bytes, pause)) = reply.then {
                     while stream.write_all(&bytes).is_ok() {
