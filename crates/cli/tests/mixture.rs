@@ -117,7 +117,7 @@ fn what_a_mixture_cannot_do_ends_in_a_sentence() {
     for (args, words) in [
         (&["classify", "plain"][..], &["has no classes", "model.classes"][..]),
         (&["reconstruct", "plain"], &["no latents that a recognition net proposes"]),
-        (&["inpaint", "plain"], &["inpaint holds known pixels"]),
+        (&["inpaint", "plain"], &["inpaint fixes known pixels"]),
         (&["evaluate", "plain", "--method", "ais"], &["--method ais"]),
         (&["sample", "plain", "--sampler", "gibbs"], &["--sampler gibbs"]),
     ] {

@@ -122,7 +122,7 @@ fn parts_that_do_not_belong_together_are_refused_by_name() {
     };
     let [a, b, c] = [0, 1, 2].map(|i| files[i].as_str());
     refuse(&[a, c], &["parts are missing: 2/3"]);
-    refuse(&[a, b, c, b], &["part 2/3 is there twice"]);
+    refuse(&[a, b, c, b], &["part 2/3 is given twice"]);
     let part = |name: &str, run, more: &[&'static str], shard| {
         succeed(folder, &[&evaluate(run, more)[..], &["--shard", shard, "--out", name]].concat());
     };
@@ -160,7 +160,7 @@ fn parts_that_do_not_belong_together_are_refused_by_name() {
     refuse(&["--shard", "1/2"], &["--out"]);
     refuse(&[&out[..], &["--shard", "3/2"]].concat(), &["1/4"]);
     refuse(&[&out[..], &["--shard", "1/9"]].concat(), &["only 8 samples"]);
-    refuse(&[&out[..], &["--shard", "1/2", "--method", "exact"]].concat(), &["no samples to share out"]);
+    refuse(&[&out[..], &["--shard", "1/2", "--method", "exact"]].concat(), &["no samples to split"]);
     refuse(&["--shard", "1/2", "--out", "p.npy"], &["must end in .safetensors"]);
     refuse(&["--shard", "1/2", "--out", "no/p.safetensors"], &["--out", "is not a folder"]);
     assert!(!folder.join("p.safetensors").exists());
