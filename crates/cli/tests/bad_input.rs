@@ -276,7 +276,7 @@ fn weights_of_another_shape_are_refused() {
     trained(folder.path(), "a", 1);
     succeed(folder.path(), &small_run("b", &["--epochs", "1", "--layers", "7,4"]));
     succeed(folder.path(), &["export", "a", "a.safetensors"]);
-    fail(folder.path(), &["export", "a", "a.safetensors"], 2, &["is there already", "--force"]);
+    fail(folder.path(), &["export", "a", "a.safetensors"], 2, &["already exists", "--force"]);
     fail(
         folder.path(),
         &["evaluate", "--weights", "a.safetensors", "--config", "b/run.toml"],

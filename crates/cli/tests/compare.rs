@@ -130,7 +130,7 @@ fn what_makes_no_comparison_is_refused() {
     refuse(&PLAN.replace("layers = [3]", "layers = [30]"), &["30 latent bits", "smaller model"]);
     refuse(&PLAN.replace("lines/3x3", "lines/9x9"), &["lines/9x9"]);
     refuse(&PLAN.replace("model_evaluations = 60000", "steps = 3"), &["steps"]);
-    refuse(&PLAN.replace("samples = [2, 4]", "samples = [2, 2]"), &["2 stands there twice"]);
+    refuse(&PLAN.replace("samples = [2, 4]", "samples = [2, 2]"), &["2 is listed twice"]);
     refuse(&PLAN.replace("strategy = { samples = 4 }", "model = { layers = [5] }"), &["[model] of rws"]);
     refuse(&PLAN.replace("train = { epochs = 2 }", "train = { init_from = \"a\" }"), &["train.init_from"]);
     // What is wrong with a race is said before the court is held.

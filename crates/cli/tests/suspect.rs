@@ -52,7 +52,7 @@ fn a_saturated_recognition_net_is_suspect_and_the_command_beside_it_finds_out() 
         assert!(rows["distinct_states"].as_f64().unwrap() < 20.0, "{rows}");
     }
     let text = succeed(folder, &[&["evaluate", "run", "--quiet"], &some[..]].concat());
-    assert!(text.contains("  suspect") && text.contains("find out with `helmholtz evaluate run"), "{text}");
+    assert!(text.contains("  suspect") && text.contains("check it with `helmholtz evaluate run"), "{text}");
 
     // A defensive mixture has the weights that are missing.
     let defended = evaluated(folder, &[&some[..], &["--defence", "0.5", "--check", "sampling"]].concat());

@@ -128,8 +128,8 @@ impl Found {
             for (i, (row, label)) in of_rows().zip(own).enumerate() {
                 let class = labels.binary_search(label).map_err(|_| {
                     user(format!(
-                        "row {}: its label is {label}, but the model knows the classes {labels:?}; correct it, or leave \
-                         the column of labels out with #label=none",
+                        "row {}: its label is {label}, but the model knows the classes {labels:?}; correct it, or \
+                         leave the column of labels out with #label=none",
                         i + 1
                     ))
                 })?;
