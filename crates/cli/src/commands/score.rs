@@ -181,7 +181,7 @@ impl Sampled<'_> {
         self.model.latent_for("importance sampling draws such latents; use --exact").or_user()
     }
 
-    /// Weights with K samples for each row; `on_rows` is told how many more rows are done.
+    /// Weights with K samples for each row; `on_rows` gets the number of newly finished rows.
     pub(crate) fn weigh(
         &self,
         evaluator: &ImportanceSampling,
@@ -197,7 +197,7 @@ impl Sampled<'_> {
         Ok(weights)
     }
 
-    /// Weights of some of the K samples of each row; `on_rows` is told how many more rows are done.
+    /// Weights of some of the K samples of each row; `on_rows` gets the number of newly finished rows.
     pub(crate) fn weigh_part(
         &self,
         evaluator: &ImportanceSampling,
@@ -214,7 +214,7 @@ impl Sampled<'_> {
         Ok(self.rows.chunks(PART).flat_map(weigh).collect())
     }
 
-    /// Weights of as many samples as the error bound takes; `on_pairs` is told how many are done and planned.
+    /// Weights of as many samples as the error bound takes; `on_pairs` gets the numbers done and planned.
     pub(crate) fn weigh_within(
         &self,
         evaluator: &ImportanceSampling,
@@ -232,7 +232,7 @@ impl Sampled<'_> {
         )?)
     }
 
-    /// Anneals the rows; `on_pairs` is told how many (row, temperature) pairs are done and planned.
+    /// Anneals the rows; `on_pairs` gets the numbers of (row, temperature) pairs done and planned.
     pub(crate) fn anneal(
         &self,
         model: &dyn Smooth,

@@ -71,8 +71,8 @@ pub(super) fn of_court(found: &Trials) -> Table {
             "Each row compares {estimates} estimates on {} rows of data with exact sums over the latent states, in \
              double precision, along the reference and 8 random directions of every parameter block. A strategy is \
              wrong beyond |z| = {critical:.2}; if every strategy is right, one in a hundred such courts finds one \
-             wrong. The smallest bias along theta's reference that would be seen nine times in ten is at most {:.1} % of the \
-             reference.",
+             wrong. The smallest bias along theta's reference that would be seen nine times in ten is at most {:.1} % \
+             of the reference.",
             found.rows,
             100.0 * visible
         ),
@@ -101,8 +101,8 @@ pub(super) fn of_court(found: &Trials) -> Table {
                     let [low, high] = order.interval;
                     let falls = if order.holds(0.0) { "does not fall with K: it is" } else { "is" };
                     notes.push(format!(
-                        "{weights} weights, {strategy}: the bias of {net} {falls} of order {:.2} [{low:.2}, {high:.2}] in \
-                         1/K.",
+                        "{weights} weights, {strategy}: the bias of {net} {falls} of order {:.2} [{low:.2}, {high:.2}] \
+                         in 1/K.",
                         order.order
                     ));
                 }

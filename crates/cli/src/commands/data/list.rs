@@ -40,9 +40,7 @@ pub(super) fn run(data_dir: Option<&Path>, as_json: bool) -> anyhow::Result<Exit
     }
     say!("\nyour own files: --dataset file:TRAIN[,VALID[,TEST]] with .amat, .data, .csv, .libsvm, .idx,");
     say!(".npy, .npz or .mat files, gzipped or not. Add after the path what the file does not say itself:");
-    say!(
-        "#NAME for one of several arrays; #rows=last (or #NAME.T) if examples lie along its last axis; for .csv"
-    );
+    say!("#NAME picks one of several arrays; #rows=last (or #NAME.T) if its last axis is examples; for .csv");
     say!("#label=COLUMN (from 0, or its name) or #label=none, #header or #no-header, #bytes for v / 255");
     Ok(ExitCode::SUCCESS)
 }
