@@ -102,7 +102,7 @@ fn a_row_that_was_killed_goes_on_where_it_stopped_and_a_finished_one_is_not_run_
     assert_eq!(ours(&first), ours(&second));
 
     assert!(
-        stderr(&second).contains("going on after epoch")
+        stderr(&second).contains("resuming after epoch")
             || stderr(&second).contains("starting from the beginning")
     );
 }

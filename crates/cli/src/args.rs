@@ -19,35 +19,36 @@ pub use pictures::{ChainArgs, ClassifyArgs, EncodeArgs, InpaintArgs, Reconstruct
 
 /// Train and compare deep generative models with latent variables.
 ///
-/// Without a command: wake-sleep against reweighted wake-sleep on embedded data, judged by the
-/// exact likelihood, in under two minutes.
+/// Without a command, it compares training strategies on built-in data, by exact gradients and exact likelihoods, in
+/// under two minutes.
 #[derive(Debug, Parser)]
 #[command(name = "helmholtz", version, disable_help_subcommand = true)]
 pub struct Args {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
 impl Args {
-    /// The command and its flags, as [`Parser::parse_from`] would find them, but that flags take negative numbers.
+    /// Parses the command and its flags like [`Parser::parse_from`], but flags also take negative numbers.
     ///
-    /// Ends the process with a message where they make no sense, or ask for help.
+    /// Exits with a message if the words make no sense or ask for help.
     pub fn of_words(words: impl IntoIterator<Item = OsString>) -> Self {
         Args::try_of_words(words).unwrap_or_else(|error| error.exit())
     }
 
-    /// The same, and the message as an error.
+    /// Like [`Args::of_words`], but returns the message as an error.
     ///
     /// # Errors
-    /// If the words make no sense, or ask for help.
+    /// If the words make no sense or ask for help.
     pub fn try_of_words(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut command = numbers::with_negative(Args::command()).mut_subcommand("train", |train| {
-            let listed =
-                |what: &str, names: Vec<&str>| format!("{what}: {} (`helmholtz models`)", names.join(", "));
+            let listed = |what: &str, names: Vec<&str>| {
+                format!("{what}: {} (see `helmholtz models`)", names.join(", "))
+            };
             let (model, strategy) = (
-                listed("Model", registry().model_names()),
-                listed("Training strategy", registry().strategy_names()),
+                listed("Model, by default the first of these", registry().model_names()),
+                listed("Training strategy, by default the model's usual one", registry().strategy_names()),
             );
             train.mut_arg("model", |arg| arg.help(model)).mut_arg("strategy", |arg| arg.help(strategy))
         });
@@ -59,56 +60,56 @@ impl Args {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Train one model by one strategy into a run folder
+    /// Train one model with one strategy and write a run folder
     Train(Box<TrainArgs>),
-    /// Likelihood of a trained model
+    /// Score a trained model by its likelihood on a data split
     Evaluate(EvaluateArgs),
-    /// Put the parts of an evaluation together that `evaluate --shard` wrote
+    /// Merge the parts of an evaluation that `evaluate --shard` wrote
     Merge(MergeArgs),
-    /// Strategies side by side on embedded data, judged by the exact likelihood
+    /// Compare strategies by a plan file, or on built-in data by exact gradients and likelihoods
     Compare(CompareArgs),
-    /// Samples of a trained model, as a picture or an array
+    /// Draw samples from a trained model, as a picture or an array
     Sample(SampleArgs),
-    /// Fill in hidden parts of pictures by a bidirectional machine
+    /// Fill in hidden parts of pictures with a bidirectional machine
     Inpaint(InpaintArgs),
-    /// Recognition means of a split, or the components that its rows are of, as an array
+    /// Write the recognition means of a split, or a mixture's component probabilities, as an array
     Encode(EncodeArgs),
-    /// Probabilities of the classes of rows, and how many of their labels they miss
+    /// Write the class probabilities of rows, and report how many labels they miss
     Classify(ClassifyArgs),
-    /// Pictures above what the model makes of their recognition means
+    /// Show pictures above what the model decodes from their recognition means
     Reconstruct(ReconstructArgs),
     /// Write a model's weights to a safetensors file (names: docs/weights.md)
     Export(ExportArgs),
-    /// Data sets by protocol
+    /// List, check, download and show the data sets
     Data {
-        /// What to do with them.
+        /// The command to run.
         #[command(subcommand)]
         command: DataCommand,
     },
-    /// Models, the strategies that train each, and what each can do
+    /// List the models, the strategies that train each, and what each can do
     Models(ModelsArgs),
-    /// The backends this binary was built with and the devices found
+    /// List the backends that this binary was built with and the devices found
     Devices {
-        /// One JSON object on standard output
+        /// Print one JSON object on standard output
         #[arg(long)]
         json: bool,
     },
-    /// Every layer, strategy, sampler and evaluator on a device against the processor; exit 1 past tolerance
+    /// Compare every layer, strategy, sampler and evaluator on a device with the CPU; exit 1 beyond tolerance
     Doctor(DoctorArgs),
-    /// Lend devices of this machine to others, which name them --device remote:HOST:PORT
+    /// Lend devices of this machine to others, which use them by --device remote:HOST:PORT
     Serve(ServeArgs),
 }
 
 /// `helmholtz serve`.
 #[derive(Debug, ClapArgs)]
 pub struct ServeArgs {
-    /// The devices, as in cuda:0,cuda:1
+    /// Devices to lend, such as cuda:0,cuda:1
     #[arg(long, default_value = "flex")]
     pub device: String,
-    /// Where to listen; on another interface than 127.0.0.1 only with a token in $HELMHOLTZ_TOKEN
+    /// Address to listen on; any but 127.0.0.1 needs a token in $HELMHOLTZ_TOKEN
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3000")]
     pub listen: String,
-    /// Threads of the processor
+    /// Number of CPU threads [default: one per core]
     #[arg(long)]
     pub threads: Option<i64>,
 }
@@ -116,9 +117,9 @@ pub struct ServeArgs {
 /// `helmholtz models`.
 #[derive(Debug, ClapArgs)]
 pub struct ModelsArgs {
-    /// One of them alone, with the keys of its config
+    /// Show only this model, with the keys of its config
     pub kind: Option<String>,
-    /// One JSON object on standard output
+    /// Print one JSON object on standard output
     #[arg(long)]
     pub json: bool,
 }
@@ -126,13 +127,13 @@ pub struct ModelsArgs {
 /// `helmholtz doctor`.
 #[derive(Debug, ClapArgs)]
 pub struct DoctorArgs {
-    /// The device: see `helmholtz devices` [default: flex]
+    /// Device to check; `helmholtz devices` lists them [default: flex]
     #[arg(long)]
     pub device: Option<String>,
-    /// Threads of the processor
+    /// Number of CPU threads [default: one per core]
     #[arg(long)]
     pub threads: Option<i64>,
-    /// One JSON object on standard output
+    /// Print one JSON object on standard output
     #[arg(long)]
     pub json: bool,
 }
@@ -142,79 +143,80 @@ pub struct DoctorArgs {
 pub struct TrainArgs {
     /// Config file; flags override it
     pub config: Option<PathBuf>,
-    /// Model: see `helmholtz models`
+    /// Model; `helmholtz models` lists them
     #[arg(long)]
     pub model: Option<String>,
-    /// Latent sizes from the data up, as in 200,200; '' for none
+    /// Latent sizes from the data up, such as 200,200; '' for no latents [default: 200; 20 for vae]
     #[arg(long)]
     pub layers: Option<Layers>,
-    /// Training strategy: see `helmholtz models`
+    /// Training strategy; `helmholtz models` lists them
     #[arg(long)]
     pub strategy: Option<String>,
-    /// Samples per observation, K
+    /// Number of samples per observation, K [default: depends on the strategy]
     #[arg(long, value_name = "K")]
     pub samples: Option<i64>,
-    /// Kernel of the chains of strategy coupled: disir or isir
+    /// Kernel of the chains of the strategy coupled: disir or isir [default: disir]
     #[arg(long)]
     pub kernel: Option<String>,
-    /// Data set
+    /// Data set; `helmholtz data list` lists them [default: bars/5x5]
     #[arg(long, value_name = "ID")]
     pub dataset: Option<String>,
-    /// Passes over the training rows
+    /// Number of passes over the training rows [default: 30]
     #[arg(long, conflicts_with = "steps")]
     pub epochs: Option<i64>,
-    /// Training steps; may end in the middle of a pass
+    /// Number of training steps, instead of --epochs; may end in the middle of a pass
     #[arg(long)]
     pub steps: Option<i64>,
-    /// Rows per step
+    /// Number of rows per training step [default: 100]
     #[arg(long)]
     pub batch: Option<i64>,
-    /// Learning rate (`--set optimizer.lr_q=X` for the recognition net alone, where there is one)
+    /// Learning rate; `--set optimizer.lr_q=X` sets that of the recognition net alone, if there is one
+    /// [default: 0.001; 1 for em]
     #[arg(long)]
     pub lr: Option<f64>,
-    /// adam, sgd or rmsprop
+    /// Optimiser: adam, sgd or rmsprop [default: adam; sgd for em]
     #[arg(long)]
     pub optimizer: Option<String>,
-    /// Seed of every draw
+    /// Seed of all random draws [default: 0]
     #[arg(long)]
     pub seed: Option<i64>,
-    /// flex, ndarray, wgpu, vulkan, cuda, cuda:1 or remote:HOST:PORT
+    /// Device: flex, ndarray, wgpu, vulkan, cuda, cuda:1 or remote:HOST:PORT [default: flex]
     #[arg(long)]
     pub device: Option<String>,
-    /// Threads of the processor
+    /// Number of CPU threads [default: one per core]
     #[arg(long)]
     pub threads: Option<i64>,
-    /// Where data files lie
+    /// Folder with the data files [default: $HELMHOLTZ_DATA, or helmholtz in the user's data folder]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// The run folder
+    /// Run folder to write [default: the next free runs/MODEL-STRATEGY-DATA-N]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Begin with the weights of another run's best epoch, or of a weight file
+    /// Start from the weights of another run's best epoch, or from a weight file
     #[arg(long, value_name = "RUN|F.safetensors")]
     pub init_from: Option<PathBuf>,
-    /// Go on with the run in --out
+    /// Resume the run in --out
     #[arg(long, requires = "out")]
     pub resume: bool,
-    /// Epochs between checkpoints; the best and the last are kept besides
+    /// Epochs between checkpoints; the best and the last are always kept [default: 1]
     #[arg(long, value_name = "EPOCHS")]
     pub checkpoint_every: Option<i64>,
-    /// Any key of the config, as in --set strategy.phi=both
+    /// Set any key of the config, as in --set strategy.phi=both
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Print the resolved config and stop
     #[arg(long)]
     pub print_config: bool,
-    /// Burn's full-screen dashboard in place of the progress bar; press q to stop
+    /// Show Burn's full-screen dashboard instead of the progress bar; press q to stop
     #[arg(long, conflicts_with_all = ["no_tui", "quiet", "json"])]
     pub tui: bool,
-    /// The progress bar, which is the default: see --tui
+    /// Show the progress bar, which is the default; see --tui
     #[arg(long, hide = true)]
     pub no_tui: bool,
-    /// No progress
+    /// Show no progress
     #[arg(long)]
     pub quiet: bool,
-    /// One JSON object on standard output
+    /// Print one JSON object on standard output
     #[arg(long)]
     pub json: bool,
 }
@@ -222,28 +224,29 @@ pub struct TrainArgs {
 /// `helmholtz compare`.
 #[derive(Debug, Default, ClapArgs)]
 pub struct CompareArgs {
-    /// A plan of courts and races (default: one that needs no files)
+    /// Plan of courts (gradient estimates against exact ones) and races (training at equal cost)
+    /// [default: a built-in plan that needs no files]
     #[arg(value_name = "CONFIG.toml")]
     pub config: Option<PathBuf>,
-    /// Number of seeds of each race (default: the plan's)
+    /// Number of seeds of each race [default: the plan's]
     #[arg(long)]
     pub seeds: Option<u64>,
-    /// The first seed (default: the plan's)
+    /// First seed [default: the plan's]
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Folder of report.html, compare.json and figures
+    /// Folder to write report.html, compare.json and figures to
     #[arg(long, value_name = "DIR", default_value = "runs/compare")]
     pub out: Option<PathBuf>,
-    /// The device: see `helmholtz devices` (default: the plan's)
+    /// Device to compute on; `helmholtz devices` lists them [default: the plan's]
     #[arg(long)]
     pub device: Option<String>,
-    /// Where data files lie
+    /// Folder with the data files [default: $HELMHOLTZ_DATA, or helmholtz in the user's data folder]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Threads of the processor
+    /// Number of CPU threads [default: one per core]
     #[arg(long)]
     pub threads: Option<i64>,
-    /// One JSON object on standard output
+    /// Print one JSON object on standard output
     #[arg(long)]
     pub json: bool,
 }
@@ -251,17 +254,17 @@ pub struct CompareArgs {
 /// `helmholtz export`.
 #[derive(Debug, ClapArgs)]
 pub struct ExportArgs {
-    /// The run folder
+    /// Run folder
     pub run: PathBuf,
-    /// The file to write
+    /// File to write
     pub file: PathBuf,
-    /// Take the weights of this epoch of the run [default: the best by validation score]
+    /// Use the weights of this epoch of the run [default: the best by validation score]
     #[arg(long, value_name = "N")]
     pub epoch: Option<i64>,
-    /// Replace the file if it is there
+    /// Replace the file if it exists
     #[arg(long)]
     pub force: bool,
-    /// Where data files lie; read only for runs of older versions, which do not say how wide a row is
+    /// Folder with the data files; read only for runs of older versions, which do not record how wide a row is
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }
@@ -269,49 +272,49 @@ pub struct ExportArgs {
 /// `helmholtz data`.
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
-    /// What there is, what is missing and where it comes from
+    /// List the data sets: what is here, what is missing and where it comes from
     List {
-        /// Where data files lie
+        /// Folder with the data files [default: $HELMHOLTZ_DATA, or helmholtz in the user's data folder]
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
-        /// One JSON object on standard output
+        /// Print one JSON object on standard output
         #[arg(long)]
         json: bool,
     },
-    /// Read sets from their files and hold them against their protocols
+    /// Read data sets from their files and check them against their protocols
     Check {
-        /// The sets, also `file:` ones; without any, all of the catalogue
+        /// Data sets, also `file:` ones [default: all of the catalogue]
         #[arg(value_name = "ID")]
         ids: Vec<String>,
-        /// Where data files lie
+        /// Folder with the data files [default: $HELMHOLTZ_DATA, or helmholtz in the user's data folder]
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
-        /// One JSON object on standard output
+        /// Print one JSON object on standard output
         #[arg(long)]
         json: bool,
     },
-    /// Download the missing files of a set, verified by the hash of its values
+    /// Download the missing files of a data set and verify the hash of its values
     Fetch(FetchArgs),
-    /// Write a contact sheet of a set
+    /// Write a contact sheet of a data set
     Show(ShowArgs),
 }
 
 /// `helmholtz data fetch`.
 #[derive(Debug, ClapArgs)]
 pub struct FetchArgs {
-    /// The set
+    /// Data set
     pub id: String,
-    /// A folder or an address (https://, http://, file://) to take the files from instead of the
-    /// known ones, under the names of `data list`, with or without their folders
+    /// Folder or address (https://, http://, file://) to take the files from, instead of the known addresses; the
+    /// files have the names that `data list` shows, with or without their folders
     #[arg(long, value_name = "DIR|URL")]
     pub from: Option<String>,
-    /// Where data files lie
+    /// Folder with the data files [default: $HELMHOLTZ_DATA, or helmholtz in the user's data folder]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// No progress
+    /// Show no progress
     #[arg(long)]
     pub quiet: bool,
-    /// One JSON object on standard output
+    /// Print one JSON object on standard output
     #[arg(long)]
     pub json: bool,
 }
@@ -319,18 +322,18 @@ pub struct FetchArgs {
 /// `helmholtz data show`.
 #[derive(Debug, ClapArgs)]
 pub struct ShowArgs {
-    /// The set
+    /// Data set
     pub id: String,
-    /// The picture
+    /// Picture to write, a .png
     #[arg(long, value_name = "F.png")]
     pub out: PathBuf,
     /// Split: train, valid or test
     #[arg(long, default_value = "train")]
     pub split: String,
-    /// How many rows; which ones is fixed by the set alone
+    /// Number of rows; which ones depends only on the data set
     #[arg(long, default_value_t = 100)]
     pub n: i64,
-    /// Where data files lie
+    /// Folder with the data files [default: $HELMHOLTZ_DATA, or helmholtz in the user's data folder]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! Bad input ends with a sentence and exit code 2, and loses nothing.
+//! Bad input ends with a message and exit code 2, and loses nothing.
 
 use std::fs;
 use std::io::Write;
@@ -38,7 +38,7 @@ fn a_backend_that_was_not_built_in_is_named() {
         return;
     };
     fail(folder.path(), &["train", "--device", missing], 2, &[missing, "built without", "--features"]);
-    // A run that was trained there is read here, on a device that is here.
+    // A run that was trained on a missing backend can be read on a device that the binary has.
     succeed(folder.path(), &small_run("run", &["--steps", "3"]));
     let config = fs::read_to_string(folder.path().join("run/run.toml")).unwrap();
     let config = config.replace("device = \"flex\"", &format!("device = \"{missing}\""));
@@ -186,7 +186,7 @@ fn a_resumed_run_names_the_keys_that_differ() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_stops_the_run_with_step_and_seed() {
+fn a_loss_that_is_not_finite_stops_the_run_with_step_and_seed() {
     let folder = folder();
     let wild = ["--epochs", "3", "--optimizer", "sgd", "--lr", "1e38", "--seed", "7"];
     let message = fail(folder.path(), &small_run("wild", &wild), 1, &["at step", "seed 7", "--lr"]);
@@ -198,7 +198,7 @@ fn a_loss_that_is_no_number_stops_the_run_with_step_and_seed() {
     succeed(folder.path(), &small_run("run", &["--epochs", "1", "--optimizer", "sgd", "--lr", "0.5"]));
     let config = folder.path().join("run/run.toml");
     let good = fs::read_to_string(&config).unwrap();
-    // As of an older version, which has no hash of its config; an edited one would be refused.
+    // As from an older version, which has no hash of its config: otherwise an edited config would be refused.
     let provenance = folder.path().join("run/provenance.json");
     let text = fs::read_to_string(&provenance).unwrap().replace("config_sha256", "nothing");
     fs::write(&provenance, text).unwrap();
@@ -260,7 +260,7 @@ fn a_run_whose_data_or_layers_have_changed_is_refused() {
     fs::write(&config, good.replace("layers = [3]", "layers = [4]")).unwrap();
     fail(folder.path(), &["evaluate", "run"], 2, &["run.toml", "edited"]);
     fail(folder.path(), &resume, 2, &["run.toml", "edited"]);
-    // Of a run of an older version, which has no hash of its config, by what does not fit.
+    // A run of an older version has no hash of its config, but its layers do not fit.
     let provenance = folder.path().join("run/provenance.json");
     let text = fs::read_to_string(&provenance).unwrap().replace("config_sha256", "nothing");
     fs::write(&provenance, text).unwrap();
@@ -276,7 +276,7 @@ fn weights_of_another_shape_are_refused() {
     trained(folder.path(), "a", 1);
     succeed(folder.path(), &small_run("b", &["--epochs", "1", "--layers", "7,4"]));
     succeed(folder.path(), &["export", "a", "a.safetensors"]);
-    fail(folder.path(), &["export", "a", "a.safetensors"], 2, &["is there already", "--force"]);
+    fail(folder.path(), &["export", "a", "a.safetensors"], 2, &["already exists", "--force"]);
     fail(
         folder.path(),
         &["evaluate", "--weights", "a.safetensors", "--config", "b/run.toml"],
@@ -286,7 +286,7 @@ fn weights_of_another_shape_are_refused() {
 }
 
 #[test]
-fn keys_of_stages_that_are_not_known_and_rates_that_are_no_numbers_are_named() {
+fn unknown_keys_of_stages_and_rates_that_are_not_numbers_are_named() {
     let folder = tempfile::tempdir().unwrap();
     for (line, words) in [
         ("sample = 5", &["stage 1: unknown key `sample`", "did you mean `samples`?"][..]),

@@ -1,4 +1,4 @@
-//! Whose weights a run's are: the best epoch on record, or what was asked for, and never another in silence.
+//! Which epoch the weights of a run come from: the best one on record or the requested one, and never silently another.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Writes a part of a checkpoint with a seal that agrees with it.
+/// Writes a part of a checkpoint with a matching seal.
 fn put(run: &Path, name: &str, bytes: &[u8]) {
     let checkpoint = run.join("checkpoint");
     fs::write(checkpoint.join(name), bytes).unwrap();
@@ -32,7 +32,7 @@ fn get(run: &Path, name: &str) -> Vec<u8> {
     fs::read(run.join("checkpoint").join(name)).unwrap()
 }
 
-/// Removes an epoch's files as if they had never been.
+/// Removes an epoch's files as if they had never existed.
 fn remove(run: &Path, epoch: u64) {
     for part in PARTS {
         for end in ["", ".sha256"] {
@@ -82,14 +82,14 @@ fn a_damaged_best_checkpoint_is_refused_by_name_and_another_one_can_be_asked_for
     fs::write(path("model-3.bpk"), &model).unwrap();
     let seal = fs::read(path("optim-3.bpk.sha256")).unwrap();
     fs::remove_file(path("optim-3.bpk.sha256")).unwrap();
-    // A hash that is not there yet is that of a run that was cut off, or is saving just now.
+    // A hash is not there yet if the run was cut off, or is saving right now.
     let output = run(folder, &evaluate("run", &[]));
     assert!(String::from_utf8_lossy(&output.stderr).contains("taking epoch 2"), "{output:?}");
     assert_eq!(json(&String::from_utf8(output.stdout).unwrap())["epoch"], 2);
     fs::write(path("optim-3.bpk.sha256"), [0xff; 70]).unwrap();
     fail(folder, &evaluate("run", &[]), 2, &["optim-3.bpk is damaged"]);
 
-    // The other is whole, and is taken where it is asked for.
+    // The other checkpoint is whole, and is used on request.
     assert_eq!(json(&succeed(folder, &evaluate("run", &["--epoch", "2"])))["nll"], before["nll"]);
     let output = run(folder, &["export", "run", "w.safetensors", "--epoch", "2"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("weights of epoch 2"));
@@ -118,7 +118,7 @@ fn a_best_epoch_that_was_never_saved_is_named_and_the_best_that_was_is_taken() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("best epoch on record is 3") && stderr.contains("taking epoch 2"), "{stderr}");
     assert_eq!(json(&String::from_utf8(output.stdout).unwrap()), second);
-    // If the best that was saved is damaged, that is no reason to take a third.
+    // If the best one that was saved is damaged, no third one is used instead.
     fs::write(folder.join("run/checkpoint/scheduler-2.bpk"), b"").unwrap();
     fail(folder, &evaluate("run", &[]), 2, &["no whole checkpoint", "scheduler-2.bpk is damaged"]);
 }
@@ -196,7 +196,7 @@ fn parts_that_are_wrong_under_a_right_seal_are_passed_over_with_a_warning() {
     let mut nan = model.clone();
     let n = nan.len();
     nan[n - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
-    // More faults are in `helmholtz_train::examine`; here those that made Burn panic or went unnoticed.
+    // More faults are in `helmholtz_train::examine`; here are those that made Burn panic or went unnoticed.
     let cases: [(&str, Vec<u8>, &str); 4] = [
         ("optim-3.bpk", huge(&optim), "is shorter than its header says"),
         ("scheduler-3.bpk", huge(&scheduler), "is shorter than its header says"),

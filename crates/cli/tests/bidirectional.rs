@@ -38,7 +38,7 @@ fn a_machine_is_trained_and_scored_by_both_readings() {
     let exact = evaluate(&["--exact"]);
     let sampled = evaluate(&["--samples", "1000"]);
     assert!(number(&exact, "log_z2") < 0.0 && exact["nll_is_bound"] == false);
-    // Of the law behind the set: above its entropy, and near the test rows.
+    // The cross-entropy on the distribution of the data is above its entropy, and near the NLL of the test rows.
     let (entropy, cross) = (number(&exact, "entropy"), number(&exact, "cross_entropy"));
     assert!((entropy - 2.428).abs() < 1e-3 && cross > entropy && (cross - number(&exact, "nll")).abs() < 0.2);
     // p* and p by sampling agree with enumeration.
@@ -50,7 +50,7 @@ fn a_machine_is_trained_and_scored_by_both_readings() {
     }
     assert!(number(&sampled, "log_z2_se") <= 0.01 && (number(&sampled, "log_z2_check") - 1.0).abs() < 0.3);
     assert!(number(&sampled, "ess") > number(&sampled, "ess_p"));
-    // What training reports is p*'s, of its best epoch.
+    // Training reports the NLL of p*, for its best epoch.
     let test = number(&trained["test"], "nll");
     assert!((test - number(&exact, "nll")).abs() < 0.3, "{test}");
 
@@ -58,7 +58,7 @@ fn a_machine_is_trained_and_scored_by_both_readings() {
     let directed = evaluate(&["--samples", "1000", "--as", "sbn", "--check", "off"]);
     assert_eq!(directed["nll"], sampled["nll_p"]);
     assert_eq!((&directed["ess"], &directed["log_z2"]), (&sampled["ess_p"], &Value::Null));
-    // And the other way about.
+    // And the other way round.
     train(folder, "sbn", "80", &["--lr", "5e-3"]);
     let read =
         json(&succeed(folder, &["evaluate", "sbn", "--exact", "--as", "bihm", "--json", "--limit", "500"]));
@@ -66,7 +66,7 @@ fn a_machine_is_trained_and_scored_by_both_readings() {
     assert_eq!(read["nll_p"], own["nll"]);
     assert!(number(&read, "log_z2") < 0.0);
 
-    // In words, and row by row.
+    // As text, and row by row.
     let words = ["evaluate", "run", "--per-example", "rows.npy", "--limit", "500", "--samples", "1000"];
     let words = succeed(folder, &words);
     for part in ["NLL of p*", "NLL of p ", "2 log Z", "exp(2 s)", "ESS"] {
@@ -76,7 +76,7 @@ fn a_machine_is_trained_and_scored_by_both_readings() {
     let rows = bytes[128..].as_chunks::<8>().0;
     let mean = rows.iter().map(|row| f64::from_le_bytes(*row)).sum::<f64>() / rows.len() as f64;
     assert!((mean + number(&sampled, "nll")).abs() < 1e-9);
-    // A bound on the error is kept by p*'s samples.
+    // The samples of p* keep to a bound on the error.
     let within = evaluate(&["--samples", "20", "--error", "0.02"]);
     assert!(number(&within, "se_mc") <= 0.02 && number(&within, "bias_mc") <= 0.02);
 }
@@ -119,10 +119,10 @@ fn chains_stop_and_go_on_and_fill_in_what_is_hidden() {
     succeed(folder, &["inpaint", "run", "--n", "4", "--sweeps", "9", "--mask", "right", "--frames", "3"]);
     let png = fs::read(folder.join("run/samples/inpaint.png")).unwrap();
     let info = png::Decoder::new(std::io::Cursor::new(&png)).read_info().unwrap().info().size();
-    // Four rows of the original, what is left of it, the start and three states; 3 x 3 pixels enlarged to 27 x 27.
+    // Four rows: the original, the masked picture, the start and three states; 3 x 3 pixels enlarged to 27 x 27.
     assert_eq!(info, (2 + 6 * 29, 2 + 4 * 29));
     assert!(fs::read(folder.join("run/samples/inpaint.gif")).unwrap().starts_with(b"GIF89a"));
-    // The strip's own first column of the original as a mask is of the wrong size.
+    // If the output is a .gif, no .png is written.
     succeed(folder, &["inpaint", "run", "--n", "2", "--sweeps", "2", "--out", "two.gif", "--bits"]);
     assert!(!folder.join("two.png").exists());
 
@@ -142,7 +142,7 @@ fn chains_stop_and_go_on_and_fill_in_what_is_hidden() {
         &["inpaint", "run", "--inner", "1000000000"],
         &["--inner 1000000000", "not be above 65536"],
     );
-    // Other weights under the same path are other chains.
+    // With other weights under the same path, the chains are other chains.
     let longer = ["train", "--resume", "--out", "run", "--steps", "41", "--quiet"];
     succeed(folder, &longer);
     refuse(folder, &with(&["c.safetensors", "--sweeps", "8"]), &["c.safetensors", "weights ="]);
@@ -186,7 +186,7 @@ fn what_is_not_bidirectional_is_refused_by_name() {
     refuse(folder, &["train", "--model", "bihm", "--samples", "1"], &["control_variate with samples = 1"]);
     refuse(folder, &["train", "--model", "bihm", "--set", "strategy.phi=sleep"], &["strategy.phi", "bihm"]);
     refuse(folder, &["train", "--set", "model.p=[\"sbn\",\"bihm\"]"], &["bihm", "unknown layer"]);
-    // An autoregressive lowest layer can be trained and sampled, but not held in part.
+    // An autoregressive lowest layer can be trained and sampled, but a part of it cannot be fixed.
     let mixed = ["--model", "bihm", "--set", "model.p=[\"nade\",\"sbn\",\"sbn\"]"];
     train(folder, "mixed", "2", &mixed);
     succeed(folder, &["sample", "mixed", "--n", "2", "--sweeps", "1", "--oversample", "2"]);

@@ -54,7 +54,7 @@ fn a_run_is_trained_evaluated_sampled_and_exported() {
     }
     assert_eq!(exact["exact_nll"], exact["nll"]);
 
-    // The weights travel through a file.
+    // The weights survive an export to a file.
     succeed(folder, &["export", "run", "w.safetensors"]);
     let weights = [
         "evaluate",
@@ -69,7 +69,7 @@ fn a_run_is_trained_evaluated_sampled_and_exported() {
     ];
     assert_eq!(json(&succeed(folder, &weights))["nll"], exact["nll"]);
 
-    // Means of ten bits for each of the test rows, each inside of the unit interval.
+    // Means of ten bits for each test row, each inside the unit interval.
     succeed(folder, &["encode", "run", "--out", "means.npy"]);
     let bytes = fs::read(folder.join("means.npy")).unwrap();
     assert_eq!(bytes.len(), 128 + 10_000 * 10 * 4);
@@ -166,7 +166,7 @@ fn an_evaluation_stops_at_the_error_that_was_asked_for() {
     let text = succeed(folder, &[&evaluate[..], &["--error", &asked, "--quiet"]].concat());
     assert!(text.contains(&format!("on average, {} at most", within["k_max"])), "{text}");
 
-    // What the bound on the samples does not allow is said, and what there is comes all the same.
+    // If the maximum number of samples is too small, a warning says so, and the result is printed all the same.
     let output = crate::common::run(
         folder,
         &[&evaluate[..], &["--error", "1e-9", "--max-samples", "30", "--json"]].concat(),
@@ -188,7 +188,7 @@ fn an_evaluation_stops_at_the_error_that_was_asked_for() {
 }
 
 #[test]
-fn an_error_is_no_question_without_latents() {
+fn without_latents_the_exact_likelihood_meets_any_error() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let mut train = small_run("run", &["--model", "nade", "--layers", "", "--epochs", "1"]);

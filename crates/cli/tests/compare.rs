@@ -93,7 +93,7 @@ fn a_plan_ends_in_a_report_figures_and_json() {
         assert!(page.contains(word), "{word}");
     }
     for word in ["http-equiv", "<script", "src=\"http", "href=\"http"] {
-        assert!(!page.contains(word), "{word}: the page is to need nothing from elsewhere");
+        assert!(!page.contains(word), "{word}: the page must need nothing from elsewhere");
     }
     assert!(fs::read_dir(folder.join("first/figures")).unwrap().count() >= 13);
 
@@ -130,10 +130,10 @@ fn what_makes_no_comparison_is_refused() {
     refuse(&PLAN.replace("layers = [3]", "layers = [30]"), &["30 latent bits", "smaller model"]);
     refuse(&PLAN.replace("lines/3x3", "lines/9x9"), &["lines/9x9"]);
     refuse(&PLAN.replace("model_evaluations = 60000", "steps = 3"), &["steps"]);
-    refuse(&PLAN.replace("samples = [2, 4]", "samples = [2, 2]"), &["2 stands there twice"]);
+    refuse(&PLAN.replace("samples = [2, 4]", "samples = [2, 2]"), &["2 is listed twice"]);
     refuse(&PLAN.replace("strategy = { samples = 4 }", "model = { layers = [5] }"), &["[model] of rws"]);
     refuse(&PLAN.replace("train = { epochs = 2 }", "train = { init_from = \"a\" }"), &["train.init_from"]);
-    // What is wrong with a race is said before the court is held.
+    // Errors in a race are reported before the court starts.
     refuse(&PLAN.replace("bars/4x4", "bars/9x9"), &["bars/9x9"]);
     fail(folder, &["compare", "--seeds", "18446744073709551615"], 2, &["--seeds", "1000"]);
     fail(folder, &["compare", "--seed", "18446744073709551615"], 2, &["--seed", "2^63"]);

@@ -1,6 +1,6 @@
-//! Several devices train what one does, backends go on with each other's runs, and a doctor who finds nothing wrong.
+//! Several devices train the same model as one, backends resume each other's runs, and the doctor finds nothing wrong.
 //!
-//! What needs another backend than `flex` is here where the binary has it; `cargo xtask ci --gpu` builds it so.
+//! Tests of other backends than `flex` run if the binary has them; `cargo xtask ci --gpu` builds it with them.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ fn two_devices_train_what_one_does() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     for (out, device) in [("one", "flex"), ("two", "flex,flex"), ("three", "flex, flex, flex")] {
-        // Both phases, so that dreams are shared out as well; an epoch's last batch is smaller.
+        // Both phases, so that dreams are split as well; an epoch's last batch is smaller.
         let more = ["--epochs", "2", "--set", "strategy.phi=both", "--device", device];
         // 10 000 rows in batches of 300: the last has 100.
         let words = small_run(out, &more);
@@ -38,13 +38,13 @@ fn two_devices_train_what_one_does() {
     let records = |run: &str| fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap();
     assert_eq!(records("one").lines().count(), records("three").lines().count());
 
-    // The run on two devices is gone on with on one.
+    // The run on two devices is resumed on one.
     let more = ["train", "--resume", "--out", "two", "--epochs", "3", "--device", "flex", "--quiet"];
     succeed(folder, &more);
     assert!(records("two").contains("\"epoch\":3"));
 }
 
-/// The largest difference between weights of two runs that differ by their device alone.
+/// The largest difference between the weights of two runs that differ only in their device.
 #[cfg(any(feature = "ndarray", feature = "wgpu", feature = "remote"))]
 fn apart(folder: &std::path::Path, a: &str, b: &str) -> f32 {
     let [a, b] = [a, b].map(|run| {
@@ -56,7 +56,7 @@ fn apart(folder: &std::path::Path, a: &str, b: &str) -> f32 {
     a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max)
 }
 
-/// What rounding and Adam's division by small roots account for after 400 steps of 1e-3 each.
+/// The difference that rounding and Adam's division by small roots can make after 400 steps of 1e-3 each.
 #[cfg(any(feature = "ndarray", feature = "wgpu", feature = "remote"))]
 const ROUNDING: f32 = 1e-3;
 
@@ -195,7 +195,7 @@ mod lent {
     }
 
     #[test]
-    fn who_does_not_know_the_token_is_refused() {
+    fn a_client_without_the_token_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let Server(_, device) = &Server::start(Some("of the server"));

@@ -1,7 +1,7 @@
-//! A run that ends at any of its file operations, by a kill, a signal or an error of the disk, goes on to the bit.
+//! A run that ends at any of its file operations, by a kill, a signal or a disk error, resumes to the same bits.
 //!
-//! `faults/shim.c` stands between the program and the system's files; it needs Linux and the C compiler that the
-//! allocator is built with.
+//! `faults/shim.c` intercepts the file operations of the program. It needs Linux and the C compiler that the allocator
+//! is built with.
 
 #![cfg(target_os = "linux")]
 
@@ -11,14 +11,14 @@ use std::process::{Command, Output};
 
 use crate::common::{few_rows, helmholtz};
 
-/// A training that is cut, and what an undisturbed one comes to.
+/// A training run to cut, and the result of an undisturbed one.
 struct Trial {
     folder: tempfile::TempDir,
     shim: PathBuf,
     train: Vec<String>,
-    /// Of an undisturbed run: records and weights.
+    /// Records and weights of an undisturbed run.
     whole: (Vec<u8>, Vec<u8>),
-    /// File operations of an undisturbed run.
+    /// Number of file operations of an undisturbed run.
     operations: usize,
 }
 
@@ -35,7 +35,7 @@ impl Trial {
         assert!(built.expect("a C compiler, which the allocator is built with").success());
         let few =
             ["--threads", "1", "--quiet", "--set", "train.valid_samples=2", "--set", "train.final_samples=2"];
-        // What is in the rows makes no difference to the operations.
+        // The values in the rows make no difference to the file operations.
         let data = few_rows(folder.path());
         let train = ["train"].iter().chain(&data).chain(train).chain(&few).map(ToString::to_string).collect();
         let mut trial = Trial { folder, shim, train, whole: (Vec::new(), Vec::new()), operations: 0 };
@@ -75,7 +75,7 @@ impl Trial {
         )
     }
 
-    /// Cuts the run at an operation, goes on, and says what is wrong with what comes out.
+    /// Cuts the run at an operation, resumes it, and returns what is wrong with the result.
     fn cut(&self, at: usize, how: &str) -> Result<(), String> {
         let folder = self.folder.path().join(CUT);
         let _ = fs::remove_dir_all(&folder);
@@ -83,9 +83,9 @@ impl Trial {
         if first.status.success() && how != "log" && self.result(CUT) != self.whole {
             return Err("ended with exit code 0 and other results".to_owned());
         }
-        // Where the operation came, the program died, or said that it failed; in some runs it does not come.
+        // If the operation was reached, the program died or reported the failure. Some runs do not reach it.
         let allowed: &[Option<i32>] = match how {
-            // Before the program listens to signals, one ends it.
+            // Before the program handles signals, a signal ends it.
             "term" => &[Some(143), None, Some(0)],
             "enospc" | "eio" => &[Some(1), Some(0)],
             _ => &[None, Some(0)],
@@ -101,7 +101,7 @@ impl Trial {
         let resumed =
             if folder.exists() { self.start(CUT, &["--resume"], None) } else { self.start(CUT, &[], None) };
         if !resumed.status.success() {
-            // A folder in which nothing was begun takes the same command.
+            // If nothing was begun in the folder, the same command works.
             let again = self.start(CUT, &[], None);
             if !again.status.success() {
                 return Err(format!(
@@ -137,7 +137,7 @@ fn tensors(file: &[u8]) -> Vec<u8> {
     tensors.iter().flat_map(|(name, view)| [name.as_bytes(), view.data()].concat()).collect()
 }
 
-/// Files in a run's folder that were not finished.
+/// Unfinished files in a run's folder.
 fn left(folder: &Path) -> Vec<String> {
     let inside = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
     [folder.to_path_buf(), folder.join("checkpoint"), folder.join("samples")]

@@ -1,7 +1,7 @@
-//! Sets are fetched whole, verified and once; what goes wrong is a sentence and loses nothing.
+//! Data sets are fetched whole, verified, and only once. Errors end with a message and lose nothing.
 //!
-//! No network: the server is of this machine. Where only the way of the bytes matters, the files are
-//! drawn here, for a set whose hash is not pinned; where the hash matters, real ones are needed.
+//! No network is needed: the server is local. If only the transfer matters, the files are generated here, for a set
+//! whose hash is not pinned. If the hash matters, real files are needed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ impl Place {
         succeed(self.path(), &args(files.id, from))
     }
 
-    /// Expects exit code `code`, and no byte of a file.
+    /// Expects exit code `code`, and no byte of a file left.
     #[track_caller]
     fn fail(&self, files: &Files, from: &str, code: i32, words: &[&str]) -> String {
         let message = fail(self.path(), &args(files.id, from), code, words);
@@ -43,7 +43,7 @@ impl Place {
         message
     }
 
-    /// Nothing at all has been left.
+    /// Checks that nothing at all is left.
     #[track_caller]
     fn is_empty(&self) {
         let entries = fs::read_dir(&self.data).into_iter().flatten();
@@ -51,7 +51,7 @@ impl Place {
         assert!(names.is_empty(), "{names:?}");
     }
 
-    /// The set lies in its place and nothing else does.
+    /// Checks that the set is in its place and nothing else is.
     #[track_caller]
     fn holds(&self, files: &Files) {
         for (name, bytes) in &files.bytes {
@@ -94,7 +94,7 @@ fn json_is_one_object_on_standard_output_and_nothing_else() {
     let Some(files) = real() else { return };
     let place = Place::new();
     let server = files.serve_flat();
-    let url = format!("{}/", server.url); // a slash more does no harm
+    let url = format!("{}/", server.url); // an additional slash does no harm
     for n in [3, 0] {
         let output = run(place.path(), &[&args(files.id, &url)[..], &["--json"]].concat());
         assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
@@ -158,7 +158,7 @@ fn a_server_that_fails_on_the_way_back_is_an_error() {
 }
 
 #[test]
-fn two_fetches_of_a_set_do_not_meet_and_what_a_killed_one_leaves_is_swept() {
+fn two_fetches_of_a_set_do_not_interfere_and_what_a_killed_one_leaves_is_swept() {
     let hold_first = |n, whole: Reply| if n == 0 { whole.cut_after(600).and_silence() } else { whole };
     let (server, place) = (drawn().serve_with(VALID, hold_first), Place::new());
     let mut first = helmholtz();
@@ -192,7 +192,7 @@ fn old_folders_without_a_lock_are_swept_and_nothing_else_is() {
             fs::File::open(folder).unwrap().set_modified(two_days_ago).unwrap();
         }
     }
-    // A mistake of the user's removes nothing.
+    // A mistake of the user removes nothing.
     fail(place.path(), &args(drawn().id, "nowhere"), 2, &["is not there"]);
     assert!(old.is_dir());
     place.fetch(drawn(), &drawn().serve().url);
@@ -217,7 +217,7 @@ fn a_file_that_another_process_puts_there_meanwhile_is_not_replaced() {
     }
 }
 
-/// What the user must be told of values that are not those of the real set.
+/// What the message must say about values that are not those of the real set.
 const OTHER: [&str; 3] = [
     "; the downloaded files were removed",
     "uci/mushrooms@1: the values have sha256",
@@ -285,7 +285,7 @@ fn where_nothing_was_downloaded_nothing_is_said_of_it() {
 fn other_values_of_one_address_are_looked_for_at_the_next() {
     let Some(files) = real() else { return };
     let (bad, good, place) = (files.with_a_value_changed(REAL_VALID), files.clone(), Place::new());
-    // The first name of each file has its folder, the second has not.
+    // The first name of each file includes its folder, and the second does not.
     let server = Server::start(move |request| match request.path.starts_with("/uci-nade/") {
         true => bad.answer("/uci-nade/", request),
         false => good.answer("/", request),
@@ -308,7 +308,7 @@ fn servers_without_the_files_are_named() {
 
     let circle = Server::start(|_| Reply::new("302 Found|Content-Length: 0|Location: /a", b""));
     place.fail(drawn(), &circle.url, 1, &[&circle.url, "redirected more than 10 times"]);
-    // A port that nobody listens at, and that no other test can be given.
+    // A port that nobody listens on, and that no other test can get.
     place.fail(drawn(), "http://127.0.0.1:1", 1, &["the server cannot be reached"]);
     place.is_empty();
 }

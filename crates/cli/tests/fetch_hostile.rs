@@ -1,4 +1,4 @@
-//! Servers and folders that mean no good: nothing is filled, followed or told.
+//! Hostile servers and folders: no disk is filled, no link is followed, and no password is shown.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn bytes_below(folder: &Path) -> u64 {
 fn a_file_larger_than_the_catalogue_allows_is_refused_before_it_fills_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = helmholtz_datasets::entry(drawn().id).unwrap().files[0].bytes;
-    // One that says so, and one that just goes on.
+    // One server announces the size, and one just keeps sending.
     let server = Server::start(move |request| match request.path.contains("train.data.gz") {
         true if request.before == 0 => Reply::new("200 OK|Content-Length: 8000000000", b""),
         _ => Reply::status("404 Not Found"),
@@ -67,7 +67,7 @@ fn a_password_in_an_address_is_used_and_shown_nowhere() {
         }
     }
     assert!(!stored.windows(8).any(|bytes| bytes == b"l0velace"));
-    // Nor is it shown where the source is taken for a folder.
+    // It is not shown either if the source is taken for a folder.
     let message = fail(folder.path(), &args("ada:l0velace@nowhere/x"), 2, &["is not there"]);
     assert!(!message.contains("l0velace"), "{message}");
 }
@@ -82,9 +82,9 @@ fn links_below_the_data_directory_are_not_followed_by_what_is_written() {
     fs::create_dir_all(data.join("uci-nade")).unwrap();
     fs::create_dir_all(elsewhere.join("below")).unwrap();
     fs::write(elsewhere.join("victim"), "years of work").unwrap();
-    // Such names are those of folders that killed processes have left.
+    // Killed processes leave folders with such names.
     symlink(&elsewhere, data.join(".helmholtz-fetch-link")).unwrap();
-    // It counts as a file that is there, and so is not written over.
+    // It counts as an existing file, so it is not overwritten.
     symlink(elsewhere.join("victim"), data.join("uci-nade").join(TRAIN)).unwrap();
     fail(folder.path(), &args(&drawn().serve().url), 1, &["ocr_letters.train", "file that was there before"]);
     assert_eq!(fs::read_to_string(elsewhere.join("victim")).unwrap(), "years of work");

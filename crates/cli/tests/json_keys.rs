@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::common::{small_run, succeed};
 use serde_json::Value;
 
-/// The keys of an object and of what is in it, but for what has a page of its own, which is compared with that page.
+/// The keys of an object and of everything in it. The keys of `check` are compared with their own page instead.
 fn keys(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
@@ -25,7 +25,7 @@ fn keys(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Every key of the check of an evaluation is on docs/check.md, as in `rows.n`.
+/// Checks that every key of the check of an evaluation is in docs/check.md, as in `rows.n`.
 fn check_of_check(check: &Value) {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/check.md");
     let page = fs::read_to_string(page).unwrap();
@@ -44,7 +44,7 @@ fn section(heading: &str) -> String {
     page[start + 3..].split("\n## ").next().unwrap().to_owned()
 }
 
-/// Holds the printed keys against the page, and against those that other programs rely on.
+/// Compares the printed keys with the page, and with the keys that other programs rely on.
 fn check(heading: &str, output: &str, kept: &str) {
     let mut found = BTreeSet::new();
     keys(&serde_json::from_str(output).unwrap(), &mut found);

@@ -1,5 +1,5 @@
-//! Numbers from flags and files that ask for too much, or for nothing that can be: a sentence, exit code 2, and
-//! nothing left behind.
+//! Numbers from flags and files that ask for too much, or for something impossible: they end with a message and exit
+//! code 2, and leave nothing behind.
 
 use std::fs;
 use std::path::Path;
@@ -54,7 +54,7 @@ fn what_does_not_fit_into_memory_is_not_asked_of_a_trained_model() {
         let message = fail(folder, args, 2, &[flag, "of memory are needed"]);
         assert!(message.contains(" GiB") || message.contains(" TiB"), "{message}");
     }
-    // Chunks that are never filled ask for nothing.
+    // Chunks that are never filled need no memory.
     succeed(folder, &["evaluate", "sbn", "--samples", "3", "--batch-rows", many, "--limit", "5", "--quiet"]);
     assert_eq!(names(folder), ["bihm", "sbn", "vae"]);
 }
@@ -116,7 +116,7 @@ fn more_threads_than_any_machine_has_are_refused() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn threads_that_the_system_does_not_give_are_a_sentence() {
+fn threads_that_the_system_does_not_give_end_with_a_message() {
     let folder = tempfile::tempdir().unwrap();
     // Two mebibytes of stack each: 7.8 GiB.
     let (code, message) = within_4_gb(folder.path(), "train --quiet --out run --threads 4000");
@@ -199,13 +199,13 @@ fn a_line_of_a_megabyte_is_not_echoed() {
     }
 }
 
-/// A run folder that came from elsewhere, whose device is of another machine.
+/// A run folder that came from elsewhere, whose device belongs to another machine.
 #[test]
 fn a_device_of_another_machine_in_a_file_is_not_connected_to() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     succeed(folder, &small_run("run", &["--steps", "2"]));
-    // What tries to connect would be heard here.
+    // Any attempt to connect would be noticed here.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let device = format!("remote:{}", listener.local_addr().unwrap());

@@ -1,5 +1,5 @@
-//! The real binary: commands, bad input, resuming. One program, since linking each file's tests alone takes longer than
-//! they do.
+//! Tests of the real binary: commands, bad input, resuming. They are one program, because linking one for each file
+//! would take longer than running the tests.
 
 mod common;
 

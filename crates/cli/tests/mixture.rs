@@ -10,12 +10,12 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// A training of some epochs into a folder.
+/// The arguments that train a mixture into a folder.
 fn train<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["train", "--model", "mob", "--set", "model.components=5", "--quiet", "--out", out], more].concat()
 }
 
-/// Rows of two kinds: of the first the first two columns are mostly one, of the second the last two.
+/// Rows of two kinds: in the first kind the first two columns are mostly one, in the second the last two.
 fn labelled(missing: bool) -> String {
     let row = |i: u32| {
         let label = i % 2;
@@ -27,7 +27,7 @@ fn labelled(missing: bool) -> String {
 }
 
 #[test]
-fn a_mixture_learns_classes_from_rows_with_missing_values_and_tells_them() {
+fn a_mixture_learns_classes_from_rows_with_missing_values_and_predicts_them() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     fs::write(folder.join("rows.csv"), labelled(true)).unwrap();
@@ -52,7 +52,7 @@ fn a_mixture_learns_classes_from_rows_with_missing_values_and_tells_them() {
         (Some("joint_nll"), Some("nats"))
     );
     assert!(nll["score"]["value"].as_f64() > nll["nll"].as_f64(), "the label takes nats, too");
-    // Rows of one's own need no labels.
+    // A user's own rows need no labels.
     let bare: String =
         labelled(false).lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned() + "\n").collect();
     fs::write(folder.join("bare.csv"), bare).unwrap();
@@ -109,7 +109,7 @@ fn what_a_mixture_cannot_do_ends_in_a_sentence() {
     fs::write(folder.join("bare.csv"), "a,b,c,d\n1,0,1,0\n0,1,0,1\n").unwrap();
     let bare = "file:rows.csv#label=class,bare.csv";
     refuse(&["--dataset", bare, "--set", "model.classes=2"], &["valid split have no labels"]);
-    // Beside targets the labels are what is learnt.
+    // If there are targets as well, the labels are learnt.
     let both = "file:rows.csv#label=class#target=a";
     succeed(folder, &train("both", &["--dataset", both, "--epochs", "1", "--set", "model.classes=2"]));
 
@@ -117,7 +117,7 @@ fn what_a_mixture_cannot_do_ends_in_a_sentence() {
     for (args, words) in [
         (&["classify", "plain"][..], &["has no classes", "model.classes"][..]),
         (&["reconstruct", "plain"], &["no latents that a recognition net proposes"]),
-        (&["inpaint", "plain"], &["inpaint holds known pixels"]),
+        (&["inpaint", "plain"], &["inpaint fixes known pixels"]),
         (&["evaluate", "plain", "--method", "ais"], &["--method ais"]),
         (&["sample", "plain", "--sampler", "gibbs"], &["--sampler gibbs"]),
     ] {
@@ -128,7 +128,7 @@ fn what_a_mixture_cannot_do_ends_in_a_sentence() {
 }
 
 #[test]
-fn the_court_holds_maximum_likelihood_against_the_tape_and_refuses_who_claims_nothing() {
+fn the_court_compares_maximum_likelihood_with_autodiff_and_refuses_a_strategy_without_a_claim() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let plan = |strategy: &str| {

@@ -1,5 +1,6 @@
-//! Damaged run folders, weight files, parts of evaluations and configs through their readers, in process: an answer or a
-//! sentence, never a panic, no allocation beyond the cap, and of sealed files never another number in silence.
+//! Gives damaged run folders, weight files, parts of evaluations and configs to their readers, in process. A reader
+//! must return an answer or an error message, without a panic and without an allocation beyond the cap. From a sealed
+//! file it must never return another number silently.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
@@ -18,12 +19,12 @@ use helmholtz_core::visit_params;
 use helmholtz_noise::{Key, Stream};
 use sha2::{Digest, Sha256};
 
-/// The system's allocator, which remembers the largest request.
+/// The system's allocator, remembering the largest request.
 struct Watched;
 
 static LARGEST: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call is the system allocator's own; only a number is kept besides.
+// SAFETY: every call goes to the system allocator; in addition, only a number is kept.
 unsafe impl GlobalAlloc for Watched {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
@@ -52,10 +53,10 @@ unsafe impl GlobalAlloc for Watched {
 #[global_allocator]
 static ALLOCATOR: Watched = Watched;
 
-/// The files are of a few KiB, and a thread's scratch memory of matrix products has a MiB; 16 MiB are beyond suspicion.
+/// The files have a few KiB, and a thread's scratch memory for matrix products has a MiB; 16 MiB leave a wide margin.
 const LARGEST_ALLOWED: usize = 16 << 20;
 
-/// What a reader makes of a place: what must not change in silence, or an error.
+/// What a reader returns for a place: the result that must not change silently, or an error.
 type Reading<'a> = dyn Fn(&Path) -> anyhow::Result<String> + 'a;
 
 /// Files that are read together.
@@ -66,9 +67,10 @@ struct Subject<'a> {
     /// The files that are damaged, one at a time.
     files: Vec<PathBuf>,
     read: Box<Reading<'a>>,
-    /// Whether a change of any byte must be noticed, or make no difference.
+    /// Whether a change of any byte must either be noticed or make no difference.
     is_sealed: bool,
-    /// Whether damaged checkpoints get a right seal, so that what reads them is reached; then only panics count.
+    /// Whether damaged checkpoints get a correct seal, so that the code that reads them is reached. Then only panics
+    /// count.
     reseals: bool,
 }
 
@@ -95,7 +97,7 @@ fn run_args(run: Option<&Path>, weights: Option<(&Path, &Path)>) -> ModelArgs {
     }
 }
 
-/// What decides the numbers of an evaluation: weights, model, epoch and data.
+/// What determines the numbers of an evaluation: weights, model, epoch and data.
 fn of_trained(trained: &Trained) -> String {
     let mut hash = Sha256::new();
     visit_params(&trained.model, |_, param| hash.update(param.values().into_data().as_bytes()));
@@ -110,7 +112,7 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// One thing that can happen to a file.
+/// Damages a file in one random way.
 fn damage(bytes: &[u8], stream: &mut Stream) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let n = bytes.len();
@@ -129,13 +131,13 @@ fn damage(bytes: &[u8], stream: &mut Stream) -> Vec<u8> {
             bytes.splice(at..at, copy);
         }
         6 => {
-            // A number that lengths and counts are sensitive to.
+            // A number that is dangerous as a length or a count.
             let number = [u64::MAX, 1 << 62, 1 << 32, 1 << 31, 0][stream.below(5)].to_le_bytes();
             let end = (at + 8).min(n);
             bytes[at..end].copy_from_slice(&number[..end - at]);
         }
         7 => {
-            // The same in text: the digits of a number become many.
+            // The same in text: a digit becomes many.
             let digit = (at..n).find(|&i| bytes[i].is_ascii_digit()).unwrap_or(at);
             let many: &[u8] = [&b"99999999999999999999"[..], b"1e308", b"-1", b"134217728"][stream.below(4)];
             bytes.splice(digit..digit + 1, many.iter().copied());
@@ -180,7 +182,7 @@ fn damaged(n: usize, seed: u64) {
             reseals: false,
         },
         Subject {
-            name: "checkpoint under a right seal",
+            name: "checkpoint under a correct seal",
             place: run.clone(),
             files: parts.clone(),
             read: Box::new(of_run),
@@ -188,7 +190,7 @@ fn damaged(n: usize, seed: u64) {
             reseals: true,
         },
         Subject {
-            name: "checkpoint to resume, under a right seal",
+            name: "checkpoint to resume, under a correct seal",
             place: run.clone(),
             files: parts,
             read: Box::new(of_resume),

@@ -1,4 +1,4 @@
-//! A user's own files: what may be misread is refused, or said.
+//! A user's own files: what may be misread is refused or reported.
 
 use std::fs;
 use std::path::Path;
@@ -37,7 +37,7 @@ fn a_first_row_with_a_missing_value_is_refused_and_a_header_is_named() {
         let (code, text) = check(folder, "file:first.csv");
         assert!(code == Some(2) && text.contains("line 1"), "{text}");
     }
-    // A marker of a missing value is one, which most models refuse.
+    // The marker of a missing value is read as missing, which most models refuse.
     fs::write(folder.join("missing.csv"), ROWS.replacen('0', "NA", 1)).unwrap();
     let words =
         ["missing.csv: row 1, column 1: the value is missing (1 in all)", "sbn takes no missing values"];
@@ -50,14 +50,14 @@ fn a_first_row_with_a_missing_value_is_refused_and_a_header_is_named() {
     assert!(code == Some(0) && text.contains("line 1 taken as header") && !text.contains("CHECK"), "{text}");
     let found = json(&succeed(folder, &["data", "check", "file:header.csv", "--json"]));
     assert_eq!(found["data"][0]["files"][0]["notes"], serde_json::json!(["line 1 taken as header"]));
-    // One field short, a row has its label among the values.
+    // In a row that is one field short, the label would be among the values.
     fs::write(folder.join("short.csv"), "1,0,1\n0,1,0\n0,1\n").unwrap();
     let (code, text) = check(folder, "file:short.csv#no-header#label=-1");
     assert!(
         code == Some(2) && text.contains("line 3: found 2 values, but the rows before it have 3"),
         "{text}"
     );
-    // Two columns called 0 and 1 may be a row: it is said which was chosen, and how to choose the other.
+    // Two columns called 0 and 1 may be a row: a note says which reading was chosen, and how to choose the other.
     fs::write(folder.join("two.csv"), "0,1\n1,1\n0,0\n").unwrap();
     let (code, text) = check(folder, "file:two.csv");
     assert!(
@@ -81,7 +81,7 @@ fn columns_in_another_order_are_refused_by_name() {
 }
 
 #[test]
-fn test_rows_that_are_no_test_are_told_in_text_in_json_and_in_the_report() {
+fn test_rows_that_are_no_fair_test_are_reported_in_text_in_json_and_in_the_report() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     fs::write(folder.join("one.csv"), ROWS).unwrap();
@@ -108,7 +108,7 @@ fn test_rows_that_are_no_test_are_told_in_text_in_json_and_in_the_report() {
         let output = run(folder, &["evaluate", out, "--samples", "2", "--json"]);
         said(&String::from_utf8_lossy(&output.stderr));
         assert_eq!(keys(&json(&String::from_utf8(output.stdout).unwrap())), expected, "{dataset}");
-        // Another split is no test.
+        // Another split says nothing about test rows.
         let output = run(folder, &["evaluate", out, "--samples", "2", "--json", "--split", "valid"]);
         assert!(!String::from_utf8_lossy(&output.stderr).contains("test rows"));
         assert_eq!(keys(&json(&String::from_utf8(output.stdout).unwrap())), (Value::Null, Value::Null));
@@ -132,7 +132,7 @@ fn published_protocols_are_counted_without_a_warning() {
 fn axes_and_labels_are_named_after_the_path() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    // 2 x 3 pixels of ten images, the images along the last axis, the first axis fastest: as MATLAB has them.
+    // Ten images of 2 x 3 pixels, as MATLAB stores them: the images along the last axis, the first axis fastest.
     let pixel = |n: usize, y: usize, x: usize| ((n >> (y + 2 * (x % 2)) & 1) ^ (x / 2)) as u8;
     let npy = |shape: &str, fortran: &str, values: Vec<u8>| {
         let header = format!("{{'descr': '|u1', 'fortran_order': {fortran}, 'shape': {shape}, }}");
@@ -161,7 +161,7 @@ fn axes_and_labels_are_named_after_the_path() {
     fail(folder, &train("file:stack.npy", "run", &[]), 2, &words);
     assert_ne!(sha256("file:stack.npy#rows=first"), plain);
 
-    // Grey bytes with the label first, as MNIST is handed on.
+    // Grey bytes with the label first, as MNIST is often distributed.
     fs::write(folder.join("grey.csv"), "3,0,255\n1,255,0\n3,0,128\n").unwrap();
     fail(folder, &train("file:grey.csv", "run", &[]), 2, &["column 1 looks like labels", "#label=0"]);
     let (code, text) = check(folder, "file:grey.csv#label=0");
@@ -170,7 +170,7 @@ fn axes_and_labels_are_named_after_the_path() {
     assert!(!folder.join("run").exists());
 }
 
-/// The system refuses more than 4 GB of addresses, and the program says so.
+/// The system allows at most 4 GB of addresses, and the program reports it.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_short_file_that_asks_for_gigabytes_ends_with_a_sentence() {

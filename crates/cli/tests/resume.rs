@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use crate::common::{either, fail, few_rows, helmholtz, run, small_run, succeed, trained};
 
-/// Long enough to be killed within.
+/// Enough epochs for a run to be killed before its end.
 const EPOCHS: &str = "8";
 
-/// What must agree: records, run's end, and every file of the last and best checkpoints.
+/// What must agree: the records, the end of the run, and every file of the last and best checkpoints.
 fn fingerprint(run: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = vec![("metrics.jsonl".to_string(), fs::read(run.join("metrics.jsonl")).unwrap())];
     let mut names: Vec<String> = fs::read_dir(run.join("checkpoint"))
@@ -26,7 +26,7 @@ fn fingerprint(run: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// The weights of the best epoch by name, which do not depend on the identity of parameters.
+/// The weights of the best epoch by name, which do not depend on the ids of parameters.
 fn weights(folder: &Path, run: &str) -> Vec<u8> {
     let file = format!("{run}.safetensors");
     succeed(folder, &["export", run, &file, "--force"]);
@@ -57,8 +57,8 @@ fn tensors(file: &[u8]) -> (Vec<(String, String)>, &[u8]) {
     (names.map(|(name, entry)| (name.clone(), entry.to_string())).collect(), &file[8 + length..])
 }
 
-/// The numbers of the newest model file. Burn gives parameters random identities in every run, and
-/// they stand in the file's header; the tensors' bytes are compared instead.
+/// The numbers of the newest model file. Burn gives parameters random ids in every run, which are in the file's header,
+/// so only the bytes of the tensors are compared.
 fn last_weights(folder: &Path, run: &str) -> Vec<u8> {
     let checkpoint = folder.join(run).join("checkpoint");
     let newest = fs::read_dir(&checkpoint)
@@ -98,7 +98,7 @@ fn start_and_kill(folder: &Path, out: &str, args: &[&str], last_epoch: &str) {
     assert!(!records.contains(&last), "killed too late to show anything");
 }
 
-/// Whether two epochs are on record, and a checkpoint is there to go on from: its writer may lag behind.
+/// Whether two epochs are on record and there is a checkpoint to resume from, whose writer may lag behind.
 fn can_go_on(journal: &Path) -> bool {
     let files = fs::read_dir(journal.with_file_name("checkpoint")).into_iter().flatten().flatten();
     let sealed = files.filter(|file| file.path().extension().is_some_and(|end| end == "sha256")).count();
@@ -181,7 +181,7 @@ fn a_killed_vae_goes_on_to_the_bit() {
 fn what_nvil_has_learnt_of_its_signals_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    // A penalty, so that the baselines' own gradients go by a rule that is about the model.
+    // With a penalty, so that the baselines' own gradients pass a rule that is meant for the model.
     let more = ["--strategy", "nvil", "--epochs", "5", "--batch", "250", "--set", "optimizer.l1=1e-5"];
     succeed(folder, &small_run("whole", &more));
     start_and_kill(folder, "cut", &small_run("cut", &more), "5");
@@ -232,7 +232,7 @@ fn steps_may_end_in_mid_epoch_and_be_extended() {
 }
 
 #[test]
-fn a_checkpoint_cut_short_is_passed_over_aloud() {
+fn a_checkpoint_cut_short_is_passed_over_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     trained(folder, "whole", 4);

@@ -1,4 +1,4 @@
-//! What stands in a run's folder, and what must not be written to.
+//! What a run's folder contains, and what must not be overwritten.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ fn metrics(folder: &Path, run: &str) -> String {
     fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap()
 }
 
-/// Resumes a run and gives what it says.
+/// Resumes a run and returns its standard error.
 fn resume(folder: &Path, out: &str, more: &[&str]) -> String {
     let output = run(folder, &[&["train", "--resume", "--quiet", "--out", out], more].concat());
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -41,7 +41,7 @@ fn a_run_that_died_before_it_had_begun_begins_anew_by_the_same_command_and_by_re
             } else if names.contains(&"run.toml") {
                 assert!(resume(folder, &out, &[]).contains("before it had begun"));
             } else {
-                // What the run was to be is not known.
+                // Without run.toml, the settings of the run are not known.
                 fail(folder, &["train", "--resume", "--out", &out], 2, &["no run.toml"]);
                 continue;
             }
@@ -49,7 +49,7 @@ fn a_run_that_died_before_it_had_begun_begins_anew_by_the_same_command_and_by_re
             assert!(!cut.join("provenance.json.part").exists());
         }
     }
-    // What is no beginning of a run is not touched.
+    // A folder that is not the beginning of a run is not touched.
     fs::create_dir(folder.join("mine")).unwrap();
     fs::write(folder.join("mine/thesis.tex"), "text").unwrap();
     fail(folder, &args("mine"), 2, &["mine", "thesis.tex", "choose another --out"]);
@@ -62,7 +62,7 @@ fn a_run_that_died_before_it_had_begun_begins_anew_by_the_same_command_and_by_re
         fail(folder, &small_run(&out, &["--epochs", "2"]), 2, &["run.toml is in it"]);
         assert_eq!(fs::read_to_string(folder.join(&out).join("run.toml")).unwrap(), text);
     }
-    // A run that has lost its provenance is no beginning either.
+    // A run that has lost its provenance is not a beginning either.
     fs::remove_file(folder.join("whole/provenance.json")).unwrap();
     fail(
         folder,
@@ -83,7 +83,7 @@ fn a_run_that_died_within_its_first_checkpoint_starts_from_the_beginning() {
     for name in ["scheduler-1.bpk", "scheduler-1.bpk.sha256"] {
         fs::remove_file(checkpoint.join(name)).unwrap();
     }
-    // What copies a folder may leave out one that is empty.
+    // A program that copies folders may leave out an empty one.
     fs::remove_dir_all(folder.join("cut/samples")).unwrap();
     for left in ["scheduler-1.bpk.1435-1.tmp", ".helmholtz-Ab3dEf.part"] {
         fs::write(checkpoint.join(left), "half").unwrap();
@@ -91,7 +91,7 @@ fn a_run_that_died_within_its_first_checkpoint_starts_from_the_beginning() {
     let said = resume(folder, "cut", &["--epochs", "2"]);
     assert!(said.contains("starting from the beginning"), "{said}");
     assert_eq!(metrics(folder, "cut"), metrics(folder, "whole"));
-    // A checkpoint that was finished and damaged afterwards is no beginning, and is not thrown away.
+    // A checkpoint that was finished and damaged afterwards is not a beginning, and is kept.
     trained(folder, "one", 1);
     let model = folder.join("one/checkpoint/model-1.bpk");
     fs::write(&model, "damaged").unwrap();
@@ -103,7 +103,7 @@ fn a_run_that_died_within_its_first_checkpoint_starts_from_the_beginning() {
     );
     assert_eq!(fs::read_to_string(&model).unwrap(), "damaged");
     assert!(folder.join("one/checkpoint/optim-1.bpk").exists());
-    // The parts are saved side by side: one may be behind when another has begun on the next epoch.
+    // The parts are saved in parallel: one may be behind when another has begun on the next epoch.
     trained(folder, "behind", 2);
     for left in ["optim-1.bpk.sha256", "optim-2.bpk", "optim-2.bpk.sha256", "model-2.bpk.sha256"] {
         fs::remove_file(folder.join("behind/checkpoint").join(left)).unwrap();

@@ -1,4 +1,4 @@
-//! An evaluation in parts is the evaluation.
+//! An evaluation in parts gives the same result as the whole evaluation.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("not one JSON object ({error}):\n{text}"))
 }
 
-/// Scores in parts 1/N to N/N, as processes of their own; their files.
+/// Scores the parts 1/N to N/N, each in its own process. Returns their files.
 fn in_parts(folder: &Path, evaluate: &[&str], of: usize) -> Vec<String> {
     let file = |i: usize| format!("part-{i}-of-{of}.safetensors");
     let parts = (1..=of).map(|i| {
@@ -26,8 +26,8 @@ fn merge<'a>(files: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
     std::iter::once("merge").chain(files).chain(more.iter().copied()).collect()
 }
 
-/// Counts and words agree exactly, numbers within `tolerance` of themselves; what a word says of a command does not
-/// count, for a merge does not know the run.
+/// Checks that counts and words agree exactly, and numbers within the relative `tolerance`. Commands in words are not
+/// compared, because a merge does not know the run.
 fn assert_same(merged: &Value, whole: &Value, tolerance: f64) {
     let (merged, whole) = (merged.as_object().unwrap(), whole.as_object().unwrap());
     assert!(merged.keys().eq(whole.keys()), "{merged:?}\n{whole:?}");
@@ -78,7 +78,7 @@ fn the_parts_of_a_sampled_evaluation_make_the_whole() {
             assert!((a - b).abs() < 1e-5, "{a} for {b}");
         }
     }
-    // In words too, and of a machine read as bidirectional, whose Z is found with the first part.
+    // As text too, and for a model read as bidirectional, whose Z is estimated with the first part.
     let evaluate = ["evaluate", "run", "--limit", "40", "--samples", "50", "--as", "bihm", "--json"];
     let whole = json(&succeed(folder, &evaluate));
     let files = in_parts(folder, &evaluate, 2);
@@ -103,7 +103,7 @@ fn the_parts_of_an_annealed_evaluation_are_its_rows() {
     let evaluate = [&["evaluate", "run", "--limit", "7", "--json"], &ais[..]].concat();
     let whole = json(&succeed(folder, &evaluate));
     let files = in_parts(folder, &evaluate, 3);
-    // Rows are annealed one by one, so that their company makes no difference at all.
+    // Rows are annealed one by one, so the other rows make no difference at all.
     assert_same(&json(&succeed(folder, &merge(&files, &["--json"]))), &whole, 1e-14);
 }
 
@@ -122,7 +122,7 @@ fn parts_that_do_not_belong_together_are_refused_by_name() {
     };
     let [a, b, c] = [0, 1, 2].map(|i| files[i].as_str());
     refuse(&[a, c], &["parts are missing: 2/3"]);
-    refuse(&[a, b, c, b], &["part 2/3 is there twice"]);
+    refuse(&[a, b, c, b], &["part 2/3 is given twice"]);
     let part = |name: &str, run, more: &[&'static str], shard| {
         succeed(folder, &[&evaluate(run, more)[..], &["--shard", shard, "--out", name]].concat());
     };
@@ -133,7 +133,7 @@ fn parts_that_do_not_belong_together_are_refused_by_name() {
     part("half.safetensors", "run", &[], "1/2");
     refuse(&[a, "half.safetensors", c], &["part 1/2"]);
 
-    // Whatever else is no part.
+    // Other files are not parts.
     refuse(&["nowhere.safetensors"], &["nowhere.safetensors"]);
     succeed(folder, &["export", "run", "w.safetensors"]);
     refuse(&["w.safetensors"], &["w.safetensors", "not a part of an evaluation"]);
@@ -152,7 +152,7 @@ fn parts_that_do_not_belong_together_are_refused_by_name() {
         refuse(&["damaged.safetensors", b, c], &["damaged.safetensors"]);
     }
 
-    // What cannot be shared out, before any work is done.
+    // What cannot be split is refused before any work is done.
     let out = ["--out", "p.safetensors"];
     let refuse = |flags: &[&str], words: &[&str]| {
         fail(folder, &[&evaluate("run", &[])[..], flags].concat(), 2, words);
@@ -160,7 +160,7 @@ fn parts_that_do_not_belong_together_are_refused_by_name() {
     refuse(&["--shard", "1/2"], &["--out"]);
     refuse(&[&out[..], &["--shard", "3/2"]].concat(), &["1/4"]);
     refuse(&[&out[..], &["--shard", "1/9"]].concat(), &["only 8 samples"]);
-    refuse(&[&out[..], &["--shard", "1/2", "--method", "exact"]].concat(), &["no samples to share out"]);
+    refuse(&[&out[..], &["--shard", "1/2", "--method", "exact"]].concat(), &["no samples to split"]);
     refuse(&["--shard", "1/2", "--out", "p.npy"], &["must end in .safetensors"]);
     refuse(&["--shard", "1/2", "--out", "no/p.safetensors"], &["--out", "is not a folder"]);
     assert!(!folder.join("p.safetensors").exists());

@@ -1,5 +1,5 @@
-//! Stages: what a strategy remembers goes on through them, also where a run is killed, and from checkpoints of earlier
-//! versions.
+//! Stages: what a strategy remembers is kept from stage to stage, also if a run is killed, and from checkpoints of
+//! earlier versions.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn metrics(folder: &Path, run: &str) -> String {
     fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap()
 }
 
-/// Leaves a run as one is that was killed after an epoch.
+/// Leaves a run as if it had been killed after an epoch.
 fn cut(folder: &Path, run: &str, epoch: usize) {
     for entry in fs::read_dir(folder.join(run).join("checkpoint")).unwrap() {
         let path = entry.unwrap().path();
@@ -38,7 +38,7 @@ const COUPLED: &str = "[model]\nkind = \"vae\"\nlayers = [2]\nbodies = [[4]]\n[s
                        lag = 2\ncap = 8\n";
 const EM: &str = "[model]\nkind = \"mob\"\ncomponents = 5\n[strategy]\nkind = \"em\"\n";
 
-/// A config of two stages, of so many epochs; the second has a rate of its own, unless both have one.
+/// A config of two stages with these numbers of epochs; the second has its own learning rate if `other_rate` is true.
 fn config(kind: &str, [first, second]: [usize; 2], other_rate: bool) -> String {
     let rate = if other_rate { "lr = 0.0005\n" } else { "" };
     format!(
@@ -64,7 +64,7 @@ fn what_is_remembered_goes_on_through_a_stage_and_a_run_killed_there_goes_on_to_
             assert_eq!(metrics(folder, "cut"), metrics(folder, "whole"), "{kind}");
             assert_eq!(weights(folder, "cut"), weights(folder, "whole"), "{kind}");
         }
-        // Two stages of the same settings are one: nothing begins anew.
+        // Two stages with the same settings are like one: nothing starts again.
         let same = config(kind, [1, 2], false);
         let one = same.split("[[stage]]").next().unwrap().replace("epochs = 1", "epochs = 3");
         for (name, text) in [("same", &same), ("one", &one)] {
@@ -76,7 +76,7 @@ fn what_is_remembered_goes_on_through_a_stage_and_a_run_killed_there_goes_on_to_
     }
 }
 
-/// A run of an earlier version was written to its end; here it goes on from the epoch before.
+/// A run of an earlier version was saved to its end; here it is resumed from an epoch before that.
 #[test]
 fn checkpoints_of_earlier_versions_go_on_with_what_was_remembered() {
     let folder = tempfile::tempdir().unwrap();
@@ -95,7 +95,7 @@ fn checkpoints_of_earlier_versions_go_on_with_what_was_remembered() {
         cut(folder, run, 2);
         succeed(folder, &["train", "--resume", "--out", run, "--quiet"]);
         for ((key, found), (other, expected)) in values(&metrics(folder, run)).into_iter().zip(expected) {
-            // On another kind of processor rounding differs.
+            // On another kind of CPU rounding differs.
             assert!(
                 key == other && (found - expected).abs() <= 1e-3 * expected.abs(),
                 "{run}: {key} {found} {expected}"

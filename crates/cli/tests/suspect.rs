@@ -1,4 +1,4 @@
-//! What an evaluation says where importance sampling cannot be believed, and where one row cannot tell.
+//! What an evaluation reports if importance sampling cannot be trusted, or if there is only one row.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn nll(found: &Value) -> f64 {
     found["nll"].as_f64().unwrap()
 }
 
-/// A run whose recognition net is saturated, for its rate was huge.
+/// A run whose recognition net is saturated because the learning rate was huge.
 fn saturated(folder: &Path) {
     let train = ["train", "--layers", "8", "--dataset", "bars/4x4", "--epochs", "4", "--lr", "3"];
     let rest = ["--set", "train.final_samples=5", "--quiet", "--out", "run"];
@@ -26,7 +26,7 @@ fn saturated(folder: &Path) {
 }
 
 #[test]
-fn a_saturated_recognition_net_is_suspect_and_the_command_beside_it_finds_out() {
+fn a_saturated_recognition_net_is_suspect_and_the_suggested_command_shows_why() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     saturated(folder);
@@ -45,22 +45,22 @@ fn a_saturated_recognition_net_is_suspect_and_the_command_beside_it_finds_out() 
         let suspect = found["suspect"].as_str().unwrap_or_else(|| panic!("{how}: {found}"));
         assert!(suspect.contains("`helmholtz evaluate run --exact"), "{suspect}");
         assert_eq!(found["check"]["exact"].is_object(), enumerated, "{found}");
-        // What is missing is found to within what is said, on some of the rows.
+        // The check finds the missing amount on some of the rows, to within its error.
         let rows = &found["check"]["rows"];
         let shortfall = rows["shortfall"].as_f64().unwrap();
         assert!((shortfall - off).abs() < 0.1 * off + 0.05, "{shortfall} for {off}");
         assert!(rows["distinct_states"].as_f64().unwrap() < 20.0, "{rows}");
     }
     let text = succeed(folder, &[&["evaluate", "run", "--quiet"], &some[..]].concat());
-    assert!(text.contains("  suspect") && text.contains("find out with `helmholtz evaluate run"), "{text}");
+    assert!(text.contains("  suspect") && text.contains("check it with `helmholtz evaluate run"), "{text}");
 
-    // A defensive mixture has the weights that are missing.
+    // A defensive mixture finds the weights that are missing.
     let defended = evaluated(folder, &[&some[..], &["--defence", "0.5", "--check", "sampling"]].concat());
     let error = 5.0 * defended["se_mc"].as_f64().unwrap() + 2.0 * defended["bias_mc"].as_f64().unwrap();
     assert!((nll(&defended) - nll(&exact)).abs() < error, "{defended}");
     assert!(defended["suspect"].is_null() && defended["check"]["dreams"].is_null(), "{defended}");
 
-    // In parts too: the first one has the check.
+    // The same in parts: the first part has the check.
     let part = |i: &str| {
         let shard = format!("{i}/2");
         let file = format!("{i}.safetensors");

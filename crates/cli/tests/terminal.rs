@@ -35,7 +35,7 @@ nix::ioctl_write_ptr_bad!(
     Winsize
 );
 
-/// A terminal, from both sides. No program that another test starts inherits it: it would keep it from hanging up.
+/// Both sides of a terminal. Programs that other tests start do not inherit it: they would keep it from hanging up.
 fn open_terminal() -> std::io::Result<[File; 2]> {
     let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
     grantpt(&master)?;
@@ -59,7 +59,7 @@ struct Session {
     terminal: File,
     before: Termios,
     output: JoinHandle<Vec<u8>>,
-    /// Nobody looks any more.
+    /// Whether nobody reads the output any more.
     gone: Arc<AtomicBool>,
 }
 
@@ -78,7 +78,7 @@ impl Session {
         // SAFETY: all are system calls that may be made between fork and exec.
         unsafe {
             command.pre_exec(|| {
-                // Whoever runs the tests may have it ignored, which is inherited.
+                // The process that runs the tests may ignore this signal, and a child inherits that.
                 signal(Signal::SIGHUP, SigHandler::SigDfl)?;
                 setsid()?;
                 make_controlling_terminal(0, 0)?;
@@ -91,7 +91,7 @@ impl Session {
         let leaves = gone.clone();
         let output = thread::spawn(move || {
             let (mut all, mut some) = (Vec::new(), [0; 4096]);
-            // It fails once nobody holds the other end.
+            // Reading fails once the other end is closed.
             while let Ok(n @ 1..) = screen.read(&mut some) {
                 all.extend(&some[..n]);
                 if leaves.load(Ordering::SeqCst) {
@@ -139,7 +139,7 @@ fn wait(child: &mut Child, limit: Duration) -> Option<i32> {
     }
 }
 
-/// Waits until the run has so many records: two for every epoch.
+/// Waits until the run has `n` records: two for every epoch.
 fn wait_for_records(folder: &Path, n: usize) {
     let start = Instant::now();
     while fs::read_to_string(folder.join("run/metrics.jsonl")).unwrap_or_default().lines().count() < n {
@@ -154,7 +154,7 @@ fn train(more: &str) -> Command {
     command
 }
 
-/// The same below a shell that has run `first`.
+/// The same, in a shell that has run `first`.
 fn train_after(first: &str, more: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("{first}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_helmholtz")]);
@@ -162,7 +162,7 @@ fn train_after(first: &str, more: &str) -> Command {
     command
 }
 
-/// The records of the run that nothing disturbs.
+/// The records of an undisturbed run.
 fn undisturbed() -> &'static [u8] {
     static RECORDS: OnceLock<Vec<u8>> = OnceLock::new();
     RECORDS.get_or_init(|| {
@@ -172,7 +172,7 @@ fn undisturbed() -> &'static [u8] {
     })
 }
 
-/// The run in `folder` goes on as if nothing had been.
+/// Resumes the run in `folder` and checks that it ends as if it had never been stopped.
 fn goes_on(folder: &Path) {
     let records = || fs::read(folder.join("run/metrics.jsonl")).unwrap();
     assert!(records().len() < undisturbed().len(), "the run was stopped before its end");
@@ -214,7 +214,7 @@ fn sighup_stops_a_run_that_goes_on() {
 
 #[test]
 fn the_key_q_of_the_dashboard_stops_a_run_that_goes_on() {
-    // The dashboard asks what to do: s stops, and k stops the dashboard with all that talk to it.
+    // The dashboard asks what to do: s stops the run, and k stops the dashboard and everything that talks to it.
     for keys in ["qs", "qk"] {
         let folder = tempdir().unwrap();
         let folder = folder.path();
@@ -264,7 +264,7 @@ fn a_terminal_that_goes_away_leaves_a_run_that_goes_on() {
         let folder = folder.path();
         let Session { mut child, keyboard, terminal, output, gone, .. } = Session::start(folder, train(tui));
         wait_for_records(folder, 4);
-        // The next thing that is drawn is the last that is seen.
+        // The next output is the last that is read.
         gone.store(true, Ordering::SeqCst);
         drop((keyboard, terminal));
         assert_eq!(wait(&mut child, Duration::from_secs(60)), Some(129), "{tui}");

@@ -35,7 +35,7 @@ fn a_run_on_relative_paths_is_read_from_another_folder() {
         assert_eq!(nll(&home, run), nll(&away, &there));
         succeed(&away, &["train", "--resume", "--out", &there, "--epochs", "2", "--quiet"]);
     }
-    // The id, which keys the draws of an evaluation, is the one that was written.
+    // The id, which keys the draws of an evaluation, is the one that the user gave.
     assert_eq!(provenance(&home.join("by-path"))["data"], "file:data/a.amat@1");
 
     // A folder that has moved with its data and its runs still works from within.
@@ -94,7 +94,7 @@ fn a_run_of_a_version_that_did_not_say_how_wide_a_row_is_takes_it_from_its_data(
         fs::read(folder.join("old.safetensors")).unwrap(),
         fs::read(folder.join("new.safetensors")).unwrap()
     );
-    // A shape of more pixels than any row has is refused before room is made for them.
+    // A shape of more pixels than any row has is refused before memory is allocated for them.
     all["data_shape"] = serde_json::json!([1u64 << 40, 1u64 << 40]);
     fs::write(&path, all.to_string()).unwrap();
     let output = run(folder, &["export", "old", "x.safetensors"]);

@@ -10,7 +10,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("not one JSON object ({error}):\n{text}"))
 }
 
-/// A training run small enough for a test, into `out`.
+/// The arguments of a training run into `out` that is small enough for a test.
 fn small_vae<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec!["train", "--model", "vae", "--batch", "50", "--quiet", "--out", out];
     for pair in ["model.bodies=[[16]]", "train.valid_samples=5", "train.final_samples=10"] {
@@ -34,7 +34,7 @@ fn test_nll(folder: &Path, args: &[&str]) -> f64 {
 fn every_strategy_of_a_vae_lowers_the_test_nll() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    // Nothing is learnt at a rate of zero: the weights that all of them begin with.
+    // Nothing is learnt at a rate of zero, so these are the weights that all of them start from.
     let start = test_nll(folder, &small_vae("start", &["--steps", "1", "--lr", "0"]));
     for (i, (strategy, more)) in [
         ("elbo", &[][..]),
@@ -56,8 +56,8 @@ fn every_strategy_of_a_vae_lowers_the_test_nll() {
             [&["--steps", "60", "--lr", "0.02", "--optimizer", "rmsprop", "--strategy", strategy], more]
                 .concat();
         let trained = test_nll(folder, &small_vae(&out, &args));
-        // Single latents that are not used yet leave the start's 9.22 at about 8.75; what is used, far below. An
-        // update that goes astray goes up. The rows and the draws of the two are the same.
+        // The start has 9.22. If single latents are not used yet, the NLL falls to about 8.75; if they are, far below.
+        // With a wrong update it rises. Both NLLs have the same rows and draws.
         assert!(trained < start - 0.4, "{strategy} {more:?}: from {start} to {trained}");
     }
 }
@@ -75,7 +75,7 @@ fn a_vae_is_evaluated_sampled_and_exported() {
     }
     assert!(fs::read_to_string(folder.join("run/report.html")).unwrap().contains("vae"));
 
-    // Estimates with few and with many samples agree within what they say of themselves.
+    // Estimates with few and with many samples agree within their stated errors.
     let evaluate = |more: &[&str]| {
         json(&succeed(folder, &[&["evaluate", "run", "--json", "--limit", "20"], more].concat()))
     };
@@ -107,7 +107,7 @@ fn a_vae_is_evaluated_sampled_and_exported() {
     assert!(means.iter().all(|mean| (0.0..=1.0).contains(mean)) && means.iter().any(|m| m.fract() != 0.0));
     succeed(folder, &["sample", "run"]);
 
-    // There and back: a row of six means for each test row, and a strip of two rows of pictures.
+    // Encode and decode: a row of six means for each test row, and a strip of two rows of pictures.
     succeed(folder, &["encode", "run", "--out", "means.npy"]);
     let bytes = fs::read(folder.join("means.npy")).unwrap();
     assert_eq!(bytes.len(), 128 + 5000 * 6 * 4);
@@ -122,7 +122,7 @@ fn a_vae_is_evaluated_sampled_and_exported() {
     assert!(folder.join("run/samples/reconstruct.png").is_file());
     fail(folder, &["encode", "run", "--out", "means.txt"], 2, &["means.txt", ".npy"]);
 
-    // What only a stack of bits can do.
+    // What only a stack of bits can do is refused.
     let refuse = |args: &[&str], words: &[&str]| fail(folder, args, 2, words);
     refuse(&["evaluate", "run", "--exact"], &["real numbers", "--method is"]);
     refuse(&["evaluate", "run", "--as", "bihm"], &["--as bihm", "vae"]);
@@ -203,7 +203,7 @@ fn a_run_begins_with_the_weights_of_another_and_goes_on_without_it() {
     assert_eq!(hash("from-run"), hash("from-file"));
     assert_eq!(hash("from-run").len(), 64);
 
-    // They are trained further, and the run goes on when the one that they come from is gone.
+    // They are trained further, and the run can be resumed after the run that they come from is gone.
     let on = ["--strategy", "dreg", "--lr", "0.01", "--init-from", "first"];
     let whole = test_nll(folder, &small_vae("whole", &[&on[..], &["--steps", "60"]].concat()));
     assert_ne!(tensors("whole"), tensors("first"));
@@ -246,7 +246,7 @@ fn grey_values_are_modelled_by_logistics_and_by_nothing_else() {
     };
     let grey = ["--dataset", "file:grey.npy"];
     let start = test_nll(folder, &logistics("start", &[&grey[..], &["--lr", "0", "--steps", "1"]].concat()));
-    // As wide as the initial mixture is, a pixel costs about log 256 nats.
+    // The initial mixture is so wide that a pixel costs about log 256 nats.
     assert!(start > 0.0 && start < 6.0 * 256f64.ln() + 6.0, "{start}");
     let more = [&grey[..], &["--strategy", "iwae", "--lr", "0.01", "--steps", "60"]].concat();
     let trained = test_nll(folder, &logistics("run", &more));
@@ -292,7 +292,7 @@ fn annealing_agrees_with_importance_sampling_and_units_are_counted() {
     assert_eq!(annealed["active_units"], sampled["active_units"]);
     assert!(active.len() == 1 && (1..=4).contains(&active[0].as_u64().unwrap()), "{annealed}");
 
-    // A row has the same estimate whatever the limit: the chosen rows of a smaller limit are among those of a larger.
+    // A row has the same estimate whatever the limit, and the rows of a smaller limit are among those of a larger one.
     evaluate(&[&annealing[..], &["--limit", "6", "--per-example", "fewer.npy", "--threads", "1"]].concat());
     let values = |name: &str| -> Vec<[u8; 8]> {
         fs::read(folder.join(name)).unwrap()[128..].chunks_exact(8).map(|b| b.try_into().unwrap()).collect()

@@ -15,7 +15,7 @@ fn evaluate<'a>(weights: &'a str, config: &'a str) -> Vec<&'a str> {
     vec!["evaluate", "--weights", weights, "--config", config, "--samples", "20", "--json"]
 }
 
-/// A vae that is trained for two steps.
+/// The arguments that train a vae for two steps.
 fn small_vae(out: &str) -> Vec<&str> {
     let mut args = vec!["train", "--model", "vae", "--layers", "3", "--dataset", "lines/3x3", "--steps", "2"];
     args.extend(["--set", "model.bodies=[[5]]", "--set", "model.activation=tanh", "--quiet", "--out", out]);
@@ -23,7 +23,7 @@ fn small_vae(out: &str) -> Vec<&str> {
     args
 }
 
-/// A sentence, on one line.
+/// Expects a refusal in one line.
 fn refused(folder: &Path, args: &[&str], words: &[&str]) {
     let stderr = fail(folder, args, 2, words);
     assert_eq!(stderr.trim_end().lines().count(), 1, "one sentence:\n{stderr}");
@@ -84,7 +84,7 @@ fn weights_under_a_config_that_is_not_theirs_are_refused_by_the_key() {
         fs::write(folder.join("other.toml"), config.replace(from, to)).unwrap();
         refused(folder, &evaluate("vae.safetensors", "other.toml"), &[words]);
     }
-    // How a model starts says nothing of what its weights mean; nor does what the run was like.
+    // The settings of initialisation do not change what the weights mean, nor do those of the run.
     let other =
         config.replace("bias_from_data = true", "bias_from_data = false").replace("seed = 0", "seed = 7");
     fs::write(folder.join("other.toml"), other).unwrap();
@@ -132,12 +132,12 @@ fn tensors_that_are_missing_left_over_or_wrong_are_named_in_one_sentence() {
             refused(folder, &args, &[name, "not finite"]);
         }
     }
-    // A header that promises more than there is; nothing is made room for.
+    // A header that states more bytes than there are; no memory is allocated for them.
     for stated in [u64::MAX, 1 << 40, 90_000_000] {
         fs::write(folder.join("f.safetensors"), [&stated.to_le_bytes()[..], b"{}"].concat()).unwrap();
         refused(folder, &evaluate("f.safetensors", "run/run.toml"), &["f.safetensors", "the file has 10"]);
     }
-    // The same weights in double precision, without a word of where they come from, are welcome.
+    // The same weights in double precision, without metadata, are accepted.
     let mut double = sound.clone();
     for (dtype, _, bytes) in double.values_mut() {
         *dtype = "F64".into();
@@ -170,7 +170,7 @@ fn a_run_toml_that_was_edited_is_refused_by_all_that_read_the_run() {
     for command in commands {
         refused(folder, command, &["run/run.toml", "edited since the run was started"]);
     }
-    // What may change on resume may be edited, and so may the file's looks.
+    // What may change on resume may be edited, and so may the layout of the file.
     fs::write(&path, format!("# Mine.\n{}", config.replace("steps = 2", "steps = 3"))).unwrap();
     assert_eq!(json(&succeed(folder, &exact)), whole);
     succeed(folder, &["train", "--resume", "--out", "run", "--quiet"]);
@@ -201,12 +201,12 @@ fn a_run_goes_on_under_a_version_that_writes_out_more_settings() {
     succeed(folder, &["train", "--resume", "--out", "run", "--epochs", "2", "--quiet"]);
     assert!(fs::read_to_string(&config).unwrap().contains("clip_norm"), "the new version writes it out");
     succeed(folder, &["evaluate", "run", "--exact"]);
-    // Cut short between the two files: the provenance is new, and the config as it was.
+    // As if killed between writing the two files: the provenance is new, and the config is old.
     fs::write(&config, &older).unwrap();
     succeed(folder, &["evaluate", "run", "--exact"]);
 }
 
-/// The hash as it is documented: of the lines `key = value`, sorted, of all keys that may not change on resume.
+/// The hash as documented: of the sorted lines `key = value` of all keys that may not change on resume.
 fn helmholtz_hash(run_toml: &str) -> String {
     use sha2::{Digest, Sha256};
     let table: toml::Table = run_toml.parse().unwrap();

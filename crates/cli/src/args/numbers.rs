@@ -1,11 +1,11 @@
-//! Numbers that flags take: negative ones reach the checks of the commands, which name the flag.
+//! Numbers as values of flags. Negative ones pass the parser, so that the commands can refuse them and name the flag.
 
 use std::any::TypeId;
 use std::str::FromStr;
 
 use clap::{Arg, Command};
 
-/// Sizes as one flag's value, so that a flag given twice is an error and not a longer list.
+/// Sizes as the value of one flag: giving the flag twice is an error, not a longer list.
 #[derive(Clone, Debug)]
 pub struct Layers(pub Vec<i64>);
 
@@ -13,8 +13,9 @@ impl FromStr for Layers {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let size =
-            |part: &str| part.trim().parse().map_err(|_| format!("`{part}` is not a size, as in 200,200"));
+        let size = |part: &str| {
+            part.trim().parse().map_err(|_| format!("`{part}` is not a size; give sizes such as 200,200"))
+        };
         if text.trim().is_empty() {
             return Ok(Layers(Vec::new()));
         }
@@ -22,15 +23,15 @@ impl FromStr for Layers {
     }
 }
 
-/// The command with every flag that takes a number taking a negative one too.
+/// Lets every flag that takes a number take a negative one too.
 ///
-/// Otherwise `--lr -1` is an "unexpected argument '-1'".
+/// Otherwise `--lr -1` ends with "unexpected argument '-1'".
 pub(super) fn with_negative(command: Command) -> Command {
     command.mut_args(takes_negative).mut_subcommands(with_negative)
 }
 
 fn takes_negative(arg: Arg) -> Arg {
-    // A position, such as the run folder, is no number.
+    // A positional argument, such as the run folder, is not a number.
     if arg.get_long().is_none() {
         return arg;
     }
@@ -38,14 +39,14 @@ fn takes_negative(arg: Arg) -> Arg {
     if kind == TypeId::of::<u64>() {
         return arg.allow_negative_numbers(true).value_parser(whole_number);
     }
-    // `-1e-3` and `-5,3` are no numbers to clap.
+    // clap does not recognise `-1e-3` and `-5,3` as numbers.
     if [TypeId::of::<f64>(), TypeId::of::<Layers>()].iter().any(|other| kind == *other) {
         return arg.allow_hyphen_values(true);
     }
     if kind == TypeId::of::<i64>() { arg.allow_negative_numbers(true) } else { arg }
 }
 
-/// A seed or a count that may be any number below 2^64.
+/// Parses a seed or a count, which may be any whole number below 2^64.
 fn whole_number(text: &str) -> Result<u64, &'static str> {
     text.parse().map_err(|_| {
         let digits = text.strip_prefix('-').unwrap_or(text);

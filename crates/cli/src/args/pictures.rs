@@ -1,4 +1,4 @@
-//! Flags of the commands that draw from a model, or show what it makes of rows.
+//! Flags of the commands that sample from a model, or show what it infers from rows.
 
 use std::path::PathBuf;
 
@@ -18,25 +18,25 @@ pub struct SampleArgs {
     /// Seed of the samples
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Show E[x | h] under p of the sampled latents instead of sampled pixels
+    /// Show E[x | h] under p, given the sampled latents, instead of sampled pixels
     #[arg(long)]
     pub mean: bool,
-    /// A .png contact sheet or a .npy array (default: samples.png in the run's samples folder)
+    /// File to write: a .png contact sheet or a .npy array [default: samples.png in the run's samples folder]
     #[arg(long, value_name = "F.png|F.npy")]
     pub out: Option<PathBuf>,
-    /// Read the weights as a model of this kind: bihm, or the kind of the layers
+    /// Read the weights as this model: bihm, or the kind of the layers [default: the trained model]
     #[arg(long = "as", value_name = "MODEL")]
     pub as_model: Option<String>,
-    /// ancestral; of a model read as bihm also one-shot, or gibbs, which is its default
+    /// Sampler: ancestral; for a model read as bihm also one-shot or gibbs [default: ancestral; gibbs for bihm]
     #[arg(long)]
     pub sampler: Option<String>,
-    /// Ancestral draws behind each one-shot sample, which a Gibbs chain begins at [default: 100]
+    /// Number of ancestral draws behind each one-shot sample, at which a Gibbs chain starts [default: 100]
     #[arg(long, value_name = "N")]
     pub oversample: Option<i64>,
     /// The chains.
     #[command(flatten)]
     pub chain: ChainArgs,
-    /// Keep the state of the Gibbs chains here; if the file is there, go on from it
+    /// Keep the state of the Gibbs chains in this file; if it exists, continue from it
     #[arg(long, value_name = "F.safetensors")]
     pub keep_chains: Option<PathBuf>,
 }
@@ -44,13 +44,13 @@ pub struct SampleArgs {
 /// Gibbs chains.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub struct ChainArgs {
-    /// Sweeps of each Gibbs chain over all layers, in all [default: 50]
+    /// Total number of sweeps of each Gibbs chain over all layers [default: 50]
     #[arg(long, value_name = "N")]
     pub sweeps: Option<i64>,
-    /// Proposals for each layer of a chain [default: 20]
+    /// Number of proposals for each layer of a chain [default: 20]
     #[arg(long, value_name = "N")]
     pub proposals: Option<i64>,
-    /// Samples of q behind the marginal of each proposal for x [default: 10]
+    /// Number of samples of q for the marginal of each proposal for x [default: 10]
     #[arg(long, value_name = "K")]
     pub inner: Option<i64>,
 }
@@ -64,7 +64,7 @@ pub struct InpaintArgs {
     /// What to hide and fill in: top, bottom, left, right, or a .png of the picture's size, white where hidden
     #[arg(long, default_value = "bottom")]
     pub mask: String,
-    /// Pictures, a pseudo-random subset of the split that is fixed by the data set alone
+    /// Number of pictures: a pseudo-random subset of the split that depends only on the data set
     #[arg(long, default_value_t = 10)]
     pub n: i64,
     /// Split: train, valid or test
@@ -76,16 +76,17 @@ pub struct InpaintArgs {
     /// Show sampled pixels instead of E[x | h] under p
     #[arg(long)]
     pub bits: bool,
-    /// Read the weights as a model of this kind: bihm
+    /// Read the weights as this model: bihm [default: the trained model]
     #[arg(long = "as", value_name = "MODEL")]
     pub as_model: Option<String>,
     /// The chains.
     #[command(flatten)]
     pub chain: ChainArgs,
-    /// States of the chains in the strip, besides the one that they begin at
+    /// Number of states of the chains in the strip, besides their start
     #[arg(long, default_value_t = 12)]
     pub frames: i64,
-    /// A .png strip or an animated .gif (default: both, inpaint.png and inpaint.gif, in the run's samples folder)
+    /// File to write: a .png strip or an animated .gif
+    /// [default: both inpaint.png and inpaint.gif, in the run's samples folder]
     #[arg(long, value_name = "F.png|F.gif")]
     pub out: Option<PathBuf>,
 }
@@ -99,7 +100,7 @@ pub struct EncodeArgs {
     /// Split: train, valid or test
     #[arg(long, default_value = "test")]
     pub split: String,
-    /// A .npy array, a row for each of the split, all layers side by side (default: in the run's samples folder)
+    /// .npy array to write: a row per example, all layers side by side [default: in the run's samples folder]
     #[arg(long, value_name = "F.npy")]
     pub out: Option<PathBuf>,
 }
@@ -113,13 +114,14 @@ pub struct ClassifyArgs {
     /// Split: train, valid or test
     #[arg(long, default_value = "test")]
     pub split: String,
-    /// A file of your own instead of a split, as after file: (rows.csv, rows.csv#label=class)
+    /// File of your own instead of a split, written as after file: (rows.csv, rows.csv#label=class)
     #[arg(long, value_name = "F", conflicts_with = "split")]
     pub data: Option<String>,
-    /// A .npy array of the probabilities, a row for each and a column for each class (default: in the run's samples folder)
+    /// .npy array of the probabilities to write: a row per example, a column per class
+    /// [default: in the run's samples folder]
     #[arg(long, value_name = "F.npy")]
     pub out: Option<PathBuf>,
-    /// One JSON object on standard output
+    /// Print one JSON object on standard output
     #[arg(long)]
     pub json: bool,
 }
@@ -133,10 +135,10 @@ pub struct ReconstructArgs {
     /// Split: train, valid or test
     #[arg(long, default_value = "test")]
     pub split: String,
-    /// Pictures, a pseudo-random subset of the split that is fixed by the data set alone
+    /// Number of pictures: a pseudo-random subset of the split that depends only on the data set
     #[arg(long, default_value_t = 10)]
     pub n: i64,
-    /// A .png strip (default: reconstruct.png in the run's samples folder)
+    /// .png strip to write [default: reconstruct.png in the run's samples folder]
     #[arg(long, value_name = "F.png")]
     pub out: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! Chains of a bidirectional machine: their settings, and their state in a file.
+//! Chains of a bidirectional machine: their settings, and the file that keeps their state.
 
 use std::collections::HashMap;
 use std::fs;
@@ -25,10 +25,10 @@ pub(crate) struct Settings {
     pub(crate) gibbs: Gibbs,
 }
 
-/// Draws for one step of one chain have to fit into memory together.
+/// Maximum number of draws for one step of one chain, which are all in memory at once.
 const MOST_DRAWS: usize = 1 << 16;
 
-/// The value of a flag that counts draws, or what it is by default.
+/// The value of a flag that counts draws, or its default.
 pub(crate) fn draws(flag: &str, value: Option<i64>, default: usize) -> anyhow::Result<usize> {
     let n = value.map_or(Ok(default), |value| count(flag, value))?;
     match n {
@@ -59,11 +59,11 @@ pub(crate) fn key(seed: u64) -> Key {
     Key::new(seed).child(Role::Sample)
 }
 
-/// Runs chains from `done` sweeps to as many as are asked for; `on_sweep` sees their number and the chains after
-/// each.
+/// Runs chains that have had `done` sweeps up to the requested number. After each sweep, `on_sweep` gets the number of
+/// sweeps and the chains.
 ///
 /// # Errors
-/// If units are known below an autoregressive layer, or a chain cannot go on.
+/// If there are known units below an autoregressive layer, or a chain cannot go on.
 pub(crate) fn run(
     model: &dyn Chained,
     mut chains: Chains,
@@ -89,17 +89,17 @@ pub(crate) fn run(
 /// A file that keeps chains.
 pub(crate) struct Kept<'a> {
     pub(crate) path: &'a Path,
-    /// What must be the same for chains to go on: names and values.
+    /// Names and values of the settings that must be the same for chains to go on.
     pub(crate) setting: Vec<(&'static str, String)>,
 }
 
 const SWEEPS: &str = "sweeps";
 
 impl Kept<'_> {
-    /// The chains and their number of sweeps, if the file is there.
+    /// The chains and their number of sweeps, if the file exists.
     ///
     /// # Errors
-    /// If it is no such file, or of other chains.
+    /// If it is not such a file, or holds other chains.
     pub(crate) fn read(
         &self,
         sizes: &[usize],
@@ -114,16 +114,16 @@ impl Kept<'_> {
         };
         let wrong = |what: &dyn std::fmt::Display| {
             user(format!(
-                "{shown}: not a file of chains of this command: {what}; name another with --keep-chains"
+                "{shown}: not a file of chains that this command wrote: {what}; name another with --keep-chains"
             ))
         };
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| wrong(&error))?;
         let metadata = header.metadata().clone().unwrap_or_default();
         for (name, value) in &self.setting {
-            let found = metadata.get(*name).map_or("nothing", String::as_str);
+            let found = metadata.get(*name).map_or("(not set)", String::as_str);
             if found != value {
                 return Err(user(format!(
-                    "{shown}: its chains have {name} = {found}, and now it is {value}; leave it as it was, or name \
+                    "{shown}: its chains have {name} = {found}, but now it is {value}; leave it as it was, or name \
                      another file with --keep-chains"
                 )));
             }
@@ -131,7 +131,7 @@ impl Kept<'_> {
         let sweeps: u64 = metadata
             .get(SWEEPS)
             .and_then(|text| text.parse().ok())
-            .ok_or_else(|| wrong(&"no number of sweeps"))?;
+            .ok_or_else(|| wrong(&"the number of sweeps is missing"))?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|error| wrong(&error))?;
         let layer = |(l, &d): (usize, &usize)| {
             let view = tensors.tensor(&format!("layer.{l}")).map_err(|error| wrong(&error))?;

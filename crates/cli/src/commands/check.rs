@@ -1,4 +1,4 @@
-//! An evaluation's check of itself: what it looks at, and what it says.
+//! How an evaluation checks itself: what it examines, and what it reports.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,14 +15,14 @@ use crate::args::{Checking, ModelArgs};
 use crate::console::say;
 use crate::shell::quoted;
 
-/// Samples of a row that are looked at again at most: all weights of a row are in memory at once.
+/// Maximum number of samples of a row that are checked: all weights of a row are in memory at once.
 const MOST_SAMPLES: usize = 100_000;
 
 impl Sampled<'_> {
-    /// Checks up to 128 of the rows, and 64 dreams; nothing where p* is scored, or nothing is asked for.
+    /// Checks up to 128 of the rows, and 64 dreams. Returns `None` if p* is scored or the check is off.
     ///
-    /// The rows do not depend on how many are scored, if these are more. `samples` is K, or its mean if rows have
-    /// `different` numbers of them.
+    /// If more than 128 rows are scored, which of them are checked does not depend on how many are scored. `samples` is
+    /// K, or the mean of K if rows have `different` numbers of samples.
     pub(crate) fn check(
         &self,
         evaluator: &ImportanceSampling,
@@ -38,7 +38,7 @@ impl Sampled<'_> {
             self.rows.to_vec()
         };
         let enumerate = checking == Checking::Auto;
-        // With another number of samples than a row had, another mass is missed.
+        // The mass that q misses depends on the number of samples, so every row must have had the same.
         let q_alone = evaluator.defence == 0.0 && samples <= MOST_SAMPLES && !different;
         let samples = samples.min(MOST_SAMPLES);
         let check = Check { chunk: evaluator.chunk, enumerate, q_alone, ..Check::new(samples) };
@@ -52,14 +52,14 @@ impl Sampled<'_> {
     }
 }
 
-/// What the check of an evaluation says.
+/// The verdict of the check of an evaluation.
 pub(crate) struct Judged {
     verdict: CheckVerdict,
-    /// The command that finds out.
+    /// The command that settles whether it is right.
     command: String,
 }
 
-/// How a command names a model, with the split and the epoch if they are not the usual ones.
+/// The arguments that name a model in a command, with the split and the epoch if they are not the defaults.
 pub(crate) fn named(model: Option<&ModelArgs>, split: SplitName, epoch: Option<usize>) -> String {
     let word = |path: &Option<PathBuf>| path.as_deref().map_or_else(|| "RUN".to_owned(), quoted);
     let mut command = match model {
@@ -78,12 +78,12 @@ pub(crate) fn named(model: Option<&ModelArgs>, split: SplitName, epoch: Option<u
 }
 
 impl Judged {
-    /// The verdict on the scores of an evaluation; `model` is how a command names the model.
+    /// The verdict on the scores of an evaluation; `model` holds the arguments that name the model in a command.
     pub(crate) fn new(checked: &Checked, setting: &Setting, scores: &Scores, model: &str) -> Self {
         let estimates: HashMap<u64, f64> =
             setting.rows.iter().copied().zip(scores.log_probs.iter().copied()).collect();
         let verdict = checked.verdict(&scores.summary, |row| estimates.get(&row).copied());
-        // Rows of the data are looked at where latents are bits.
+        // Rows of the data are checked only if the latents are bits.
         let how = if checked.rows.is_empty() {
             "--method ais --limit 100".to_string()
         } else if setting.layers.iter().sum::<usize>() <= helmholtz_eval::MAX_LATENT_BITS {
@@ -97,10 +97,10 @@ impl Judged {
 
     /// Why the evaluation is suspect, if it is.
     pub(crate) fn suspect(&self) -> Option<String> {
-        Some(format!("{}; find out with `{}`", self.verdict.suspicion?, self.command))
+        Some(format!("{}; check it with `{}`", self.verdict.suspicion?, self.command))
     }
 
-    /// The figures, as `--json` prints them.
+    /// The figures that `--json` prints.
     pub(crate) fn json(&self) -> Value {
         let v = &self.verdict;
         let rows = (v.rows > 0).then(|| {
@@ -122,7 +122,7 @@ impl Judged {
         json!({"rows": rows, "dreams": dreams, "exact": exact})
     }
 
-    /// In words, what an evaluation that is not suspect was checked by.
+    /// Prints what the check found, unless the evaluation is suspect.
     pub(crate) fn print_figures(&self) {
         let v = &self.verdict;
         if v.suspicion.is_some() {
@@ -130,8 +130,8 @@ impl Judged {
         }
         if let (Some(shortfall), Some(visited), Some(explained)) = (v.shortfall, v.visited, v.explained) {
             say!(
-                "  checked      {} rows: {visited:.0} latent states visited of each make up {:.1} % of p(x); the estimate is \
-                 {:.4} nats from theirs",
+                "  checked      {} rows: the {visited:.0} latent states visited per row make up {:.1} % of p(x); the \
+                 estimate with them differs by {:.4} nats",
                 v.rows,
                 100.0 * explained,
                 shortfall.mean.abs()

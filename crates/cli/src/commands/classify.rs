@@ -18,7 +18,7 @@ use crate::error::{OrUser, user};
 use crate::output::Output;
 use crate::{assemble, npy};
 
-/// Writes the probabilities of the classes of rows, and says how many of the labels they miss.
+/// Writes the class probabilities of rows, and reports how many labels they miss.
 ///
 /// # Errors
 /// If the model has no classes, the rows cannot be read, or the file cannot be written.
@@ -29,7 +29,7 @@ pub fn run(args: &ClassifyArgs) -> anyhow::Result<ExitCode> {
     let kind = trained.config.spec.model.kind();
     let classified = trained.model.classified().ok_or_else(|| {
         user(format!(
-            "the model ({kind}) has no classes; train one that has, as by --model mob --set model.classes=10"
+            "the model ({kind}) has no classes; train one with classes, as in --model mob --set model.classes=10"
         ))
     })?;
     let labels = trained.data.classes().context("a set whose classes were learnt has labels")?;
@@ -58,8 +58,9 @@ pub fn run(args: &ClassifyArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The test split of a set that ends with the file that `--data` names: behind the files that the model was trained on,
-/// so that the columns are compared with theirs, or behind itself, if the model was trained on a set of the catalogue.
+/// Reads the file that `--data` names as the test split of a `file:` data set. Its training split is the file that the
+/// model was trained on, so that the columns are compared. If the model was trained on a data set of the catalogue, it
+/// is the named file itself.
 fn own_rows(file: &str, trained: &Trained) -> anyhow::Result<DataSet> {
     if file.contains(',') {
         return Err(user(format!(
@@ -71,7 +72,7 @@ fn own_rows(file: &str, trained: &Trained) -> anyhow::Result<DataSet> {
         file.split_once('#').map_or((file, String::new()), |(path, how)| (path, format!("#{how}")));
     let path = std::path::absolute(path).map_err(|error| user(format!("--data {file}: {error}")))?;
     let path = path.to_str().filter(|path| !path.contains(',')).ok_or_else(|| {
-        user(format!("--data {file}: the path is not UTF-8 or has a comma in it; rename it"))
+        user(format!("--data {file}: the path is not UTF-8 or contains a comma; rename it"))
     })?;
     let own = format!("{path}{how}");
     let of_run = trained.config.data.id.strip_prefix("file:").and_then(|files| files.split(',').next());
@@ -79,18 +80,20 @@ fn own_rows(file: &str, trained: &Trained) -> anyhow::Result<DataSet> {
     let data = assemble::rows(&trained.config, &format!("file:{train},{own},{own}"))?;
     let (found, expected) = (data.train.width(), trained.model.observed());
     if found != expected {
-        return Err(user(format!("--data {file}: rows of {found} values, and the model's have {expected}")));
+        return Err(user(format!(
+            "--data {file}: its rows have {found} values, but the model needs {expected}"
+        )));
     }
     Ok(data)
 }
 
-/// What the model makes of rows.
+/// How the model classifies rows.
 struct Found {
     /// `p(y | x)`, row after row.
     probabilities: Vec<f64>,
     /// The label of the most probable class of each row.
     chosen: Vec<i32>,
-    /// Against the rows' own labels, where they have some.
+    /// Compared with the rows' own labels, if they have any.
     judged: Option<Judged>,
     labels: Vec<i32>,
 }
@@ -114,7 +117,7 @@ impl Found {
             parts.flat_map(|rows| into_f64(model.log_class_probabilities(&batch.slice(rows)))).collect();
         let of_rows = || log_probabilities.chunks_exact(labels.len());
         if let Some(row) = of_rows().position(|row| row.iter().any(|p| p.is_nan())) {
-            anyhow::bail!("row {}: the probabilities of its classes are no numbers", row + 1);
+            anyhow::bail!("row {}: the probabilities of its classes are NaN", row + 1);
         }
         let best = |row: &[f64]| {
             (0..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best })
@@ -125,8 +128,8 @@ impl Found {
             for (i, (row, label)) in of_rows().zip(own).enumerate() {
                 let class = labels.binary_search(label).map_err(|_| {
                     user(format!(
-                        "row {}: its label is {label}, and the model knows the classes {labels:?}; correct it, or leave the \
-                         column of labels out by #label=none",
+                        "row {}: its label is {label}, but the model knows the classes {labels:?}; correct it, or \
+                         leave the column of labels out with #label=none",
                         i + 1
                     ))
                 })?;
@@ -148,7 +151,7 @@ impl Found {
             let [low, high] = interval(judged.wrong, n);
             let percent = |share: f64| 100.0 * share;
             say!(
-                "  error        {:.2} %, 95 % over rows [{:.2}, {:.2}] ({} wrong)",
+                "  error        {:.2} %, 95 % confidence interval over rows [{:.2}, {:.2}] ({} wrong)",
                 percent(judged.wrong as f64 / n as f64),
                 percent(low),
                 percent(high),
@@ -175,7 +178,7 @@ impl Found {
     }
 }
 
-/// Wilson's 95 % interval of a share.
+/// Wilson's 95 % confidence interval for a share.
 ///
 /// # Reference
 /// Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927.

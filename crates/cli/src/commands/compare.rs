@@ -1,9 +1,9 @@
 //! `helmholtz compare`, and what `helmholtz` does without a command.
 //!
-//! A plan names courts and races. In a court strategies are compared with exact gradients (`helmholtz-court`); in a
-//! race they train the same model from the same weights, on the same rows in the same order, at the same cost, and are
-//! judged by the likelihood. What came out ends in a table in the terminal, in `report.html`, in SVG files and in
-//! `compare.json`.
+//! A plan names courts and races. A court compares the gradient estimates of strategies with exact gradients
+//! (`helmholtz-court`). In a race, strategies train the same model from the same weights, on the same rows in the same
+//! order, at the same cost, and are judged by the likelihood. The results go to a table in the terminal, to
+//! `report.html`, to SVG files and to `compare.json`.
 
 mod court;
 mod descent;
@@ -34,7 +34,7 @@ use report::{Provenance, Section};
 /// If the plan makes no sense, a run fails or a file cannot be written.
 pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     if let Some(seeds) = args.seeds.filter(|seeds| !(1..=1000).contains(seeds)) {
-        return Err(user(format!("--seeds {seeds}: from 1 to 1000")));
+        return Err(user(format!("--seeds {seeds}: must be from 1 to 1000")));
     }
     if let Some(seed) = args.seed.filter(|&seed| i64::try_from(seed).is_err()) {
         return Err(user(format!("--seed {seed}: must be below 2^63")));
@@ -99,13 +99,13 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     }
     if is_broken {
         eprintln!(
-            "error: a run of a race ended on a likelihood that is no number; see the notes below its table"
+            "error: a run of a race ended with a likelihood that is not finite; see the notes below its table"
         );
     }
     Ok(if is_right && !is_broken { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The file of what was found, by which the folder of a comparison is known.
+/// The file of the results, by which the folder of a comparison is recognised.
 const RESULT: &str = "compare.json";
 
 /// The folder that a comparison is written to.
@@ -134,7 +134,7 @@ impl Out {
         Ok(Out { folder })
     }
 
-    /// What there is so far: an interruption loses the section at hand alone.
+    /// Writes the results so far, so that an interruption loses the current section only.
     fn write(&self, sections: &[Section], result: &Value) -> anyhow::Result<()> {
         for figure in sections.last().into_iter().flat_map(|section| &section.figures) {
             let path = self.folder.join("figures").join(format!("{}.svg", figure.name));
@@ -144,7 +144,7 @@ impl Out {
     }
 }
 
-/// Refuses a folder that holds something, and no comparison: its `report.html` may be somebody else's.
+/// Refuses a folder that holds something other than a comparison: its `report.html` may be somebody else's.
 fn check_ours(folder: &Path) -> anyhow::Result<()> {
     let shown = folder.display();
     let entries = match std::fs::read_dir(folder) {
@@ -157,7 +157,7 @@ fn check_ours(folder: &Path) -> anyhow::Result<()> {
     let foreign = names.iter().find(|name| *name != "figures" && !whole::is_scratch(name));
     match foreign {
         Some(name) if !names.iter().any(|name| name == RESULT) => Err(user(format!(
-            "--out {shown}: holds {name}, and no comparison ({RESULT}); choose another folder"
+            "--out {shown}: holds {name} but no comparison ({RESULT}); choose another folder"
         ))),
         _ => Ok(()),
     }

@@ -11,7 +11,7 @@ use crate::device;
 /// Lists the backends of this binary and the devices they find.
 ///
 /// # Errors
-/// None that a user can cause.
+/// No error that a user can cause.
 pub fn run(as_json: bool) -> anyhow::Result<ExitCode> {
     let mut found: Vec<(&str, String)> = Vec::new();
     for backend in device::built_with() {
@@ -34,9 +34,9 @@ pub fn run(as_json: bool) -> anyhow::Result<ExitCode> {
         say!("  --device {backend:<8} {name}");
     }
     if cfg!(feature = "remote") {
-        say!("  --device remote:HOST:PORT  what `helmholtz serve` lends there");
+        say!("  --device remote:HOST:PORT  a device that `helmholtz serve` lends there");
     }
-    say!("threads of the processor: {threads}");
+    say!("CPU threads: {threads}");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,8 +1,8 @@
 //! `helmholtz doctor`.
 //!
 //! Every operation, layer, model, strategy, sampler and evaluator computes the same thing twice, from the same numbers
-//! and the same noise: on the device in single precision, and on `flex` in double precision. What is left between them
-//! is rounding, or a kernel that is wrong.
+//! and the same noise: on the device in single precision, and on `flex` in double precision. Any difference is due to
+//! rounding or to a wrong kernel.
 
 mod layers;
 mod operations;
@@ -21,10 +21,10 @@ use crate::registry::registry;
 use crate::threads::use_threads;
 use helmholtz_zoo::check::{DoctorCheck, DoctorRow, On};
 
-/// Holds a device against the reference.
+/// Compares a device with the reference.
 ///
 /// # Errors
-/// If there is no such device, or nothing to compare it with.
+/// If the device or the reference is not available.
 pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     use_threads(args.threads)?;
     let name = args.device.as_deref().unwrap_or("flex");
@@ -47,9 +47,15 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         say!("{}", to_json(name, &rows, missed));
     } else if missed == 0 {
-        say!("{name}: all {} within their tolerances of flex in double precision", rows.len());
+        say!(
+            "{name}: all {} checks agree with flex in double precision, within their tolerances",
+            rows.len()
+        );
     } else {
-        say!("{name}: {missed} of {} beyond their tolerances of flex in double precision", rows.len());
+        say!(
+            "{name}: {missed} of {} checks differ from flex in double precision by more than their tolerances",
+            rows.len()
+        );
     }
     Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -60,7 +66,7 @@ fn checks() -> Vec<DoctorCheck> {
     before.chain(families).chain(samplers::checks()).collect()
 }
 
-/// Runs `f` while what panics says so in its row alone.
+/// Runs `f` without printing panics, which appear in their rows only.
 fn quietly<T>(f: impl FnOnce() -> T) -> T {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));

@@ -1,4 +1,4 @@
-//! `helmholtz encode`, and `helmholtz reconstruct`, which goes there and back.
+//! `helmholtz encode`, and `helmholtz reconstruct`, which encodes and decodes.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ use crate::error::{OrUser, user};
 use crate::output::Output;
 use crate::{npy, picture};
 
-/// Rows that are encoded at a time.
+/// Number of rows encoded at a time.
 const CHUNK: usize = 500;
 
 /// Writes the recognition means of a split, those of all layers side by side, from the data up.
@@ -42,7 +42,7 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes some pictures of a split above what the model makes of their recognition means.
+/// Writes some pictures of a split above what the model decodes from their recognition means.
 ///
 /// # Errors
 /// If the model has no such means, or the file cannot be written.
@@ -58,7 +58,7 @@ pub fn reconstruct(args: &ReconstructArgs) -> anyhow::Result<ExitCode> {
     let out = out(named, &trained, "reconstruct.png");
     let rows = chosen_rows(&trained.data, split, Some(n));
     let x = trained.data.fixed(split).select(&rows).batch(&trained.device).whole();
-    let latent = trained.model.latent_for("reconstruct decodes their means").or_user()?;
+    let latent = trained.model.latent_for("reconstruct decodes the means of such latents").or_user()?;
     let means = trained.model.encode(&x.clone().into()).or_user()?;
     let back = latent.decode(x.clone(), &means);
     let pixels = [sample::read(x)?, sample::read(back)?].concat();
@@ -68,10 +68,10 @@ pub fn reconstruct(args: &ReconstructArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Pictures in a row.
+/// Maximum number of pictures in a row.
 const MOST: usize = 100;
 
-/// The file of `--out`, if there is one.
+/// The file of `--out`, if it is given.
 fn named(out: Option<&PathBuf>, ending: &str) -> anyhow::Result<Option<Output>> {
     out.map(|out| Output::named("--out", out, &[ending])).transpose()
 }

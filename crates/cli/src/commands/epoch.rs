@@ -1,4 +1,4 @@
-//! The epoch of a run whose weights are taken, and how they are read.
+//! Which epoch of a run the weights come from, and how they are read.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(crate) fn checkpoints(folder: &RunFolder) -> Checkpoints {
 
 /// The epoch that `--epoch` asks for, or else the best by validation score.
 ///
-/// If the best on record were never saved, the best of those that were is taken, with a warning.
+/// If the best epoch on record was never saved, the best saved epoch is taken, with a warning.
 ///
 /// # Errors
 /// If the checkpoint of the epoch is damaged or missing, or a file cannot be read.
@@ -48,13 +48,13 @@ pub(crate) fn choose(folder: &RunFolder, asked: Option<usize>) -> anyhow::Result
     let recorded = history.last().map_or(0, |(epoch, _)| epoch);
     if recorded < newest {
         return Err(user(format!(
-            "{run}/metrics.jsonl: the record of epoch {newest}, whose checkpoint is there, is missing or was cut short, so \
-             that the best epoch is not known; `helmholtz train --resume --out {run}` repeats it, and {}",
+            "{run}/metrics.jsonl: the record of epoch {newest} is missing or was cut short, although its checkpoint \
+             exists, so the best epoch is not known; repeat it with `helmholtz train --resume --out {run}`, or {}",
             whole_ones(&found)
         )));
     }
     let Some((best, _)) = history.best() else { return Ok(newest) };
-    // What is newer than all and unfinished was cut off while it was saved, or is being saved just now.
+    // An unfinished checkpoint newer than all whole ones was cut off while it was saved, or is being saved now.
     let begun = |epoch: usize| epoch > newest && found.unfinished.contains(&epoch);
     let saved = |epoch: usize| {
         found.whole.contains(&epoch) || (found.damaged.iter().any(|(e, _)| *e == epoch) && !begun(epoch))
@@ -62,14 +62,14 @@ pub(crate) fn choose(folder: &RunFolder, asked: Option<usize>) -> anyhow::Result
     if saved(best) || best < newest {
         return whole(folder, best, &found);
     }
-    // The run ended before the checkpoints of its last epochs were saved, or it is still going on.
+    // The run ended before the checkpoints of its last epochs were saved, or it is still running.
     let of_saved = history.validation().filter(|(epoch, ..)| saved(*epoch));
     let next =
         of_saved.min_by(|(_, _, a), (_, _, b)| history.by_score(*a, *b)).map_or(newest, |(epoch, ..)| epoch);
     let next = whole(folder, next, &found)?;
     eprintln!(
-        "warning: {run}: the best epoch on record is {best}, and its checkpoint was never saved; \
-         taking epoch {next}, the best of those that were"
+        "warning: {run}: the best epoch on record is {best}, but its checkpoint was never saved; \
+         taking epoch {next}, the best one that was saved"
     );
     Ok(next)
 }
@@ -85,12 +85,12 @@ fn whole(folder: &RunFolder, epoch: usize, found: &Examined) -> anyhow::Result<u
     Err(damaged(folder, epoch, &defect, found))
 }
 
-/// The error that the checkpoint of an epoch cannot be used, with what can be done.
+/// The error for a checkpoint that cannot be used, with what to do instead.
 fn damaged(folder: &RunFolder, epoch: usize, defect: &str, found: &Examined) -> anyhow::Error {
     let run = folder.path().display();
     let again = match found.whole.iter().rfind(|whole| **whole != epoch) {
         Some(newest) if *newest < epoch => {
-            format!(", or repeat the epoch by `helmholtz train --resume --out {run}`")
+            format!(", or repeat the epoch with `helmholtz train --resume --out {run}`")
         }
         _ => String::new(),
     };
@@ -108,12 +108,12 @@ fn whole_ones(found: &Examined) -> String {
     let whole: Vec<String> = found.whole.iter().map(usize::to_string).collect();
     match whole.as_slice() {
         [] => "no other checkpoint is whole".to_string(),
-        [one] => format!("take another checkpoint by --epoch {one}"),
-        more => format!("take another checkpoint by --epoch N, with N one of {}", more.join(", ")),
+        [one] => format!("use another checkpoint with --epoch {one}"),
+        more => format!("use another checkpoint with --epoch N, where N is one of {}", more.join(", ")),
     }
 }
 
-/// The model of the epoch that `--epoch` asks for, or else of the best, and the epoch.
+/// The model of the epoch that `--epoch` asks for, or else of the best epoch. Also returns the epoch.
 ///
 /// # Errors
 /// If its checkpoint is damaged or does not fit the model of the config.
@@ -153,17 +153,17 @@ fn of_epoch(
     }
 }
 
-/// What the learner saves of a model.
+/// What the learner saves for a model.
 fn trainee(fresh: BoxedModel, config: &Config) -> anyhow::Result<Trainee> {
-    // The rule has nothing in the record.
+    // The record holds nothing of the rule.
     let (learn, rule) = (assemble::learn(config, fresh, &ANY)?, Rule::default());
     Ok(Trainee { learn, rule, key: Key::new(config.seed) })
 }
 
-/// The checkpoints that a run could go on from.
+/// The checkpoints that a run could resume from.
 ///
-/// All parts of those that are whole have been read and fit the model, the optimiser and the learning rates of the
-/// config: Burn's learner loads them again, and would panic where this finds them damaged.
+/// All parts of the whole ones have been read, and fit the model, the optimiser and the learning rates of the config.
+/// Burn's learner loads them again, and would panic on the damage that this function finds.
 ///
 /// # Errors
 /// If a file cannot be read.
@@ -202,13 +202,13 @@ pub(crate) fn examined(
     Ok(found)
 }
 
-/// The epoch whose checkpoint the run goes on from, with a warning for each newer one that is damaged.
+/// The epoch whose checkpoint the run resumes from. Warns of each newer checkpoint that is damaged.
 ///
 /// # Errors
 /// If every checkpoint is damaged.
 pub(crate) fn to_resume(folder: &RunFolder, found: Examined) -> anyhow::Result<Option<usize>> {
-    // A run that has had a whole checkpoint keeps it until it has another. One that died before has some of the first
-    // epoch's files, and since no part is saved twice before every part was saved once, of the second's at most.
+    // A run keeps a whole checkpoint until it has another. A run that died before its first one has some of the first
+    // epoch's files, and at most some of the second's: no part is saved twice before every part was saved once.
     let unfinished = found.damaged.iter().all(|(epoch, _)| found.unfinished.contains(epoch));
     if let ([(1, defect)] | [(1, defect), _], true, true) =
         (found.damaged.as_slice(), found.whole.is_empty(), unfinished)
@@ -221,7 +221,7 @@ pub(crate) fn to_resume(folder: &RunFolder, found: Examined) -> anyhow::Result<O
             for defect in passed_over {
                 eprintln!("warning: {defect}; going on from the checkpoint of epoch {epoch} instead");
             }
-            eprintln!("going on after epoch {epoch}");
+            eprintln!("resuming after epoch {epoch}");
             warn_of_lost_best(folder, epoch);
             Ok(Some(epoch))
         }
@@ -232,7 +232,7 @@ pub(crate) fn to_resume(folder: &RunFolder, found: Examined) -> anyhow::Result<O
     }
 }
 
-/// Says that the best epoch so far is lost, if it is: the run goes on, for a better one may come.
+/// Warns if the best epoch so far is lost. The run goes on, because a better one may come.
 pub(crate) fn warn_of_lost_best(folder: &RunFolder, epoch: usize) {
     let history = History::read(&folder.path().join("metrics.jsonl"), epoch);
     let best = history.ok().and_then(|history| history.best());
@@ -244,8 +244,8 @@ pub(crate) fn warn_of_lost_best(folder: &RunFolder, epoch: usize) {
     }
 }
 
-/// The model that a finished run is judged by, and its epoch: the best, or, if that one's checkpoint was damaged
-/// before the run went on, the best of those that are whole.
+/// The model whose scores a finished run reports, and its epoch: the best one, or the best with a whole checkpoint if
+/// the checkpoint of the best one was damaged before the run was resumed.
 ///
 /// # Errors
 /// If no checkpoint is whole.

@@ -28,16 +28,16 @@ use crate::memory_limit::{self, Limit};
 use crate::{assemble, output};
 
 const METHODS: [&str; 3] = ["is", "exact", "ais"];
-/// Importance samples of a row unless told otherwise.
+/// Default number of importance samples per row.
 const SAMPLES: i64 = 1000;
-/// Chains, temperatures and leapfrog steps unless told otherwise.
+/// Default numbers of chains, temperatures and leapfrog steps.
 const ANNEALING: [i64; 3] = [16, 1000, 10];
-/// Error of 2 log Z that is asked for unless told otherwise, nats.
+/// Default target error of 2 log Z, in nats.
 const Z_ERROR: f64 = 0.01;
-/// Bound on the draws for it unless told otherwise.
+/// Default maximum number of draws for it.
 const Z_SAMPLES: usize = 1_000_000;
 
-/// What the flags ask for, once they are checked.
+/// The checked flags.
 struct Asked {
     split: SplitName,
     evaluator: ImportanceSampling,
@@ -64,13 +64,14 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     // Without latents the likelihood is a closed form; sampling would repeat it K times.
     let method = match method {
         "ais" => {
-            let what = "--method ais moves latents along a gradient; use --method is, or --exact where there are few";
+            let what =
+                "--method ais moves latents along a gradient; use --method is, or --exact if there are few";
             trained.model.smooth_for(what).or_user()?;
             method
         }
         _ if is_closed_form(&trained.model) => "exact",
         "exact" if asked.within.is_some() => {
-            return Err(user("--error: enumeration has no error of samples; leave one of the two out"));
+            return Err(user("--error: enumeration has no error from sampling; leave one of the two out"));
         }
         method => method,
     };
@@ -87,7 +88,8 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     }
     if args.defence.is_some() && (method != "is" || reading == Reading::Bidirectional) {
         return Err(user(
-            "--defence: is for log p(x) by importance sampling; leave it out, or take --method is and no --as bihm",
+            "--defence applies only to log p(x) by importance sampling; leave it out, or use --method is and not \
+             --as bihm",
         ));
     }
     let rows = chosen_rows(&trained.data, asked.split, asked.limit);
@@ -120,14 +122,14 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     if let Some(Within { error, most }) = asked.within
         && (scores.summary.se_mc > error || scores.summary.bias_mc > error)
     {
-        tracing::warn!("--error {error}: not reached with at most {most} samples a row (--max-samples)");
+        tracing::warn!("--error {error}: not reached with at most {most} samples per row (--max-samples)");
     }
     let own = own_score(&trained, of)?;
     let found = Evaluation { setting, scores, own, active, test_rows, judged };
     found.report(seconds, args.json, args.per_example.as_deref())
 }
 
-/// The mean of the score that the best epoch was chosen by, where that is another than the NLL.
+/// The mean of the score that the best epoch was chosen by, if that score is not the NLL.
 fn own_score(trained: &Trained, of: Sampled<'_>) -> anyhow::Result<Option<(Score, f64)>> {
     let evaluator = trained.config.spec.model.evaluator(1);
     if evaluator.measures() == Score::NLL {
@@ -162,7 +164,7 @@ fn setting(trained: &Trained, of: Sampled<'_>, asked: &Asked, method: &str) -> S
     }
 }
 
-/// Refuses more samples or chains at a time than there can be memory for.
+/// Refuses more samples or chains at a time than fit into memory.
 fn check_memory(trained: &Trained, asked: &Asked, rows: usize, method: &str) -> anyhow::Result<()> {
     let (model, width) = (&*trained.config.spec.model, trained.data.train.width());
     let ImportanceSampling { samples, chunk, .. } = asked.evaluator;
@@ -182,7 +184,7 @@ fn check_memory(trained: &Trained, asked: &Asked, rows: usize, method: &str) -> 
     need.check(Limit::of(&trained.device))
 }
 
-/// Scores one part of the samples, or by annealing of the rows, into a file that `merge` reads.
+/// Scores one part of the samples (with annealing, of the rows) into a file that `merge` reads.
 fn score_part(
     shard: Shard,
     of: Sampled<'_>,
@@ -192,13 +194,13 @@ fn score_part(
 ) -> anyhow::Result<ExitCode> {
     let (shared, n) = match setting.method.as_str() {
         "exact" => {
-            return Err(user(format!("--shard {shard}: there are no samples to share out; leave it out")));
+            return Err(user(format!("--shard {shard}: there are no samples to split; leave it out")));
         }
         "ais" => ("rows", of.rows.len()),
         _ => ("samples", setting.samples),
     };
     if n < shard.of {
-        return Err(user(format!("--shard {shard}: there are only {n} {shared} to share out")));
+        return Err(user(format!("--shard {shard}: there are only {n} {shared} to split; use fewer parts")));
     }
     let started = std::time::Instant::now();
     let content = if setting.method == "ais" {
@@ -219,7 +221,7 @@ fn score_part(
         test_rows: None,
         seconds: 0.0,
     };
-    // What concerns all parts alike is done with the first of them.
+    // What all parts have in common is computed once, with the first part.
     if shard.is_first() {
         part.active = of.active_units();
         part.log_z2 = log_partition(of.model, asked, args)?;
@@ -241,7 +243,7 @@ fn score_part(
             })
         );
     } else {
-        say!("{}: part {shard}, {seconds:.1} s; `helmholtz merge` puts the parts together", path.display());
+        say!("{}: part {shard}, {seconds:.1} s; `helmholtz merge` combines the parts", path.display());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -284,20 +286,20 @@ fn asked(args: &EvaluateArgs, method: &str) -> anyhow::Result<Asked> {
     })
 }
 
-/// What `--chains`, `--temperatures` and `--leapfrog` ask for.
+/// The settings of `--chains`, `--temperatures` and `--leapfrog`.
 fn annealing(args: &EvaluateArgs, method: &str, chunk: usize) -> anyhow::Result<AnnealedImportanceSampling> {
     let AnnealingArgs { chains, temperatures, leapfrog } = args.annealing;
     let flags = [("--chains", chains), ("--temperatures", temperatures), ("--leapfrog", leapfrog)];
     if method != "ais" {
         if let Some((flag, _)) = flags.iter().find(|(_, value)| value.is_some()) {
             return Err(user(format!(
-                "{flag}: is for --method ais, and the method is {method}; leave it out"
+                "{flag} applies only to --method ais, but the method is {method}; leave it out"
             )));
         }
     } else if args.samples.is_some() {
         return Err(user("--samples: the samples of --method ais are its chains; use --chains"));
     } else if args.error.is_some() {
-        return Err(user("--error: is for --method is; with ais ask for more --temperatures or --chains"));
+        return Err(user("--error applies only to --method is; with ais, raise --temperatures or --chains"));
     }
     let mut counts = [0; 3];
     for ((count_of, default), (flag, value)) in counts.iter_mut().zip(ANNEALING).zip(flags) {
@@ -311,16 +313,18 @@ fn annealing(args: &EvaluateArgs, method: &str, chunk: usize) -> anyhow::Result<
     Ok(AnnealedImportanceSampling { hmc: Hmc::new(leapfrog), chunk, ..annealing })
 }
 
-/// What `--error` and `--max-samples` ask for.
+/// The settings of `--error` and `--max-samples`.
 fn within(args: &EvaluateArgs, samples: usize) -> anyhow::Result<Option<Within>> {
     let most = count("--max-samples", args.max_samples)?;
     let Some(error) = args.error else { return Ok(None) };
     positive("--error", error)?;
     if samples == 1 {
-        return Err(user("--samples 1: with --error at least 2, for one says nothing of its error"));
+        return Err(user("--samples 1: --error needs at least 2, because one sample has no error estimate"));
     }
     if most < samples {
-        return Err(user(format!("--max-samples {most}: below the {samples} that every row begins with")));
+        return Err(user(format!(
+            "--max-samples {most}: must be at least the {samples} that every row starts with"
+        )));
     }
     Ok(Some(Within { error, most }))
 }
@@ -347,7 +351,7 @@ fn sampled(of: Sampled<'_>, asked: &Asked, args: &EvaluateArgs) -> anyhow::Resul
     Ok(Scores::of_weights(&weights, log_partition(of.model, asked, args)?))
 }
 
-/// 2 log Z, where the model is read as bidirectional.
+/// 2 log Z, if the model is read as bidirectional.
 fn log_partition(
     model: &BoxedModel,
     asked: &Asked,
@@ -363,11 +367,11 @@ fn log_partition(
 
 fn anneal(of: Sampled<'_>, asked: &Asked, args: &EvaluateArgs) -> anyhow::Result<Vec<AnnealedRow>> {
     let smooth = of.model.smooth_for("--method ais moves latents along a gradient").or_user()?;
-    let bar = bar("rows at a temperature", args)?;
+    let bar = bar("(row, temperature) pairs", args)?;
     of.anneal(smooth, &asked.annealing, |done, planned| show(&bar, done, planned))
 }
 
-/// A bar that goes away when it is dropped.
+/// A progress bar that disappears when it is dropped.
 fn bar(unit: &str, args: &EvaluateArgs) -> anyhow::Result<ProgressBar> {
     let bar = if args.quiet || args.json { ProgressBar::hidden() } else { ProgressBar::new(1) };
     bar.set_style(ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {unit}, {{eta}} left"))?);

@@ -1,4 +1,4 @@
-//! What an evaluation found, in words and as JSON.
+//! The result of an evaluation, as text and as JSON.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,22 +14,22 @@ use crate::console::say;
 use crate::npy;
 use crate::output::write_whole;
 
-/// What was found, with how.
+/// The result of an evaluation, with its setting.
 pub(crate) struct Evaluation {
     pub(crate) setting: Setting,
     pub(crate) scores: Scores,
-    /// The score that the best epoch was chosen by, where that is another than the NLL.
+    /// The score that the best epoch was chosen by, if it is not the NLL.
     pub(crate) own: Option<(Score, f64)>,
-    /// Active units of each layer, where latents are real numbers.
+    /// Active units of each layer, if the latents are real numbers.
     pub(crate) active: Option<Vec<usize>>,
-    /// How the test rows relate to the others, where they were scored.
+    /// How the test rows relate to the others, if they were scored.
     pub(crate) test_rows: Option<TestRows>,
-    /// What the check says, where there was one.
+    /// The verdict of the check, if there was one.
     pub(crate) judged: Option<Judged>,
 }
 
 impl Evaluation {
-    /// Prints what was found, and writes log p of each row if a file for it was named.
+    /// Prints the result, and writes log p of each row if a file for it was named.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -39,7 +39,7 @@ impl Evaluation {
         as_json: bool,
         per_example: Option<&Path>,
     ) -> anyhow::Result<ExitCode> {
-        // First, for printing ends the program where a reader has gone away.
+        // Written first, because printing ends the program if the reader of its output has gone away.
         if let Some(path) = per_example {
             let log_probs = &self.scores.log_probs;
             write_whole(path, |file| npy::write_f64(file, &[log_probs.len()], log_probs))?;
@@ -52,7 +52,7 @@ impl Evaluation {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// One object, as `--json` prints it.
+    /// The JSON object that `--json` prints.
     fn json(&self) -> serde_json::Value {
         let Evaluation { setting, scores, active, .. } = self;
         let Setting { protocol, data_sha256, split, epoch, method, annealing, .. } = setting;
@@ -97,7 +97,7 @@ impl Evaluation {
         json
     }
 
-    /// The same in words; `seconds` is what the scoring took.
+    /// Prints the result as text; `seconds` is how long the scoring took.
     fn print(&self, seconds: f64) {
         let Evaluation { setting, scores, active, .. } = self;
         let Setting { protocol, split, epoch, method, annealing, layers, .. } = setting;
@@ -110,7 +110,7 @@ impl Evaluation {
             Some(_) => " of p* <=",
         };
         let over_rows = match s.ci95 {
-            Some([low, high]) => format!("95 % over rows [{low:.3}, {high:.3}]"),
+            Some([low, high]) => format!("95 % confidence interval over rows [{low:.3}, {high:.3}]"),
             None => "one row: no spread".to_string(),
         };
         say!("  NLL{of:<10}{:.3} nats, {over_rows}", s.nll);
@@ -124,13 +124,17 @@ impl Evaluation {
             self.print_exact();
             return;
         }
-        let unknown = if s.k_max == 1 { " (what one sample adds is not known)" } else { "" };
+        let unknown = if s.k_max == 1 { " (the error of one sample is not known)" } else { "" };
         let k = if s.k_mean == s.k_max as f64 {
             s.k_max.to_string()
         } else {
             format!("{:.0} on average, {} at most", s.k_mean, s.k_max)
         };
-        say!("  K = {k}: adds ±{:.4}, and is about {:.4} too high{unknown}", s.se_mc, s.bias_mc);
+        say!(
+            "  K = {k}: adds an error of ±{:.4}; the NLL is about {:.4} too high{unknown}",
+            s.se_mc,
+            s.bias_mc
+        );
         say!("  ESS          {:.2} % of K; largest weight {:.3} on average", 100.0 * s.ess, s.max_weight);
         if let Some([temperatures, leapfrog]) = annealing {
             let accepted =
@@ -153,7 +157,7 @@ impl Evaluation {
             judged.print_figures();
         }
         let unit = if method == "ais" { "chain" } else { "sample" };
-        say!("  pairs        {:.1} (row, {unit}) a second", s.n as f64 * s.k_mean / seconds);
+        say!("  pairs        {:.1} (row, {unit}) per second", s.n as f64 * s.k_mean / seconds);
     }
 
     fn print_exact(&self) {
@@ -163,11 +167,14 @@ impl Evaluation {
         }
         if let Some(OfLaw { cross_entropy, entropy }) = &self.scores.law {
             say!(
-                "  of the law   {cross_entropy:.4} nats, the cross-entropy; the law's own entropy is {entropy:.4}"
+                "  cross-entropy {cross_entropy:.4} nats on the distribution of the data, whose entropy is {entropy:.4}"
             );
         }
-        let spread =
-            self.scores.summary.se_rows.map_or_else(String::new, |se| format!("; spread over rows ±{se:.3}"));
+        let spread = self
+            .scores
+            .summary
+            .se_rows
+            .map_or_else(String::new, |se| format!("; standard error over rows ±{se:.3}"));
         let how = match self.setting.layers.is_empty() {
             true => "exactly: the likelihood is a formula",
             false => "by enumeration of all latent states",
@@ -178,7 +185,7 @@ impl Evaluation {
     fn print_bidirectional(&self) {
         let Some(OfMachine { p, log_z2: z }) = &self.scores.bidirectional else { return };
         say!(
-            "  NLL of p     {:.3} nats; K adds ±{:.4}, about {:.4} too high; ESS {:.2} % of K",
+            "  NLL of p     {:.3} nats; K adds an error of ±{:.4}, about {:.4} too high; ESS {:.2} % of K",
             p.nll,
             p.se_mc,
             p.bias_mc,
@@ -186,14 +193,14 @@ impl Evaluation {
         );
         if z.is_known() {
             say!(
-                "  2 log Z      {:.4} nats ±{:.4} (±{:.4} by batches), about {:.4} too low, and the NLL of p* with it",
+                "  2 log Z      {:.4} nats ±{:.4} (±{:.4} by batches), about {:.4} too low, and so is the NLL of p*",
                 z.log_z2,
                 z.se_formula,
                 z.se_batches,
                 z.bias()
             );
         } else {
-            say!("  2 log Z      not known: the NLL of p* is given by its upper bound, with Z = 1");
+            say!("  2 log Z      not known: the NLL of p* is replaced by its upper bound, with Z = 1");
         }
         say!(
             "  draws        {}; their mean of exp(2 s) is {:.3}, exactly 1 in expectation",

@@ -8,14 +8,14 @@ use crate::args::{ExportArgs, ModelArgs};
 use crate::error::user;
 use crate::output::Output;
 
-/// Writes the weights of a run's best epoch to a safetensors file.
+/// Writes the weights of a run to a safetensors file: those of the best epoch, or of `--epoch`.
 ///
 /// # Errors
 /// If the run cannot be read or the file cannot be written.
 pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let out = Output::named("export", &args.file, &["safetensors"])?;
     if args.file.exists() && !args.force {
-        return Err(user(format!("{}: is there already; --force replaces it", args.file.display())));
+        return Err(user(format!("{}: the file already exists; --force replaces it", args.file.display())));
     }
     let model = ModelArgs {
         run: Some(args.run.clone()),

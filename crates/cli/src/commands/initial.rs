@@ -1,4 +1,4 @@
-//! The weights that a run begins with, where they are those of another.
+//! Initial weights that come from another run or from a weight file.
 
 use std::path::Path;
 
@@ -15,19 +15,19 @@ use crate::error::user;
 use crate::output::Output;
 use crate::run_folder::{INITIAL, RunFolder};
 
-/// Weights to begin with.
+/// Initial weights.
 pub(super) struct Initial {
-    /// The model that has them.
+    /// The model with these weights.
     pub(super) model: BoxedModel,
     /// Their hash.
     pub(super) sha256: String,
 }
 
 impl Initial {
-    /// The weights of `train.init_from`, a run's best epoch or a file, in the model of the config.
+    /// Loads the weights of `train.init_from`, a run's best epoch or a file, into the model of the config.
     ///
     /// # Errors
-    /// If the weights are missing, or they are those of another model.
+    /// If the weights are missing, or belong to another model.
     pub(super) fn find(source: &Path, fresh: BoxedModel, config: &Config) -> anyhow::Result<Self> {
         let shown = source.display();
         let model = if source.is_dir() {
@@ -36,7 +36,7 @@ impl Initial {
             let differences = config.differences_in_structure(&theirs);
             if !differences.is_empty() {
                 return Err(user(format!(
-                    "train.init_from = {shown}: the weights of another model: {}",
+                    "train.init_from = {shown}: its weights belong to another model: {}; use weights of the same model",
                     differences.join(", ")
                 )));
             }
@@ -44,7 +44,7 @@ impl Initial {
         } else {
             with_weights(fresh, source, config)
         };
-        // What is wrong with a file begins with its name.
+        // An error about a file already begins with its name.
         let model = model.with_context(|| match source.is_dir() {
             true => format!("train.init_from = {shown}"),
             false => "train.init_from".to_string(),
@@ -52,7 +52,7 @@ impl Initial {
         Ok(Initial { sha256: fingerprint(&model), model })
     }
 
-    /// Keeps a copy in the folder of the run.
+    /// Writes a copy of the weights into the folder of the run.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -61,7 +61,7 @@ impl Initial {
     }
 }
 
-/// The model with the weights that the run in the folder began with.
+/// The model with the initial weights of the run in the folder.
 ///
 /// # Errors
 /// If the copy is damaged.

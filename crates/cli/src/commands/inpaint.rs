@@ -25,7 +25,7 @@ use crate::picture;
 
 const SIDES: [&str; 4] = ["top", "bottom", "left", "right"];
 
-/// Where the pictures go.
+/// The files to write.
 struct Out {
     strip: Option<Output>,
     animation: Option<Output>,
@@ -47,12 +47,12 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
     let settings = args.chain.settings()?;
     let trained = Trained::load(&args.model)?;
     trained.say_epoch();
-    let what = "inpaint holds known pixels in chains of a bidirectional machine; train one by --model bihm";
+    let what = "inpaint fixes known pixels in chains of a bidirectional machine; train one with --model bihm";
     let chained = trained.model.chained_for(what).or_user()?;
     if trained.reading(args.as_model.as_deref())? == Reading::Directed {
         return Err(user(format!(
-            "the model is read as {}: known pixels are held in chains of a bidirectional machine; \
-             add --as bihm to read it so",
+            "the model is read as {}, but inpaint needs the chains of a bidirectional machine; \
+             add --as bihm to read it as one",
             trained.config.spec.model.kind()
         )));
     }
@@ -60,21 +60,24 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
     let shape = trained.data.shape;
     let hidden = hidden(&args.mask, shape)?;
     if !hidden.contains(&true) {
-        return Err(user(format!("--mask {}: hides nothing, so there is nothing to fill in", args.mask)));
+        return Err(user(format!(
+            "--mask {}: hides nothing, so there is nothing to fill in; mark what to hide in white",
+            args.mask
+        )));
     }
     let rows = chosen_rows(&trained.data, split, Some(n));
     if out.animation.is_some() {
         picture::check_animation(shape, rows.len()).or_user()?;
     }
     let (in_strip, in_animation) = (places(settings.sweeps, frames), places(settings.sweeps, MOST_FRAMES));
-    // The originals, what is hidden and the start, and in an animation the latter two once more.
+    // The originals, the masked pictures and the start; an animation has the latter two once more.
     let states = in_strip.len() + in_animation.len() + 5;
     memory_limit::of_states(trained.data.train.width(), rows.len(), states).check(Limit::of_processor())?;
     let original = trained.data.fixed(split).select(&rows).tensor(&trained.device);
     let known =
         Known { mask: as_row(hidden.iter().map(|hidden| !hidden), &trained), values: original.clone() };
     let key = chains::key(args.seed);
-    // Hidden pixels begin as noise with the means of the training split, and latents as q has them.
+    // Hidden pixels start as noise with the means of the training split, and latents as draws of q.
     let x = known.put_into(noise(&trained, rows.len(), key.child(Role::Data)));
     let latent = trained.model.latent_for(what).or_user()?;
     let h = latent.propose(x.clone(), &Draws::new(key.child(Role::Wake), rows.len(), 1), 0.0).latents;
@@ -121,9 +124,9 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// States of the chains that a strip may show.
+/// Maximum number of states of the chains in a strip.
 const MOST_COLUMNS: usize = 100;
-/// States of the chains that an animation shows at most.
+/// Maximum number of states of the chains in an animation.
 const MOST_FRAMES: usize = 150;
 
 fn out(args: &InpaintArgs, trained: &Trained) -> anyhow::Result<Out> {
@@ -146,7 +149,7 @@ fn hidden(mask: &str, shape: ImageShape) -> anyhow::Result<Vec<bool>> {
     let ImageShape { height, width } = shape;
     if SIDES.contains(&mask) && height == 1 {
         return Err(user(format!(
-            "--mask {mask}: the rows of this set are no images; give a .png of {width} x 1"
+            "--mask {mask}: the rows of this data set are not images; give a .png of {width} x 1"
         )));
     }
     let place = |pixel: usize| (pixel / width, pixel % width);
@@ -167,11 +170,11 @@ fn hidden(mask: &str, shape: ImageShape) -> anyhow::Result<Vec<bool>> {
             }
             let opened = File::open(path).map_err(|error| user(format!("--mask {file}: {error}")))?;
             let (found, values) = picture::read_grey(BufReader::new(opened)).map_err(|error| {
-                user(format!("--mask {file}: {error}; a .png of {width} x {height} is wanted"))
+                user(format!("--mask {file}: {error}; give a .png of {width} x {height}"))
             })?;
             if found != shape {
                 return Err(user(format!(
-                    "--mask {file}: {} x {} pixels, and the pictures have {width} x {height}",
+                    "--mask {file}: the mask has {} x {} pixels, but the pictures have {width} x {height}",
                     found.width, found.height
                 )));
             }
@@ -198,8 +201,8 @@ fn noise(trained: &Trained, n: usize, key: helmholtz_core::Key) -> Tensor<2> {
     Tensor::from_data(TensorData::new(bits, [n, mean.len()]), (&trained.device, DType::F32))
 }
 
-/// Up to `n` numbers of sweeps to show, the last among them, the later the farther apart; the start, which is
-/// shown besides, is not counted.
+/// Up to `n` sweeps after which states are shown: the last one is among them, and they lie farther apart towards the
+/// end. The start is shown too, but not counted.
 fn places(sweeps: u64, n: usize) -> Vec<u64> {
     let place = |i: usize| ((i as f64 / n as f64).powi(2) * sweeps as f64).round() as u64;
     let mut places: Vec<u64> = (1..=n).map(place).filter(|&sweep| sweep > 0).collect();
@@ -207,7 +210,7 @@ fn places(sweeps: u64, n: usize) -> Vec<u64> {
     places
 }
 
-/// Columns of pictures as rows of them.
+/// Rearranges columns of pictures into rows.
 fn by_row(columns: &[Vec<f32>], shape: ImageShape) -> Vec<f32> {
     let d = shape.height * shape.width;
     let n = columns[0].len() / d;

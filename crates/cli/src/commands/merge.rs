@@ -14,7 +14,7 @@ use crate::args::MergeArgs;
 use crate::error::{OrUser, user};
 use crate::output;
 
-/// Puts the parts of an evaluation together: the result is that of the whole, to rounding.
+/// Merges the parts of an evaluation: the result is that of the whole evaluation, to rounding.
 ///
 /// # Errors
 /// If the files are not all the parts of one evaluation, or a row has no probability.
@@ -28,7 +28,7 @@ pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     found.report(seconds, args.json, args.per_example.as_deref())
 }
 
-/// The NLL that parts come to together, nats.
+/// The NLL of the merged parts, in nats.
 ///
 /// # Errors
 /// If the files are not all the parts of one evaluation, or a row has no probability.
@@ -40,7 +40,7 @@ fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Part>> {
     in_order(files.iter().map(|file| Ok((file, Part::read(file)?))).collect::<anyhow::Result<_>>()?)
 }
 
-/// The parts 1 to N, if they are all there, each once, and of one evaluation.
+/// The parts 1 to N in order, if each is there exactly once and all belong to one evaluation.
 fn in_order(mut parts: Vec<(&PathBuf, Part)>) -> anyhow::Result<Vec<Part>> {
     parts.sort_by_key(|(_, part)| part.shard.index);
     let Some((first_file, first)) = parts.first() else {
@@ -49,7 +49,7 @@ fn in_order(mut parts: Vec<(&PathBuf, Part)>) -> anyhow::Result<Vec<Part>> {
     for (file, part) in &parts[1..] {
         if part.shard.of != first.shard.of {
             return Err(user(format!(
-                "{} is part {}, and {} part {}: these are not parts of one evaluation",
+                "{} is part {} and {} is part {}, so they belong to different evaluations; give the parts of one",
                 first_file.display(),
                 first.shard,
                 file.display(),
@@ -58,7 +58,8 @@ fn in_order(mut parts: Vec<(&PathBuf, Part)>) -> anyhow::Result<Vec<Part>> {
         }
         if let Some((name, here, there)) = first.setting.difference(&part.setting) {
             return Err(user(format!(
-                "the parts are not of one evaluation: {name} is {here} in {}, and {there} in {}",
+                "the parts belong to different evaluations: {name} is {here} in {} and {there} in {}; \
+                 give the parts of one",
                 first_file.display(),
                 file.display()
             )));
@@ -67,7 +68,7 @@ fn in_order(mut parts: Vec<(&PathBuf, Part)>) -> anyhow::Result<Vec<Part>> {
     if let Some(pair) = parts.windows(2).find(|pair| pair[0].1.shard == pair[1].1.shard) {
         let [(one, part), (other, _)] = [&pair[0], &pair[1]];
         return Err(user(format!(
-            "part {} is there twice: {} and {}; leave one of them out",
+            "part {} is given twice: {} and {}; leave one of them out",
             part.shard,
             one.display(),
             other.display()
@@ -85,10 +86,10 @@ fn in_order(mut parts: Vec<(&PathBuf, Part)>) -> anyhow::Result<Vec<Part>> {
     Ok(parts.into_iter().map(|(_, part)| part).collect())
 }
 
-/// What the parts found together.
+/// The result of all parts together.
 fn merged(mut parts: Vec<Part>) -> anyhow::Result<Evaluation> {
     let mut setting = parts[0].setting.clone();
-    // Older parts do not say it.
+    // Parts of older versions do not record the epoch.
     setting.epoch = parts.iter().find_map(|part| part.setting.epoch);
     let (active, log_z2, checked) = (parts[0].active.take(), parts[0].log_z2, parts[0].checked.take());
     let test_rows = parts[0].test_rows;

@@ -34,7 +34,7 @@ use crate::args::{Args, Command, CompareArgs};
 /// Runs a command.
 ///
 /// # Errors
-/// Whatever the command meets; [`crate::error::report`] turns it into a sentence and an exit code.
+/// Any error of the command; [`crate::error::report`] turns it into a message and an exit code.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         None => compare::run(&CompareArgs::default()),

@@ -18,7 +18,7 @@ use crate::registry::registry;
 /// Lists the families: models, the strategies that train each, and what each can do.
 ///
 /// # Errors
-/// If no model is of the kind that is asked for.
+/// If the requested model is unknown.
 pub fn run(args: &ModelsArgs) -> anyhow::Result<ExitCode> {
     let names = registry().model_names();
     if let Some(kind) = args.kind.as_deref().filter(|kind| !names.contains(kind)) {
@@ -45,28 +45,29 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the other commands can ask of a model.
+/// What the other commands can do with a model.
 struct Abilities {
     evaluators: Vec<&'static str>,
     commands: Vec<&'static str>,
-    /// Of its layers with their recognition net, read as a bidirectional machine.
+    /// The commands for its layers and recognition net, read as a bidirectional machine.
     of_machine: Vec<&'static str>,
     court: Option<&'static str>,
 }
 
 impl Abilities {
-    /// Those of a small model of the kind.
+    /// Finds them by building a small model of the kind.
     fn of(model: &ModelEntry) -> anyhow::Result<Self> {
         let spec = (model.read)(model.name, Table::new()).or_user()?;
         let mut small = spec.smaller(1, 2);
-        // With classes a model can do what it can without, and tell them.
+        // With classes, a model can do all that it can do without, and also classify.
         if model.keys.iter().any(|key| key.name == "classes") {
             small.insert("classes".to_owned(), 2.into());
         }
         let small = (model.read)(model.name, small).or_user()?;
         let backend = device::built_with().into_iter().find(|name| *name != "remote");
-        let backend = backend
-            .ok_or_else(|| user("this binary was built without a backend of its own; add a feature"))?;
+        let backend = backend.ok_or_else(|| {
+            user("this binary has no backend but `remote`; build it with another, such as `flex`")
+        })?;
         let device = device::select(backend)?;
         let shape = ImageShape { height: 1, width: 2 };
         let model = small.init(shape, None, Key::new(0), &device).or_user()?;
@@ -135,14 +136,14 @@ fn print(family: &Family, models: &[&ModelEntry], abilities: &[Abilities], with_
     say!("{}", family.name);
     for (model, can) in models.iter().zip(abilities) {
         let mut says = format!(
-            "{}; trained by {} unless told otherwise; evaluate by {}; {}",
+            "{}; default strategy: {}; evaluate --method {}; commands: {}",
             model.help,
             model.usual,
             can.evaluators.join(", "),
             can.commands.join(", ")
         );
         if !can.of_machine.is_empty() {
-            says += &format!("; as a bidirectional machine {}", can.of_machine.join(", "));
+            says += &format!("; as a bidirectional machine: {}", can.of_machine.join(", "));
         }
         says += &can.court.map_or(String::new(), |court| format!("; court: {court}"));
         entry(2, model.name, &says);
@@ -151,7 +152,7 @@ fn print(family: &Family, models: &[&ModelEntry], abilities: &[Abilities], with_
             print_keys("model", model.keys, &usual);
         }
     }
-    say!("  trained by");
+    say!("  strategies");
     for strategy in &family.strategies {
         entry(4, strategy.name, strategy.help);
         if with_keys {
@@ -169,7 +170,7 @@ fn print_keys(section: &str, keys: &[helmholtz_zoo::ConfigKey], usual: &Table) {
     }
 }
 
-/// A name with what there is to say of it, in lines of 80 characters.
+/// Prints a name and its description, in lines of 80 characters.
 fn entry(indent: usize, name: &str, text: &str) {
     let column = if indent < 6 { 16 } else { 33 };
     let mut line = format!("{:indent$}{name:<width$}", "", width = column - indent - 1);

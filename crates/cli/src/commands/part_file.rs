@@ -1,7 +1,7 @@
 //! The files that hold parts of an evaluation.
 //!
-//! Such a file is a sealed safetensors file: what the part says of itself and of its setting is metadata, and each
-//! number of a row has a tensor of its own, named after it.
+//! Such a file is a sealed safetensors file. Its metadata describe the part and its setting, and each number of a row
+//! has a tensor of its own, named after it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::error::user;
 use crate::output::write_whole;
 use crate::tensors;
 
-/// What a part says of itself besides its setting.
+/// What a part says about itself, apart from its setting.
 #[derive(Debug, Serialize, Deserialize)]
 struct About {
     shard: String,
@@ -36,7 +36,8 @@ struct About {
 // Names in the file.
 const ABOUT: &str = "helmholtz.part";
 const SETTING: &str = "helmholtz.setting";
-/// The numbers of a row's weights, in the order of [`RowWeights::parts`]: each for weights and for their roots.
+/// The numbers of a row's weights, in the order of [`RowWeights::parts`]: once for the weights and once for their
+/// square roots.
 const WEIGHTS: [&str; 6] = ["n", "max", "sum", "sum_of_squares", "mean_log", "squares_log"];
 const OF_WEIGHTS: [&str; 2] = ["weights", "roots"];
 /// The numbers of an annealed row, in the order of [`numbers_of`].
@@ -47,11 +48,11 @@ const LOG_Z2: [&str; 5] = ["value", "se_formula", "se_batches", "check", "sample
 const OLD_SHARD: &str = "helmholtz.shard";
 const OLD_ACTIVE: &str = "helmholtz.active_units";
 const OLD_SECONDS: &str = "helmholtz.seconds";
-/// As many as `--samples` takes.
+/// The maximum of `--samples`.
 const MOST_SAMPLES: usize = 1 << 30;
 
 impl Part {
-    /// Writes the part: whole, or not at all.
+    /// Writes the part, whole or not at all.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -117,7 +118,7 @@ impl Part {
         let part = parse(&bytes, sealed).map_err(wrong)?;
         if !sealed {
             eprintln!(
-                "warning: {shown}: is of an older version and has no hash, so that damage cannot be seen"
+                "warning: {shown}: written by an older version, without a hash, so damage cannot be detected"
             );
         }
         Ok(part)
@@ -135,18 +136,18 @@ fn parse(bytes: &[u8], sealed: bool) -> Result<Part, String> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| text(&error))?;
     let metadata = header.metadata().clone().unwrap_or_default();
     let about = about(&metadata)?;
-    let shard: Shard = about.shard.parse().map_err(|error: String| format!("its number: {error}"))?;
-    let setting = metadata.get(SETTING).ok_or_else(|| format!("it has no {SETTING}"))?;
+    let shard: Shard = about.shard.parse().map_err(|error: String| format!("its part number: {error}"))?;
+    let setting = metadata.get(SETTING).ok_or_else(|| format!("the metadata {SETTING} is missing"))?;
     let setting: Setting = serde_json::from_str(setting).map_err(|error| format!("{SETTING}: {error}"))?;
     if setting.rows.is_empty() || !["is", "ais"].contains(&setting.method.as_str()) {
         return Err(format!("{SETTING}: no rows, or an unknown method `{}`", setting.method));
     }
     if setting.samples > MOST_SAMPLES {
-        return Err(format!("{SETTING}: {} samples are more than {MOST_SAMPLES}", setting.samples));
+        return Err(format!("{SETTING}: {} samples, which is more than {MOST_SAMPLES}", setting.samples));
     }
     let is_old = !metadata.contains_key(ABOUT);
     if !sealed && !is_old {
-        return Err("it has lost its hash; make it anew".to_string());
+        return Err("its hash is missing; score this part again".to_string());
     }
     let file = SafeTensors::deserialize(bytes).map_err(|error| text(&error))?;
     let numbers = Numbers { file, is_old };
@@ -163,11 +164,15 @@ fn parse(bytes: &[u8], sealed: bool) -> Result<Part, String> {
             RowWeights::from_parts([whole, root]).filter(|row| row.samples() == samples)
         });
         let weights: Option<Vec<RowWeights>> = weights.collect();
-        Content::Samples(weights.ok_or_else(|| format!("a row's weights are not of {samples} samples"))?)
+        Content::Samples(
+            weights.ok_or_else(|| format!("the weights of a row do not come from {samples} samples"))?,
+        )
     };
     let log_z2 = if setting.bidirectional && shard.is_first() {
         let [log_z2, se_formula, se_batches, check, samples] = match is_old {
-            true => numbers.column("log_z2", 5)?.try_into().map_err(|_| "log_z2 has not five numbers")?,
+            true => {
+                numbers.column("log_z2", 5)?.try_into().map_err(|_| "log_z2 does not have five numbers")?
+            }
             false => numbers.table("log_z2", LOG_Z2, 1, [0, 5])?[0],
         };
         Some(LogPartition { log_z2, se_formula, se_batches, check, samples: samples as u64 })
@@ -182,7 +187,7 @@ fn about(metadata: &HashMap<String, String>) -> Result<About, String> {
     if let Some(text) = metadata.get(ABOUT) {
         return serde_json::from_str(text).map_err(|error| format!("{ABOUT}: {error}"));
     }
-    let said = |name: &str| metadata.get(name).ok_or_else(|| format!("it has no {name}"));
+    let said = |name: &str| metadata.get(name).ok_or_else(|| format!("the metadata {name} is missing"));
     let active = metadata.get(OLD_ACTIVE).map(|text| serde_json::from_str(text)).transpose();
     Ok(About {
         shard: said(OLD_SHARD)?.clone(),
@@ -204,7 +209,7 @@ impl Numbers<'_> {
         let view = self.file.tensor(name).map_err(|error| error.to_string())?;
         if view.dtype() != Dtype::F64 || view.shape() != shape {
             let found = (view.dtype(), view.shape());
-            return Err(format!("{name} is {found:?}, and should be F64 {shape:?}"));
+            return Err(format!("{name} is {found:?}, but should be F64 {shape:?}"));
         }
         let (numbers, _) = view.data().as_chunks::<8>();
         Ok(numbers.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect())
@@ -214,7 +219,8 @@ impl Numbers<'_> {
         self.tensor(name, &[n])
     }
 
-    /// The numbers of `n` rows: a tensor for each name, or in older files the columns from `first` on, of `width`.
+    /// The numbers of `n` rows: from one tensor per name or, in older files, from the columns of one tensor of `width`
+    /// columns, starting at `first`.
     fn table<const N: usize>(
         &self,
         of: &str,
@@ -269,7 +275,7 @@ mod tests {
         }
     }
 
-    /// A part whose numbers include those that text has trouble with.
+    /// Parts with numbers that are hard to store as text.
     fn parts() -> [Part; 2] {
         let numbers = [4.0, f64::NEG_INFINITY, 0.1 + 0.2, f64::NAN, -0.0, f64::MIN_POSITIVE / 3.0];
         let weights = RowWeights::from_parts([numbers, numbers.map(|x| if x == 4.0 { x } else { -x })]);
@@ -359,7 +365,11 @@ mod tests {
             let back = parse(&bytes, false).unwrap();
             assert_eq!(bits(&back), bits(&part));
             assert_eq!((back.setting.epoch, &back.active, back.seconds), (None, &part.active, 1.5));
-            assert_eq!(back.setting.difference(&part.setting), None, "it goes with parts of today");
+            assert_eq!(
+                back.setting.difference(&part.setting),
+                None,
+                "it can be merged with parts of this version"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where `helmholtz train --resume` goes on.
+//! Where `helmholtz train --resume` continues.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ use crate::config::{Config, Overlay};
 use crate::error::user;
 use crate::run_folder::RunFolder;
 
-/// The config of a run with new flags on top, if nothing changes that may not.
+/// The config of a run with new flags applied, if these change only what may change.
 ///
 /// # Errors
-/// If something does, or the run's config cannot be read.
+/// If they change anything else, or the run's config cannot be read.
 pub(super) fn config(folder: &RunFolder, args: &TrainArgs, overlay: &Overlay) -> anyhow::Result<Config> {
     let saved = folder.config()?;
     let now = match &args.config {
@@ -26,16 +26,16 @@ pub(super) fn config(folder: &RunFolder, args: &TrainArgs, overlay: &Overlay) ->
         return Ok(now);
     }
     Err(user(format!(
-        "{}: --resume with a changed config: {}; leave these as they were, or start a new run in another --out",
+        "{}: --resume cannot change these settings: {}; leave them as they were, or start a new run in another --out",
         folder.path().display(),
         differences.join(", ")
     )))
 }
 
-/// The epoch that `train --resume` would go on from; `None` if it would begin at the beginning.
+/// The epoch that `train --resume` would continue from; `None` if it would start from the beginning.
 ///
 /// # Errors
-/// If the run cannot be gone on with.
+/// If the run cannot be resumed.
 pub fn epoch_of(out: &Path) -> anyhow::Result<Option<usize>> {
     let folder = RunFolder::open(out)?;
     let config = folder.config()?;
@@ -46,15 +46,18 @@ pub fn epoch_of(out: &Path) -> anyhow::Result<Option<usize>> {
     to_resume(&folder, examined(&folder, &model, &config, &plan)?)
 }
 
-/// Whether there is a run to go on with, and not only the beginning of one that died before its first step.
+/// Whether there is a run to resume, and not just what a run left that died before its first step.
 pub(super) fn is_begun(folder: &RunFolder) -> bool {
     if !folder.is_begun() {
-        eprintln!("{}: the run was stopped before it had begun; beginning anew", folder.path().display());
+        eprintln!(
+            "{}: the run was stopped before it had begun; starting from the beginning",
+            folder.path().display()
+        );
     }
     folder.is_begun()
 }
 
-/// Steps taken by the end of an epoch.
+/// Number of steps taken by the end of an epoch.
 pub(super) fn steps_by(folder: &RunFolder, epoch: usize) -> u64 {
     History::read(&folder.path().join("metrics.jsonl"), epoch)
         .ok()

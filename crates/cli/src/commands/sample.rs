@@ -24,7 +24,7 @@ use crate::{npy, picture};
 
 const SAMPLERS: [&str; 3] = ["ancestral", "one-shot", "gibbs"];
 
-/// Draws samples into a picture or an array.
+/// Draws samples and writes them to a picture or an array.
 ///
 /// # Errors
 /// If the model cannot be read or the file cannot be written.
@@ -78,7 +78,7 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs Gibbs chains from where `kept` has them, or from where they `begin`.
+/// Runs Gibbs chains from the state that `kept` holds, or from the start that `begin` draws.
 fn gibbs(
     (model, device): (&dyn Chained, &Device),
     begin: impl Fn() -> Result<Chains, NoWeight>,
@@ -88,12 +88,12 @@ fn gibbs(
     let found = kept.as_ref().map_or(Ok(None), |kept| kept.read(&model.sizes(), n, device))?;
     if let Some((done, _)) = found.as_ref().filter(|(done, _)| *done > settings.sweeps) {
         return Err(user(format!(
-            "--sweeps {}: the chains have had {done} already; ask for more",
+            "--sweeps {}: the chains have had {done} already; give a larger number",
             settings.sweeps
         )));
     }
     let (done, state) = found.map_or_else(|| Ok((0, begin()?)), anyhow::Ok)?;
-    // Now and then, so that little is lost when the command is stopped.
+    // Written every few seconds, so that little is lost when the command is stopped.
     let mut written = Instant::now();
     chains::run(model, state, None, settings, (done, chains::key(seed)), |sweeps, state| match &kept {
         Some(kept) if sweeps == settings.sweeps || written.elapsed() > Duration::from_secs(5) => {
@@ -104,20 +104,20 @@ fn gibbs(
     })
 }
 
-/// Which sampler is asked for, without flags that it has no use for.
+/// The requested sampler. Refuses flags that do not apply to it.
 fn sampler<'a>(args: &'a SampleArgs, trained: &Trained<DataFacts>) -> anyhow::Result<&'a str> {
     let sampler = match (args.sampler.as_deref(), trained.reading(args.as_model.as_deref())?) {
         (Some(name @ ("one-shot" | "gibbs")), Reading::Directed) if trained.model.chained().is_none() => {
             return Err(user(format!(
-                "--sampler {name}: samples p* of a bidirectional machine, and the model is {}; leave it out for \
+                "--sampler {name} samples p* of a bidirectional machine, but the model is {}; leave it out for \
                  ancestral samples",
                 trained.config.spec.model.kind()
             )));
         }
         (Some(name @ ("one-shot" | "gibbs")), Reading::Directed) => {
             return Err(user(format!(
-                "--sampler {name}: samples p* of a bidirectional machine, and the model is read as {}; \
-                 add --as bihm to read it so",
+                "--sampler {name} samples p* of a bidirectional machine, but the model is read as {}; \
+                 add --as bihm to read it as a bidirectional machine",
                 trained.config.spec.model.kind()
             )));
         }
@@ -134,7 +134,7 @@ fn sampler<'a>(args: &'a SampleArgs, trained: &Trained<DataFacts>) -> anyhow::Re
     ] {
         if given && !samplers.contains(&sampler) {
             return Err(user(format!(
-                "{flag}: of no use to {sampler} samples; leave it out, or use --sampler {}",
+                "{flag} does not apply to {sampler} samples; leave it out, or use --sampler {}",
                 samplers.join(" or ")
             )));
         }
@@ -142,7 +142,7 @@ fn sampler<'a>(args: &'a SampleArgs, trained: &Trained<DataFacts>) -> anyhow::Re
     Ok(sampler)
 }
 
-/// The file that keeps these chains, with what they must agree in.
+/// The file that keeps these chains, with the settings that must be the same.
 fn kept<'a>(
     path: &'a Path,
     args: &SampleArgs,
@@ -160,22 +160,22 @@ fn kept<'a>(
     Kept { path, setting }
 }
 
-/// The observed units of chains, or their means given the latents and the units before, row by row.
+/// The observed units of chains, or their means given the latents and the preceding units, row by row.
 pub(crate) fn shown(model: &BoxedModel, chains: &Chains, mean: bool) -> anyhow::Result<Vec<f32>> {
     let x = chains.x();
     if !mean {
         return read(x);
     }
-    let latent = model.latent_for("only such models have chains").or_user()?;
+    let latent = model.latent_for("only models with such latents have chains").or_user()?;
     read(latent.decode(x, &chains.h().to_vec()))
 }
 
-/// `n` ancestral samples `x ~ p(x)`, or the means of their units given their latents and the units before, row by row.
+/// `n` ancestral samples `x ~ p(x)`, or the means of their units given the latents and the preceding units, row by row.
 pub(crate) fn ancestral(model: &BoxedModel, n: usize, seed: u64, mean: bool) -> anyhow::Result<Vec<f32>> {
     read(model.draw(&Draws::new(chains::key(seed), n, 1), mean).or_user()?)
 }
 
-/// Values row by row.
+/// The values, row by row.
 pub(crate) fn read(values: Tensor<2>) -> anyhow::Result<Vec<f32>> {
     values
         .into_data_as::<f32>()
@@ -183,10 +183,10 @@ pub(crate) fn read(values: Tensor<2>) -> anyhow::Result<Vec<f32>> {
         .map_err(|error| anyhow::anyhow!("samples could not be read: {error:?}"))
 }
 
-/// How the files of samples end.
+/// The file endings of samples.
 pub(crate) const ENDINGS: [&str; 2] = ["png", "npy"];
 
-/// Writes rows of values: as a picture, or if the file ends in `.npy` as an array.
+/// Writes rows of values: as an array if the file ends in `.npy`, else as a picture.
 pub(crate) fn write(out: &Output, shape: ImageShape, width: usize, values: &[f32]) -> anyhow::Result<()> {
     if out.path().extension().is_some_and(|ending| ending == "npy") {
         return out.write(|file| npy::write_f32(file, &[values.len() / width, width], values));

@@ -17,21 +17,21 @@ use helmholtz_zoo::{BoxedModel, LatentModel, Smooth};
 
 use crate::error::{OrUser, user};
 
-/// What a split scores under a reading.
+/// The scores of a split under a reading.
 pub(crate) struct Scores {
-    /// `log p` of each row, or `log p*`, or its lower bound `log p̃*` where 2 log Z is not known.
+    /// `log p` of each row; or `log p*`, or its lower bound `log p̃*` if 2 log Z is not known.
     pub(crate) log_probs: Vec<f64>,
-    /// The mean of these with its errors: those that the rows' samples add, and not that of 2 log Z.
+    /// Their mean with its errors: those that the rows' samples add, but not that of 2 log Z.
     pub(crate) summary: NllSummary,
-    /// What there is to say of a bidirectional machine besides.
+    /// Further results of a bidirectional machine.
     pub(crate) bidirectional: Option<OfMachine>,
-    /// By enumeration, of a set that is drawn from a known law.
+    /// By enumeration, for a set that is drawn from a known distribution.
     pub(crate) law: Option<OfLaw>,
-    /// By annealing, the mean acceptance of the moves.
+    /// By annealing: the mean acceptance rate of the moves.
     pub(crate) acceptance: Option<f64>,
 }
 
-/// The law that a set is drawn from, and what the model makes of it; no row is sampled.
+/// How a model scores the distribution that a set is drawn from; no row is sampled.
 pub(crate) struct OfLaw {
     /// `-Σ_x law(x) log p(x)`, or of p*: at least the entropy.
     pub(crate) cross_entropy: f64,
@@ -39,16 +39,17 @@ pub(crate) struct OfLaw {
     pub(crate) entropy: f64,
 }
 
-/// What there is to say of a bidirectional machine besides the likelihood of p*.
+/// Results of a bidirectional machine besides the likelihood of p*.
 pub(crate) struct OfMachine {
-    /// Of the same rows under `p`, the directed half.
+    /// The scores of the same rows under `p`, the directed half.
     pub(crate) p: NllSummary,
-    /// 2 log Z; where it [is not known](LogPartition::is_known) `log p̃*` stands for `log p*`, its upper bound.
+    /// 2 log Z; if it [is not known](LogPartition::is_known), its lower bound `log p̃*` replaces `log p*`.
     pub(crate) log_z2: LogPartition,
 }
 
 impl Scores {
-    /// Scores from estimates of each row under the directed reading and under the one that counts.
+    /// Scores from estimates of each row under the directed reading and, if given, under the bidirectional one, which
+    /// then counts.
     fn new(directed: Vec<RowEstimate>, bidirectional: Option<(Vec<RowEstimate>, LogPartition)>) -> Self {
         let (counting, bidirectional) = match bidirectional {
             None => (directed, None),
@@ -71,7 +72,7 @@ impl Scores {
         Scores { acceptance: (!accepted.is_empty()).then_some(mean), ..scores }
     }
 
-    /// Scores from the weights of importance samples; `log_z2` where the model is read as bidirectional.
+    /// Scores from the weights of importance samples; `log_z2` is given if the model is read as bidirectional.
     pub(crate) fn of_weights(weights: &[RowWeights], log_z2: Option<LogPartition>) -> Self {
         let read = |reading| weights.iter().map(|row| row.estimate(reading)).collect();
         Scores::new(read(Reading::Directed), log_z2.map(|z| (read(Reading::Bidirectional), z)))
@@ -117,13 +118,13 @@ pub(crate) fn cross_entropy(model: &BoxedModel, law: &Law, reading: Reading) -> 
     Ok(-log_probs.iter().zip(law.probabilities()).map(|(log_p, p)| p * log_p).sum::<f64>())
 }
 
-/// Who asks for sums over states, and what would do instead.
-const EXACT: &str = "--exact counts the states of latent bits; use --method is";
+/// What needs sums over states, and what to use instead.
+const EXACT: &str = "--exact sums over the states of latent bits; use --method is";
 
 /// `log p` of each row by a formula or by enumeration, or `log p̃*`.
 ///
 /// # Errors
-/// If there is no formula, and too many states or none to enumerate.
+/// If there is no formula, and there are too many states to enumerate, or none.
 pub(crate) fn exact_log_probs(
     model: &BoxedModel,
     batch: &Batch,
@@ -136,7 +137,7 @@ pub(crate) fn exact_log_probs(
     model.summed_for(EXACT).or_user()?.log_probs(batch.whole(), reading).map_err(user)
 }
 
-/// All rows, or the subset of `limit` rows that the protocol alone fixes: files may be sorted.
+/// All rows, or a random subset of `limit` rows, because files may be sorted. Which rows depends only on the protocol.
 pub(crate) fn chosen_rows(data: &DataSet, split: SplitName, limit: Option<usize>) -> Vec<usize> {
     let n = data.split(split).rows();
     let Some(limit) = limit.filter(|&limit| limit < n) else { return (0..n).collect() };
@@ -148,10 +149,10 @@ pub(crate) fn chosen_rows(data: &DataSet, split: SplitName, limit: Option<usize>
     rows
 }
 
-/// Rows small enough in number for a progress bar; the estimates do not depend on it.
+/// Rows handled at a time: few enough for a smooth progress bar. The estimates do not depend on it.
 pub(crate) const PART: usize = 250;
 
-/// Rows of a split that are to be scored; draws for them are keyed by protocol, row, sample and seed.
+/// Rows of a split to score; draws for them are keyed by protocol, row, sample and seed.
 #[derive(Clone, Copy)]
 pub(crate) struct Sampled<'a> {
     pub(crate) model: &'a BoxedModel,
@@ -166,7 +167,7 @@ impl Sampled<'_> {
         Key::new(self.seed).child(Role::Evaluate).child(self.data.protocol().as_str())
     }
 
-    /// The rows, without what is to be predicted of them.
+    /// The rows, without their targets.
     fn batch(&self) -> Batch {
         let batch = self.data.fixed(self.split).select(self.rows).batch(&self.model.device());
         Batch { target: None, ..batch.numbered(numbers(self.rows)) }
@@ -177,10 +178,10 @@ impl Sampled<'_> {
     }
 
     fn latent(&self) -> anyhow::Result<&LatentModel> {
-        self.model.latent_for("importance sampling draws them; use --exact").or_user()
+        self.model.latent_for("importance sampling draws such latents; use --exact").or_user()
     }
 
-    /// Weights with K samples for each row; `on_rows` hears how many rows are new.
+    /// Weights with K samples for each row; `on_rows` gets the number of newly finished rows.
     pub(crate) fn weigh(
         &self,
         evaluator: &ImportanceSampling,
@@ -196,7 +197,7 @@ impl Sampled<'_> {
         Ok(weights)
     }
 
-    /// Weights of some of the K samples of each row; `on_rows` hears how many rows are new.
+    /// Weights of some of the K samples of each row; `on_rows` gets the number of newly finished rows.
     pub(crate) fn weigh_part(
         &self,
         evaluator: &ImportanceSampling,
@@ -213,7 +214,7 @@ impl Sampled<'_> {
         Ok(self.rows.chunks(PART).flat_map(weigh).collect())
     }
 
-    /// Weights of as many samples as it takes; `on_pairs` hears how many are done and planned.
+    /// Weights of as many samples as the error bound takes; `on_pairs` gets the numbers done and planned.
     pub(crate) fn weigh_within(
         &self,
         evaluator: &ImportanceSampling,
@@ -231,7 +232,7 @@ impl Sampled<'_> {
         )?)
     }
 
-    /// Rows annealed; `on_pairs` hears how many pairs of a row and a temperature are done and planned.
+    /// Anneals the rows; `on_pairs` gets the numbers of (row, temperature) pairs done and planned.
     pub(crate) fn anneal(
         &self,
         model: &dyn Smooth,
@@ -241,7 +242,7 @@ impl Sampled<'_> {
         Ok(model.anneal(evaluator, self.x(), numbers(self.rows), self.key(), &mut on_pairs)?)
     }
 
-    /// How many units of each layer of latents have means that move over the rows; none where latents are bits.
+    /// How many units of each layer of latents have means that vary over the rows; `None` if the latents are bits.
     pub(crate) fn active_units(&self) -> Option<Vec<usize>> {
         let (smooth, device) = (self.model.smooth()?, self.model.device());
         let mut activity = Activity::default();
@@ -252,29 +253,29 @@ impl Sampled<'_> {
     }
 }
 
-/// Rows by their numbers.
+/// The numbers of rows.
 pub(crate) fn numbers(rows: &[usize]) -> Arc<[u64]> {
     rows.iter().map(|&row| row as u64).collect()
 }
 
-/// Estimates 2 log Z, under draws of the seed's own, and warns of what could not be reached; `hint` says how.
+/// Estimates 2 log Z with draws of the seed, and warns if the target error is not reached; `hint` says what to change.
 pub(crate) fn partition(
     model: &BoxedModel,
     asked: &PartitionFunction,
     (seed, hint): (u64, &str),
     on_draws: impl FnMut(u64, u64),
 ) -> anyhow::Result<LogPartition> {
-    let model = model.latent_for("2 log Z is that of a bidirectional machine").or_user()?;
+    let model = model.latent_for("2 log Z belongs to a bidirectional machine").or_user()?;
     let found = asked.estimate(model, Key::new(seed).child(Role::Partition), on_draws);
     if !found.is_known() {
         tracing::warn!(
-            "2 log Z cannot be told from {} draws, for p and q hardly overlap; the NLL of p* is given by its \
+            "2 log Z could not be estimated from {} draws: p and q barely overlap; the NLL of p* is replaced by its \
              upper bound, with Z = 1{hint}",
             found.samples
         );
     } else if found.se_formula > asked.error {
         tracing::warn!(
-            "2 log Z = {:.3}: its error is ±{:.3} with {} draws, where {} was asked for{hint}",
+            "2 log Z = {:.3}: its error is ±{:.3} with {} draws; the target was {}{hint}",
             found.log_z2,
             found.se(),
             found.samples,
@@ -284,7 +285,7 @@ pub(crate) fn partition(
     Ok(found)
 }
 
-/// Whether enumeration would have to do no more than look at each row.
+/// Whether the likelihood of a row is a formula, or there are no latents to enumerate.
 pub(crate) fn is_closed_form(model: &BoxedModel) -> bool {
     model.formula().is_some() || model.latent_bits() == Some(0)
 }

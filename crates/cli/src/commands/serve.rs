@@ -1,8 +1,8 @@
 //! `helmholtz serve`.
 //!
 //! The server computes what the clients' `--device remote:HOST:PORT` asks for; models, data, seeds and run folders stay
-//! with the clients. It is Burn's `burn-remote` over WebSocket, which nobody encrypts: a token keeps strangers from the
-//! devices, not from the numbers on their way.
+//! with the clients. It is Burn's `burn-remote` over an unencrypted WebSocket: a token keeps strangers from using the
+//! devices, but not from reading the numbers in transit.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,8 @@ use crate::args::ServeArgs;
 /// Lends devices until Ctrl-C or SIGTERM.
 ///
 /// # Errors
-/// If a device is unknown or not available, the address cannot be listened on, or it is open to other machines without a token.
+/// If a device is unknown or not available, the address cannot be listened on, or other machines can reach it and no
+/// token is set.
 #[cfg(feature = "remote")]
 pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     use std::io::Write;
@@ -28,12 +29,15 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 
     use_threads(args.threads)?;
     if args.device.contains("remote") {
-        return Err(user(format!("--device {}: what another machine lends cannot be lent on", args.device)));
+        return Err(user(format!(
+            "--device {}: a device that another machine lends cannot be lent on",
+            args.device
+        )));
     }
     let devices = device::select_all(&args.device)?;
     let listen = &args.listen;
     let listener = TcpListener::bind(listen).map_err(|error| {
-        user(format!("--listen {listen}: {error}; it takes an address such as 127.0.0.1:3000"))
+        user(format!("--listen {listen}: {error}; give an address such as 127.0.0.1:3000"))
     })?;
     let address = listener.local_addr()?;
     let n_devices = devices.len();
@@ -41,13 +45,13 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         Some(token) => Some(TokenAuthorizer::new(token)?),
         None if !address.ip().is_loopback() => {
             return Err(user(format!(
-                "--listen {listen}: whoever reaches this address could use the device; set {TOKEN} here and at the \
+                "--listen {listen}: anyone who reaches this address could use the device; set {TOKEN} here and on the \
                  clients, or listen on 127.0.0.1"
             )));
         }
         None => None,
     };
-    // Burn's own words of a refusal go to a log that is not shown.
+    // Burn reports a refusal only to a log that is not shown.
     let server = RemoteServer::new(devices).with_authorizer(move |request: AuthorizationRequest<'_>| {
         let (client, index) = (request.client, request.device_index);
         let refused = match &authorizer {
@@ -56,7 +60,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
             }
             _ => None,
         };
-        // Burn refuses that itself, once the client may know how many devices there are.
+        // Burn refuses this itself, once the client is allowed to know how many devices there are.
         let no_such_device = || {
             let asked_too_much = index as usize >= n_devices;
             asked_too_much.then(|| format!("it asked for device {index} of {n_devices}, counted from 0"))
@@ -67,7 +71,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         }
         refused.map_or(Ok(()), Err)
     });
-    say!("lending {} as --device remote:{address}; Ctrl-C ends it", args.device);
+    say!("lending {} as --device remote:{address}; press Ctrl-C to stop", args.device);
     server.serve(WebSocketTransport::from_listener(listener)).map_err(|error| match error {
         ServeError::UnsupportedDevice { .. } | ServeError::MixedBackends => {
             user(format!("--device {}: {error}", args.device))
@@ -77,7 +81,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses: this binary cannot.
+/// Refuses, because this binary was built without the feature.
 ///
 /// # Errors
 /// Always.

@@ -1,6 +1,6 @@
 //! Parts of an evaluation.
 //!
-//! A part holds either some of the samples of every row, as sums of weights, or by annealing some of the rows.
+//! A part holds some of the samples of every row, as sums of weights. With annealing, it holds some of the rows.
 
 use std::fmt;
 use std::ops::Range;
@@ -20,7 +20,7 @@ pub struct Shard {
     pub(crate) of: usize,
 }
 
-/// No evaluation is shared out among more.
+/// Maximum number of parts.
 const MOST: usize = 1 << 16;
 
 impl FromStr for Shard {
@@ -30,7 +30,7 @@ impl FromStr for Shard {
         let parsed = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
         match parsed {
             Some((index, of)) if (1..=of).contains(&index) && of <= MOST => Ok(Shard { index, of }),
-            _ => Err(format!("give part I of N as I/N, as in 1/4, with I from 1 to N and N up to {MOST}")),
+            _ => Err(format!("give part I of N as I/N, such as 1/4, with I from 1 to N and N up to {MOST}")),
         }
     }
 }
@@ -42,12 +42,12 @@ impl fmt::Display for Shard {
 }
 
 impl Shard {
-    /// The samples of this part, of `k`; those of all parts follow upon each other.
+    /// The samples of this part, out of `k`. Each part has one range, and the ranges are consecutive.
     pub(crate) fn of_samples(self, k: usize) -> Range<usize> {
         (self.index - 1) * k / self.of..self.index * k / self.of
     }
 
-    /// The rows of this part: every N-th, for files may be sorted by what makes a row hard.
+    /// The rows of this part: every N-th row, because files may be sorted by how hard their rows are.
     pub(crate) fn of_rows<T: Copy>(self, rows: &[T]) -> Vec<T> {
         rows.iter().skip(self.index - 1).step_by(self.of).copied().collect()
     }
@@ -57,14 +57,14 @@ impl Shard {
     }
 }
 
-/// What is evaluated, and how: what the parts of an evaluation have in common.
+/// What is evaluated, and how: the same for all parts of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Setting {
     pub(crate) protocol: String,
     pub(crate) data_sha256: String,
     pub(crate) split: String,
-    /// `is`, `exact` or `ais`; of parts none is exact.
+    /// `is`, `exact` or `ais`; never `exact` for a part.
     pub(crate) method: String,
     /// Whether p* is scored.
     pub(crate) bidirectional: bool,
@@ -74,11 +74,11 @@ pub(crate) struct Setting {
     pub(crate) annealing: Option<[usize; 2]>,
     pub(crate) seed: u64,
     pub(crate) weights_sha256: String,
-    /// The epoch of the weights, where they come from a run; not in older files.
+    /// The epoch of the weights, if they come from a run; missing in older files.
     #[serde(default)]
     pub(crate) epoch: Option<usize>,
     pub(crate) layers: Vec<usize>,
-    /// The share of the defence in the proposals.
+    /// The share of the proposals that are defensive.
     #[serde(default)]
     pub(crate) defence: Option<f64>,
     /// The rows of the whole evaluation, in order.
@@ -86,35 +86,35 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    /// The first thing in which another evaluation differs: its name, here and there.
+    /// The first setting in which another evaluation differs: its name, its value here and its value there.
     pub(crate) fn difference(&self, other: &Setting) -> Option<(String, String, String)> {
         let fields = |setting| match serde_json::to_value(setting) {
             Ok(serde_json::Value::Object(fields)) => fields,
             _ => unreachable!("a struct of plain values is an object"),
         };
         let (mut here, mut there) = (fields(self), fields(other));
-        // Older parts do not say it, and the weights must agree in any case.
+        // Parts of older versions do not record the epoch, and the weights must agree in any case.
         if self.epoch.is_none() || other.epoch.is_none() {
             here.remove("epoch");
             there.remove("epoch");
         }
         let (name, value) = here.into_iter().find(|(name, value)| there.get(name) != Some(value))?;
         let shown = |value: Option<&serde_json::Value>| match value {
-            Some(serde_json::Value::Array(of)) if name == "rows" => format!("{} of them", of.len()),
+            Some(serde_json::Value::Array(of)) if name == "rows" => format!("a list of {}", of.len()),
             Some(value) => value.to_string(),
-            None => "nothing".to_string(),
+            None => "not set".to_string(),
         };
         let pair = (shown(Some(&value)), shown(there.get(&name)));
         Some((name, pair.0, pair.1))
     }
 }
 
-/// What a part found.
+/// The results of a part.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
-    /// Weights of some of the samples, of every row.
+    /// Weights of some of the samples, for every row.
     Samples(Vec<RowWeights>),
-    /// Some of the rows.
+    /// Annealed estimates of some of the rows.
     Rows(Vec<AnnealedRow>),
 }
 
@@ -135,7 +135,7 @@ pub(crate) struct Part {
     pub(crate) content: Content,
     /// Active units of each layer, in the first part.
     pub(crate) active: Option<Vec<usize>>,
-    /// In the first part of a model read as bidirectional.
+    /// 2 log Z, in the first part, if the model is read as bidirectional.
     pub(crate) log_z2: Option<LogPartition>,
     /// The check of the samples, in the first part.
     pub(crate) checked: Option<Checked>,

@@ -1,4 +1,4 @@
-//! Whether the test rows are a test: not where the model was fitted to them, or chosen by them.
+//! Whether the test rows are a fair test: not if the model was fitted to them or chosen by them.
 
 use helmholtz_datasets::{DataSet, facts};
 use serde::{Deserialize, Serialize};
@@ -13,8 +13,8 @@ pub(crate) struct TestRows {
     is_valid: bool,
     /// How many of them also occur in training, if the values can be compared.
     in_train: Option<usize>,
-    /// True for a user's own files. A published protocol is as it is, and rows that few bits allow for
-    /// come up again by themselves.
+    /// True for a user's own files, which alone are warned about: a published protocol cannot be changed, and rows of
+    /// few bits recur by chance.
     own: bool,
 }
 
@@ -29,7 +29,7 @@ impl TestRows {
         }
     }
 
-    /// What a reader of the test likelihood has to know.
+    /// What a reader of the test likelihood must know.
     pub(crate) fn sentences(&self) -> Vec<String> {
         let mut sentences = Vec::new();
         if self.is_valid && self.own {
@@ -45,15 +45,15 @@ impl TestRows {
         sentences
     }
 
-    /// Says them on standard error.
+    /// Prints these sentences as warnings on standard error.
     pub(crate) fn warn(&self) {
         for sentence in self.sentences() {
             eprintln!("warning: {sentence}");
         }
     }
 
-    /// Adds the keys `test_is_valid` and `test_rows_in_train` to an object; both null where the test
-    /// split is not the one that was scored, or is not at hand.
+    /// Adds the keys `test_is_valid` and `test_rows_in_train` to an object. Both are null if the test split was not
+    /// scored or is not available.
     pub(crate) fn put(this: Option<&Self>, json: &mut Value) {
         json["test_is_valid"] = json!(this.map(|rows| rows.is_valid));
         json["test_rows_in_train"] = json!(this.and_then(|rows| rows.in_train));

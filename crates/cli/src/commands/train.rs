@@ -94,12 +94,12 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
                 initial.keep(&folder, &facts, &config)?;
                 model = initial.model;
             }
-            // Last: with it the folder holds a run.
+            // Written last: with this file the folder holds a run.
             folder.write_provenance(&config, &facts, sha256.as_deref())?;
             (folder, None, lock)
         }
     };
-    // Kept to the end: the results are written into the folder too.
+    // Held to the end, because the results are written into the folder too.
     let lock = Arc::new(lock);
     log_to(&folder);
     tracing::info!(
@@ -147,7 +147,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             };
             anyhow::bail!(
                 "{found} (seed {}); the run stopped; {kept} {}. \
-                 The first thing to try is a new run into another --out with a lower learning rate (--lr)",
+                 First try a new run with a lower learning rate (--lr) and another --out",
                 config.seed,
                 folder.path().display()
             );
@@ -172,7 +172,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The config that a new run with these flags has.
+/// The config of a new run with these flags.
 ///
 /// # Errors
 /// If the file cannot be read, or a key, type, value or flag is wrong.
@@ -180,7 +180,7 @@ pub fn config(args: &TrainArgs) -> anyhow::Result<Config> {
     Config::resolve(args.config.as_deref(), &overlay(args)?)
 }
 
-/// The flags as values laid over the config.
+/// The flags, as values that override the config.
 fn overlay(args: &TrainArgs) -> anyhow::Result<Overlay> {
     let mut overlay = Overlay::default();
     for pair in &args.set {
@@ -227,36 +227,36 @@ fn overlay(args: &TrainArgs) -> anyhow::Result<Overlay> {
         .set_if("run.data_dir", data_dir))
 }
 
-/// Where the data lie, as an absolute path: the run is read from other folders too.
+/// The folder of the data, as an absolute path because the run may be read from another folder.
 fn data_dir(config: &Config) -> anyhow::Result<Option<PathBuf>> {
     let absolute = |path: &Path| {
         std::path::absolute(path).map_err(|error| user(format!("--data-dir {}: {error}", path.display())))
     };
     match &config.run.data_dir {
         Some(path) => absolute(path).map(Some),
-        // The paths of a file: set begin in the current folder.
+        // The paths of a `file:` data set are relative to the current folder.
         None if config.data.id.starts_with("file:") => {
             let here =
                 std::env::current_dir().map_err(|error| user(format!("the current folder: {error}")))?;
-            // A name that run.toml cannot hold is left out.
+            // A path that is not UTF-8 is left out, because run.toml cannot hold it.
             Ok(Some(here).filter(|here| here.to_str().is_some()))
         }
         None => Ok(None),
     }
 }
 
-/// A path as a config can hold it.
+/// A path as text, which is how a config holds it.
 fn in_config(flag: &str, path: &Path) -> anyhow::Result<String> {
     let text = path.to_str().map(String::from);
     text.ok_or_else(|| {
         user(format!(
-            "{flag} {}: the name is not UTF-8, and run.toml cannot hold it; rename it",
+            "{flag} {}: the name is not UTF-8, so run.toml cannot hold it; rename it",
             path.display()
         ))
     })
 }
 
-/// Looks after the lock, appends to `timing.jsonl` and prints a line for each epoch on the screen, if there is one.
+/// Checks the lock and appends to `timing.jsonl` for each record. If there is a screen, also prints a line per epoch.
 fn journal(
     screen: Option<Screen>,
     folder: &RunFolder,
@@ -265,7 +265,7 @@ fn journal(
     learn: &dyn Learn,
 ) -> OnRecord {
     let groups = learn.groups();
-    // What has neither way of being better is for whoever reads the file.
+    // Measures that cannot be better or worse are written to the file only.
     let shown: Vec<&str> = learn
         .measures()
         .iter()
@@ -281,9 +281,9 @@ fn journal(
         last = Instant::now();
         let line =
             json!({"epoch": record.epoch, "split": record.split, "step": record.step, "seconds": seconds});
-        // Timing is a convenience: a disk that is full will be noticed by the checkpoint.
+        // Timing is a convenience, so errors are ignored: the checkpoint will report a full disk.
         if let Ok(mut file) = whole::open_append(&timing, true) {
-            let _ = file.write_all(format!("{line}\n").as_bytes()); // at once, so that a line is whole
+            let _ = file.write_all(format!("{line}\n").as_bytes()); // in one write, so that the line is whole
         }
         let value = |name: &str| record.values.get(name).copied().unwrap_or(f64::NAN);
         if record.split == "train" {
@@ -305,7 +305,7 @@ fn journal(
     })
 }
 
-/// The command that goes on with a run.
+/// The command that resumes a run.
 fn resume_command(folder: &Path) -> String {
     format!("`helmholtz train --resume --out {}`", quoted(folder))
 }
@@ -323,25 +323,28 @@ fn only_trained(request: Request, folder: &Path) -> String {
     )
 }
 
-/// Training that failed, with the way on.
+/// The error of a failed training, with how to continue.
 fn failed(error: FitError, folder: &RunFolder) -> anyhow::Error {
     match error {
         FitError::Training(_) => {
-            anyhow::anyhow!("{error}; put that right, then go on with {}", resume_command(folder.path()))
+            anyhow::anyhow!("{error}; fix this, then go on with {}", resume_command(folder.path()))
         }
         error => error.into(),
     }
 }
 
-/// Sends what the program and Burn report to `experiment.log`.
+/// Sends the log messages of this program and of Burn to `experiment.log`.
 fn log_to(folder: &RunFolder) {
     let file = whole::open_append(&folder.path().join("experiment.log"), true);
     if let Err(error) = file.and_then(log::keep_in) {
-        tracing::warn!("{}: no experiment.log is kept ({error})", folder.path().display());
+        tracing::warn!(
+            "{}: experiment.log cannot be written ({error}); the run goes on without it",
+            folder.path().display()
+        );
     }
 }
 
-/// How well the likelihoods that a finished run reports know 2 log Z of a bidirectional machine.
+/// How precisely a finished run estimates 2 log Z of a bidirectional machine for the likelihoods that it reports.
 const FINAL_PARTITION: PartitionFunction = PartitionFunction { error: 0.02, most: 200_000 };
 
 const HINT: &str = "; `helmholtz evaluate` takes more draws";
@@ -351,11 +354,11 @@ struct Results {
     valid: NllSummary,
     test: NllSummary,
     k: usize,
-    /// Whether they are a formula, and nothing was sampled.
+    /// Whether they come from a formula, without sampling.
     is_exact: bool,
-    /// What the best epoch was chosen by.
+    /// The score that the best epoch was chosen by.
     chosen_by: Score,
-    /// Of a bidirectional machine.
+    /// 2 log Z, for a bidirectional machine.
     log_z2: Option<LogPartition>,
     test_rows: TestRows,
 }
@@ -390,7 +393,7 @@ impl Results {
         })
     }
 
-    /// What the likelihoods are: of p, of p*, or an upper bound on the NLL of that.
+    /// What the reported numbers are: the NLL of p, the NLL of p*, or an upper bound on the NLL of p*.
     fn of(&self) -> &'static str {
         match &self.log_z2 {
             None => "NLL",
@@ -433,12 +436,13 @@ fn finish(
         say!("{json}");
         return;
     }
-    let why = if outcome.end == End::OutOfPatience { ", out of patience" } else { "" };
+    let why = if outcome.end == End::OutOfPatience { ", stopped early (train.patience)" } else { "" };
     let by = match (results.chosen_by, outcome.history.best()) {
         (Score::NLL, _) | (_, None) => String::new(),
-        (score, Some((_, value))) => format!(" by the valid {}, {value:.3} {}", score.title, score.unit),
+        (score, Some((_, value))) => format!(" by the validation {}, {value:.3} {}", score.title, score.unit),
     };
-    let scored = if epoch == best { String::new() } else { format!("; the scores are of epoch {epoch}") };
+    let scored =
+        if epoch == best { String::new() } else { format!("; the scores below are of epoch {epoch}") };
     say!(
         "{} steps in {seconds:.1} s ({:.0} examples a second){why}; best epoch {best}{by}{scored}",
         outcome.steps,

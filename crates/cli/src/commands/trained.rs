@@ -20,7 +20,7 @@ use crate::registry::registry;
 use crate::run_folder::RunFolder;
 use crate::threads::use_threads;
 
-/// A model with its data, or with what it knows of them ([`DataFacts`]).
+/// A model with its data, or with what it needs to know of them ([`DataFacts`]).
 pub struct Trained<D = DataSet> {
     /// The model, on the device.
     pub model: BoxedModel,
@@ -37,7 +37,7 @@ pub struct Trained<D = DataSet> {
 }
 
 impl Trained {
-    /// Loads an epoch of a run, the best unless `--epoch` asks for another, or a weight file.
+    /// Loads a weight file, or an epoch of a run: the best one, unless `--epoch` asks for another.
     ///
     /// # Errors
     /// If the run, the weights or the data are missing or wrong.
@@ -53,8 +53,8 @@ impl Trained {
 }
 
 impl Trained<DataFacts> {
-    /// The same without its data, which need not be there any more; those of an older version's run are read to learn
-    /// how wide a row is.
+    /// Like `Trained::load`, but without the data, which may no longer exist. For a run of an older version the data
+    /// are still read, to find out how wide a row is.
     ///
     /// # Errors
     /// If the run or the weights are missing or wrong.
@@ -106,14 +106,14 @@ impl<D> Trained<D> {
         Ok(Trained { model, config, data, device, folder, epoch })
     }
 
-    /// Says on standard error which epoch the weights are of.
+    /// Prints on standard error which epoch the weights come from.
     pub(crate) fn say_epoch(&self) {
         if let Some(epoch) = self.epoch {
             eprintln!("weights of epoch {epoch}");
         }
     }
 
-    /// How the weights are to be read: as the config says, or as a model of the kind that `--as` names.
+    /// How to read the weights: as the config says, or as the model that `--as` names.
     ///
     /// # Errors
     /// If the layers are not of that kind.

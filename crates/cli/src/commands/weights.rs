@@ -16,12 +16,12 @@ use crate::error::user;
 use crate::output::Output;
 use crate::tensors;
 
-/// The name of the config in the file.
+/// The metadata key of the config.
 const CONFIG: &str = "helmholtz.config";
-/// The name of what the model knows of its data.
+/// The metadata key of what the model needs to know of its data.
 const FACTS: &str = "helmholtz.data_facts";
 
-/// What a weight file says of the data; `None` if it is of an older version or of another program.
+/// What a weight file says about the data; `None` if an older version or another program wrote it.
 ///
 /// # Errors
 /// If the file cannot be read.
@@ -32,13 +32,17 @@ pub(super) fn data_facts(file: &Path) -> anyhow::Result<Option<DataFacts>> {
         .map_err(|error| wrong(format!("not a safetensors file ({error})")))?;
     let text = header.metadata().as_ref().and_then(|metadata| metadata.get(FACTS));
     let facts = text.map(|text| serde_json::from_str::<DataFacts>(text)).transpose();
-    match facts.map_err(|error| wrong(format!("{FACTS} in it cannot be read ({error})")))? {
-        Some(facts) if !facts.are_sound() => Err(wrong(format!("{FACTS} in it is of no rows"))),
+    match facts.map_err(|error| {
+        wrong(format!("its metadata {FACTS} cannot be read ({error}); export the weights again"))
+    })? {
+        Some(facts) if !facts.are_sound() => Err(wrong(format!(
+            "the shape of a row in its metadata {FACTS} is impossible; export the weights again"
+        ))),
         facts => Ok(facts),
     }
 }
 
-/// Writes the weights of a model to a safetensors file: whole, or not at all, sealed, and the same bytes each time.
+/// Writes the weights of a model to a safetensors file: whole or not at all, with a seal, and the same bytes each time.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -90,11 +94,14 @@ pub(super) fn with_weights(
     let mut found = Layout::new();
     for (name, info) in header.tensors() {
         let dtype = tensors::dtype(info.dtype).ok_or_else(|| {
-            wrong(format!("the tensor {name} has values of type {:?}; {advice}", info.dtype))
+            wrong(format!(
+                "the tensor {name} has values of type {:?}, which is not supported; {advice}",
+                info.dtype
+            ))
         })?;
         found.insert(name, (info.shape.clone(), dtype));
     }
-    // Any precision will do: the model computes in f32.
+    // Any float precision is accepted: the model computes in f32.
     let same = |a: DType, b: DType| a == b || (a.is_float() && b.is_float());
     if let Some(what) = difference(&found, &layout(&fresh), same) {
         return Err(wrong(format!("does not fit the model of the config: {what}; {advice}")));
@@ -105,7 +112,7 @@ pub(super) fn with_weights(
     if let Some(error) = result.errors.first() {
         return Err(wrong(format!("does not fit the model of the config ({error}); {advice}")));
     }
-    // Burn keeps the element type of the file.
+    // Burn keeps the element type of the file, so convert it.
     let model = map_params(fresh, |_, param| param.values().cast(DType::F32));
     match not_finite(&model) {
         Some((name, value)) => Err(wrong(format!(
@@ -116,15 +123,17 @@ pub(super) fn with_weights(
     }
 }
 
-/// Compares the model that the weights were trained as, if the file says so, with that of the config.
+/// Compares the model that the weights were trained as, if the file records it, with that of the config.
 fn check_config(text: &str, config: &Config) -> Result<(), String> {
-    let unreadable = |what: &dyn std::fmt::Display| format!("{CONFIG} in it cannot be read ({what})");
+    let unreadable = |what: &dyn std::fmt::Display| {
+        format!("its metadata {CONFIG} cannot be read ({what}); export the weights again")
+    };
     let mut table: Table = text.parse().map_err(|error| unreadable(&error))?;
-    // The rest of the config has no bearing on the weights, and may be of another version.
+    // The rest of the config does not affect the weights, and may come from another version.
     table.retain(|key, _| key == "model");
     let theirs = Config::of_table(table, CONFIG, &Overlay::default()).map_err(|error| unreadable(&error))?;
     let differences = config.structure_differences(&theirs);
-    // The kinds of layers follow their number.
+    // With another number of layers, the lists of their kinds differ anyway.
     let other_depth = differences.iter().any(|(key, ..)| key == "layers");
     let differences: Vec<String> = differences
         .into_iter()

@@ -1,4 +1,4 @@
-//! What the tests of the real binary share.
+//! Helpers that the tests of the real binary share.
 
 #![allow(unreachable_pub)]
 
@@ -12,7 +12,7 @@ use std::sync::Mutex;
 
 use tempfile::TempDir;
 
-/// The binary with everything it prints in plain text and no data from the environment.
+/// The binary, with plain text as output and without data or cache folders from the environment.
 pub fn helmholtz() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_helmholtz"));
     command.env_remove("HELMHOLTZ_DATA").env("RUST_BACKTRACE", "0").env("HELMHOLTZ_CACHE", "");
@@ -29,7 +29,7 @@ pub fn run(folder: &Path, args: &[&str]) -> Output {
     helmholtz().current_dir(folder).args(args).output().expect("the binary starts")
 }
 
-/// Runs the binary and expects it to succeed; its standard output.
+/// Runs the binary and expects it to succeed. Returns its standard output.
 pub fn succeed(folder: &Path, args: &[&str]) -> String {
     let output = run(folder, args);
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -37,8 +37,8 @@ pub fn succeed(folder: &Path, args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Runs the binary and expects exit code `code` and a sentence, not a panic, that holds every one of
-/// `words`; its standard error.
+/// Runs the binary and expects exit code `code` and a message, not a panic, that contains all of `words`. Returns its
+/// standard error.
 pub fn fail(folder: &Path, args: &[&str], code: i32, words: &[&str]) -> String {
     let output = run(folder, args);
     let stderr = String::from_utf8(output.stderr).expect("UTF-8");
@@ -51,7 +51,7 @@ pub fn fail(folder: &Path, args: &[&str], code: i32, words: &[&str]) -> String {
     stderr
 }
 
-/// A training run small enough for a test, into `out`.
+/// The arguments of a training run into `out` that is small enough for a test.
 pub fn small_run<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec!["train", "--samples", "4"];
     args.extend([
@@ -72,19 +72,19 @@ pub fn small_run<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     args
 }
 
-/// Writes 2000 rows of nine bits; the dataset that they are, from their folder.
+/// Writes 2000 rows of nine bits. Returns the arguments that name them as a data set in this folder.
 pub fn few_rows(folder: &Path) -> [&'static str; 2] {
     let rows = (0..2000).map(|i| format!("{0} {1} {2} {1} {0} 1 {2} 0 1\n", i % 2, i / 2 % 2, i / 4 % 2));
     fs::write(folder.join("rows.amat"), rows.collect::<String>()).unwrap();
     ["--dataset", "file:rows.amat"]
 }
 
-/// A copy of `small_run` of so many epochs as `folder/name`; it is trained once for all tests.
+/// Makes `folder/name` a copy of a `small_run` of `epochs` epochs, which is trained once for all tests.
 pub fn trained(folder: &Path, name: &str, epochs: usize) {
     static RUNS: Mutex<BTreeMap<usize, TempDir>> = Mutex::new(BTreeMap::new());
     let mut runs = RUNS.lock().expect("a run could be trained");
     let run = runs.entry(epochs).or_insert_with(|| {
-        // Nobody removes it in the end: it lies in the target folder.
+        // It is never removed, but it is in the target folder.
         let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         succeed(place.path(), &small_run("run", &["--epochs", &epochs.to_string()]));
         place
@@ -104,7 +104,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The workspace's real data, or a word on what is skipped without it.
+/// The folder of the workspace's real data; without it, prints that the test is skipped.
 pub fn real_data() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     let folder = std::env::var_os("HELMHOLTZ_DATA").map_or(beside, PathBuf::from);

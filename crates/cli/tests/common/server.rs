@@ -1,4 +1,4 @@
-//! A server of this machine, whose answers a test chooses, and sets that it hands out.
+//! A local server whose answers a test chooses, and data sets for it to serve.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -12,17 +12,17 @@ use std::time::Duration;
 
 use crate::common::real_data;
 
-/// What was asked.
+/// A request.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub path: String,
-    /// How many times the path had been asked for before.
+    /// How many times the path had been requested before.
     pub before: usize,
-    /// Everything, in lower case.
+    /// The whole text of the request, in lower case.
     pub head: String,
 }
 
-/// What is sent, before the connection is closed.
+/// A reply, after which the connection is closed.
 pub struct Reply {
     head: String,
     body: Vec<u8>,
@@ -63,7 +63,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Answers one connection after the other, to the end of the test.
+    /// Answers one connection after the other, until the test ends.
     pub fn start(mut answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -106,7 +106,7 @@ impl Server {
     }
 }
 
-/// Nothing if the client left in between.
+/// Reads a request; `None` if the client left in between.
 fn read(stream: &mut TcpStream, asked: &mut HashMap<String, usize>) -> Option<Request> {
     let mut text = Vec::new();
     let mut byte = [0];
@@ -133,7 +133,7 @@ pub const TRAIN: &str = "ocr_letters.train.data.gz";
 pub const VALID: &str = "ocr_letters.valid.data.gz";
 pub const TEST: &str = "ocr_letters.test.data.gz";
 
-/// Rows of the right number and width for a set of which only these are known.
+/// Rows of the right number and width, for a set of which nothing else is known.
 pub fn drawn() -> &'static Files {
     static DRAWN: OnceLock<Files> = OnceLock::new();
     DRAWN.get_or_init(|| {
@@ -155,7 +155,7 @@ pub fn drawn() -> &'static Files {
 
 pub const REAL_VALID: &str = "mushrooms.valid.data.gz";
 
-/// A small set with its hash, or a word on what is skipped without it.
+/// A small set with a pinned hash; without its files, prints that the test is skipped.
 pub fn real() -> Option<Files> {
     let folder = real_data()?.join("uci-nade");
     let mut bytes = BTreeMap::new();
@@ -170,7 +170,7 @@ pub fn real() -> Option<Files> {
 }
 
 impl Files {
-    /// The answer of a server that has the files below `folder`.
+    /// The answer of a server that has the files in `folder`.
     pub fn answer(&self, folder: &str, request: &Request) -> Reply {
         let file = request.path.strip_prefix(folder).and_then(|name| self.bytes.get(name));
         file.map_or_else(|| Reply::status("404 Not Found"), |bytes| Reply::file(bytes))
@@ -182,8 +182,8 @@ impl Files {
         Server::start(move |request| files.answer("/uci-nade/", request))
     }
 
-    /// Such a server, whose answer for one of the files is `odd` of how many times the file had been
-    /// asked for before and the right answer.
+    /// Such a server, but for one of the files its answer is what `odd` makes of the number of earlier requests for
+    /// that file and of the right answer.
     pub fn serve_with(
         &self,
         name: &'static str,
@@ -209,7 +209,7 @@ impl Files {
         }
     }
 
-    /// The same shape with one value changed in a file.
+    /// The same files with one value changed in one of them.
     pub fn with_a_value_changed(&self, name: &'static str) -> Self {
         let mut text = Vec::new();
         flate2::read::GzDecoder::new(&self.bytes[name][..]).read_to_end(&mut text).unwrap();

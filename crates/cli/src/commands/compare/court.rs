@@ -1,4 +1,4 @@
-//! Strategies before the exact gradient.
+//! Courts: gradient estimates of strategies, compared with exact gradients.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::error::{OrUser, user};
 use crate::memory_limit::{self, Limit};
 
-/// What a court has found.
+/// The results of a court.
 pub(super) struct Trials {
     /// Data, model and how the weights were trained, in words.
     pub(super) what: String,
@@ -35,7 +35,7 @@ pub(super) struct Trials {
 pub(super) struct Tried {
     pub(super) strategy: String,
     pub(super) k: usize,
-    /// Whether what it learns for itself was fitted first, and held.
+    /// Whether its own parameters, such as baselines, were fitted first and then held fixed.
     pub(super) settled: bool,
     pub(super) weights: &'static str,
     pub(super) seed: u64,
@@ -45,7 +45,7 @@ pub(super) struct Tried {
 /// The probability that a court in which every strategy is right calls any of them wrong.
 const FALSE_ALARM: f64 = 0.01;
 
-/// A court whose plan makes sense, and whose data are there.
+/// A court whose plan is checked and whose data are loaded.
 pub(super) struct Prepared<'a> {
     court: &'a Court,
     place: &'a str,
@@ -55,10 +55,10 @@ pub(super) struct Prepared<'a> {
     device: Device,
 }
 
-/// Resolves and checks everything, so that nothing is refused after hours.
+/// Resolves and checks everything at once, so that nothing is refused after hours of work.
 ///
 /// # Errors
-/// If a config makes no sense, the data are not there, or the model is too large.
+/// If a config makes no sense, the data are missing, or the model is too large.
 pub(super) fn prepare<'a>(
     court: &'a Court,
     flags: &'a Flags,
@@ -69,7 +69,7 @@ pub(super) fn prepare<'a>(
     let mut entrants = Vec::new();
     for strategy in &court.strategies {
         for &samples in court.samples_of(strategy) {
-            // Where one sample is too few for a strategy, the others are still tried.
+            // If one sample is too few for a strategy, its other K are still tried.
             match court.of(strategy, samples, flags) {
                 Ok(config) => {
                     check_shared(&flags.place, strategy, &config, &base)?;
@@ -93,7 +93,7 @@ pub(super) fn prepare<'a>(
 }
 
 impl Prepared<'_> {
-    /// Puts the strategies before the court.
+    /// Tries every strategy.
     ///
     /// # Errors
     /// If training fails or an estimate is not finite.
@@ -149,7 +149,7 @@ impl Prepared<'_> {
     }
 }
 
-/// A strategy before the exact vectors that its family has for it.
+/// Compares a strategy with the exact vectors that its family has for it.
 fn judged(
     model: &BoxedModel,
     strategy: &BoxedStrategy,
@@ -169,8 +169,8 @@ fn strategy(config: &Config, model: &BoxedModel) -> anyhow::Result<BoxedStrategy
 /// Steps that a strategy with baselines of its own takes before it is tried.
 pub(super) const SETTLING: u64 = 300;
 
-/// The strategy as it would be after some training at these weights, held as it is then: what it has learnt for itself
-/// is fitted, by the config's optimiser, while the model stays.
+/// The strategy as it would be after some training at these weights. Its own parameters are fitted by the config's
+/// optimiser while the model stays fixed, and then held.
 fn settle(
     strategy: BoxedStrategy,
     model: &BoxedModel,
@@ -193,14 +193,14 @@ fn settle(
 fn check_device(device: &str) -> anyhow::Result<()> {
     if ["wgpu", "vulkan"].iter().any(|name| device.starts_with(name)) {
         return Err(user(format!(
-            "--device {device}: the court counts in double precision, which {device} has not; use flex, ndarray or cuda, \
-             or a plan with a race alone"
+            "--device {device}: the court computes in double precision, which {device} does not have; use flex, \
+             ndarray or cuda, or a plan with races only"
         )));
     }
     Ok(())
 }
 
-/// Refuses what no sum runs over.
+/// Refuses models and strategies for which the court has no exact sums.
 fn check_model(
     config: &Config,
     data: &DataSet,
@@ -211,7 +211,7 @@ fn check_model(
     let model = assemble::model(config, data, device)?;
     let observed = model.observed();
     let fits = match (model.latent_bits(), model.smooth().map(Smooth::noise_units)) {
-        // Nothing is summed over: the exact vectors are the family's own affair.
+        // Nothing is summed over: the family has its own exact vectors.
         _ if model.formula().is_some() => Ok(()),
         (Some(bits), _) if bits > MOST_BITS => Err(StatesError::Bits { bits }),
         (None, Some(units)) if !(1..=2).contains(&units) => Err(StatesError::Units { units }),
@@ -235,7 +235,7 @@ fn check_model(
             }
             if config.spec.model.support() == Support::Grey {
                 return wrong(&format!(
-                    "{strategy} on grey values: its sleep update is summed over pictures of bits; leave it out"
+                    "{strategy} on grey values: its exact sleep update is a sum over pictures of bits; leave it out"
                 ));
             }
         }
@@ -246,7 +246,7 @@ fn check_model(
     Ok(())
 }
 
-/// The model at each of the weights that are asked for.
+/// The model at each of the requested weights.
 fn trained(court: &Court, base: &Config, data: &DataSet) -> anyhow::Result<Vec<(TrainedFor, BoxedModel)>> {
     let plan = assemble::plan(base, data);
     let last = court.weights.iter().map(|&weights| steps(weights, &plan)).max().unwrap_or(0);
@@ -300,7 +300,7 @@ impl Trials {
         self.tried.iter().filter(move |tried| tried.strategy == strategy && tried.weights == weights)
     }
 
-    /// How the bias of a strategy's net against its limit falls with K.
+    /// How the distance of a net's gradient from its limit falls with K.
     pub(super) fn order(&self, strategy: &str, weights: &str, block: &str) -> Option<BiasOrder> {
         let measured: Vec<(usize, f64, f64)> = self
             .of(strategy, weights)

@@ -1,4 +1,4 @@
-//! Training in the open: a loop that can be paused, timed and judged at any step.
+//! A training loop that can be paused, timed and judged at any step.
 
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
@@ -14,7 +14,7 @@ use helmholtz_zoo::BoxedModel;
 use crate::assemble;
 use crate::config::Config;
 
-/// What a step measured that is no number, if there is such a thing.
+/// The first measured value of a step that is not finite, if there is one.
 pub(super) fn no_number(output: &StepOutput) -> Option<(Measure, f64)> {
     let values = output.measured.iter().flat_map(|found| {
         let values = found.value.clone().into_data().convert::<f64>();
@@ -23,7 +23,7 @@ pub(super) fn no_number(output: &StepOutput) -> Option<(Measure, f64)> {
     values.into_iter().find(|(_, value)| !value.is_finite())
 }
 
-/// A run of the learner's own steps, one at a time: the same weights as `helmholtz train` comes to.
+/// Runs the learner's own steps one at a time, with the same resulting weights as `helmholtz train`.
 pub(super) struct Descent {
     trainee: Trainee,
     optimiser: ModuleOptimizer,
@@ -63,7 +63,7 @@ impl Descent {
         Ok(output.item)
     }
 
-    /// Steps until `stop` says so of the number taken, or the plan is at its end; gives that number.
+    /// Takes steps until `stop` is true for the number taken, or the plan ends. Returns that number.
     pub(super) fn run(&mut self, stop: impl Fn(u64) -> bool) -> anyhow::Result<u64> {
         loop {
             let feed = self.feed.clone();
@@ -74,7 +74,7 @@ impl Descent {
                 let output = self.step(share)?;
                 if let Some((measure, value)) = no_number(&output) {
                     let found = NonFinite { quantity: measure.name.to_owned(), value, step: Some(done - 1) };
-                    anyhow::bail!("training of the weights: {found}; take a lower rate");
+                    anyhow::bail!("training of the weights: {found}; use a lower learning rate");
                 }
                 taken = Some(done);
                 if stop(done) {
@@ -82,7 +82,7 @@ impl Descent {
                 }
             }
             if taken.is_none() {
-                anyhow::bail!("the plan is at its end");
+                anyhow::bail!("the plan has no more steps");
             }
         }
     }

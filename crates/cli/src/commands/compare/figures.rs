@@ -12,10 +12,10 @@ pub(super) struct Figure {
     pub(super) svg: String,
 }
 
-/// What a figure shows of a trial.
+/// The point that a figure shows for a trial.
 type PointOf<'a> = &'a dyn Fn(&Tried) -> Option<Point>;
 
-/// Bias from the limit and variance, by net, against K, at each of the weights.
+/// Bias from the limit, and variance, against K: a figure for each net and each of the weights.
 ///
 /// # Errors
 /// If one cannot be drawn.
@@ -25,7 +25,7 @@ pub(super) fn of_court(number: usize, found: &Trials) -> anyhow::Result<Vec<Figu
         for (net, parameters) in [("theta", "θ"), ("phi", "φ")] {
             let bias = |tried: &Tried| {
                 let found = tried.report.finding(net, Reference::Limit)?;
-                // Of what claims to follow the limit itself there is no line from one to the other.
+                // A strategy that claims to follow the limit itself has no gap between its claim and the limit.
                 let (bias, se) = found.gap.unwrap_or((found.bias, found.bias_se));
                 let size = bias.abs();
                 Some(Point { x: tried.k as f64, y: size, low: size - 2.0 * se, high: size + 2.0 * se })
@@ -67,7 +67,7 @@ pub(super) fn of_race(number: usize, run: &Run) -> anyhow::Result<Vec<Figure>> {
     let mut lines = Vec::new();
     for (colour, runner) in run.runners.iter().enumerate() {
         let points = |curve: &[(f64, f64)]| {
-            // What a model is before its first step would squeeze everything else.
+            // The score before the first step is left out, because it would squeeze the rest of the chart.
             curve.iter().skip(1).map(|&(cost, nll)| Point::exact(cost, nll)).collect::<Vec<_>>()
         };
         let seeds: Vec<Vec<Point>> = runner.seeds.iter().map(|course| points(&course.curve)).collect();

@@ -10,7 +10,7 @@ use crate::config::{Config, Overlay, read_text};
 use crate::error::{excerpt, known, toml_problem, user};
 use crate::registry::registry;
 
-/// The plan of a run without a file.
+/// The default plan.
 const DEFAULT: &str = include_str!("../../../../../configs/compare.toml");
 
 /// A plan.
@@ -30,7 +30,7 @@ pub(super) struct Plan {
 pub(super) struct Court {
     /// The strategies that are tried.
     pub(super) strategies: Vec<String>,
-    /// Samples per observation, K, that each is tried with.
+    /// The numbers of samples per observation, K, that each is tried with.
     pub(super) samples: Vec<i64>,
     /// The weights that gradients are taken at.
     pub(super) weights: Vec<TrainedFor>,
@@ -41,7 +41,7 @@ pub(super) struct Court {
     pub(super) estimates: u64,
     /// Model, data and training of the weights, with the keys of `helmholtz train`.
     config: Table,
-    /// What is different for single strategies.
+    /// Settings of single strategies that differ.
     #[serde(default)]
     with: BTreeMap<String, Table>,
 }
@@ -52,17 +52,17 @@ pub(super) struct Court {
 pub(super) struct Race {
     /// The strategies that run.
     pub(super) strategies: Vec<String>,
-    /// How many seeds each.
+    /// Number of seeds of each strategy.
     pub(super) seeds: u64,
-    /// What each may use up.
+    /// The budget of each run.
     pub(super) budget: Budget,
-    /// How often a run is judged on its way.
+    /// How many times a run is judged on its way.
     #[serde(default = "ten")]
     pub(super) judged: usize,
-    /// Importance samples of each row where the likelihood is not exact.
+    /// Number of importance samples per row if the likelihood is not exact.
     #[serde(default = "thousand")]
     pub(super) samples: i64,
-    /// Test rows that are judged where the likelihood is not exact; the protocol fixes which.
+    /// Number of test rows judged if the likelihood is not exact; which rows depends only on the protocol.
     #[serde(default = "thousand")]
     pub(super) rows: i64,
     config: Table,
@@ -70,7 +70,7 @@ pub(super) struct Race {
     with: BTreeMap<String, Table>,
 }
 
-/// A budget: exactly one of the two.
+/// A budget: exactly one of the two fields is set.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Budget {
@@ -85,11 +85,11 @@ pub(super) struct Budget {
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub(super) enum TrainedFor {
-    /// As they begin.
+    /// The initial weights.
     Fresh,
     /// After half of the training.
     HalfTrained,
-    /// After the whole of it.
+    /// After all of the training.
     Trained,
 }
 
@@ -105,7 +105,7 @@ fn thousand() -> i64 {
     1000
 }
 
-/// What flags lay over every config of a plan.
+/// The flags that override every config of a plan.
 pub(super) struct Flags {
     pub(super) place: String,
     pub(super) device: Option<String>,
@@ -113,16 +113,16 @@ pub(super) struct Flags {
 }
 
 impl Plan {
-    /// The plan of a file, or the one that needs none.
+    /// The plan of a file, or the default one.
     ///
     /// # Errors
-    /// If the file cannot be read, or is no plan.
+    /// If the file cannot be read, or is not a plan.
     pub(super) fn read(path: Option<&Path>) -> anyhow::Result<(Self, String)> {
         let (place, text) = match path {
             None => ("the default plan".to_owned(), DEFAULT.to_owned()),
             Some(path) => {
                 let place = path.display().to_string();
-                (place, read_text(path, "a plan, or none for the default one")?)
+                (place, read_text(path, "a plan, or no path for the default plan")?)
             }
         };
         let plan: Plan = toml::from_str(&text)
@@ -131,7 +131,7 @@ impl Plan {
             return Err(user(format!("{place}: schema = {}: this version reads schema 1", plan.schema)));
         }
         if plan.court.is_empty() && plan.race.is_empty() {
-            return Err(user(format!("{place}: there is neither a [[court]] nor a [[race]] in it")));
+            return Err(user(format!("{place}: has neither a [[court]] nor a [[race]]; add one")));
         }
         plan.court.iter().try_for_each(|court| court.check(&place))?;
         plan.race.iter().try_for_each(|race| race.check(&place))?;
@@ -148,26 +148,26 @@ impl Court {
             }
         }
         if let Some((_, k)) = self.samples.iter().enumerate().find(|(i, k)| self.samples[..*i].contains(k)) {
-            return Err(user(format!("{place}: [[court]] samples: {k} stands there twice")));
+            return Err(user(format!("{place}: [[court]] samples: {k} is listed twice")));
         }
         if !(1..=64).contains(&self.rows) {
-            return Err(user(format!("{place}: [[court]] rows = {}: from 1 to 64", self.rows)));
+            return Err(user(format!("{place}: [[court]] rows = {}: must be from 1 to 64", self.rows)));
         }
         if !(100..=100_000_000).contains(&self.estimates) {
             let estimates = self.estimates;
             return Err(user(format!(
-                "{place}: [[court]] estimates = {estimates}: from 100, for a standard error to mean something, to 10^8"
+                "{place}: [[court]] estimates = {estimates}: must be from 100, for a useful standard error, to 10^8"
             )));
         }
         Ok(())
     }
 
-    /// The config that the weights are trained by; its stages, if any, are part of that.
+    /// The config that the weights are trained by, including its stages, if there are any.
     pub(super) fn base(&self, flags: &Flags) -> anyhow::Result<Config> {
         resolve(self.config.clone(), None, flags, Overlay::default())
     }
 
-    /// The numbers of samples that a strategy is tried with; one of them, whichever, if it takes none.
+    /// The numbers of samples that a strategy is tried with; just one of them if it takes no samples.
     pub(super) fn samples_of(&self, strategy: &str) -> &[i64] {
         if registry().takes_samples(strategy) { &self.samples } else { &self.samples[..1] }
     }
@@ -196,11 +196,11 @@ impl Race {
         }
         for (key, value) in [("samples", self.samples), ("rows", self.rows), ("judged", self.judged as i64)] {
             if !(1..=1 << 24).contains(&value) {
-                return wrong(format!("{key} = {value}: from 1 to 2^24"));
+                return wrong(format!("{key} = {value}: must be from 1 to 2^24"));
             }
         }
         if !(1..=1000).contains(&self.seeds) {
-            return wrong(format!("seeds = {}: from 1 to 1000", self.seeds));
+            return wrong(format!("seeds = {}: must be from 1 to 1000", self.seeds));
         }
         Ok(())
     }
@@ -248,14 +248,14 @@ fn check_names(
         return Err(user(format!("{place}: [[{section}]] strategy {}: named twice", name.1)));
     }
     match with.keys().find(|name| !names.contains(name)) {
-        Some(name) => {
-            Err(user(format!("{place}: [{section}.with.{name}]: {name} is none of the strategies there")))
-        }
+        Some(name) => Err(user(format!(
+            "{place}: [{section}.with.{name}]: {name} is not in strategies; add it there, or leave this out"
+        ))),
         None => Ok(()),
     }
 }
 
-/// Refuses a strategy whose config differs from the others' in what they are to share.
+/// Refuses a strategy whose config differs from the others' in what all must share.
 pub(super) fn check_shared(
     place: &str,
     strategy: &str,
@@ -271,14 +271,14 @@ pub(super) fn check_shared(
     ];
     match differs.into_iter().find(|(_, differs)| *differs) {
         Some((section, _)) => Err(user(format!(
-            "{place}: [{section}] of {strategy} is another than that of the others: strategies are compared on one model, \
-             data set, device and plan of batches; give [strategy] and [optimizer] alone under `with`"
+            "{place}: [{section}] of {strategy} differs from that of the others: strategies are compared on one model, \
+             data set, device and plan of batches; give only [strategy] and [optimizer] under `with`"
         ))),
         None => Ok(()),
     }
 }
 
-/// A config with another strategy, and without the first one's own keys.
+/// The config with another strategy, without the keys of the first one.
 fn named(config: &Table, strategy: &str) -> Table {
     let mut config = config.clone();
     let is_other = |table: &Table| table.get("kind").is_some_and(|kind| kind.as_str() != Some(strategy));
@@ -314,7 +314,7 @@ fn resolve(
     crate::device::check_asked(&config.run.device, flags.device.is_some(), &flags.place)?;
     if let Some(path) = &config.train.init_from {
         return Err(user(format!(
-            "{}: train.init_from = {}: a comparison begins with fresh weights; leave it out",
+            "{}: train.init_from = {}: a comparison starts from fresh weights; leave it out",
             flags.place,
             path.display()
         )));

@@ -19,17 +19,17 @@ use crate::config::Config;
 use crate::error::{OrUser, user};
 use crate::memory_limit;
 
-/// What a race came to.
+/// The results of a race.
 pub(super) struct Run {
     /// Data and model, in words.
     pub(super) what: String,
     pub(super) protocol: String,
     pub(super) data_sha256: String,
-    /// What is judged, in words.
+    /// What the models are judged by, in words.
     pub(super) judged_by: String,
-    /// What the judge's numbers are.
+    /// The score that the judge computes.
     pub(super) score: Score,
-    /// The lowest that the judge's number can be, if that is known.
+    /// The lowest possible score, if it is known.
     pub(super) entropy: Option<f64>,
     pub(super) budget: (f64, &'static str),
     pub(super) shape: ImageShape,
@@ -39,7 +39,7 @@ pub(super) struct Run {
 /// A strategy with its seeds.
 pub(super) struct Runner {
     pub(super) strategy: String,
-    /// Whether it trains the bidirectional machine and not p.
+    /// Whether it trains the bidirectional machine rather than p.
     pub(super) is_bidirectional: bool,
     pub(super) samples: usize,
     pub(super) seeds: Vec<Course>,
@@ -48,34 +48,34 @@ pub(super) struct Runner {
 /// One seed of a strategy.
 pub(super) struct Course {
     pub(super) seed: u64,
-    /// Cost in the unit of the budget, and what the model was judged to be then.
+    /// Cost in the unit of the budget, and the model's score at that cost.
     pub(super) curve: Vec<(f64, f64)>,
-    /// Monte Carlo error of the last judgement; zero of an exact one.
+    /// Monte Carlo error of the last score; zero for an exact score.
     pub(super) se: f64,
     pub(super) steps: u64,
     pub(super) seconds: f64,
     pub(super) evaluations: u64,
-    /// The step at which the bound or the likelihood of a test row was no number, if there was one.
+    /// The step at which the bound, or the likelihood of a test row, was not finite, if there was one.
     pub(super) broken: Option<u64>,
     /// Ancestral samples, or their means, `[n, d]`.
     pub(super) samples: Vec<f32>,
 }
 
-/// Samples of each model that are shown.
+/// Number of samples shown of each model.
 pub(super) const SHOWN: usize = 25;
-/// Latent bits up to which the law of the data is, where it is known.
+/// Maximum number of latent bits for judging by the distribution of the data, if it is known.
 const LAW_BITS: usize = 16;
-/// Latent bits up to which test rows are judged by enumeration.
+/// Maximum number of latent bits for judging test rows by enumeration.
 const EXACT_BITS: usize = 12;
 
 enum Judge {
-    /// The cross-entropy of the law that the data are drawn from.
+    /// The cross-entropy on the distribution that the data are drawn from.
     Law,
     /// Test rows, by enumeration.
     Exact(Vec<usize>),
-    /// Test rows, by importance samples.
+    /// Test rows, by importance sampling.
     Samples(Vec<usize>, ImportanceSampling),
-    /// Test rows, by the score of a family whose models have no latents that would be proposed.
+    /// Test rows, by the family's own score, for models without latents that a recognition net proposes.
     Own(Vec<usize>, BoxedEvaluator),
 }
 
@@ -95,7 +95,9 @@ impl Judge {
 
     fn words(&self) -> String {
         match self {
-            Judge::Law => "exact cross-entropy of the law of the data, every state enumerated".into(),
+            Judge::Law => {
+                "exact cross-entropy on the distribution of the data, every state enumerated".into()
+            }
             Judge::Exact(rows) => {
                 format!("exact -log p of {} test rows, every latent state enumerated", rows.len())
             }
@@ -115,7 +117,7 @@ impl Judge {
         }
     }
 
-    /// The mean over rows, and its Monte Carlo error where that is known.
+    /// The mean over rows, and its Monte Carlo error if that is known.
     fn score(&self, model: &BoxedModel, data: &DataSet) -> anyhow::Result<(f64, f64)> {
         let batch = |rows: &[usize]| data.fixed(SplitName::Test).select(rows).batch(&model.device());
         match self {
@@ -130,7 +132,7 @@ impl Judge {
             Judge::Samples(rows, sampling) => {
                 let numbers: Arc<[u64]> = rows.iter().map(|&row| row as u64).collect();
                 let key = Key::new(0).child(Role::Evaluate).child(data.protocol().as_str());
-                let latent = model.latent_for("the race draws them to judge by").or_user()?;
+                let latent = model.latent_for("the race judges by samples of such latents").or_user()?;
                 let found = summarise(&sampling.estimate(latent, batch(rows).whole(), numbers, key)?);
                 Ok((found.nll, found.se_mc))
             }
@@ -147,7 +149,7 @@ impl Judge {
     }
 }
 
-/// A race whose plan makes sense, and whose data are there.
+/// A race whose plan is checked and whose data are loaded.
 pub(super) struct Prepared<'a> {
     race: &'a Race,
     /// Each strategy with the configs of its seeds.
@@ -156,10 +158,10 @@ pub(super) struct Prepared<'a> {
     judge: Judge,
 }
 
-/// Resolves and checks everything, so that nothing is refused after hours.
+/// Resolves and checks everything at once, so that nothing is refused after hours of work.
 ///
 /// # Errors
-/// If a config makes no sense, or the data are not there.
+/// If a config makes no sense, or the data are missing.
 pub(super) fn prepare<'a>(
     race: &'a Race,
     flags: &Flags,
@@ -211,7 +213,7 @@ impl Prepared<'_> {
             for config in configs {
                 let course = course(config, data, judge, (budget, race.judged))?;
                 let nll = course.nll();
-                let how = course.broken.map_or(String::new(), |step| format!(", no number at step {step}"));
+                let how = course.broken.map_or(String::new(), |step| format!(", not finite at step {step}"));
                 say(&format!(
                     "  {strategy:<9} K = {samples:<3} seed {}: {nll:.4}   ({} steps, {:.1} s{how})",
                     config.seed, course.steps, course.seconds
@@ -238,14 +240,14 @@ impl Prepared<'_> {
 fn check(config: &Config, strategy: &str) -> anyhow::Result<()> {
     if config.optimizer.schedule != "constant" || !config.stage.is_empty() {
         return Err(user(format!(
-            "[[race]], {strategy}: a run ends where its budget does, at no step that is known before; leave out [[stage]], \
-             and optimizer.schedule at constant"
+            "[[race]], {strategy}: a run ends when its budget is spent, so its number of steps is not known before; \
+             leave [[stage]] out, and optimizer.schedule at constant"
         )));
     }
     Ok(())
 }
 
-/// Trains until the budget is spent. Judging, and what surrounds the steps, is not charged.
+/// Trains until the budget is spent. Only the steps are charged, not judging or other work around them.
 fn course(
     config: &Config,
     data: &DataSet,
@@ -277,7 +279,7 @@ fn course(
             }
             let is_finite = no_number(&output).is_none();
             let judgement = match is_finite.then(|| judge.score(&descent.model(), data)).transpose() {
-                // A test row without probability, or parameters that are no numbers any more.
+                // A test row has no probability, or parameters are no longer finite.
                 Err(error) if error.is::<ZeroWeight>() => None,
                 judgement => judgement?,
             };
@@ -298,7 +300,7 @@ fn course(
     }
     let model = descent.model();
     let draws = Draws::new(Key::new(config.seed).child("shown"), SHOWN, 1);
-    // Grey values are what they are; of bits the means say more.
+    // Grey values are shown as drawn; for bits, the means show more.
     let means = model.chained().is_some_and(|chained| chained.observed_are_independent())
         || model.drawn().is_some_and(|drawn| drawn.units_are_independent());
     let samples = model.draw(&draws, means).or_user()?;
@@ -307,7 +309,7 @@ fn course(
 }
 
 impl Run {
-    /// Whether some run ended on what is no number.
+    /// Whether a run ended with a score that is not finite.
     pub(super) fn is_broken(&self) -> bool {
         self.runners.iter().flat_map(|runner| &runner.seeds).any(|course| course.broken.is_some())
     }
@@ -330,14 +332,14 @@ impl Run {
 }
 
 impl Course {
-    /// What it came to; NaN if that is no number.
+    /// The final score; NaN if it is not finite.
     pub(super) fn nll(&self) -> f64 {
         self.curve.last().map_or(f64::NAN, |point| point.1)
     }
 }
 
 impl Runner {
-    /// Mean over the seeds, and half the width of its 95 % interval, which takes two seeds.
+    /// Mean over the seeds, and half the width of its 95 % confidence interval, which needs two seeds.
     pub(super) fn mean(&self) -> (f64, Option<f64>) {
         let n = self.seeds.len();
         let mean = self.seeds.iter().map(Course::nll).sum::<f64>() / n as f64;
@@ -347,7 +349,7 @@ impl Runner {
     }
 }
 
-/// The two-sided 95 % point of Student's t law, by degrees of freedom (tables; beyond them within 1 %).
+/// The two-sided 95 % point of Student's t distribution, by degrees of freedom (tables; beyond them within 1 %).
 fn student(degrees: usize) -> f64 {
     const POINTS: [f64; 12] =
         [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179];

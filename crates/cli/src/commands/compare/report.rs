@@ -1,4 +1,4 @@
-//! `report.html`: the comparison on one page, without scripts or anything from elsewhere.
+//! `report.html`: the comparison on one page, without scripts or external files.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,11 +13,11 @@ use crate::picture::write_strip;
 pub(super) struct Section {
     pub(super) table: Table,
     pub(super) figures: Vec<Figure>,
-    /// Pictures of samples, with a caption each.
+    /// Pictures of samples, each with a caption.
     pub(super) samples: Vec<(String, Vec<u8>)>,
 }
 
-/// Where a comparison comes from.
+/// How a comparison was made.
 pub(super) struct Provenance {
     pub(super) plan: String,
     pub(super) data: Vec<(String, String)>,
@@ -25,7 +25,7 @@ pub(super) struct Provenance {
     pub(super) seconds: f64,
 }
 
-/// Sheets of samples of the first seed of each strategy, where rows are pictures.
+/// Sheets of samples of the first seed of each strategy, if rows are pictures.
 ///
 /// # Errors
 /// If one cannot be written.
@@ -106,7 +106,7 @@ fn one(section: &Section) -> Markup {
     }
 }
 
-// A figure takes the size of its page: the rule below comes before the width and height that the picture states.
+// A figure takes the size of its page: the rule below overrides the width and height that the picture states.
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222}\
 h1{font-size:1.6rem}h2{font-size:1.25rem;margin-top:2.5rem}\
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\

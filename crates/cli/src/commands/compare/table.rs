@@ -1,4 +1,4 @@
-//! The tables of a comparison: in the terminal and in the report they are the same.
+//! The tables of a comparison, which are the same in the terminal and in the report.
 
 use helmholtz_core::{Measure, Score};
 use helmholtz_court::{Reference, Verdict};
@@ -14,11 +14,11 @@ pub(super) struct Table {
     pub(super) title: String,
     /// At least one, all under the same headings.
     pub(super) rows: Vec<Row>,
-    /// What there is to say below it.
+    /// Notes to show below it.
     pub(super) notes: Vec<String>,
 }
 
-/// What a court found, a row for each strategy, K and weights.
+/// The results of a court: a row for each strategy, K and weights.
 pub(super) fn of_court(found: &Trials) -> Table {
     let row = |tried: &Tried| -> Row {
         let report = &tried.report;
@@ -28,7 +28,7 @@ pub(super) fn of_court(found: &Trials) -> Table {
         let snr = |block| of(block, Reference::Own).map_or("-".to_owned(), |found| short(found.snr));
         let limit = |block| match of(block, Reference::Limit) {
             None => "-".to_owned(),
-            // What is known to differ, and is not seen to, lies below what would be seen.
+            // A known difference that is not seen lies below the smallest that would be seen.
             Some(found) => match (found.gap, found.verdict) {
                 (Some((bias, _)), Verdict::Biased) => format!("{:.1} %", 100.0 * bias.abs() / found.norm),
                 (Some((_, se)), Verdict::Unbiased) => {
@@ -68,27 +68,29 @@ pub(super) fn of_court(found: &Trials) -> Table {
     let visible = visible.fold(0.0, f64::max);
     let mut notes = vec![
         format!(
-            "Each row: {estimates} estimates for {} rows of data against exact sums over the latent states, in double \
-             precision, along the reference and 8 random directions of every parameter block. Wrong beyond |z| = \
-             {critical:.2}, which happens in one of a hundred such courts if every strategy is right. The smallest \
-             bias along theta's reference that would be seen nine times in ten is at most {:.1} % of the reference.",
+            "Each row compares {estimates} estimates on {} rows of data with exact sums over the latent states, in \
+             double precision, along the reference and 8 random directions of every parameter block. A strategy is \
+             wrong beyond |z| = {critical:.2}; if every strategy is right, one in a hundred such courts finds one \
+             wrong. The smallest bias along theta's reference that would be seen nine times in ten is at most {:.1} % \
+             of the reference.",
             found.rows,
             100.0 * visible
         ),
-        "Off its limit: the distance of the mean from the gradient of log p(x) (theta), and from that of the forward KL \
-         (phi, of strategies that mean to follow it), of bihm from that of log p~*(x), as a share of it."
+        "Off its limit: the distance of the mean estimate from its limit, as a share of the limit. The limit is the \
+         gradient of log p(x) for theta, and that of the forward KL for phi of strategies that are meant to follow it; \
+         for bihm it is the gradient of log p~*(x)."
             .to_owned(),
     ];
     if let Some(Tried { strategy, .. }) = found.tried.iter().find(|tried| tried.settled) {
         notes.push(format!(
-            "{strategy} is tried with baselines and running signals that {SETTLING} batches have fitted at these weights, and \
-             that are then held."
+            "{strategy} is tried with baselines and running signals that were fitted on {SETTLING} batches at these \
+             weights and then held fixed."
         ));
     }
     if found.tried.iter().any(|tried| tried.report.verdict() == Verdict::Unsure) {
         notes.push(
-            "Unsure: off by more than that, but a single estimate makes up a good part of the variance, so that a standard \
-             error means little; weights that are not bounded do so to coupled chains. More estimates may tell."
+            "Unsure: the mean is off by more than that, but a single estimate makes up a good part of the variance, so \
+             the standard error means little. Unbounded weights do this to coupled chains. More estimates may decide."
                 .to_owned(),
         );
     }
@@ -97,10 +99,10 @@ pub(super) fn of_court(found: &Trials) -> Table {
             for net in ["theta", "phi"] {
                 if let Some(order) = found.order(strategy, weights, net) {
                     let [low, high] = order.interval;
-                    let falls = if order.holds(0.0) { "does not fall with K:" } else { "is" };
+                    let falls = if order.holds(0.0) { "does not fall with K: it is" } else { "is" };
                     notes.push(format!(
-                        "{weights} weights, {strategy}: the bias of {net} {falls} of order {:.2} [{low:.2}, {high:.2}] in \
-                         1/K.",
+                        "{weights} weights, {strategy}: the bias of {net} {falls} of order {:.2} [{low:.2}, {high:.2}] \
+                         in 1/K.",
                         order.order
                     ));
                 }
@@ -110,7 +112,7 @@ pub(super) fn of_court(found: &Trials) -> Table {
     Table { title: format!("The court: {}", found.what), rows: found.tried.iter().map(row).collect(), notes }
 }
 
-/// What a race came to, a row for each strategy.
+/// The results of a race: a row for each strategy.
 pub(super) fn of_race(run: &Run) -> Table {
     let rows = run.runners.iter().map(|runner| {
         let (mean, half) = runner.mean();
@@ -121,7 +123,7 @@ pub(super) fn of_race(run: &Run) -> Table {
             ("strategy", runner.strategy.clone()),
             ("K", runner.samples.to_string()),
             (if run.score == Score::NLL { "nats per row" } else { run.score.title }, nats(mean)),
-            ("95 % over seeds", half.map_or("-".to_owned(), |half| format!("± {half:.4}"))),
+            ("95 % CI over seeds", half.map_or("-".to_owned(), |half| format!("± {half:.4}"))),
             ("each seed", seeds.join(", ")),
             ("steps", format!("{:.0}", of(&|course| course.steps as f64))),
             ("evaluations", format!("{:.2e}", of(&|course| course.evaluations as f64))),
@@ -130,8 +132,8 @@ pub(super) fn of_race(run: &Run) -> Table {
     });
     let (budget, unit) = run.budget;
     let mut notes = vec![format!(
-        "The same initial weights and order of rows for every strategy; {budget} {} of training each, judging not charged. \
-         Judged by: {}, in {} per row, of which the {} is better.",
+        "Every strategy has the same initial weights and order of rows, and {budget} {} of training; judging is not \
+         charged. Judged by: {}, in {} per row; {} is better.",
         unit.replace('_', " "),
         run.judged_by,
         run.score.unit,
@@ -141,14 +143,16 @@ pub(super) fn of_race(run: &Run) -> Table {
         run.entropy.map(|entropy| format!("No model can be below {entropy:.4}, the entropy of the data.")),
     );
     if let Some(Runner { strategy, .. }) = run.runners.iter().find(|runner| runner.is_bidirectional) {
-        notes.push(format!("A model trained by {strategy} is judged as its directed half p, as all others."));
+        notes.push(format!(
+            "A model trained by {strategy} is judged by its directed half p, like all others."
+        ));
     }
     for runner in &run.runners {
         let broken = runner.seeds.iter().filter_map(|course| Some((course.seed, course.broken?)));
         notes.extend(broken.map(|(seed, step)| {
             format!(
-                "{}, seed {seed}: no number at step {step}: it has diverged, which a lower rate may help, or gives a test row \
-                 no probability.",
+                "{}, seed {seed}: not finite at step {step}: training has diverged (try a lower learning rate), or a \
+                 test row has no probability.",
                 runner.strategy
             )
         }));
@@ -161,7 +165,7 @@ fn short(value: f64) -> String {
 }
 
 fn nats(value: f64) -> String {
-    if value.is_finite() { format!("{value:.4}") } else { "none".to_owned() }
+    if value.is_finite() { format!("{value:.4}") } else { "NaN".to_owned() }
 }
 
 impl Table {
@@ -170,7 +174,7 @@ impl Table {
         self.rows[0].iter().map(|(name, _)| *name)
     }
 
-    /// The table as text, columns flush.
+    /// The table as text, with aligned columns.
     pub(super) fn text(&self) -> String {
         let width = |(i, name): (usize, &str)| {
             let cells = self.rows.iter().map(|row| row[i].1.chars().count());

@@ -10,14 +10,14 @@ use serde_json::{Map, Value, json};
 use crate::console::say;
 use crate::error::{OrUser, user};
 
-/// What came of one set.
+/// The result for one data set.
 enum Outcome {
     Ok { set: Box<DataSet>, pinned: bool, shared: Option<usize> },
     Missing(String),
     Wrong(String),
 }
 
-/// Reads every set from its files, never from a parsed copy, and holds it against its protocol.
+/// Reads every data set from its files, never from a parsed copy, and checks it against its protocol.
 pub(super) fn run(ids: &[String], data_dir: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {
     let places = Places { data_dir: data_dir.map(Path::to_owned), cache: Cache::off() };
     let entries: Vec<&str> = match ids {
@@ -42,14 +42,14 @@ pub(super) fn run(ids: &[String], data_dir: Option<&Path>, as_json: bool) -> any
         let folder = helmholtz_datasets::data_dir(data_dir).display().to_string();
         say!("{}", json!({"data_dir": folder, "data": rows}));
     } else if ids.is_empty() && !missing.is_empty() {
-        say!("not here: {} (see `helmholtz data list`)", missing.join(", "));
+        say!("missing: {} (see `helmholtz data list`)", missing.join(", "));
     }
     if !wrong.is_empty() {
         return Err(user(format!("{} failed the check: see above", wrong.join(", "))));
     }
-    // What was asked for by name has to be there; of all that exists, some may be missing.
+    // Data sets named on the command line must be there; of the whole catalogue, some may be missing.
     if !ids.is_empty() && !missing.is_empty() {
-        return Err(user(format!("{} is not here: see above", missing.join(", "))));
+        return Err(user(format!("missing: {}; see above", missing.join(", "))));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -87,7 +87,7 @@ fn print(id: &str, outcome: &Outcome) {
             "  {name:<5} {rows:>6} x {height}x{width} {kind} in [{low:.3}, {high:.3}], mean {mean:.4}{classes}{targets}{missing}"
         );
     }
-    let against = if *pinned { "the protocol's" } else { "not pinned: no copy has been at hand" };
+    let against = if *pinned { "the protocol's" } else { "not pinned: no copy was available" };
     say!("  data_sha256 {} ({against})", set.data_sha256);
     if facts::test_is_valid(set) {
         say!("  the test rows are the validation rows");
@@ -98,7 +98,7 @@ fn print(id: &str, outcome: &Outcome) {
     for file in &set.files {
         let note = match file.original {
             Some(true) => " original",
-            Some(false) => " NOT the original file (packed anew, or damaged outside its values)",
+            Some(false) => " NOT the original file (repacked, or damaged outside its values)",
             None => "",
         };
         say!("  {} {}{note}", file.sha256, file.path.display());

@@ -10,18 +10,15 @@ use crate::args::FetchArgs;
 use crate::console::say;
 use crate::error::{OrUser, user};
 
-/// Downloads the files of a set that are missing, and verifies the set.
+/// Downloads the missing files of a data set, and verifies the set.
 pub(super) fn run(args: &FetchArgs) -> anyhow::Result<ExitCode> {
     if args.id.starts_with("file:") {
-        return Err(user(format!(
-            "{}: files of your own are there already; there is nothing to fetch",
-            args.id
-        )));
+        return Err(user(format!("{}: these are your own files; there is nothing to fetch", args.id)));
     }
     let entry = helmholtz_datasets::entry(&args.id).or_user()?;
     let folder = helmholtz_datasets::data_dir(args.data_dir.as_deref());
     let origin = args.from.clone().map_or(Origin::Mirrors, Origin::From);
-    // An address that the user types may be any; what comes from it is checked against the hash.
+    // The user may give any address, because the values are checked against the hash.
     let rules = Rules { https_only: args.from.is_none(), ..Rules::default() };
     let quiet = args.quiet || args.json;
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
@@ -39,7 +36,7 @@ pub(super) fn run(args: &FetchArgs) -> anyhow::Result<ExitCode> {
             bar.set_length(total.unwrap_or(here));
             bar.set_position(here);
         }
-        Event::Arrived(name) => tell(format!("{name} is here")),
+        Event::Arrived(name) => tell(format!("{name} downloaded")),
         Event::Failed(error) => tell(format!("trying the next address: {error}")),
         Event::Refused(error) => tell(format!("trying other addresses: {error}")),
     });

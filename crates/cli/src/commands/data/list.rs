@@ -28,10 +28,10 @@ pub(super) fn run(data_dir: Option<&Path>, as_json: bool) -> anyhow::Result<Exit
         }
         if !missing.is_empty() {
             for path in &missing {
-                say!("{:20} lacks {}", "", path.display());
+                say!("{:20} missing {}", "", path.display());
             }
             let how = match entry.can_be_fetched() {
-                true => format!("`helmholtz data fetch {}` gets it", entry.id),
+                true => format!("`helmholtz data fetch {}` downloads it", entry.id),
                 false => "no address is known; see its source".to_owned(),
             };
             say!("{:20} {how}", "");
@@ -39,8 +39,8 @@ pub(super) fn run(data_dir: Option<&Path>, as_json: bool) -> anyhow::Result<Exit
         say!("{:20} from {} (licence: {})", "", entry.source, entry.licence);
     }
     say!("\nyour own files: --dataset file:TRAIN[,VALID[,TEST]] with .amat, .data, .csv, .libsvm, .idx,");
-    say!(".npy, .npz or .mat files, gzipped or not; after the path, where the file does not say it itself:");
-    say!("#NAME one of several arrays, #rows=last (or #NAME.T) examples along its last axis; of a .csv");
+    say!(".npy, .npz or .mat files, gzipped or not. Add after the path what the file does not say itself:");
+    say!("#NAME picks one of several arrays; #rows=last (or #NAME.T) if its last axis is examples; for .csv");
     say!("#label=COLUMN (from 0, or its name) or #label=none, #header or #no-header, #bytes for v / 255");
     Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,7 @@ use crate::threads::use_threads;
 /// Runs one of the commands.
 ///
 /// # Errors
-/// If a set is not known, not there or not what it should be, or nothing can be written.
+/// If a data set is unknown, missing or wrong, or a file cannot be written.
 pub fn run(command: DataCommand) -> anyhow::Result<ExitCode> {
     use_threads(None)?;
     match command {

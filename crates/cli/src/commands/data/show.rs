@@ -12,7 +12,7 @@ use crate::console::say;
 use crate::error::{OrUser, user};
 use crate::output::Output;
 
-/// Writes a contact sheet of rows that the protocol alone chooses, in the order of the file.
+/// Writes a contact sheet of rows in the order of the file. Which rows depends only on the protocol.
 pub(super) fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let split: SplitName = args.split.parse().or_user()?;
     let n = count("--n", args.n)?;

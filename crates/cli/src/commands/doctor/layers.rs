@@ -1,4 +1,4 @@
-//! Layers and priors, at widths that kernels have gone wrong at.
+//! Layers and priors, at widths for which kernels have been wrong.
 
 use burn::tensor::Device;
 use helmholtz_core::{Conditional, Draws, Gradients, Key, Prior};
@@ -8,7 +8,7 @@ use helmholtz_ops::UnitOrder;
 use helmholtz_zoo::check::{DoctorCheck, On, Outputs};
 
 const TOLERANCE: f64 = 2e-5;
-/// Units of the layer and of what it is given.
+/// Numbers of units of the layer, and of the layer that it is conditioned on.
 const SIZES: [[usize; 2]; 7] = [[1, 7], [7, 1], [10, 13], [13, 10], [50, 7], [13, 50], [1, 1]];
 
 /// All kinds of layers and priors.

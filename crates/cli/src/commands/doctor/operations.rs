@@ -8,9 +8,9 @@ use helmholtz_ops::{bernoulli, darn, hidden, log_weights, noise, order::UnitOrde
 use helmholtz_zoo::check::{DoctorCheck, On, Outputs};
 
 const GROUP: &str = "operation";
-/// What single precision and an order of summation of its own account for.
+/// Allows for single precision and for another order of summation.
 const TOLERANCE: f64 = 1e-5;
-/// Widths at which kernels have gone wrong: none of them a multiple of four, one of them a single column.
+/// Widths for which kernels have been wrong: none is a multiple of four, and one is a single column.
 pub(super) const WIDTHS: [usize; 5] = [1, 7, 10, 13, 50];
 
 /// All operations.
@@ -36,7 +36,7 @@ pub(super) fn checks() -> Vec<DoctorCheck> {
             }
         }),
         operation("product of bits", |on, out| {
-            // By tables on `flex`, and how far that is from Burn's own product; odd sizes, and a mean taken away.
+            // The product, by tables on `flex`, and its difference from Burn's own; odd sizes, and a mean subtracted.
             for (n, k, m) in [(100, 200, 784), (131, 97, 65), (64, 785, 50)] {
                 let (w, e) = (on.matrix("w", [k, m]), on.matrix("e", [n, m]));
                 let centred = on.bits("y", [n, k]) - on.matrix("centre", [1, k]);
@@ -47,7 +47,7 @@ pub(super) fn checks() -> Vec<DoctorCheck> {
                         (product::atb(y.clone(), e.clone()), y.transpose().matmul(e.clone()), n),
                     ];
                     for (found, own, terms) in products {
-                        // A sum is as large as the root of the number of its terms.
+                        // A sum grows as the square root of the number of its terms.
                         let size = (terms as f64).sqrt();
                         out.put(format!("{name}, {terms} terms, off"), (found.clone() - own) / size);
                         out.put(format!("{name}, {terms} terms"), found / size);
