@@ -6,7 +6,7 @@ use plotters::prelude::*;
 /// A scale of an axis.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// As it is.
+    /// The values as they are.
     Linear,
     /// Powers of two at the ticks.
     Log2,

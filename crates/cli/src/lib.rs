@@ -7,7 +7,7 @@
 //! | [`data_facts`] | what a model needs to know about its data |
 //! | [`device`] | the one list of backends |
 //! | [`registry`] | the families that the program knows |
-//! | [`assemble`] | from a config to data, model, strategy and optimiser |
+//! | [`assemble`] | makes the data, model, strategy and optimiser of a config |
 //! | [`run_folder`] | the files of a run |
 //! | [`output`] | files that the user names for results |
 //! | `provenance` | what a run was started with, and whether that has changed |

@@ -78,7 +78,7 @@ fn shown(bytes: u64) -> String {
     }
 }
 
-/// The bytes of a product of counts of values, 4 bytes per value.
+/// The bytes of as many values as the product of `factors`, 4 bytes each.
 fn values(factors: &[u64]) -> u64 {
     factors.iter().fold(4, |product, &factor| product.saturating_mul(factor))
 }

@@ -55,7 +55,7 @@ impl Sheet {
     }
 }
 
-/// The error of a picture that could not be written, as that of the file if it is one.
+/// The error of a picture that could not be written, as an I/O error: that of the file, if it is one.
 pub fn as_io(error: png::EncodingError) -> std::io::Error {
     match error {
         png::EncodingError::IoError(error) => error,

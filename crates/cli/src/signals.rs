@@ -17,7 +17,7 @@ use crate::screen::Screen;
 /// How long restoring the terminal may take before the program ends anyway.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Answers signals until the program ends.
+/// Handles signals until the program ends.
 #[derive(Clone)]
 pub(crate) struct Signals(Arc<Mutex<State>>);
 
@@ -66,7 +66,7 @@ impl Signals {
     }
 
     fn answer(&self, request: Request) {
-        // The lock is held while the program ends, so that it does not go on in between.
+        // The lock is held while the program ends, so that the program does not go on in between.
         let mut state = self.lock();
         let again = std::mem::replace(&mut state.signalled, true);
         match &state.phase {

@@ -126,7 +126,7 @@ impl Config {
             }
             _ => {}
         }
-        // The device need not be available here, because a run is also read on other machines.
+        // Whether the device is available is checked where it is used, because a run is also read on other machines.
         crate::device::check(&self.run.device)?;
         Ok(self)
     }

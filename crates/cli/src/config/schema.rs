@@ -97,7 +97,7 @@ pub struct OptimizerConfig {
     pub epsilon: Option<f64>,
     /// Schedule of the rate over the epochs of `[train]`: `constant`, or `linear` or `cosine` to `lr_end`.
     pub schedule: String,
-    /// Final rate of a linear or cosine schedule, as a fraction of the rate.
+    /// Final rate of a linear or cosine schedule, as a fraction of the initial rate.
     pub lr_end: f64,
     /// What is differentiated: the `mean` of the loss over the batch, or its `sum`.
     pub loss: String,
@@ -128,7 +128,7 @@ pub struct StageConfig {
     /// Schedule of the rate over the stage; `constant` if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
-    /// Final rate of a linear or cosine schedule, as a fraction of the rate; 0 if not set.
+    /// Final rate of a linear or cosine schedule, as a fraction of the initial rate; 0 if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr_end: Option<f64>,
 }
