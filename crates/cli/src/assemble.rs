@@ -208,7 +208,7 @@ fn check_grey(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     if data.binarization == Binarization::Dynamic {
         return Err(user(format!(
             "data.id = {id}: this data set draws bits from its grey values, but {kind} models the 256 grey levels \
-             v / 255; choose a data set of grey values (frey/faces, or your own with file:...), or set {kind} to \
+             v / 255; choose a data set of grey values (frey/faces, or your own with file:...), or let {kind} \
              model bits"
         )));
     }

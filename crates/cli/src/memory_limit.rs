@@ -14,8 +14,8 @@
 //! | `inpaint` | 4 d_x for each state shown of each picture |
 //! | a court of `compare` | 8 B K u for the proposals of an estimate, which is computed in double precision |
 //!
-//! u is the number of values that a proposal keeps. The model reports it (`ModelSpec::values_of_proposal`): d_x + 3 Σd for
-//! layers of bits, which keep traces of p and q for the gradient, and d_x + Σd for real-valued latents.
+//! u is the number of values that a proposal keeps. The model reports it (`ModelSpec::values_of_proposal`): d_x + 3 Σd
+//! for layers of bits, which keep traces of p and q for the gradient, and d_x + Σd for real-valued latents.
 //!
 //! The estimates are compared with [`Limit::of`]. On the processor it is the memory of the machine with its swap, or
 //! less if the control group or `ulimit -v` allows less.
