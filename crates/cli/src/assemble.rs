@@ -1,4 +1,4 @@
-//! From a config to data, model, strategy and optimiser.
+//! Makes the data, model, strategy and optimiser of a config.
 
 use std::path::Path;
 
@@ -28,10 +28,10 @@ pub fn data(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet>
     Ok(data)
 }
 
-/// Rows that a model of the config can be asked about, by an id of their own; labels they may lack.
+/// Rows of another data set, `id`, for a model of the config. They may have no labels.
 ///
 /// # Errors
-/// If they cannot be read, or have values that the model does not know.
+/// If they cannot be read, or have values that the model does not allow.
 pub(crate) fn rows(config: &Config, id: &str) -> anyhow::Result<DataSet> {
     let mut config = config.clone();
     config.data.id = id.to_owned();
@@ -40,11 +40,11 @@ pub(crate) fn rows(config: &Config, id: &str) -> anyhow::Result<DataSet> {
     Ok(data)
 }
 
-/// Says what is odd about the files, and refuses values that the model does not know.
+/// Reports anything unusual about the files, and refuses values that the model does not allow.
 fn check_values(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     for file in data.files.iter().filter(|file| file.original == Some(false)) {
         eprintln!(
-            "note: {} is not the original file, though the values of {} are right: it was packed anew, \
+            "note: {} is not the original file, although the values of {} are right: it was packed again, \
              or is damaged outside its values",
             file.path.display(),
             data.protocol()
@@ -62,8 +62,8 @@ fn check_values(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     }
 }
 
-/// Loads the set from where the command line says, or where the run found it, or for a run that has moved with its data
-/// from the current folder.
+/// Loads the data set from the folder that the command line gives, or else from the folder of the run. If the files are
+/// no longer there, it loads the set without a folder, for a run that was moved together with its data.
 fn load(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet> {
     let id = &config.data.id;
     let folder = data_dir.or(config.run.data_dir.as_deref());
@@ -80,7 +80,7 @@ fn load(config: &Config, data_dir: Option<&Path>) -> anyhow::Result<DataSet> {
     }
 }
 
-/// Refuses missing values, where the model takes none.
+/// Refuses missing values, unless the model takes them.
 fn check_missing(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     if config.spec.model.takes_missing() {
         return Ok(());
@@ -100,7 +100,7 @@ fn check_missing(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     for name in SplitName::ALL {
         if let Some((row, column)) = data.split(name).first_missing() {
             return Err(user(format!(
-                "data.id = {}: row {} of its {name} split lacks the value in column {}, {advice}",
+                "data.id = {}: row {} of its {name} split has no value in column {}, {advice}",
                 config.data.id,
                 row + 1,
                 column + 1
@@ -110,19 +110,20 @@ fn check_missing(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses a set whose rows are not of as many classes as the model has.
+/// Refuses a data set whose rows do not have as many classes as the model.
 fn check_classes(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     let Some(classes) = config.spec.model.classes() else { return Ok(()) };
     let (id, kind) = (&config.data.id, config.spec.model.kind());
     let Some(found) = data.classes() else {
         return Err(user(format!(
-            "data.id = {id}: its rows have no labels, and model.classes = {classes} asks {kind} to learn classes; leave \
-             model.classes out, choose a set with labels (mnist/threshold), or name the column of your own by #label="
+            "data.id = {id}: its rows have no labels, but model.classes = {classes} asks {kind} to learn classes; \
+             leave model.classes out, choose a data set with labels (mnist/threshold), or name the label column of \
+             your own file with #label="
         )));
     };
     if found.len() != classes {
         return Err(user(format!(
-            "data.id = {id}: its training rows have {} classes, and model.classes = {classes}; set model.classes = {}",
+            "data.id = {id}: its training rows have {} classes, but model.classes = {classes}; set model.classes = {}",
             found.len(),
             found.len()
         )));
@@ -130,8 +131,8 @@ fn check_classes(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     for name in SplitName::ALL {
         let Some(labels) = data.split(name).labels() else {
             return Err(user(format!(
-                "data.id = {id}: the rows of its {name} split have no labels, and model.classes = {classes} asks {kind} to \
-                 learn classes; give them labels, or leave model.classes out"
+                "data.id = {id}: the rows of its {name} split have no labels, but model.classes = {classes} asks \
+                 {kind} to learn classes; give them labels, or leave model.classes out"
             )));
         };
         if let Some(row) = labels.iter().position(|label| !found.contains(label)) {
@@ -142,7 +143,7 @@ fn check_classes(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A split on a device, as `of` has it; with its classes where the model of the config has some.
+/// A split of a data set on a device, with its classes if the model of the config has classes.
 ///
 /// # Errors
 /// If a row is of a class that no training row has.
@@ -158,7 +159,7 @@ pub(crate) fn batch(
     }
 }
 
-/// The same as models are judged on it: training rows that are drawn anew in every epoch are drawn once.
+/// The same for evaluation: training rows that are drawn anew in every epoch of training are drawn once.
 ///
 /// # Errors
 /// As [`batch`].
@@ -177,7 +178,7 @@ pub(crate) fn judged(
 /// Refuses values that are neither 0 nor 1.
 fn check_bits(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     let advice = format!(
-        "and {} models zeros and ones; choose a binary set (helmholtz data list), or binarize the values first{}",
+        "but {} models zeros and ones; choose a binary data set (helmholtz data list), or binarize the values first{}",
         config.spec.model.kind(),
         config.spec.model.instead_of_bits()
     );
@@ -206,18 +207,19 @@ fn check_grey(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     let (id, kind) = (&config.data.id, config.spec.model.kind());
     if data.binarization == Binarization::Dynamic {
         return Err(user(format!(
-            "data.id = {id}: bits are drawn from the grey values of this set, and {kind} models the 256 grey levels \
-             v / 255; choose a set of grey values (frey/faces, or your own by file:...), or let {kind} model bits"
+            "data.id = {id}: this data set draws bits from its grey values, but {kind} models the 256 grey levels \
+             v / 255; choose a data set of grey values (frey/faces, or your own with file:...), or let {kind} \
+             model bits"
         )));
     }
     for name in SplitName::ALL {
         let split = data.split(name);
         let Values::Real(values) = split.values() else { continue };
-        // A file of single precision has its levels within 1e-5 of a whole number of 255ths.
+        // In a file in single precision, 255 times a level is within 1e-5 of a whole number.
         let is_level = |value: f32| (value * 255.0 - (value * 255.0).round()).abs() < 1e-3;
         if let Some(place) = values.iter().position(|value| !is_level(*value)) {
             return Err(user(format!(
-                "data.id = {id}: row {} of its {name} split has {} in column {}, which is no multiple of 1/255; \
+                "data.id = {id}: row {} of its {name} split has {} in column {}, which is not a multiple of 1/255; \
                  {kind} models the 256 grey levels v / 255",
                 place / split.width() + 1,
                 values[place],
@@ -231,16 +233,16 @@ fn check_grey(config: &Config, data: &DataSet) -> anyhow::Result<()> {
 /// The model of a config, freshly initialised for its data.
 ///
 /// # Errors
-/// If its sizes make no model.
+/// If its sizes make no valid model.
 pub fn model(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result<BoxedModel> {
     model_for(config, data.shape, Some(&data.train.mean()), device)
 }
 
-/// The model of a config for rows of a shape. Without the mean of the training rows its biases are not those that a
-/// training begins with: it is for weights to be read into.
+/// The model of a config for rows of a shape. Without the mean of the training rows, its biases are not those that
+/// training begins with; such a model is for loading weights into.
 ///
 /// # Errors
-/// If its sizes make no model.
+/// If its sizes make no valid model.
 pub(crate) fn model_for(
     config: &Config,
     shape: ImageShape,
@@ -251,7 +253,7 @@ pub(crate) fn model_for(
     config.spec.model.init(shape, mean, Key::new(config.seed), device).or_user()
 }
 
-/// Rows, batch and steps of the run of a config, all its stages together.
+/// Rows, batch and steps of the run of a config, over all its stages.
 pub fn plan(config: &Config, data: &DataSet) -> Plan {
     let (rows, batch) = (data.train.rows(), config.train.batch);
     match config.train.steps {
@@ -263,7 +265,7 @@ pub fn plan(config: &Config, data: &DataSet) -> Plan {
     }
 }
 
-/// The step that each stage ends before; the first stage is that of `[train]`.
+/// The step after the last one of each stage. The first stage is that of `[train]`.
 fn stage_ends(config: &Config, plan: &Plan) -> Vec<u64> {
     let Some(epochs) = config.train.epochs else { return vec![plan.steps] };
     let later = config.stage.iter().map(|stage| stage.epochs);
@@ -276,10 +278,10 @@ fn stage_ends(config: &Config, plan: &Plan) -> Vec<u64> {
         .collect()
 }
 
-/// The model under the strategies of a config, with the evaluator of its validation split.
+/// The model with the strategies of a config, and the evaluator of its validation split.
 ///
 /// # Errors
-/// If the strategy's settings make no estimator.
+/// If the strategy's settings make no valid estimator.
 pub fn learn(config: &Config, model: BoxedModel, plan: &Plan) -> anyhow::Result<Boxed<dyn Learn>> {
     let strategies = config.spec.strategies(&model, config.seed).or_user()?;
     let stages = Stages::new(stage_ends(config, plan).into_iter().zip(strategies).collect());
@@ -288,7 +290,7 @@ pub fn learn(config: &Config, model: BoxedModel, plan: &Plan) -> anyhow::Result<
     Ok(Pair::of(model, stages, average, evaluator))
 }
 
-/// The optimiser of a config, whose keys are written out. Learning rates come from the [`schedule()`].
+/// The optimiser of a resolved config. Learning rates come from the [`schedule()`].
 pub fn optimiser(config: &Config) -> ModuleOptimizer {
     let OptimizerConfig { momentum, beta1, beta2, decay, epsilon, .. } = &config.optimizer;
     let epsilon = epsilon.unwrap_or_default() as f32;
@@ -324,7 +326,7 @@ pub fn schedule(config: &Config, plan: &Plan) -> ModuleLrScheduler {
     };
     let OptimizerConfig { lr, rates, schedule, lr_end, .. } = &config.optimizer;
     let ends = stage_ends(config, plan);
-    // Of a group of parameters, or without a key of the rest.
+    // The schedule of a group of parameters, or without a key that of the rest.
     let of = |key: Option<&str>| {
         let own = |rates: &Rates| key.and_then(|key| rates.get(key).copied());
         let rate =
@@ -339,7 +341,7 @@ pub fn schedule(config: &Config, plan: &Plan) -> ModuleLrScheduler {
         Schedule::new(ends.iter().copied().zip(stages).collect())
     };
     rate_keys(config.spec.model.groups()).fold(ModuleLrScheduler::new(of(None)), |all, (key, field)| {
-        // The parameters of the model below the field; of what a strategy learns for itself none are.
+        // The parameters of the model below the field. What a strategy learns for itself is not among them.
         let below = vec!["model.".to_owned(), format!(".{field}.")];
         all.with_group(ParamGroup::from_predicates(below), of(Some(&key)))
     })

@@ -6,7 +6,7 @@ use plotters::prelude::*;
 /// A scale of an axis.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// As it is.
+    /// The values as they are.
     Linear,
     /// Powers of two at the ticks.
     Log2,
@@ -16,7 +16,7 @@ pub enum Scale {
 
 /// A chart of some lines.
 pub struct Chart {
-    /// What stands above it.
+    /// The title above it.
     pub title: String,
     /// The name and the scale of the horizontal axis.
     pub x: (String, Scale),
@@ -29,18 +29,18 @@ pub struct Chart {
 /// One line.
 #[derive(Clone)]
 pub struct Line {
-    /// Its name in the legend; none for one that belongs to another.
+    /// Its name in the legend; `None` for a line that belongs to another.
     pub name: Option<String>,
-    /// Its number among the colours.
+    /// The index of its colour.
     pub colour: usize,
-    /// Points, with an interval in y each.
+    /// Points, each with an interval in y.
     pub points: Vec<Point>,
 }
 
 /// A point with an interval, which may be the point itself.
 #[derive(Clone, Copy)]
 pub struct Point {
-    /// Its place.
+    /// Its position on the horizontal axis.
     pub x: f64,
     /// Its value.
     pub y: f64,
@@ -59,7 +59,7 @@ impl Point {
 
 /// Size in pixels, for a figure that stays readable at the width of a phone.
 const SIZE: (u32, u32) = (560, 420);
-/// Colours that eyes of all kinds tell apart (Okabe and Ito), without yellow.
+/// Colours that colour-blind readers can tell apart, too (Okabe and Ito), without yellow.
 const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -83,7 +83,7 @@ impl Scale {
     fn label(self, place: f64) -> String {
         let plain = |value: f64| match value.abs() {
             size if size >= 1e5 => {
-                // Three digits: ticks at 100 000 and 150 000 have labels of their own.
+                // Three digits, so that ticks at 100 000 and 150 000 have different labels.
                 let unit = 10f64.powf(size.log10().floor() - 2.0);
                 format!("{:e}", (value / unit).round() * unit)
             }
@@ -100,7 +100,7 @@ impl Scale {
 }
 
 impl Chart {
-    /// The chart as an SVG; none without a finite point to draw.
+    /// The chart as an SVG; `None` if there is no finite point to draw.
     ///
     /// # Errors
     /// If it cannot be drawn.
@@ -190,8 +190,8 @@ impl Chart {
 }
 
 impl Chart {
-    /// Where lines leave room: curves of learning, which fall early, at the upper right; on two logarithmic scales lines
-    /// that fall at the lower left, and lines that rise at the upper left.
+    /// Where the lines leave room for the legend. Learning curves fall early and leave room at the upper right. On two
+    /// logarithmic scales, falling lines leave room at the lower left, and rising lines at the upper left.
     fn legend(&self) -> SeriesLabelPosition {
         let rises = |line: &&Line| match (line.points.first(), line.points.last()) {
             (Some(first), Some(last)) => last.y > first.y,

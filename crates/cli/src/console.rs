@@ -1,11 +1,11 @@
-//! Lines on standard output, which are a command's results, and on standard error.
+//! Prints the results of a command to standard output, and other lines to standard error.
 
 use std::fmt;
 use std::io::{ErrorKind, Write, stderr, stdout};
 use std::process::exit;
 
-/// Prints to standard output. A reader that has gone away ends the program in peace, any other
-/// failure ends it with exit code 1: a result must not be lost in silence.
+/// Prints to standard output. If the reader has closed the pipe, the program ends with exit code 0. Any other failure
+/// ends it with exit code 1, so that no result is lost silently.
 pub(crate) fn write_out(text: fmt::Arguments<'_>) {
     match stdout().write_fmt(text) {
         Ok(()) => {}
@@ -17,7 +17,7 @@ pub(crate) fn write_out(text: fmt::Arguments<'_>) {
     }
 }
 
-/// `println!` by [`write_out`].
+/// `println!` through [`write_out`].
 macro_rules! say {
     ($($text:tt)*) => {{
         $crate::console::write_out(format_args!($($text)*));
@@ -26,7 +26,7 @@ macro_rules! say {
 }
 pub(crate) use say;
 
-/// Prints a line on standard error. One that was closed, or a terminal that went away, must not end the run.
+/// Prints a line on standard error. Failures are ignored: a closed stream or a lost terminal must not end the run.
 pub(crate) fn print(line: &str) {
     let _ = writeln!(stderr(), "{line}");
 }

@@ -1,9 +1,9 @@
-//! What a model needs to know of its data once it is trained.
+//! What a trained model needs to know about its data.
 
 use helmholtz_datasets::{DataSet, ImageShape};
 use serde::{Deserialize, Serialize};
 
-/// The data of a run without their values: enough to take its weights out of it and to draw from its model.
+/// The data of a run without their values: enough to export the weights of the run and to sample from its model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataFacts {
     /// `id@version`.
@@ -12,16 +12,16 @@ pub struct DataFacts {
     /// The hash of the decoded values.
     #[serde(rename = "data_sha256")]
     pub sha256: String,
-    /// The hash of the labels, where every split has some.
+    /// The hash of the labels, if every split has labels.
     #[serde(rename = "data_labels_sha256", default, skip_serializing_if = "Option::is_none")]
     pub labels_sha256: Option<String>,
-    /// Height and width of a row as a picture; a height of 1 for rows that are no pictures.
+    /// Height and width of a row as a picture; the height is 1 for rows that are not pictures.
     #[serde(rename = "data_shape")]
     shape: [usize; 2],
 }
 
 impl DataFacts {
-    /// Of a set.
+    /// The facts about a data set.
     pub fn of(data: &DataSet) -> Self {
         DataFacts {
             protocol: data.protocol(),
@@ -31,18 +31,18 @@ impl DataFacts {
         }
     }
 
-    /// How a row is laid out.
+    /// The shape of a row.
     pub fn shape(&self) -> ImageShape {
         let [height, width] = self.shape;
         ImageShape { height, width }
     }
 
-    /// Whether there can be such rows: facts come from files.
+    /// Whether such rows are possible. Facts are read from files, which may be wrong.
     pub(crate) fn are_sound(&self) -> bool {
         let [height, width] = self.shape;
         height.checked_mul(width).is_some_and(|pixels| (1..=MOST_PIXELS).contains(&pixels))
     }
 }
 
-/// No row is wider.
+/// The most pixels of a row.
 const MOST_PIXELS: usize = 1 << 30;

@@ -28,19 +28,19 @@ pub fn select_all(names: &str) -> anyhow::Result<Vec<Device>> {
     names.split(',').map(|name| select(name.trim())).collect()
 }
 
-/// Refuses a device of another machine that a file names, unless the command line asks for it: a run folder or a plan
+/// Refuses a device on another machine that a file names, unless the command line asks for it: a run folder or a plan
 /// that came from elsewhere must not choose where data and the token of `HELMHOLTZ_TOKEN` are sent.
 ///
-/// `names` is the list that the file at `place` has under `run.device`, `asked` whether the command line names devices
-/// itself. Asked before anything is connected to, in binaries without `remote` as well.
+/// `names` is the list under `run.device` in the file at `place`, and `asked` is whether the command line names devices
+/// itself. The check comes before any connection, and also runs in binaries without `remote`.
 ///
 /// # Errors
-/// If a device is of another machine and was not asked for, or is not the name of a device.
+/// If a device is on another machine and was not asked for, or if a name is not that of a device.
 pub fn check_asked(names: &str, asked: bool, place: &dyn std::fmt::Display) -> anyhow::Result<()> {
     for name in names.split(',').map(str::trim) {
         if matches!(parse(name)?, Place::Lent(..)) && !asked {
             return Err(user(format!(
-                "{place}: run.device = \"{names}\" is a device of another machine, which is connected to only if the \
+                "{place}: run.device = \"{names}\" names a device on another machine, which is used only if the \
                  command line asks for it; add --device {names} to use it, or --device flex to compute here"
             )));
         }
@@ -53,15 +53,15 @@ pub(crate) fn first(names: &str) -> &str {
     names.split(',').next().unwrap_or(names).trim()
 }
 
-/// A name taken apart.
+/// A parsed name.
 enum Place<'a> {
-    /// A device of this machine: its backend and its number.
+    /// A device on this machine: its backend and its number.
     Here(&'a str, Option<usize>),
-    /// A device of another machine: the address of its server, and its number there.
+    /// A device on another machine: the address of its server, and its number there.
     Lent(&'a str, usize),
 }
 
-/// Refuses unknown names in a list such as `cuda:0,cuda:1`, whether or not their devices can be had here and now.
+/// Refuses unknown names in a list such as `cuda:0,cuda:1`, whether or not their devices are available here.
 ///
 /// # Errors
 /// If a name is unknown, or its index or address is invalid.
@@ -81,7 +81,7 @@ fn parse(name: &str) -> anyhow::Result<Place<'_>> {
         ("remote", Some(place)) => parse_lent(name, place),
         ("remote", None) => Err(user(
             "device `remote`: name the server that lends it, as in `remote:gpu.example.org:3000`, or \
-             `remote:gpu.example.org:3000/1` for its second device; `helmholtz serve` is such a server",
+             `remote:gpu.example.org:3000/1` for its second device; `helmholtz serve` starts such a server",
         )),
         (_, None) => Ok(Place::Here(backend, None)),
         (_, Some(index)) => {
@@ -99,7 +99,7 @@ fn parse(name: &str) -> anyhow::Result<Place<'_>> {
     }
 }
 
-/// Of `HOST:PORT` or `HOST:PORT/INDEX`.
+/// Parses `HOST:PORT` or `HOST:PORT/INDEX`.
 fn parse_lent<'a>(name: &str, place: &'a str) -> anyhow::Result<Place<'a>> {
     let (address, index) = match place.split_once('/') {
         Some((address, index)) => {
@@ -127,7 +127,7 @@ fn parse_lent<'a>(name: &str, place: &'a str) -> anyhow::Result<Place<'a>> {
 /// If the name is unknown, the binary was built without the backend, or no server lends the device.
 pub fn select(name: &str) -> anyhow::Result<Device> {
     if name.contains(',') {
-        return Err(user(format!("device `{name}`: only training takes several; name one")));
+        return Err(user(format!("device `{name}`: only training takes several devices; name one")));
     }
     match parse(name)? {
         Place::Here(backend, index) => here(backend, index),
@@ -153,10 +153,11 @@ fn here(backend: &str, index: Option<usize>) -> anyhow::Result<Device> {
     }
 }
 
-/// The refusal of a backend that this binary does not have.
+/// The error for a backend that this binary does not have.
 pub(crate) fn without(backend: &str) -> anyhow::Error {
     user(format!(
-        "this binary was built without `{backend}` (it has: {}); build it with `cargo build --release --features {backend}`",
+        "this binary was built without `{backend}` (it has: {}); build it with \
+         `cargo build --release --features {backend}`",
         built_with().join(", ")
     ))
 }
@@ -173,7 +174,7 @@ fn lent(name: &str, address: &str, index: usize) -> anyhow::Result<Device> {
     };
     let device = Device::remote_options(&host).device_index(index).init().map_err(|error| {
         let hint = match error {
-            ConnectError::Unreachable { .. } => " `helmholtz serve` is such a server".to_string(),
+            ConnectError::Unreachable { .. } => "; `helmholtz serve` starts a server".to_string(),
             ConnectError::Unauthorized => format!("; set {TOKEN} to the token of the server"),
             _ => String::new(),
         };
@@ -188,16 +189,16 @@ fn lent(_name: &str, _address: &str, _index: usize) -> anyhow::Result<Device> {
     Err(without("remote"))
 }
 
-/// The environment variable that holds what a server and its clients both know. A flag would show it to every user of
-/// the machine.
+/// The environment variable with the token that a server and its clients share. A flag would show the token to every
+/// user of the machine.
 pub const TOKEN: &str = "HELMHOLTZ_TOKEN";
 
-/// What a client tells a server of devices, or what a server asks of its clients, if anything.
+/// The token that a client sends to a device server, or that a server requires of its clients, if one is set.
 #[cfg(feature = "remote")]
 pub(crate) fn token() -> anyhow::Result<Option<String>> {
     match std::env::var(TOKEN) {
         Ok(token) if token.is_empty() => {
-            Err(user(format!("{TOKEN} is set and empty; unset it, or give a token")))
+            Err(user(format!("{TOKEN} is set but empty; unset it, or set it to a token")))
         }
         Ok(token) => Ok(Some(token)),
         Err(std::env::VarError::NotPresent) => Ok(None),
@@ -213,7 +214,7 @@ fn kind(index: Option<usize>) -> burn::tensor::DeviceKind {
     }
 }
 
-/// A device of another machine may go away at any moment. Burn then panics or fails wherever it next waits for a number.
+/// A device on another machine may be lost at any moment. Burn then panics or fails when it next waits for a number.
 pub(crate) mod lost {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::OnceLock;
@@ -223,21 +224,21 @@ pub(crate) mod lost {
     /// The device in use.
     static DEVICE: OnceLock<(String, Device)> = OnceLock::new();
 
-    /// The first panic.
+    /// The message of the first panic.
     static WORDS: OnceLock<String> = OnceLock::new();
 
-    /// From now on a panic is the loss of the device `name`: its words are kept for [`error`], not printed.
+    /// From now on a panic means that the device `name` was lost: its message is kept for [`error`], not printed.
     #[cfg(feature = "remote")]
     pub(super) fn expect(name: &str, device: &Device) {
         if DEVICE.set((name.to_string(), device.clone())).is_ok() {
             std::panic::set_hook(Box::new(|info| {
                 let words = info.payload_as_str().and_then(|words| words.lines().next());
-                let _ = WORDS.set(words.unwrap_or("without a word").to_string());
+                let _ = WORDS.set(words.unwrap_or("it panicked without a message").to_string());
             }));
         }
     }
 
-    /// What to say of work that ended in `error`, or in a panic, if the reason is that a device was lost.
+    /// The error for work that ended in `error`, or in a panic, if the reason is that a device was lost.
     pub(crate) fn error(error: Option<&anyhow::Error>) -> Option<anyhow::Error> {
         let (name, device) = DEVICE.get()?;
         let answers = || catch_unwind(AssertUnwindSafe(|| device.sync())).is_ok_and(|answer| answer.is_ok());
@@ -247,9 +248,9 @@ pub(crate) mod lost {
             _ => return None,
         };
         Some(anyhow::anyhow!(
-            "the work on device `{name}` broke off: {words}. Is its server still running? A training run goes on \
-             from its newest checkpoint by `helmholtz train --resume --out RUN` with the same --device, or with \
-             --device flex here"
+            "the work on device `{name}` was interrupted: {words}. Is its server still running? To continue a training \
+             run from its newest checkpoint, use `helmholtz train --resume --out RUN` with the same --device, or with \
+             --device flex on this machine"
         ))
     }
 }

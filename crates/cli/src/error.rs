@@ -8,19 +8,19 @@ pub use helmholtz_zoo::error::{excerpt, known, shortened};
 
 use crate::console::print;
 
-/// Something that the user can set right: a flag, a config, a file.
+/// An error that the user can correct: in a flag, a config or a file.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UserError(pub String);
 
-/// A user error from a sentence.
+/// A user error with a message.
 pub fn user(message: impl fmt::Display) -> anyhow::Error {
     anyhow::Error::new(UserError(message.to_string()))
 }
 
-/// Marks an error as one that the user can set right.
+/// Marks an error as one that the user can correct.
 pub trait OrUser<T> {
-    /// The same result, its error being the user's.
+    /// The same result, with its error as a user error.
     fn or_user(self) -> anyhow::Result<T>;
 }
 
@@ -30,16 +30,16 @@ impl<T, E: fmt::Display> OrUser<T> for Result<T, E> {
     }
 }
 
-/// The most bytes of a message that are printed: whatever a file puts into it.
+/// The most bytes of a message that are printed, whatever a file puts into it.
 const LONGEST_MESSAGE: usize = 8000;
 
-/// Prints an error and gives its exit code.
+/// Prints an error and returns its exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     print(&format!("error: {}", shortened(&format!("{error:#}"), LONGEST_MESSAGE)));
     ExitCode::from(if error.is::<UserError>() { 2 } else { 1 })
 }
 
-/// What is wrong with a TOML text, with the line if that can be shown.
+/// What is wrong with a TOML text, with the line if it is short enough to be shown.
 pub fn toml_problem(error: &toml::de::Error, text: &str) -> String {
     let whole = error.to_string();
     if whole.lines().all(|line| line.chars().count() <= 200) {

@@ -4,22 +4,22 @@
 //! | --- | --- |
 //! | [`args`] | the commands and their flags |
 //! | [`config`] | the config file, its defaults and its checks |
-//! | [`data_facts`] | what a model needs to know of its data |
+//! | [`data_facts`] | what a model needs to know about its data |
 //! | [`device`] | the one list of backends |
 //! | [`registry`] | the families that the program knows |
-//! | [`assemble`] | from a config to data, model, strategy and optimiser |
+//! | [`assemble`] | makes the data, model, strategy and optimiser of a config |
 //! | [`run_folder`] | the files of a run |
 //! | [`output`] | files that the user names for results |
 //! | `provenance` | what a run was started with, and whether that has changed |
-//! | `tensors` | safetensors files: sealed, and the same bytes each time |
+//! | `tensors` | safetensors files: sealed by a hash, with the same bytes for the same content |
 //! | [`commands`] | one file per command |
-//! | [`memory_limit`] | bytes that a command needs, before it asks for them |
-//! | [`picture`], [`npy`], [`report`], [`chart`] | what comes out besides text |
+//! | [`memory_limit`] | estimates of the memory of a command, before it is allocated |
+//! | [`picture`], [`npy`], [`report`], [`chart`] | output other than text |
 //! | [`error`] | exit codes |
 //! | `console` | lines on standard output and standard error |
 //! | `screen`, `signals` | what a training run shows while it runs, and how signals stop it |
 //! | `threads` | how many of the processor's cores a command uses |
-//! | `shell` | paths in commands that a message offers |
+//! | `shell` | quoted paths in commands that a message offers |
 //!
 //! ```
 //! use helmholtz_cli::config::{Config, Overlay};
@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
     run(std::env::args_os())
 }
 
-/// The same in a program that knows other families; called once.
+/// The same in a program that knows other families. It can be called only once.
 pub fn main_with(registry: helmholtz_zoo::Registry) -> ExitCode {
     registry::install(registry);
     main()

@@ -1,5 +1,5 @@
-//! What the program reports beside its results: warnings on standard error, and all of it from info
-//! level on in a run's `experiment.log`.
+//! What the program reports besides its results: warnings on standard error, and everything from info level up in a
+//! run's `experiment.log`.
 //!
 //! `HELMHOLTZ_LOG` (`off`, `error`, `warn`, `info`, `debug`) sets what standard error shows.
 
@@ -11,23 +11,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
-/// Reports from before there is a run folder are held up to this many bytes.
+/// Until there is a run folder, up to this many bytes of reports are held in memory.
 const MAX_HELD: usize = 1 << 20;
 
 static JOURNAL: Mutex<Journal> = Mutex::new(Journal::Held(Vec::new()));
 
-/// Where reports go that are kept.
+/// Where the reports for the log file go.
 enum Journal {
     Held(Vec<u8>),
     File(File),
 }
 
-/// Starts to report; once in a process.
+/// Starts reporting; called once per process.
 pub(crate) fn start() {
     let level = std::env::var("HELMHOLTZ_LOG").ok().and_then(|level| {
         let known = level.parse().ok();
         if known.is_none() {
-            eprintln!("warning: HELMHOLTZ_LOG={level}: unknown; known: off, error, warn, info, debug, trace");
+            eprintln!("warning: HELMHOLTZ_LOG={level}: unknown; use off, error, warn, info, debug or trace");
         }
         known
     });
@@ -37,7 +37,7 @@ pub(crate) fn start() {
     };
     let shown = tracing_subscriber::fmt::layer()
         .without_time()
-        // Where standard error is gone, it would be told of the loss there, and panic.
+        // If standard error is closed, the layer would report the failure on standard error, and panic.
         .log_internal_errors(false)
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
@@ -49,7 +49,7 @@ pub(crate) fn start() {
     let _ = tracing_subscriber::registry().with(shown).with(kept).try_init();
 }
 
-/// Keeps reports in a file from now on, after those held so far.
+/// Writes the reports held so far to a file, and all later ones after them.
 pub(crate) fn keep_in(mut file: File) -> io::Result<()> {
     let mut journal = journal();
     if let Journal::Held(held) = &mut *journal {

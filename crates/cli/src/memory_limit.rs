@@ -1,24 +1,24 @@
-//! Bytes are estimated before they are asked for: what cannot fit is refused by a sentence, not by an abort.
+//! Estimates memory before it is allocated, so that a run that cannot fit ends with an error message, not an abort.
 //!
-//! Every estimate counts what is surely held at the same time and nothing else, so that no run that fits is refused:
-//! a run that passes may still be too large. Values take 4 bytes each. With P weights, d_x observed units, Σd latent
-//! units in all layers together, and K samples for each of B rows:
+//! An estimate counts only what is certainly held at the same time, so that no run that fits is refused. A run that
+//! passes may still be too large. Values take 4 bytes each. With P weights, d_x observed units, Σd latent units in all
+//! layers together, and K samples for each of B rows:
 //!
 //! | command | bytes at least |
 //! | --- | --- |
 //! | any that loads a model | 4 P |
-//! | `train`, each strategy of a race | 4 P for the weights, 4 P for their gradient, 4 P for each moment of the optimiser (adam 2, rmsprop 1, momentum 1 more) and for an average of the weights; the train and valid split, 4 d_x a row; 4 B K u for the proposals of a step |
-//! | `evaluate` by samples | 4 u for each of the (row, sample) pairs in flight: of `--batch-rows`, or of 250 rows with all their samples if they are fewer |
-//! | `evaluate --method ais` | 12 Σd for each of the C chains of the rows in flight, one on each thread |
-//! | `sample` | 4 (d_x + Σd) a sample, and the pixels of a contact sheet |
-//! | `inpaint` | 4 d_x for each state of each picture that is shown |
-//! | a court of `compare` | 8 B K u for the proposals of an estimate, which is made in double precision |
+//! | `train`, each strategy of a race | 4 P each for the weights, their gradient, every moment of the optimiser (adam 2, rmsprop 1, momentum 1 more) and an average of the weights; 4 d_x per row of the train and valid splits; 4 B K u for the proposals of a step |
+//! | `evaluate` by importance sampling | 4 u per (row, sample) pair in flight: `--batch-rows` pairs, or those of 250 rows with all their samples if these are fewer |
+//! | `evaluate --method ais` | 12 Σd for each of the C chains of every row in flight, one row per thread |
+//! | `sample` | 4 (d_x + Σd) per sample, and the pixels of a contact sheet |
+//! | `inpaint` | 4 d_x for each state shown of each picture |
+//! | a court of `compare` | 8 B K u for the proposals of an estimate, which is computed in double precision |
 //!
-//! u is what the model says of itself (`ModelSpec::values_of_proposal`): d_x + 3 Σd for layers of bits, which leave traces of
-//! p and q for the gradient, d_x + Σd where latents are real numbers.
+//! u is the number of values that a proposal keeps. The model reports it (`ModelSpec::values_of_proposal`): d_x + 3 Σd
+//! for layers of bits, which keep traces of p and q for the gradient, and d_x + Σd for real-valued latents.
 //!
-//! They are compared with [`Limit::of`]: on the processor the memory of the machine with its swap, or what the
-//! control group or `ulimit -v` leaves of it.
+//! The estimates are compared with [`Limit::of`]. On the processor it is the memory of the machine with its swap, or
+//! less if the control group or `ulimit -v` allows less.
 
 mod machine;
 
@@ -31,44 +31,44 @@ use crate::config::Config;
 use crate::error::user;
 pub use machine::Limit;
 
-/// Bytes that something needs at least, by what they are for.
+/// Minimum bytes that something needs, listed by purpose.
 #[derive(Clone, Debug, Default)]
 pub struct Need(Vec<(String, u64)>);
 
 impl Need {
-    /// With `bytes` more for what `name` says: the flag or the key that asks for them, and its value.
+    /// Adds `bytes` under `name`: the flag or key that asks for them, with its value.
     pub fn and(mut self, name: impl Into<String>, bytes: u64) -> Self {
         self.0.push((name.into(), bytes));
         self
     }
 
-    /// All bytes.
+    /// The total number of bytes.
     pub fn bytes(&self) -> u64 {
         self.0.iter().fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
     }
 
-    /// Refuses more than there can be.
+    /// Refuses a need above the limit.
     ///
     /// # Errors
-    /// With the largest part, the sum and the limit.
+    /// If it is above. The message gives the largest part, the sum and the limit.
     pub fn check(&self, limit: Limit) -> anyhow::Result<()> {
         let bytes = self.bytes();
         if bytes <= limit.bytes {
             return Ok(());
         }
         let (name, most) =
-            self.0.iter().max_by_key(|(_, bytes)| *bytes).expect("more than nothing is needed");
+            self.0.iter().max_by_key(|(_, bytes)| *bytes).expect("a need above a limit is not empty");
         let (bytes, most) = (shown(bytes), shown(*most));
-        let share = if most == bytes { String::new() } else { format!(", {most} of them for this,") };
+        let share = if most == bytes { String::new() } else { format!(" ({most} of it for this)") };
         Err(user(format!(
-            "{name}: at least {bytes} of memory are needed{share} and {} {}; give less",
+            "{name}: at least {bytes} of memory is needed{share}, but {} {}; use smaller values",
             limit.of,
             shown(limit.bytes)
         )))
     }
 }
 
-/// Bytes in words.
+/// Bytes as text, in GiB or MiB.
 fn shown(bytes: u64) -> String {
     const GIB: f64 = (1u64 << 30) as f64;
     match bytes as f64 / GIB {
@@ -78,7 +78,7 @@ fn shown(bytes: u64) -> String {
     }
 }
 
-/// 4 bytes for each of the values of a product.
+/// The bytes of as many values as the product of `factors`, 4 bytes each.
 fn values(factors: &[u64]) -> u64 {
     factors.iter().fold(4, |product, &factor| product.saturating_mul(factor))
 }
@@ -90,7 +90,7 @@ fn size(n: usize) -> u64 {
 /// Refuses a model whose weights alone do not fit.
 ///
 /// # Errors
-/// With what asks for them.
+/// If they do not. The message names the settings that ask for them.
 pub fn check_model(config: &Config, width: usize, device: &Device) -> anyhow::Result<()> {
     let need =
         Need::default().and(config.spec.model.sizes_in_words(), values(&[config.spec.model.weights(width)]));
@@ -135,14 +135,14 @@ pub fn of_training(config: &Config, [train, valid]: [usize; 2], width: usize) ->
 /// Refuses a training run that cannot fit.
 ///
 /// # Errors
-/// With what asks for the most.
+/// If it cannot. The message names what asks for the most.
 pub fn check_training(config: &Config, data: &DataSet, device: &Device) -> anyhow::Result<()> {
     let rows = [data.train.rows(), data.valid.rows()];
     let need = of_training(config, rows, data.train.width());
     need.check(Limit::of(device))
 }
 
-/// What a court needs for its estimates, besides the training of its weights.
+/// What a court needs for its estimates, in addition to the training of its weights.
 pub fn of_court(config: &Config, rows: usize, width: usize) -> Need {
     let samples = config.spec.strategy.samples();
     let bytes = values(&[2, size(rows), size(samples), config.spec.model.values_of_proposal(width)]);
@@ -160,14 +160,14 @@ pub fn of_importance(model: &dyn ModelSpec, width: usize, rows: usize, samples: 
     )
 }
 
-/// What annealed importance sampling needs for rows that are in flight at a time.
+/// What annealed importance sampling needs for the rows in flight at one time.
 pub fn of_annealing(model: &dyn ModelSpec, rows: usize, chains: usize) -> Need {
     // Position, momentum and gradient.
     Need::default()
         .and(format!("--chains {chains}"), values(&[size(rows), size(chains), 3, of_layers(model.layers())]))
 }
 
-/// What samples need, on a contact sheet or not.
+/// What samples need, with or without a contact sheet.
 pub fn of_samples(model: &dyn ModelSpec, shape: ImageShape, width: usize, n: usize, sheet: bool) -> Need {
     let values = values(&[size(n), size(width).saturating_add(of_layers(model.layers()))]);
     let side = |pixels: usize| size(pixels * crate::picture::scale(shape) + 2);
@@ -175,7 +175,7 @@ pub fn of_samples(model: &dyn ModelSpec, shape: ImageShape, width: usize, n: usi
     Need::default().and(format!("--n {n}"), values.saturating_add(tile.saturating_mul(size(n))))
 }
 
-/// What pictures that are shown in so many states need.
+/// What `n` pictures need, each shown in `states` states.
 pub fn of_states(width: usize, n: usize, states: usize) -> Need {
     Need::default().and(
         format!("--n {n} with {states} states of each picture"),

@@ -1,7 +1,7 @@
-//! Files that the user names for results: looked at before any work, and written whole or not at all.
+//! Output files that the user names: checked before any work starts, and written completely or not at all.
 //!
-//! A regular file is written under a scratch name and renamed; a link leads to the file that it names.
-//! What is no regular file (a pipe, `/dev/null`) is written to where it stands, since a renamed file would take its place.
+//! A regular file is written under a temporary name and then renamed. A symbolic link is followed to its target.
+//! Anything else (a pipe, `/dev/null`) is written in place, because a renamed file would replace it.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -15,7 +15,7 @@ use crate::error::user;
 #[derive(Clone, Debug)]
 pub struct Output {
     path: PathBuf,
-    /// Whether the user named it, and a link is to be followed: one in a run folder may be anybody's.
+    /// Whether the user named the file. Only then is a link followed: anybody may have put a link into a run folder.
     named: bool,
 }
 
@@ -29,17 +29,17 @@ impl Output {
         Ok(Output { path: path.to_path_buf(), named: true })
     }
 
-    /// A file in a folder of ours.
+    /// A file in a folder that this program manages.
     pub fn inside(folder: &Path, name: &str) -> Self {
         Output { path: folder.join(name), named: false }
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes it: whole, or not at all.
+    /// Writes the file completely, or not at all.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -48,11 +48,11 @@ impl Output {
     }
 }
 
-/// Refuses an output that could not be written, before the work is done.
+/// Refuses an output that could not be written, before any work starts.
 ///
 /// # Errors
-/// If the file does not end as one of `endings` (any will do if there are none), is a folder or a link to nowhere, or if
-/// nothing can be written into its folder.
+/// If the name does not end in one of `endings` (an empty list allows any name), if the path is a folder or a broken
+/// link, or if its folder is not writable.
 pub fn check(flag: &str, path: &Path, endings: &[&str]) -> anyhow::Result<()> {
     let shown = path.display();
     if !endings.is_empty() {
@@ -65,25 +65,25 @@ pub fn check(flag: &str, path: &Path, endings: &[&str]) -> anyhow::Result<()> {
             let folder = folder_of(&target);
             if !folder.is_dir() {
                 return Err(user(format!(
-                    "{flag} {shown}: {} is not a folder; make it first",
+                    "{flag} {shown}: {} is not a folder; create it first",
                     folder.display()
                 )));
             }
             let trial = whole::scratch_in(folder);
             trial.map(drop).map_err(|error| {
-                user(format!("{flag} {shown}: nothing can be written into {}: {error}", folder.display()))
+                user(format!("{flag} {shown}: cannot write into {}: {error}", folder.display()))
             })
         }
     }
 }
 
-/// Refuses a name that does not end as one of `endings`, which come without their dot.
+/// Refuses a name that does not end in one of `endings`, which are given without the dot.
 ///
 /// # Errors
 /// If it does not.
 pub fn check_ending(flag: &str, path: &Path, endings: &[&str]) -> anyhow::Result<()> {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    // What has no name of its own, such as a pipe, need not have the right one.
+    // A stream such as a pipe may have any name.
     if endings.contains(&ending) || matches!(place(path), Ok(Place::Stream)) {
         return Ok(());
     }
@@ -91,7 +91,7 @@ pub fn check_ending(flag: &str, path: &Path, endings: &[&str]) -> anyhow::Result
     Err(user(format!("{flag} {}: the file must end in {}", path.display(), wanted.join(" or "))))
 }
 
-/// Writes a file: whole, or not at all.
+/// Writes a file completely, or not at all.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -110,7 +110,7 @@ pub fn write_whole(
     write().map_err(|error| failed(path, &error))
 }
 
-/// Writes a file in a folder of ours: whole, or not at all. A link of that name is replaced.
+/// Writes a file in a folder that this program manages: completely, or not at all. A link of that name is replaced.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -126,8 +126,7 @@ pub fn write_inside(
     write().map_err(|error| failed(path, &error))
 }
 
-/// What to say of a file that could not be written. A folder that is missing or read-only is the user's to set right; a
-/// full disk is not.
+/// The error for a file that could not be written. A missing or read-only folder is a user error; a full disk is not.
 pub(crate) fn failed(path: &Path, error: &io::Error) -> anyhow::Error {
     use io::ErrorKind::{
         InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem,
@@ -154,9 +153,11 @@ fn place(path: &Path) -> io::Result<Place> {
         Ok(found) if found.is_file() => Ok(Place::File(fs::canonicalize(path)?)),
         Ok(found) if found.is_dir() => refuse("is a folder; name a file".into()),
         Ok(found) if takes_bytes(&found) => Ok(Place::Stream),
-        Ok(_) => refuse("is neither a file nor a pipe; name another".into()),
+        Ok(_) => refuse("is neither a file nor a pipe; choose another path".into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::read_link(path) {
-            Ok(target) => refuse(format!("is a link to {}, which is not there; remove it", target.display())),
+            Ok(target) => {
+                refuse(format!("is a link to {}, which does not exist; remove the link", target.display()))
+            }
             Err(_) => Ok(Place::File(path.to_path_buf())),
         },
         Err(error) => Err(error),
@@ -186,7 +187,7 @@ mod tests {
         assert!(says(&folder.path().join("no/x.npy"), &["npy"]).contains("is not a folder"));
         assert!(says(&folder.path().join("x.csv"), &["npy", "png"]).ends_with("must end in .npy or .png"));
         check("--out", &folder.path().join("x.npy"), &["npy"]).unwrap();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "the look leaves nothing behind");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "the check leaves nothing behind");
     }
 
     #[cfg(unix)]
@@ -200,7 +201,7 @@ mod tests {
         write_whole(&link, |out| out.write_all(b"new")).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&file).unwrap(), "new");
-        assert!(check("--out", &dangling, &[]).unwrap_err().to_string().contains("which is not there"));
+        assert!(check("--out", &dangling, &[]).unwrap_err().to_string().contains("which does not exist"));
         check("--out", Path::new("/dev/null"), &["npy"]).unwrap();
         write_whole(Path::new("/dev/null"), |out| out.write_all(b"gone")).unwrap();
         use std::os::unix::fs::FileTypeExt;

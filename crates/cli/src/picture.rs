@@ -11,7 +11,7 @@ struct Sheet {
     pixels: Vec<u8>,
 }
 
-/// How many pixels a side of each value: small pictures are enlarged.
+/// Pixels per side of each value: small pictures are enlarged.
 pub(crate) fn scale(shape: ImageShape) -> usize {
     (28 / shape.height.max(shape.width).max(1)).max(1)
 }
@@ -20,9 +20,9 @@ pub(crate) fn scale(shape: ImageShape) -> usize {
 const GAP: u8 = 96;
 
 impl Sheet {
-    /// Values in [0, 1], one picture a row, in rows of `columns` tiles.
+    /// A sheet of values in [0, 1], one picture per row, with `columns` tiles side by side.
     ///
-    /// Small pictures are enlarged so that a tile has at least 28 pixels a side.
+    /// Small pictures are enlarged so that a tile has at least 28 pixels per side.
     fn new(shape: ImageShape, rows: &[f32], columns: usize) -> Self {
         let (height, width) = (shape.height, shape.width);
         let scale = self::scale(shape);
@@ -55,7 +55,7 @@ impl Sheet {
     }
 }
 
-/// What a picture could not be written for, as an error of the file where it is one.
+/// The error of a picture that could not be written, as an I/O error: that of the file, if it is one.
 pub fn as_io(error: png::EncodingError) -> std::io::Error {
     match error {
         png::EncodingError::IoError(error) => error,
@@ -63,7 +63,7 @@ pub fn as_io(error: png::EncodingError) -> std::io::Error {
     }
 }
 
-/// Writes pictures as a sheet that is about square; rows that are no images stand one below the other.
+/// Writes pictures as a sheet that is about square. Rows that are not images are placed one below the other.
 ///
 /// # Errors
 /// If the picture cannot be written.
@@ -86,26 +86,26 @@ pub fn write_strip(
     Sheet::new(shape, rows, columns).write(file)
 }
 
-/// Pictures in a row of an animation.
+/// Pictures per row of an animation.
 const COLUMNS: usize = 10;
 
-/// Refuses an animation of more pictures side by side than its format can hold.
+/// Refuses an animation of more pictures than its format can hold.
 ///
 /// # Errors
-/// With the size that it would have.
+/// If it is too large. The message gives the size that it would have.
 pub fn check_animation(shape: ImageShape, pictures: usize) -> Result<(), String> {
     let (height, width) = Sheet::size(shape, pictures, pictures.clamp(1, COLUMNS));
     if [height, width].into_iter().all(|side| side <= usize::from(u16::MAX)) {
         return Ok(());
     }
     Err(format!(
-        "an animation of {width} x {height} pixels: a GIF has at most 65535 a side; ask for fewer pictures (--n), \
-         or for the strip alone (--out F.png)"
+        "the animation would have {width} x {height} pixels, and a GIF has at most 65535 per side; ask for fewer \
+         pictures (--n), or only for the strip (--out F.png)"
     ))
 }
 
-/// Writes frames, each some pictures side by side, as an animation that repeats; a frame lasts a tenth of a second, the
-/// first and the last ten times as long.
+/// Writes frames, each with some pictures side by side, as an animation that repeats. A frame lasts a tenth of a
+/// second; the first and the last frame last ten times as long.
 ///
 /// # Errors
 /// If the animation cannot be written.
@@ -123,7 +123,7 @@ pub fn write_animation(
     let greys: Vec<u8> = (0..=255u8).flat_map(|grey| [grey; 3]).collect();
     let side = |pixels: usize| u16::try_from(pixels).expect("checked before the work was done");
     let (width, height) = (side(first.width), side(first.height));
-    // In memory: an encoder that is dropped writes its end, and panics where a full disk does not take it.
+    // In memory, because an encoder writes its end when it is dropped, and panics if the disk is full.
     let mut encoder = gif::Encoder::new(Vec::new(), width, height, &greys)?;
     encoder.set_repeat(gif::Repeat::Infinite)?;
     for (i, sheet) in sheets.enumerate() {
@@ -138,7 +138,7 @@ pub fn write_animation(
 /// Reads a picture as grey values in [0, 1], with its height and width.
 ///
 /// # Errors
-/// If it is no PNG, or has more than 2^24 pixels.
+/// If it is not a PNG, or has more than 2^24 pixels.
 pub fn read_grey(file: impl BufRead + Seek) -> Result<(ImageShape, Vec<f32>), png::DecodingError> {
     const LARGEST: u32 = 1 << 24;
     let mut decoder = png::Decoder::new_with_limits(file, png::Limits { bytes: 1 << 27 });
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(greys, [0, 128, 255]);
     }
 
-    /// A disk with room for so many bytes.
+    /// A disk with room for this many bytes.
     struct Full(usize);
 
     impl Write for Full {

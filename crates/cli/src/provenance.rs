@@ -13,15 +13,15 @@ use crate::data_facts::DataFacts;
 use crate::error::user;
 use crate::run_folder::{PROVENANCE as NAME, RunFolder};
 
-/// The hash of the config's settings that may not change.
+/// The key of the hash of the config's settings that may not change.
 const CONFIG: &str = "config_sha256";
-/// The hash before the settings were written out by another version, on the run's resumption.
+/// The key of the hash before another version wrote out the settings, when it resumed the run.
 const CONFIG_BEFORE: &str = "config_sha256_before";
 
-/// A hash of the settings that a run keeps: all keys of a `run.toml`, less those that may change on resume.
+/// A hash of the settings that a run keeps: all keys of a `run.toml`, except those that may change on resume.
 ///
-/// It is over the lines `key = value`, sorted, of what the file says, and not over its text; a setting that is left
-/// out does not count.
+/// It is the hash of the sorted lines `key = value` of the parsed file, not of its text. A setting that is left out
+/// does not count.
 ///
 /// # Errors
 /// If the text is not TOML.
@@ -38,7 +38,7 @@ pub(crate) fn config_sha256(run_toml: &str) -> Result<String, toml::de::Error> {
             }
         }
     }
-    // As on resume: stages and falling rates are laid out over the run's length.
+    // As on resume: stages and falling rates are spread over the run's length.
     let constant = lines.get("optimizer.schedule").is_none_or(|name| name.as_str() == Some("constant"));
     let fixed = lines.contains_key("stage") || !constant;
     lines.retain(|key, _| {
@@ -77,7 +77,7 @@ impl RunFolder {
         self.write(NAME, |file| writeln!(file, "{provenance:#}"))
     }
 
-    /// What the run knows of its data; `None` in a run of an older version.
+    /// What the run knows about its data; `None` in a run of an older version.
     ///
     /// # Errors
     /// If `provenance.json` cannot be read.
@@ -85,12 +85,12 @@ impl RunFolder {
         let provenance = self.provenance()?.filter(|all| !all["data_shape"].is_null());
         let facts = provenance.map(serde_json::from_value::<DataFacts>).transpose();
         match facts.map_err(|error| self.unreadable(&error))? {
-            Some(facts) if !facts.are_sound() => Err(self.unreadable(&"data_shape is no shape of a row")),
+            Some(facts) if !facts.are_sound() => Err(self.unreadable(&"data_shape is not a valid row shape")),
             facts => Ok(facts),
         }
     }
 
-    /// Refuses data that are not those the run was started on, or labels of which a model has learnt the classes.
+    /// Refuses data that differ from those the run was started on. The labels count if the model learns classes.
     ///
     /// # Errors
     /// If a hash in `provenance.json` differs from that of the data, or cannot be read.
@@ -108,8 +108,8 @@ impl RunFolder {
                 Some(hash) if hash == now => {}
                 Some(hash) => {
                     return Err(user(format!(
-                        "{}: {what} changed since the run was started (sha256 {hash} then, {now} now); put the old \
-                         files back, or train anew into another --out",
+                        "{}: {what} changed since the run was started (sha256 {hash} then, {now} now); restore the \
+                         old files, or train a new run with another --out",
                         self.path().display()
                     )));
                 }
@@ -138,19 +138,19 @@ impl RunFolder {
             return Ok(());
         }
         Err(of_config(&format!(
-            "has been edited since the run was started (its settings differ from {CONFIG} in {NAME}); put the old \
-             file back, or train a new run by it into another --out"
+            "has been edited since the run was started (its settings differ from {CONFIG} in {NAME}); restore the \
+             old file, or train a new run from it with another --out"
         )))
     }
 
-    /// Writes `run.toml` anew on the run's resumption; `check_config` has found the old one unchanged.
+    /// Rewrites `run.toml` when a run is resumed, after `check_config` has found the old one unchanged.
     ///
     /// # Errors
     /// If a file cannot be written.
     pub(crate) fn rewrite_config(&self, config: &Config) -> anyhow::Result<()> {
         let text = config.to_toml();
         let hash = config_sha256(&text)?;
-        // Another version may write out more settings. Whenever this is cut short, one of the two hashes is right.
+        // Another version may write out more settings. If this is interrupted, one of the two hashes is still right.
         if let Some(mut provenance) = self.provenance()?
             && let Some(before) = provenance[CONFIG].as_str().map(str::to_owned)
             && before != hash
@@ -181,7 +181,10 @@ impl RunFolder {
 
     fn unreadable(&self, what: &dyn std::fmt::Display) -> anyhow::Error {
         let path = self.path().join(NAME);
-        user(format!("{}: {what}; it names the data that the run was trained on", path.display()))
+        user(format!(
+            "{}: {what}; this file records the data that the run was trained on: restore it from a copy",
+            path.display()
+        ))
     }
 }
 
@@ -202,12 +205,12 @@ mod tests {
         assert_eq!(of("run.threads", 2), plain);
         assert_ne!(of("seed", 1), plain);
         assert_ne!(of("train.batch", 7), plain);
-        // The length of a falling rate is a setting like any other.
+        // The length of a run with a falling rate is a setting like any other.
         let falling = |epochs: i64| {
             hash(Overlay::default().set("optimizer.schedule", "cosine").set("train.epochs", epochs))
         };
         assert_ne!(falling(3), falling(4));
-        // What the file looks like is of no matter.
+        // The layout of the file does not matter.
         let text = Config::resolve(None, &Overlay::default()).unwrap().to_toml();
         let other = format!("# A comment.\n{}", text.replace("lr = 0.001", "lr = 1e-3"));
         assert_eq!(config_sha256(&other).unwrap(), plain);

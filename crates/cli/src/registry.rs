@@ -11,10 +11,10 @@ pub fn registry() -> &'static Registry {
     REGISTRY.get_or_init(helmholtz_zoo::registry)
 }
 
-/// Sets the families of this program, before anything else is asked of it.
+/// Sets the families of this program. It must be called before anything else.
 ///
 /// # Panics
-/// If they are known already.
+/// If the families have already been set or used.
 pub fn install(registry: Registry) {
-    assert!(REGISTRY.set(registry).is_ok(), "a program has one registry, and it was asked for already");
+    assert!(REGISTRY.set(registry).is_ok(), "the registry can be set only once, before its first use");
 }

@@ -1,4 +1,4 @@
-//! `report.html`: one page about a finished run, without scripts or anything from elsewhere.
+//! `report.html`: one page about a finished run, without scripts or external resources.
 
 use helmholtz_core::{Evaluator, Score};
 use helmholtz_datasets::DataSet;
@@ -9,7 +9,7 @@ use maud::{DOCTYPE, PreEscaped, html};
 use crate::chart::{Chart, Line, Point, Scale};
 use crate::config::Config;
 
-/// The page; `of` says what the results are of, `remarks` what has to be known of them.
+/// The page. `of` names the quantity of the results, and `remarks` are what a reader has to know about them.
 ///
 /// # Errors
 /// If the learning curve cannot be drawn.
@@ -24,7 +24,7 @@ pub fn render(
     let point = |step: u64, nll: f64| Point::exact(step as f64, nll);
     let valid = history.validation().map(|(_, step, nll)| point(step, nll)).collect();
     let score = config.spec.model.evaluator(1).measures();
-    // What is ascended in training, where its negative is of the score's kind.
+    // The objective that training maximises, if its negative is the same quantity as the score.
     let is_nll = score.unit == Score::NLL.unit && score.better == Score::NLL.better;
     let train = |name: &str| -> Vec<Point> {
         let records = history.records().iter().filter(|record| is_nll && record.split == "train");
@@ -45,8 +45,8 @@ pub fn render(
         y: (score.axis(), Scale::Linear),
         lines: [
             (of_validation, valid),
-            ("train bound, negative", train("bound")),
-            ("train log-likelihood, negative", train("log_likelihood")),
+            ("negative train bound", train("bound")),
+            ("negative train log-likelihood", train("log_likelihood")),
         ]
         .into_iter()
         .filter(|(_, points)| !points.is_empty())
@@ -64,9 +64,15 @@ pub fn render(
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                h1 { (config.spec.model.in_words(data.train.width())) " by " (config.spec.strategy.kind()) " on " (data.protocol()) }
+                h1 {
+                    (config.spec.model.in_words(data.train.width())) " by " (config.spec.strategy.kind()) " on "
+                    (data.protocol())
+                }
                 table {
-                    tr { th { "split" } th { (of) ", nats" } th { "over rows" } th { "from K samples" } th { "K" } th { "rows" } }
+                    tr {
+                        th { "split" } th { (of) ", nats" } th { "error over rows" } th { "error from K samples" }
+                        th { "K" } th { "rows" }
+                    }
                     @for (name, s, k) in results {
                         tr {
                             td { (name) }
@@ -94,7 +100,8 @@ pub fn render(
     Ok(page.into_string())
 }
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#222}\
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;\
+    color:#222}\
 table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:right;border-bottom:1px solid #ccc}\
 td:first-child,th:first-child{text-align:left}pre{background:#f5f5f5;padding:1rem;overflow:auto}\
 img{image-rendering:pixelated;max-width:100%;min-width:20rem}";

@@ -10,14 +10,14 @@ use crate::config::{Config, Overlay};
 use crate::error::user;
 use crate::output;
 
-/// What a run was made from; the last file that a new run is given.
+/// What a run was made from. A new run writes this file last.
 pub(crate) const PROVENANCE: &str = "provenance.json";
 const LOCK: &str = ".lock";
-/// The folders in a run's folder.
+/// The folders inside a run folder.
 const FOLDERS: [&str; 2] = ["checkpoint", "samples"];
-/// Files that a run may have before it has begun.
+/// Files that a run folder may contain before the run has begun.
 const BEGINNING: [&str; 2] = [LOCK, INITIAL];
-/// A copy of the weights that a run began with, where they are those of another.
+/// A copy of the initial weights, if they were taken from another run or from a file.
 pub(crate) const INITIAL: &str = "initial.safetensors";
 
 /// A run's folder.
@@ -35,20 +35,20 @@ impl RunFolder {
         let folder = RunFolder { path: path.to_path_buf() };
         if !folder.config_path().is_file() {
             return Err(user(format!(
-                "{}: not a run folder (there is no run.toml in it); `helmholtz train --out {0}` makes one",
+                "{}: not a run folder (it contains no run.toml); `helmholtz train --out {0}` creates one",
                 path.display()
             )));
         }
         Ok(folder)
     }
 
-    /// A new folder, at `path` or at the next free name under `runs/`, with the lock on it.
+    /// Creates a folder, at `path` or at the next free name under `runs/`, and locks it.
     ///
-    /// It is a run once [`write_provenance`](Self::write_provenance) has been called, last of all: what a process left that
-    /// died before is begun anew.
+    /// It becomes a run with the call of [`write_provenance`](Self::write_provenance), the last step. If a process dies
+    /// before that, the run can be started again in the same folder.
     ///
     /// # Errors
-    /// If the folder holds something already or cannot be made.
+    /// If the folder contains anything else or cannot be created.
     pub fn create(path: Option<&Path>, config: &Config) -> anyhow::Result<(Self, RunLock)> {
         let path = path.map_or_else(|| next_free(config), |path| Ok(path.to_path_buf()))?;
         let folder = RunFolder { path };
@@ -61,11 +61,11 @@ impl RunFolder {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(wrong(error)),
             _ => {}
         }
-        // Of two processes that find the name free, one has the lock.
+        // If two processes find the name free, one of them gets the lock.
         let lock = folder.lock()?;
         folder.check_new()?;
         folder.sweep()?;
-        // Of a beginning by another command.
+        // It may be left over from the start of another command.
         match fs::remove_file(folder.path.join(INITIAL)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(wrong(error)),
             _ => {}
@@ -77,14 +77,14 @@ impl RunFolder {
         Ok((folder, lock))
     }
 
-    /// Refuses a folder that holds a run, or anything that no beginning of a run would have left.
+    /// Refuses a folder that contains a run, or anything that an interrupted start of a run does not leave.
     fn check_new(&self) -> anyhow::Result<()> {
         let shown = self.path.display();
         if let Ok(target) = fs::read_link(&self.path)
             && !self.path.exists()
         {
             return Err(user(format!(
-                "{shown}: is a link to {}, which is not there; remove it, or choose another --out",
+                "{shown}: is a link to {}, which does not exist; remove the link, or choose another --out",
                 target.display()
             )));
         }
@@ -95,14 +95,14 @@ impl RunFolder {
         };
         if self.path.join(PROVENANCE).exists() {
             return Err(user(format!(
-                "{shown}: holds another run; choose another --out, or go on with that run by --resume"
+                "{shown}: holds another run; choose another --out, or continue that run with --resume"
             )));
         }
         for entry in entries {
             let entry = entry.map_err(|error| user(format!("{shown}: {error}")))?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let is_beginning = match name.as_str() {
-                // One that was written by hand is somebody's config, and stays.
+                // One that was written by hand is the user's config, and stays.
                 "run.toml" => self.path.join(LOCK).exists() && self.is_config_of_ours(),
                 name => BEGINNING.contains(&name) || is_left(name),
             };
@@ -110,7 +110,7 @@ impl RunFolder {
                 |folder: &Path| fs::read_dir(folder).is_ok_and(|mut inside| inside.next().is_none());
             if !(is_beginning || FOLDERS.contains(&name.as_str()) && is_empty(&entry.path())) {
                 return Err(user(format!(
-                    "{shown}: is not empty and no run ({name} is in it); choose another --out"
+                    "{shown}: is not empty and is not a run folder (it contains {name}); choose another --out"
                 )));
             }
         }
@@ -124,13 +124,13 @@ impl RunFolder {
         matches!((resolved, text), (Ok(config), Ok(text)) if config.to_toml() == text)
     }
 
-    /// Whether the folder holds a run, and not what a process left that died before it had begun one.
+    /// Whether the folder contains a run, and not just what a process left that died while it started one.
     pub fn is_begun(&self) -> bool {
-        // What has more than a beginning has lost the file, which whoever reads it will say.
+        // A folder with more files than a start leaves has lost its provenance. The code that reads it reports that.
         self.path.join(PROVENANCE).exists() || self.check_new().is_err()
     }
 
-    /// Removes what processes left that died while they wrote; the lock must be had.
+    /// Removes unfinished files of processes that died while writing. The caller must hold the lock.
     ///
     /// # Errors
     /// If a folder of the run cannot be read.
@@ -146,7 +146,7 @@ impl RunFolder {
         Ok(())
     }
 
-    /// The folder itself.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -165,7 +165,7 @@ impl RunFolder {
         Config::resolve(Some(&self.config_path()), &Overlay::default())
     }
 
-    /// Writes a file of the run: whole, or not at all.
+    /// Writes a file of the run completely, or not at all.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -177,16 +177,16 @@ impl RunFolder {
         output::write_inside(&self.path.join(name), content)
     }
 
-    /// Makes sure that no other process trains into the folder, for as long as the lock lives.
+    /// Locks the folder: no other process can train into it until the lock is dropped.
     ///
     /// # Errors
-    /// If another process does, or the lock file cannot be made.
+    /// If another process holds the lock, or the lock file cannot be created.
     pub fn lock(&self) -> anyhow::Result<RunLock> {
         let path = self.path.join(LOCK);
         loop {
             let file = whole::open_lock(&path).map_err(|error| output::failed(&path, &error))?;
             match file.try_lock() {
-                // The file may have been removed between the two.
+                // The file may have been removed between opening and locking it.
                 Ok(()) if whole::is_at(&file, &path) => return Ok(RunLock { file, path }),
                 Ok(()) => {}
                 Err(fs::TryLockError::WouldBlock) => {
@@ -201,7 +201,7 @@ impl RunFolder {
     }
 }
 
-/// Keeps other processes from training into a folder, as long as it lives.
+/// Keeps other processes from training into a folder until it is dropped.
 #[derive(Debug)]
 pub struct RunLock {
     file: File,
@@ -209,23 +209,23 @@ pub struct RunLock {
 }
 
 impl RunLock {
-    /// Notices that the lock file was removed: then another process may have taken the folder.
+    /// Checks that the lock file still exists. If it was removed, another process may have taken the folder.
     ///
     /// # Errors
-    /// If it was.
+    /// If it was removed.
     pub fn check(&self) -> io::Result<()> {
         if whole::is_at(&self.file, &self.path) {
             return Ok(());
         }
         Err(io::Error::other(format!(
-            "{}: was removed while the run was going on, so that another process may be writing into its folder",
+            "{}: was removed during the run, so another process may be writing into the folder",
             self.path.display()
         )))
     }
 }
 
-/// Whether a name in a run's folder is that of a file that was not finished: ours, Burn's (`model-3.bpk.1435-2.tmp`),
-/// or that of an earlier version.
+/// Whether a name in a run folder is that of an unfinished file: one of this program, of Burn
+/// (`model-3.bpk.1435-2.tmp`) or of an earlier version.
 fn is_left(name: &str) -> bool {
     let of_burn = name.ends_with(".tmp") && name.contains(".bpk.");
     let of_old = ["run.toml.part", "provenance.json.part", "report.html.part", "metrics.jsonl.part"]
@@ -236,7 +236,7 @@ fn is_left(name: &str) -> bool {
     whole::is_scratch(name) || of_burn || of_old
 }
 
-/// A folder with the next free name under `runs/`, which is made: of two processes that look for one, each has its own.
+/// Creates a folder with the next free name under `runs/`. Two processes that do so at once get different folders.
 fn next_free(config: &Config) -> anyhow::Result<PathBuf> {
     let data = config
         .data

@@ -13,27 +13,27 @@ use crate::error::user;
 /// Where progress and lines go.
 #[derive(Clone)]
 pub(crate) enum Screen {
-    /// Burn's dashboard, which has the terminal to itself. The terminal is kept as it was before.
+    /// Burn's dashboard, which uses the whole terminal. The terminal's earlier state is kept, to be restored.
     Dashboard(Terminal),
-    /// Lines on standard error, above a bar if that is a terminal.
+    /// Lines on standard error, above a progress bar if it is a terminal.
     Lines(ProgressBar),
 }
 
 impl Screen {
-    /// Refuses a dashboard where there is no terminal.
+    /// Refuses a dashboard if there is no terminal.
     ///
     /// # Errors
     /// If `--tui` was given and standard output is not a terminal.
     pub(crate) fn check(args: &TrainArgs) -> anyhow::Result<()> {
         if args.tui && !std::io::stdout().is_terminal() {
             return Err(user(
-                "--tui: standard output is not a terminal, which the dashboard draws on; leave --tui out",
+                "--tui: standard output is not a terminal, and the dashboard needs one; leave --tui out",
             ));
         }
         Ok(())
     }
 
-    /// What the flags ask for.
+    /// The screen that the flags ask for.
     ///
     /// # Errors
     /// If the bar's template is wrong.
@@ -60,7 +60,7 @@ impl Screen {
         }
     }
 
-    /// Prints a line on standard error; nothing under a dashboard, which would be torn.
+    /// Prints a line on standard error. With a dashboard it prints nothing, because the line would disturb the display.
     pub(crate) fn line(&self, line: &str) {
         match self {
             Screen::Dashboard(_) => {}
@@ -69,7 +69,7 @@ impl Screen {
         }
     }
 
-    /// Gives the terminal back.
+    /// Restores the terminal.
     pub(crate) fn close(&self) {
         match self {
             Screen::Dashboard(terminal) => terminal.restore(),

@@ -1,20 +1,20 @@
-//! Paths as a shell takes them, for commands that a message offers to be copied.
+//! Quotes paths for a shell, so that a command in a message can be copied.
 
 use std::path::Path;
 
-/// A path as one word of a shell: as it is where nothing in it is special, else in quotes.
+/// A path as one shell word: unchanged if nothing in it is special, else in quotes.
 pub(crate) fn quoted(path: &Path) -> String {
     let bytes = path.as_os_str().as_encoded_bytes();
     match path.to_str() {
         Some(text) if !text.contains(char::is_control) => {
-            // It refuses nothing but NUL, which is a control character.
+            // It fails only on NUL, which is a control character.
             shlex::try_quote(text).map_or_else(|_| escaped(bytes), |word| word.into_owned())
         }
         _ => escaped(bytes),
     }
 }
 
-/// In the quotes of bash and zsh that know escapes: `$'...'`.
+/// The bytes in `$'...'`, the quotes of bash and zsh that allow escapes.
 fn escaped(bytes: &[u8]) -> String {
     let inner: String = bytes
         .iter()

@@ -1,8 +1,8 @@
 //! Signals during a training run.
 //!
-//! The first one stops the training after the step that is being taken; a second one ends the program at once, which
-//! may cut the last line of a log, as `--resume` expects, and no other file: those are renamed once they are whole. While a trained run is scored there is
-//! nothing to be lost, and the first one ends the program.
+//! The first signal stops the training after the current step, and a second one ends the program at once. That may cut
+//! the last line of a log, which `--resume` expects. It cuts no other file, because those are renamed once they are
+//! complete. While a trained run is scored nothing can be lost, so the first signal ends the program.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,10 +14,10 @@ use helmholtz_train::{Reason, Request, Stop};
 use crate::console::print;
 use crate::screen::Screen;
 
-/// How long the terminal may take to be given back before the program ends without it.
+/// How long restoring the terminal may take before the program ends anyway.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Answers signals until the program ends.
+/// Handles signals until the program ends.
 #[derive(Clone)]
 pub(crate) struct Signals(Arc<Mutex<State>>);
 
@@ -30,14 +30,14 @@ struct State {
 
 enum Phase {
     Training,
-    /// With what to say after a signal.
+    /// Holds what to print after a signal.
     Scoring(Box<dyn Fn(Request) -> String + Send>),
-    /// The last files are written, which takes an instant.
+    /// The last files are being written, which takes an instant.
     Writing,
 }
 
 impl Signals {
-    /// Listens from now on, and stops the run through `stop`.
+    /// Starts to listen for signals, which stop the run through `stop`.
     ///
     /// # Errors
     /// If the system allows no handler.
@@ -49,8 +49,8 @@ impl Signals {
         Ok(signals)
     }
 
-    /// The training is over: from now on a signal ends the program at once, after it has said `hint`. If a signal
-    /// came before that, it is returned and nobody has answered it.
+    /// The training is over: from now on a signal prints `hint` and ends the program at once. If a signal asked for a
+    /// stop before that, it is returned, and the caller must act on it.
     pub(crate) fn scoring(&self, hint: impl Fn(Request) -> String + Send + 'static) -> Option<Request> {
         let mut state = self.lock();
         state.phase = Phase::Scoring(Box::new(hint));
@@ -60,13 +60,13 @@ impl Signals {
         }
     }
 
-    /// The work is done: only a second signal still ends the program.
+    /// The work is done: from now on only a second signal ends the program.
     pub(crate) fn writing(&self) {
         self.lock().phase = Phase::Writing;
     }
 
     fn answer(&self, request: Request) {
-        // Held while the program ends, so that it does not go on in between.
+        // The lock is held while the program ends, so that the program does not go on in between.
         let mut state = self.lock();
         let again = std::mem::replace(&mut state.signalled, true);
         match &state.phase {
@@ -75,10 +75,10 @@ impl Signals {
             Phase::Writing => {}
             Phase::Training => {
                 state.stop.ask(request);
-                // In a thread of its own: a terminal that takes nothing must not keep the next signal waiting.
+                // In its own thread, because a terminal that blocks must not keep the next signal waiting.
                 let screen = state.screen.clone();
                 thread::spawn(move || {
-                    screen.line("stopping after this step; once more to stop at once");
+                    screen.line("stopping after this step; interrupt again to stop at once");
                 });
             }
         }
@@ -89,12 +89,12 @@ impl Signals {
     }
 }
 
-/// Gives the terminal back and ends the program.
+/// Restores the terminal and ends the program.
 fn end(screen: &Screen, request: Request, words: Option<String>) -> ! {
     let code = request.exit_code();
     let screen = screen.clone();
     thread::spawn(move || {
-        // A dashboard draws through this lock, and must not draw on what was given back.
+        // A dashboard draws through this lock, and must not draw on the restored terminal.
         let _out = io::stdout().lock();
         screen.close();
         if let Some(words) = words {
@@ -135,14 +135,14 @@ mod system {
 
     fn is_ignored(signal: libc::c_int) -> bool {
         let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: without a new action the call changes nothing; it fills in `action`, of which any bytes are valid.
+        // SAFETY: without a new action the call changes nothing; it fills in `action`, for which any bytes are valid.
         unsafe {
             libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) == 0
                 && action.assume_init().sa_sigaction == libc::SIG_IGN
         }
     }
 
-    /// Ends the program without the handlers of libraries, which wait for threads at work.
+    /// Ends the program without the exit handlers of libraries, which wait for running threads.
     pub(super) fn exit(code: u8) -> ! {
         signal_hook::low_level::exit(code.into())
     }

@@ -1,4 +1,4 @@
-//! Safetensors files: the same bytes for the same content, a seal, and no belief in sizes that a file only states.
+//! Safetensors files: the same bytes for the same content, a seal, and a check of the header size that a file claims.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -11,16 +11,16 @@ use sha2::{Digest, Sha256};
 
 /// Bytes before the header: its length.
 const LENGTH: usize = 8;
-/// No header of ours comes near this, and a reader takes many times its bytes.
+/// The longest header that is read. This program's own are far shorter, and a reader needs many times its bytes.
 const LONGEST_HEADER: u64 = 1 << 24;
 const METADATA: &str = "__metadata__";
-/// The name of the hash over the whole file, in which its own digits count as zeros.
+/// The key of the hash of the whole file. The hash counts its own digits as zeros.
 const SEAL: &str = "helmholtz.sha256";
 
 /// The bytes of a file with these tensors and metadata, sealed by a hash over all of them.
 ///
 /// # Errors
-/// If a tensor's shape does not go with its bytes.
+/// If a tensor's shape does not match its bytes.
 pub(crate) fn sealed(
     tensors: Vec<(String, TensorView<'_>)>,
     mut metadata: HashMap<String, String>,
@@ -37,7 +37,7 @@ pub(crate) fn sealed(
 /// Whether a file has a seal.
 ///
 /// # Errors
-/// If it has one that its bytes disagree with.
+/// If its bytes do not match its seal.
 pub(crate) fn check_seal(bytes: &[u8]) -> Result<bool, String> {
     let Some(place) = place_of_seal(bytes) else { return Ok(false) };
     let mut blank = bytes.to_vec();
@@ -47,7 +47,7 @@ pub(crate) fn check_seal(bytes: &[u8]) -> Result<bool, String> {
     if hash(&blank).as_bytes() == found { Ok(true) } else { Err(DAMAGED.to_string()) }
 }
 
-const DAMAGED: &str = "it is damaged: its bytes differ from the hash in it; make it anew";
+const DAMAGED: &str = "it is damaged: its bytes differ from the hash in it; create it again";
 
 fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -64,18 +64,18 @@ fn place_of_seal(bytes: &[u8]) -> Option<usize> {
         .map(|place| place + pattern.len())
 }
 
-/// Where the header ends, if it does so within the bytes.
+/// Where the header ends, if it ends within the bytes.
 fn header_end(bytes: &[u8]) -> Option<usize> {
     let stated = u64::from_le_bytes(*bytes.first_chunk::<LENGTH>()?);
     let end = usize::try_from(stated).ok()?.checked_add(LENGTH)?;
     (end <= bytes.len()).then_some(end)
 }
 
-/// A safetensors file with the entries of its header in the order of their names: the library writes metadata in an
-/// order that differs from run to run.
+/// A safetensors file with the entries of its header sorted by name. The library writes metadata in an order that
+/// differs from run to run.
 ///
 /// # Errors
-/// If the bytes are no such file.
+/// If the bytes are not a safetensors file.
 fn in_order(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     let end = header_end(bytes).ok_or_else(|| anyhow::anyhow!("the header has no end"))?;
     let header: BTreeMap<String, Value> = serde_json::from_slice(&bytes[LENGTH..end])?;
@@ -94,22 +94,22 @@ fn in_order(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok([&(header.len() as u64).to_le_bytes()[..], &header, &bytes[end..]].concat())
 }
 
-/// The bytes of a safetensors file whose header is no longer than the file and than any of ours.
+/// The bytes of a safetensors file whose header is no longer than the file and [`LONGEST_HEADER`].
 ///
 /// # Errors
-/// What is wrong with the file.
+/// If the file cannot be read, or its header is too long.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     let text = |error: std::io::Error| error.to_string();
     let mut file = File::open(path).map_err(text)?;
     let length = file.metadata().map_err(text)?.len();
     let mut stated = [0; LENGTH];
-    file.read_exact(&mut stated).map_err(|_| "it ends before its header does".to_string())?;
+    file.read_exact(&mut stated).map_err(|_| "it is too short for a safetensors file".to_string())?;
     let stated = u64::from_le_bytes(stated);
     if stated > length.saturating_sub(LENGTH as u64) {
-        return Err(format!("its header would have {stated} bytes, and the file has {length}"));
+        return Err(format!("its header claims {stated} bytes, but the file has {length}"));
     }
     if stated > LONGEST_HEADER {
-        return Err(format!("its header has {stated} bytes, more than any of ours"));
+        return Err(format!("its header has {stated} bytes, more than the limit of {LONGEST_HEADER}"));
     }
     let mut bytes = stated.to_le_bytes().to_vec();
     file.read_to_end(&mut bytes).map_err(text)?;
@@ -167,7 +167,7 @@ mod tests {
         for bit in 0..8 * bytes.len() {
             let mut other = bytes.clone();
             other[bit / 8] ^= 1 << (bit % 8);
-            // A seal whose name is hurt is no seal; then the header has an unknown entry, or is no JSON at all.
+            // A seal with a damaged name is not a seal; the header then has an unknown entry, or is not JSON.
             let noticed = check_seal(&other) != Ok(true);
             assert!(noticed, "bit {bit}");
         }

@@ -291,7 +291,7 @@ fn unknown_keys_of_stages_and_rates_that_are_not_numbers_are_named() {
     for (line, words) in [
         ("sample = 5", &["stage 1: unknown key `sample`", "did you mean `samples`?"][..]),
         ("schedul = \"cosine\"", &["stage 1: unknown key `schedul`", "did you mean `schedule`?"]),
-        ("lr_q = \"x\"", &["stage 1, lr_q = \"x\": a rate is a number"]),
+        ("lr_q = \"x\"", &["stage 1, lr_q = \"x\": a learning rate must be a number"]),
         ("lr_x = 0.1", &["stage 1, lr_x", "sbn has no group of parameters", "lr, lr_q"]),
     ] {
         fs::write(folder.path().join("stages.toml"), format!("[[stage]]\nepochs = 1\n{line}\n")).unwrap();

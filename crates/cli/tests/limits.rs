@@ -17,7 +17,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn a_training_run_that_cannot_fit_into_memory_is_refused_before_its_folder_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let refuse = |flags: &[&str], words: &[&str]| {
-        let words = [words, &["of memory are needed", "give less"]].concat();
+        let words = [words, &["of memory is needed", "use smaller values"]].concat();
         fail(folder.path(), &[&["train", "--quiet", "--out", "run"], flags].concat(), 2, &words);
         assert!(names(folder.path()).is_empty(), "{flags:?} left something behind");
     };
@@ -51,7 +51,7 @@ fn what_does_not_fit_into_memory_is_not_asked_of_a_trained_model() {
         (&["evaluate", "sbn", "--samples", many, "--batch-rows", many], "--batch-rows 1073741824"),
         (&["evaluate", "vae", "--method", "ais", "--chains", many], "--chains 1073741824"),
     ] {
-        let message = fail(folder, args, 2, &[flag, "of memory are needed"]);
+        let message = fail(folder, args, 2, &[flag, "of memory is needed"]);
         assert!(message.contains(" GiB") || message.contains(" TiB"), "{message}");
     }
     // Chunks that are never filled need no memory.
@@ -69,11 +69,11 @@ fn a_plan_that_cannot_fit_into_memory_is_refused_before_its_folder_is_made() {
     };
     let race = "[[race]]\nstrategies = [\"rws\"]\nseeds = 1\nbudget = {model_evaluations = 1000}\n";
     let config = "[race.config]\nstrategy = {samples = 1000000000}\n";
-    refuse(&format!("{race}{config}"), &["strategy.samples = 1000000000", "of memory are needed"]);
+    refuse(&format!("{race}{config}"), &["strategy.samples = 1000000000", "of memory is needed"]);
     let court =
         "[[court]]\nstrategies = [\"rws\"]\nsamples = [1000000000]\nweights = [\"fresh\"]\nestimates = 100\n";
     let config = "[court.config]\nmodel = {layers = [3]}\ndata = {id = \"lines/3x3\"}\n";
-    refuse(&format!("{court}{config}"), &["[[court]] samples = 1000000000", "of memory are needed"]);
+    refuse(&format!("{court}{config}"), &["[[court]] samples = 1000000000", "of memory is needed"]);
 }
 
 /// An address space of 4 GB, as of `ulimit -v 4000000`.

@@ -92,7 +92,7 @@ fn what_a_mixture_cannot_do_ends_in_a_sentence() {
     refuse(&["--set", "model.smoothing=-1"], &["model.smoothing = -1"]);
     refuse(&["--set", "model.spread=1e39"], &["model.spread = 1e39", "single precision"]);
     refuse(&["--samples", "3"], &["strategy.samples", "ml, which has no keys"]);
-    refuse(&["--set", "optimizer.lr_p=x"], &["optimizer.lr_p = \"x\"", "a rate is a number"]);
+    refuse(&["--set", "optimizer.lr_p=x"], &["optimizer.lr_p = \"x\"", "must be a number"]);
     refuse(
         &["--strategy", "em", "--optimizer", "adam"],
         &["optimizer.kind = \"adam\"", "em computes whole updates"],

@@ -215,7 +215,7 @@ fn links_in_a_run_folder_are_not_followed() {
     );
     assert_eq!(fs::read_to_string(folder.join("victim")).unwrap(), "precious");
     std::os::unix::fs::symlink(folder.join("nowhere"), folder.join("dangling")).unwrap();
-    fail(folder, &small_run("dangling", &["--epochs", "1"]), 2, &["dangling", "which is not there"]);
+    fail(folder, &small_run("dangling", &["--epochs", "1"]), 2, &["dangling", "which does not exist"]);
 }
 
 #[cfg(unix)]

@@ -262,7 +262,7 @@ fn grey_values_are_modelled_by_logistics_and_by_nothing_else() {
     refuse(&small_vae("no", &grey), &["grey.npy", "zeros and ones", "model.likelihood = \"logistics\""]);
     refuse(
         &logistics("no", &["--dataset", "file:between.npy"]),
-        &["row 2", "column 3", "0.3", "no multiple of 1/255"],
+        &["row 2", "column 3", "0.3", "not a multiple of 1/255"],
     );
 }
 

@@ -4,7 +4,7 @@ use helmholtz_zoo::limits::LARGEST;
 
 use crate::error::{OrUser, excerpt, known, user};
 
-/// No run has more threads; machines have fewer cores, and systems allow few more.
+/// The most threads of a run. Machines have fewer cores, and systems allow few more threads.
 const MOST_THREADS: usize = 4096;
 
 /// Refuses an unknown name, with the nearest known one.
@@ -15,7 +15,7 @@ pub(super) fn check_name(key: &str, value: &str, names: &[&str]) -> anyhow::Resu
     Err(user(format!("{key} = \"{}\": unknown; {}", excerpt(value), known(value, names))))
 }
 
-/// A count from a flag: a negative one is refused by name instead of by its type.
+/// A count from a flag. The error for a negative count names the flag instead of a type.
 ///
 /// # Errors
 /// If it is below zero or above 2^30.

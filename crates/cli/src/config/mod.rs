@@ -31,16 +31,16 @@ use schema::{LOSSES, SCHEDULES, Sections};
 use crate::error::{known, shortened, toml_problem, user};
 use crate::registry::registry;
 
-/// Keys that may differ between a run and its resumption; the length only of a run without stages and at a
-/// constant rate.
+/// Keys that may change when a run is resumed. The length may change only if the run has no stages and a constant
+/// rate.
 pub const MAY_CHANGE: [&str; 5] =
     ["train.epochs", "train.steps", "run.device", "run.threads", "run.data_dir"];
 
-/// A plan for questions that do not depend on one: which strategies there are.
+/// A plan for questions that do not depend on the plan, such as which strategies there are.
 pub(crate) const ANY: Plan = Plan { rows: 1, batch: 1, steps: 1 };
 
 impl Config {
-    /// The config of a file (or none) with `overlay` on top, checked, with defaults written out.
+    /// The config of a file, if one is given, with `overlay` on top, checked, with defaults written out.
     ///
     /// # Errors
     /// If the file cannot be read or a key, type or value is wrong.
@@ -79,7 +79,7 @@ impl Config {
         check_stages(&stage, &train)?;
         let stages: Vec<Option<usize>> = stage.iter().map(|stage| stage.samples).collect();
         let spec = registry().resolve(model, strategy, &stages).map_err(|error| {
-            // Where flags lie over a file, it may be theirs.
+            // If flags override the file, the error may come from them.
             user(if overlay.0.is_empty() { format!("{place}: {error}") } else { error.to_string() })
         })?;
         if spec.strategy.takes_whole_steps() {
@@ -88,7 +88,7 @@ impl Config {
         Config { schema, seed, run, data, spec, optimizer, train, stage }.checked()
     }
 
-    /// Writes out what depends on other keys and refuses what makes no sense.
+    /// Writes out defaults that depend on other keys, and refuses invalid values.
     fn checked(mut self) -> anyhow::Result<Self> {
         if self.schema != 1 {
             return Err(user(format!("schema = {}: this version reads schema 1", self.schema)));
@@ -119,29 +119,29 @@ impl Config {
             }
             (None, None) => self.train.epochs = Some(30),
             (Some(n), _) | (_, Some(n)) if n > LARGEST as u64 => {
-                return Err(user(format!("a run of {n} epochs or steps: must not be above {LARGEST}")));
+                return Err(user(format!("train.epochs or train.steps = {n}: must not be above {LARGEST}")));
             }
             (Some(0), _) | (_, Some(0)) => {
-                return Err(user("a run of no epochs or steps trains nothing: give at least 1"));
+                return Err(user("train.epochs or train.steps = 0: a run needs at least 1"));
             }
             _ => {}
         }
-        // Whether the device can be had is asked where it is needed: a run is read on other machines as well.
+        // Whether the device is available is checked where it is used, because a run is also read on other machines.
         crate::device::check(&self.run.device)?;
         Ok(self)
     }
 
-    /// Keys in which the weights of another config's model would mean something else, or nothing, here; keys that
-    /// only set the initial weights are left out.
+    /// Keys that differ from those of another config and change what its model's weights mean here, or whether they
+    /// mean anything. Keys that only set the initial weights are left out.
     pub fn differences_in_structure(&self, other: &Config) -> Vec<String> {
-        let show = |value: Option<Value>| value.map_or("nothing".to_string(), |value| value.to_string());
+        let show = |value: Option<Value>| value.map_or("not set".to_string(), |value| value.to_string());
         self.structure_differences(other)
             .into_iter()
             .map(|(key, ours, theirs)| format!("model.{key} ({} there, {} here)", show(theirs), show(ours)))
             .collect()
     }
 
-    /// The same keys, each with its value here and in the other.
+    /// The same keys, each with its value here and in the other config.
     pub(crate) fn structure_differences(
         &self,
         other: &Config,
@@ -159,7 +159,7 @@ impl Config {
         toml::to_string(self).expect("a config is made of tables and scalars")
     }
 
-    /// Keys whose values differ between two resolved configs, less those that may.
+    /// Keys whose values differ between two resolved configs, except those that may differ.
     pub fn differences(&self, other: &Config) -> Vec<String> {
         let flat = |config: &Config| {
             let table: Table = config.to_toml().parse().expect("written by ourselves");
@@ -177,14 +177,14 @@ impl Config {
             flat
         };
         let (a, b) = (flat(self), flat(other));
-        // Stages and falling rates are laid out over the run's length: another length is another past.
+        // Stages and falling rates are spread over the run's length: with another length, past steps would differ.
         let fixed = !self.stage.is_empty() || self.optimizer.schedule != "constant";
         let may_change = |key: &str| {
             MAY_CHANGE.contains(&key) && !(fixed && matches!(key, "train.epochs" | "train.steps"))
         };
         let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-        let show = |value: Option<&Value>| value.map_or("nothing".to_string(), |value| value.to_string());
-        // Of another model or strategy the keys are others, too.
+        let show = |value: Option<&Value>| value.map_or("not set".to_string(), |value| value.to_string());
+        // A model or strategy of another kind has other keys, too.
         let of_other_kind = |key: &str| {
             let kind = key.split_once('.').map(|(section, _)| format!("{section}.kind")).unwrap_or_default();
             key != kind && a.get(&kind) != b.get(&kind)
@@ -196,11 +196,11 @@ impl Config {
     }
 }
 
-/// The text of a config or a plan, which no one writes longer than [`LONGEST`] bytes: a device or another program's
-/// file must not fill the memory.
+/// The text of a config or a plan. Longer files than [`LONGEST`] bytes are refused, so that a device or another
+/// program's file cannot fill the memory.
 ///
 /// # Errors
-/// If the file cannot be read or is too long; `what` ends the sentence: what is wanted.
+/// If the file cannot be read or is too long. The message ends with `what`: the file that is wanted.
 pub(crate) fn read_text(path: &Path, what: &str) -> anyhow::Result<String> {
     let mut text = String::new();
     let read = File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text));
@@ -214,12 +214,14 @@ pub(crate) fn read_text(path: &Path, what: &str) -> anyhow::Result<String> {
     }
 }
 
-/// Bytes of a config file: 4 MiB.
+/// The most bytes of a config file: 4 MiB.
 const LONGEST: u64 = 4 << 20;
 
 fn check_stages(stages: &[StageConfig], train: &TrainConfig) -> anyhow::Result<()> {
     if !stages.is_empty() && train.steps.is_some() {
-        return Err(user("train.steps with [[stage]]: stages follow whole epochs; give train.epochs"));
+        return Err(user(
+            "train.steps does not go with [[stage]], because stages follow whole epochs; give train.epochs",
+        ));
     }
     for (i, stage) in stages.iter().enumerate() {
         let wrong = |key: &str, value: &dyn std::fmt::Display, wanted: &str| {
@@ -234,7 +236,7 @@ fn check_stages(stages: &[StageConfig], train: &TrainConfig) -> anyhow::Result<(
         let of_groups = stage.rates.iter().map(|(key, rate)| (key.as_str(), Some(*rate)));
         for (key, value) in [("lr", stage.lr), ("lr_end", stage.lr_end)].into_iter().chain(of_groups) {
             if let Some(value) = value.filter(|value| !(value.is_finite() && *value >= 0.0)) {
-                return wrong(key, &value, "a finite number, not below zero");
+                return wrong(key, &value, "must be finite and not negative");
             }
         }
         if let Some(schedule) = stage.schedule.as_ref().filter(|name| !SCHEDULES.contains(&name.as_str())) {

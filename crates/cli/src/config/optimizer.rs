@@ -6,7 +6,7 @@ use super::schema::{Config, OptimizerConfig};
 use crate::error::{excerpt, user};
 
 impl Config {
-    /// Writes out the rate of each group of parameters, and refuses what makes no optimiser.
+    /// Writes out the rate of each group of parameters, and refuses settings that make no valid optimiser.
     pub(super) fn check_optimizer(&mut self) -> anyhow::Result<()> {
         self.check_groups()?;
         self.check_whole_steps()?;
@@ -15,7 +15,7 @@ impl Config {
         for (key, rate) in std::iter::once(("lr", optimizer.lr)).chain(of_groups) {
             if !(rate.is_finite() && rate >= 0.0) {
                 return Err(user(format!(
-                    "optimizer.{key} = {rate}: a learning rate is a finite number, not below zero, such as 0.001"
+                    "optimizer.{key} = {rate}: a learning rate must be finite and not negative, such as 0.001"
                 )));
             }
             check_single(key, rate)?;
@@ -43,15 +43,15 @@ impl Config {
             } else if value.is_some_and(|value| value != usual) {
                 return Err(belongs(key, kinds));
             } else {
-                // A default that was written out for another optimiser says nothing.
+                // A default that was written out for another optimiser has no meaning here.
                 *value = None;
             }
         }
-        // As the optimiser reads it: what rounds to 0 there would divide by 0.
+        // In single precision, as the optimiser reads it: an epsilon that rounds to 0 would lead to a division by 0.
         let is_epsilon = |epsilon: f64| (epsilon as f32).is_finite() && epsilon as f32 > 0.0;
         if let Some(epsilon) = optimizer.epsilon.filter(|epsilon| !is_epsilon(*epsilon)) {
             return Err(user(format!(
-                "optimizer.epsilon = {epsilon}: a finite number above 0 in single precision, such as 1e-8"
+                "optimizer.epsilon = {epsilon}: must be finite and above 0 in single precision, such as 1e-8"
             )));
         }
         for (key, value) in [
@@ -67,8 +67,8 @@ impl Config {
             // A decay of 1 forgets nothing, and the corrections that divide by 1 - decay divide by 0.
             if let Some(value) = value.filter(|value| *value as f32 >= 1.0) {
                 return Err(user(format!(
-                    "optimizer.{key} = {value}: is 1 in single precision, in which the optimiser computes, and must be \
-                     below 1; the largest such number is about 0.99999994"
+                    "optimizer.{key} = {value}: must be below 1, and rounds to 1 in single precision, in which the \
+                     optimiser computes; the largest such number is about 0.99999994"
                 )));
             }
         }
@@ -79,14 +79,14 @@ impl Config {
             ("clip_norm", optimizer.clip_norm),
         ] {
             if !(value.is_finite() && value >= 0.0) {
-                return Err(user(format!("optimizer.{key} = {value}: a finite number, not below zero")));
+                return Err(user(format!("optimizer.{key} = {value}: must be finite and not negative")));
             }
             check_single(key, value)?;
         }
         Ok(())
     }
 
-    /// Refuses what would make something else of updates that are steps.
+    /// Refuses settings that would change the updates of a strategy that computes whole steps.
     fn check_whole_steps(&self) -> anyhow::Result<()> {
         let OptimizerConfig { kind, momentum, loss, weight_decay, l1, clip_norm, .. } = &self.optimizer;
         let wrong = match () {
@@ -102,8 +102,8 @@ impl Config {
         };
         wrong.map_or(Ok(()), |setting| {
             Err(user(format!(
-                "optimizer.{setting}: {} computes whole updates of the parameters, not gradients; leave it out: they are \
-                 taken by plain sgd, the whole way with optimizer.lr = 1",
+                "optimizer.{setting}: {} computes whole updates of the parameters, not gradients, and only plain sgd \
+                 applies them unchanged; leave this setting out (optimizer.lr = 1 applies each update in full)",
                 self.spec.strategy.kind()
             )))
         })
@@ -124,7 +124,7 @@ impl Config {
             }
             let names: Vec<&str> = ["lr"].into_iter().chain(keys.iter().map(String::as_str)).collect();
             return Err(user(format!(
-                "{place}{}: {} has no group of parameters with a rate of that name; its rates are {}",
+                "{place}{}: {} has no group of parameters with a rate of this name; its rates are {}",
                 excerpt(key),
                 model.kind(),
                 names.join(", ")
@@ -139,7 +139,7 @@ impl Config {
 }
 
 impl OptimizerConfig {
-    /// What updates that are steps are taken by, where it is not given otherwise.
+    /// Sets the defaults for strategies that compute whole steps: sgd with a rate of 1. Keys in `given` stay.
     pub(super) fn take_whole_steps(&mut self, given: &[String]) {
         let is_given = |key: &str| given.iter().any(|given| given == key);
         if !is_given("kind") {
@@ -151,12 +151,12 @@ impl OptimizerConfig {
     }
 }
 
-/// The keys of the learning rates of groups that have one apart from `lr`, each with the field of its parameters.
+/// The keys of the learning rates of parameter groups that have their own besides `lr`, each with the group's field.
 pub(crate) fn rate_keys(groups: &[ParameterGroup]) -> impl Iterator<Item = (String, &'static str)> {
     groups.iter().filter_map(|group| Some((format!("lr_{}", group.name), group.field?)))
 }
 
-/// Refuses a finite number that is infinite where the optimiser computes.
+/// Refuses a finite number that is infinite in single precision, in which the optimiser computes.
 fn check_single(key: &str, value: f64) -> anyhow::Result<()> {
     if (value as f32).is_finite() {
         return Ok(());

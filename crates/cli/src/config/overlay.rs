@@ -1,4 +1,4 @@
-//! Values laid over a config, and the keys it may have.
+//! Values that override a config, and the keys that a config may have.
 
 use std::path::PathBuf;
 
@@ -8,18 +8,18 @@ use super::schema::{OptimizerConfig, RunConfig, Sections, TrainConfig};
 use crate::error::{excerpt, known, user};
 use crate::registry::registry;
 
-/// Values laid over a config, in order.
+/// Values that override those of a config, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Overlay(pub(super) Vec<(String, Value)>);
 
 impl Overlay {
-    /// Lays one value over.
+    /// Overrides one value.
     pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.0.push((key.to_string(), value.into()));
         self
     }
 
-    /// Lays a value over if there is one.
+    /// Overrides a value if `value` is given.
     pub fn set_if(self, key: &str, value: Option<impl Into<Value>>) -> Self {
         match value {
             Some(value) => self.set(key, value),
@@ -27,12 +27,12 @@ impl Overlay {
         }
     }
 
-    /// Whether a value is laid over a key.
+    /// Whether the value of a key is overridden.
     pub(crate) fn sets(&self, key: &str) -> bool {
         self.0.iter().any(|(other, _)| other == key)
     }
 
-    /// Lays `key=value` over, the value being TOML or, failing that, a bare word.
+    /// Applies a `key=value` pair. The value is read as TOML, or as a string if it is not TOML.
     ///
     /// # Errors
     /// If there is no `=`.
@@ -51,7 +51,7 @@ impl Overlay {
     }
 }
 
-/// Puts a dotted key's value into the table. Of epochs and steps, the one given last counts.
+/// Sets the value of a dotted key in the table. Of epochs and steps, the one given last counts.
 pub(super) fn lay_over(table: &mut Table, key: &str, value: Value) -> anyhow::Result<()> {
     match key {
         "train.epochs" => remove(table, "train", "steps"),
@@ -77,8 +77,8 @@ fn remove(table: &mut Table, section: &str, key: &str) {
     }
 }
 
-/// Every key a config may have, by section: those of model and strategy are the families', the others those of the
-/// structs, in which a key that may be left out is given some value here.
+/// Every key that a config may have, with its section. The keys of model and strategy come from the families. The
+/// others come from the structs, whose optional keys are given some value here so that they appear.
 fn all_keys() -> Vec<String> {
     let full = Sections {
         run: RunConfig { threads: Some(1), data_dir: Some(PathBuf::new()), ..RunConfig::default() },
@@ -108,7 +108,7 @@ fn all_keys() -> Vec<String> {
     keys
 }
 
-/// Refuses rates that are no numbers by their keys.
+/// Refuses learning rates that are not numbers, and names their keys.
 fn check_rates(table: &Table, place: &str) -> anyhow::Result<()> {
     let stages = table.get("stage").and_then(Value::as_array).into_iter().flatten().enumerate();
     let of_stages = stages.filter_map(|(i, stage)| Some((format!("stage {}, ", i + 1), stage.as_table()?)));
@@ -120,14 +120,14 @@ fn check_rates(table: &Table, place: &str) -> anyhow::Result<()> {
         if let Some((key, value)) = wrong {
             let value = excerpt(&value.to_string()).into_owned();
             return Err(user(format!(
-                "{place}: {section}{key} = {value}: a rate is a number, such as 0.001"
+                "{place}: {section}{key} = {value}: a learning rate must be a number, such as 0.001"
             )));
         }
     }
     Ok(())
 }
 
-/// The keys of a stage, but for rates of groups of parameters.
+/// The keys of a stage, except for the rates of parameter groups.
 const STAGE: [&str; 5] = ["epochs", "samples", "lr", "schedule", "lr_end"];
 
 pub(super) fn check_keys(table: &Table, place: &str) -> anyhow::Result<()> {
@@ -140,7 +140,7 @@ pub(super) fn check_keys(table: &Table, place: &str) -> anyhow::Result<()> {
         Value::Table(_) if names.iter().any(|name| name.starts_with(&format!("{section}."))) => Vec::new(),
         _ => vec![section.clone()],
     });
-    // Which groups of parameters there are is the model's affair.
+    // The parameter groups depend on the model.
     let is_rate = |key: &str| key.starts_with("optimizer.lr_");
     let stages = table.get("stage").and_then(Value::as_array).into_iter().flatten();
     for (i, stage) in stages.enumerate() {

@@ -18,14 +18,14 @@ pub struct Config {
     pub run: RunConfig,
     /// The data.
     pub data: DataConfig,
-    /// `[model]` and `[strategy]`, whose keys are those of a family.
+    /// `[model]` and `[strategy]`, whose keys depend on the family.
     #[serde(flatten)]
     pub spec: Spec,
     /// The optimiser.
     pub optimizer: OptimizerConfig,
     /// The run's length.
     pub train: TrainConfig,
-    /// What follows the epochs of `[train]`, stage by stage.
+    /// The stages that follow the epochs of `[train]`, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stage: Vec<StageConfig>,
 }
@@ -51,10 +51,10 @@ pub(super) struct Sections {
 pub struct RunConfig {
     /// The device.
     pub device: String,
-    /// Threads of the processor; all if absent.
+    /// Threads of the processor; all if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
-    /// Where data files lie.
+    /// The folder of the data files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
 }
@@ -78,36 +78,36 @@ pub struct OptimizerConfig {
     pub kind: String,
     /// Learning rate, on the batch mean.
     pub lr: f64,
-    /// Learning rates of groups of parameters: `lr_q` is that of the recognition net; `lr` if absent.
+    /// Learning rates of groups of parameters, such as `lr_q` of the recognition net; `lr` if not set.
     #[serde(flatten)]
     pub rates: Rates,
     /// Momentum of sgd and of rmsprop.
     pub momentum: f64,
-    /// Decay of adam's mean of gradients, β₁; 0.9 if absent.
+    /// Decay of adam's mean of gradients, β₁; 0.9 if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta1: Option<f64>,
-    /// Decay of adam's mean of squares, β₂; 0.999 if absent.
+    /// Decay of adam's mean of squares, β₂; 0.999 if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta2: Option<f64>,
-    /// Decay of rmsprop's mean of squares; 0.99 if absent.
+    /// Decay of rmsprop's mean of squares; 0.99 if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decay: Option<f64>,
-    /// What adam and rmsprop add to the root of the mean of squares; 1e-8 if absent.
+    /// Constant that adam and rmsprop add to the root of the mean of squares; 1e-8 if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epsilon: Option<f64>,
-    /// How the rate goes over the epochs of `[train]`: `constant`, or `linear` or `cosine` to `lr_end`.
+    /// Schedule of the rate over the epochs of `[train]`: `constant`, or `linear` or `cosine` to `lr_end`.
     pub schedule: String,
-    /// Where a linear or cosine schedule ends, as a share of the rate.
+    /// Final rate of a linear or cosine schedule, as a fraction of the initial rate.
     pub lr_end: f64,
-    /// What gradients are of: the `mean` of the loss over the batch, or its `sum`.
+    /// What is differentiated: the `mean` of the loss over the batch, or its `sum`.
     pub loss: String,
     /// λ of the penalty λ/2 Σ w² on weight matrices.
     pub weight_decay: f64,
     /// λ of the penalty λ Σ |w| on weight matrices.
     pub l1: f64,
-    /// The greatest norm of the whole gradient; 0 for any.
+    /// Largest norm of the whole gradient; 0 for no limit.
     pub clip_norm: f64,
-    /// Decay of the average of the weights that is judged and kept; 0 for the weights themselves.
+    /// Decay of the average of the weights, which is evaluated and saved; 0 for the weights themselves.
     pub average: f64,
 }
 
@@ -119,16 +119,16 @@ pub struct StageConfig {
     /// Samples per observation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<usize>,
-    /// Learning rate; the rate that the stage before began with if absent.
+    /// Learning rate; if not set, the rate at the start of the stage before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr: Option<f64>,
-    /// Learning rates of groups of parameters; `lr` if only that is given.
+    /// Learning rates of groups of parameters; a group without one takes `lr` if that is set.
     #[serde(flatten)]
     pub rates: Rates,
-    /// How the rate goes over the stage; `constant` if absent.
+    /// Schedule of the rate over the stage; `constant` if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
-    /// Where a linear or cosine schedule ends, as a share of the rate; 0 if absent.
+    /// Final rate of a linear or cosine schedule, as a fraction of the initial rate; 0 if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr_end: Option<f64>,
 }
@@ -147,13 +147,13 @@ pub struct TrainConfig {
     pub batch: usize,
     /// Epochs between checkpoints.
     pub checkpoint_every: usize,
-    /// Epochs without a better validation score after which the run stops; 0 for never.
+    /// Number of epochs without a better validation score after which the run stops; 0 for never.
     pub patience: usize,
-    /// Importance samples per row of the validation likelihood during training, where it is not a formula.
+    /// Importance samples per row for the validation likelihood during training, unless the likelihood is a formula.
     pub valid_samples: usize,
-    /// Importance samples per row of the likelihoods that a finished run reports.
+    /// Importance samples per row for the likelihoods that a finished run reports.
     pub final_samples: usize,
-    /// A run folder or a weight file whose weights the run begins with; the run keeps a copy of them.
+    /// A run folder or weight file. The run starts with its weights and keeps a copy of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
 }

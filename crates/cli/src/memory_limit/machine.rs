@@ -1,4 +1,4 @@
-//! How much memory there can be.
+//! How much memory a process can have.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,29 +6,29 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use helmholtz_ops::in_host_memory;
 
-/// The most that there can be, and in whose words.
+/// The most memory that can be used, and what limits it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     /// Bytes.
     pub bytes: u64,
-    /// The subject and the verb of a sentence whose object they are.
+    /// The start of a sentence that ends with the bytes: its subject and verb.
     pub of: &'static str,
 }
 
-/// The limit where that of the machine is not known, and of devices that are not processors: 1 TiB.
+/// The limit if that of the machine is not known, and for devices that are not processors: 1 TiB.
 const UNKNOWN: Limit = Limit { bytes: 1 << 40, of: "no device is known to have more than" };
 
 impl Limit {
     /// What a device can hold.
     ///
-    /// On the processor that is the memory of the machine, or of the control group of the process where that is less,
-    /// with the swap; or the address space that `ulimit -v` allows, where that is less still. Where none of them can be
-    /// read, and for other devices, it is 1 TiB.
+    /// On the processor this is the smallest of three limits: the memory of the machine plus swap, the memory of the
+    /// process's control group plus swap, and the address space that `ulimit -v` allows. If none of them can be read,
+    /// and for other devices, it is 1 TiB.
     pub fn of(device: &Device) -> Limit {
         if in_host_memory(device) { Limit::of_processor() } else { UNKNOWN }
     }
 
-    /// What this process may hold.
+    /// The memory that this process may use.
     pub fn of_processor() -> Limit {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let meminfo = read("/proc/meminfo");
@@ -39,7 +39,7 @@ impl Limit {
         let group = groups.iter().filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok()).min();
         let group = group.map(|bytes| with_swap(bytes, "the control group of this process allows"));
         let space = Limit::of_address_space();
-        // Of equal ones the first.
+        // Of equal limits, the first.
         [machine, group, space].into_iter().flatten().min_by_key(|limit| limit.bytes).unwrap_or(UNKNOWN)
     }
 
@@ -63,7 +63,7 @@ fn address_space(limits: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// The files that may hold a limit of the process's control group, or of one above it.
+/// The files that may hold a limit of the process's control group, or of a group above it.
 fn control_groups(cgroup: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in cgroup.lines() {

@@ -40,15 +40,15 @@ fn what_asks_for_the_most_is_named_with_the_estimate_and_the_limit() {
     assert_eq!(
         large,
         "strategy.samples = 1000000 (--samples), train.batch = 100 (--batch) and model.layers = [200] (--layers): at \
-         least 233 GiB of memory are needed and this machine has 4.0 GiB; give less"
+         least 233 GiB of memory is needed, but this machine has 4.0 GiB; use smaller values"
     );
     let both = refused(&config(&["strategy.samples=1", "model.layers=[10000000]"]), [10_000, 1000]);
-    assert!(both.contains("18.6 GiB of memory are needed, 11.2 GiB of them for this, and this"), "{both}");
+    assert!(both.contains("18.6 GiB of memory is needed (11.2 GiB of it for this), but this"), "{both}");
     let wide = config(&["model.layers=[10000000]", "strategy.kind=ws", "train.batch=10"]);
     assert!(refused(&wide, [10_000, 1000]).starts_with("model.layers = [10000000] (--layers): at least"));
     assert!(refused(&config(&[]), [100_000_000, 1000]).starts_with("data.id = "));
     of_training(&config(&[]), [10_000, 1000], 25).check(limit).unwrap();
-    // A batch has no more rows than there are.
+    // A batch has no more rows than the training split.
     of_training(&config(&["train.batch=1000000000"]), [1000, 1000], 25).check(limit).unwrap();
 }
 
