@@ -32,84 +32,83 @@ use report::Report;
 /// `step` is one reweighted wake-sleep step of a sigmoid belief network with 784 observed units:
 /// wake-theta and wake-phi, Adam at 1e-3, on a fixed binary matrix with 13 % ones. Its rows:
 ///
-/// - step: the whole step as training takes it, through Burn's learner with all metrics on, from
-///   one batch to the next; the first steps of a session, validation and checkpoints are left out;
-/// - step/bare: estimate and optimiser in a plain loop; what `step` takes beyond it is the learner's;
+/// - step: the whole step as in training, through Burn's learner with all metrics on, from one
+///   batch to the next; without the first steps of a session, validation and checkpoints;
+/// - step/bare: estimate and optimiser in a plain loop; the rest of `step` is the learner's cost;
 /// - step/bihm: the same step of a bidirectional Helmholtz machine on the same stack, in turns with
-///   step/bare, to which its ratio is;
+///   step/bare; its ratio is to step/bare;
 /// - step/estimate: the estimate alone, inside the learner;
 /// - step/optimiser: the optimiser alone, in the plain loop;
-/// - step/products: the matrix products of a step alone, forward and gradient, the floor of its time.
+/// - step/products: the matrix products of a step alone, forward and gradient: a lower bound on its time.
 ///
-/// With --peers, PyTorch and JAX take the same step in the same run, in turns with ours, nobody
+/// With --peers, PyTorch and JAX take the same step in the same run, in turns with ours, with nothing
 /// else running: step/torch-eager, step/torch-compile, step/jax. The rows named gemm are one
 /// product of [1000, 200] by [200, 784], ours and theirs.
 ///
-/// `bits` has products of bits `[n, k]`, and of transposed bits `[k, n]`, with real numbers `[k, m]`, in the shapes of a
-/// step. Each is taken through the function that chooses how (bits/NxKxM), by multiplications (gemm), by tables with AVX2
-/// alone (avx2) and without vector instructions (plain), and with --peers by PyTorch and JAX. The last of them,
-/// bits/1000x20x10, is too narrow for tables, and left to multiplications.
+/// `bits` measures products of bits `[n, k]`, and of transposed bits `[k, n]`, with real numbers `[k, m]`, in shapes
+/// of a step. Each product is computed by the function that chooses the method (bits/NxKxM), by multiplication (gemm),
+/// by tables with AVX2 alone (avx2) and without vector instructions (plain), and with --peers by PyTorch and JAX. The
+/// last one, bits/1000x20x10, is too narrow for tables, and multiplication computes it.
 ///
-/// `deep` has, of each of two deeper stacks, rws-five-layers (400-300-200-100-10) and bihm-twelve-layers
-/// (300-200-100-75-50-35-30-25-20-15-10-10, a bidirectional Helmholtz machine), the whole step through the learner, and
-/// its bare and products as those of `step`; with --peers, the same three beside it.
+/// `deep` measures two deeper stacks, rws-five-layers (400-300-200-100-10) and bihm-twelve-layers
+/// (300-200-100-75-50-35-30-25-20-15-10-10, a bidirectional Helmholtz machine): the whole step through the learner, and
+/// bare and products as in `step`; with --peers, also the same three peers.
 ///
 /// `evaluate` is log p(x) by importance sampling with K = 1000 on 1000 rows, with the network of `step`: the time of a
 /// batch, (row, sample) pairs per second, and the peak resident memory of this process. It passes over the rows once,
 /// and does not use --steps.
 ///
 /// With --peers, PyTorch and JAX estimate the same rows with the same weights, once they agree with ours: from given
-/// latents to rounding, and from their own samples in the mean over rows to within its standard error. The rows are
+/// latents up to rounding, and from their own samples in the mean over rows, within its standard error. The rows are
 /// evaluate/torch-eager, evaluate/torch-compile and evaluate/jax. In each of --rounds rounds, ours and the peers pass
-/// over the rows in turns. A peer draws samples_at_once samples of each row at a time: the number that was the fastest
-/// of a few when it started.
+/// over the rows in turns. A peer draws samples_at_once samples of each row at a time: when it starts, it tries a few
+/// numbers and keeps the fastest.
 ///
-/// `nade` is a NADE over 784 units with 150 hidden ones, and a DARN over as many units, on 125 rows
-/// of bits. Half of the bits are on; where (0.13) follows the name, as few as in binarised MNIST:
-/// sigmoids are taken anew only after a unit that is on. Its rows:
+/// `nade` is a NADE over 784 units with 150 hidden ones, and a DARN over the same units, on 125 rows
+/// of bits. Half of the bits are on; in rows marked (0.13), as few as in binarised MNIST. This matters
+/// because sigmoids are computed again only after a unit that is on. Its rows:
 ///
 /// - nade/sigmoids: a sigmoid for each row, unit and hidden unit, in place in the cache;
 /// - nade/log-prob: the log-probability of the rows, with what the gradient needs; its ratio is to
 ///   nade/sigmoids;
-/// - nade/gradient: that, and the gradient in all parameters; to nade/sigmoids, asked: at most 3;
-/// - nade/sample: as many rows drawn; to nade/log-prob of the same density, asked: at most 2;
-/// - nade/gradient (2000 rows): the same on more rows, in a process of its own; to nade/gradient;
+/// - nade/gradient: log-prob, and the gradient in all parameters; ratio to nade/sigmoids, goal: at most 3;
+/// - nade/sample: the same number of rows drawn; ratio to nade/log-prob of the same density, goal: at most 2;
+/// - nade/gradient (2000 rows): the same on more rows, in a separate process; ratio to nade/gradient;
 /// - darn/gemm: the rows times a matrix [784, 784], by Burn;
-/// - darn/log-prob: the log-probability of the rows, with what the gradient needs; to darn/gemm,
-///   asked: at most 1.3;
-/// - darn/sample: as many rows drawn; to darn/gemm.
+/// - darn/log-prob: the log-probability of the rows, with what the gradient needs; ratio to darn/gemm,
+///   goal: at most 1.3;
+/// - darn/sample: the same number of rows drawn; ratio to darn/gemm.
 ///
-/// The peak_resident_mib of nade/gradient is what one call adds to the resident memory of a process
-/// of its own; activations_mib is what a float for each row, unit and hidden unit would take.
+/// The peak_resident_mib of nade/gradient is what one call adds to the resident memory of a separate
+/// process; activations_mib is what a float for each row, unit and hidden unit would take.
 ///
-/// With --peers, PyTorch takes log-probability and gradient of the same NADE, in turns with ours,
-/// once its results have been found to be ours: nade/torch-loop goes over the units,
-/// nade/torch-cumsum has the hidden units of all of them at once, nade/torch-cumsum-compile is that
-/// compiled. Their ratio is to nade/gradient; the fastest counts.
+/// With --peers, PyTorch computes log-probability and gradient of the same NADE, in turns with ours,
+/// once its results agree with ours: nade/torch-loop loops over the units, nade/torch-cumsum computes
+/// the hidden units of all of them at once, nade/torch-cumsum-compile is that compiled. Their ratio is
+/// to nade/gradient; the fastest counts.
 ///
-/// `vae` is a variational autoencoder with two layers of 200 hidden units in either net and 20 latents, on rows of
+/// `vae` is a variational autoencoder with two layers of 200 hidden units in each net and 20 latents, on rows of
 /// `glyphs/28x28`, with RMSProp at 5e-4 and weights from 500 steps of training. Its rows:
 ///
 /// - iwae: the whole step of the importance-weighted bound through Burn's learner; iwae/bare,
-///   iwae/estimate and iwae/optimiser as those of `step`;
-/// - iwae/noise, iwae/propose, iwae/gradient: normals, forward pass and way back, which make an estimate;
-/// - iwae/products-forward, iwae/products-back: the matrix products of either, alone;
+///   iwae/estimate and iwae/optimiser are as in `step`;
+/// - iwae/noise, iwae/propose, iwae/gradient: normals, forward pass and backward pass, which make an estimate;
+/// - iwae/products-forward, iwae/products-back: the matrix products of each pass, alone;
 /// - iwae/output: the passes over the logits, forward and back; iwae/hidden: those over hidden units;
-/// - coupled: the step of coupled chains (ISIR and DISIR, lag 10, burn-in 1), in the plain loop; a tenth
-///   of the steps are timed; its ratio is to iwae/bare. Iterations is the mean meeting time.
+/// - coupled: the step of coupled chains (ISIR and DISIR, lag 10, burn-in 1), in the plain loop, for a
+///   tenth of the steps; its ratio is to iwae/bare. Iterations is the mean meeting time.
 ///
-/// With --peers, PyTorch and JAX take the iwae step, in turns with ours, once their bounds and gradients
-/// have been found to be ours. Their coupled step is reckoned from parts of fixed shape, which they are timed at:
+/// With --peers, PyTorch and JAX take the iwae step, in turns with ours, once their bounds and gradients agree with
+/// ours. The time of their coupled step is calculated from the times of its parts, which have fixed shapes:
 /// phi (the encoder's gradient and the optimiser) + L alone (an iteration of one chain) + (iterations - L - 1) pair
-/// (one of both chains with the signed gradient) + meet (the same without). L is the lag, and iterations are ours of
-/// the same run. That favours them: in a batch of fixed shape all rows go on until the last has met.
+/// (one of both chains with the signed gradient) + meet (the same without). L is the lag, and iterations are ours in
+/// the same run. This favours them: in a batch of fixed shape, all rows continue until the last has met.
 ///
-/// `scaling`, which is run only when it is asked for, is a step in the plain loop against batch, K, depth and width,
-/// one at a time, each point in a process of its own that tells what memory it took. It writes a table and a figure
-/// into results/.
+/// `scaling` runs only when it is named. It measures a step in the plain loop against batch, K, depth and width, one at
+/// a time. Each point runs in a separate process, which reports its memory. A table and figures go to results/.
 ///
-/// The column `ratio` is the median over that of the first row of its kind, or as said above;
-/// `against` in the JSON names it.
+/// The column `ratio` is the median divided by the median of the first row of its kind, or of the row named above;
+/// `against` in the JSON names that row.
 #[derive(Args, Clone)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Bench {
@@ -149,8 +148,8 @@ impl Bench {
     }
 }
 
-/// What is measured, each with what refuses its options. Evaluation goes first: the peak of the process's memory is to
-/// be its own.
+/// What is measured, each with the check of its options. Evaluation goes first, so that the peak of the process's
+/// memory is its own.
 type Measured =
     (Name, fn(&Options) -> anyhow::Result<()>, fn(&Options, usize, &mut Report) -> anyhow::Result<()>);
 const MEASURED: [Measured; 6] = [
@@ -162,7 +161,7 @@ const MEASURED: [Measured; 6] = [
     (Name::Vae, vae::check, vae::measure),
 ];
 
-/// Refuses what no machine could hold, before it is tried.
+/// Refuses sizes that no machine could hold, before they are tried.
 fn check(options: &Options) -> anyhow::Result<()> {
     let refuse = |message: String| Err(user(message));
     let Options { samples, hidden, steps, rounds, .. } = *options;
@@ -175,15 +174,16 @@ fn check(options: &Options) -> anyhow::Result<()> {
         }
     }
     if let Some(threads @ (0 | 1025..)) = options.threads {
-        return refuse(format!("--threads {threads}: must lie between 1 and 1024"));
+        return refuse(format!("--threads {threads}: must be between 1 and 1024"));
     }
     if options.peers && options.name == Some(Name::Scaling) {
         return refuse(
-            "--peers: `scaling` has no peers; `step`, `deep`, `evaluate`, `nade` and `vae` have".to_string(),
+            "--peers: `scaling` has no peers; `step`, `deep`, `evaluate`, `nade` and `vae` have them"
+                .to_string(),
         );
     }
     if options.save && options.name == Some(Name::Scaling) {
-        return refuse("--save: `scaling` writes its results anyway".to_string());
+        return refuse("--save: `scaling` always writes its results; leave --save out".to_string());
     }
     for (name, check, _) in MEASURED {
         if options.runs(name) {
@@ -196,7 +196,7 @@ fn check(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses a stack and steps that no machine could hold.
+/// Refuses a stack or steps that no machine could hold.
 fn check_stack(options: &Options) -> anyhow::Result<()> {
     let refuse = |message: String| Err(user(message));
     let (samples, batch) = (options.samples, options.batch());

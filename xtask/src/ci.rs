@@ -10,11 +10,11 @@ use crate::workspace;
 
 /// Run every check that a change must pass.
 ///
-/// This is `.ci/run`, started with bash in the root of the workspace; its exit code is passed on.
+/// Starts `.ci/run` with bash in the root of the workspace and passes its exit code on.
 #[derive(Args)]
 pub(crate) struct Ci {
-    /// Run `.ci/gpu` instead: the doctor and runs that change their backend, with wgpu and ndarray built in. It takes
-    /// half an hour on two cores, and no GPU: Mesa's software driver will do, and is installed where there is none.
+    /// Run `.ci/gpu` instead: the doctor, and runs that change their backend, with wgpu and ndarray built in. It takes
+    /// half an hour on two cores. It needs no GPU: without a Vulkan driver, it installs Mesa's software driver.
     #[arg(long)]
     gpu: bool,
 }
@@ -23,7 +23,11 @@ impl Ci {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let root = workspace::root();
         let script = if self.gpu { ".ci/gpu" } else { ".ci/run" };
-        ensure!(root.join(script).is_file(), "there is no {script} in {}", root.display());
+        ensure!(
+            root.join(script).is_file(),
+            "{script} is missing in {}; run this in a checkout",
+            root.display()
+        );
         let status =
             Command::new("bash").arg(script).current_dir(&root).status().context("cannot start bash")?;
         match status.code() {

@@ -11,7 +11,7 @@ use thiserror::Error;
 #[error("exit code {0}")]
 pub(crate) struct Reported(pub(crate) u8);
 
-/// The exit code of a result, its error printed on standard error.
+/// The exit code of a result. Prints its error on standard error.
 pub(crate) fn code(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     if let Some(Reported(code)) = error.downcast_ref() {
@@ -20,7 +20,7 @@ pub(crate) fn code(result: anyhow::Result<()>) -> ExitCode {
     report(&error)
 }
 
-/// Prints `text` on standard output; a reader that has closed the pipe has read enough.
+/// Prints `text` on standard output. A closed pipe is not an error: its reader has read enough.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),

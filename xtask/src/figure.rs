@@ -13,27 +13,27 @@ use crate::workspace;
 use boxes::{Boxes, Quantiles};
 use components::Components;
 
-/// Draw a figure of a paper from estimates made now, into results/.
+/// Draw a figure of a paper from new estimates, into results/.
 ///
-/// `components`: errors of gradients on probabilistic principal components, where the gradient of log p(x) is known
-/// (Ruiz et al. 2021): the ELBO's, IWAE's, and those by coupled chains of ISIR, and of ISIR and DISIR, under a
-/// recognition net trained by IWAE. Each box holds the deviations of the estimates from the exact gradient, along the
-/// direction in which the ELBO is off, as shares of the gradient's norm: where a box lies is the bias, how wide it is
-/// the spread.
+/// `components`: errors of gradient estimates on probabilistic principal components, where the gradient of log p(x)
+/// is known (Ruiz et al. 2021). The estimates are those of the ELBO, of IWAE, of coupled chains of ISIR, and of
+/// coupled chains of ISIR and DISIR. The recognition net was trained by IWAE. Each box shows the deviations of the
+/// estimates from the exact gradient, along the direction of the ELBO's bias, as shares of the gradient's norm. The
+/// position of a box shows the bias, its extent the spread.
 ///
-/// Writes an SVG and the numbers behind it as JSON.
+/// Writes an SVG, and its numbers as JSON.
 #[derive(Args)]
 pub(crate) struct Figure {
-    /// Which figure.
+    /// Figure to draw.
     #[arg(value_enum)]
     name: Name,
-    /// Estimates by each method.
+    /// Number of estimates by each method.
     #[arg(long, default_value_t = 200)]
     estimates: usize,
-    /// Points of a chain's state, and samples of the bounds, K.
+    /// Number of points in a chain's state, and of samples in the bounds, K.
     #[arg(long, default_value_t = 10)]
     samples: usize,
-    /// Seed of the model, its training and the estimates.
+    /// Seed of the model, of its training and of the estimates.
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -48,7 +48,7 @@ impl Figure {
         let Figure { name: Name::Components, estimates, samples, seed } = self;
         if estimates < 20 || samples < 2 {
             return Err(user(format!(
-                "--estimates {estimates} --samples {samples}: at least 20 estimates, of at least 2 samples"
+                "--estimates {estimates} --samples {samples}: must be at least 20 estimates and 2 samples"
             )));
         }
         progress("training the recognition net");
@@ -60,7 +60,7 @@ impl Figure {
             rows.push((method.name(), Quantiles::of(&found.along), found));
         }
         let boxes = Boxes {
-            title: format!("Error of the gradient of log p(x) where the ELBO is off; K = {samples}"),
+            title: format!("Error of the gradient of log p(x) along the bias of the ELBO; K = {samples}"),
             note: format!("{estimates} estimates, each the mean of {} runs", components::ROWS),
             y: "share of the gradient's norm".to_owned(),
             boxes: rows.iter().map(|(name, quantiles, _)| (*name, *quantiles)).collect(),

@@ -17,59 +17,59 @@ use crate::output::write;
 use child::{Child, Ended};
 use subjects::{SPEEDS, TRAININGS};
 
-/// Find out in one go what there is to be found out on a machine with a GPU.
+/// Check and time a machine with a GPU in one go.
 ///
-/// In this order, each part with a limit of its own, and all of it within --minutes:
+/// The parts run in this order, each with its own time limit, and all of them within --minutes:
 ///
 /// - the devices that the program finds;
 /// - the doctor on each of --devices;
-/// - the speed of training steps on the first of them and on the processor, on generated pictures;
-/// - with --data-dir, runs on mnist/binarized on the first of them, for the time that is left, and their likelihoods.
+/// - the speed of training steps on the first device and on the CPU, on generated pictures;
+/// - with --data-dir, training on mnist/binarized on the first device for the remaining time, and the likelihoods.
 ///
-/// It needs neither a compiler nor the sources: a program that was built elsewhere does, by
-/// `cargo build --release -p xtask --features helmholtz-cli/cuda,helmholtz-cli/vulkan`, with the folder configs/ beside
-/// it (--configs). What each part found is a file in --out, and gpu.json holds all of it. What fails or outlasts its
-/// limit is a line that says so, and makes the exit code 1; the other parts are run all the same.
+/// The machine needs neither a compiler nor the sources. A program that was built elsewhere by
+/// `cargo build --release -p xtask --features helmholtz-cli/cuda,helmholtz-cli/vulkan` is enough, with the folder
+/// configs/ (--configs). Each part writes its result to a file in --out; gpu.json holds all results. If a part fails
+/// or exceeds its time limit, a line says so and the exit code is 1. The other parts still run.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Gpu {
-    /// Devices for the doctor; speed and runs are of the first.
+    /// Devices for the doctor; speed and training use the first.
     #[arg(long, value_name = "D,D,..", value_delimiter = ',', default_value = "cuda,vulkan")]
     devices: Vec<String>,
-    /// Minutes that all of it may take.
+    /// Time limit for all parts together, in minutes.
     #[arg(long, value_name = "M", default_value_t = 9.5)]
     minutes: f64,
-    /// Where data files lie.
+    /// Folder with the data files.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// The folder of the configs [default: that of the workspace].
+    /// Folder with the configs [default: that of the workspace].
     #[arg(long, value_name = "DIR")]
     configs: Option<PathBuf>,
-    /// Folder for what is found.
+    /// Folder for the results.
     #[arg(long, value_name = "DIR", default_value = "gpu")]
     out: PathBuf,
-    /// Steps that a speed is taken from.
+    /// Number of steps in a measurement of speed.
     #[arg(long, value_name = "N", default_value_t = 300)]
     steps: usize,
 }
 
-/// The longest that one part may take, but for runs.
+/// Time limit of one part, except for training.
 const PART: Duration = Duration::from_secs(150);
-/// What a likelihood is left at the end.
+/// Time limit of a likelihood, reserved at the end of its training.
 const SCORING: Duration = Duration::from_secs(60);
 
-/// What became of a part.
+/// The outcome of a part.
 struct PartResult {
     name: String,
     seconds: f64,
-    /// What it printed, or why it printed nothing.
+    /// What it printed, or why it failed.
     result: Result<Value, String>,
 }
 
 impl Gpu {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         if !(self.minutes > 0.0 && self.minutes.is_finite()) || self.steps == 0 || self.devices.is_empty() {
-            return Err(user("--minutes, --steps and --devices: at least something of each"));
+            return Err(user("--minutes and --steps must be above zero, and --devices must name a device"));
         }
         for device in &self.devices {
             helmholtz_cli::device::select(device).map_err(|error| user(format!("--devices: {error:#}")))?;
@@ -113,7 +113,7 @@ impl Gpu {
         for (i, (name, config)) in TRAININGS.iter().enumerate() {
             let config = configs.join(config).display().to_string();
             let run = self.out.join(format!("run-{name}")).display().to_string();
-            // What is left is divided among the runs that are left, each with its likelihood.
+            // The remaining time is divided among the remaining runs, each with its likelihood.
             let left = parts.left() / (TRAININGS.len() - i) as u32;
             let limit = left.saturating_sub(SCORING);
             let train = ["train", &config, "--device", device, "--data-dir", data, "--out", &run, "--json"];
@@ -138,31 +138,31 @@ impl Parts {
         self.end.saturating_duration_since(Instant::now())
     }
 
-    /// Runs a part that is to end by itself, and keeps what it prints.
+    /// Runs a part that should end by itself, and keeps what it prints.
     fn run(&mut self, name: &str, limit: Duration, words: &[&str]) -> anyhow::Result<()> {
         self.part(name, limit, words, |ended| match ended {
             Ended::Itself { code: 0 | 1, printed } => {
-                // The doctor's exit code is 1 where something is off, and what it prints says so.
+                // The doctor's exit code is 1 if a row is out of tolerance; its output says which.
                 let value: Value =
-                    serde_json::from_str(&printed).map_err(|_| "it printed no JSON".to_string())?;
+                    serde_json::from_str(&printed).map_err(|_| "it did not print JSON".to_string())?;
                 match value["missed"].as_u64() {
-                    Some(missed @ 1..) => Err(format!("{missed} rows are off: {}", off(&value))),
+                    Some(missed @ 1..) => Err(format!("{missed} rows are out of tolerance: {}", off(&value))),
                     _ => Ok(value),
                 }
             }
             Ended::Itself { code, .. } => Err(format!("it ended with exit code {code}")),
-            Ended::Stopped => Err("it outlasted its limit".to_string()),
+            Ended::Stopped => Err("it exceeded its time limit".to_string()),
         })
     }
 
-    /// Runs a training, which may be stopped by its limit: the checkpoint of its last epoch is there.
+    /// Runs a training. Its time limit may stop it, since the checkpoint of its last epoch is kept.
     fn train(&mut self, name: &str, limit: Duration, words: &[&str]) -> anyhow::Result<()> {
         self.part(name, limit, words, |ended| match ended {
             Ended::Itself { code: 0, printed } => {
-                serde_json::from_str(&printed).map_err(|_| "it printed no JSON".to_string())
+                serde_json::from_str(&printed).map_err(|_| "it did not print JSON".to_string())
             }
             Ended::Itself { code, .. } => Err(format!("it ended with exit code {code}")),
-            Ended::Stopped => Ok(json!({"stopped": "by the limit, with the epochs until then kept"})),
+            Ended::Stopped => Ok(json!({"stopped": "by the time limit; the epochs until then are kept"})),
         })
     }
 
@@ -226,7 +226,7 @@ impl Parts {
     }
 }
 
-/// The rows that the doctor found off.
+/// The rows that the doctor found out of tolerance.
 fn off(value: &Value) -> String {
     let rows = value["rows"].as_array().map(Vec::as_slice).unwrap_or_default();
     let names = rows.iter().filter(|row| row["holds"] == false).filter_map(|row| row["name"].as_str());

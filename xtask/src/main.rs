@@ -15,12 +15,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-// The system allocator gives every large buffer back at once, and the page faults of taking it
-// again cost a third of a training step.
+// The system allocator returns every large buffer to the system at once. The page faults of taking
+// it back cost a third of a training step.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Project automation: benchmarks, the checks, the layout.
+/// Project automation: benchmarks, published results, figures and checks.
 ///
 /// Exit codes: 0 done; 1 the work failed; 2 the command line is wrong.
 #[derive(Parser)]
@@ -38,7 +38,7 @@ enum Command {
     Gpu(gpu::Gpu),
     Ci(ci::Ci),
     Tidy(tidy::Tidy),
-    /// The program itself, so that a row can be run without a second build.
+    /// The `helmholtz` program itself, so that a row runs without a second build.
     #[command(hide = true, disable_help_flag = true)]
     Helmholtz {
         /// Its arguments.
@@ -57,7 +57,8 @@ fn main() -> ExitCode {
         Command::Ci(ci) => ci.run(),
         Command::Tidy(tidy) => tidy.run(),
         Command::Helmholtz { args } => {
-            // Who started this holds the other end: when that is gone, so is what this is for.
+            // The parent process holds the other end of standard input. When the parent is gone, nobody
+            // needs this process.
             std::thread::spawn(|| {
                 let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
                 std::process::exit(130);

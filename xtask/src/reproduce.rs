@@ -29,53 +29,56 @@ use tier::Tier;
 
 /// Reproduce published rows: train, evaluate, judge.
 ///
-/// `reproduce list` shows every row; `reproduce ID...` runs some, `reproduce all` runs all, and
-/// `reproduce each` runs one for each model, strategy and way of scoring: with --tier smoke, everything
-/// that this command does, in seconds. Each row is
-/// trained by `helmholtz train` from its file in configs/, once for each seed, and evaluated by
-/// `helmholtz evaluate`: where a verdict depends on it with as many samples as it takes for their error
-/// and their bias to be below a tenth of the tolerance, in rising stages that end when no further sample
-/// can change the verdict; else with at most 4000 a row. Where the published value is by annealed
-/// importance sampling, some rows are annealed, and what it finds more on them is added to all: of
-/// continuous latents importance samples miss a nat and do not see it. The mean over the seeds is judged:
+/// `reproduce list` shows every row. `reproduce ID...` runs some rows, `reproduce all` runs all, and
+/// `reproduce each` runs one row for each model, strategy and way of scoring. With --tier smoke, `each`
+/// tries everything that this command does, in seconds.
+///
+/// `helmholtz train` trains a row from its file in configs/, once for each seed, and `helmholtz evaluate`
+/// scores it. If the row is judged, the number of samples rises in stages until their error and their bias
+/// are below a tenth of the tolerance, or until no further sample can change the verdict. Other rows have at
+/// most 4000 samples per test row. If the published value was estimated by annealed importance sampling, some
+/// test rows are annealed too, and their mean difference corrects the NLL of all test rows: with continuous
+/// latents, importance sampling overstates the NLL by a nat or more, and its own error does not show it.
+///
+/// The verdict is on the mean over the seeds:
 ///
 /// - PASS: at or below the published value plus twice our Monte Carlo error;
 /// - NEAR: above that, within the tolerance;
-/// - SHORT: beyond the tolerance, with errors as small as that or even at the most favourable reading;
-/// - UNSURE: our Monte Carlo error is more than a tenth of the tolerance, or we are beyond the tolerance
+/// - SHORT: beyond the tolerance, with both errors below a tenth of it or even at the most favourable reading;
+/// - UNSURE: our Monte Carlo error is more than a tenth of the tolerance, or our NLL is beyond the tolerance
 ///   and the samples may be the cause;
-/// - a dash: the published value is recalled, second-hand or of another quantity, and only shown.
+/// - a dash: not judged, because the published value is missing, recalled, second-hand or another quantity.
 ///
-/// Results go to results/: a page and a JSON file for each paper, and README.md with all rows. What
-/// was cut short goes on where it stopped; finished rows are not run again without --again.
+/// Results go to results/: a page and a JSON file for each paper, and README.md with all rows. An
+/// interrupted row continues where it stopped. Finished rows run again only with --again.
 ///
-/// Exit codes: 0 done; 1 a row is SHORT or failed; 2 a row is not known, its data are missing, or its
-/// results are of another config.
+/// Exit codes: 0 done; 1 a row is SHORT or failed; 2 a row is unknown, its data are missing, or its
+/// stored result is from another config.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Reproduce {
-    /// `list`, `all`, `each`, or the ids of rows; `uci-*` stands for all that begin so.
+    /// `list`, `all`, `each`, or the ids of rows; `uci-*` selects every id that begins with `uci-`.
     #[arg(required = true)]
     ids: Vec<String>,
-    /// How much to run.
+    /// How much of each row to run.
     #[arg(long, default_value = "paper")]
     tier: Tier,
-    /// Seeds, from 0; 3 at tier paper and 1 below if absent.
+    /// Number of seeds, counted from 0 [default: 3 at tier paper, 1 below].
     #[arg(long, value_name = "N")]
     seeds: Option<u64>,
-    /// Device of `helmholtz train`.
+    /// Device for `helmholtz train`.
     #[arg(long, default_value = "flex")]
     device: String,
-    /// Where data files lie.
+    /// Folder with the data files.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Where results are written.
+    /// Folder for the results [default: results/ of the workspace].
     #[arg(long, value_name = "DIR")]
     results: Option<PathBuf>,
-    /// Where runs are kept.
+    /// Folder for the runs [default: runs/reproduce/ of the workspace].
     #[arg(long, value_name = "DIR")]
     runs: Option<PathBuf>,
-    /// Run finished rows anew.
+    /// Run finished rows again.
     #[arg(long)]
     again: bool,
     /// Print one JSON object on standard output.
@@ -117,7 +120,7 @@ impl Reproduce {
             print(&format!("{}\n", json!({"rows": rows})))?;
         }
         if self.tier != Tier::Smoke {
-            // As they are now: other processes may have added to them.
+            // Read the results again: other processes may have added to them.
             pages::write(&results, &Store::open(&results, &catalogue.papers)?, catalogue)?;
         }
         let failed = failed.join("; ");
@@ -128,7 +131,7 @@ impl Reproduce {
         }
     }
 
-    /// Runs a row, or finds its result.
+    /// Runs a row, or returns its stored result.
     fn one(
         &self,
         row: &'static Row,
@@ -147,7 +150,7 @@ impl Reproduce {
             resolved: recipe.resolved(self.tier, &self.device)?,
         };
         if seeds.seeds == 0 {
-            return Err(user("--seeds 0: at least one"));
+            return Err(user("--seeds 0: must be at least 1"));
         }
         let known = store.get(&row.id, self.tier);
         if let Some(known) = known.filter(|_| !self.again) {
@@ -156,7 +159,7 @@ impl Reproduce {
                 || protocol.is_ok_and(|protocol| protocol != known.protocol)
             {
                 let text =
-                    "its result is of another config, device or version of the data; run it with --again";
+                    "its result is from another config, device or version of the data; run it with --again";
                 return Err(user(text));
             }
             if known.seeds.len() as u64 >= seeds.seeds {
@@ -166,9 +169,9 @@ impl Reproduce {
         seeds.check_data()?;
         let fewer = known.is_some_and(|known| (known.seeds.len() as u64) > seeds.seeds);
         if self.again && fewer {
-            return Err(user("--again with fewer --seeds than there are results of"));
+            return Err(user("--again: results of more seeds are stored; give at least as many --seeds"));
         }
-        // What is left of a smoke run says nothing of the code as it is now.
+        // The files of an earlier smoke run say nothing about the code as it is now.
         if self.again || self.tier == Tier::Smoke && seeds.is_finished() {
             seeds.put_aside()?;
             store.forget(row, self.tier)?;
@@ -181,7 +184,7 @@ impl Reproduce {
     }
 }
 
-/// How the command ends, the worst of its rows.
+/// How the command ends: the worst outcome of its rows.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Exit {
     Done,
@@ -189,7 +192,7 @@ enum Exit {
     Failed,
 }
 
-/// The rows that ids stand for.
+/// The rows that the ids select.
 fn chosen(ids: &[String], catalogue: &'static Catalogue) -> anyhow::Result<Vec<&'static Row>> {
     let mut chosen: Vec<&'static Row> = Vec::new();
     for id in ids {
@@ -212,7 +215,7 @@ fn chosen(ids: &[String], catalogue: &'static Catalogue) -> anyhow::Result<Vec<&
     Ok(chosen)
 }
 
-/// The first row of every treatment.
+/// The first row of each treatment.
 fn one_of_each(catalogue: &'static Catalogue) -> anyhow::Result<Vec<&'static Row>> {
     let recipes = catalogue.rows.iter().map(|row| Recipe::of(catalogue, row));
     let recipes = recipes.collect::<anyhow::Result<Vec<_>>>()?;
@@ -283,7 +286,7 @@ mod tests {
                 let now = Recipe::of(catalogue, row).unwrap().resolved(tier, &stored.device).unwrap();
                 assert!(
                     is_same_config(&stored.resolved, &now),
-                    "{}: run it anew, or take its result out: {}\n{now}",
+                    "{}: run it again, or remove its result: {}\n{now}",
                     row.id,
                     stored.resolved
                 );

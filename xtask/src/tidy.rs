@@ -18,14 +18,14 @@ use crate::workspace;
 ///
 /// - every crate has a README.md, and its lib.rs opens with module docs (tests and xtask need no README);
 /// - every strategy names its reference;
-/// - CHANGELOG.md has a heading for a version or for what is unreleased, and both licences are there;
-/// - links between Markdown files lead somewhere;
-/// - the experiments in configs/ are TOML;
+/// - CHANGELOG.md has a heading for a version or for unreleased changes, and both licences exist;
+/// - the files that Markdown files link to exist;
+/// - the experiments in configs/ are valid TOML;
 /// - no files of a crate import each other in a circle;
-/// - the command line and `reproduce` know no model and no strategy by name, and the README has all of them;
+/// - the code of the command line and of `reproduce` names no model and no strategy, and the README mentions them all;
 /// - no source file has more than 500 lines, and no file more than 512 KiB.
 ///
-/// All failures are listed on standard error; with any, the exit code is 1.
+/// Lists all failures on standard error. If there are any, the exit code is 1.
 #[derive(Args)]
 pub(crate) struct Tidy {}
 
@@ -35,8 +35,8 @@ impl Tidy {
         failures.iter().for_each(|failure| progress(failure));
         match failures.len() {
             0 => Ok(()),
-            1 => bail!("1 thing is untidy"),
-            n => bail!("{n} things are untidy"),
+            1 => bail!("1 check failed: see above"),
+            n => bail!("{n} checks failed: see above"),
         }
     }
 }
@@ -45,7 +45,7 @@ impl Tidy {
 const MAX_LINES: usize = 500;
 const MAX_BYTES: u64 = 512 * 1024;
 
-/// What is untidy in the workspace at `root`, one sentence each.
+/// The failed checks of the workspace at `root`, one sentence each.
 pub(crate) fn failures(root: &Path) -> anyhow::Result<Vec<String>> {
     let tree = Tree { root: root.to_path_buf(), files: files(root)? };
     let members = members(&tree)?;
@@ -64,7 +64,7 @@ pub(crate) fn failures(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(failures)
 }
 
-/// The files that git tracks or would track, by their paths from the root.
+/// The files that git tracks or would track, by their paths relative to the root.
 struct Tree {
     root: PathBuf,
     files: Vec<String>,
@@ -121,11 +121,11 @@ fn crates(tree: &Tree, members: &[&str]) -> Vec<String> {
     let mut failures = Vec::new();
     for member in members {
         if !["tests", "xtask"].contains(member) && !tree.has(&format!("{member}/README.md")) {
-            failures.push(format!("{member}: a crate has a README.md"));
+            failures.push(format!("{member}: README.md is missing; every crate has one"));
         }
         let lib = format!("{member}/src/lib.rs");
         if tree.has(&lib) && !tree.text(&lib).starts_with("//!") {
-            failures.push(format!("{lib}: a lib.rs opens with what the crate is (`//!`)"));
+            failures.push(format!("{lib}: must open with module docs (`//!`) that say what the crate is"));
         }
     }
     failures
@@ -142,7 +142,7 @@ fn strategies(tree: &Tree) -> Vec<String> {
             let text = tree.text(file);
             defines(&text) && !cites(&text)
         })
-        .map(|file| format!("{file}: a strategy names its paper under `//! # Reference`"))
+        .map(|file| format!("{file}: a strategy must name its paper under `//! # Reference`"))
         .collect()
 }
 
@@ -158,7 +158,8 @@ fn root_documents(tree: &Tree) -> Vec<String> {
         })
     };
     if tree.has("CHANGELOG.md") && !tree.text("CHANGELOG.md").lines().any(heading) {
-        failures.push("CHANGELOG.md: has no `## [Unreleased]` and no `## [x.y.z]`".to_string());
+        failures
+            .push("CHANGELOG.md: has neither a heading `## [Unreleased]` nor one `## [x.y.z]`".to_string());
     }
     failures
 }
@@ -173,14 +174,14 @@ fn links(tree: &Tree) -> Vec<String> {
                 None => tree.root.join(folder).join(&target),
             };
             if !path.exists() {
-                failures.push(format!("{file}: the link to {target} leads nowhere"));
+                failures.push(format!("{file}: links to {target}, which does not exist"));
             }
         }
     }
     failures
 }
 
-/// The files that the links of a Markdown text lead to; code, addresses and anchors left out.
+/// The files that the links of a Markdown text lead to, without code, web addresses and anchors.
 fn local_links(markdown: &str) -> Vec<String> {
     let mut fenced = false;
     let mut links = Vec::new();
@@ -188,7 +189,7 @@ fn local_links(markdown: &str) -> Vec<String> {
         if line.trim_start().starts_with("```") {
             fenced = !fenced;
         } else if !fenced {
-            // Every other piece between backticks is code; a link's text may hold some.
+            // Every second piece between backticks is code; a link's text may contain code.
             let prose: String = line.split('`').step_by(2).collect();
             let targets = prose.split("](").skip(1).filter_map(|rest| rest.split(')').next());
             links.extend(targets.map(str::to_string));

@@ -1,4 +1,4 @@
-//! Where the workspace lies.
+//! The workspace: its folder, this program, its dependencies and its commit.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,18 +7,22 @@ use anyhow::Context;
 
 /// The folder of the workspace's `Cargo.toml`.
 pub(crate) fn root() -> PathBuf {
-    // Cargo tells where the sources lie now; the path at build time serves a binary run without it.
+    // Cargo says where the sources are now. A binary that runs without Cargo uses the path at build time.
     let xtask = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let mut root = PathBuf::from(xtask);
     root.pop();
     root
 }
 
-/// This program, to be started again.
+/// The path of this program, for starting it again.
 pub(crate) fn program() -> anyhow::Result<PathBuf> {
-    // The file that this process runs, even where a build has put another in its place since.
+    // This link leads to the file that this process runs, even if a build has replaced the file since.
     let itself = PathBuf::from("/proc/self/exe");
-    if itself.exists() { Ok(itself) } else { std::env::current_exe().context("this program cannot be found") }
+    if itself.exists() {
+        Ok(itself)
+    } else {
+        std::env::current_exe().context("cannot find the file of this program")
+    }
 }
 
 /// The version of a dependency in `Cargo.lock`, if it can be read.
@@ -29,8 +33,8 @@ pub(crate) fn locked_version(package: &str) -> Option<String> {
     Some(found.get("version")?.as_str()?.to_string())
 }
 
-/// The commit of the checkout, with `-modified` behind it if tracked files other than results differ from it;
-/// `unknown` outside of a checkout.
+/// The commit of the checkout, followed by `-modified` if tracked files outside `results` differ from it;
+/// `unknown` outside a checkout.
 pub(crate) fn commit() -> String {
     let git = |args: &[&str]| {
         let output = Command::new("git").current_dir(root()).args(args).output().ok()?;

@@ -21,7 +21,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Runs rows at tier smoke, and gives what is found of each.
+/// Runs rows at tier smoke and returns their results.
 fn smoke(ids: &str) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
     let output = reproduce(folder.path(), &[ids, "--tier", "smoke", "--json"]).output().unwrap();
@@ -33,7 +33,7 @@ fn smoke(ids: &str) -> Vec<Value> {
         let nll = row["ours"].as_f64().unwrap();
         assert!(nll.is_finite() && nll > 0.0, "{row}");
     }
-    assert!(!folder.path().join("results").exists(), "the plumbing leaves no results");
+    assert!(!folder.path().join("results").exists(), "tier smoke stores no results");
     rows
 }
 
@@ -74,7 +74,7 @@ fn missing_data_are_named_and_unknown_rows_are_refused() {
 
 #[test]
 fn a_row_that_was_killed_goes_on_where_it_stopped_and_a_finished_one_is_not_run_again() {
-    // In one folder, for the draws of an evaluation depend on the id of its data, here a path.
+    // In one folder, because the draws of an evaluation depend on the id of its data, here a path.
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     // A row of random data that takes a few seconds: two seeds of the smallest model at tier smoke.
@@ -92,7 +92,7 @@ fn a_row_that_was_killed_goes_on_where_it_stopped_and_a_finished_one_is_not_run_
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    // Its programs end with it: the run is free again, and is not finished meanwhile.
+    // Its child processes end with it: the run's lock is free again, and nothing finishes the run meanwhile.
     std::thread::sleep(Duration::from_millis(300));
     assert!(!run.join("seed-0.json").exists(), "the row was killed before a seed was done");
     let second = reproduce(folder, &args).output().unwrap();
@@ -129,13 +129,13 @@ fn evaluations_that_were_finished_are_not_repeated() {
     let ours =
         |output: &Output| serde_json::from_slice::<Value>(&output.stdout).unwrap()["rows"][0]["ours"].clone();
     assert_eq!(ours(&again), 12.5);
-    // One that was made in another way is made anew ...
+    // An evaluation with other flags is repeated ...
     let other = change("flags", "", serde_json::json!(["--split", "test"]));
     assert_eq!(ours(&other), ours(&first), "{}", stderr(&other));
-    // ... and one of another config is refused.
+    // ... and one from another config is an error.
     let refused = change("config", "", "".into());
     assert_eq!(refused.status.code(), Some(2));
-    assert!(stderr(&refused).contains("seed-0.test.json: run with another config"), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("seed-0.test.json: is from another config"), "{}", stderr(&refused));
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_finished_row_is_not_run_again_and_one_of_another_config_is_refused() {
         fs::create_dir_all(folder.path().join("results")).unwrap();
         fs::write(folder.path().join("results/bornschein2015.json"), row.to_string()).unwrap();
     };
-    // Its data are not there, and need not be.
+    // Its data are missing, and are not needed.
     let args = ["uci-web-rws-sbn", "--seeds", "1", "--data-dir", "nowhere", "--json"];
     write(&config);
     let output = reproduce(folder.path(), &args).output().unwrap();
@@ -186,6 +186,6 @@ fn a_finished_row_is_not_run_again_and_one_of_another_config_is_refused() {
     let output = reproduce(folder.path(), &args).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        stderr(&output).contains("of another config, device or version of the data; run it with --again")
+        stderr(&output).contains("from another config, device or version of the data; run it with --again")
     );
 }

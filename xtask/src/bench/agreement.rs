@@ -19,12 +19,12 @@ const TOLERANCE: f64 = 1e-4;
 /// A part of a result, with its name.
 pub(crate) type Part = (String, Vec<f32>);
 
-/// Files in which the peers find the weights and rows, and leave what they make of them.
+/// Files in which the peers find the weights and rows, and to which they write their results.
 ///
-/// Either holds arrays in the order that the peers' script states, as little-endian f32.
+/// Both hold arrays of little-endian f32, in the order that the peers' script states.
 pub(crate) struct Exchange {
     folder: TempDir,
-    /// What is to be found in the result, part after part.
+    /// Our result, part by part.
     ours: Vec<Part>,
 }
 
@@ -45,21 +45,22 @@ impl Exchange {
         self.folder.path().join("result.f32")
     }
 
-    /// What tells a peer of the files.
+    /// The arguments that name the files to a peer.
     pub(crate) fn arguments(&self) -> [(&'static str, OsString); 2] {
         [("--inputs", self.inputs().into()), ("--result", self.result().into())]
     }
 
-    /// Fails if the peer's result is not ours.
+    /// Fails if the peer's result differs from ours.
     pub(crate) fn check(&self, peer: &mut Peer) -> anyhow::Result<()> {
         let bytes = self.bytes(peer, "result")?;
         let name = peer.name();
-        let worst = compare(&self.ours, &bytes).with_context(|| format!("{name} does not do what we do"))?;
+        let worst = compare(&self.ours, &bytes)
+            .with_context(|| format!("{name} does not compute what we compute"))?;
         progress(&format!("peers: {name} agrees with ours to {worst:.0e}"));
         Ok(())
     }
 
-    /// The numbers that the peer writes at a command.
+    /// The numbers that the peer writes in reply to a command.
     pub(crate) fn numbers(&self, peer: &mut Peer, command: &str) -> anyhow::Result<Vec<f32>> {
         let bytes = self.bytes(peer, command)?;
         let (numbers, _) = bytes.as_chunks();
@@ -77,7 +78,7 @@ pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> anyhow::Result<Vec<f3
     Ok(tensor.into_data().try_into_vec()?)
 }
 
-/// What a parameter has received.
+/// The gradient of a parameter.
 pub(crate) fn gradient<const D: usize>(
     gradients: &Gradients,
     param: &Param<Tensor<D>>,
@@ -96,8 +97,8 @@ fn compare(ours: &[Part], theirs: &[u8]) -> anyhow::Result<f64> {
         let largest = part.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
         for (ours, theirs) in part.iter().zip(&mut theirs) {
             let off = f64::from((ours - theirs).abs()) / f64::from(largest);
-            // False if it is not a number.
-            ensure!(off <= TOLERANCE, "{name}: {theirs} instead of {ours}, with {largest} the largest");
+            // False for NaN.
+            ensure!(off <= TOLERANCE, "{name}: {theirs} instead of {ours}; the largest entry is {largest}");
             worst = worst.max(off);
         }
     }

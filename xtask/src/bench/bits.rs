@@ -1,4 +1,4 @@
-//! Products of bits beside multiplications, ours and the peers'.
+//! Products of bits compared with multiplications, ours and the peers'.
 
 use burn::tensor::{Device, Tensor};
 use helmholtz_ops::bits::{Instructions, product};
@@ -27,7 +27,7 @@ impl Subject {
     }
 }
 
-/// Those of a step of 784-200-200-200 with a thousand proposals, and of an evaluation's larger chunks.
+/// The products in a step of 784-200-200-200 with a thousand proposals, and in the larger chunks of an evaluation.
 const SUBJECTS: [Subject; 8] = [
     Subject::forward("bits/1000x200x784", [1000, 200, 784]),
     Subject::back("bits/transposed-200x1000x784", [200, 1000, 784]),
@@ -46,7 +46,7 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     let Options { steps, rounds, .. } = *options;
     let device = Device::flex();
     let mut peers = start_peers(&options.layers, "rws", options, threads)?;
-    // Eager and compiled, PyTorch calls the same product.
+    // PyTorch calls the same product when eager and when compiled.
     peers.retain(|peer| peer.name() != "torch-compile");
     for &Subject { name, dims: [n, k, m], turned } in &SUBJECTS {
         progress(&format!("bits: {name}"));

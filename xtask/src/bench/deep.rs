@@ -1,8 +1,8 @@
 //! The speed of training steps of deeper stacks.
 //!
 //! Two stacks of the published tables: the five layers that reweighted wake-sleep was trained on, and the twelve of the
-//! bidirectional Helmholtz machine. Most of their layers are so narrow that what a step takes beside its matrix products
-//! shows.
+//! bidirectional Helmholtz machine. Most of their layers are so narrow that the cost of a step outside its matrix
+//! products becomes visible.
 
 use burn::tensor::Device;
 use helmholtz_cli::error::user;
@@ -19,7 +19,7 @@ use crate::bench::stack::{OBSERVED, ROWS, Stack, stack};
 use crate::bench::step::start_peers;
 use crate::exit::progress;
 
-/// A stack with its strategy, as the peers know it, and the name of its row.
+/// A stack with its strategy, by the name that the peers know, and the name of its row.
 struct Subject {
     strategy: &'static str,
     layers: &'static [usize],
@@ -35,7 +35,7 @@ const SUBJECTS: [Subject; 2] = [
     },
 ];
 
-/// Refuses what no machine could hold, and settings that `bihm` refuses.
+/// Refuses sizes that no machine could hold, and settings that `bihm` refuses.
 pub(crate) fn check(options: &Options) -> anyhow::Result<()> {
     options.check_samples(1)?;
     Bidirectional::new(options.samples).map_err(|error| user(format!("--samples: {error}")))?;

@@ -15,7 +15,7 @@ pub(crate) struct Descent {
     pub(crate) rate: f64,
 }
 
-/// Adam with the moments' usual decay.
+/// Adam with the usual decay rates of the moments.
 pub(crate) const ADAM: Descent = Descent { optimiser: || Adam::new(0.9, 0.999, 1e-8).init(), rate: 1e-3 };
 
 /// RMSProp without momentum.
@@ -43,7 +43,7 @@ pub(crate) struct BareStep {
 }
 
 impl<M: Model, S: Strategy<M>> Bare<M, S> {
-    /// Steps on the batch `x`.
+    /// A loop of steps on the batch `x`.
     pub(crate) fn new(model: &M, strategy: &S, descent: &Descent, x: Tensor<2>) -> Self {
         let device = x.device();
         let model = model.clone().train();

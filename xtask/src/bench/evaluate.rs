@@ -18,13 +18,13 @@ use crate::bench::stack::{OBSERVED, ROWS, Stack, stack};
 use crate::exit::progress;
 use agreement::Agreement;
 
-/// Samples per row, the number that the literature reports with.
+/// Samples per row, as in the literature.
 const SAMPLES: usize = 1000;
 
 /// Estimates of rows, batch by batch.
 #[derive(Default)]
 struct Pass {
-    /// What each batch took, in milliseconds.
+    /// The time of each batch, in milliseconds.
     ms: Vec<f64>,
     /// `log p̂(x)` of each row, in nats.
     log_probs: Vec<f64>,
@@ -34,7 +34,7 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     let stack = stack(&options.layers, &Device::flex())?;
     let batch = options.batch().min(ROWS);
     let mut peers = if options.peers { start_peers(&stack, options, threads)? } else { Vec::new() };
-    // The memory's peak is that of one pass as of many.
+    // One pass has the same peak memory as many.
     let rounds = if options.peers { options.rounds } else { 1 };
     estimate(&stack, 4, 4)?; // warms up the allocator and the threads
     let mut ms = Vec::new();
@@ -91,7 +91,7 @@ fn start_peers(stack: &Stack, options: &Options, threads: usize) -> anyhow::Resu
     .map(|(flag, value)| (flag, value.into()));
     let arguments = [agreement.exchange.arguments().as_slice(), &settings].concat();
     let mut peers = peers::start("evaluate.py", &FRAMEWORKS, &arguments, threads)?;
-    progress("evaluate: the estimates that the peers are compared with");
+    progress("evaluate: estimating what the peers are compared with");
     let ours = estimate(stack, ROWS, options.batch().min(ROWS))?.log_probs;
     peers.iter_mut().try_for_each(|peer| agreement.check(peer, &ours))?;
     Ok(peers)

@@ -1,4 +1,4 @@
-//! The memory of this process, where the system tells, and processes that are started to measure it.
+//! The memory of this process, if the system reports it, and processes that are started to measure it.
 
 use std::process::{Command, Stdio};
 
@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 
 use crate::workspace;
 
-/// What `bench` with these words prints, in a process of its own, where nobody else has taken memory or kept it.
+/// Runs `bench` with these arguments in a separate process, in which nothing else has used memory, and returns what it
+/// prints.
 ///
 /// # Errors
 /// If it cannot be started, fails, or prints something else.
@@ -18,17 +19,18 @@ pub(crate) fn in_own_process<T: DeserializeOwned>(words: &[&str]) -> anyhow::Res
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
-        .context("this program cannot be started again")?;
+        .context("cannot start this program again")?;
     ensure!(output.status.success(), "bench {} failed: {}", words.join(" "), output.status);
-    serde_json::from_slice(&output.stdout).with_context(|| format!("what bench {} printed", words.join(" ")))
+    serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("cannot read what bench {} printed", words.join(" ")))
 }
 
-/// What is resident now.
+/// The memory that is resident now.
 pub(crate) fn resident_mib() -> Option<f64> {
     status_mib("VmRSS:")
 }
 
-/// The most that has been resident so far.
+/// The most memory that has been resident so far.
 pub(crate) fn peak_resident_mib() -> Option<f64> {
     status_mib("VmHWM:")
 }

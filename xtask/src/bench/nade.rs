@@ -18,13 +18,13 @@ use crate::exit::progress;
 use alone::Alone;
 use subject::{Subject, rows};
 
-/// Rows with which the memory shows whether it grows with rows times units times hidden units.
+/// Enough rows to show whether the memory grows with rows times units times hidden units.
 const MANY: usize = 2000;
 
-/// The formulations that PyTorch has for what it lacks.
+/// Three ways to write a NADE in PyTorch, which has no operation for it.
 const FRAMEWORKS: [&str; 3] = ["torch-loop", "torch-cumsum", "torch-cumsum-compile"];
 
-/// A share of ones, with the rows that are timed at it.
+/// A share of ones, with the names of the rows that are timed at it.
 struct Density {
     ones: f32,
     log_prob: &'static str,
@@ -54,7 +54,7 @@ impl<'a> Task<'a> {
     }
 }
 
-/// Refuses what no machine could hold.
+/// Refuses sizes that no machine could hold.
 pub(crate) fn check(options: &Options) -> anyhow::Result<()> {
     let (n, hidden) = (rows(options), options.hidden);
     // The peers hold every activation; we hold a few numbers for each row and weight.
@@ -105,7 +105,7 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     Ok(())
 }
 
-/// All that is timed in this process; the subjects differ in their density alone.
+/// Everything that is timed in this process; the subjects differ only in their density.
 fn tasks<'a>(subjects: &'a [(Subject, Density)], device: &Device) -> Vec<Task<'a>> {
     let Subject { x, .. } = &subjects[0].0;
     let mut tasks = vec![sigmoids(x.dims()[0], subjects[0].0.hidden(), device)];
@@ -114,7 +114,7 @@ fn tasks<'a>(subjects: &'a [(Subject, Density)], device: &Device) -> Vec<Task<'a
     tasks
 }
 
-/// As many sigmoids as there are hidden units for every unit of every row, in place.
+/// A sigmoid for each hidden unit of each unit of each row, in place.
 fn sigmoids<'a>(n: usize, hidden: usize, device: &Device) -> Task<'a> {
     let mut values = Some(Tensor::<2>::zeros([n, OBSERVED], device));
     Task::new("nade/sigmoids", "nade/sigmoids", move || {
@@ -137,7 +137,7 @@ fn nade<'a>(subject: &'a Subject, density: &Density) -> [Task<'a>; 3] {
     ]
 }
 
-/// A DARN over the rows `x`, and the product that scoring it consists of.
+/// A DARN over the rows `x`, and the product that its scoring consists of.
 fn darn<'a>(x: Tensor<2>, device: &Device) -> [Task<'a>; 3] {
     let (n, key) = (x.dims()[0], Key::new(0).child("bench darn"));
     let prior = DarnPriorConfig::new(OBSERVED).init(InitialWeights::Glorot, UnitOrder::index(), key, device);
@@ -155,7 +155,7 @@ fn darn<'a>(x: Tensor<2>, device: &Device) -> [Task<'a>; 3] {
     ]
 }
 
-/// Weights and rows of `subject`, and what is to become of them.
+/// Weights and rows of `subject`, and our results from them.
 fn exchange(subject: &Subject) -> anyhow::Result<Exchange> {
     let prior = &subject.prior;
     let (scored, gradients) = subject.gradient();
@@ -176,7 +176,7 @@ fn exchange(subject: &Subject) -> anyhow::Result<Exchange> {
     Exchange::new(inputs, ours.map(|(name, values)| (name.to_string(), values)).into())
 }
 
-/// PyTorch with the weights and rows of `subject`, held to give its log-probabilities and gradients.
+/// Starts PyTorch with the weights and rows of `subject`, and checks its log-probabilities and gradients.
 fn start_peers(subject: &Subject, threads: usize) -> anyhow::Result<Vec<Peer>> {
     let exchange = exchange(subject)?;
     let sizes = [
@@ -204,7 +204,7 @@ mod tests {
         tasks.iter_mut().for_each(|task| (task.run)());
         let names: Vec<&str> = tasks.iter().map(|task| task.row.name.as_str()).collect();
         assert_eq!(names.len(), 10);
-        assert!(names.contains(&"nade/gradient"), "what the peers and the memory are set against");
+        assert!(names.contains(&"nade/gradient"), "the row that the peers and the memory are compared with");
         assert!(tasks.iter().all(|task| names.contains(&task.row.against)));
     }
 }

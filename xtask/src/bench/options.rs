@@ -1,4 +1,4 @@
-//! What the command line says of a benchmark.
+//! The options of a benchmark on the command line.
 
 use clap::{Args, ValueEnum};
 use helmholtz_cli::error::user;
@@ -6,39 +6,39 @@ use helmholtz_cli::error::user;
 use crate::bench::session::UNTIMED;
 use crate::bench::stack::OBSERVED;
 
-// Its own documentation would take the place of the command's.
+// A doc comment here would replace that of the command.
 #[derive(Args, Clone)]
 pub(crate) struct Options {
-    /// What to measure; everything if absent.
+    /// What to measure [default: everything but scaling].
     pub(crate) name: Option<Name>,
-    /// Have PyTorch and JAX do the same beside ours (the first time, a download of 0.7 GiB).
+    /// Also measure PyTorch and JAX on the same task (downloads 0.7 GiB the first time).
     #[arg(long)]
     pub(crate) peers: bool,
     /// Print one JSON object on standard output instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Keep what was measured in results/, beside the runs before it.
+    /// Save what was measured in results/, beside earlier runs.
     #[arg(long)]
     pub(crate) save: bool,
     /// Latent sizes of the stack of `step` and `evaluate`, from the data up.
     #[arg(long, value_name = "N,N,..", value_delimiter = ',', default_value = "200,200,200")]
     pub(crate) layers: Vec<usize>,
-    /// Rows of a batch; 125 for `nade` and 100 otherwise if absent.
+    /// Number of rows in a batch [default: 125 for nade, 100 otherwise].
     #[arg(long, value_name = "N")]
     pub(crate) batch: Option<usize>,
-    /// Proposals per row of a step, and points of a chain's state, K.
+    /// Number of proposals per row of a step, and of points in a chain's state, K.
     #[arg(long, value_name = "K", default_value_t = 10)]
     pub(crate) samples: usize,
-    /// Hidden units of the NADE.
+    /// Number of hidden units of the NADE.
     #[arg(long, value_name = "N", default_value_t = 150)]
     pub(crate) hidden: usize,
-    /// Timed steps in each round.
+    /// Number of timed steps in each round.
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub(crate) steps: usize,
-    /// Rounds; with --peers, everybody has a turn in each.
+    /// Number of rounds; with --peers, ours and each peer have a turn in each round.
     #[arg(long, value_name = "R", default_value_t = 5)]
     pub(crate) rounds: usize,
-    /// Threads of ours and of the peers; all cores if absent.
+    /// Number of threads, for ours and for the peers [default: all cores].
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
 }
@@ -63,23 +63,23 @@ pub(crate) enum Name {
     /// The gradient of `nade` alone, for a process that measures its memory.
     #[value(hide = true)]
     NadeAlone,
-    /// Steps alone, likewise.
+    /// Steps alone, for a process that measures their memory.
     #[value(hide = true)]
     StepAlone,
 }
 
 impl Options {
-    /// Whether something is to be measured.
+    /// Whether `name` is to be measured.
     pub(crate) fn runs(&self, name: Name) -> bool {
         self.name.is_none_or(|asked| asked == name)
     }
 
-    /// Rows of a batch, but of `nade`.
+    /// Rows of a batch, except for `nade`.
     pub(crate) fn batch(&self) -> usize {
         self.batch.unwrap_or(100)
     }
 
-    /// Refuses a batch whose samples, of so many points each, no machine could hold, and too many steps of it.
+    /// Refuses a batch whose samples, of `points` points each, no machine could hold, and too many steps of it.
     pub(crate) fn check_samples(&self, points: usize) -> anyhow::Result<()> {
         let (batch, samples) = (self.batch(), self.samples);
         if (points * OBSERVED) as f64 * batch as f64 * samples as f64 > MAX_CELLS {

@@ -11,7 +11,7 @@ pub(crate) fn ms_since(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1e3
 }
 
-/// What `run` takes on a device, in milliseconds, and what it gives.
+/// The time of `run` on a device, in milliseconds, and its result.
 pub(crate) fn timed<T>(device: &Device, run: impl FnOnce() -> T) -> anyhow::Result<(f64, T)> {
     let start = Instant::now();
     let out = run();
@@ -19,8 +19,8 @@ pub(crate) fn timed<T>(device: &Device, run: impl FnOnce() -> T) -> anyhow::Resu
     Ok((ms_since(start), out))
 }
 
-/// Steps that are taken before the timed ones: Adam's moments, the allocator's pools and the worker
-/// threads come into being.
+/// Steps before the timed ones: they create Adam's moments, the allocator's pools and the worker
+/// threads.
 pub(crate) const WARM_UP: usize = 5;
 
 /// Runs `step` as often as a session does, and keeps the timed runs.
@@ -29,14 +29,14 @@ pub(crate) fn repeat<T>(steps: usize, mut step: impl FnMut() -> anyhow::Result<T
     Ok(times.split_off(WARM_UP))
 }
 
-/// The matrix products of a step: for each layer one forward, one for the gradient of its weights, and one for the
-/// derivative in what it is given, where that is wanted.
+/// The matrix products of a step: for each layer one forward, one for the gradient of its weights, and, where it is
+/// needed, one for the derivative in its input.
 pub(crate) struct Products {
     factors: Vec<Factors>,
     device: Device,
 }
 
-/// What layers are given.
+/// The kind of a layer's inputs.
 #[derive(Clone, Copy)]
 pub(crate) enum Inputs {
     Bits,
@@ -44,13 +44,13 @@ pub(crate) enum Inputs {
 }
 
 struct Factors {
-    /// What the layer is given: `[n, d_y]`.
+    /// The layer's input: `[n, d_y]`.
     y: Tensor<2>,
     /// Its weights: `[d_y, d_x]`.
     w: Tensor<2>,
     /// Its errors: `[n, d_x]`.
     e: Tensor<2>,
-    /// Whether the derivative in y is wanted.
+    /// Whether the derivative in y is needed.
     is_on_the_way: bool,
 }
 
@@ -84,7 +84,7 @@ impl Factors {
         (gradient, derivative)
     }
 
-    /// Additions and multiplications of a product.
+    /// Number of additions and multiplications of a product.
     fn operations(&self) -> f64 {
         let ([n, d_y], [_, d_x]) = (self.y.dims(), self.w.dims());
         2.0 * n as f64 * d_y as f64 * d_x as f64
@@ -103,7 +103,7 @@ pub(crate) fn shapes(observed: usize, layers: &[usize], batch: usize, samples: u
 }
 
 impl Products {
-    /// The products of layers with `[n, d_y, d_x]`; the derivative in y is wanted of the layers that `on_the_way` says.
+    /// The products of layers with `[n, d_y, d_x]`; `on_the_way` says which layers need the derivative in y.
     pub(crate) fn new(
         shapes: Vec<[usize; 3]>,
         inputs: Inputs,
@@ -115,7 +115,7 @@ impl Products {
         Products { factors: factors.collect(), device: device.clone() }
     }
 
-    /// Multiplies all of them; the time of those forward and of the others, in milliseconds.
+    /// Computes all products; returns the times of those forward and of the others, in milliseconds.
     pub(crate) fn run(&self) -> anyhow::Result<[f64; 2]> {
         let all = |of: fn(&Factors)| timed(&self.device, || self.factors.iter().for_each(of));
         let ((forward, ()), (back, ())) =
@@ -123,14 +123,14 @@ impl Products {
         Ok([forward, back])
     }
 
-    /// Additions and multiplications of those forward and of the others.
+    /// Number of additions and multiplications of those forward and of the others.
     pub(crate) fn operations(&self) -> [f64; 2] {
         let back = |factors: &Factors| factors.operations() * if factors.is_on_the_way { 2.0 } else { 1.0 };
         [self.factors.iter().map(Factors::operations).sum(), self.factors.iter().map(back).sum()]
     }
 }
 
-/// `[m, k]` by `[k, n]`, `repeats` times after some that are not timed.
+/// Times of `[m, k]` by `[k, n]`, `repeats` of them, after some that are not timed.
 pub(crate) fn gemm([m, k, n]: [usize; 3], repeats: usize, device: &Device) -> anyhow::Result<Vec<f64>> {
     let factors = Factors::new([m, k, n], Inputs::Real, false, device);
     repeat(repeats, || Ok(timed(device, || factors.forward())?.0))

@@ -1,4 +1,4 @@
-//! PyTorch and JAX, as long-lived processes that take steps when told to.
+//! PyTorch and JAX, as long-lived processes that take steps on command.
 //!
 //! The protocol is described in `xtask/peers/serve.py`.
 
@@ -28,7 +28,7 @@ pub(crate) struct Peer {
     commands: ChildStdin,
     replies: BufReader<ChildStdout>,
     log: PathBuf,
-    /// What its steps took so far, in milliseconds.
+    /// The times of its steps so far, in milliseconds.
     steps: Vec<f64>,
 }
 
@@ -40,7 +40,8 @@ impl Drop for Peer {
     }
 }
 
-/// The peers `names` of a script of `xtask/peers`, warmed up, idle; `arguments` are flags with their values.
+/// Starts the peers `names` of a script in `xtask/peers`, and returns them warmed up and idle; `arguments` are flags
+/// with their values.
 pub(crate) fn start(
     script: &str,
     names: &[&'static str],
@@ -50,7 +51,7 @@ pub(crate) fn start(
     let folder = workspace::root().join("xtask/peers");
     let cache = cache()?;
     let python = set_up(&folder, &cache)?;
-    // One after the other: in their warm-up they would fight over the cores, their idle threads spinning.
+    // One after the other: in a common warm-up they would compete for the cores, since their idle threads spin.
     let mut peers = Vec::new();
     for &name in names {
         progress(&format!("peers: starting {name}"));
@@ -74,13 +75,13 @@ fn cache() -> anyhow::Result<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = absolute("XDG_CACHE_HOME")
         .or_else(|| Some(absolute("HOME")?.join(".cache")))
-        .context("no place for the peers: neither XDG_CACHE_HOME nor HOME is an absolute path")?;
+        .context("no folder for the peers: set XDG_CACHE_HOME or HOME to an absolute path")?;
     let cache = cache.join("helmholtz/peers");
     fs::create_dir_all(&cache).with_context(|| format!("cannot make the folder {}", cache.display()))?;
     Ok(cache)
 }
 
-/// The peers' python.
+/// Sets up the peers' environment and returns the path of its python.
 fn set_up(folder: &Path, cache: &Path) -> anyhow::Result<String> {
     let output = Command::new("bash")
         .arg(folder.join("setup.sh"))
@@ -88,11 +89,14 @@ fn set_up(folder: &Path, cache: &Path) -> anyhow::Result<String> {
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
-        .context("the peers need bash to be set up")?;
+        .context("cannot start bash, which sets up the peers")?;
     if !output.status.success() {
         return Err(Reported(1).into()); // setup.sh has said why
     }
-    Ok(String::from_utf8(output.stdout).context("the path of the peers' python")?.trim_end().to_string())
+    Ok(String::from_utf8(output.stdout)
+        .context("the path of the peers' python is not UTF-8")?
+        .trim_end()
+        .to_string())
 }
 
 impl Peer {
@@ -116,7 +120,7 @@ impl Peer {
         self.name
     }
 
-    /// A row of what this peer took for `what`.
+    /// A row with the times of this peer for `what`.
     pub(crate) fn row(&self, what: &str, against: &'static str, ms: Vec<f64>) -> Row {
         let name = format!("{what}/{}", self.name);
         Row { name, against, device: "cpu", version: self.version.clone(), ms, extra: Vec::new() }
@@ -137,7 +141,7 @@ impl Peer {
     /// The answer to a command.
     pub(crate) fn ask(&mut self, command: &str) -> anyhow::Result<Value> {
         if writeln!(self.commands, "{command}").and_then(|()| self.commands.flush()).is_err() {
-            bail!("{} has ended; its last words are in {}", self.name, self.log.display());
+            bail!("{} has ended; its log is {}", self.name, self.log.display());
         }
         let reply = self.reply()?;
         if reply.get("error").is_some() {
@@ -146,7 +150,7 @@ impl Peer {
         Ok(reply)
     }
 
-    /// The times, in milliseconds, with which a command is answered.
+    /// The times in the answer to a command, in milliseconds.
     pub(crate) fn times(&mut self, command: &str) -> anyhow::Result<Vec<f64>> {
         let reply = self.ask(command)?;
         let times = reply.get("ms").and_then(Value::as_array);
@@ -160,9 +164,9 @@ impl Peer {
     fn reply(&mut self) -> anyhow::Result<Value> {
         let mut line = String::new();
         let read =
-            self.replies.read_line(&mut line).with_context(|| format!("reading from {}", self.name))?;
+            self.replies.read_line(&mut line).with_context(|| format!("cannot read from {}", self.name))?;
         if read == 0 {
-            bail!("{} has ended; its last words are in {}", self.name, self.log.display());
+            bail!("{} has ended; its log is {}", self.name, self.log.display());
         }
         serde_json::from_str(&line).with_context(|| format!("{} answered {}", self.name, line.trim_end()))
     }

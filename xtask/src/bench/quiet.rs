@@ -1,15 +1,15 @@
-//! Whether anybody else is using the processors.
+//! Whether other programs are using the CPUs.
 
 use std::thread::sleep;
 use std::time::Duration;
 
 use crate::exit::progress;
 
-/// Above this share of busy processors, times say more about the others than about us: threads that
+/// Above this share of busy CPUs, times say more about other programs than about ours: threads that
 /// meet at a barrier wait for the one that was interrupted.
 const TOLERATED: f64 = 0.1;
 
-/// Warns if the processors are busy while this process is idle, where the system tells.
+/// Warns if the CPUs are busy while this process is idle, if the system reports it.
 pub(crate) fn warn_of_others() {
     let before = busy_and_total();
     sleep(Duration::from_millis(500));
@@ -17,14 +17,14 @@ pub(crate) fn warn_of_others() {
     let share = (busy_now - busy) / (total_now - total).max(1.0);
     if share > TOLERATED {
         progress(&format!(
-            "warning: other programs keep {:.0} % of the processors busy; do not trust these times, and those of \
-             the peers least of all",
+            "warning: other programs keep the CPUs {:.0} % busy; do not trust these times, least of all those of the \
+             peers",
             100.0 * share
         ));
     }
 }
 
-/// Ticks since the start of the system, of all processors together.
+/// Busy and total ticks since the start of the system, of all CPUs together.
 fn busy_and_total() -> Option<(f64, f64)> {
     let stat = std::fs::read_to_string("/proc/stat").ok()?;
     let ticks: Vec<f64> =

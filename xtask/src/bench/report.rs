@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-/// Times of one thing.
+/// A row: the times of one thing.
 pub(crate) struct Row {
     /// What was timed.
     pub(crate) name: String,
@@ -33,7 +33,7 @@ impl Row {
         Row { name: name.to_string(), against, device: "flex", version: ours(), ms, extra: Vec::new() }
     }
 
-    /// The smallest time that a share `p` of the runs does not exceed.
+    /// The `p`-quantile of the times: the smallest time that at least a share `p` of the runs does not exceed.
     pub(crate) fn quantile(&self, p: f64) -> f64 {
         quantile(&self.ms, p)
     }
@@ -43,7 +43,7 @@ impl Row {
     }
 }
 
-/// The smallest of the times that a share `p` of them does not exceed.
+/// The `p`-quantile of some times: the smallest that at least a share `p` of them does not exceed.
 fn quantile(ms: &[f64], p: f64) -> f64 {
     let mut sorted = ms.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! Runs of the bench that are kept, side by side, in `results/bench.md`.
+//! Saved runs of the bench, side by side in `results/bench.md`.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use crate::bench::report::Report;
 use crate::output::{read, write};
 use crate::workspace;
 
-/// Runs of each kind that are kept.
+/// Number of runs of each kind that are kept.
 const KEPT: usize = 3;
 
 /// A run.
@@ -21,7 +21,7 @@ struct Run {
 }
 
 impl Run {
-    /// What it measured, as the names before the first slash, and whether peers were there.
+    /// What it measured: the names before the first slash, and whether there were peers.
     fn kind(&self) -> String {
         let mut kinds: Vec<&str> = Vec::new();
         for name in self.rows.iter().filter_map(|row| row["name"].as_str()) {
@@ -40,7 +40,7 @@ impl Run {
     }
 }
 
-/// Adds a run to `results/bench.json` and writes `results/bench.md` anew.
+/// Adds a run to `results/bench.json` and rewrites `results/bench.md`.
 pub(crate) fn save(report: &Report) -> anyhow::Result<()> {
     let folder = workspace::root().join("results");
     let path = folder.join("bench.json");
@@ -58,23 +58,23 @@ fn latest(runs: Vec<Run>) -> Vec<Run> {
     runs.into_iter().zip(kept).filter_map(|(run, kept)| kept.then_some(run)).collect()
 }
 
-/// The processor's own name, where the system tells.
+/// The name of the CPU, if the system reports it.
 pub(crate) fn processor() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
         let line = info.lines().find(|line| line.starts_with(name))?;
         Some(line.split_once(':')?.1.trim().to_string())
     };
-    let name = field("model name").unwrap_or_else(|| "of unknown name".to_string());
+    let name = field("model name").unwrap_or_else(|| "unknown CPU".to_string());
     if field("flags").is_some_and(|flags| flags.contains("avx512f")) { name + " with AVX-512" } else { name }
 }
 
 fn page(runs: &[Run]) -> String {
     let mut out = "# Speed\n\n\
-        Written by `cargo xtask bench NAME --peers --save`; `cargo xtask bench --help` says what each row is.\n\
-        Medians in milliseconds, the fastest tenth in brackets; one column for each run, the latest last.\n\
-        The ratio is to the row that `against` names, by the medians of the same run.\n\
-        Rows of one column were measured in turns, nothing else running.\n"
+        `cargo xtask bench NAME --peers --save` writes this page; `cargo xtask bench --help` explains each row.\n\
+        Times are medians in milliseconds, with the 10th percentile in brackets; each run has a column, the latest last.\n\
+        The ratio is the median divided by that of the row that `against` names, in the same run.\n\
+        Rows of one column were measured in turns, with nothing else running.\n"
         .to_string();
     let mut kinds: Vec<String> = Vec::new();
     for kind in runs.iter().map(Run::kind) {

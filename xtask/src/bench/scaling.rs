@@ -20,13 +20,13 @@ use crate::exit::{print, progress};
 use crate::output::write;
 use crate::workspace;
 
-/// A size that varies, while the others stay.
+/// A size that varies while the others stay fixed.
 struct Sweep {
     name: &'static str,
     values: &'static [usize],
 }
 
-/// Where the sweeps meet, in their order.
+/// The setting at which the sweeps meet, in their order.
 const BASE: [usize; 4] = [100, 10, 3, 200];
 
 const SWEEPS: [Sweep; 4] = [
@@ -36,21 +36,21 @@ const SWEEPS: [Sweep; 4] = [
     Sweep { name: "width", values: &[25, 50, 100, 200, 400, 800, 1600] },
 ];
 
-/// A sweep with what was found at each of its values.
+/// A sweep with the result at each of its values.
 type Swept = (&'static Sweep, Vec<(usize, Scaled)>);
 
-/// What a process of its own finds of some sizes.
+/// The result of a separate process for some sizes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Scaled {
     /// The median of a step, in milliseconds.
     ms: f64,
-    /// Additions and multiplications of its matrix products.
+    /// Number of additions and multiplications in its matrix products.
     operations: f64,
-    /// What model, batch and steps add to the resident memory, where the system tells.
+    /// What model, batch and steps add to the resident memory, if the system reports it.
     mib: Option<f64>,
 }
 
-/// Measures these sizes, in the order of the sweeps, in a process of its own.
+/// Measures these sizes, in the order of the sweeps, in a separate process.
 fn spawn(
     [batch, samples, depth, width]: [usize; 4],
     options: &Options,
@@ -62,12 +62,12 @@ fn spawn(
     in_own_process(&[&["step-alone"], &sizes[..], &["--steps", &steps, "--threads", &threads]].concat())
 }
 
-/// The other end of [`spawn`].
+/// What the process of [`spawn`] runs.
 pub(crate) fn alone(options: &Options) -> anyhow::Result<()> {
     let Options { samples, steps, .. } = *options;
     let (batch, device) = (options.batch(), Device::flex());
     let strategy = ReweightedWakeSleep::new(samples).context("--samples")?;
-    // The program's own pages and the threads' stacks, with next to no data.
+    // First the program's own pages and the threads' stacks become resident, with next to no data.
     let small = stack(&[2], &device)?;
     let rows = small.x.clone().slice([0..2, 0..OBSERVED]);
     Bare::new(&small.model, &strategy, &ADAM, rows).step()?;
@@ -79,7 +79,7 @@ pub(crate) fn alone(options: &Options) -> anyhow::Result<()> {
     let times = repeat(steps, || Ok(bare.step()?.step))?;
     let after = peak_resident_mib();
     let products = Products::new(shapes(OBSERVED, &options.layers, 1, 1), Inputs::Bits, |_| false, &device);
-    // Of one row and one sample; the lowest recognition layer sees a row once.
+    // `products` has one row and one sample; the lowest recognition layer sees a row once for all samples.
     let lowest = 2.0 * 2.0 * (OBSERVED * options.layers[0]) as f64;
     let all: f64 = products.operations().iter().sum();
     let operations = batch as f64 * (lowest + samples as f64 * (all - lowest));
@@ -124,7 +124,7 @@ pub(crate) fn run(options: &Options, threads: usize) -> anyhow::Result<()> {
     print(&if options.json { format!("{json}\n") } else { page })
 }
 
-/// The exponent of the cost in the work, over the points from the base setting on: 1 where it is linear.
+/// The exponent with which the cost grows in the work, over the points from the base setting upwards: 1 if linear.
 fn exponent(points: &[(usize, Scaled)], base: f64, cost: impl Fn(&Scaled) -> Option<f64>) -> Option<f64> {
     let logs: Vec<[f64; 2]> = points
         .iter()
@@ -145,11 +145,12 @@ fn page(found: &[Swept], threads: usize) -> String {
         "# Scaling\n\n\
          Written by `cargo xtask bench scaling`: commit {}, {threads} threads, {}.\n\n\
          One reweighted wake-sleep step of a sigmoid belief network over {OBSERVED} units, with Adam, in a plain loop: \
-         batch {batch}, K = {samples}, {depth} layers of {width} units, one of the four varied at a time.\n\
-         GFLOP are those of the matrix products; what model, optimiser, batch and step add to the memory of a process \
-         is its peak less what the bare program holds.\n\
-         The exponent is that of the time in these operations from the setting named above on: below 1 where the \
-         products grow faster than what surrounds them, 1 where the cost is linear in the work.\n\n\
+         batch {batch}, K = {samples}, {depth} layers of {width} units. One of the four varies at a time.\n\
+         GFLOP counts the operations of the matrix products.\n\
+         MiB is what model, optimiser, batch and step add to the memory of a process: its peak minus what the bare \
+         program holds.\n\
+         The exponent is that of the time as a power of these operations, from the setting named above upwards: 1 if \
+         the cost is linear in the work, below 1 if the products grow faster than the rest of the step.\n\n\
          ![time](scaling-time.svg)\n![memory](scaling-memory.svg)\n",
         workspace::commit(),
         processor()

@@ -15,14 +15,14 @@ use helmholtz_train::{End, Fit, Pair, Progress, Rule, Stop, Training};
 use crate::bench::descent::Descent;
 use crate::bench::parts::WARM_UP;
 
-/// Steps of a session beyond the timed ones: validation and the checkpoint follow upon the last.
+/// Steps of a session beyond the timed ones: validation and the checkpoint follow the last.
 pub(crate) const UNTIMED: usize = WARM_UP + 1;
 
 /// When the estimates of a session began and ended, in order.
 type Calls = Arc<Mutex<Vec<[Instant; 2]>>>;
 
-/// A strategy that notes when it is called: from one call's start to the next is a whole step,
-/// with the optimiser, the metrics and the data loader.
+/// A strategy that records when it is called: the time from one call's start to the next is a whole
+/// step, with the optimiser, the metrics and the data loader.
 #[derive(Module, Debug)]
 struct Timed<S: Model> {
     strategy: S,
@@ -65,7 +65,7 @@ impl Session {
         let calls = Calls::default();
         let ([_, d], rows) = (x.dims(), (steps + UNTIMED) * batch);
         let train = x.clone().repeat_dim(0, rows.div_ceil(x.dims()[0])).slice([0..rows, 0..d]);
-        // A split lies in memory by itself: a selection from a part of a tensor would copy the part first, at every step.
+        // A split has its own memory: selecting rows from a part of a tensor would copy the part first, at every step.
         let train = Tensor::from_data(train.into_data(), &x.device());
         let fit = Fit {
             folder: folder.path().to_path_buf(),
@@ -103,7 +103,7 @@ impl Session {
         })
     }
 
-    /// With the steps of another.
+    /// Appends the steps of another session.
     pub(crate) fn extend(&mut self, other: Session) {
         self.steps.extend(other.steps);
         self.estimates.extend(other.estimates);

@@ -21,7 +21,7 @@ pub(crate) struct Stack {
     pub(crate) x: Tensor<2>,
 }
 
-/// A sigmoid belief network on `device` with weights as training starts from, and `[ROWS, OBSERVED]`.
+/// A sigmoid belief network on `device` with initial weights, and data `[ROWS, OBSERVED]`.
 pub(crate) fn stack(layers: &[usize], device: &Device) -> anyhow::Result<Stack> {
     let key = Key::new(0);
     let values = bits(ROWS, ONES);

@@ -13,11 +13,11 @@ use crate::bench::session::Session;
 use crate::bench::stack::{OBSERVED, ROWS, stack};
 use crate::exit::progress;
 
-/// The product that ours and the peers are compared by: the widest of a step.
+/// The product by which ours and the peers are compared: the widest of a step.
 const GEMM: [usize; 3] = [1000, 200, 784];
 const GEMM_REPEATS: usize = 50;
 
-/// Those with a stack of these latent sizes, which take the step of this strategy; none unless they are asked for.
+/// Starts the peers with a stack of these latent sizes and the step of this strategy; empty without --peers.
 pub(crate) fn start_peers(
     layers: &[usize],
     strategy: &str,
@@ -68,7 +68,7 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
         whole.extend(Session::run(&stack.model, &stack.x, &strategy, &ADAM, [batch, steps])?);
         let mut plain = Bare::new(&stack.model, &strategy, &ADAM, x.clone());
         let mut other = Bare::new(&stack.model, &bihm, &ADAM, x.clone());
-        // In turns, step by step, now the one first and now the other: whatever else the machine does befalls both.
+        // In turns, step by step, with each first every other time: whatever else the machine does affects both alike.
         let mut other_first = false;
         let mut pair = || {
             other_first = !other_first;

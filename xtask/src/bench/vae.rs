@@ -1,13 +1,11 @@
 //! The speed of training steps of a variational autoencoder.
 //!
 //! The net and the settings are those of Ruiz et al. (2021) for binarised digits: 784 observed bits, hidden layers of
-//! 200 and 200 ReLU units in either net, 20 latents, K = 10, batches of 100, RMSProp at 5e-4. The rows are the first
-//! of `glyphs/28x28`, and the weights have been trained on them for some steps, so that chains meet as late as they do in
-//! training.
+//! 200 and 200 ReLU units in each net, 20 latents, K = 10, batches of 100, RMSProp at 5e-4. The rows are the first
+//! of `glyphs/28x28`. The weights have been trained on them for some steps, so that chains meet as late as in training.
 //!
 //! PyTorch and JAX take the same `iwae` step on the same rows from the same weights, once their bounds and gradients,
-//! at the same noise, have been found to be ours. What their `coupled` step takes is put together from its parts:
-//! see [`chains`].
+//! with the same noise, agree with ours. The time of their `coupled` step is calculated from its parts: see [`chains`].
 //!
 //! # Reference
 //! Ruiz, Titsias, Cemgil, Doucet, "Unbiased gradient estimation for variational auto-encoders using coupled Markov
@@ -35,10 +33,10 @@ use exchange::exchange;
 use parts::Estimate;
 use subject::Subject;
 
-/// A step of `coupled` takes as long as ten or more of `iwae`, and is timed as many times less often.
+/// A step of `coupled` takes as long as ten or more of `iwae`, so ten times fewer steps are timed.
 const PER_COUPLED_STEP: usize = 10;
 
-/// Refuses what no machine could hold, and settings that `coupled` refuses.
+/// Refuses sizes that no machine could hold, and settings that `coupled` refuses.
 pub(crate) fn check(options: &Options) -> anyhow::Result<()> {
     // Points of both chains of each row.
     options.check_samples(2)?;
@@ -73,7 +71,7 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
         }
         estimate.extend(steps)?;
         let mut chains = Bare::new(&subject.model, &coupled, &RMSPROP, x.clone());
-        chains.step()?; // not timed, as the first ones of `repeat`
+        chains.step()?; // not timed, like the first ones of `repeat`
         for _ in 0..few {
             let step = chains.step()?;
             of_coupled.push(step.step);
@@ -101,7 +99,7 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     Ok(())
 }
 
-/// PyTorch and JAX with the weights and rows of `subject`, held to give our bounds and gradients.
+/// Starts PyTorch and JAX with the weights and rows of `subject`, and checks their bounds and gradients.
 fn start_peers(
     subject: &Subject,
     coupled: &Coupled,

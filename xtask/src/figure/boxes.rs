@@ -7,7 +7,7 @@ use plotters::prelude::*;
 pub(crate) struct Quantiles(pub(crate) [f64; 5]);
 
 impl Quantiles {
-    /// Of a sample that is not empty, between neighbours by proportion.
+    /// The quantiles of a sample that is not empty, by linear interpolation between neighbours.
     pub(crate) fn of(sample: &[f64]) -> Self {
         let mut sorted = sample.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -22,9 +22,9 @@ impl Quantiles {
 
 /// Boxes side by side over one axis, with a line at zero.
 pub(crate) struct Boxes {
-    /// What stands above them.
+    /// The title above the boxes.
     pub(crate) title: String,
-    /// What stands below their names.
+    /// The note below their names.
     pub(crate) note: String,
     /// The name of the vertical axis.
     pub(crate) y: String,
@@ -38,14 +38,14 @@ const HALF: f64 = 0.2;
 const BLUE: RGBColor = RGBColor(0, 114, 178);
 
 impl Boxes {
-    /// A file of its own.
+    /// The boxes as an SVG file.
     ///
     /// # Errors
-    /// If it cannot be drawn.
+    /// If they cannot be drawn.
     pub(crate) fn to_svg(&self) -> anyhow::Result<String> {
         let mut svg = String::new();
         self.draw(SVGBackend::with_string(&mut svg, SIZE).into_drawing_area())
-            .map_err(|error| anyhow::anyhow!("a figure could not be drawn: {error}"))?;
+            .map_err(|error| anyhow::anyhow!("cannot draw the figure: {error}"))?;
         Ok(svg)
     }
 

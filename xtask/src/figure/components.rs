@@ -2,8 +2,8 @@
 //!
 //! With `h ~ N(0, I)` and `x | h ~ N(h W + b, v I)` the posterior is `N(m, S)` with `S = (I + W Wᵀ / v)⁻¹` and
 //! `m = (x - b) Wᵀ S / v`, and the gradient of `log p(x)` in W is that of `E log p(x, h)` under it,
-//! `(mᵀ (x - b) - (S + mᵀ m) W) / v`. The recognition net is factorised and linear in x, trained by IWAE on dreams of
-//! the model; where the posterior is correlated it is narrower than that in some directions.
+//! `(mᵀ (x - b) - (S + mᵀ m) W) / v`. The recognition net is factorised and linear in x, and trained by IWAE on samples
+//! from the model. Where the posterior is correlated, the recognition net is narrower than it in some directions.
 
 use burn::module::{Module, Param};
 use burn::optim::AdamConfig;
@@ -14,22 +14,22 @@ use helmholtz_ops::into_f64;
 use helmholtz_strategies::{Coupled, Kernel, Pathwise, Weighting};
 use helmholtz_vae::{Likelihood, Std, Vae, VaeConfig};
 
-/// Observed units: so many that the posterior of the latents is not far from factorised, and q from it.
+/// Observed units: enough that the posterior of the latents is nearly factorised, and q is close to it.
 pub(crate) const OBSERVED: usize = 100;
 /// Latents; 100 in the paper.
 pub(crate) const LATENTS: usize = 20;
 /// v, as in the paper.
 pub(crate) const VARIANCE: f64 = 0.1;
-/// Runs of the estimator in one estimate, of which it is the mean.
+/// Runs of the estimator whose mean is one estimate.
 pub(crate) const ROWS: usize = 20;
-/// W is uniform on ± this.
+/// W is uniform between minus and plus this number.
 const SPREAD: f64 = 0.5;
 /// Training of the recognition net: samples as in the paper, and steps.
 const TRAINING_SAMPLES: usize = 100;
 const TRAINING: u64 = 3000;
-/// Rates of Adam in the thirds of the training.
+/// Learning rates of Adam in the three thirds of the training.
 const RATES: [f64; 3] = [1e-2, 1e-3, 1e-4];
-/// Estimates that the direction is the mean of.
+/// Number of estimates whose mean gives the direction.
 const DIRECTION: u64 = 500;
 /// Calls after which the correlation of DISIR has settled.
 const SETTLING: u64 = 150;
@@ -37,7 +37,7 @@ const SETTLING: u64 = 150;
 /// The methods, from left to right.
 pub(crate) const METHODS: [Method; 4] = [Method::Elbo, Method::Iwae, Method::Isir, Method::Disir];
 
-/// What estimates the gradient.
+/// A method that estimates the gradient.
 #[derive(Clone, Copy)]
 pub(crate) enum Method {
     Elbo,
@@ -57,21 +57,21 @@ impl Method {
     }
 }
 
-/// The model with its recognition net, an observation and the gradient there.
+/// The model with its recognition net, an observation and the exact gradient there.
 pub(crate) struct Components {
     model: Vae,
     x: Tensor<2>,
     exact: Vec<f64>,
-    /// The direction in which the gradient of the ELBO is off the exact one, from estimates of its own; of the length
-    /// of the exact gradient's inverse, so that a product with it is a share of that gradient's norm.
+    /// The direction in which the gradient of the ELBO deviates from the exact one, from separate estimates. Its length
+    /// is one over the norm of the exact gradient, so that a product with it is a share of that norm.
     direction: Vec<f64>,
     samples: usize,
     key: Key,
 }
 
-/// What the estimates of a method were off by.
+/// How far the estimates of a method deviate from the exact gradient.
 pub(crate) struct Deviations {
-    /// Along the direction in which the ELBO is off, as shares of the norm of the exact gradient.
+    /// Deviations along the direction of the ELBO's bias, as shares of the norm of the exact gradient.
     pub(crate) along: Vec<f64>,
     pub(crate) meeting_time: Option<f64>,
     pub(crate) longest: Option<usize>,
@@ -96,7 +96,7 @@ impl Deviations {
 }
 
 impl Components {
-    /// A model of `seed`, its recognition net trained.
+    /// A model drawn from `seed`, with a trained recognition net.
     pub(crate) fn trained(samples: usize, seed: u64) -> Self {
         let (device, key) = (Device::flex(), Key::new(seed).child("components"));
         let config = VaeConfig {
@@ -121,7 +121,7 @@ impl Components {
             let now = taped.valid();
             let (x, _) = now.dream(&Draws::new(key.child(Role::Sleep).child(step), 100, 1));
             let Estimate { gradients, .. } = iwae.estimate(&now, &x.into(), key.child(step));
-            // The recognition net alone: the model is what it is.
+            // Only the recognition net is trained; the model stays fixed.
             let mut of_q = Gradients::new();
             let layer = &now.recognition[0];
             for map in [&layer.mean, &layer.std] {
@@ -156,7 +156,7 @@ impl Components {
         off.iter().map(|off| off * scale).collect()
     }
 
-    /// The deviations of some estimates.
+    /// The deviations of `estimates` estimates by a method.
     pub(crate) fn deviations(&self, method: Method, estimates: usize) -> anyhow::Result<Deviations> {
         let device = self.model.device();
         let key = self.key.child(method.name());
@@ -202,26 +202,27 @@ impl Components {
         Ok(found)
     }
 
-    /// How far an estimate is off the exact gradient, along the direction.
+    /// How far an estimate deviates from the exact gradient along the direction.
     fn along(&self, gradients: &Gradients) -> f64 {
         let ascent = self.ascent(gradients);
         ascent.iter().zip(&self.exact).zip(&self.direction).map(|((a, g), d)| (a - g) * d).sum()
     }
 
-    /// The ascent direction of W: what is descended is minus what is ascended.
+    /// The ascent direction of W. Estimates are gradients for descent, so the sign is flipped.
     fn ascent(&self, gradients: &Gradients) -> Vec<f64> {
         let weight = self.model.observed.weight.as_ref().expect("the last map is linear");
-        let found = into_f64(gradients.get::<2>(weight.id).expect("every strategy moves the generative net"));
+        let found =
+            into_f64(gradients.get::<2>(weight.id).expect("every strategy updates the generative net"));
         found.into_iter().map(|descent| -descent).collect()
     }
 }
 
 fn keep<const D: usize>(gradients: &Gradients, param: &Param<Tensor<D>>, into: &mut Gradients) {
-    let gradient = gradients.get::<D>(param.id).expect("the strategy moves the recognition net");
+    let gradient = gradients.get::<D>(param.id).expect("the strategy updates the recognition net");
     into.add(param, gradient);
 }
 
-/// The gradient of `log p(x)` in W, `[LATENTS, OBSERVED]` row by row, with b = 0.
+/// The gradient of `log p(x)` in W with b = 0, `[LATENTS, OBSERVED]` in row-major order.
 fn exact(w: &[f64], x: &[f64]) -> Vec<f64> {
     let (h, d, v) = (LATENTS, OBSERVED, VARIANCE);
     let dot = |i: usize, l: usize| (0..d).map(|j| w[i * d + j] * w[l * d + j]).sum::<f64>();
@@ -236,7 +237,7 @@ fn exact(w: &[f64], x: &[f64]) -> Vec<f64> {
     (0..h * d).map(|place| at(place / d, place % d)).collect()
 }
 
-/// The inverse of a symmetric positive matrix, by elimination.
+/// The inverse of a symmetric positive definite matrix, by elimination.
 fn inverse(mut a: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
     let n = a.len();
     let mut inverse: Vec<Vec<f64>> =
@@ -297,7 +298,7 @@ mod tests {
                 log_p(&w, &x)
             };
             let difference = (moved(1.0) - moved(-1.0)) / (2.0 * step);
-            // h² times third derivatives beside rounding of 1e-14 / h.
+            // The error is h² times third derivatives, plus rounding of 1e-14 / h.
             assert!((difference - gradient[place]).abs() < 1e-5 * (1.0 + difference.abs()), "{place}");
         }
     }

@@ -1,4 +1,4 @@
-//! The program again, with a limit.
+//! This program as a child process with a time limit.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,7 +11,7 @@ use anyhow::Context;
 
 use crate::workspace;
 
-/// `helmholtz` with some words, as a process of its own.
+/// `helmholtz` with these arguments, as a separate process.
 pub(super) struct Child<'a> {
     pub(super) words: &'a [&'a str],
     /// Where standard error goes.
@@ -23,28 +23,28 @@ pub(super) struct Child<'a> {
 pub(super) enum Ended {
     /// By itself, with what it printed on standard output.
     Itself { code: i32, printed: String },
-    /// By its limit.
+    /// By its time limit.
     Stopped,
 }
 
-/// How often to look.
+/// How often to check whether it has ended.
 const TICK: Duration = Duration::from_millis(50);
 
 impl Child<'_> {
-    /// Waits for it, but no longer than the limit.
+    /// Waits for it to end, but no longer than the limit.
     pub(super) fn wait(&self, limit: Duration) -> anyhow::Result<Ended> {
         let log = File::create(self.log).with_context(|| self.log.display().to_string())?;
         let mut process = Command::new(workspace::program()?)
             .arg("helmholtz")
             .args(self.words)
-            // A pipe that stays open for as long as this waits: when it is gone, so is the process.
+            // This pipe stays open while this process waits. When it closes, the child ends.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
-            .context("this program cannot be started again")?;
+            .context("cannot start this program again")?;
         let mut stdout = process.stdout.take().context("the process has no standard output")?;
-        // Read on the side: a full pipe would stop it.
+        // Another thread reads: a full pipe would block the child.
         let reader = thread::spawn(move || {
             let mut printed = String::new();
             stdout.read_to_string(&mut printed).map(|_| printed)
@@ -64,8 +64,8 @@ impl Child<'_> {
             process.wait()?;
             return Ok(Ended::Stopped);
         };
-        let printed = reader.join().map_err(|_| anyhow::anyhow!("reading what it printed failed"))??;
-        // Without a code it was ended by a signal.
+        let printed = reader.join().map_err(|_| anyhow::anyhow!("cannot read what it printed"))??;
+        // A child without an exit code was ended by a signal.
         Ok(Ended::Itself { code: status.code().unwrap_or(-1), printed })
     }
 }

@@ -1,6 +1,6 @@
 //! What is timed, and what is trained.
 
-/// Names and flags of `train`.
+/// Names, and flags of `train`.
 pub(super) const SPEEDS: [(&str, &str); 6] = [
     ("rws-200-200-200", "--layers 200,200,200 --strategy rws"),
     ("rws-400-300-200-100-10", "--layers 400,300,200,100,10 --strategy rws"),
@@ -10,7 +10,7 @@ pub(super) const SPEEDS: [(&str, &str); 6] = [
     ("coupled-one-layer", "--model vae --layers 20 --strategy coupled --samples 10"),
 ];
 
-/// Names and files in `configs/`.
+/// Names, and files in `configs/`.
 pub(super) const TRAININGS: [(&str, &str); 2] = [
     ("sbn-200-200-200", "reproduce/mnist-sbn-200-200-200-rws.toml"),
     ("bihm-twelve-layers", "reproduce/mnist-bihm-twelve-layers.toml"),

@@ -1,8 +1,8 @@
-//! The rows, the papers that they are of, and the lowest published figures: the files of `xtask/rows/`.
+//! The rows, their papers, and the lowest published figures: the files of `xtask/rows/`.
 //!
-//! A file of rows holds a list, `row`, in the order in which they are run and shown. What rows share stands once, in a
-//! table `[group.NAME]`: a row that names a `group` has its keys wherever it does not give them itself, and a group may
-//! name another in the same way.
+//! A file of rows holds a list, `row`, in the order in which the rows are run and shown. Keys that rows share are
+//! written once, in a table `[group.NAME]`. A row that names a `group` takes from it every key that it does not set
+//! itself. A group may name another group in the same way.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -15,14 +15,14 @@ use toml::Table;
 
 use super::row::{Row, Source};
 
-/// Everything that is published.
+/// All published results.
 #[derive(Debug)]
 pub(crate) struct Catalogue {
     /// Every row, in the order of the list.
     pub(crate) rows: Vec<Row>,
     /// The papers, in the order of the overview.
     pub(crate) papers: Vec<Paper>,
-    /// The sets that have rows, with the lowest published figure for each.
+    /// The data sets that have rows, with the lowest published figure for each.
     pub(crate) best: Vec<Best>,
 }
 
@@ -37,19 +37,19 @@ pub(crate) struct Paper {
     pub(crate) venue: String,
 }
 
-/// The lowest published figure for a set.
+/// The lowest published figure for a data set.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Best {
     /// Id of the protocol.
     pub(crate) data: String,
-    /// Lowest published test NLL that was read, where there is one.
+    /// Lowest published test NLL that was read, if any.
     pub(crate) published: Option<f64>,
-    /// By which model.
+    /// By which model; without a figure, why there is none.
     pub(crate) by: String,
 }
 
-/// A file of the folder, by its path from the root of the workspace.
+/// A file of the folder: its path from the root of the workspace, and its text.
 type File = (&'static str, &'static str);
 
 macro_rules! file {
@@ -72,7 +72,7 @@ const BEST: File = file!("best");
 /// The catalogue, read and checked once.
 ///
 /// # Errors
-/// If a file is not as it should be; the message names file and row.
+/// If a file is not valid; the message names the file and the row.
 pub(crate) fn catalogue() -> anyhow::Result<&'static Catalogue> {
     static CATALOGUE: LazyLock<Result<Catalogue, String>> =
         LazyLock::new(|| Catalogue::of(&ROWS, PAPERS, BEST).map_err(|error| format!("{error:#}")));
@@ -102,7 +102,7 @@ impl Catalogue {
         }
         for Best { data, .. } in &catalogue.best {
             let has_rows = catalogue.rows.iter().any(|row| row.data == *data);
-            ensure!(has_rows, "{}: data = \"{data}\": no row is of this set; take it out", best.0);
+            ensure!(has_rows, "{}: data = \"{data}\": no row uses this data set; remove the entry", best.0);
         }
         Ok(catalogue)
     }
@@ -112,10 +112,10 @@ impl Catalogue {
         self.rows.iter().find(|row| row.id == id)
     }
 
-    /// Refuses a row that makes no sense beside the papers and the rows before it.
+    /// Checks a row against the papers and the rows before it.
     fn check(&self, row: &Row, earlier: &[Row]) -> anyhow::Result<()> {
         if let Some(other) = earlier.iter().find(|other| other.id == row.id) {
-            bail!("{} has a row of this id as well; give one of them another", other.file);
+            bail!("{} already has a row with this id; give one of them another id", other.file);
         }
         let papers: Vec<&str> = self.papers.iter().map(|paper| paper.key.as_str()).collect();
         ensure!(
@@ -128,7 +128,7 @@ impl Catalogue {
         if let Some(id) = &row.begins_from {
             let before = earlier.iter().find(|other| other.id == *id);
             let before = before.with_context(|| {
-                format!("begins_from = \"{id}\": no row before it has this id; put it behind that row")
+                format!("begins_from = \"{id}\": no row before it has this id; move it below that row")
             })?;
             ensure!(
                 before.begins_from.is_none(),
@@ -153,7 +153,7 @@ fn read<T: DeserializeOwned>((file, text): File) -> anyhow::Result<T> {
     toml::from_str(text).with_context(|| file)
 }
 
-/// The rows of a file, what they share filled in.
+/// The rows of a file, with the keys of their groups filled in.
 fn rows_of(file: File) -> anyhow::Result<Vec<Row>> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -171,7 +171,7 @@ fn rows_of(file: File) -> anyhow::Result<Vec<Row>> {
     row.into_iter().map(one).collect()
 }
 
-/// A row with the keys of its group, and of the group of that.
+/// A row with the keys of its group, and of that group's group.
 fn filled(mut row: Table, groups: &BTreeMap<String, Table>) -> anyhow::Result<Table> {
     let names: Vec<&str> = groups.keys().map(String::as_str).collect();
     for _ in 0..=groups.len() {
@@ -182,14 +182,14 @@ fn filled(mut row: Table, groups: &BTreeMap<String, Table>) -> anyhow::Result<Ta
             }
             return Ok(row);
         };
-        let name = name.as_str().context("group: must be the name of one")?;
+        let name = name.as_str().context("group: must be the name of a group, as a string")?;
         let group = groups.get(name);
         let group = group.with_context(|| format!("there is no group `{name}`; {}", known(name, &names)))?;
         for (key, value) in group {
             row.entry(key.as_str()).or_insert(value.clone());
         }
     }
-    bail!("its groups name each other in a circle; take one of their `group` keys out")
+    bail!("its groups name each other in a circle; remove one of their `group` keys")
 }
 
 #[cfg(test)]
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_row_is_said_with_its_file_and_id() {
         for (from, to, message) in [
-            ("id = \"two\"", "id = \"one\"", "rows.toml, row `one`: rows.toml has a row of this id"),
+            ("id = \"two\"", "id = \"one\"", "rows.toml, row `one`: rows.toml already has a row"),
             ("group = \"b\"", "group = \"bb\"", "rows.toml, row `two`: there is no group `bb`; known: a, b;"),
             ("[group.a]", "[group.a]\ngroup = \"b\"", "row `one`: its groups name each other in a circle"),
             ("why = \"\"", "reason = \"\"", "rows.toml, row `one`: unknown field `reason`"),

@@ -1,18 +1,18 @@
 //! Verdicts, and when no further sample can change one.
 //!
-//! An estimate by importance samples is too high on average, so what it puts at or below the published value,
-//! or within the tolerance of it, is so the more surely. SHORT is another matter: it is said only where the
-//! errors of the samples are as small as they are asked to be, or where even the most favourable reading of the
-//! estimate is beyond the tolerance:
+//! An NLL that is estimated by importance sampling is too high on average. If it is at or below the published
+//! value, or within the tolerance, then the true NLL is so all the more. SHORT needs more: either the errors of
+//! the samples are as small as the row requires, or even the most favourable reading of the estimate is beyond
+//! the tolerance:
 //!
 //! ```text
 //! mean - 10 bias_mc - 4 se_mc > published + tolerance
 //! ```
 //!
-//! `bias_mc` alone is no bound. Half the relative variance that the weights themselves show misses what lies in
-//! states that were never drawn: of log-normal weights, K = 1000 or 4000, the bias is 3 to 7 times as large as
-//! long as ten or more of the K are effective, and 12 to 20 times when three or four are. So ten times it is
-//! taken off, and nothing is settled by rows of which fewer than ten samples are effective on average.
+//! `bias_mc` alone is not a bound. It is half the relative variance of the weights, which misses the mass of
+//! states that were never drawn. With log-normal weights and K = 1000 or 4000, the bias is 3 to 7 times
+//! `bias_mc` if ten or more of the K samples are effective, and 12 to 20 times if three or four are. So ten
+//! times `bias_mc` is subtracted, and rows with fewer than ten effective samples on average settle nothing.
 
 use std::fmt;
 
@@ -26,31 +26,31 @@ use super::store::{Finished, Seed};
 const SHARE: f64 = 0.1;
 /// How many times `bias_mc` the estimate may be too high.
 const BIASES: f64 = 10.0;
-/// How many Monte Carlo errors it may be too high besides: 4, once in 30 000 looks.
+/// How many Monte Carlo errors it may be too high in addition: more than 4 occur once in 30 000 looks.
 const ERRORS: f64 = 4.0;
-/// Effective samples of a row, on average, below which `bias_mc` says too little.
+/// Mean number of effective samples per row below which `bias_mc` is not trusted.
 const FEWEST_EFFECTIVE: f64 = 10.0;
 
-/// What is said of a row.
+/// The verdict on a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Verdict {
     /// At or below the published value plus twice our Monte Carlo error.
     Pass,
     /// Within the tolerance above the published value.
     Near,
-    /// Beyond it, by so many nats above the published value.
+    /// Beyond the tolerance, this many nats above the published value.
     Short(f64),
     /// Not judged: the Monte Carlo error is more than a tenth of the tolerance, or the estimate is beyond the
     /// tolerance and may be too high by more than that.
     Unsure,
-    /// Not judged: the published value, where there is one, is only shown.
+    /// Not judged: the published value is missing or only shown.
     Shown,
     /// Not judged: the row was not run as published.
     Plumbing,
 }
 
 impl Verdict {
-    /// The verdict in a word; none where there is none.
+    /// The verdict in a word, if the row is judged.
     pub(crate) fn word(self) -> Option<&'static str> {
         match self {
             Verdict::Pass => Some("PASS"),
@@ -78,17 +78,17 @@ pub(crate) struct Score {
     nll: f64,
     se_mc: f64,
     bias_mc: f64,
-    /// Effective samples of a row, on average; infinite of an exact likelihood.
+    /// Mean number of effective samples per row; infinite for an exact likelihood.
     effective: f64,
     /// Whether `nll` is an upper bound, because Z is not known.
     is_bound: bool,
 }
 
 impl Score {
-    /// From what `helmholtz evaluate` prints.
+    /// Reads what `helmholtz evaluate` prints.
     pub(crate) fn of(evaluated: &Value) -> anyhow::Result<Self> {
         let number = |name: &str| {
-            evaluated[name].as_f64().with_context(|| format!("an evaluation without {name}: {evaluated}"))
+            evaluated[name].as_f64().with_context(|| format!("the evaluation has no {name}: {evaluated}"))
         };
         let is_bound = evaluated["nll_is_bound"].as_bool().unwrap_or(false);
         let of_z = evaluated["log_z2_se"].as_f64().filter(|_| !is_bound).unwrap_or_default();
@@ -96,7 +96,7 @@ impl Score {
         Ok(Score { nll, se_mc, bias_mc, effective: effective(number("ess")?, number("k")?), is_bound })
     }
 
-    /// Whether both errors of the samples are as small as the row asks for.
+    /// Whether both errors of the samples are as small as the row requires.
     fn is_within(&self, row: &Row) -> bool {
         self.se_mc.max(self.bias_mc) <= error_asked(row)
     }
@@ -118,18 +118,18 @@ fn effective(share: f64, k: f64) -> f64 {
     if k == 0.0 { f64::INFINITY } else { share * k }
 }
 
-/// What `se_mc` and `bias_mc` of a row should be at most, in nats.
+/// The largest `se_mc` and `bias_mc` that a row allows, in nats.
 pub(crate) fn error_asked(row: &Row) -> f64 {
     SHARE * row.tolerance
 }
 
-/// Whether an evaluation found its errors to be what is asked for: asked again, it would draw no more.
+/// Whether the errors of an evaluation are small enough: run again, it would draw no more samples.
 pub(crate) fn is_reached(row: &Row, evaluated: &Value) -> bool {
     let at_most = |name: &str| evaluated[name].as_f64().is_some_and(|error| error <= error_asked(row));
     at_most("se_mc") && at_most("bias_mc")
 }
 
-/// Evaluates all seeds with more and more samples a row, as long as the verdict may depend on them.
+/// Evaluates all seeds with more and more samples per row, as long as the verdict may depend on them.
 pub(crate) fn settle(
     row: &Row,
     stages: &[u64],
@@ -157,7 +157,7 @@ fn is_settled(row: &Row, seeds: &[Score]) -> bool {
     }
 }
 
-/// The most favourable reading of the mean over the seeds; none where they say too little of it.
+/// The most favourable reading of the mean over the seeds; `None` if their errors cannot be trusted.
 fn lowest(seeds: &[Score]) -> Option<f64> {
     if seeds.iter().any(|seed| seed.is_bound || seed.effective < FEWEST_EFFECTIVE) {
         return None;
@@ -168,7 +168,7 @@ fn lowest(seeds: &[Score]) -> Option<f64> {
     Some(mean - ERRORS * se_mc)
 }
 
-/// Judges the mean over the seeds. Spreads over seeds and rows are printed and never judged by.
+/// Judges the mean over the seeds. Spreads over seeds and rows are printed, but no verdict depends on them.
 pub(crate) fn judge(row: &Row, finished: &Finished) -> Verdict {
     if finished.tier != "paper" {
         return Verdict::Plumbing;
@@ -184,7 +184,7 @@ pub(crate) fn judge(row: &Row, finished: &Finished) -> Verdict {
     }
 }
 
-/// Of a row that is SHORT before its errors are what it asks for: the most favourable reading of its NLL.
+/// The most favourable reading of a row's NLL, if the row is SHORT although its errors are larger than required.
 pub(crate) fn settled_early(row: &Row, finished: &Finished) -> Option<f64> {
     let seeds: Vec<Score> = finished.seeds.iter().map(Score::from).collect();
     let early = matches!(judge(row, finished), Verdict::Short(_)) && !seeds.iter().all(|s| s.is_within(row));
@@ -256,11 +256,11 @@ mod tests {
         assert!(settled(&found) && matches!(judge(row, &found), Verdict::Short(_)));
         let lowest = settled_early(row, &found).unwrap();
         assert!((lowest - (92.0 - 0.2 / 2f64.sqrt())).abs() < 1e-12);
-        // A seed that could be far lower, ...
+        // UNSURE: a seed that could be far lower, ...
         found.seeds[0].bias_mc = 0.3;
         assert!(!settled(&found));
         assert_eq!(judge(row, &found), Verdict::Unsure);
-        // ... one whose weights say too little of it, ...
+        // ... one with too few effective samples, ...
         found.seeds[0].bias_mc = 0.1;
         found.seeds[0].ess = 0.009;
         assert!(!settled(&found));
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn what_is_asked_for_settles_and_so_does_a_row_that_nobody_judges() {
         let judged = row("uci-dna-rws-sbn");
-        // Whatever the mean, if both errors are at most 0.03; se_mc is 0.03 and bias_mc 0.01.
+        // Any mean is settled if both errors are at most 0.03; se_mc is 0.03 and bias_mc 0.01.
         for nll in [85.0, 90.7, 99.0] {
             let found = finished(&[nll]);
             assert!(is_settled(judged, &[Score::from(&found.seeds[0])]));
@@ -285,7 +285,7 @@ mod tests {
         found.seeds[0].bias_mc = 0.031;
         let score = Score::from(&found.seeds[0]);
         assert!(!is_settled(judged, &[score]) && is_settled(row("caltech-rws-sbn"), &[score]));
-        // NEAR as it is: what more samples may change of it is for the better.
+        // NEAR already: more samples can only improve it.
         assert_eq!(judge(judged, &found), Verdict::Near);
     }
 
@@ -310,7 +310,7 @@ mod tests {
             assert_eq!(found.unwrap()[0]["k"], *asked.last().unwrap());
             asked
         };
-        assert_eq!(asked([90.0, 90.0], 0.02), STAGES[..1]); // as asked for at once
+        assert_eq!(asked([90.0, 90.0], 0.02), STAGES[..1]); // small enough at once
         assert_eq!(asked([90.0, 90.0], 0.1), STAGES[..2]); // 0.025 with 4000
         assert_eq!(asked([99.0, 99.0], 0.5), STAGES[..1]); // 99.5 - 5 is far beyond
         assert_eq!(asked([92.5, 92.5], 0.5), STAGES[..2]); // 93 - 5 is not, 92.625 - 1.25 is
@@ -328,7 +328,7 @@ mod tests {
         let exact = serde_json::json!({"nll": 90.0, "se_mc": 0.0, "bias_mc": 0.0, "ess": 1.0, "k": 0});
         assert_eq!(Score::of(&exact).unwrap().effective, f64::INFINITY);
         assert!(
-            Score::of(&serde_json::json!({"nll": 90.0})).unwrap_err().to_string().contains("without se_mc")
+            Score::of(&serde_json::json!({"nll": 90.0})).unwrap_err().to_string().contains("has no se_mc")
         );
     }
 

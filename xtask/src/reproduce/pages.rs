@@ -10,7 +10,7 @@ use super::store::{Annealed, Continued, Finished, Store};
 use super::tier::Tier;
 use crate::output::write as write_file;
 
-/// What `list` prints.
+/// The text that `list` prints.
 pub(crate) fn list(rows: &[Row]) -> String {
     let mut text = String::new();
     for row in rows {
@@ -19,7 +19,7 @@ pub(crate) fn list(rows: &[Row]) -> String {
         let _ = writeln!(text, "{id:<32} {data:<20} {model:<28} {strategy:<36} {reported}");
         let _ = writeln!(
             text,
-            "{:32} {}, {}; paper: about {} min of one core a seed; small: {} epochs; {}",
+            "{:32} {}, {}; tier paper: about {} min of one core per seed; tier small: {} epochs; {}",
             "", row.paper, row.table, row.minutes, row.small_epochs, row.config
         );
     }
@@ -29,7 +29,7 @@ pub(crate) fn list(rows: &[Row]) -> String {
 fn reported(row: &Row) -> String {
     match row.reported {
         Some(nll) => format!("{nll:.2} ({})", row.source.tag()),
-        None => "none".to_owned(),
+        None => "not published".to_owned(),
     }
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn write(folder: &Path, store: &Store, catalogue: &Catalogue) -> anyh
     write_file(&folder.join("README.md"), &overview(catalogue, store)?)
 }
 
-/// The result of a row at tier paper, if it is of the protocol as it is now.
+/// The result of a row at tier paper, if it is from the current version of the protocol.
 fn current<'a>(store: &'a Store, row: &Row) -> Option<&'a Finished> {
     let protocol = helmholtz_datasets::entry(&row.data).ok()?.protocol();
     store.get(&row.id, Tier::Paper).filter(|found| found.protocol == protocol)
@@ -50,7 +50,7 @@ fn current<'a>(store: &'a Store, row: &Row) -> Option<&'a Finished> {
 /// A result with its row.
 type Entry<'a> = (&'a Row, Option<&'a Finished>);
 
-/// Rows of one protocol: two never share a table.
+/// Rows of one protocol: two protocols never share a table.
 struct Table<'a> {
     data: &'a str,
     rows: Vec<Entry<'a>>,
@@ -85,7 +85,7 @@ impl<'a> Table<'a> {
                     "| `{id}` | {model} | {strategy} | {:.2} | {} | {:.2} | {:.3}, {} | {reported} | {} |",
                     found.mean(),
                     found.seed_spread().map_or("one seed".to_owned(), |spread| format!(
-                        "{spread:.2} of {}",
+                        "{spread:.2} ({} seeds)",
                         found.seeds.len()
                     )),
                     found.se_rows(),
@@ -103,7 +103,7 @@ impl<'a> Table<'a> {
 fn samples_in_words(found: &Finished) -> String {
     let samples = match found.samples() {
         (k, most) if k == most => k.to_string(),
-        (k, most) => format!("{k} (most {most})"),
+        (k, most) => format!("{k} (max {most})"),
     };
     match found.seeds.iter().filter_map(|seed| Some(seed.annealed.as_ref()?.lower_by.rows)).max() {
         Some(rows) => format!("{samples}; {rows} rows annealed"),
@@ -125,7 +125,8 @@ fn tables<'a>(rows: impl Iterator<Item = Entry<'a>>) -> anyhow::Result<Vec<Table
 
 fn page(paper: &Paper, rows: &[Row], store: &Store) -> anyhow::Result<String> {
     let mut text = format!(
-        "# {}: {}\n\n{}. NLL of the test split in nats per example, means over seeds; written by `cargo xtask reproduce`.\n",
+        "# {}: {}\n\n{}.\n\
+         `cargo xtask reproduce` wrote this page: NLL of the test split in nats per example, averaged over seeds.\n",
         paper.authors, paper.title, paper.venue
     );
     let rows = || rows.iter().filter(|row| row.paper == paper.key);
@@ -135,7 +136,8 @@ fn page(paper: &Paper, rows: &[Row], store: &Store) -> anyhow::Result<String> {
             let _ = write!(text, "\n### `{}`\n\n- {}: {}.\n", row.id, row.table, reported_in_words(row));
             let _ = writeln!(text, "- Config: [{0}](../{0}) {1}", row.config, row.flags.join(" "));
             if let Some(before) = &row.begins_from {
-                let _ = writeln!(text, "- It begins from the weights of `{before}`, the same seed.");
+                let _ =
+                    writeln!(text, "- Training begins from the weights of `{before}` with the same seed.");
             }
             let _ = writeln!(text, "- {}", row.choices);
             let _ = writeln!(text, "- Tolerance {} nats: {}.", row.tolerance, row.why);
@@ -178,8 +180,8 @@ fn describe(text: &mut String, row: &Row, found: &Finished) {
         let Annealed { importance_nll, lower_by, chains, temperatures, .. } = annealed;
         let _ = writeln!(
             text,
-            "- Seed {}: {importance_nll:.3} by importance samples of all rows, K = {}, less {:.3} ± {:.3}, \
-             by which it is lower on {} rows, fixed by the protocol, that are annealed ({chains} chains over {temperatures} temperatures).",
+            "- Seed {}: {importance_nll:.3} by importance sampling on all test rows, K = {}, minus {:.3} ± {:.3}, \
+             the mean difference to annealing on {} rows fixed by the protocol ({chains} chains over {temperatures} temperatures).",
             seed.seed, seed.k, lower_by.mean, lower_by.se, lower_by.rows
         );
     }
@@ -188,13 +190,14 @@ fn describe(text: &mut String, row: &Row, found: &Finished) {
         let [low, high] = lower_by.ci95();
         let _ = writeln!(
             text,
-            "- Seed {}: the NLL of {} test rows, K = {k}, is lower than with the weights it began with by {:+.3}, 95 % [{low:+.3}, {high:+.3}], row by row.",
+            "- Seed {}: compared row by row with the initial weights, the NLL of {} test rows, K = {k}, is lower by {:+.3}, \
+             95 % confidence interval [{low:+.3}, {high:+.3}].",
             seed.seed, lower_by.rows, lower_by.mean
         );
     }
     let _ = writeln!(
         text,
-        "- Expected to be {:.3} too high by its samples; effective sample size {:.2} % of K.",
+        "- Expected bias from sampling: {:.3} too high; effective sample size: {:.2} % of K.",
         found.bias_mc(),
         100.0 * found.seeds.iter().map(|seed| seed.ess).sum::<f64>() / found.seeds.len() as f64
     );
@@ -204,11 +207,11 @@ fn describe(text: &mut String, row: &Row, found: &Finished) {
         let z = found.bidirectional(|b| Some(b.log_z2?[0]));
         let z = match z {
             Some(z) => format!("-2 log Z = {:.3}", -z),
-            None => "2 log Z is not known, and -log p* is an upper bound".to_owned(),
+            None => "2 log Z is unknown, so -log p* is an upper bound".to_owned(),
         };
         let _ = writeln!(
             text,
-            "- -log p* = {:.3}, -log p = {nll_p:.3}, {z}; effective sample size of q for p {:.2} % of K.",
+            "- -log p* = {:.3}, -log p = {nll_p:.3}, {z}; effective sample size of q for p: {:.2} % of K.",
             found.mean(),
             100.0 * ess_p
         );
@@ -225,7 +228,7 @@ fn describe(text: &mut String, row: &Row, found: &Finished) {
     if let Some(lowest) = settled_early(row, found) {
         let _ = writeln!(
             text,
-            "- Decided at K = {}: {}, it were {lowest:.2}, still beyond the tolerance; more samples could not change the verdict.",
+            "- Decided at K = {}: even {}, our NLL would be {lowest:.2}, still beyond the tolerance, so more samples could not change the verdict.",
             samples_in_words(found),
             favourable()
         );
@@ -239,16 +242,19 @@ fn overview(catalogue: &Catalogue, store: &Store) -> anyhow::Result<String> {
     let Catalogue { rows, papers, best } = catalogue;
     let mut text = format!(
         "# Results\n\n\
-         Every row is one command, `cargo xtask reproduce ID`, and every number below was written by it.\n\
-         NLL of the test split in nats per example; means over seeds.\n\
-         PASS: at or below the published value plus twice our Monte Carlo error; NEAR: within the row's tolerance above it; SHORT: beyond; \
-         UNSURE: our Monte Carlo error is more than a tenth of the tolerance, or we are beyond the tolerance and the samples may be the cause; \
-         a dash: the published value is recalled, second-hand or of another quantity, and only shown.\n\
-         The spread over seeds and the standard error over rows are shown, never judged by.\n\
-         K: importance samples of a test row on average, and the most of one where they differ.\n\
-         A row that is judged has as many as it takes for their error and their bias to be below a tenth of the tolerance, or fewer if it is SHORT even when read as {}; \
-         the others have at most 4000, and what they add is shown as found.\n\
-         Where the published value is by annealed importance sampling, importance samples of all rows are put right by what annealing finds more on some of them.\n\n",
+         The command `cargo xtask reproduce ID` reproduces a row, and wrote every number below.\n\
+         Numbers are NLLs of the test split in nats per example, averaged over seeds.\n\n\
+         The verdicts:\n\n\
+         - PASS: at or below the published value plus twice our Monte Carlo error.\n\
+         - NEAR: above that, within the row's tolerance.\n\
+         - SHORT: beyond the tolerance.\n\
+         - UNSURE: our Monte Carlo error is more than a tenth of the tolerance, or our NLL is beyond the tolerance and the samples may be the cause.\n\
+         - A dash: not judged, because the published value is missing, recalled, second-hand or another quantity.\n\n\
+         The spread over seeds and the standard error over test rows are shown, but no verdict depends on them.\n\
+         K is the mean number of importance samples per test row, followed by the maximum where it differs.\n\
+         A judged row has enough samples to bring their error and their bias below a tenth of the tolerance, or fewer if it is SHORT even with an NLL {}.\n\
+         Other rows have at most 4000 samples per test row, and their errors are shown as found.\n\
+         Where the published value was estimated by annealed importance sampling, some test rows are annealed too, and their mean difference corrects the NLL of all test rows.\n\n",
         favourable()
     );
     let pages: Vec<String> =
@@ -259,7 +265,7 @@ fn overview(catalogue: &Catalogue, store: &Store) -> anyhow::Result<String> {
     }
     let _ = write!(
         text,
-        "\n## Best\n\nFor each set the candidate with the lowest validation NLL among the rows above, and its test NLL.\n\n\
+        "\n## Best\n\nFor each data set: the row above with the lowest validation NLL, and its test NLL.\n\n\
          | data | lowest here | by | recipe | lowest published | by |\n| --- | --- | --- | --- | --- | --- |\n"
     );
     for set in best {
@@ -313,7 +319,7 @@ mod tests {
         store.put(row, Tier::Paper, found).unwrap();
         write(dir.path(), &store, catalogue).unwrap();
         let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
-        let line = "| `uci-dna-rws-sbn` | sbn 180-150-10 | rws, wake-phi, K = 10 | 90.80 | 0.14 of 2 | 0.20 | 0.021, 1000 (most 28000) | 90.63 (quoted) | NEAR |";
+        let line = "| `uci-dna-rws-sbn` | sbn 180-150-10 | rws, wake-phi, K = 10 | 90.80 | 0.14 (2 seeds) | 0.20 | 0.021, 1000 (max 28000) | 90.63 (quoted) | NEAR |";
         assert!(read("README.md").contains(line), "{}", read("README.md"));
         assert!(read("bornschein2015.md").contains(line));
         assert!(

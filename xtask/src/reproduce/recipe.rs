@@ -1,7 +1,7 @@
 //! What a row trains: its config, read as `helmholtz train` reads it.
 //!
-//! A row names model and strategy in words, for the tables. They are compared with those of its config, so that
-//! neither changes without the other.
+//! A row names its model and its strategy in words, for the tables. The words are compared with those of its config, so
+//! that neither changes without the other.
 
 use std::ffi::OsString;
 
@@ -21,20 +21,20 @@ use crate::workspace;
 #[derive(Debug)]
 pub(crate) struct Recipe {
     pub(crate) row: &'static Row,
-    /// The recipe of the row whose weights it begins with, if it does.
+    /// The recipe of the row whose weights it begins with, if any.
     pub(crate) before: Option<Box<Recipe>>,
-    /// The config that its file and flags make, that of tier `paper`.
+    /// The config that its file and flags make at tier `paper`.
     config: Config,
 }
 
-/// The most layers of tier `smoke`, and the most units of one.
+/// The most layers at tier `smoke`, and the most units of one layer.
 const SMOKE: (usize, usize) = (3, 8);
 
 impl Recipe {
     /// The recipe of a row.
     ///
     /// # Errors
-    /// If its config is not accepted, or is of another model or strategy than the row names.
+    /// If its config is not accepted, or has another model or strategy than the row names.
     pub(crate) fn of(catalogue: &'static Catalogue, row: &'static Row) -> anyhow::Result<Self> {
         let before = row.begins_from.as_ref().and_then(|id| catalogue.row(id));
         let before = before.map(|before| Recipe::of(catalogue, before).map(Box::new)).transpose()?;
@@ -56,16 +56,16 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// The words of `helmholtz train` that make the row's config.
+    /// The arguments of `helmholtz train` that make the row's config.
     pub(crate) fn words(&self, tier: Tier, data: &str, device: &str) -> Vec<OsString> {
         let mut words = words(self.row, data, device);
         words.extend(self.changes(tier).into_iter().flat_map(|pair| ["--set".into(), pair.into()]));
         words
     }
 
-    /// The config that the row's file and flags make now, every default written out.
+    /// The config that the row's file and flags make now, with every default written out.
     ///
-    /// That of a row which begins from another's weights has the other's below it, as a comment.
+    /// If the row begins from the weights of another row, that row's config follows as a comment.
     pub(crate) fn resolved(&self, tier: Tier, device: &str) -> anyhow::Result<String> {
         let mut resolved = read(self.row, self.words(tier, &self.row.data, device))?.to_toml();
         if let Some(before) = &self.before {
@@ -80,13 +80,13 @@ impl Recipe {
         self.config.spec.model.reading() == Reading::Bidirectional
     }
 
-    /// What decides which programs run, and with which flags: rows that share it are run alike.
+    /// What decides which programs run, and with which flags. Rows that share it are run in the same way.
     pub(crate) fn treatment(&self) -> (&str, bool, &str, Scoring, bool) {
         let Spec { model, strategy, .. } = &self.config.spec;
         (model.kind(), model.layers().is_empty(), strategy.kind(), self.row.score, self.before.is_some())
     }
 
-    /// Keys that make a smaller run of the row's config, each with its value. Flags of the row have the last word.
+    /// Keys that make a smaller run of the row's config, each with its value. Flags of the row take precedence.
     fn changes(&self, tier: Tier) -> Vec<String> {
         match tier {
             Tier::Smoke => {
@@ -132,12 +132,12 @@ impl Recipe {
     }
 }
 
-/// Whether a config that was stored is that of `now`, once all that its version left out is written out.
+/// Whether a stored config equals `now`, once the defaults that its version left out are written out.
 pub(crate) fn is_same_config(stored: &str, now: &str) -> bool {
     stored == now || rewritten(stored).is_some_and(|stored| stored == now)
 }
 
-/// A stored config as this version writes it; none if it is no config any more.
+/// A stored config as this version writes it; `None` if this version does not accept it.
 fn rewritten(stored: &str) -> Option<String> {
     let (own, before) = match stored.split_once(BEGINS) {
         Some((own, before)) => (own, Some(before)),
@@ -153,14 +153,14 @@ fn rewritten(stored: &str) -> Option<String> {
     Some(text)
 }
 
-/// What stands before the row whose weights another begins from.
+/// The text before the name of the row whose weights a run begins from. Stored results contain it.
 const BEGINS: &str = "\n# It begins from the weights of ";
 
 fn as_comment(text: &str) -> String {
     text.lines().map(|line| format!("# {line}\n")).collect()
 }
 
-/// The words of `helmholtz train` that a row gives.
+/// The arguments of `helmholtz train` that a row gives.
 fn words(row: &Row, data: &str, device: &str) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["train".into(), workspace::root().join(&row.config).into()];
     words.extend(row.flags.iter().map(Into::into));
@@ -168,7 +168,7 @@ fn words(row: &Row, data: &str, device: &str) -> Vec<OsString> {
     words
 }
 
-/// The config that words of `helmholtz train` make.
+/// The config that these arguments of `helmholtz train` make.
 fn read(row: &Row, words: Vec<OsString>) -> anyhow::Result<Config> {
     let wrong = |problem: String| {
         user(format!("{}: {} with the row's flags: {}", row.place(), row.config, problem.trim()))

@@ -1,4 +1,4 @@
-//! What a row is.
+//! A row: a published number to reproduce.
 
 use serde::Deserialize;
 
@@ -6,32 +6,32 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Row {
-    /// The file that it was read from, from the root of the workspace.
+    /// The file that it was read from, relative to the root of the workspace.
     #[serde(skip)]
     pub(crate) file: &'static str,
-    /// What the command line knows it by.
+    /// Its name on the command line.
     pub(crate) id: String,
     /// Key of the paper.
     pub(crate) paper: String,
     /// Table or section of the paper.
     pub(crate) table: String,
-    /// The model, sizes from the data up, as its config makes it: see [`Recipe`](super::recipe::Recipe).
+    /// The model of its config in words, with sizes from the data up: see [`Recipe`](super::recipe::Recipe).
     pub(crate) model: String,
-    /// The strategy, likewise.
+    /// The strategy of its config in words.
     pub(crate) strategy: String,
     /// Id of the data's protocol.
     pub(crate) data: String,
-    /// The config of `helmholtz train`, from the root of the workspace; that of the row's id if absent.
+    /// The config for `helmholtz train`, relative to the root of the workspace; by default that of the row's id.
     pub(crate) config: String,
-    /// Flags beside the config.
+    /// Flags in addition to the config.
     #[serde(default)]
     pub(crate) flags: Vec<String>,
-    /// The row whose weights, of the same seed, it begins with, if it does.
+    /// The row whose weights, of the same seed, it begins with, if any.
     pub(crate) begins_from: Option<String>,
     /// How its test rows are scored.
     #[serde(default)]
     pub(crate) score: Scoring,
-    /// The published NLL, in nats per example; absent where the sources give no number for this row.
+    /// The published NLL, in nats per example; missing if the sources give no number for this row.
     pub(crate) reported: Option<f64>,
     /// How that was measured.
     #[serde(default)]
@@ -41,25 +41,25 @@ pub(crate) struct Row {
     pub(crate) source: Source,
     /// Nats above the published value within which a row is NEAR.
     pub(crate) tolerance: f64,
-    /// Why so many.
+    /// Why this tolerance.
     pub(crate) why: String,
-    /// What the sources leave open and how it was filled.
+    /// What the sources leave open, and what was chosen here.
     pub(crate) choices: String,
-    /// What may be the cause where it falls short.
+    /// The suspected cause if the row is SHORT.
     pub(crate) suspect: String,
     /// Epochs of tier `small`.
     pub(crate) small_epochs: u32,
-    /// What tier `paper` costs: minutes of one core for a seed.
+    /// The cost of tier `paper`: minutes of one core per seed.
     pub(crate) minutes: u32,
 }
 
 impl Row {
-    /// The published value that the row is judged by, if it is.
+    /// The published value that the row is judged by, if any.
     pub(crate) fn judged_by(&self) -> Option<f64> {
         self.reported.filter(|_| self.source.is_judged())
     }
 
-    /// Where it stands, for messages.
+    /// Its file and its id, for messages.
     pub(crate) fn place(&self) -> String {
         format!("{}, row `{}`", self.file, self.id)
     }
@@ -69,10 +69,10 @@ impl Row {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Scoring {
-    /// By importance samples.
+    /// By importance sampling.
     #[default]
     Importance,
-    /// By importance samples, and some of the rows by annealed importance sampling, as the published value was.
+    /// By importance sampling, and some of the rows also by annealed importance sampling, like the published value.
     Annealed,
 }
 
@@ -85,7 +85,7 @@ pub(crate) enum Source {
     Read,
     /// Read in a paper whose table quotes it.
     Quoted(String),
-    /// Read in the paper, and not the quantity that is measured here.
+    /// Read in the paper, but not the quantity that is measured here.
     #[strum(serialize = "other quantity")]
     OtherQuantity(String),
     /// Known from a summary, or in versions that disagree.
@@ -113,7 +113,7 @@ impl Source {
         }
     }
 
-    /// Whether a row is judged by it: a number that was read, in the paper or where a paper quotes it.
+    /// Whether a row is judged by it: only by a number that was read in the paper, or in a paper that quotes it.
     fn is_judged(&self) -> bool {
         matches!(self, Source::Read | Source::Quoted(_))
     }

@@ -26,7 +26,7 @@ use crate::exit::progress;
 use crate::output::write;
 use crate::workspace;
 
-/// Data that are not there.
+/// Missing data.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub(crate) struct Missing(String);
@@ -39,7 +39,7 @@ pub(crate) struct Seeds<'a> {
     pub(crate) device: &'a str,
     pub(crate) data_dir: Option<&'a Path>,
     pub(crate) folder: PathBuf,
-    /// The config that the row's file and flags make now, every default written out.
+    /// The config that the row's file and flags make now, with every default written out.
     pub(crate) resolved: String,
 }
 
@@ -52,16 +52,16 @@ impl Seeds<'_> {
         Ok(Some(Seeds { recipe, folder, resolved, ..*self }))
     }
 
-    /// How many seeds are run side by side, and the threads of each.
+    /// How many seeds run in parallel, and the threads of each.
     fn jobs_and_threads(&self) -> (usize, usize) {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        // A GPU is one device for one run; the processor's cores are shared out.
+        // A GPU serves one run at a time. On a CPU, parallel runs share the cores.
         let on_processor = self.device == "flex" || self.device == "ndarray";
         let jobs = if on_processor { cores.min(self.seeds as usize) } else { 1 };
         (jobs, (cores / jobs).max(1))
     }
 
-    /// Whether the data are here and right.
+    /// Checks that the data are present and correct.
     pub(crate) fn check_data(&self) -> anyhow::Result<()> {
         if self.tier == Tier::Smoke {
             return Ok(());
@@ -73,7 +73,7 @@ impl Seeds<'_> {
         }
     }
 
-    /// Runs what has not been run yet, side by side on the processor's cores.
+    /// Runs what has not been run yet, with seeds in parallel on the CPU's cores.
     pub(crate) fn run(&self) -> anyhow::Result<Finished> {
         let (row, data) = (self.recipe.row, self.data()?);
         let trained = self.side_by_side(|seed| self.train(seed, &data))?;
@@ -96,7 +96,7 @@ impl Seeds<'_> {
             |run: &&Run| (&run.protocol, &run.data_sha256) == (&first.protocol, &first.data_sha256);
         ensure!(
             runs.iter().all(|run| of_one_kind(&run)),
-            "the seeds were run on different data; use --again"
+            "the seeds were run on different data; run the row with --again"
         );
         Ok(Finished {
             tier: self.tier.to_string(),
@@ -111,14 +111,14 @@ impl Seeds<'_> {
         })
     }
 
-    /// What `of` makes of every seed, some at a time.
+    /// Applies `of` to every seed, several at a time.
     fn side_by_side<T: Send>(
         &self,
         of: impl Fn(u64) -> anyhow::Result<T> + Send + Sync,
     ) -> anyhow::Result<Vec<T>> {
         let (jobs, _) = self.jobs_and_threads();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build()?;
-        // All of them, even if one fails.
+        // Run all of them, even if one fails.
         let done: Vec<_> = pool.install(|| (0..self.seeds).into_par_iter().map(of).collect());
         done.into_iter().collect()
     }
@@ -128,7 +128,7 @@ impl Seeds<'_> {
         (0..self.seeds).all(|seed| self.summary(seed).is_file())
     }
 
-    /// Moves the runs out of the way; those put aside before are removed.
+    /// Moves the runs out of the way, and removes those that were put aside before.
     pub(crate) fn put_aside(&self) -> anyhow::Result<()> {
         let old = self.folder.with_extension("old");
         let aside = || -> std::io::Result<()> {
@@ -148,23 +148,23 @@ impl Seeds<'_> {
         self.folder.join(format!("seed-{seed}.json"))
     }
 
-    /// The summary of a seed that was run to its end.
+    /// The summary of a finished seed, if there is one.
     fn summed(&self, seed: u64) -> anyhow::Result<Option<Value>> {
         self.of_config(&self.summary(seed))
     }
 
-    /// A file that was kept, if there is one; refused if it is of another config.
+    /// A kept file, if it exists; an error if it is from another config.
     fn of_config(&self, path: &Path) -> anyhow::Result<Option<Value>> {
         let Ok(text) = fs::read_to_string(path) else { return Ok(None) };
         let kept: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
         ensure!(
             kept["config"].as_str().is_some_and(|config| is_same_config(config, &self.resolved)),
-            user(format!("{}: run with another config or device; use --again", path.display()))
+            user(format!("{}: is from another config or device; run the row with --again", path.display()))
         );
         Ok(Some(kept))
     }
 
-    /// Trains, or goes on, unless that has been done.
+    /// Trains a seed or resumes its training, unless it is finished.
     fn train(&self, seed: u64, data: &str) -> anyhow::Result<Value> {
         if let Some(summed) = self.summed(seed)? {
             return Ok(summed["train"].clone());
@@ -181,10 +181,10 @@ impl Seeds<'_> {
         );
         words.extend(["--out".into(), out.clone().into()]);
         if ["run.toml", "provenance.json"].iter().all(|name| out.join(name).is_file()) {
-            // Refused if the config is another one by now.
+            // This is refused if the config has changed since.
             words.push("--resume".into());
         } else if out.exists() {
-            // Killed while its folder was being laid out, before the first step.
+            // The run was killed while its folder was being set up, before the first step.
             fs::remove_dir_all(&out).with_context(|| out.display().to_string())?;
         }
         if let Some(dir) = self.data_dir {
@@ -194,7 +194,7 @@ impl Seeds<'_> {
         object(words)
     }
 
-    /// What it trains on, and a folder for it.
+    /// The data to train on. Creates the folder of the row.
     fn data(&self) -> anyhow::Result<String> {
         fs::create_dir_all(&self.folder).with_context(|| self.folder.display().to_string())?;
         match self.tier {
@@ -203,7 +203,7 @@ impl Seeds<'_> {
         }
     }
 
-    /// Files of random rows of the row's width, as a data set of the user's own.
+    /// Writes files of random rows of the row's width, as a user's own data set.
     fn random_rows(&self) -> anyhow::Result<String> {
         let width = helmholtz_datasets::entry(&self.recipe.row.data)?.width();
         let key = helmholtz_noise::Key::new(0).child(self.recipe.row.id.as_str());
@@ -225,7 +225,7 @@ impl Seeds<'_> {
     }
 }
 
-/// One seed and what it was run on.
+/// The result of one seed, and its data.
 struct Run {
     seed: Seed,
     protocol: String,
@@ -277,13 +277,13 @@ impl Run {
 
 /// A part of a summary that not every row has.
 fn optional<T: DeserializeOwned>(value: &Value) -> anyhow::Result<Option<T>> {
-    Option::deserialize(value).with_context(|| format!("not what was written there: {value}"))
+    Option::deserialize(value).with_context(|| format!("cannot read this part of a summary: {value}"))
 }
 
-/// The commits that the programs were built from which began the runs in these folders; `here` where it is not told.
+/// The commits of the programs that began the runs in these folders; `here` for a run that does not name its commit.
 fn commits(folders: impl Iterator<Item = PathBuf>, here: &str) -> String {
     let of_run = |folder: PathBuf| match built_from(&folder) {
-        // Said with what was modified since.
+        // `here` also says whether files were modified.
         Some(commit) if here.starts_with(&commit) => here.to_owned(),
         Some(commit) => commit,
         None => here.to_owned(),
@@ -291,38 +291,34 @@ fn commits(folders: impl Iterator<Item = PathBuf>, here: &str) -> String {
     folders.map(of_run).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// The commit that the program was built from which began the run in a folder, if it is told there.
+/// The commit of the program that began the run in a folder, if the folder names it.
 fn built_from(out: &Path) -> Option<String> {
     let provenance: Value =
         serde_json::from_str(&fs::read_to_string(out.join("provenance.json")).ok()?).ok()?;
     provenance["commit"].as_str().map(str::to_owned)
 }
 
-/// Seconds of all sessions of a run: `timing.jsonl` is added to in each.
+/// Seconds of all sessions of a run: each session appends to `timing.jsonl`.
 fn seconds_of(out: &Path) -> f64 {
     let timing = fs::read_to_string(out.join("timing.jsonl")).unwrap_or_default();
     let seconds = |line: &str| serde_json::from_str::<Value>(line).ok()?["seconds"].as_f64();
     timing.lines().filter_map(seconds).sum()
 }
 
-/// Runs `helmholtz` with these words and gives the object that it prints.
+/// Runs `helmholtz` with these arguments and returns the JSON object that it prints.
 fn object(words: Vec<OsString>) -> anyhow::Result<Value> {
-    serde_json::from_str(&helmholtz(words)?).context("helmholtz printed no JSON object")
+    serde_json::from_str(&helmholtz(words)?).context("helmholtz did not print a JSON object")
 }
 
-/// Runs `helmholtz` with these words and gives what it prints. Its warnings are passed on.
+/// Runs `helmholtz` with these arguments and returns what it prints. Passes its warnings on.
 fn helmholtz(words: Vec<OsString>) -> anyhow::Result<String> {
     let mut command = Command::new(workspace::program()?);
-    // The other end of its standard input closes with this process, however that ends, and so does it.
+    // When this process ends in any way, the child's standard input closes, and the child ends.
     command.arg("helmholtz").args(&words).stdin(Stdio::piped());
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("helmholtz cannot be started")?;
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("cannot start helmholtz")?;
     let held = child.stdin.take();
-    let Output { status, stdout, stderr } =
-        child.wait_with_output().context("helmholtz cannot be waited for")?;
+    let Output { status, stdout, stderr } = child.wait_with_output().context("cannot wait for helmholtz")?;
     drop(held);
     let said = String::from_utf8_lossy(&stderr);
     if !status.success() {
@@ -331,7 +327,7 @@ fn helmholtz(words: Vec<OsString>) -> anyhow::Result<String> {
         return Err(if status.code() == Some(2) { user(text) } else { anyhow::anyhow!(text) });
     }
     said.lines().filter(|line| !line.trim().is_empty()).for_each(progress);
-    String::from_utf8(stdout).context("helmholtz printed no text")
+    String::from_utf8(stdout).context("helmholtz did not print UTF-8 text")
 }
 
 #[cfg(test)]

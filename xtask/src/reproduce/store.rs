@@ -1,4 +1,4 @@
-//! What has been found so far: a JSON file for each paper.
+//! The results so far: a JSON file for each paper.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use super::row::Row;
 use super::tier::Tier;
 use crate::output::{read, write};
 
-/// A row that was run, all its seeds.
+/// The result of a row, with all its seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Finished {
     /// `smoke`, `small` or `paper`.
@@ -21,9 +21,9 @@ pub(crate) struct Finished {
     pub(crate) protocol: String,
     /// Hash of the data's values.
     pub(crate) data_sha256: String,
-    /// Config file, and flags beside it.
+    /// The config file and the row's flags.
     pub(crate) config: String,
-    /// The config that these make, every default written out.
+    /// The config that these make, with every default written out.
     pub(crate) resolved: String,
     /// The commit of the checkout when it was finished.
     pub(crate) commit: String,
@@ -31,7 +31,7 @@ pub(crate) struct Finished {
     pub(crate) device: String,
     /// One for each seed.
     pub(crate) seeds: Vec<Seed>,
-    /// Seconds that the command took for it, what was found finished excepted.
+    /// Seconds that the command took for it, without what was finished before.
     pub(crate) wall_seconds: f64,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Finished {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Seed {
     pub(crate) seed: u64,
-    /// NLL of the test split: of a bidirectional machine that of p*.
+    /// NLL of the test split; for a bidirectional machine that of p*.
     pub(crate) nll: f64,
     /// NLL of the validation split, which the best epoch was chosen by.
     pub(crate) valid_nll: f64,
@@ -49,52 +49,52 @@ pub(crate) struct Seed {
     pub(crate) bias_mc: f64,
     /// Mean effective sample size, as a share of K.
     pub(crate) ess: f64,
-    /// Samples of a test row, on average.
+    /// Mean number of samples per test row.
     pub(crate) k: u64,
-    /// The most samples of a test row; none of results from when all had as many.
+    /// The most samples of a test row. Missing in results from older versions, where all rows had the same number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) k_max: Option<u64>,
     pub(crate) epochs: u64,
     pub(crate) train_seconds: f64,
-    /// What there is to say of a bidirectional machine besides.
+    /// Further results of a bidirectional machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) bidirectional: Option<StoredMachine>,
-    /// What annealing found besides, of a row that is judged by it.
+    /// What annealing found, for a row that is also scored by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) annealed: Option<Annealed>,
-    /// What became of the weights that it began with, of a row that begins with another's.
+    /// What training changed, for a row that begins with the weights of another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) continued: Option<Continued>,
 }
 
-/// An NLL by importance samples of all rows and annealing of some.
+/// An NLL by importance sampling on all rows and annealing on some.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Annealed {
     /// NLL of all rows by K importance samples.
     pub(crate) importance_nll: f64,
     /// How much lower it is by annealing, on average over the rows that were annealed.
     pub(crate) lower_by: Difference,
-    /// Chains of a row.
+    /// Chains per row.
     pub(crate) chains: u64,
-    /// Temperatures of a chain.
+    /// Temperatures per chain.
     pub(crate) temperatures: u64,
-    /// Mean acceptance of the moves; none of a single temperature.
+    /// Mean acceptance rate of the moves; missing with a single temperature.
     pub(crate) acceptance: Option<f64>,
 }
 
-/// Test rows before and after they were trained on from another row's weights.
+/// The NLL of some test rows before and after training that began with another row's weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Continued {
     /// How much lower the NLL is, on average over some test rows.
     pub(crate) lower_by: Difference,
-    /// Importance samples of each.
+    /// Importance samples per test row.
     pub(crate) k: u64,
 }
 
-/// The mean of a difference of two scores of the same rows.
+/// The mean difference between two scores of the same rows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Difference {
-    /// Rows scored twice, which the protocol fixes.
+    /// Number of rows scored twice; the protocol fixes which.
     pub(crate) rows: u64,
     pub(crate) mean: f64,
     /// Standard error of the mean.
@@ -102,7 +102,7 @@ pub(crate) struct Difference {
 }
 
 impl Difference {
-    /// That of `scores` of some rows less `others` of the same rows.
+    /// The difference of `scores` minus `others`, scores of the same rows.
     pub(crate) fn of(scores: &[f64], others: &[f64]) -> Self {
         let n = scores.len() as f64;
         let differences = || scores.iter().zip(others).map(|(score, other)| score - other);
@@ -111,7 +111,7 @@ impl Difference {
         Difference { rows: scores.len() as u64, mean, se: (squares / (n - 1.0) / n).sqrt() }
     }
 
-    /// The interval that holds the mean of all rows with 95 %.
+    /// The 95 % confidence interval of the mean over all rows.
     pub(crate) fn ci95(&self) -> [f64; 2] {
         [self.mean - 1.96 * self.se, self.mean + 1.96 * self.se]
     }
@@ -124,7 +124,7 @@ pub(crate) struct StoredMachine {
     pub(crate) nll_p: f64,
     /// Mean effective sample size for p, as a share of K; `ess` is that for p*.
     pub(crate) ess_p: f64,
-    /// 2 log Z and its error; none if it could not be told, and `nll` is an upper bound.
+    /// 2 log Z and its error. If it could not be estimated, it is missing and `nll` is an upper bound.
     pub(crate) log_z2: Option<[f64; 2]>,
 }
 
@@ -143,19 +143,19 @@ impl Finished {
         self.over_seeds(|seed| seed.valid_nll)
     }
 
-    /// Standard deviation over the seeds; none of one.
+    /// Standard deviation over the seeds; `None` for a single seed.
     pub(crate) fn seed_spread(&self) -> Option<f64> {
         let (n, mean) = (self.seeds.len() as f64, self.mean());
         let sum: f64 = self.seeds.iter().map(|seed| (seed.nll - mean).powi(2)).sum();
         (n > 1.0).then(|| (sum / (n - 1.0)).sqrt())
     }
 
-    /// Standard error over the test rows, which the seeds share: their mean.
+    /// Standard error over the test rows: the mean over the seeds, which share the rows.
     pub(crate) fn se_rows(&self) -> f64 {
         self.over_seeds(|seed| seed.se_rows)
     }
 
-    /// Monte Carlo error of the mean: the seeds' are independent.
+    /// Monte Carlo error of the mean; the errors of the seeds are independent.
     pub(crate) fn se_mc(&self) -> f64 {
         self.seeds.iter().map(|seed| seed.se_mc.powi(2)).sum::<f64>().sqrt() / self.seeds.len() as f64
     }
@@ -165,14 +165,14 @@ impl Finished {
         self.over_seeds(|seed| seed.bias_mc)
     }
 
-    /// Samples of a test row on average, and the most of one; of the seed with the most.
+    /// Mean and largest number of samples per test row, each of the seed with the most.
     pub(crate) fn samples(&self) -> (u64, u64) {
         let most = |of: &dyn Fn(&Seed) -> u64| self.seeds.iter().map(of).max().unwrap_or_default();
         (most(&|seed| seed.k), most(&|seed| seed.k_max.unwrap_or(seed.k)))
     }
 
-    /// The mean over the seeds of something of bidirectional machines; none of other models, or if a seed
-    /// does not have it.
+    /// The mean over the seeds of a number of bidirectional machines; `None` for other models, or if a seed
+    /// lacks it.
     pub(crate) fn bidirectional(&self, of: impl Fn(&StoredMachine) -> Option<f64>) -> Option<f64> {
         let found: Option<Vec<f64>> =
             self.seeds.iter().map(|seed| of(seed.bidirectional.as_ref()?)).collect();
@@ -192,7 +192,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Reads what there is of these papers.
+    /// Reads the stored results of these papers.
     pub(crate) fn open(folder: &Path, papers: &[Paper]) -> anyhow::Result<Self> {
         let papers = papers.iter().map(|Paper { key, .. }| Ok((key.clone(), read(&path_of(folder, key))?)));
         Ok(Store { folder: folder.to_owned(), papers: papers.collect::<anyhow::Result<_>>()? })
@@ -203,7 +203,7 @@ impl Store {
         self.papers.values().find_map(|rows| rows.get(&key(id, tier)))
     }
 
-    /// Keeps a result. Those of tier `smoke` are of no interest later, and not kept.
+    /// Stores a result, except at tier `smoke`: nobody needs those later.
     pub(crate) fn put(&mut self, row: &Row, tier: Tier, finished: Finished) -> anyhow::Result<()> {
         if tier == Tier::Smoke {
             return Ok(());
@@ -211,7 +211,7 @@ impl Store {
         self.change(&row.paper, |rows| drop(rows.insert(key(&row.id, tier), finished)))
     }
 
-    /// Forgets a result that is to be found anew.
+    /// Removes a result that will be computed again.
     pub(crate) fn forget(&mut self, row: &Row, tier: Tier) -> anyhow::Result<()> {
         if self.get(&row.id, tier).is_none() {
             return Ok(());
@@ -219,7 +219,7 @@ impl Store {
         self.change(&row.paper, |rows| drop(rows.remove(&key(&row.id, tier))))
     }
 
-    /// Changes the results of a paper as they are now: other processes may have added to them.
+    /// Changes the results of a paper. Reads them again first: other processes may have added to them.
     fn change(
         &mut self,
         paper: &str,
@@ -239,7 +239,7 @@ fn path_of(folder: &Path, paper: &str) -> PathBuf {
     folder.join(format!("{paper}.json"))
 }
 
-/// One process at a time writes results.
+/// Takes the lock on the folder, so that one process at a time writes results.
 fn lock(folder: &Path) -> anyhow::Result<File> {
     let path = folder.join(".lock");
     let open = || -> std::io::Result<File> {
@@ -311,7 +311,7 @@ pub(crate) mod tests {
         let again = open().unwrap();
         assert_eq!(again.get(&row.id, Tier::Paper), Some(&finished(&[90.0, 91.0])));
         assert_eq!(again.get(&row.id, Tier::Smoke), None);
-        // Two that were opened at one time do not undo each other's.
+        // Two stores that were opened at the same time do not undo each other's changes.
         let mut other = open().unwrap();
         store.put(&rows[1], Tier::Paper, finished(&[1.0])).unwrap();
         other.put(&rows[2], Tier::Paper, finished(&[2.0])).unwrap();

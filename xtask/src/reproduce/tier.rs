@@ -6,7 +6,7 @@ use clap::ValueEnum;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, strum::Display)]
 #[strum(serialize_all = "lowercase")]
 pub(crate) enum Tier {
-    /// Seconds: two epochs of a small model on a handful of random rows of the same width, to try the plumbing.
+    /// Seconds: two epochs of a small model on a few random rows of the same width, to test the plumbing.
     Smoke,
     /// Minutes on two cores: the row's data and model for a few epochs.
     Small,

@@ -1,7 +1,7 @@
 //! Files of a crate that import each other in a circle.
 //!
-//! Such files can only be read all at once.
-//! The way out is mostly a file of its own for what several of them need.
+//! Such files can only be understood together.
+//! The usual fix is to move what several of them need into a file of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ fn from_root(root: &Path, arrows: Arrows) -> Arrows {
     arrows.into_iter().map(|((from, to), names)| ((short(from), short(to)), names)).collect()
 }
 
-/// The largest sets of files in which each leads to each.
+/// The largest sets of files in which each file leads to every file.
 fn knots(arrows: &Arrows) -> BTreeSet<BTreeSet<&Path>> {
     let reached: BTreeMap<&Path, BTreeSet<&Path>> =
         arrows.keys().map(|(from, _)| (from.as_path(), reached(arrows, from))).collect();
@@ -42,7 +42,7 @@ fn knots(arrows: &Arrows) -> BTreeSet<BTreeSet<&Path>> {
     knots
 }
 
-/// The files that `from` leads to in one arrow or more.
+/// The files that `from` leads to by one or more arrows.
 fn reached<'a>(arrows: &'a Arrows, from: &'a Path) -> BTreeSet<&'a Path> {
     let mut reached = BTreeSet::new();
     let mut waiting = vec![from];
@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    /// What is found in a crate of these files, all below its `src`.
+    /// The failures of a crate with these files, all below its `src`.
     fn planted(files: &[(&str, &str)]) -> Vec<String> {
         let root = tempfile::tempdir().unwrap();
         for (name, text) in files {

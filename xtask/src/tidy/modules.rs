@@ -1,4 +1,4 @@
-//! The modules of a crate as its sources tell them, and which file defines what a path names.
+//! The modules of a crate as its sources declare them, and the file that defines what a path names.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
@@ -12,13 +12,13 @@ use syn::{Attribute, Ident, ImplItemFn, Item, ItemMod, ItemUse, Meta, Token, Use
 /// Which files a file takes names from, and the names.
 pub(super) type Arrows = BTreeMap<(PathBuf, PathBuf), BTreeSet<String>>;
 
-/// Between the files of one crate, without what only its tests read.
+/// The arrows between the files of one crate, without those that only its tests need.
 ///
-/// A name that is exported again counts for the file that defines it, and a module's name alone for none; the call of
-/// a method names no file.
+/// A re-exported name counts for the file that defines it. Neither the name of a module alone nor the call of a method
+/// counts for any file.
 ///
 /// # Errors
-/// If a source file is missing, or is no Rust.
+/// If a source file is missing, or is not valid Rust.
 pub(super) fn arrows(root_file: &Path) -> anyhow::Result<Arrows> {
     let folder = root_file.parent().unwrap_or(Path::new(""));
     let mut modules = Modules(Vec::new());
@@ -33,15 +33,15 @@ struct Module {
     file: PathBuf,
     parent: Option<usize>,
     names: HashMap<String, Vec<Name>>,
-    /// The modules and enums whose names are all imported.
+    /// The modules and enums whose names are all imported (`*`).
     globs: BTreeSet<Vec<String>>,
-    /// Every path that is read here.
+    /// Every path that occurs here.
     paths: BTreeSet<Vec<String>>,
     /// Whether macros are called here that may define items.
     has_macros: bool,
 }
 
-/// What a name is in the module that has it.
+/// What a name stands for in its module.
 enum Name {
     Item,
     Child(usize),
@@ -51,12 +51,12 @@ enum Name {
 #[derive(PartialEq)]
 enum Meaning {
     Module(usize),
-    /// In that module, by that name.
+    /// The item of that name in that module.
     Item(usize, String),
 }
 
 impl Modules {
-    /// Reads a file; its children lie in `folder`.
+    /// Reads a file whose child modules are in `folder`.
     fn read(&mut self, file: &Path, folder: &Path, parent: Option<usize>) -> anyhow::Result<usize> {
         let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
         let syntax = syn::parse_file(&text).with_context(|| file.display().to_string())?;
@@ -133,7 +133,7 @@ impl Modules {
                     match found {
                         Meaning::Item(to, name) => arrow(to, &name),
                         Meaning::Module(to) if self.0[to].defines() => arrow(to, "*"),
-                        Meaning::Module(_) => {} // a title page; the names that are read are found one by one
+                        Meaning::Module(_) => {} // it only re-exports; the names that occur are found one by one
                     }
                 }
             }
@@ -141,7 +141,7 @@ impl Modules {
         arrows
     }
 
-    /// What a path names that is read in module `at`; nothing, if it leads out of the crate.
+    /// What a path in module `at` names; empty if the path leads out of the crate.
     fn find(&self, mut at: usize, path: &[String], seen: &mut HashSet<(usize, String)>) -> Vec<Meaning> {
         let mut rest = path;
         while let Some((first, after)) = rest.split_first() {
@@ -160,7 +160,7 @@ impl Modules {
         self.find_inside(at, rest, rest.len() < path.len(), seen)
     }
 
-    /// The same without `crate`, `self` and `super`; `is_certain` if the path cannot lead out of the crate.
+    /// The same for a path without `crate`, `self` and `super`; `is_certain` if it cannot lead out of the crate.
     fn find_inside(
         &self,
         at: usize,
@@ -170,7 +170,7 @@ impl Modules {
     ) -> Vec<Meaning> {
         let Some((name, after)) = path.split_first() else { return vec![Meaning::Module(at)] };
         let mut known = self.look_up(at, name, seen);
-        // A function may have the name of a module, and nothing in it.
+        // A function may have the same name as a module, but it contains no names.
         if !after.is_empty() && known.iter().any(|found| matches!(found, Meaning::Module(_))) {
             known.retain(|found| matches!(found, Meaning::Module(_)));
         }
@@ -184,7 +184,7 @@ impl Modules {
                 Meaning::Module(inside) if !after.is_empty() => {
                     all.extend(self.find_inside(inside, after, true, seen));
                 }
-                // What follows an item is a variant of it, or a function.
+                // What follows an item in a path is a variant or a function of it.
                 found => all.push(found),
             }
         }
@@ -193,7 +193,7 @@ impl Modules {
 
     fn look_up(&self, at: usize, name: &str, seen: &mut HashSet<(usize, String)>) -> Vec<Meaning> {
         if !seen.insert((at, name.to_string())) {
-            return Vec::new(); // `use a::a` begins with itself
+            return Vec::new(); // `use a::a` would look itself up
         }
         let module = &self.0[at];
         let mut all = Vec::new();
@@ -249,7 +249,7 @@ impl Module {
         self.names.entry(name).or_default().push(Name::Import(path));
     }
 
-    /// The paths of two words and more in what a macro is given.
+    /// The paths of two or more words among the arguments of a macro.
     fn tokens(&mut self, tokens: &TokenStream) {
         let mut path: Vec<String> = Vec::new();
         let mut colons = 0;
@@ -295,7 +295,7 @@ impl<'ast> Visit<'ast> for Module {
         }
     }
 
-    /// A module of its own.
+    /// Each module is read separately.
     fn visit_item_mod(&mut self, _: &'ast ItemMod) {}
 
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
@@ -311,7 +311,7 @@ impl<'ast> Visit<'ast> for Module {
         visit::visit_path(self, path);
     }
 
-    /// Who may see an item says nothing of what it needs.
+    /// The visibility of an item says nothing about what it needs.
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
     fn visit_token_stream(&mut self, tokens: &'ast TokenStream) {
@@ -319,7 +319,7 @@ impl<'ast> Visit<'ast> for Module {
     }
 }
 
-/// The attributes of an item, and the name that it defines, if it does.
+/// The attributes of an item, and the name that it defines, if any.
 pub(super) fn parts(item: &Item) -> (&[Attribute], Option<&Ident>) {
     match item {
         Item::Const(item) => (&item.attrs, Some(&item.ident)),
@@ -338,7 +338,7 @@ pub(super) fn parts(item: &Item) -> (&[Attribute], Option<&Ident>) {
     }
 }
 
-/// Whether an item is left out wherever no tests are built.
+/// Whether an item exists only in builds of tests.
 pub(super) fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes
         .iter()

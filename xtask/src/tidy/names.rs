@@ -1,7 +1,7 @@
-//! Names of models and strategies outside the families that bring them.
+//! Names of models and strategies outside the families that define them.
 //!
-//! The command line and `reproduce` ask the registry. Where they knew a name, the next family would have to be added
-//! there too.
+//! The command line and `reproduce` ask the registry instead. If their code contained names, every new family would
+//! have to be added there too.
 
 use std::fs;
 use std::path::Path;
@@ -13,12 +13,12 @@ use syn::{ImplItemFn, Item, ItemMod, LitStr};
 
 use super::modules::{is_for_tests, parts};
 
-/// Where no name may stand.
+/// Folders in which no such name may occur.
 const SHELL: [&str; 2] = ["crates/cli/src/", "xtask/src/"];
-/// What measures and draws single models by name.
+/// Exceptions: code that measures and draws single models by name.
 const BY_NAME: [&str; 2] = ["xtask/src/bench", "xtask/src/figure"];
 
-/// The literals among the `files` that are a registered name, one message each.
+/// The string literals in `files` that are a registered name, one message each.
 ///
 /// # Errors
 /// If a source file cannot be read.
@@ -30,7 +30,7 @@ pub(super) fn failures<'a>(
     let mut failures = Vec::new();
     for file in files {
         let is_of_shell = SHELL.iter().any(|folder| file.starts_with(folder));
-        // A file of tests is read by none but `mod tests`.
+        // Only `mod tests` includes a file of tests.
         let is_tests = file.ends_with("/tests.rs");
         if !file.ends_with(".rs") || !is_of_shell || is_tests || BY_NAME.iter().any(|by| file.starts_with(by))
         {
@@ -41,13 +41,13 @@ pub(super) fn failures<'a>(
         literals.visit_file(&syn::parse_file(&text).with_context(|| file.clone())?);
         let found = literals.0.into_iter().filter(|literal| names.contains(&literal.as_str()));
         failures.extend(found.map(|name| {
-            format!("{file}: \"{name}\" is the name of a model or a strategy; ask the registry for what it means here")
+            format!("{file}: \"{name}\" is the name of a model or a strategy; ask the registry instead of naming it")
         }));
     }
     Ok(failures)
 }
 
-/// The names that a page does not have, one message each.
+/// The names that the README does not mention, one message each.
 pub(super) fn unlisted(readme: &str, names: &[&str]) -> Vec<String> {
     let missing = names.iter().filter(|name| !readme.contains(&format!("`{name}`")));
     missing.map(|name| format!("README.md: does not mention `{name}`, which the registry has")).collect()

@@ -1,8 +1,8 @@
 //! Whether the peers estimate what we estimate.
 //!
-//! Twice: from latents that we have drawn, where results differ by rounding alone; and from samples of their own, where
-//! the means over all rows differ by the error of the samples. The first covers the weights and how chunks of them are
-//! summed, the second how samples are drawn and how many.
+//! There are two checks. From latents that we have drawn, results may differ by rounding alone. From the peers' own
+//! samples, the means over all rows may differ by the error of the samples. The first check covers the weights and the
+//! sums over chunks of them, the second how samples are drawn and how many.
 
 use anyhow::{Context, bail, ensure};
 use burn::module::Param;
@@ -19,7 +19,7 @@ use crate::exit::progress;
 /// Rows that are estimated from given latents, and samples of each; `evaluate.py` has the same numbers.
 const GIVEN: [usize; 2] = [20, 10];
 
-/// How far the means of ours and of a peer may lie apart. By chance, six peers in ten million are further off.
+/// How far our mean and that of a peer may be apart. By chance, six peers in ten million are further off.
 const STANDARD_ERRORS: f64 = 5.0;
 
 pub(crate) struct Agreement {
@@ -49,7 +49,7 @@ impl Agreement {
         Ok(Agreement { exchange })
     }
 
-    /// Fails if the peer's estimates are not ours, which for all rows are `ours`.
+    /// Fails if the peer's estimates do not agree with ours; `ours` are those of all rows.
     pub(crate) fn check(&self, peer: &mut Peer, ours: &[f64]) -> anyhow::Result<()> {
         self.exchange.check(peer)?;
         let theirs = self.exchange.numbers(peer, "estimates")?;
@@ -68,10 +68,10 @@ fn constants<const D: usize>(param: &Param<Tensor<D>>) -> anyhow::Result<Vec<f32
 }
 
 /// The difference between the means of two estimates of the same rows, in nats and in its standard errors; an error if
-/// it is beyond chance.
+/// it is too large for chance.
 ///
-/// An estimate from few samples is too low on average, but both are so by as much: row by row, their law is the same.
-/// The spread of the differences over rows says how large the difference of the means may be.
+/// An estimate from few samples is too low on average, but both estimates have the same distribution for each row, and
+/// so the same bias. The spread of the differences over rows says how large the difference of the means may be.
 fn compare(ours: &[f64], theirs: &[f32]) -> anyhow::Result<[f64; 2]> {
     ensure!(ours.len() == theirs.len(), "{} estimates instead of {}", theirs.len(), ours.len());
     let n = ours.len() as f64;
@@ -80,7 +80,7 @@ fn compare(ours: &[f64], theirs: &[f32]) -> anyhow::Result<[f64; 2]> {
     let mean = differences.iter().sum::<f64>() / n;
     let variance = differences.iter().map(|difference| (difference - mean).powi(2)).sum::<f64>() / (n - 1.0);
     let errors = mean.abs() / (variance / n).sqrt();
-    // False if it is not a number.
+    // False for NaN.
     ensure!(
         errors <= STANDARD_ERRORS,
         "the mean log p(x) differs from ours by {mean:.3} nats, which is {errors:.1} standard errors"

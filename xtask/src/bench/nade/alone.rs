@@ -1,4 +1,4 @@
-//! NADE's gradient in a process of its own, where nobody else has taken memory or kept it.
+//! NADE's gradient in a separate process, in which nothing else has used memory.
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -15,25 +15,25 @@ const RUNS: usize = 5;
 
 const MIB: f64 = (1u64 << 20) as f64;
 
-/// What such a process finds.
+/// The result of such a process.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Alone {
     rows: usize,
     hidden: usize,
     /// Milliseconds, one for each run.
     pub(crate) ms: Vec<f64>,
-    /// What the first call adds to the resident memory, where the system tells.
+    /// What the first call adds to the resident memory, if the system reports it.
     peak_resident_mib: Option<f64>,
 }
 
 impl Alone {
-    /// Runs this program again, for this alone.
+    /// Starts such a process and returns its result.
     pub(crate) fn spawn(rows: usize, hidden: usize, threads: usize) -> anyhow::Result<Self> {
         let [rows, hidden, threads] = [rows, hidden, threads].map(|n| n.to_string());
         in_own_process(&["nade-alone", "--batch", &rows, "--hidden", &hidden, "--threads", &threads])
     }
 
-    /// The memory, beside that of the activations that are not stored.
+    /// The memory, and for comparison that of the activations, which are not stored.
     pub(crate) fn extra(&self) -> Vec<(&'static str, f64)> {
         let activations = self.rows as f64 * OBSERVED as f64 * self.hidden as f64;
         let mut extra = vec![("activations_mib", activations * size_of::<f32>() as f64 / MIB)];
@@ -42,10 +42,10 @@ impl Alone {
     }
 }
 
-/// The other end of [`Alone::spawn`].
+/// What the process of [`Alone::spawn`] runs.
 pub(crate) fn run(options: &Options, threads: usize) -> anyhow::Result<()> {
     let (rows, hidden, device) = (rows(options), options.hidden, Device::flex());
-    // The program's own pages and the threads' stacks, with next to no data.
+    // First the program's own pages and the threads' stacks become resident, with next to no data.
     Subject::new(1, threads, 0.5, &device).gradient();
     let subject = Subject::new(hidden, rows, 0.5, &device);
     let before = resident_mib();

@@ -24,7 +24,7 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// Random weights, and `n` rows; a share of about `ones` is on, in samples of the NADE as well.
+    /// Random weights, and `n` rows; a share of about `ones` is on, also in samples from the NADE.
     pub(crate) fn new(hidden: usize, n: usize, ones: f32, device: &Device) -> Self {
         let (weights, key) = (InitialWeights::Glorot, Key::new(0).child("bench nade"));
         let config = NadePriorConfig::new(OBSERVED).with_hidden(Some(hidden));
@@ -50,7 +50,7 @@ impl Subject {
         (scored, gradients)
     }
 
-    /// As many rows as there are, drawn; others in every `step`.
+    /// Draws as many rows as `x` has; every `step` draws other rows.
     pub(crate) fn sample(&self, step: u64) -> Tensor<2> {
         self.prior.draw(&Draws::new(Key::new(1).child(step), self.x.dims()[0], 1))
     }

@@ -1,8 +1,9 @@
-//! What a step of `coupled` takes, ours and the peers'.
+//! The time of a step of `coupled`, ours and the peers'.
 //!
-//! Our step is timed as it is: the chains of each row run until they have met, and rows leave as they do. A loop of
-//! random length over a shrinking batch is not what PyTorch's compiler and JAX are made for, so their step is
-//! reckoned from parts of fixed shape, each timed by itself, compiled, and without a look at what it computes:
+//! Our step is timed as it is: the chains of each row run until they have met, and then the row leaves the batch. A
+//! loop of random length over a shrinking batch is not what PyTorch's compiler and JAX are made for. So the time of
+//! their step is calculated from parts of fixed shape, each compiled and timed separately, without reading what it
+//! computes:
 //!
 //! ```text
 //! coupled = phi + L alone + (τ̄ - L - 1) pair + meet
@@ -13,11 +14,11 @@
 //!   noise), their log weights, a choice; K points by DISIR, the same, and their part in the decoder's gradient;
 //! - pair: an iteration of both chains, which share slot and noise: log weights of 2 K points of each row, twice;
 //!   indices from the maximal coupling; and the signed parts of both in the decoder's gradient;
-//! - meet: the same without a gradient, for at the meeting the two parts are equal;
+//! - meet: the same without a gradient, because the two parts are equal at the meeting;
 //! - L: the lag; τ̄: the mean meeting time of our own steps in this run, over rows and steps.
 //!
-//! This favours the peers: their rows all meet at the mean time, while in a batch of fixed shape all go on until the last
-//! has met, and no time is spent on telling whether they have.
+//! This favours the peers. Their rows all meet at the mean time, while in a batch of fixed shape all continue until the
+//! last has met. And they spend no time on checking whether rows have met.
 
 use anyhow::Context;
 use burn::tensor::Tensor;
@@ -29,20 +30,20 @@ use helmholtz_vae::Vae;
 use crate::bench::peers::Peer;
 use crate::bench::report::{Row, median};
 
-/// Halvings in search of a correlation; the strategy itself moves it by a few hundredths a step.
+/// Bisection steps in the search for the correlation; the strategy itself moves it by a few hundredths a step.
 const HALVINGS: usize = 7;
 
 /// The effective sample size that the strategy adapts the correlation to, as a share of K.
 const ESS: f64 = 0.3;
 
-/// The strategy with the correlation that training would have led to: at which the effective sample size of the chains'
-/// states, which grows with it, is the one asked for.
+/// The strategy with the correlation that training would have led to. At this correlation, the effective sample size of
+/// the chains' states, which grows with it, equals its target.
 pub(crate) fn settled(coupled: Coupled, model: &Vae, x: &Tensor<2>) -> anyhow::Result<Coupled> {
     let (mut low, mut high) = (0.0, 1.0);
     let key = Key::new(0).child("bench correlation");
     for _ in 0..HALVINGS {
         let beta = 0.5 * (low + high);
-        // A look at the first iterations is enough, met or not.
+        // The first iterations are enough, whether chains have met or not.
         let cap = coupled.lag + coupled.burn_in;
         let chains = CoupledChains { beta: Some(beta), cap, ..coupled.chains() };
         let found = Coupled::theta(model, x.clone(), &chains, key, &mut Gradients::new())?;
@@ -63,11 +64,11 @@ pub(crate) struct Meetings {
 }
 
 impl Meetings {
-    /// Notes those of a step.
+    /// Adds those of a step.
     pub(crate) fn add(&mut self, measured: &[Measured]) -> anyhow::Result<()> {
         let found = |measure| -> anyhow::Result<f64> {
             let measured = measured.iter().find(|measured| measured.measure == measure);
-            let measured = measured.context("a step of `coupled` has not told when its chains met")?;
+            let measured = measured.context("a step of `coupled` has not measured when its chains met")?;
             Ok(measured.value.clone().into_data_as::<f64>().try_into_vec::<f64>()?[0])
         };
         self.means.push(found(MEETING_TIME)?);
@@ -99,12 +100,12 @@ impl Meetings {
 /// The parts of a peer's step.
 const PARTS: [&str; 4] = ["phi", "alone", "pair", "meet"];
 
-/// Their medians in milliseconds, for each round.
+/// The medians of the parts in milliseconds, for each round.
 #[derive(Default)]
 pub(crate) struct Reckoning(Vec<[f64; PARTS.len()]>);
 
 impl Reckoning {
-    /// Has the peer take each part `n` times.
+    /// Makes the peer run each part `n` times.
     pub(crate) fn measure(&mut self, peer: &mut Peer, n: usize) -> anyhow::Result<()> {
         let mut medians = [0.0; PARTS.len()];
         for (ms, part) in medians.iter_mut().zip(PARTS) {
@@ -114,7 +115,7 @@ impl Reckoning {
         Ok(())
     }
 
-    /// The row of the reckoned steps, one for each round.
+    /// The row of the calculated steps, one for each round.
     pub(crate) fn row(&self, peer: &Peer, lag: usize, meetings: &Meetings) -> Row {
         let part = |i: usize| median(&self.0.iter().map(|medians| medians[i]).collect::<Vec<_>>());
         let mut row = peer.row("coupled", "coupled", self.steps(lag, meetings.mean()));

@@ -1,4 +1,4 @@
-//! What the peers are given, and what is to become of it.
+//! What the peers are given, and our results from it.
 
 use burn::tensor::Tensor;
 use helmholtz_core::{Draws, Gradients, Key, LatentVariableModel, PathParts, Reparameterized, Trainable};
@@ -9,9 +9,9 @@ use helmholtz_strategies::{Coupled, Pathwise, Weighting};
 use crate::bench::agreement::{Exchange, Part, gradient, values};
 use crate::bench::vae::subject::{LATENTS, Layer, Subject};
 
-/// Weights, rows and noise; and for the first batch of rows and this noise, the K-sample bounds and the gradients of a
-/// step of `iwae`, those of the recognition net in a step of `coupled`, and those of the generative net that two chains
-/// give whose points are the noise and its negative.
+/// The inputs are weights, rows and noise. The results are for the first batch of rows and this noise: the K-sample
+/// bounds and the gradients of a step of `iwae`, the gradients of the recognition net in a step of `coupled`, and those
+/// of the generative net from two chains whose points are the noise and its negative.
 pub(crate) fn exchange(subject: &Subject, coupled: &Coupled, batch: usize) -> anyhow::Result<Exchange> {
     let (model, k) = (&subject.model, coupled.samples);
     let draws = Draws::new(Key::new(0).child("bench agreement"), batch, k);

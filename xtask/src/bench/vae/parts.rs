@@ -23,7 +23,7 @@ const NAMES: [&str; 7] = [
     "iwae/hidden",
 ];
 
-/// An estimate taken apart.
+/// An estimate, run part by part.
 pub(crate) struct Estimate<'a> {
     model: &'a Vae,
     x: Tensor<2>,
@@ -54,7 +54,7 @@ fn shapes(batch: usize, samples: usize) -> Vec<[usize; 3]> {
 impl<'a> Estimate<'a> {
     pub(crate) fn new(model: &'a Vae, x: Tensor<2>, samples: usize, device: &Device) -> Self {
         let [batch, _] = x.dims();
-        // The derivative in what a layer is given is wanted of all but that which is given the data.
+        // Every layer needs the derivative in its input, except the one whose input is the data.
         let products = Products::new(shapes(batch, samples), Inputs::Real, |layer| layer > 0, device);
         let hidden = [batch, batch * samples].into_iter().flat_map(|n| HIDDEN.map(|d| [n, d])).collect();
         let (iwae, ms) = (Pathwise::new(samples, Weighting::Iwae), Default::default());

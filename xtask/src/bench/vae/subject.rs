@@ -34,7 +34,7 @@ pub(crate) struct Layer<'a> {
 }
 
 impl Subject {
-    /// With weights as training starts from.
+    /// With initial weights.
     pub(crate) fn new(device: &Device) -> anyhow::Result<Self> {
         let glyphs = helmholtz_datasets::load("glyphs/28x28", None)?;
         let x = glyphs.train.tensor(device).slice([0..ROWS, 0..OBSERVED]);
@@ -46,7 +46,7 @@ impl Subject {
         Ok(Subject { model, x })
     }
 
-    /// With weights that [`TRAINING`] steps of `iwae` have led to.
+    /// With the weights after [`TRAINING`] steps of `iwae`.
     pub(crate) fn trained(batch: usize, samples: usize, device: &Device) -> anyhow::Result<Self> {
         let Subject { model, x } = Subject::new(device)?;
         let mut training = Bare::new(&model, &Pathwise::new(samples, Weighting::Iwae), &RMSPROP, x.clone());
@@ -84,7 +84,7 @@ impl Subject {
     }
 }
 
-/// `n` rows of `x` from the row `first` on, and from the first again after the last.
+/// `n` rows of `x` from the row `first` on; after the last row it starts again at the first.
 fn rows(x: &Tensor<2>, first: usize, n: usize) -> Tensor<2> {
     let [n_x, d] = x.dims();
     let first = first % n_x;

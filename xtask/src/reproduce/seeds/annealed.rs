@@ -1,17 +1,19 @@
-//! The score of a row whose published value is by annealed importance sampling.
+//! The score of a row whose published value was estimated by annealed importance sampling.
 //!
-//! Where the posterior is continuous, importance samples from q miss mass that no draw has found, and their own
-//! `bias_mc` with it: of variational autoencoders on MNIST they are a nat and more too high. Annealing finds it, at
-//! hundreds of times the cost of a row. So all rows are scored by importance samples and some are annealed besides:
+//! Where the posterior is continuous, importance samples from q miss mass that no draw has reached, and their own
+//! `bias_mc` misses it too. On variational autoencoders on MNIST, the NLL comes out a nat or more too high. Annealing
+//! finds this mass, at hundreds of times the cost per row. So all rows are scored by importance sampling, and some of
+//! them also by annealing:
 //!
 //! ```text
 //! log p = mean over all rows of log p_IS + mean over some rows of (log p_AIS - log p_IS)
 //! ```
 //!
-//! The rows' own spread, which is tens of nats, drops out of the second mean. `log p_AIS` is low on average, at any
-//! number of temperatures, so this NLL is too high on average as all others are.
+//! The rows' own spread, which is tens of nats, drops out of the second mean. `log p_AIS` is too low on average, at any
+//! number of temperatures, so this NLL is too high on average, like all others.
 //!
-//! The rows are those of `--limit`, fixed by the protocol: a few at first, and then as many as their spread asks for.
+//! The annealed rows are those of `--limit`, fixed by the protocol: a few at first, then as many as their spread
+//! requires.
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -23,19 +25,19 @@ use super::Seeds;
 use super::scores::SAMPLES;
 use crate::exit::progress;
 
-/// Chains of a row; the published figures have as many.
+/// Chains per row, as for the published figures.
 const CHAINS: u64 = 16;
-/// Temperatures of a chain; the published figures have 10 000.
+/// Temperatures per chain; the published figures have 10 000.
 const TEMPERATURES: u64 = 500;
-/// Rows that are annealed at first, and that are enough for a row without a verdict.
+/// Test rows that are annealed at first. They are enough for a row that is not judged.
 const FIRST: u64 = 100;
-/// What is asked for beyond what the spread of the first rows says, since they may be tamer than the others.
+/// Factor on the number of rows that the spread of the first ones requires, since the others may spread more.
 const MARGIN: f64 = 1.1;
-/// How often more rows are asked for.
+/// How many times more rows are added.
 const ROUNDS: usize = 3;
 
 impl Seeds<'_> {
-    /// Scores the test rows of a seed, with as many of them annealed as it takes.
+    /// Scores the test rows of a seed, and anneals as many of them as are needed.
     pub(super) fn annealed(&self, seed: u64) -> anyhow::Result<Value> {
         if let Some(summed) = self.summed(seed)? {
             return Ok(summed["evaluate"].clone());
@@ -47,7 +49,7 @@ impl Seeds<'_> {
         let words = |text: String| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let importance = format!("--split test --seed {seed} --samples {samples}");
         let all = self.scored_once(seed, "importance", words(importance.clone()))?;
-        let n = all["n"].as_u64().with_context(|| format!("an evaluation without n: {all}"))?;
+        let n = all["n"].as_u64().with_context(|| format!("the evaluation has no n: {all}"))?;
         let asked = (self.tier == Tier::Paper && self.recipe.row.judged_by().is_some())
             .then(|| error_asked(self.recipe.row));
         let mut rows = first.min(n);
@@ -71,25 +73,25 @@ impl Seeds<'_> {
     }
 }
 
-/// How many rows it takes for an error of `asked`, if that is more than there were.
+/// How many rows are needed for an error of `asked`, if that is more than were annealed.
 fn more(found: &Difference, asked: f64, all: u64) -> Option<u64> {
     let times = (found.se / asked).powi(2);
     let rows = ((found.rows as f64 * times * MARGIN).ceil() as u64).min(all);
     (times > 1.0 && rows > found.rows).then_some(rows)
 }
 
-/// The score of all rows by importance samples, put right by what annealing found of some.
+/// The score of all rows by importance sampling, corrected by what annealing found on some.
 fn combined(all: Value, annealed: &Value, lower_by: Difference) -> anyhow::Result<Value> {
     let number = |of: &Value, name: &str| {
-        of[name].as_f64().with_context(|| format!("an evaluation without {name}: {of}"))
+        of[name].as_f64().with_context(|| format!("the evaluation has no {name}: {of}"))
     };
     let (importance_nll, se_mc) = (number(&all, "nll")?, number(&all, "se_mc")?);
     let [chains, temperatures] =
         [number(annealed, "k")?, number(annealed, "temperatures")?].map(|n| n as u64);
     let acceptance = annealed["acceptance"].as_f64();
     let mut score = all;
-    // It is that of the importance samples.
-    score.as_object_mut().context("an evaluation that is no object")?.remove("ci95");
+    // The interval is that of importance sampling alone.
+    score.as_object_mut().context("the evaluation is not a JSON object")?.remove("ci95");
     score["nll"] = json!(importance_nll - lower_by.mean);
     score["se_mc"] = json!(se_mc.hypot(lower_by.se));
     score["bias_mc"] = json!(number(annealed, "bias_mc")?);

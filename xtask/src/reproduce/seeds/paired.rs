@@ -1,4 +1,4 @@
-//! Scores of the same test rows twice, row by row.
+//! Two scores of the same test rows, compared row by row.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,11 +12,11 @@ use super::super::tier::Tier;
 use super::{Seeds, object, optional};
 use crate::exit::progress;
 
-/// Test rows that are scored before and after a row was trained on, and samples of each.
+/// Number of test rows that are scored before and after continued training, and of samples for each.
 const CONTINUED: (u64, u64) = (1_000, 10_000);
 
 impl Seeds<'_> {
-    /// What training has changed since the weights that the row began with, if those are another row's.
+    /// What training has changed since the weights that the row began with, if they are another row's.
     ///
     /// Both are scored on the same rows with the same noise, so that the spread over rows and part of the samples'
     /// errors drop out of the difference.
@@ -29,23 +29,23 @@ impl Seeds<'_> {
         let flags = format!("--split test --seed {seed} --samples {k} --limit {rows}");
         let flags: Vec<_> = flags.split(' ').map(str::to_owned).collect();
         progress(&format!(
-            "{} seed {seed}: {rows} test rows with {k} samples, beside {}",
+            "{} seed {seed}: {rows} test rows with {k} samples, compared with {}",
             self.recipe.row.id, before.recipe.row.id
         ));
         let (of_now, now) = self.per_row(seed, "continued", flags.clone(), self.parts())?;
         let (of_then, then) = before.per_row(seed, "continued", flags, self.parts())?;
-        // In tier smoke each row has random rows of its own, and the difference means nothing.
+        // At tier smoke each row has its own random data, and the difference means nothing.
         let are_same = of_now["data_sha256"] == of_then["data_sha256"] || self.tier == Tier::Smoke;
-        anyhow::ensure!(are_same, "{} was trained on other data", before.recipe.row.id);
+        anyhow::ensure!(are_same, "{} was trained on other data; run it with --again", before.recipe.row.id);
         Ok(Some(Continued { lower_by: Difference::of(&now, &then), k }))
     }
 
-    /// Parts of an evaluation that takes long: each is kept, so that one that is cut short goes on at the last.
+    /// Number of parts of a long evaluation. Each is kept, so that an interrupted evaluation continues after the last.
     pub(super) fn parts(&self) -> u64 {
         if self.tier == Tier::Smoke { 2 } else { 10 }
     }
 
-    /// An evaluation with these flags and `log p` of each row, unless that has been done; in so many parts.
+    /// Evaluates with these flags in `parts` parts, unless that has been done. Returns also `log p` of each row.
     pub(super) fn per_row(
         &self,
         seed: u64,
@@ -73,13 +73,18 @@ impl Seeds<'_> {
         };
         let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
         let log_probs = helmholtz_datasets::formats::npy::doubles(&bytes)
-            .map_err(|problem| anyhow::anyhow!("{}: {problem}; remove it", path.display()))?;
+            .map_err(|problem| anyhow::anyhow!("{}: {problem}; remove the file", path.display()))?;
         let n = result["n"].as_u64().unwrap_or_default();
-        anyhow::ensure!(log_probs.len() as u64 == n, "{}: {} rows, not {n}", path.display(), log_probs.len());
+        anyhow::ensure!(
+            log_probs.len() as u64 == n,
+            "{}: has {} rows, but the evaluation has {n}; remove the file",
+            path.display(),
+            log_probs.len()
+        );
         Ok((result, log_probs))
     }
 
-    /// The files of the parts of an evaluation, those that are there already left as they are.
+    /// Evaluates the parts of an evaluation that are missing, and returns the files of all.
     fn scored_parts(
         &self,
         seed: u64,
@@ -105,7 +110,7 @@ impl Seeds<'_> {
         (1..=parts).map(part).collect()
     }
 
-    /// An evaluation with these flags, unless that has been done.
+    /// Evaluates with these flags, unless that has been done.
     pub(super) fn scored_once(&self, seed: u64, name: &str, flags: Vec<String>) -> anyhow::Result<Value> {
         match self.of_config(&self.kept(seed, name))? {
             Some(kept) if kept["flags"] == json!(flags) => Ok(kept["result"].clone()),

@@ -14,11 +14,11 @@ use crate::output::write;
 
 /// Samples that every row of a split begins with.
 pub(super) const SAMPLES: u64 = 1_000;
-/// The most samples of a row that no verdict is made of: validation rows only rank candidates for the best
-/// rows, and test rows without a verdict are shown with their errors as found.
+/// The most samples of a row that no verdict depends on. Validation rows only rank the candidates for the table of
+/// best rows, and test rows that are not judged are shown with their errors as found.
 const MOST_SAMPLES_UNJUDGED: u64 = 4_000;
-/// The most samples of a judged test row, stage after stage until the verdict is settled. A stage repeats the
-/// draws of those before it, a fifth of the last at most.
+/// The most samples of a judged test row at each stage, until the verdict is settled. A stage repeats the draws of
+/// the stages before it, which are about a fifth of the last.
 const MOST_SAMPLES_JUDGED: [u64; 4] = [1_000, 4_000, 16_000, 100_000];
 
 impl Seeds<'_> {
@@ -37,13 +37,13 @@ impl Seeds<'_> {
         self.evaluate(seed, "valid", self.most_of_valid())
     }
 
-    /// The most samples of a validation row; of models whose importance samples are not what they are judged by
-    /// no more than every row has.
+    /// The most samples of a validation row. If a row is judged by annealing, its validation rows have only the
+    /// samples that every row begins with.
     fn most_of_valid(&self) -> u64 {
         if self.recipe.row.score == Scoring::Annealed { SAMPLES } else { MOST_SAMPLES_UNJUDGED }
     }
 
-    /// The most samples of a test row, stage after stage.
+    /// The most samples of a test row at each stage.
     fn stages(&self) -> &'static [u64] {
         match self.tier {
             Tier::Paper if self.recipe.row.judged_by().is_some() => &MOST_SAMPLES_JUDGED,
@@ -51,7 +51,7 @@ impl Seeds<'_> {
         }
     }
 
-    /// Evaluates a split of a trained seed with at most so many samples a row, unless that has been done.
+    /// Evaluates a split of a trained seed with at most `most` samples per row, unless that has been done.
     fn evaluate(&self, seed: u64, split: &str, most: u64) -> anyhow::Result<Value> {
         if let Some(found) = self.evaluated(seed, split)?
             && (self.tier == Tier::Smoke || is_reached(self.recipe.row, &found) || had(&found, most))
@@ -76,7 +76,7 @@ impl Seeds<'_> {
         self.keep(seed, name, flags, object(words)?)
     }
 
-    /// Keeps what an evaluation with these flags has found under a name.
+    /// Keeps the result of an evaluation with these flags under a name.
     pub(super) fn keep(
         &self,
         seed: u64,
@@ -94,7 +94,7 @@ impl Seeds<'_> {
         self.folder.join(format!("seed-{seed}.{name}.json"))
     }
 
-    /// What was found of a split before: by a finished run, or at one of the stages.
+    /// The earlier result of a split, from a finished run or from one of the stages.
     fn evaluated(&self, seed: u64, split: &str) -> anyhow::Result<Option<Value>> {
         let summed = self.summed(seed)?;
         let kept = self.of_config(&self.kept(seed, split))?;
@@ -103,7 +103,7 @@ impl Seeds<'_> {
         let in_this_way = |kept: &Value| {
             stages.iter().any(|&most| kept["flags"] == json!(self.evaluate_flags(seed, split, most)))
         };
-        // What was kept is later than a summary, if there are both.
+        // If both exist, the kept file is newer than the summary.
         Ok(match kept.filter(in_this_way) {
             Some(kept) => Some(kept["result"].clone()),
             None => summed.map(|summed| summed[if split == "test" { "evaluate" } else { split }].clone()),
@@ -112,10 +112,10 @@ impl Seeds<'_> {
 
     fn evaluate_flags(&self, seed: u64, split: &str, most: u64) -> Vec<String> {
         let error = error_asked(self.recipe.row);
-        // Draws of its own for each seed: the errors of the seeds are independent.
+        // Each seed has its own draws, so that the errors of the seeds are independent.
         let seed = seed.to_string();
         let mut flags = vec!["--split", split, "--seed", &seed];
-        // Small beside that of the rows' samples, so that both together may stay within the share.
+        // Small compared with the error of the rows' samples, so that both together can stay within the share.
         let of_z = (error / 4.0).to_string();
         let [first, most] = [SAMPLES, most].map(|k| k.to_string());
         let error = error.to_string();
@@ -133,7 +133,7 @@ impl Seeds<'_> {
     }
 }
 
-/// Whether a row had so many samples in an evaluation.
+/// Whether some row had `most` samples or more in an evaluation.
 fn had(found: &Value, most: u64) -> bool {
     found["k_max"].as_u64().is_some_and(|k| k >= most)
 }
