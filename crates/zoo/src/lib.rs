@@ -13,7 +13,9 @@
 //! | [`strategy`] | [`BoxedStrategy`]: a strategy on such a model |
 //! | [`mod@strategies`] | strategies for every model of latents |
 //! | [`strategy_settings`] | [`StrategySettings`]: what a strategy's row of the registry is made of |
+//! | `papers` | the papers that models and strategies are from |
 //! | `taped` | the gradient of a likelihood in closed form, for the court |
+//! | `papers` | the papers that models and strategies are from |
 //! | [`check`] | one computation on two devices: what the doctor compares |
 //! | [`directed`] | stacks of layers of bits, read as directed or as bidirectional machines |
 //! | [`vae`] | variational auto-encoders |
@@ -28,6 +30,7 @@ pub mod evaluator;
 pub mod limits;
 pub mod mixture;
 pub mod model;
+mod papers;
 pub mod registry;
 pub mod settings;
 pub mod spec;
@@ -41,7 +44,7 @@ pub use can::{Can, Chained, Classified, Drawn, Formula, Smooth, Summed};
 pub use error::ConfigError;
 pub use evaluator::BoxedEvaluator;
 pub use model::{BoxedModel, LatentModel};
-pub use registry::{Family, ModelEntry, Registry, StrategyEntry};
+pub use registry::{Family, ModelEntry, Paper, Registry, StrategyEntry};
 pub use settings::{ConfigKey, Settings};
 pub use spec::{BuiltOn, ModelSpec, Spec, StrategySpec, Support};
 pub use strategy::{BoxedStrategy, Estimates};

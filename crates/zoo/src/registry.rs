@@ -20,6 +20,15 @@ pub struct Family {
     pub checks: fn() -> Vec<DoctorCheck>,
 }
 
+/// The paper that a model or a strategy is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paper {
+    /// Authors and year, as in `Bornschein & Bengio 2015`.
+    pub cite: &'static str,
+    /// Where it can be read.
+    pub link: &'static str,
+}
+
 /// A model that a config can name.
 #[derive(Clone, Debug)]
 pub struct ModelEntry {
@@ -27,8 +36,12 @@ pub struct ModelEntry {
     pub name: &'static str,
     /// One line of help.
     pub help: &'static str,
+    /// The paper that it is from.
+    pub paper: Paper,
     /// What its latents are, in a word or two.
     pub latents: &'static str,
+    /// What it is without latents, if that has a name of its own.
+    pub without_latents: Option<&'static str>,
     /// The strategy that trains it by default.
     pub usual: &'static str,
     /// The keys of `[model]`.
@@ -46,6 +59,8 @@ pub struct StrategyEntry {
     pub name: &'static str,
     /// One line of help.
     pub help: &'static str,
+    /// The paper that it is from.
+    pub paper: Paper,
     /// What it needs from a model.
     pub needs: &'static str,
     /// The keys of `[strategy]`.
@@ -131,6 +146,11 @@ impl Registry {
         keys.sort_unstable();
         keys.dedup();
         keys
+    }
+
+    /// What a model is without latents, if that has a name of its own.
+    pub fn without_latents(&self, kind: &str) -> Option<&'static str> {
+        self.models().find(|model| model.name == kind)?.without_latents
     }
 
     /// Whether a strategy takes samples, that is, whether K is one of its keys.

@@ -13,6 +13,8 @@ pub struct ConfigKey {
     pub name: &'static str,
     /// What it sets.
     pub help: &'static str,
+    /// The type of its value, in a word or two; of a choice, the words.
+    pub value: &'static str,
 }
 
 /// A section of a config file; [`settings!`](macro@crate::settings) makes one.
@@ -32,6 +34,9 @@ pub trait Settings: Default {
 
 /// The type of a key's value.
 pub trait SettingValue: Serialize + DeserializeOwned {
+    /// The type in a word or two; of a choice, the words.
+    const TYPE: &'static str;
+
     /// What a value must be, in words; `None` for a type whose own error says so.
     const WANTED: Option<&'static str>;
 
@@ -45,25 +50,27 @@ pub trait SettingValue: Serialize + DeserializeOwned {
 }
 
 macro_rules! setting_values {
-    ($($type:ty => $wanted:literal,)+) => {
+    ($($type:ty => $word:literal, $wanted:literal;)+) => {
         $(impl SettingValue for $type {
+            const TYPE: &'static str = $word;
             const WANTED: Option<&'static str> = Some($wanted);
         })+
     };
 }
 
 setting_values! {
-    usize => "a whole number, not below zero",
-    u64 => "a whole number, not below zero",
-    f64 => "a number",
-    bool => "true or false",
-    Vec<usize> => "a list of whole numbers, as in [200, 100]",
-    Vec<Vec<usize>> => "a list of lists of whole numbers, as in [[200, 200]]",
-    Vec<String> => "a list of names, as in [\"sbn\", \"nade\"]",
-    String => "a word in quotes",
+    usize => "whole number", "a whole number, not below zero";
+    u64 => "whole number", "a whole number, not below zero";
+    f64 => "number", "a number";
+    bool => "true or false", "true or false";
+    Vec<usize> => "list of whole numbers", "a list of whole numbers, as in [200, 100]";
+    Vec<Vec<usize>> => "list of lists", "a list of lists of whole numbers, as in [[200, 200]]";
+    Vec<String> => "list of names", "a list of names, as in [\"sbn\", \"nade\"]";
+    String => "word", "a word in quotes";
 }
 
 impl<T: SettingValue> SettingValue for Option<T> {
+    const TYPE: &'static str = T::TYPE;
     const WANTED: Option<&'static str> = T::WANTED;
 
     fn write(&self) -> Option<Value> {
@@ -126,7 +133,11 @@ macro_rules! settings {
 
         impl $crate::Settings for $name {
             const KEYS: &'static [$crate::ConfigKey] =
-                &[$($crate::ConfigKey { name: stringify!($key), help: concat!($($doc),+).trim_ascii_start() },)*];
+                &[$($crate::ConfigKey {
+                    name: stringify!($key),
+                    help: concat!($($doc),+).trim_ascii_start(),
+                    value: <$type as $crate::settings::SettingValue>::TYPE,
+                },)*];
 
             #[allow(unused_mut, unused_variables, reason = "there may be no key")]
             fn read(section: &str, mut table: ::toml::Table) -> Result<Self, $crate::ConfigError> {
@@ -177,6 +188,7 @@ macro_rules! words {
         }
 
         impl $crate::settings::SettingValue for $name {
+            const TYPE: &'static str = concat!($("`", $word, "` "),+).trim_ascii_end();
             const WANTED: Option<&'static str> = None;
         }
 

@@ -4,6 +4,7 @@ use helmholtz_strategies::{self as strategies, ReweightedWakeSleep, WakeSleep};
 use toml::Value;
 
 use crate::error::ConfigError;
+use crate::papers;
 use crate::registry::StrategyEntry;
 use crate::spec::BuiltOn;
 use crate::spec::ModelSpec;
@@ -31,16 +32,18 @@ pub(crate) fn of_every_strategy(entry: StrategyEntry) -> StrategyEntry {
 pub fn of_any_latents() -> Vec<StrategyEntry> {
     let latents = "latents that a recognition net proposes";
     vec![
-        StrategyEntry::of::<WsSettings>("ws", "wake-sleep", latents),
-        StrategyEntry::of::<RwsSettings>("rws", "reweighted wake-sleep", latents),
+        StrategyEntry::of::<WsSettings>("ws", "wake-sleep", papers::WAKE_SLEEP, latents),
+        StrategyEntry::of::<RwsSettings>("rws", "reweighted wake-sleep", papers::REWEIGHTED, latents),
         StrategyEntry::of::<VimcoSettings>(
             "vimco",
             "the K-sample bound, with signals centred on the other samples",
+            papers::VIMCO,
             latents,
         ),
         StrategyEntry::of::<ReinforceSettings>(
             "reinforce",
             "the ELBO, with signals centred on the other samples",
+            papers::LEAVE_ONE_OUT,
             latents,
         ),
     ]

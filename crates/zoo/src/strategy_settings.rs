@@ -6,7 +6,7 @@ use helmholtz_eval::Reading;
 use toml::Table;
 
 use crate::error::ConfigError;
-use crate::registry::StrategyEntry;
+use crate::registry::{Paper, StrategyEntry};
 use crate::settings::Settings;
 use crate::spec::{BuiltOn, ModelSpec, StrategySpec};
 use crate::strategy::BoxedStrategy;
@@ -66,11 +66,16 @@ pub trait StrategySettings: Settings + Clone + Debug + Send + Sync + 'static {
 
 impl StrategyEntry {
     /// The row of a strategy with settings of type `S`.
-    pub fn of<S: StrategySettings>(name: &'static str, help: &'static str, needs: &'static str) -> Self {
+    pub fn of<S: StrategySettings>(
+        name: &'static str,
+        help: &'static str,
+        paper: Paper,
+        needs: &'static str,
+    ) -> Self {
         let read = |kind, table| -> Result<Box<dyn StrategySpec>, ConfigError> {
             Ok(Box::new(Named { kind, settings: S::read("strategy", table)? }))
         };
-        StrategyEntry { name, help, needs, keys: S::KEYS, once: |_, _| false, read }
+        StrategyEntry { name, help, paper, needs, keys: S::KEYS, once: |_, _| false, read }
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use burn::tensor::Tensor;
 use helmholtz_core::{Batch, Key, Trainable};
 use helmholtz_datasets::ImageShape;
-use helmholtz_zoo::{Family, ModelEntry, StrategyEntry};
+use helmholtz_zoo::{Family, ModelEntry, Paper, StrategyEntry};
 use serde_json::{Value, json};
 use toml::Table;
 
@@ -105,15 +105,20 @@ fn chosen(all: &[(&'static str, bool)]) -> Vec<&'static str> {
 }
 
 fn keys_to_json(keys: &[helmholtz_zoo::ConfigKey], usual: &Table) -> Vec<Value> {
-    let of = |key: &helmholtz_zoo::ConfigKey| json!({"name": key.name, "help": key.help, "default": usual.get(key.name)});
+    let of = |key: &helmholtz_zoo::ConfigKey| json!({"name": key.name, "type": key.value, "help": key.help, "default": usual.get(key.name)});
     keys.iter().map(of).collect()
+}
+
+fn paper_to_json(paper: Paper) -> Value {
+    json!({"cite": paper.cite, "link": paper.link})
 }
 
 fn to_json(family: &Family, models: &[&ModelEntry], abilities: &[Abilities]) -> Value {
     let of_model = |(model, can): (&&ModelEntry, &Abilities)| {
         let usual = (model.read)(model.name, Table::new()).map(|spec| spec.table()).unwrap_or_default();
         json!({
-            "name": model.name, "help": model.help, "latents": model.latents, "usual_strategy": model.usual,
+            "name": model.name, "help": model.help, "paper": paper_to_json(model.paper),
+            "latents": model.latents, "usual_strategy": model.usual,
             "keys": keys_to_json(model.keys, &usual), "evaluators": can.evaluators, "commands": can.commands,
             "commands_as_bidirectional": can.of_machine, "court": can.court,
         })
@@ -121,7 +126,7 @@ fn to_json(family: &Family, models: &[&ModelEntry], abilities: &[Abilities]) -> 
     let of_strategy = |strategy: &StrategyEntry| {
         let usual = (strategy.read)(strategy.name, Table::new()).map(|spec| spec.table()).unwrap_or_default();
         json!({
-            "name": strategy.name, "help": strategy.help, "needs": strategy.needs,
+            "name": strategy.name, "help": strategy.help, "paper": paper_to_json(strategy.paper), "needs": strategy.needs,
             "keys": keys_to_json(strategy.keys, &usual),
         })
     };
@@ -136,8 +141,9 @@ fn print(family: &Family, models: &[&ModelEntry], abilities: &[Abilities], with_
     say!("{}", family.name);
     for (model, can) in models.iter().zip(abilities) {
         let mut says = format!(
-            "{}; default strategy: {}; evaluate --method {}; commands: {}",
+            "{} ({}); default strategy: {}; evaluate --method {}; commands: {}",
             model.help,
+            model.paper.cite,
             model.usual,
             can.evaluators.join(", "),
             can.commands.join(", ")
@@ -154,7 +160,7 @@ fn print(family: &Family, models: &[&ModelEntry], abilities: &[Abilities], with_
     }
     say!("  strategies");
     for strategy in &family.strategies {
-        entry(4, strategy.name, strategy.help);
+        entry(4, strategy.name, &format!("{} ({})", strategy.help, strategy.paper.cite));
         if with_keys {
             let usual =
                 (strategy.read)(strategy.name, Table::new()).map(|spec| spec.table()).unwrap_or_default();

@@ -12,6 +12,7 @@ use super::strategies::bidirectional_has_latents;
 use crate::error::{ConfigError, excerpt, known};
 use crate::limits::{LARGEST_MATRIX, check_layers};
 use crate::model::BoxedModel;
+use crate::papers;
 use crate::registry::ModelEntry;
 use crate::settings::Settings;
 use crate::spec::{ModelSpec, in_units, layers_in_words, of_layers};
@@ -20,21 +21,47 @@ use crate::spec::{ModelSpec, in_units, layers_in_words, of_layers};
 const BIDIRECTIONAL: &str = "bihm";
 
 pub(super) fn models() -> Vec<ModelEntry> {
-    let entry = |name, help, usual| ModelEntry {
+    let entry = |name, help, paper, without_latents, usual| ModelEntry {
         name,
         help,
+        paper,
         latents: "bits",
+        without_latents,
         usual,
         keys: StackSettings::KEYS,
         once: |_, _| false,
         read: |kind, table| Ok(Box::new(StackSpec::read(kind, table)?)),
     };
     vec![
-        entry("sbn", "a sigmoid belief network", "rws"),
-        entry("dsbn", "a sigmoid belief network with deterministic hidden units inside its layers", "rws"),
-        entry("darn", "a deep autoregressive network; without latents a fully visible belief network", "rws"),
-        entry("nade", "neural autoregressive layers; without latents NADE itself", "rws"),
-        entry(BIDIRECTIONAL, "a bidirectional Helmholtz machine of sigmoid belief layers", "bihm"),
+        entry("sbn", "a sigmoid belief network", papers::NEAL, None, "rws"),
+        entry(
+            "dsbn",
+            "a sigmoid belief network with deterministic hidden units inside its layers",
+            papers::REWEIGHTED,
+            None,
+            "rws",
+        ),
+        entry(
+            "darn",
+            "a deep autoregressive network; without latents a fully visible belief network",
+            papers::DARN,
+            Some("a fully visible belief network"),
+            "rws",
+        ),
+        entry(
+            "nade",
+            "neural autoregressive layers; without latents NADE itself",
+            papers::NADE,
+            Some("NADE itself"),
+            "rws",
+        ),
+        entry(
+            BIDIRECTIONAL,
+            "a bidirectional Helmholtz machine of sigmoid belief layers",
+            papers::BIDIRECTIONAL,
+            None,
+            "bihm",
+        ),
     ]
 }
 

@@ -6,6 +6,7 @@ use helmholtz_eval::Reading;
 use helmholtz_strategies::{Bidirectional, Nvil};
 
 use crate::error::ConfigError;
+use crate::papers;
 use crate::registry::StrategyEntry;
 use crate::spec::BuiltOn;
 use crate::spec::ModelSpec;
@@ -16,10 +17,16 @@ use crate::strategy_settings::{StrategySettings, needs_latents, wrong};
 pub(super) fn entries() -> Vec<StrategyEntry> {
     let bits = "layers of bits";
     vec![
-        StrategyEntry::of::<NvilSettings>("nvil", "the ELBO, with baselines that are learnt", bits),
+        StrategyEntry::of::<NvilSettings>(
+            "nvil",
+            "the ELBO, with baselines that are learnt",
+            papers::NVIL,
+            bits,
+        ),
         StrategyEntry::of::<BihmSettings>(
             "bihm",
             "the likelihood of a bidirectional Helmholtz machine",
+            papers::BIDIRECTIONAL,
             bits,
         ),
     ]

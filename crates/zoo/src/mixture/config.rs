@@ -11,6 +11,7 @@ use crate::error::ConfigError;
 use crate::evaluator::BoxedEvaluator;
 use crate::limits::LARGEST_MATRIX;
 use crate::model::BoxedModel;
+use crate::papers;
 use crate::registry::ModelEntry;
 use crate::settings::Settings;
 use crate::spec::ModelSpec;
@@ -19,7 +20,9 @@ pub(super) fn models() -> Vec<ModelEntry> {
     vec![ModelEntry {
         name: "mob",
         help: "a mixture of Bernoulli units, with classes if rows have labels; values may be missing",
+        paper: papers::MIXTURES,
         latents: "the component that a row belongs to",
+        without_latents: None,
         usual: "ml",
         keys: MixtureSettings::KEYS,
         once: |_, _| false,

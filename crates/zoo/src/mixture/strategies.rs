@@ -7,6 +7,7 @@ use helmholtz_strategies::{ExpectationMaximisation, MaximumLikelihood};
 
 use crate::error::ConfigError;
 use crate::model::BoxedModel;
+use crate::papers;
 use crate::registry::StrategyEntry;
 use crate::spec::BuiltOn;
 use crate::strategy::{BoxedStrategy, boxed};
@@ -33,10 +34,16 @@ crate::estimates!(ExpectationMaximisation => BernoulliMixture);
 pub(super) fn entries() -> Vec<StrategyEntry> {
     let formula = "a likelihood in closed form";
     vec![
-        StrategyEntry::of::<MaximumLikelihoodSettings>("ml", "maximum likelihood, by its gradient", formula),
+        StrategyEntry::of::<MaximumLikelihoodSettings>(
+            "ml",
+            "maximum likelihood, by its gradient",
+            papers::LIKELIHOOD,
+            formula,
+        ),
         StrategyEntry::of::<ExpectationMaximisationSettings>(
             "em",
             "expectation maximisation, with statistics averaged over batches",
+            papers::EM,
             "a mixture",
         ),
     ]

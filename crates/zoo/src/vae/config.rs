@@ -10,6 +10,7 @@ use toml::Table;
 use crate::error::{ConfigError, excerpt};
 use crate::limits::{LARGEST_MATRIX, check_layers};
 use crate::model::BoxedModel;
+use crate::papers;
 use crate::registry::ModelEntry;
 use crate::settings::Settings;
 use crate::spec::{ModelSpec, Support, in_units, layers_in_words, of_layers};
@@ -21,7 +22,9 @@ pub(super) fn models() -> Vec<ModelEntry> {
     vec![ModelEntry {
         name: "vae",
         help: "a variational auto-encoder, whose latents are Gaussian",
+        paper: papers::VAE,
         latents: "real numbers",
+        without_latents: None,
         usual: "elbo",
         keys: VaeSettings::KEYS,
         once: |key, value| match key {

@@ -8,6 +8,7 @@ use toml::Table;
 
 use crate::error::ConfigError;
 use crate::limits::LARGEST;
+use crate::papers;
 use crate::registry::StrategyEntry;
 use crate::spec::BuiltOn;
 use crate::strategy::{BoxedStrategy, boxed};
@@ -20,15 +21,31 @@ crate::claims!(Coupled => Vae);
 pub(super) fn entries() -> Vec<StrategyEntry> {
     let smooth = "latents that are smooth functions of noise";
     vec![
-        StrategyEntry::of::<ElboSettings>("elbo", "the ELBO, along the path from the noise", smooth),
+        StrategyEntry::of::<ElboSettings>(
+            "elbo",
+            "the ELBO, along the path from the noise",
+            papers::VAE,
+            smooth,
+        ),
         StrategyEntry::of::<IwaeSettings>(
             "iwae",
             "the K-sample bound, along the path from the noise",
+            papers::IWAE,
             smooth,
         ),
-        StrategyEntry::of::<StlSettings>("stl", "the ELBO, without the score of q", smooth),
-        StrategyEntry::of::<DregSettings>("dreg", "the K-sample bound, doubly reparameterised", smooth),
-        StrategyEntry::of::<CoupledSettings>("coupled", "the likelihood itself, by coupled chains", smooth),
+        StrategyEntry::of::<StlSettings>("stl", "the ELBO, without the score of q", papers::STL, smooth),
+        StrategyEntry::of::<DregSettings>(
+            "dreg",
+            "the K-sample bound, doubly reparameterised",
+            papers::DREG,
+            smooth,
+        ),
+        StrategyEntry::of::<CoupledSettings>(
+            "coupled",
+            "the likelihood itself, by coupled chains",
+            papers::COUPLED,
+            smooth,
+        ),
     ]
 }
 
