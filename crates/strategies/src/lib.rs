@@ -20,6 +20,8 @@
 //! Each strategy is a pure function of model, batch and key. Each has an inner function that takes its
 //! proposals as an argument, so that exact tests can pass in all possible ones. [`Coupled`], [`Nvil`] and
 //! [`ExpectationMaximisation`] also keep state between calls: β of the chains, running signals and statistics.
+//!
+//! [`wake`] has the pieces that they share, from which a strategy of one's own is built.
 
 mod baseline;
 pub mod bihm;
@@ -31,7 +33,7 @@ pub mod pathwise;
 pub mod reinforce;
 pub mod rws;
 pub mod vimco;
-mod wake;
+pub mod wake;
 pub mod wake_sleep;
 
 pub use bihm::{Bidirectional, BidirectionalError};

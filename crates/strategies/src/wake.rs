@@ -1,4 +1,9 @@
-//! What wake-sleep, its reweighted form and other strategies share.
+//! What strategies are built from: proposals, the wake and sleep updates of both nets, and diagnostics.
+//!
+//! All take a model by its traits alone, so that a strategy of one's own is a page: draw proposals, turn their
+//! log-weights into weights or signals, add the updates.
+//!
+//! Weights and signals are constants `[B, K]`; gradients are those of losses, means over the batch of B rows.
 
 use burn::tensor::Tensor;
 use helmholtz_core::{
@@ -24,8 +29,13 @@ pub(crate) fn at_least_two(strategy: &'static str, samples: usize) -> Result<usi
     if samples < 2 { Err(TooFewSamples { strategy, samples }) } else { Ok(samples) }
 }
 
-/// The wake phase's proposals: `k` for each row of `x`.
-pub(crate) fn propose<M: LatentVariableModel>(
+/// The proposals of the wake phase: `k` samples `h ~ q(h | x)` for each row of `x`, scored by p and q.
+///
+/// `defence` is the share of the uniform distribution in the proposals, if latents are bits; 0 leaves q alone.
+///
+/// # Shapes
+/// - `x`: `[B, d_x]`; the proposals have `B k` rows, those of a row of `x` side by side
+pub fn propose<M: LatentVariableModel>(
     model: &M,
     x: Tensor<2>,
     k: usize,
@@ -36,13 +46,13 @@ pub(crate) fn propose<M: LatentVariableModel>(
     model.propose(x, &Draws::new(key.child(Role::Wake), batch, k), defence)
 }
 
-/// Model evaluations for so many proposals: each is scored by p and by q.
-pub(crate) fn scored(proposals: usize) -> u64 {
+/// Number of model evaluations of this number of proposals: p and q score each.
+pub fn scored(proposals: usize) -> u64 {
     2 * proposals as u64
 }
 
 /// Adds the wake gradient of the generative net: the loss `-1/B Σ_b Σ_k w_bk log p(x_b, h_bk)`.
-pub(crate) fn wake_theta<M: LatentVariableModel>(
+pub fn wake_theta<M: LatentVariableModel>(
     model: &M,
     x: Tensor<2>,
     proposals: &Proposals<M::Latents>,
@@ -54,7 +64,7 @@ pub(crate) fn wake_theta<M: LatentVariableModel>(
 }
 
 /// Adds the gradient of the recognition net on the data: the loss `-1/B Σ_b Σ_k c_bk log q(h_bk | x_b)`.
-pub(crate) fn wake_phi<M: LatentVariableModel>(
+pub fn wake_phi<M: LatentVariableModel>(
     model: &M,
     x: Tensor<2>,
     proposals: &Proposals<M::Latents>,
@@ -65,7 +75,7 @@ pub(crate) fn wake_phi<M: LatentVariableModel>(
 }
 
 /// The estimate that `update` makes from `k` proposals from q for each row of `x`.
-pub(crate) fn estimate_of_proposals<M: LatentVariableModel>(
+pub fn estimate_of_proposals<M: LatentVariableModel>(
     model: &M,
     x: Tensor<2>,
     k: usize,
@@ -81,7 +91,7 @@ pub(crate) fn estimate_of_proposals<M: LatentVariableModel>(
 
 /// Adds the gradient of the recognition net on dreams: the loss `-share/B Σ_b log q(h_b | x_b)`
 /// with `x_b, h_b ~ p`.
-pub(crate) fn sleep_phi<M: LatentVariableModel>(
+pub fn sleep_phi<M: LatentVariableModel>(
     model: &M,
     batch: usize,
     share: f64,
@@ -93,7 +103,7 @@ pub(crate) fn sleep_phi<M: LatentVariableModel>(
 }
 
 /// [`sleep_phi`] at given dreams.
-pub(crate) fn sleep_phi_at<M: LatentVariableModel>(
+pub fn sleep_phi_at<M: LatentVariableModel>(
     model: &M,
     x: Tensor<2>,
     h: &M::Latents,
@@ -107,19 +117,19 @@ pub(crate) fn sleep_phi_at<M: LatentVariableModel>(
 }
 
 /// `[B, K]` weights or signals as one weight per matrix row, divided by B for the mean over the batch.
-pub(crate) fn per_row(weights: Tensor<2>) -> Tensor<1> {
+pub fn per_row(weights: Tensor<2>) -> Tensor<1> {
     let [batch, k] = weights.dims();
     weights.reshape([batch * k]) / batch as f64
 }
 
 /// The bound and the effective sample size of a batch of weights.
-pub(crate) fn diagnose(log_weights: Tensor<2>) -> Vec<Measured> {
+pub fn diagnose(log_weights: Tensor<2>) -> Vec<Measured> {
     let bound = log_mean_exp(log_weights.clone()).mean();
     vec![Measure::BOUND.is(bound), ess(log_weights)]
 }
 
 /// The same for equal weights: the bound is the mean of `log w`, as in the evidence lower bound.
-pub(crate) fn diagnose_mean(log_weights: Tensor<2>) -> Vec<Measured> {
+pub fn diagnose_mean(log_weights: Tensor<2>) -> Vec<Measured> {
     vec![Measure::BOUND.is(log_weights.clone().mean()), ess(log_weights)]
 }
 

@@ -1,10 +1,14 @@
-//! A third-party program with its own model family, which it trains, resumes, evaluates, samples and lists.
+//! The command line with a model family of one's own, which it trains, resumes, evaluates, samples and lists.
 //!
-//! The family is one model and one strategy, written as in another crate. When `cargo test` runs this program, it
-//! starts itself again as the command line and checks the output.
+//! The family is one model and one strategy, written as in another crate. Try it:
+//!
+//! ```sh
+//! cargo run --release --example own_family -- train --model factorial --dataset lines/3x3 --lr 0.1 --out runs/own
+//! cargo run --release --example own_family -- evaluate runs/own
+//! cargo run --release --example own_family -- models factorial
+//! ```
 
-use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
@@ -18,10 +22,9 @@ use helmholtz_ops::rows::repeat_rows;
 use helmholtz_zoo::check::DoctorCheck;
 use helmholtz_zoo::strategy::boxed;
 use helmholtz_zoo::{
-    BoxedModel, BoxedStrategy, BuiltOn, Can, ConfigError, Family, ModelEntry, ModelSpec, Settings,
+    BoxedModel, BoxedStrategy, BuiltOn, Can, ConfigError, Family, ModelEntry, ModelSpec, Paper, Settings,
     StrategyEntry, StrategySettings, Summed,
 };
-use serde_json::Value;
 use toml::Table;
 
 /// Independent bits: `p(x) = Πⱼ Bernoulli(xⱼ; σ(bⱼ))`.
@@ -250,87 +253,25 @@ impl ModelSpec for Spec {
     }
 }
 
+const PAPER: Paper = Paper { cite: "Fisher 1922", link: "https://doi.org/10.1098/rsta.1922.0009" };
+
 fn family() -> Family {
     let models = vec![ModelEntry {
         name: "factorial",
         help: "independent bits",
-        latents: "none",
+        paper: PAPER,
+        latents: "no latents",
+        without_latents: None,
         usual: "mle",
         keys: Independent::KEYS,
         once: |_, _| false,
         read: |_, table| Ok(Box::new(Spec(Independent::read("model", table)?))),
     }];
     let strategies =
-        vec![StrategyEntry::of::<Likelihood>("mle", "maximum likelihood", "a model without latents")];
+        vec![StrategyEntry::of::<Likelihood>("mle", "maximum likelihood", PAPER, "a model without latents")];
     Family { name: "factorial", models, strategies, checks: || Vec::<DoctorCheck>::new() }
 }
 
 fn main() -> ExitCode {
-    if std::env::var_os("AS_PROGRAM").is_some() {
-        return helmholtz_cli::main_with(helmholtz_zoo::registry().with(family()));
-    }
-    let folder = tempfile::tempdir().unwrap();
-    look(folder.path());
-    println!("own_family: trained, resumed, evaluated, sampled and listed");
-    ExitCode::SUCCESS
-}
-
-/// Runs the program with a command line: whether it succeeds, its standard output, and its standard error.
-fn program(folder: &Path, words: &str) -> (bool, String, String) {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.env("AS_PROGRAM", "1").current_dir(folder).args(words.split(' '));
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.success(), text(output.stdout), text(output.stderr))
-}
-
-fn json(folder: &Path, words: &str) -> Value {
-    let (done, out, complaint) = program(folder, words);
-    assert!(done, "{words}: {complaint}");
-    serde_json::from_str(&out).unwrap_or_else(|error| panic!("{words}: {error} in {out}"))
-}
-
-fn look(folder: &Path) {
-    // Train, and resume to the bit.
-    let train = "train --model factorial --dataset lines/3x3 --lr 0.1 --batch 1000 --json";
-    let whole = json(folder, &format!("{train} --epochs 20 --out whole"));
-    json(folder, &format!("{train} --epochs 10 --out parts"));
-    let resumed = json(folder, "train --resume --out parts --epochs 20 --json");
-    assert_eq!((&whole["test"], &whole["valid"]), (&resumed["test"], &resumed["valid"]));
-    // Evaluate: the NLL of a factorial distribution cannot be below the sum of the entropies of its units.
-    let found = json(folder, "evaluate whole --json");
-    let means = helmholtz_datasets::load("lines/3x3", None).unwrap().test.mean();
-    let entropy: f64 = means.iter().map(|p| -p * p.ln() - (1.0 - p) * (1.0 - p).ln()).sum();
-    let nll = found["nll"].as_f64().unwrap();
-    assert!((entropy..entropy + 0.01).contains(&nll), "{nll} for {entropy}");
-    assert_eq!(found["method"], "exact", "without latents the likelihood is a closed form");
-    // Compare with the exact gradient.
-    let plan = "schema = 1\n[[court]]\nstrategies = [\"mle\"]\nsamples = [1]\nweights = [\"fresh\"]\nrows = 4\nestimates = 100\n\
-                [court.config]\ndata = { id = \"lines/3x3\" }\nmodel = { kind = \"factorial\" }\n";
-    std::fs::write(folder.join("court.toml"), plan).unwrap();
-    let court = json(folder, "compare court.toml --out court --json");
-    assert!(court["court"].as_array().unwrap().iter().all(|found| found["verdict"] != "wrong"), "{court}");
-    // Sample.
-    let (done, _, complaint) = program(folder, "sample whole --n 5 --out five.npy");
-    assert!(done && folder.join("five.npy").is_file(), "{complaint}");
-    // List it, separately from the built-in families.
-    let listed = json(folder, "models --json");
-    let names: Vec<&str> = listed["families"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|family| family["name"].as_str().unwrap())
-        .collect();
-    assert_eq!(names, ["directed", "vae", "mixture", "factorial"]);
-    for (words, complaint) in [
-        ("train --model factorial --strategy rws", "rws needs latents"),
-        ("train --strategy mle", "mle needs a model without latents"),
-        ("train --model factorial --set model.layers=[3]", "model.layers belongs to sbn"),
-        ("train --model factorail", "did you mean `factorial`?"),
-        ("encode whole", "nothing to encode into"),
-        ("inpaint whole", "has no latents"),
-    ] {
-        let (done, _, found) = program(folder, words);
-        assert!(!done && found.contains(complaint), "{words}: {found}");
-    }
+    helmholtz_cli::main_with(helmholtz_zoo::registry().with(family()))
 }
