@@ -104,8 +104,9 @@ use report::Report;
 /// (one of both chains with the signed gradient) + meet (the same without). L is the lag, and iterations are ours in
 /// the same run. This favours them: in a batch of fixed shape, all rows continue until the last has met.
 ///
-/// `scaling` runs only when it is named. It measures a step in the plain loop against batch, K, depth and width, one at
-/// a time. Each point runs in a separate process, which reports its memory. A table and figures go to results/.
+/// `scaling` runs only when it is named. It measures a step in the plain loop against batch, K, depth, width and
+/// threads, one at a time. Each point runs in a separate process, which reports its memory. A table and figures go to
+/// results/.
 ///
 /// The column `ratio` is the median divided by the median of the first row of its kind, or of the row named above;
 /// `against` in the JSON names that row.

@@ -1,4 +1,4 @@
-//! Cost and memory of a step against batch, K, depth and width.
+//! Cost and memory of a step against batch, K, depth, width and threads.
 
 use std::fmt::Write;
 
@@ -100,18 +100,24 @@ pub(crate) fn run(options: &Options, threads: usize) -> anyhow::Result<()> {
         }
         found.push((sweep, points));
     }
+    let mut by_threads = Vec::new();
+    for count in thread_counts(threads) {
+        progress(&format!("scaling: threads {count}"));
+        by_threads.push((count, spawn(BASE, options, count)?));
+    }
     let folder = workspace::root().join("results");
     let [time, memory] = charts(&found)?;
     write(&folder.join("scaling-time.svg"), &time)?;
     write(&folder.join("scaling-memory.svg"), &memory)?;
-    let page = page(&found, threads);
+    let page = page(&found, &by_threads, threads);
     write(&folder.join("scaling.md"), &page)?;
-    let rows: Vec<_> = found
-        .iter()
-        .flat_map(|(sweep, points)| {
-            points.iter().map(|(value, found)| {
+    let swept = found.iter().map(|(sweep, points)| (sweep.name, points));
+    let rows: Vec<_> = swept
+        .chain([("threads", &by_threads)])
+        .flat_map(|(name, points)| {
+            points.iter().map(move |(value, found)| {
                 json!({
-                    "sweep": sweep.name, "value": value, "median_ms": found.ms, "operations": found.operations,
+                    "sweep": name, "value": value, "median_ms": found.ms, "operations": found.operations,
                     "mib": found.mib, "runs": options.steps,
                 })
             })
@@ -124,13 +130,15 @@ pub(crate) fn run(options: &Options, threads: usize) -> anyhow::Result<()> {
     print(&if options.json { format!("{json}\n") } else { page })
 }
 
-/// The exponent with which the cost grows in the work, over the points from the base setting upwards: 1 if linear.
+/// The exponent of the cost as a power of the work, over the points from the base setting upwards: 1 if it is linear.
 fn exponent(points: &[(usize, Scaled)], base: f64, cost: impl Fn(&Scaled) -> Option<f64>) -> Option<f64> {
-    let logs: Vec<[f64; 2]> = points
-        .iter()
-        .filter(|(_, found)| found.operations >= 0.999 * base)
-        .filter_map(|(_, found)| Some([found.operations.ln(), cost(found)?.ln()]))
-        .collect();
+    let points = points.iter().filter(|(_, found)| found.operations >= 0.999 * base);
+    slope(points.filter_map(|(_, found)| Some([found.operations, cost(found)?])))
+}
+
+/// The slope of the regression line of log y on log x; `None` with fewer than two points.
+fn slope(points: impl Iterator<Item = [f64; 2]>) -> Option<f64> {
+    let logs: Vec<[f64; 2]> = points.map(|point| point.map(f64::ln)).collect();
     let n = logs.len() as f64;
     let mean = |i: usize| logs.iter().map(|log| log[i]).sum::<f64>() / n;
     let means = [mean(0), mean(1)];
@@ -139,7 +147,13 @@ fn exponent(points: &[(usize, Scaled)], base: f64, cost: impl Fn(&Scaled) -> Opt
     (logs.len() > 1).then(|| product(0, 1) / product(0, 0))
 }
 
-fn page(found: &[Swept], threads: usize) -> String {
+/// The numbers of threads at which the base setting is measured: powers of two below `most`, and `most`.
+fn thread_counts(most: usize) -> Vec<usize> {
+    let powers = std::iter::successors(Some(1), |threads| Some(2 * threads));
+    powers.take_while(|threads| *threads < most).chain([most]).collect()
+}
+
+fn page(found: &[Swept], by_threads: &[(usize, Scaled)], threads: usize) -> String {
     let [batch, samples, depth, width] = BASE;
     let mut out = format!(
         "# Scaling\n\n\
@@ -158,24 +172,37 @@ fn page(found: &[Swept], threads: usize) -> String {
     for ((sweep, points), base) in found.iter().zip(BASE) {
         let at_base = points.iter().find(|(value, _)| *value == base);
         let base = at_base.map_or(f64::NAN, |(_, found)| found.operations);
-        let shown = |exponent: Option<f64>| exponent.map_or("unknown".to_string(), |e| format!("{e:.2}"));
-        let _ = write!(
-            out,
-            "\n## {}\n\nExponent {}.\n\n| {0} | ms | GFLOP | GFLOP/s | MiB |\n|---:|---:|---:|---:|---:|\n",
-            sweep.name,
-            shown(exponent(points, base, |found| Some(found.ms)))
-        );
-        for (value, Scaled { ms, operations, mib }) in points {
-            let mib = mib.map_or("".to_string(), |mib| format!("{mib:.0}"));
-            let _ = writeln!(
-                out,
-                "| {value} | {ms:.2} | {:.3} | {:.0} | {mib} |",
-                operations / 1e9,
-                operations / ms / 1e6
-            );
-        }
+        let exponent = exponent(points, base, |found| Some(found.ms));
+        section(&mut out, sweep.name, &format!("Exponent {}.", shown(exponent)), points);
     }
+    let exponent = slope(by_threads.iter().map(|(threads, found)| [*threads as f64, found.ms]));
+    let about = format!(
+        "The setting named above. Exponent of the time as a power of the number of threads: {}; -1 if they share the \
+         work perfectly.",
+        shown(exponent)
+    );
+    section(&mut out, "threads", &about, by_threads);
     out
+}
+
+fn shown(exponent: Option<f64>) -> String {
+    exponent.map_or("unknown".to_string(), |exponent| format!("{exponent:.2}"))
+}
+
+fn section(out: &mut String, name: &str, about: &str, points: &[(usize, Scaled)]) {
+    let _ = write!(
+        out,
+        "\n## {name}\n\n{about}\n\n| {name} | ms | GFLOP | GFLOP/s | MiB |\n|---:|---:|---:|---:|---:|\n"
+    );
+    for (value, Scaled { ms, operations, mib }) in points {
+        let mib = mib.map_or("".to_string(), |mib| format!("{mib:.0}"));
+        let _ = writeln!(
+            out,
+            "| {value} | {ms:.2} | {:.3} | {:.0} | {mib} |",
+            operations / 1e9,
+            operations / ms / 1e6
+        );
+    }
 }
 
 /// Time and memory against multiples of the base setting.
@@ -219,5 +246,12 @@ mod tests {
         assert!((exponent(&points, 2.0, |found| Some(found.ms)).unwrap() - 0.7).abs() < 1e-12);
         assert_eq!(exponent(&points[..1], 1.0, |found| Some(found.ms)), None);
         assert_eq!(exponent(&points, 1.0, |found| found.mib), None);
+    }
+
+    #[test]
+    fn threads_are_powers_of_two_up_to_those_that_there_are() {
+        assert_eq!(thread_counts(1), [1]);
+        assert_eq!(thread_counts(2), [1, 2]);
+        assert_eq!(thread_counts(12), [1, 2, 4, 8, 12]);
     }
 }
