@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{either, fail, succeed};
+use crate::common::{either, fail, run, succeed};
 use serde_json::Value;
 
 fn json(text: &str) -> Value {
@@ -138,4 +138,88 @@ fn what_makes_no_comparison_is_refused() {
     fail(folder, &["compare", "--seeds", "18446744073709551615"], 2, &["--seeds", "1000"]);
     fail(folder, &["compare", "--seed", "18446744073709551615"], 2, &["--seed", "2^63"]);
     assert!(!folder.join("runs").exists(), "nothing is written");
+}
+
+/// A race that takes a second.
+const RACE: &str = r#"
+schema = 1
+[[race]]
+strategies = ["ws", "rws"]
+seeds = 2
+budget = { model_evaluations = 20000 }
+judged = 2
+[race.config]
+data = { id = "lines/3x3" }
+model = { layers = [3] }
+optimizer = { lr = 3e-2 }
+[race.with.rws]
+strategy = { samples = 4 }
+"#;
+
+#[test]
+fn an_interrupted_comparison_goes_on_and_no_comparison_is_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("race.toml"), RACE).unwrap();
+    let results = || {
+        let mut found = json(&fs::read_to_string(folder.join("out/compare.json")).unwrap());
+        found["race"].as_array_mut().unwrap().iter_mut().for_each(|row| drop(row["seconds"].take()));
+        found
+    };
+    succeed(folder, &["compare", "race.toml", "--out", "out"]);
+    let whole = results();
+    fail(folder, &["compare", "race.toml", "--out", "out"], 2, &["out: holds a comparison", "--resume"]);
+    assert_eq!(results(), whole);
+    // As after an interruption in the last seed but one, whose file was cut short.
+    fs::remove_file(folder.join("out/compare.json")).unwrap();
+    fs::remove_file(folder.join("out/seeds/race-1-rws-1.json")).unwrap();
+    fs::write(folder.join("out/seeds/race-1-rws-0.json"), "{\"key\":\"").unwrap();
+    let resume = ["compare", "race.toml", "--out", "out", "--resume"];
+    let kept = |args: &[&str]| {
+        let output = run(folder, args);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stderr).matches("kept from before").count()
+    };
+    assert_eq!(kept(&resume), 2);
+    assert_eq!(results(), whole);
+    assert_eq!(kept(&resume), 4);
+    // Seeds of another plan are not these.
+    fs::write(folder.join("race.toml"), RACE.replace("3e-2", "2e-2")).unwrap();
+    assert_eq!(kept(&resume), 0);
+    assert_ne!(results(), whole);
+    fail(folder, &["compare", "race.toml", "--out", "nowhere", "--resume"], 2, &["nowhere"]);
+    for _ in 0..2 {
+        succeed(folder, &["compare", "race.toml"]);
+    }
+    assert!(
+        folder.join("runs/compare/report.html").exists()
+            && folder.join("runs/compare-2/report.html").exists()
+    );
+}
+
+#[test]
+fn the_terminal_shows_chart_table_and_findings_in_80_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let plan = RACE.replace("seeds = 2", "seeds = 3").replace("20000", "200000");
+    let court = PLAN.split("[[race]]").next().unwrap();
+    fs::write(folder.join("plan.toml"), format!("{court}{}", plan.replace("schema = 1", ""))).unwrap();
+    let said = succeed(folder, &["compare", "plan.toml"]);
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    for word in [
+        "The race: ",
+        "o ws",
+        "x rws",
+        "minus the first",
+        "24 of 24 estimators agree",
+        "next: helmholtz train",
+    ] {
+        assert!(words.contains(word), "{word}: {said}");
+    }
+    // The first table comes before the court, and the sentence on the difference claims an interval.
+    assert!(said.find("The race").unwrap() < said.find("The court").unwrap());
+    assert!(words.contains("paired over 3 seeds") || words.contains("Not told apart"), "{said}");
+    for line in said.lines().filter(|line| !line.contains("report.html") && !line.starts_with("next:")) {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
 }

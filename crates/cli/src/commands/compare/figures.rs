@@ -71,17 +71,10 @@ pub(super) fn of_race(number: usize, run: &Run) -> anyhow::Result<Vec<Figure>> {
             curve.iter().skip(1).map(|&(cost, nll)| Point::exact(cost, nll)).collect::<Vec<_>>()
         };
         let seeds: Vec<Vec<Point>> = runner.seeds.iter().map(|course| points(&course.curve)).collect();
-        let shortest = seeds.iter().map(Vec::len).min().unwrap_or(0);
-        let mean = |i: usize| {
-            let at = |of: fn(&Point) -> f64| {
-                seeds.iter().map(|seed| of(&seed[i])).sum::<f64>() / seeds.len() as f64
-            };
-            Point::exact(at(|point| point.x), at(|point| point.y))
-        };
         lines.push(Line {
             name: Some(format!("{}, K = {}", runner.strategy, runner.samples)),
             colour,
-            points: (0..shortest).map(mean).collect(),
+            points: runner.mean_curve().into_iter().map(|(cost, nll)| Point::exact(cost, nll)).collect(),
         });
         if seeds.len() > 1 {
             lines.extend(seeds.into_iter().map(|points| Line { name: None, colour, points }));

@@ -125,6 +125,7 @@ impl Plan {
                 (place, read_text(path, "a plan, or no path for the default plan")?)
             }
         };
+        check_is_plan(&place, &text)?;
         let plan: Plan = toml::from_str(&text)
             .map_err(|error| user(format!("{place}: {}", toml_problem(&error, &text))))?;
         if plan.schema != 1 {
@@ -225,6 +226,20 @@ impl Budget {
             (None, evaluations) => (evaluations.unwrap_or_default(), "model_evaluations"),
         }
     }
+}
+
+/// Refuses the config of a training with the command that takes it.
+fn check_is_plan(place: &str, text: &str) -> anyhow::Result<()> {
+    let Ok(table) = text.parse::<Table>() else { return Ok(()) };
+    let is_config =
+        ["data", "model", "strategy", "optimizer", "train"].iter().any(|key| table.contains_key(*key));
+    if is_config && !["court", "race"].iter().any(|key| table.contains_key(*key)) {
+        return Err(user(format!(
+            "{place}: this is a config of one training, not a plan with [[court]] or [[race]]; train it with \
+             `helmholtz train {place}`"
+        )));
+    }
+    Ok(())
 }
 
 fn check_names(

@@ -9,9 +9,12 @@ use helmholtz_datasets::{DataSet, ImageShape, Plan, SplitName};
 use helmholtz_eval::{ImportanceSampling, Reading, ZeroWeight, summarise};
 use helmholtz_ops::into_f64;
 use helmholtz_zoo::{BoxedEvaluator, BoxedModel};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::descent::{Descent, no_number};
+use super::out::Out;
 use super::plan::{Flags, Race, check_shared};
 use crate::assemble;
 use crate::commands::score::{PART, chosen_rows, cross_entropy, exact_log_probs, is_closed_form};
@@ -46,6 +49,7 @@ pub(super) struct Runner {
 }
 
 /// One seed of a strategy.
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Course {
     pub(super) seed: u64,
     /// Cost in the unit of the budget, and the model's score at that cost.
@@ -54,6 +58,8 @@ pub(super) struct Course {
     pub(super) se: f64,
     pub(super) steps: u64,
     pub(super) seconds: f64,
+    /// Seconds of judging, which are not charged.
+    pub(super) judging: f64,
     pub(super) evaluations: u64,
     /// The step at which the bound, or the likelihood of a test row, was not finite, if there was one.
     pub(super) broken: Option<u64>,
@@ -193,11 +199,11 @@ pub(super) fn prepare<'a>(
 }
 
 impl Prepared<'_> {
-    /// Runs every strategy with every seed.
+    /// Runs every strategy with every seed, except for seeds that `out` has kept; `number` is that of the race.
     ///
     /// # Errors
-    /// If a model cannot be judged.
-    pub(super) fn run(&self, mut say: impl FnMut(&str)) -> anyhow::Result<Run> {
+    /// If a model cannot be judged, or a file cannot be written.
+    pub(super) fn run(&self, number: usize, out: &Out, mut say: impl FnMut(&str)) -> anyhow::Result<Run> {
         let Prepared { race, entrants, data, judge } = self;
         let budget = race.budget.amount();
         let mut runners = Vec::new();
@@ -211,11 +217,33 @@ impl Prepared<'_> {
                 seeds: Vec::new(),
             };
             for config in configs {
-                let course = course(config, data, judge, (budget, race.judged))?;
+                let (name, key) = (format!("race-{number}-{strategy}-{}", config.seed), self.key(config));
+                let kept = out.kept(&name, &key);
+                let was_kept = if kept.is_some() { ", kept from before" } else { "" };
+                let course = match kept {
+                    Some(course) => course,
+                    None => {
+                        let is_first = runners.is_empty() && runner.seeds.is_empty();
+                        let mut tell = |judging: f64| {
+                            if is_first {
+                                say(&format!(
+                                    "  each run is judged {} times, about {judging:.1} s in all, not charged",
+                                    race.judged + 1
+                                ));
+                            }
+                        };
+                        let course = course(config, data, judge, (budget, race.judged), &mut tell)?;
+                        // JSON has no NaN, and a run that ends on it is short.
+                        if course.broken.is_none() {
+                            out.keep(&name, &key, &course)?;
+                        }
+                        course
+                    }
+                };
                 let nll = course.nll();
                 let how = course.broken.map_or(String::new(), |step| format!(", not finite at step {step}"));
                 say(&format!(
-                    "  {strategy:<9} K = {samples:<3} seed {}: {nll:.4}   ({} steps, {:.1} s{how})",
+                    "  {strategy:<9} K = {samples:<3} seed {}: {nll:.4}   ({} steps, {:.1} s{how}{was_kept})",
                     config.seed, course.steps, course.seconds
                 ));
                 runner.seeds.push(course);
@@ -237,6 +265,33 @@ impl Prepared<'_> {
     }
 }
 
+impl Prepared<'_> {
+    /// The command that trains what a strategy trained, for as long as usual; `None` if flags cannot say it.
+    pub(super) fn train_command(&self, strategy: &str) -> Option<String> {
+        let (_, configs) = self.entrants.iter().find(|(name, _)| *name == strategy)?;
+        let config = configs.first()?;
+        let layers: Vec<String> = config.spec.model.layers().iter().map(ToString::to_string).collect();
+        let model = config.spec.model.kind();
+        let layers = if layers.is_empty() { "''".to_owned() } else { layers.join(",") };
+        Some(format!(
+            "helmholtz train --dataset {} --model {model} --layers {layers} --strategy {strategy} --lr {}",
+            config.data.id, config.optimizer.lr
+        ))
+    }
+
+    /// A hash of all that decides a run: version, settings, budget, judge and data.
+    fn key(&self, config: &Config) -> String {
+        let Race { budget, judged, samples, rows, .. } = self.race;
+        let version = env!("CARGO_PKG_VERSION");
+        let of = format!(
+            "{version}\n{budget:?} {judged} {samples} {rows}\n{}\n{}",
+            self.data.data_sha256,
+            config.to_toml()
+        );
+        Sha256::digest(of).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 fn check(config: &Config, strategy: &str) -> anyhow::Result<()> {
     if config.optimizer.schedule != "constant" || !config.stage.is_empty() {
         return Err(user(format!(
@@ -247,18 +302,23 @@ fn check(config: &Config, strategy: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Trains until the budget is spent. Only the steps are charged, not judging or other work around them.
+/// Trains until the budget is spent. Only the steps are charged, not judging or other work around them. After the first
+/// judgement, `tell` hears how many seconds all of them will take.
 fn course(
     config: &Config,
     data: &DataSet,
     judge: &Judge,
     ((budget, unit), judged): ((f64, &'static str), usize),
+    tell: &mut dyn FnMut(f64),
 ) -> anyhow::Result<Course> {
     let rows = data.train.rows();
     let plan = Plan::of_epochs(rows, config.train.batch.min(rows), 1 << 32);
     let mut descent = Descent::new(config, data, plan)?;
     let (mut seconds, mut evaluations, mut steps) = (0.0, 0u64, 0u64);
+    let clock = Instant::now();
     let (nll, mut se) = judge.score(&descent.model(), data)?;
+    let mut judging = clock.elapsed().as_secs_f64();
+    tell(judging * (judged + 1) as f64);
     let mut curve = vec![(0.0, nll)];
     // Denser at the beginning, where curves are steep.
     let at = |i: usize| budget * (i as f64 / judged as f64).powi(2);
@@ -278,11 +338,13 @@ fn course(
                 continue;
             }
             let is_finite = no_number(&output).is_none();
+            let clock = Instant::now();
             let judgement = match is_finite.then(|| judge.score(&descent.model(), data)).transpose() {
                 // A test row has no probability, or parameters are no longer finite.
                 Err(error) if error.is::<ZeroWeight>() => None,
                 judgement => judgement?,
             };
+            judging += clock.elapsed().as_secs_f64();
             let Some((nll, of_samples)) = judgement.filter(|(nll, _)| nll.is_finite()) else {
                 broken = Some(steps);
                 curve.push((cost, f64::NAN));
@@ -305,7 +367,7 @@ fn course(
         || model.drawn().is_some_and(|drawn| drawn.units_are_independent());
     let samples = model.draw(&draws, means).or_user()?;
     let samples = samples.into_data().convert::<f32>().iter::<f32>().collect();
-    Ok(Course { seed: config.seed, curve, se, steps, seconds, evaluations, broken, samples })
+    Ok(Course { seed: config.seed, curve, se, steps, seconds, judging, evaluations, broken, samples })
 }
 
 impl Run {
@@ -341,21 +403,55 @@ impl Course {
 impl Runner {
     /// Mean over the seeds, and half the width of its 95 % confidence interval, which needs two seeds.
     pub(super) fn mean(&self) -> (f64, Option<f64>) {
-        let n = self.seeds.len();
-        let mean = self.seeds.iter().map(Course::nll).sum::<f64>() / n as f64;
-        let squares: f64 = self.seeds.iter().map(|course| (course.nll() - mean).powi(2)).sum();
-        let half = (n > 1).then(|| student(n - 1) * (squares / (n - 1) as f64 / n as f64).sqrt());
-        (mean, half.filter(|half| half.is_finite()))
+        interval(&self.seeds.iter().map(Course::nll).collect::<Vec<_>>(), Level::Shown)
+    }
+
+    /// Cost and score at each judgement, means over the seeds; without the first, which the weights at the start have.
+    pub(super) fn mean_curve(&self) -> Vec<(f64, f64)> {
+        let shortest = self.seeds.iter().map(|seed| seed.curve.len()).min().unwrap_or(0);
+        let n = self.seeds.len() as f64;
+        let mean = |i: usize, of: fn(&(f64, f64)) -> f64| {
+            self.seeds.iter().map(|seed| of(&seed.curve[i])).sum::<f64>() / n
+        };
+        (1..shortest).map(|i| (mean(i, |point| point.0), mean(i, |point| point.1))).collect()
+    }
+
+    /// How much higher it ends than another strategy, seed by seed: both begin with the same weights and see the same
+    /// rows.
+    pub(super) fn minus(&self, other: &Runner, level: Level) -> (f64, Option<f64>) {
+        let pairs = self.seeds.iter().zip(&other.seeds);
+        interval(&pairs.map(|(mine, its)| mine.nll() - its.nll()).collect::<Vec<_>>(), level)
     }
 }
 
-/// The two-sided 95 % point of Student's t distribution, by degrees of freedom (tables; beyond them within 1 %).
-fn student(degrees: usize) -> f64 {
-    const POINTS: [f64; 12] =
-        [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179];
-    match POINTS.get(degrees - 1) {
-        Some(point) => *point,
+/// How sure an interval is.
+#[derive(Clone, Copy)]
+pub(super) enum Level {
+    /// 95 %, in tables.
+    Shown,
+    /// 99 %, for claims, which should hold for other seeds, too.
+    Claimed,
+}
+
+/// The mean of numbers, and half the width of its confidence interval, which takes at least two.
+fn interval(values: &[f64], level: Level) -> (f64, Option<f64>) {
+    let n = values.len();
+    let mean = values.iter().sum::<f64>() / n as f64;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    let half = (n > 1).then(|| student(n - 1, level) * (squares / (n - 1) as f64 / n as f64).sqrt());
+    (mean, half.filter(|half| half.is_finite()))
+}
+
+/// The two-sided 95 % and 99 % points of Student's t distribution, by degrees of freedom (tables; beyond them within 1 %).
+fn student(degrees: usize, level: Level) -> f64 {
+    const POINTS: [[f64; 12]; 2] = [
+        [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179],
+        [63.657, 9.925, 5.841, 4.604, 4.032, 3.707, 3.499, 3.355, 3.250, 3.169, 3.106, 3.055],
+    ];
+    match (POINTS[level as usize].get(degrees - 1), level) {
+        (Some(point), _) => *point,
         // Cornish and Fisher's expansion about the normal point.
-        None => 1.96 + 2.372 / degrees as f64,
+        (None, Level::Shown) => 1.96 + 2.372 / degrees as f64,
+        (None, Level::Claimed) => 2.576 + 5.3 / degrees as f64,
     }
 }

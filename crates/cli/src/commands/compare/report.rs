@@ -11,6 +11,8 @@ use crate::picture::write_strip;
 
 /// One court or race.
 pub(super) struct Section {
+    /// What it shows, in sentences.
+    pub(super) findings: Vec<String>,
     pub(super) table: Table,
     pub(super) figures: Vec<Figure>,
     /// Pictures of samples, each with a caption.
@@ -73,21 +75,11 @@ pub(super) fn render(sections: &[Section], provenance: &Provenance) -> String {
 }
 
 fn one(section: &Section) -> Markup {
-    let Section { table, figures, samples } = section;
+    let Section { findings, table, figures, samples } = section;
     html! {
         section {
             h2 { (table.title) }
-            div class="wide" {
-                table {
-                    thead { tr { @for name in table.head() { th { (name) } } } }
-                    tbody {
-                        @for row in &table.rows {
-                            tr { @for (_, cell) in row { @if cell == "WRONG" { td class="wrong" { (cell) } } @else { td { (cell) } } } }
-                        }
-                    }
-                }
-            }
-            @for note in &table.notes { p class="note" { (note) } }
+            @for finding in findings { p class="finding" { (finding) } }
             div class="figures" {
                 @for figure in figures { figure { (PreEscaped(&figure.svg)) } }
             }
@@ -102,9 +94,26 @@ fn one(section: &Section) -> Markup {
                     }
                 }
             }
+            details open[table.rows.len() <= FEW_ROWS] {
+                summary { "All numbers" }
+                div class="wide" {
+                    table {
+                        thead { tr { @for name in table.head() { th { (name) } } } }
+                        tbody {
+                            @for row in &table.rows {
+                                tr { @for (_, cell) in row { td class=[(cell == "WRONG").then_some("wrong")] { (cell) } } }
+                            }
+                        }
+                    }
+                }
+                @for note in &table.notes { p class="note" { (note) } }
+            }
         }
     }
 }
+
+/// A table with at most so many rows is open from the start.
+const FEW_ROWS: usize = 10;
 
 // A figure takes the size of its page: the rule below overrides the width and height that the picture states.
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222}\
@@ -112,7 +121,7 @@ h1{font-size:1.6rem}h2{font-size:1.25rem;margin-top:2.5rem}\
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
 td,th{padding:.15rem .6rem;text-align:right;border-bottom:1px solid #ccc;white-space:nowrap}\
 td:first-child,th:first-child,td:nth-child(2){text-align:left}thead th{white-space:normal;vertical-align:bottom}\
-.wrong{color:#b00020;font-weight:bold}.note{max-width:46rem;color:#444;margin:.6rem 0}\
+.wrong{color:#b00020;font-weight:bold}.finding{font-size:1.1rem;max-width:46rem;white-space:pre-line}summary{cursor:pointer;margin:1rem 0}.note{max-width:46rem;color:#444;margin:.6rem 0}\
 .hash{white-space:normal;overflow-wrap:anywhere;text-align:left}\
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));gap:1rem;margin-top:1rem}\
 figure{margin:0;break-inside:avoid}figure svg{width:100%;height:auto;max-width:35rem}\

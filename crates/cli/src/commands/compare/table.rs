@@ -4,7 +4,7 @@ use helmholtz_core::{Measure, Score};
 use helmholtz_court::{Reference, Verdict};
 
 use super::court::{SETTLING, Trials, Tried};
-use super::race::{Run, Runner};
+use super::race::{Level, Run, Runner};
 
 /// The cells of a row, under their headings.
 type Row = Vec<(&'static str, String)>;
@@ -160,6 +160,32 @@ pub(super) fn of_race(run: &Run) -> Table {
     Table { title: format!("The race: {}", run.what), rows: rows.collect(), notes }
 }
 
+/// The table of a race in the terminal: fewer columns, and the differences from the first strategy.
+pub(super) fn brief_race(run: &Run) -> Table {
+    let first = &run.runners[0];
+    let rows = run.runners.iter().enumerate().map(|(i, runner)| {
+        let (mean, half) = runner.mean();
+        let interval = |half: Option<f64>| half.map_or("-".to_owned(), |half| format!("± {half:.3}"));
+        let less = match (i, runner.minus(first, Level::Shown)) {
+            (0, _) => String::new(),
+            (_, (mean, half)) => format!("{mean:+.3} {}", interval(half)),
+        };
+        let n = runner.seeds.len() as f64;
+        let seconds = runner.seeds.iter().map(|course| course.seconds).sum::<f64>() / n;
+        let steps = runner.seeds.iter().map(|course| course.steps as f64).sum::<f64>() / n;
+        vec![
+            ("strategy", runner.strategy.clone()),
+            ("K", runner.samples.to_string()),
+            (if run.score == Score::NLL { "nats per row" } else { run.score.title }, nats(mean)),
+            ("95 %", interval(half)),
+            ("minus the first, 95 %", less),
+            ("steps", format!("{steps:.0}")),
+            ("seconds", format!("{seconds:.1}")),
+        ]
+    });
+    Table { title: format!("The race: {}", run.what), rows: rows.collect(), notes: Vec::new() }
+}
+
 fn short(value: f64) -> String {
     if value.is_finite() { format!("{value:.2}") } else { "-".to_owned() }
 }
@@ -174,8 +200,8 @@ impl Table {
         self.rows[0].iter().map(|(name, _)| *name)
     }
 
-    /// The table as text, with aligned columns.
-    pub(super) fn text(&self) -> String {
+    /// The table as text, with aligned columns, without its title.
+    pub(super) fn body(&self) -> String {
         let width = |(i, name): (usize, &str)| {
             let cells = self.rows.iter().map(|row| row[i].1.chars().count());
             cells.chain([name.chars().count()]).max().unwrap_or(0)
@@ -187,8 +213,7 @@ impl Table {
             });
             padded.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
         };
-        let mut text = format!("{}\n", self.title);
-        text += &line(&mut self.head());
+        let mut text = line(&mut self.head());
         for row in &self.rows {
             text += &line(&mut row.iter().map(|(_, cell)| cell.as_str()));
         }
