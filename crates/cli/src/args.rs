@@ -1,6 +1,7 @@
 //! The commands and their flags.
 
 mod evaluate;
+mod guide;
 mod model;
 mod numbers;
 mod pictures;
@@ -20,7 +21,7 @@ pub use pictures::{ChainArgs, ClassifyArgs, EncodeArgs, InpaintArgs, Reconstruct
 /// Train and compare deep generative models with latent variables.
 ///
 /// Without a command, it compares training strategies on built-in data, by exact gradients and exact likelihoods, in
-/// under two minutes.
+/// a minute or two.
 #[derive(Debug, Parser)]
 #[command(name = "helmholtz", version, disable_help_subcommand = true)]
 pub struct Args {
@@ -42,7 +43,14 @@ impl Args {
     /// # Errors
     /// If the words make no sense or ask for help.
     pub fn try_of_words(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut command = numbers::with_negative(Args::command()).mut_subcommand("train", |train| {
+        let mut command = Args::described();
+        let matches = command.try_get_matches_from_mut(words)?;
+        Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+
+    /// The program with its commands and flags, and the names that the registry knows in their help.
+    pub fn described() -> clap::Command {
+        guide::with_guide(numbers::with_negative(Args::command())).mut_subcommand("train", |train| {
             let listed = |what: &str, names: Vec<&str>| {
                 format!("{what}: {} (see `helmholtz models`)", names.join(", "))
             };
@@ -51,9 +59,7 @@ impl Args {
                 listed("Training strategy, by default the model's usual one", registry().strategy_names()),
             );
             train.mut_arg("model", |arg| arg.help(model)).mut_arg("strategy", |arg| arg.help(strategy))
-        });
-        let matches = command.try_get_matches_from_mut(words)?;
-        Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+        })
     }
 }
 
@@ -78,7 +84,7 @@ pub enum Command {
     Classify(ClassifyArgs),
     /// Show pictures above what the model decodes from their recognition means
     Reconstruct(ReconstructArgs),
-    /// Write a model's weights to a safetensors file (names: docs/weights.md)
+    /// Write a model's weights to a safetensors file (names: docs/reference/weights.md)
     Export(ExportArgs),
     /// List, check, download and show the data sets
     Data {
@@ -180,7 +186,7 @@ pub struct TrainArgs {
     /// Seed of all random draws [default: 0]
     #[arg(long)]
     pub seed: Option<i64>,
-    /// Device: flex, ndarray, wgpu, vulkan, cuda, cuda:1 or remote:HOST:PORT [default: flex]
+    /// Device: cpu, flex, ndarray, wgpu, vulkan, cuda, cuda:1 or remote:HOST:PORT [default: flex]
     #[arg(long)]
     pub device: Option<String>,
     /// Number of CPU threads [default: one per core]
@@ -234,9 +240,12 @@ pub struct CompareArgs {
     /// First seed [default: the plan's]
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Folder to write report.html, compare.json and figures to
-    #[arg(long, value_name = "DIR", default_value = "runs/compare")]
+    /// Folder to write report.html, compare.json and figures to [default: the next free runs/compare-N]
+    #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Go on with the comparison in --out: finished seeds of its races are kept
+    #[arg(long, requires = "out")]
+    pub resume: bool,
     /// Device to compute on; `helmholtz devices` lists them [default: the plan's]
     #[arg(long)]
     pub device: Option<String>,

@@ -20,6 +20,11 @@ pub fn built_with() -> Vec<&'static str> {
     NAMES.into_iter().zip(built).filter_map(|(name, built)| built.then_some(name)).collect()
 }
 
+/// The name that stands for the processor, on the first backend of the binary that runs there.
+const PROCESSOR: &str = "cpu";
+/// The backends that run on the processor.
+const ON_PROCESSOR: [&str; 2] = ["flex", "ndarray"];
+
 /// The devices of a list such as `cuda:0,cuda:1`.
 ///
 /// # Errors
@@ -74,8 +79,14 @@ fn parse(name: &str) -> anyhow::Result<Place<'_>> {
         Some((backend, rest)) => (backend, Some(rest)),
         None => (name, None),
     };
+    if name == PROCESSOR {
+        let built = built_with();
+        let backend = ON_PROCESSOR.into_iter().find(|backend| built.contains(backend));
+        return Ok(Place::Here(backend.unwrap_or(ON_PROCESSOR[0]), None));
+    }
     if !NAMES.contains(&backend) {
-        return Err(user(format!("unknown device `{}`; {}", excerpt(name), known(backend, &NAMES))));
+        let names: Vec<&str> = std::iter::once(PROCESSOR).chain(NAMES).collect();
+        return Err(user(format!("unknown device `{}`; {}", excerpt(name), known(backend, &names))));
     }
     match (backend, rest) {
         ("remote", Some(place)) => parse_lent(name, place),
@@ -89,7 +100,7 @@ fn parse(name: &str) -> anyhow::Result<Place<'_>> {
                 let (name, index) = (excerpt(name), excerpt(index));
                 user(format!("device `{name}`: `{index}` is not the number of a device, as in `cuda:1`"))
             })?;
-            if matches!(backend, "flex" | "ndarray") {
+            if ON_PROCESSOR.contains(&backend) {
                 return Err(user(format!(
                     "device `{name}`: {backend} runs on the processor and has no numbered devices"
                 )));

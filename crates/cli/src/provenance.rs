@@ -167,7 +167,7 @@ impl RunFolder {
     }
 
     /// `provenance.json`; `None` if there is no such file.
-    fn provenance(&self) -> anyhow::Result<Option<Value>> {
+    pub(crate) fn provenance(&self) -> anyhow::Result<Option<Value>> {
         let text = match fs::read_to_string(self.path().join(NAME)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             text => text.map_err(|error| self.unreadable(&error))?,

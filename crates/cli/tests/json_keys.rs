@@ -25,9 +25,9 @@ fn keys(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Checks that every key of the check of an evaluation is in docs/check.md, as in `rows.n`.
+/// Checks that every key of the check of an evaluation is in docs/explanation/check.md, as in `rows.n`.
 fn check_of_check(check: &Value) {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/check.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/explanation/check.md");
     let page = fs::read_to_string(page).unwrap();
     for (group, figures) in check.as_object().into_iter().flatten() {
         for key in figures.as_object().into_iter().flatten().map(|(key, _)| key) {
@@ -36,9 +36,9 @@ fn check_of_check(check: &Value) {
     }
 }
 
-/// The section of docs/json.md under a heading.
+/// The section of docs/reference/json.md under a heading.
 fn section(heading: &str) -> String {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/json.md");
     let page = fs::read_to_string(page).unwrap();
     let start = page.find(&format!("## {heading}\n")).unwrap_or_else(|| panic!("no section {heading}"));
     page[start + 3..].split("\n## ").next().unwrap().to_owned()

@@ -3,12 +3,14 @@
 
 mod common;
 
+mod advice;
 mod bad_input;
 mod best_epoch;
 mod bidirectional;
 mod commands;
 mod compare;
 mod devices;
+mod examples;
 mod faults;
 mod fetch;
 mod fetch_hostile;

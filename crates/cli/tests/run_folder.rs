@@ -59,7 +59,7 @@ fn a_run_that_died_before_it_had_begun_begins_anew_by_the_same_command_and_by_re
         let out = format!("config-{i}");
         fs::create_dir(folder.join(&out)).unwrap();
         fs::write(folder.join(&out).join("run.toml"), text).unwrap();
-        fail(folder, &small_run(&out, &["--epochs", "2"]), 2, &["run.toml is in it"]);
+        fail(folder, &small_run(&out, &["--epochs", "2"]), 2, &["contains run.toml"]);
         assert_eq!(fs::read_to_string(folder.join(&out).join("run.toml")).unwrap(), text);
     }
     // A run that has lost its provenance is not a beginning either.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use helmholtz_core::Score;
 use serde_json::json;
 
+use super::advice;
 use super::check::Judged;
 use super::score::{OfLaw, OfMachine, Scores};
 use super::shard::Setting;
@@ -136,6 +137,9 @@ impl Evaluation {
             s.bias_mc
         );
         say!("  ESS          {:.2} % of K; largest weight {:.3} on average", 100.0 * s.ess, s.max_weight);
+        if let Some(note) = advice::low_ess(s.ess, s.k_mean) {
+            say!("  note         {note}");
+        }
         if let Some([temperatures, leapfrog]) = annealing {
             let accepted =
                 scores.acceptance.map_or("no".into(), |share| format!("{:.0} % of", 100.0 * share));

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod advice;
 pub(crate) mod chains;
 pub mod check;
 pub mod classify;
@@ -12,6 +13,7 @@ mod epoch;
 pub mod evaluate;
 pub(crate) mod evaluation;
 pub mod export;
+mod finished;
 mod initial;
 pub mod inpaint;
 pub mod merge;

@@ -6,32 +6,28 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use helmholtz_core::{Evaluator, Key, Score};
-use helmholtz_datasets::{Binarization, DataSet, Plan, SplitName, whole};
-use helmholtz_eval::{ImportanceSampling, LogPartition, NllSummary, PartitionFunction, Reading};
-use helmholtz_train::{
-    End, Fit, FitError, Learn, OnRecord, Outcome, Record, Request, Stop, Training, check_devices,
-};
-use helmholtz_zoo::BoxedModel;
-use serde_json::{Value, json};
+use helmholtz_core::Key;
+use helmholtz_datasets::{Binarization, Plan, SplitName, whole};
+use helmholtz_train::{End, Fit, FitError, Learn, OnRecord, Record, Request, Stop, Training, check_devices};
+use serde_json::json;
 
+use super::advice;
 use super::epoch::{examined, of_finished, to_resume};
+use super::finished::{Results, finish};
 use super::initial::{self, Initial};
-use super::score::{Sampled, Scores, partition};
+use super::resume;
 use super::test_rows::TestRows;
-use super::{resume, sample};
 use crate::args::TrainArgs;
 use crate::config::{Config, Overlay, count};
-use crate::console::{print, say, write_out};
+use crate::console::{print, write_out};
 use crate::data_facts::DataFacts;
 use crate::error::{OrUser, user};
-use crate::output::Output;
 use crate::run_folder::{RunFolder, RunLock};
 use crate::screen::Screen;
 use crate::shell::quoted;
 use crate::signals::Signals;
 use crate::threads::use_threads;
-use crate::{assemble, log, memory_limit, report};
+use crate::{assemble, log, memory_limit};
 
 /// Trains a model into a run folder.
 ///
@@ -63,6 +59,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     memory_limit::check_training(&config, &data, &device)?;
     let test_rows = TestRows::of(&data);
     test_rows.warn();
+    if !args.quiet {
+        advice::before(args, &config, &data).iter().for_each(|note| eprintln!("note: {note}"));
+    }
     let plan = assemble::plan(&config, &data);
     let mut model = assemble::model(&config, &data, &device)?;
     check_devices(
@@ -161,14 +160,11 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     }
     let (best, epoch) = of_finished(&folder, model, &config)?;
     let results = Results::new(&best, &data, &config, test_rows)?;
-    let pixels = sample::ancestral(&best, 100, config.seed, false)?;
+    let remarks = advice::after(&config, &data, &folder, &outcome, &results.test);
     signals.writing();
-    let sheet = Output::inside(&folder.path().join("samples"), "samples.png");
-    sample::write(&sheet, data.shape, data.train.width(), &pixels)?;
-    let remarks = test_rows.sentences();
-    let page = report::render(&config, &data, &outcome.history, results.of(), &results.rows(), &remarks)?;
-    folder.write("report.html", |file| file.write_all(page.as_bytes()))?;
-    finish(args, &folder, &outcome, (&results, epoch), seconds, (plan, first_step));
+    let remarks = [results.test_rows.sentences(), remarks].concat();
+    results.write_report(&folder, (&best, epoch), (&config, &data), &outcome.history, &remarks)?;
+    finish(args, &folder, &outcome, (&results, epoch, &remarks), seconds, (plan, first_step));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -342,122 +338,4 @@ fn log_to(folder: &RunFolder) {
             folder.path().display()
         );
     }
-}
-
-/// How precisely a finished run estimates 2 log Z of a bidirectional machine for the likelihoods that it reports.
-const FINAL_PARTITION: PartitionFunction = PartitionFunction { error: 0.02, most: 200_000 };
-
-const HINT: &str = "; `helmholtz evaluate` takes more draws";
-
-/// The likelihoods that a finished run reports.
-struct Results {
-    valid: NllSummary,
-    test: NllSummary,
-    k: usize,
-    /// Whether they come from a formula, without sampling.
-    is_exact: bool,
-    /// The score that the best epoch was chosen by.
-    chosen_by: Score,
-    /// 2 log Z, for a bidirectional machine.
-    log_z2: Option<LogPartition>,
-    test_rows: TestRows,
-}
-
-impl Results {
-    fn new(model: &BoxedModel, data: &DataSet, config: &Config, test_rows: TestRows) -> anyhow::Result<Self> {
-        let k = config.train.final_samples;
-        let log_z2 = match config.spec.model.reading() {
-            Reading::Directed => None,
-            Reading::Bidirectional => Some(partition(model, &FINAL_PARTITION, (0, HINT), |_, _| {})?),
-        };
-        let score = |split: SplitName| -> anyhow::Result<NllSummary> {
-            let rows: Vec<usize> = (0..data.split(split).rows()).collect();
-            let sampled = Sampled { model, data, split, rows: &rows, seed: 0 };
-            if model.formula().is_some() {
-                return Ok(Scores::exact(sampled, Reading::Directed)?.summary);
-            }
-            let weights = sampled.weigh(&ImportanceSampling::new(k), |_| {})?;
-            Ok(Scores::of_weights(&weights, log_z2).summary)
-        };
-        let is_exact = model.formula().is_some();
-        let k = if is_exact { 1 } else { k };
-        let chosen_by = config.spec.model.evaluator(1).measures();
-        Ok(Results {
-            chosen_by,
-            is_exact,
-            valid: score(SplitName::Valid)?,
-            test: score(SplitName::Test)?,
-            k,
-            log_z2,
-            test_rows,
-        })
-    }
-
-    /// What the reported numbers are: the NLL of p, the NLL of p*, or an upper bound on the NLL of p*.
-    fn of(&self) -> &'static str {
-        match &self.log_z2 {
-            None => "NLL",
-            Some(z) if z.is_known() => "NLL of p*",
-            Some(_) => "NLL of p* <=",
-        }
-    }
-
-    fn rows(&self) -> [(&'static str, NllSummary, usize); 2] {
-        [("valid", self.valid, self.k), ("test", self.test, self.k)]
-    }
-}
-
-fn finish(
-    args: &TrainArgs,
-    folder: &RunFolder,
-    outcome: &Outcome,
-    (results, epoch): (&Results, usize),
-    seconds: f64,
-    (plan, first_step): (Plan, u64),
-) {
-    let examples = (plan.rows_by(outcome.steps) - plan.rows_by(first_step)) as f64;
-    let (best, _) = outcome.history.best().unwrap_or_default();
-    if args.json {
-        let split = |s: &NllSummary| -> Value {
-            json!({"nll": s.nll, "se_rows": s.se_rows, "se_mc": s.se_mc, "bias_mc": s.bias_mc, "k": results.k, "n": s.n})
-        };
-        let mut json = json!({
-            "run": folder.path().display().to_string(), "steps": outcome.steps,
-            "epochs": outcome.history.last().map_or(0, |(epoch, _)| epoch), "best_epoch": best, "epoch": epoch,
-            "train_seconds": seconds, "examples_per_second": examples / seconds,
-            "valid": split(&results.valid), "test": split(&results.test),
-        });
-        TestRows::put(Some(&results.test_rows), &mut json);
-        if let Some(z) = &results.log_z2 {
-            json["nll_is_bound"] = json!(!z.is_known());
-            json["log_z2"] = json!(z.is_known().then_some(z.log_z2));
-            json["log_z2_se"] = json!(z.se());
-        }
-        say!("{json}");
-        return;
-    }
-    let why = if outcome.end == End::OutOfPatience { ", stopped early (train.patience)" } else { "" };
-    let by = match (results.chosen_by, outcome.history.best()) {
-        (Score::NLL, _) | (_, None) => String::new(),
-        (score, Some((_, value))) => format!(" by the validation {}, {value:.3} {}", score.title, score.unit),
-    };
-    let scored =
-        if epoch == best { String::new() } else { format!("; the scores below are of epoch {epoch}") };
-    say!(
-        "{} steps in {seconds:.1} s ({:.0} examples a second){why}; best epoch {best}{by}{scored}",
-        outcome.steps,
-        examples / seconds
-    );
-    for (name, s, k) in results.rows() {
-        let how = if results.is_exact { "exact".to_owned() } else { format!("K = {k}") };
-        let rows = match s.se_rows {
-            Some(se) => format!("± {se:.3} nats ({how}, {} rows)", s.n),
-            None => format!("nats ({how}; one row: no spread)"),
-        };
-        say!("  {name:<5} {} {:.3} {rows}", results.of(), s.nll);
-    }
-    for sentence in results.test_rows.sentences() {
-        say!("  {sentence}");
-    }
-    say!("  {}", folder.path().join("report.html").display());
 }

@@ -78,7 +78,7 @@ pub(super) fn with_weights(
     if !file.is_file() {
         return Err(user(format!("{shown}: no such file; `helmholtz export RUN F.safetensors` writes one")));
     }
-    let advice = "the names and shapes are in docs/weights.md";
+    let advice = "the names and shapes are in docs/reference/weights.md";
     let wrong = |what: String| user(format!("{shown}: {what}"));
     let bytes = tensors::read(file).map_err(|what| wrong(format!("{what}; {advice}")))?;
     let (_, header) = SafeTensors::read_metadata(&bytes)

@@ -63,6 +63,12 @@ impl Config {
     /// # Errors
     /// If a key, type or value is wrong.
     pub fn of_table(mut table: Table, place: &str, overlay: &Overlay) -> anyhow::Result<Self> {
+        if ["court", "race"].iter().any(|key| table.get(*key).is_some_and(Value::is_array)) {
+            return Err(user(format!(
+                "{place}: this is a plan for comparing strategies ([[court]], [[race]]), not a config; run it with \
+                 `helmholtz compare {place}`"
+            )));
+        }
         check_keys(&table, place)?;
         for (key, value) in &overlay.0 {
             lay_over(&mut table, key, value.clone())?;

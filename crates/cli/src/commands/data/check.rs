@@ -87,7 +87,11 @@ fn print(id: &str, outcome: &Outcome) {
             "  {name:<5} {rows:>6} x {height}x{width} {kind} in [{low:.3}, {high:.3}], mean {mean:.4}{classes}{targets}{missing}"
         );
     }
-    let against = if *pinned { "the protocol's" } else { "not pinned: no copy was available" };
+    let against = match *pinned {
+        true => "the protocol's",
+        false if set.id.starts_with("file:") => "of your files; results carry it",
+        false => "not pinned: no copy was available",
+    };
     say!("  data_sha256 {} ({against})", set.data_sha256);
     if facts::test_is_valid(set) {
         say!("  the test rows are the validation rows");

@@ -1,0 +1,191 @@
+//! The results of a finished run: its likelihoods, its report, and what is printed last.
+
+use helmholtz_core::{Evaluator, Score};
+use helmholtz_datasets::{DataSet, Plan, SplitName};
+use helmholtz_eval::{ImportanceSampling, LogPartition, NllSummary, PartitionFunction, Reading};
+use helmholtz_train::{End, History, Outcome};
+use helmholtz_zoo::BoxedModel;
+use serde_json::{Value, json};
+
+use super::sample;
+use super::score::{Sampled, Scores, chosen_rows, is_closed_form, partition};
+use super::test_rows::TestRows;
+use crate::args::TrainArgs;
+use crate::config::Config;
+use crate::console::say;
+use crate::output::Output;
+use crate::report::{self, RunReport};
+use crate::run_folder::RunFolder;
+
+/// How precisely a finished run estimates 2 log Z of a bidirectional machine for the likelihoods that it reports.
+const FINAL_PARTITION: PartitionFunction = PartitionFunction { error: 0.02, most: 200_000 };
+
+const HINT: &str = "; `helmholtz evaluate` takes more draws";
+
+/// The likelihoods that a finished run reports.
+pub(super) struct Results {
+    valid: NllSummary,
+    pub(super) test: NllSummary,
+    k: usize,
+    /// Whether they come from a formula, without sampling.
+    is_exact: bool,
+    /// The score that the best epoch was chosen by.
+    chosen_by: Score,
+    /// 2 log Z, for a bidirectional machine.
+    log_z2: Option<LogPartition>,
+    pub(super) test_rows: TestRows,
+}
+
+impl Results {
+    pub(super) fn new(
+        model: &BoxedModel,
+        data: &DataSet,
+        config: &Config,
+        test_rows: TestRows,
+    ) -> anyhow::Result<Self> {
+        let k = config.train.final_samples;
+        let log_z2 = match config.spec.model.reading() {
+            Reading::Directed => None,
+            Reading::Bidirectional => Some(partition(model, &FINAL_PARTITION, (0, HINT), |_, _| {})?),
+        };
+        let score = |split: SplitName| -> anyhow::Result<NllSummary> {
+            let rows: Vec<usize> = (0..data.split(split).rows()).collect();
+            let sampled = Sampled { model, data, split, rows: &rows, seed: 0 };
+            if model.formula().is_some() {
+                return Ok(Scores::exact(sampled, Reading::Directed)?.summary);
+            }
+            let weights = sampled.weigh(&ImportanceSampling::new(k), |_| {})?;
+            Ok(Scores::of_weights(&weights, log_z2).summary)
+        };
+        let is_exact = is_closed_form(model);
+        let k = if is_exact { 1 } else { k };
+        let chosen_by = config.spec.model.evaluator(1).measures();
+        Ok(Results {
+            chosen_by,
+            is_exact,
+            valid: score(SplitName::Valid)?,
+            test: score(SplitName::Test)?,
+            k,
+            log_z2,
+            test_rows,
+        })
+    }
+
+    /// What the reported numbers are: the NLL of p, the NLL of p*, or an upper bound on the NLL of p*.
+    fn of(&self) -> &'static str {
+        match &self.log_z2 {
+            None => "NLL",
+            Some(z) if z.is_known() => "NLL of p*",
+            Some(_) => "NLL of p* <=",
+        }
+    }
+
+    /// Writes the sheets of samples and of data, and `report.html`.
+    pub(super) fn write_report(
+        &self,
+        folder: &RunFolder,
+        (model, epoch): (&BoxedModel, usize),
+        (config, data): (&Config, &DataSet),
+        history: &History,
+        remarks: &[String],
+    ) -> anyhow::Result<()> {
+        let pixels = sample::ancestral(model, 100, config.seed, false)?;
+        let write_sheet = |name: &str, values: &[f32]| {
+            let sheet = Output::inside(&folder.path().join("samples"), name);
+            sample::write(&sheet, data.shape, data.train.width(), values)
+        };
+        write_sheet("samples.png", &pixels)?;
+        write_sheet("data.png", &shown_data(data))?;
+        let page = report::render(&RunReport {
+            config,
+            data,
+            history,
+            of: self.of(),
+            results: &self.rows(),
+            remarks,
+            epoch,
+            provenance: &folder.provenance()?.unwrap_or_default(),
+            seconds: trained_seconds(folder),
+            pictures: &[
+                ("samples/samples.png", "Ancestral samples of the model"),
+                ("samples/data.png", "Rows of the test data"),
+            ],
+        })?;
+        folder.write("report.html", |file| file.write_all(page.as_bytes()))
+    }
+
+    fn rows(&self) -> [(&'static str, NllSummary, usize); 2] {
+        [("valid", self.valid, self.k), ("test", self.test, self.k)]
+    }
+}
+
+pub(super) fn finish(
+    args: &TrainArgs,
+    folder: &RunFolder,
+    outcome: &Outcome,
+    (results, epoch, remarks): (&Results, usize, &[String]),
+    seconds: f64,
+    (plan, first_step): (Plan, u64),
+) {
+    let examples = (plan.rows_by(outcome.steps) - plan.rows_by(first_step)) as f64;
+    let (best, _) = outcome.history.best().unwrap_or_default();
+    if args.json {
+        let split = |s: &NllSummary| -> Value {
+            json!({"nll": s.nll, "se_rows": s.se_rows, "se_mc": s.se_mc, "bias_mc": s.bias_mc, "k": results.k, "n": s.n})
+        };
+        let mut json = json!({
+            "run": folder.path().display().to_string(), "steps": outcome.steps,
+            "epochs": outcome.history.last().map_or(0, |(epoch, _)| epoch), "best_epoch": best, "epoch": epoch,
+            "train_seconds": seconds, "examples_per_second": examples / seconds,
+            "valid": split(&results.valid), "test": split(&results.test),
+        });
+        TestRows::put(Some(&results.test_rows), &mut json);
+        if let Some(z) = &results.log_z2 {
+            json["nll_is_bound"] = json!(!z.is_known());
+            json["log_z2"] = json!(z.is_known().then_some(z.log_z2));
+            json["log_z2_se"] = json!(z.se());
+        }
+        say!("{json}");
+        return;
+    }
+    let why = if outcome.end == End::OutOfPatience { ", stopped early (train.patience)" } else { "" };
+    let by = match (results.chosen_by, outcome.history.best()) {
+        (Score::NLL, _) | (_, None) => String::new(),
+        (score, Some((_, value))) => format!(" by the validation {}, {value:.3} {}", score.title, score.unit),
+    };
+    let scored =
+        if epoch == best { String::new() } else { format!("; the scores below are of epoch {epoch}") };
+    say!(
+        "{} steps in {seconds:.1} s ({:.0} examples a second){why}; best epoch {best}{by}{scored}",
+        outcome.steps,
+        examples / seconds
+    );
+    for (name, s, k) in results.rows() {
+        let how = if results.is_exact { "exact".to_owned() } else { format!("K = {k}") };
+        let rows = match s.se_rows {
+            Some(se) => format!("± {se:.3} nats ({how}, {} rows)", s.n),
+            None => format!("nats ({how}; one row: no spread)"),
+        };
+        say!("  {name:<5} {} {:.3} {rows}", results.of(), s.nll);
+    }
+    for remark in remarks {
+        say!("  note: {remark}");
+    }
+    say!("  {}", folder.path().join("report.html").display());
+}
+
+/// Test rows to show beside samples; zeros take the place of missing values.
+fn shown_data(data: &DataSet) -> Vec<f32> {
+    let rows = chosen_rows(data, SplitName::Test, Some(100));
+    let split = data.fixed(SplitName::Test).select(&rows);
+    let values = (0..split.rows()).flat_map(|row| split.row(row));
+    values.map(|value| if value.is_finite() { value } else { 0.0 }).collect()
+}
+
+/// Seconds of training and validation of all sessions of the run, if they were recorded.
+fn trained_seconds(folder: &RunFolder) -> Option<f64> {
+    let text = std::fs::read_to_string(folder.path().join("timing.jsonl")).ok()?;
+    let seconds =
+        text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?["seconds"].as_f64());
+    Some(seconds.sum())
+}
