@@ -1,6 +1,7 @@
 //! Project automation: `cargo xtask --help`.
 
 mod bench;
+mod book;
 mod ci;
 mod exit;
 mod figure;
@@ -35,6 +36,7 @@ enum Command {
     Bench(bench::Bench),
     Reproduce(reproduce::Reproduce),
     Figure(figure::Figure),
+    Book(book::Book),
     Gpu(gpu::Gpu),
     Ci(ci::Ci),
     Tidy(tidy::Tidy),
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Bench(bench) => bench.run(),
         Command::Reproduce(reproduce) => reproduce.run(),
         Command::Figure(figure) => figure.run(),
+        Command::Book(book) => book.run(),
         Command::Gpu(gpu) => gpu.run(),
         Command::Ci(ci) => ci.run(),
         Command::Tidy(tidy) => tidy.run(),

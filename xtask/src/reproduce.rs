@@ -10,7 +10,7 @@ mod store;
 mod tier;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
@@ -182,6 +182,15 @@ impl Reproduce {
         store.put(row, self.tier, finished.clone())?;
         Ok(finished)
     }
+}
+
+/// The pages of results, with their paths from the root of the workspace, and the table of the README.
+pub(crate) fn generated(root: &Path) -> anyhow::Result<(Vec<(String, String)>, String)> {
+    let catalogue = catalogue()?;
+    let store = Store::open(&root.join("results"), &catalogue.papers)?;
+    let pages = pages::pages(&store, catalogue)?;
+    let pages = pages.into_iter().map(|(name, text)| (format!("results/{name}"), text)).collect();
+    Ok((pages, pages::in_readme(&store, catalogue)))
 }
 
 /// How the command ends: the worst outcome of its rows.

@@ -1,18 +1,20 @@
 //! `cargo xtask tidy`.
 
 mod circles;
+mod links;
 mod modules;
 mod names;
+mod tree;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::exit::progress;
 use crate::workspace;
+use tree::Tree;
 
 /// Check the documents and the layout, as far as a script can.
 ///
@@ -47,13 +49,13 @@ const MAX_BYTES: u64 = 512 * 1024;
 
 /// The failed checks of the workspace at `root`, one sentence each.
 pub(crate) fn failures(root: &Path) -> anyhow::Result<Vec<String>> {
-    let tree = Tree { root: root.to_path_buf(), files: files(root)? };
+    let tree = Tree::of(root)?;
     let members = members(&tree)?;
     let members: Vec<&str> = members.iter().map(String::as_str).collect();
     let mut failures = crates(&tree, &members);
     failures.extend(strategies(&tree));
     failures.extend(root_documents(&tree));
-    failures.extend(links(&tree));
+    failures.extend(links::failures(&tree));
     failures.extend(configs(&tree));
     failures.extend(circles::failures(root, &members)?);
     let registry = helmholtz_zoo::registry();
@@ -62,49 +64,6 @@ pub(crate) fn failures(root: &Path) -> anyhow::Result<Vec<String>> {
     failures.extend(names::unlisted(&tree.text("README.md"), &names));
     failures.extend(sizes(&tree));
     Ok(failures)
-}
-
-/// The files that git tracks or would track, by their paths relative to the root.
-struct Tree {
-    root: PathBuf,
-    files: Vec<String>,
-}
-
-impl Tree {
-    fn text(&self, file: &str) -> String {
-        fs::read(self.root.join(file))
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
-    }
-
-    fn ending<'a>(&'a self, extensions: &'a [&str]) -> impl Iterator<Item = &'a String> {
-        self.files.iter().filter(|file| {
-            Path::new(file).extension().is_some_and(|found| extensions.iter().any(|e| found == *e))
-        })
-    }
-
-    fn has(&self, file: &str) -> bool {
-        self.files.iter().any(|found| found == file)
-    }
-}
-
-fn files(root: &Path) -> anyhow::Result<Vec<String>> {
-    let output = Command::new("git")
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-        .current_dir(root)
-        .output()
-        .context("cannot start git")?;
-    if !output.status.success() {
-        bail!("git ls-files: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    let names = String::from_utf8_lossy(&output.stdout);
-    // A file that was deleted but not yet staged is still listed.
-    let exists = |name: &&str| root.join(name).is_file();
-    let mut files: Vec<String> =
-        names.split('\0').filter(|name| !name.is_empty()).filter(exists).map(str::to_string).collect();
-    files.sort();
-    files.dedup();
-    Ok(files)
 }
 
 /// The folders of the workspace's crates.
@@ -164,55 +123,6 @@ fn root_documents(tree: &Tree) -> Vec<String> {
     failures
 }
 
-fn links(tree: &Tree) -> Vec<String> {
-    let mut failures = Vec::new();
-    for file in tree.ending(&["md"]) {
-        let folder = Path::new(file).parent().unwrap_or(Path::new(""));
-        for target in local_links(&tree.text(file)) {
-            let path = match target.strip_prefix('/') {
-                Some(from_root) => tree.root.join(from_root),
-                None => tree.root.join(folder).join(&target),
-            };
-            if !path.exists() {
-                failures.push(format!("{file}: links to {target}, which does not exist"));
-            }
-        }
-    }
-    failures
-}
-
-/// The files that the links of a Markdown text lead to, without code, web addresses and anchors.
-fn local_links(markdown: &str) -> Vec<String> {
-    let mut fenced = false;
-    let mut links = Vec::new();
-    for line in markdown.lines() {
-        if line.trim_start().starts_with("```") {
-            fenced = !fenced;
-        } else if !fenced {
-            // Every second piece between backticks is code; a link's text may contain code.
-            let prose: String = line.split('`').step_by(2).collect();
-            let targets = prose.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-            links.extend(targets.map(str::to_string));
-            links.extend(
-                prose
-                    .strip_prefix('[')
-                    .and_then(|rest| rest.split_once("]: "))
-                    .map(|(_, target)| target.to_string()),
-            );
-        }
-    }
-    let path = |link: &String| {
-        let target = match link.strip_prefix('<') {
-            Some(rest) => rest.split('>').next()?,
-            None => link.split_whitespace().next()?, // a title may follow
-        };
-        let path = target.split('#').next()?.replace("%20", " ");
-        let local = !path.is_empty() && !path.contains("://") && !path.starts_with("mailto:");
-        local.then_some(path)
-    };
-    links.iter().filter_map(path).collect()
-}
-
 fn configs(tree: &Tree) -> Vec<String> {
     tree.ending(&["toml"])
         .filter(|file| file.starts_with("configs/"))
@@ -243,13 +153,5 @@ mod tests {
     fn the_workspace_is_tidy() {
         let failures = failures(&workspace::root()).unwrap();
         assert!(failures.is_empty(), "{}", failures.join("\n"));
-    }
-
-    #[test]
-    fn links_are_found_in_prose_and_not_in_code() {
-        let text = "See [a](docs/a.md#part) and [`b`](<b c.md> \"title\"), `[no](code.md)`.\n\
-                    [web](https://example.org/x.md) [anchor](#here)\n\
-                    ```\n[no](fence.md)\n```\n[c]: ../c.md\n";
-        assert_eq!(local_links(text), ["docs/a.md", "b c.md", "../c.md"]);
     }
 }

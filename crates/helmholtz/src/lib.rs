@@ -67,7 +67,19 @@ pub mod prelude {
     pub use helmholtz_vae::{Vae, VaeConfig};
 }
 
-/// The README's Rust is compiled with the documentation tests.
+/// The Rust of the README and of the book is compiled with the documentation tests.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/introduction.md")]
+    struct Introduction;
+    #[doc = include_str!("../../../docs/explanation/court.md")]
+    struct Court;
+    #[doc = include_str!("../../../docs/extend/strategy.md")]
+    struct Strategy;
+    #[doc = include_str!("../../../docs/extend/model.md")]
+    struct Model;
+    #[doc = include_str!("../../../docs/extend/data-set.md")]
+    struct DataSet;
+}

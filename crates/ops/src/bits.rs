@@ -2,7 +2,7 @@
 //!
 //! Four rows of the right side have sixteen possible sums. With a table of these sums in the first-level cache, an
 //! element of the product is a sum of one table entry for every four bits: one addition does the work of four
-//! multiply-adds. A table costs eleven additions for every four rows, and many rows of bits share it. `docs/bits.md`
+//! multiply-adds. A table costs eleven additions for every four rows, and many rows of bits share it. `docs/explanation/bits.md`
 //! says when this is faster, and by how much.
 //!
 //! A matrix whose columns have two values each is also a matrix of bits: `low + step · bit`. Its product is the
@@ -36,7 +36,7 @@ const SEQUENTIAL: usize = 1 << 22;
 /// Whether tables are worth building for a product of `[n, k]` by `[k, m]`, if the left side is a matrix of bits.
 ///
 /// The rows of bits share the tables, and the columns share the packing. A line that is not full costs as much as a
-/// full one. The bounds were measured: see `docs/bits.md`.
+/// full one. The bounds were measured: see `docs/explanation/bits.md`.
 pub(crate) fn is_worth_it([n, k]: [usize; 2], m: usize) -> bool {
     n >= 64 && k >= 16 && m >= 48 && n * k * m >= 1 << 19
 }

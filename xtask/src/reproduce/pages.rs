@@ -33,12 +33,16 @@ fn reported(row: &Row) -> String {
     }
 }
 
-/// Writes a page for each paper and one with all rows.
+/// A page for each paper and one with all rows, by the names of their files.
+pub(crate) fn pages(store: &Store, catalogue: &Catalogue) -> anyhow::Result<Vec<(String, String)>> {
+    let page = |paper: &Paper| Ok((format!("{}.md", paper.key), page(paper, &catalogue.rows, store)?));
+    let overview = overview(catalogue, store).map(|text| ("README.md".to_owned(), text));
+    catalogue.papers.iter().map(page).chain([overview]).collect()
+}
+
+/// Writes the pages.
 pub(crate) fn write(folder: &Path, store: &Store, catalogue: &Catalogue) -> anyhow::Result<()> {
-    for paper in &catalogue.papers {
-        write_file(&folder.join(format!("{}.md", paper.key)), &page(paper, &catalogue.rows, store)?)?;
-    }
-    write_file(&folder.join("README.md"), &overview(catalogue, store)?)
+    pages(store, catalogue)?.iter().try_for_each(|(name, text)| write_file(&folder.join(name), text))
 }
 
 /// The result of a row at tier paper, if it is from the current version of the protocol.
@@ -238,6 +242,50 @@ fn describe(text: &mut String, row: &Row, found: &Finished) {
     }
 }
 
+/// Whether a row belongs to a section.
+type Belongs = fn(&Entry<'_>) -> bool;
+
+/// The sections of the overview.
+const SECTIONS: [(&str, Belongs); 3] = [
+    ("Judged rows", |entry| verdict(entry).is_some_and(|verdict| verdict.word().is_some())),
+    ("Rows without a verdict", |entry| verdict(entry).is_some_and(|verdict| verdict.word().is_none())),
+    ("Rows not run yet", |(_, finished)| finished.is_none()),
+];
+
+fn verdict((row, finished): &Entry<'_>) -> Option<Verdict> {
+    finished.map(|found| judge(row, found))
+}
+
+/// What the README says of the rows: some of them beside the published values, and how many have which verdict.
+pub(crate) fn in_readme(store: &Store, Catalogue { rows, papers, .. }: &Catalogue) -> String {
+    let mut text = String::from(
+        "| data | model | trained by | ours | published | verdict |\n| --- | --- | --- | --- | --- | --- |\n",
+    );
+    for row in rows.iter().filter(|row| row.in_readme) {
+        let Row { data, model, strategy, .. } = row;
+        let cite = papers.iter().find(|paper| paper.key == row.paper).map_or("", |paper| &paper.authors);
+        let (ours, verdict) = match current(store, row) {
+            Some(found) => {
+                let spread = found.seed_spread().map_or(String::new(), |spread| format!(" ± {spread:.2}"));
+                (format!("{:.2}{spread}", found.mean()), judge(row, found).to_string())
+            }
+            None => ("not run".to_owned(), String::new()),
+        };
+        let published = row.reported.map_or("-".to_owned(), |nll| format!("{nll:.2}"));
+        let page = format!("[{published}](results/{}.md)", row.paper);
+        let _ = writeln!(text, "| `{data}` | {model} | {strategy} | {ours} | {page}, {cite} | {verdict} |");
+    }
+    let verdicts: Vec<Option<Verdict>> =
+        rows.iter().map(|row| verdict(&(row, current(store, row)))).collect();
+    let count = |word: &str| verdicts.iter().flatten().filter(|verdict| verdict.word() == Some(word)).count();
+    let words = ["PASS", "NEAR", "SHORT", "UNSURE"].map(|word| (word, count(word)));
+    let judged: usize = words.iter().map(|(_, n)| n).sum();
+    let words: Vec<String> =
+        words.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{n} {word}")).collect();
+    let _ = writeln!(text, "\nOf {} rows, {judged} are judged so far: {}.", rows.len(), words.join(", "));
+    text
+}
+
 fn overview(catalogue: &Catalogue, store: &Store) -> anyhow::Result<String> {
     let Catalogue { rows, papers, best } = catalogue;
     let mut text = format!(
@@ -260,8 +308,15 @@ fn overview(catalogue: &Catalogue, store: &Store) -> anyhow::Result<String> {
     let pages: Vec<String> =
         papers.iter().map(|paper| format!("[{}]({}.md)", paper.title, paper.key)).collect();
     let _ = writeln!(text, "By paper: {}.", pages.join(", "));
-    for table in tables(rows.iter().map(|row| (row, current(store, row))))? {
-        let _ = write!(text, "\n## {}\n\n{}", table.data, table.markdown());
+    let all = || rows.iter().map(|row| (row, current(store, row)));
+    for (title, belongs) in SECTIONS {
+        let tables = tables(all().filter(|entry| belongs(entry)))?;
+        if !tables.is_empty() {
+            let _ = writeln!(text, "\n## {title}");
+        }
+        for table in tables {
+            let _ = write!(text, "\n### {}\n\n{}", table.data, table.markdown());
+        }
     }
     let _ = write!(
         text,

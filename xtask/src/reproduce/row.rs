@@ -51,6 +51,9 @@ pub(crate) struct Row {
     pub(crate) small_epochs: u32,
     /// The cost of tier `paper`: minutes of one core per seed.
     pub(crate) minutes: u32,
+    /// Whether the README shows it.
+    #[serde(default)]
+    pub(crate) in_readme: bool,
 }
 
 impl Row {
