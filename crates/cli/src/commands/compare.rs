@@ -53,8 +53,9 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     let races = plan.race.iter().map(|race| race::prepare(race, &flags, args.seeds, data_dir));
     let races = races.collect::<anyhow::Result<Vec<_>>>()?;
     let out = Out::create(args.out.as_deref(), args.resume)?;
+    let plan_file = args.config.as_ref().map(|path| format!(" {}", quoted(path))).unwrap_or_default();
     tell(&format!(
-        "writing to {0}; if this is interrupted, the same command with --resume --out {0} goes on",
+        "writing to {0}; if this is interrupted, `helmholtz compare{plan_file} --resume --out {0}` goes on",
         quoted(&out.folder)
     ));
 
