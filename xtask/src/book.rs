@@ -118,7 +118,7 @@ mod tests {
                     _ => continue,
                 };
                 seen += 1;
-                // Help and version are errors of clap's that are none.
+                // Clap returns help and version as errors with exit code 0.
                 let error = error.filter(|error| error.exit_code() != 0);
                 assert!(error.is_none(), "{}: {}: {}", page.file, words.join(" "), error.unwrap());
             }

@@ -45,7 +45,7 @@ pub(crate) struct Best {
     pub(crate) data: String,
     /// Lowest published test NLL that was read, if any.
     pub(crate) published: Option<f64>,
-    /// By which model; without a figure, why there is none.
+    /// By which model; without a figure, the reason.
     pub(crate) by: String,
 }
 
