@@ -29,20 +29,25 @@ pub fn on_workers<T: Send>(device: &Device, f: impl FnOnce() -> T + Send) -> T {
 }
 
 /// Applies `f` to each item and returns the results in order. If tensors on `device` are in host memory and not on
-/// autodiff, the items run in parallel on the threads of the pool; otherwise they run one after another.
+/// autodiff, and all items together take at least 2^20 multiplications, the items run in parallel on the threads of the
+/// pool; otherwise they run one after another.
 ///
 /// A thread that has finished its part of one product can start on another product, and need not wait for the others.
 pub fn side_by_side<I: Send, T: Send>(
     device: &Device,
+    multiplications: usize,
     items: impl IntoIterator<Item = I>,
     f: impl Fn(I) -> T + Send + Sync,
 ) -> Vec<T> {
-    if device.is_autodiff() || !in_host_memory(device) {
+    if multiplications < WORTH_SHARING || device.is_autodiff() || !in_host_memory(device) {
         return items.into_iter().map(f).collect();
     }
     let items: Vec<I> = items.into_iter().collect();
     items.into_par_iter().with_max_len(1).map(f).collect()
 }
+
+/// With fewer multiplications than this, handing products to other threads costs more than it gains.
+const WORTH_SHARING: usize = 1 << 20;
 
 /// The values of a tensor on any device, row after row, in double precision.
 pub fn into_f64<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {

@@ -16,7 +16,7 @@ use burn::train::renderer::{
 use burn::train::{Interrupter, LearnerSummary};
 
 use crate::stop::{Request, Stop};
-use crate::terminal::{Terminal, survive_its_loss};
+use crate::terminal::{self, Terminal, survive_its_loss};
 
 /// The panic message of every thread that talks to the dashboard after "stop immediately" was chosen.
 const KILLED: &str = "Killing training from user input.";
@@ -99,7 +99,17 @@ impl Dashboard {
 impl Drop for Dashboard {
     fn drop(&mut self) {
         let Some(tui) = self.tui.take() else { return };
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(tui))) {
+        if thread::panicking() {
+            return drop(tui);
+        }
+        // The dashboard's thread reads keys, and never returns from that if the terminal has gone away.
+        let closing = thread::spawn(move || drop(tui));
+        while !closing.is_finished() && !terminal::is_gone() {
+            thread::sleep(Duration::from_millis(2));
+        }
+        if closing.is_finished()
+            && let Err(panic) = closing.join()
+        {
             self.failed(&*panic);
         }
         self.listen();

@@ -25,6 +25,14 @@ pub(crate) fn survive_its_loss() {
     }
 }
 
+/// True if the terminal that a dashboard reads keys from has gone away.
+pub(crate) fn is_gone() -> bool {
+    #[cfg(unix)]
+    return unix::is_gone();
+    #[cfg(not(unix))]
+    return false;
+}
+
 #[cfg(unix)]
 mod unix {
     use std::fs::File;
@@ -74,6 +82,11 @@ mod unix {
         {
             let _ = dup2_stderr(nowhere);
         }
+    }
+
+    /// True if there is no terminal to read keys from.
+    pub(super) fn is_gone() -> bool {
+        modes().is_none()
     }
 
     impl Terminal {

@@ -108,7 +108,9 @@ fn add_gradients_of<'a, C: Conditional>(
     weights: &Tensor<1>,
     into: &mut Gradients,
 ) {
-    let found = side_by_side(&weights.device(), layers.zip(traces), |((layer, x, y), trace)| {
+    let layers: Vec<_> = layers.zip(traces).collect();
+    let work = multiplications(weights.dims()[0], layers.iter().map(|((layer, ..), _)| *layer));
+    let found = side_by_side(&weights.device(), work, layers, |((layer, x, y), trace)| {
         let mut gradients = Gradients::new();
         layer.gradient(x, y, trace.clone(), weights.clone(), &mut gradients);
         (layer, gradients)
@@ -116,6 +118,11 @@ fn add_gradients_of<'a, C: Conditional>(
     for (layer, gradients) in found {
         add_gradients(layer, &gradients, into);
     }
+}
+
+/// How many multiplications the products of these layers take with `rows` rows.
+fn multiplications<'a, C: Conditional>(rows: usize, layers: impl IntoIterator<Item = &'a C>) -> usize {
+    layers.into_iter().map(|layer| rows * layer.dims().0 * layer.dims().1).sum()
 }
 
 /// The score of a net without latents: zero nats for each of `n` rows.
@@ -159,7 +166,8 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
 
     fn trace_joint(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Traced {
         let layers = self.generative_pairs(&x, h).map(Some).chain(std::iter::once(None));
-        let scored = side_by_side(&x.device(), layers, |layer| match layer {
+        let work = multiplications(self.top(&x, h).dims()[0], &self.generative);
+        let scored = side_by_side(&x.device(), work, layers, |layer| match layer {
             Some((layer, x, y)) => layer.score(x, y),
             None => self.prior.score(self.top(&x, h).clone()),
         });
@@ -169,7 +177,8 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
     fn trace_posterior(&self, x: Tensor<2>, h: &Vec<Tensor<2>>) -> Traced {
         let centred = self.centred(x.clone());
         let layers = self.recognition_pairs(&centred, h);
-        let scored = side_by_side(&x.device(), layers, |(layer, x, y)| layer.score(x, y));
+        let work = multiplications(self.top(&x, h).dims()[0], &self.recognition);
+        let scored = side_by_side(&x.device(), work, layers, |(layer, x, y)| layer.score(x, y));
         collect(scored.into_iter()).unwrap_or_else(|| nothing(&x, x.dims()[0]))
     }
 
@@ -212,7 +221,8 @@ impl<C: Conditional, P: Prior> LatentVariableModel for Stack<C, P> {
         });
         let q = q.reduce(|sum, log_prob| sum + log_prob).expect("there are latents");
         let layers = self.generative_pairs(&x, &latents).map(Some).chain(std::iter::once(None));
-        let by_layer = side_by_side(&x.device(), layers, |layer| match layer {
+        let work = multiplications(draws.len(), &self.generative);
+        let by_layer = side_by_side(&x.device(), work, layers, |layer| match layer {
             Some((layer, x, y)) => layer.constant_log_prob(x, y),
             None => self.prior.constant_log_prob(self.top(&x, &latents).clone()),
         });
