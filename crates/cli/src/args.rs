@@ -74,6 +74,8 @@ pub enum Command {
     Merge(MergeArgs),
     /// Compare strategies by a plan file, or on built-in data by exact gradients and likelihoods
     Compare(CompareArgs),
+    /// Show trained runs side by side on one page: results, curves, samples and the settings that differ
+    Report(ReportArgs),
     /// Draw samples from a trained model, as a picture or an array
     Sample(SampleArgs),
     /// Fill in hidden parts of pictures with a bidirectional machine
@@ -260,6 +262,17 @@ pub struct CompareArgs {
     pub json: bool,
 }
 
+/// `helmholtz report`.
+#[derive(Debug, ClapArgs)]
+pub struct ReportArgs {
+    /// Run folders
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// Page to write
+    #[arg(long, value_name = "F.html", default_value = "report.html")]
+    pub out: PathBuf,
+}
+
 /// `helmholtz export`.
 #[derive(Debug, ClapArgs)]
 pub struct ExportArgs {
@@ -342,6 +355,9 @@ pub struct ShowArgs {
     /// Number of rows; which ones depends only on the data set
     #[arg(long, default_value_t = 100)]
     pub n: i64,
+    /// Pixels per side of each value, for a picture [default: 1, and more for pictures of fewer than 15 pixels a side]
+    #[arg(long, value_name = "N")]
+    pub scale: Option<i64>,
     /// Folder with the data files [default: $HELMHOLTZ_DATA, or helmholtz in the user's data folder]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,

@@ -168,10 +168,20 @@ pub fn of_annealing(model: &dyn ModelSpec, rows: usize, chains: usize) -> Need {
 }
 
 /// What samples need, with or without a contact sheet.
-pub fn of_samples(model: &dyn ModelSpec, shape: ImageShape, width: usize, n: usize, sheet: bool) -> Need {
+///
+/// `sheet` is the number of pixels per side of each value on it.
+pub fn of_samples(
+    model: &dyn ModelSpec,
+    shape: ImageShape,
+    width: usize,
+    n: usize,
+    sheet: Option<usize>,
+) -> Need {
     let values = values(&[size(n), size(width).saturating_add(of_layers(model.layers()))]);
-    let side = |pixels: usize| size(pixels * crate::picture::scale(shape) + 2);
-    let tile = if sheet { side(shape.height).saturating_mul(side(shape.width)) } else { 0 };
+    let tile = sheet.map_or(0, |scale| {
+        let side = |pixels: usize| size(pixels.saturating_mul(scale).saturating_add(2));
+        side(shape.height).saturating_mul(side(shape.width))
+    });
     Need::default().and(format!("--n {n}"), values.saturating_add(tile.saturating_mul(size(n))))
 }
 

@@ -11,7 +11,7 @@ struct Sheet {
     pixels: Vec<u8>,
 }
 
-/// Pixels per side of each value: small pictures are enlarged.
+/// Pixels per side of each value if none are asked for: small pictures are enlarged.
 pub(crate) fn scale(shape: ImageShape) -> usize {
     (28 / shape.height.max(shape.width).max(1)).max(1)
 }
@@ -20,14 +20,12 @@ pub(crate) fn scale(shape: ImageShape) -> usize {
 const GAP: u8 = 96;
 
 impl Sheet {
-    /// A sheet of values in [0, 1], one picture per row, with `columns` tiles side by side.
-    ///
-    /// Small pictures are enlarged so that a tile has at least 28 pixels per side.
-    fn new(shape: ImageShape, rows: &[f32], columns: usize) -> Self {
+    /// A sheet of values in [0, 1], one picture per row, with `columns` tiles side by side and `scale` pixels per side
+    /// of each value.
+    fn new(shape: ImageShape, rows: &[f32], columns: usize, scale: usize) -> Self {
         let (height, width) = (shape.height, shape.width);
-        let scale = self::scale(shape);
         let (tile_h, tile_w) = (height * scale + 2, width * scale + 2);
-        let (sheet_h, sheet_w) = Sheet::size(shape, rows.len() / (height * width), columns);
+        let (sheet_h, sheet_w) = Sheet::size(shape, rows.len() / (height * width), columns, scale);
         let mut pixels = vec![GAP; sheet_h * sheet_w];
         for (i, picture) in rows.chunks_exact(height * width).enumerate() {
             let (top, left) = (i / columns * tile_h + 2, i % columns * tile_w + 2);
@@ -42,8 +40,8 @@ impl Sheet {
     }
 
     /// Height and width of a sheet of `n` pictures.
-    fn size(shape: ImageShape, n: usize, columns: usize) -> (usize, usize) {
-        let tile = |side: usize| side * scale(shape) + 2;
+    fn size(shape: ImageShape, n: usize, columns: usize, scale: usize) -> (usize, usize) {
+        let tile = |side: usize| side * scale + 2;
         (n.div_ceil(columns) * tile(shape.height) + 2, columns * tile(shape.width) + 2)
     }
 
@@ -63,14 +61,20 @@ pub fn as_io(error: png::EncodingError) -> std::io::Error {
     }
 }
 
-/// Writes pictures as a sheet that is about square. Rows that are not images are placed one below the other.
+/// Writes pictures as a sheet that is about square, with `scale` pixels per side of each value. Rows that are not images
+/// are placed one below the other.
 ///
 /// # Errors
 /// If the picture cannot be written.
-pub fn write_sheet(file: impl Write, shape: ImageShape, rows: &[f32]) -> Result<(), png::EncodingError> {
+pub fn write_sheet(
+    file: impl Write,
+    shape: ImageShape,
+    rows: &[f32],
+    scale: usize,
+) -> Result<(), png::EncodingError> {
     let n = rows.len() / (shape.height * shape.width);
     let columns = if shape.height == 1 { 1 } else { (n as f64).sqrt().ceil().max(1.0) as usize };
-    Sheet::new(shape, rows, columns).write(file)
+    Sheet::new(shape, rows, columns, scale).write(file)
 }
 
 /// Writes pictures as a sheet with `columns` of them in a row.
@@ -83,7 +87,7 @@ pub fn write_strip(
     rows: &[f32],
     columns: usize,
 ) -> Result<(), png::EncodingError> {
-    Sheet::new(shape, rows, columns).write(file)
+    Sheet::new(shape, rows, columns, scale(shape)).write(file)
 }
 
 /// Pictures per row of an animation.
@@ -94,7 +98,7 @@ const COLUMNS: usize = 10;
 /// # Errors
 /// If it is too large. The message gives the size that it would have.
 pub fn check_animation(shape: ImageShape, pictures: usize) -> Result<(), String> {
-    let (height, width) = Sheet::size(shape, pictures, pictures.clamp(1, COLUMNS));
+    let (height, width) = Sheet::size(shape, pictures, pictures.clamp(1, COLUMNS), scale(shape));
     if [height, width].into_iter().all(|side| side <= usize::from(u16::MAX)) {
         return Ok(());
     }
@@ -118,7 +122,8 @@ pub fn write_animation(
     frames: &[Vec<f32>],
 ) -> Result<(), gif::EncodingError> {
     let columns = |frame: &[f32]| (frame.len() / (shape.height * shape.width)).clamp(1, COLUMNS);
-    let mut sheets = frames.iter().map(|frame| Sheet::new(shape, frame, columns(frame))).peekable();
+    let mut sheets =
+        frames.iter().map(|frame| Sheet::new(shape, frame, columns(frame), scale(shape))).peekable();
     let Some(first) = sheets.peek() else { return Ok(()) };
     let greys: Vec<u8> = (0..=255u8).flat_map(|grey| [grey; 3]).collect();
     let side = |pixels: usize| u16::try_from(pixels).expect("checked before the work was done");
@@ -222,7 +227,7 @@ mod tests {
         }
         for room in [0, 10, 60] {
             assert!(write_strip(Full(room), SHAPE, &frames[0], 2).is_err(), "room for {room} bytes");
-            assert!(write_sheet(Full(room), SHAPE, &frames[0]).is_err(), "room for {room} bytes");
+            assert!(write_sheet(Full(room), SHAPE, &frames[0], 9).is_err(), "room for {room} bytes");
         }
     }
 

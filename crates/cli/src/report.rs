@@ -176,19 +176,31 @@ fn gradient_norms(history: &History) -> Chart {
 }
 
 /// What training measured under a name, by step.
-fn of_training(history: &History, name: &str, f: impl Fn(f64) -> f64) -> Vec<Point> {
+pub(crate) fn of_training(history: &History, name: &str, f: impl Fn(f64) -> f64) -> Vec<Point> {
     let records = history.records().iter().filter(|record| record.split == "train");
     let point = |record: &Record| Some(Point::exact(record.step as f64, f(*record.values.get(name)?)));
     records.filter_map(point).collect()
 }
 
+/// A chart against training steps.
 fn chart(title: String, y: (String, Scale), lines: Vec<(String, Vec<Point>)>) -> Chart {
-    let lines = lines.into_iter().filter(|(_, points)| !points.is_empty()).enumerate();
-    let line = |(colour, (name, points))| Line { name: Some(name), colour, points };
-    Chart { title, x: ("training steps".to_owned(), Scale::Linear), y, lines: lines.map(line).collect() }
+    against(("training steps".to_owned(), Scale::Linear), title, y, lines)
 }
 
-const STYLE: &str = "\
+/// A chart of the lines that have points.
+pub(crate) fn against(
+    x: (String, Scale),
+    title: String,
+    y: (String, Scale),
+    lines: Vec<(String, Vec<Point>)>,
+) -> Chart {
+    let lines = lines.into_iter().filter(|(_, points)| !points.is_empty()).enumerate();
+    let line = |(colour, (name, points))| Line { name: Some(name), colour, points };
+    Chart { title, x, y, lines: lines.map(line).collect() }
+}
+
+/// The style of a page about runs.
+pub(crate) const STYLE: &str = "\
     body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222}\
     h1{font-size:1.5rem}h2{font-size:1.2rem;margin-top:2rem}\
     table{border-collapse:collapse;display:block;overflow-x:auto;font-variant-numeric:tabular-nums}\

@@ -18,6 +18,7 @@ mod json_keys;
 mod limits;
 mod mixture;
 mod own_data;
+mod report;
 mod resume;
 mod run_folder;
 mod shards;

@@ -2,8 +2,7 @@
 
 use burn::tensor::Tensor;
 use helmholtz_core::{Enumerable, enumerate_bits};
-use helmholtz_ops::into_f64;
-use helmholtz_ops::log_weights::log_sum_exp;
+use helmholtz_ops::log_weights::{log_sum_exp, log_sum_exp_f64};
 use thiserror::Error;
 
 use crate::importance::Reading;
@@ -88,11 +87,8 @@ impl ExactLikelihood {
             for (block, sums) in sums.chunks_mut(rows_at_once).enumerate() {
                 let start = block * rows_at_once;
                 let rows = x.clone().slice([start..start + sums.len(), 0..d]);
-                let table = into_f64(table(model, rows, &h, reading));
-                let width = table.len() / sums.len();
-                for (sums, row) in sums.iter_mut().zip(table.chunks_exact(width)) {
-                    row.iter().for_each(|&log_term| sums.push(log_term));
-                }
+                let of_states = log_sum_exp_f64(table(model, rows, &h, reading));
+                sums.iter_mut().zip(of_states).for_each(|(sums, log_sum)| sums.push(log_sum));
             }
         }
         Ok(sums.iter().map(|sums| reading.factor() * sums.log_sum()).collect())

@@ -5,6 +5,11 @@
 //! run reports as a non-finite loss. The normalised weight of an infinite weight is NaN, too.
 
 use burn::tensor::{Int, Tensor};
+use helmholtz_noise::simd::vectorised;
+use rayon::prelude::*;
+
+use crate::host::{self, SEQUENTIAL, for_real};
+use crate::real::{LANES, Real};
 
 /// `log Σ_k exp(log w_k)` along the rows: `[batch, k]` to `[batch]`.
 ///
@@ -14,6 +19,53 @@ pub fn log_sum_exp(log_weights: Tensor<2>) -> Tensor<1> {
     let finite_max = max.clone().mask_fill(max.is_finite().bool_not(), 0.0);
     let sum = (log_weights - finite_max.clone()).exp().sum_dim(1);
     (sum.log() + finite_max).squeeze_dim::<1>(1)
+}
+
+/// [`log_sum_exp`] of constants on any device, summed in double precision on the host.
+pub fn log_sum_exp_f64(log_weights: Tensor<2>) -> Vec<f64> {
+    let [n, k] = log_weights.dims();
+    if k == 0 {
+        return vec![f64::NEG_INFINITY; n];
+    }
+    for_real!(log_weights.dtype(), T => {
+        let values = host::read::<T, 2>(log_weights);
+        let rows_at_once = (SEQUENTIAL / k).max(1);
+        values.par_chunks(k).with_min_len(rows_at_once).map(log_sum_exp_of_row::<T>).collect()
+    })
+}
+
+fn log_sum_exp_of_row<T: Real>(row: &[T]) -> f64 {
+    vectorised(
+        #[inline(always)]
+        || {
+            let (vectors, rest) = row.as_chunks::<LANES>();
+            let mut largest = [-T::INFINITY; LANES];
+            for vector in vectors {
+                for (largest, &value) in largest.iter_mut().zip(vector) {
+                    *largest = if value > *largest { value } else { *largest };
+                }
+            }
+            let max = largest
+                .iter()
+                .chain(rest)
+                .fold(-T::INFINITY, |max, &value| if value > max { value } else { max });
+            if max == T::INFINITY {
+                return f64::INFINITY;
+            }
+            // Without a finite value, all are minus infinity or NaN.
+            let max = if max == -T::INFINITY { T::ZERO } else { max };
+            let mut sums = [0.0; LANES];
+            for vector in vectors {
+                for (sum, &value) in sums.iter_mut().zip(vector) {
+                    *sum += T::exp_neg(max - value).to_f64();
+                }
+            }
+            for (sum, &value) in sums.iter_mut().zip(rest) {
+                *sum += T::exp_neg(max - value).to_f64();
+            }
+            sums.iter().sum::<f64>().ln() + max.to_f64()
+        },
+    )
 }
 
 /// `log 1/K Σ_k exp(log w_k)` along the rows: `[batch, k]` to `[batch]`.
@@ -66,7 +118,7 @@ pub fn log_sum_of_others(log_weights: Tensor<2>) -> Tensor<2> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
+    use burn::tensor::{DType, Device, TensorData};
     use proptest::prelude::*;
 
     use super::*;
@@ -79,6 +131,30 @@ mod tests {
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         tensor.into_data().try_to_vec().unwrap()
+    }
+
+    #[test]
+    fn sums_in_double_precision_are_exact_and_hide_nothing() {
+        for dtype in [DType::F32, DType::F64] {
+            for k in [1, 15, 16, 17, 1000] {
+                let values: Vec<f64> = (0..3 * k).map(|i| f64::from(i * 7919 % 1000) / 8.0 - 700.0).collect();
+                let data = TensorData::new(values.clone(), [3, k as usize]).convert_dtype(dtype);
+                let found = log_sum_exp_f64(Tensor::from_data(data, (&Device::flex(), dtype)));
+                let tolerance = if dtype == DType::F64 { 1e-15 } else { 1e-7 };
+                for (found, row) in found.into_iter().zip(values.chunks(k as usize)) {
+                    let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                    let exact = row.iter().map(|value| (value - max).exp()).sum::<f64>().ln() + max;
+                    assert!((found - exact).abs() <= tolerance * exact.abs(), "{k}: {found} for {exact}");
+                }
+            }
+        }
+        let (inf, nan) = (f32::INFINITY, f32::NAN);
+        let ends = [[-inf, -inf], [inf, 0.0], [nan, 0.0], [nan, -inf], [0.0, -inf]];
+        let found = log_sum_exp_f64(Tensor::from_floats(ends, &Device::flex()));
+        assert_eq!(found[..2], [f64::NEG_INFINITY, f64::INFINITY]);
+        assert!(found[2].is_nan() && found[3].is_nan());
+        assert_eq!(found[4], 0.0);
+        assert_eq!(log_sum_exp_f64(Tensor::zeros([2, 0], &Device::flex())), [f64::NEG_INFINITY; 2]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// Command lines that work as they are, or with a run folder of yours in place of `runs/deep`.
-const EXAMPLES: [(&str, &[&str]); 14] = [
+const EXAMPLES: [(&str, &[&str]); 15] = [
     (
         "train",
         &[
@@ -30,6 +30,7 @@ const EXAMPLES: [(&str, &[&str]); 14] = [
             "helmholtz compare configs/race-mnist.toml --seeds 1 --out runs/race --resume",
         ],
     ),
+    ("report", &["helmholtz report runs/rws runs/vimco --out both.html"]),
     ("sample", &["helmholtz sample runs/deep --n 100 --mean --out digits.png"]),
     ("inpaint", &["helmholtz inpaint runs/deep --mask bottom --out filled.gif"]),
     ("encode", &["helmholtz encode runs/deep --split test --out codes.npy"]),

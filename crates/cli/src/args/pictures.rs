@@ -24,6 +24,9 @@ pub struct SampleArgs {
     /// File to write: a .png contact sheet or a .npy array [default: samples.png in the run's samples folder]
     #[arg(long, value_name = "F.png|F.npy")]
     pub out: Option<PathBuf>,
+    /// Pixels per side of each value, for a picture [default: 1, and more for pictures of fewer than 15 pixels a side]
+    #[arg(long, value_name = "N")]
+    pub scale: Option<i64>,
     /// Read the weights as this model: bihm, or the kind of the layers [default: the trained model]
     #[arg(long = "as", value_name = "MODEL")]
     pub as_model: Option<String>,

@@ -1,5 +1,7 @@
 //! The results of a finished run: its likelihoods, its report, and what is printed last.
 
+use std::collections::BTreeMap;
+
 use helmholtz_core::{Evaluator, Score};
 use helmholtz_datasets::{DataSet, Plan, SplitName};
 use helmholtz_eval::{ImportanceSampling, LogPartition, NllSummary, PartitionFunction, Reading};
@@ -14,11 +16,15 @@ use crate::args::TrainArgs;
 use crate::config::Config;
 use crate::console::say;
 use crate::output::Output;
+use crate::picture;
 use crate::report::{self, RunReport};
 use crate::run_folder::RunFolder;
 
 /// How precisely a finished run estimates 2 log Z of a bidirectional machine for the likelihoods that it reports.
 const FINAL_PARTITION: PartitionFunction = PartitionFunction { error: 0.02, most: 200_000 };
+
+/// The likelihoods of a finished run, for programs.
+pub(super) const RESULTS: &str = "results.json";
 
 const HINT: &str = "; `helmholtz evaluate` takes more draws";
 
@@ -80,7 +86,22 @@ impl Results {
         }
     }
 
-    /// Writes the sheets of samples and of data, and `report.html`.
+    /// Both splits with their estimates, for programs.
+    fn json(&self) -> Value {
+        let split = |s: &NllSummary| -> Value {
+            json!({"nll": s.nll, "se_rows": s.se_rows, "se_mc": s.se_mc, "bias_mc": s.bias_mc, "k": self.k, "n": s.n})
+        };
+        let mut json = json!({"valid": split(&self.valid), "test": split(&self.test)});
+        TestRows::put(Some(&self.test_rows), &mut json);
+        if let Some(z) = &self.log_z2 {
+            json["nll_is_bound"] = json!(!z.is_known());
+            json["log_z2"] = json!(z.is_known().then_some(z.log_z2));
+            json["log_z2_se"] = json!(z.se());
+        }
+        json
+    }
+
+    /// Writes `results.json`, the sheets of samples and of data, and `report.html`.
     pub(super) fn write_report(
         &self,
         folder: &RunFolder,
@@ -89,10 +110,14 @@ impl Results {
         history: &History,
         remarks: &[String],
     ) -> anyhow::Result<()> {
+        let epochs = history.last().map_or(0, |(last, _)| last);
+        let mut scored = json!({"of": self.of(), "epochs": epochs, "epoch": epoch});
+        put_all(&mut scored, self.json());
+        folder.write(RESULTS, |file| writeln!(file, "{scored:#}"))?;
         let pixels = sample::ancestral(model, 100, config.seed, false)?;
         let write_sheet = |name: &str, values: &[f32]| {
             let sheet = Output::inside(&folder.path().join("samples"), name);
-            sample::write(&sheet, data.shape, data.train.width(), values)
+            sample::write(&sheet, data.shape, data.train.width(), values, Some(picture::scale(data.shape)))
         };
         write_sheet("samples.png", &pixels)?;
         write_sheet("data.png", &shown_data(data))?;
@@ -130,21 +155,12 @@ pub(super) fn finish(
     let examples = (plan.rows_by(outcome.steps) - plan.rows_by(first_step)) as f64;
     let (best, _) = outcome.history.best().unwrap_or_default();
     if args.json {
-        let split = |s: &NllSummary| -> Value {
-            json!({"nll": s.nll, "se_rows": s.se_rows, "se_mc": s.se_mc, "bias_mc": s.bias_mc, "k": results.k, "n": s.n})
-        };
         let mut json = json!({
             "run": folder.path().display().to_string(), "steps": outcome.steps,
             "epochs": outcome.history.last().map_or(0, |(epoch, _)| epoch), "best_epoch": best, "epoch": epoch,
             "train_seconds": seconds, "examples_per_second": examples / seconds,
-            "valid": split(&results.valid), "test": split(&results.test),
         });
-        TestRows::put(Some(&results.test_rows), &mut json);
-        if let Some(z) = &results.log_z2 {
-            json["nll_is_bound"] = json!(!z.is_known());
-            json["log_z2"] = json!(z.is_known().then_some(z.log_z2));
-            json["log_z2_se"] = json!(z.se());
-        }
+        put_all(&mut json, results.json());
         say!("{json}");
         return;
     }
@@ -174,6 +190,13 @@ pub(super) fn finish(
     say!("  {}", folder.path().join("report.html").display());
 }
 
+/// Adds the keys of `more` to the object `json`.
+fn put_all(json: &mut Value, more: Value) {
+    if let (Value::Object(json), Value::Object(more)) = (json, more) {
+        json.extend(more);
+    }
+}
+
 /// Test rows to show beside samples; zeros take the place of missing values.
 fn shown_data(data: &DataSet) -> Vec<f32> {
     let rows = chosen_rows(data, SplitName::Test, Some(100));
@@ -184,8 +207,19 @@ fn shown_data(data: &DataSet) -> Vec<f32> {
 
 /// Seconds of training and validation of all sessions of the run, if they were recorded.
 fn trained_seconds(folder: &RunFolder) -> Option<f64> {
-    let text = std::fs::read_to_string(folder.path().join("timing.jsonl")).ok()?;
-    let seconds =
-        text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?["seconds"].as_f64());
-    Some(seconds.sum())
+    seconds_by_epoch(folder).into_values().reduce(f64::max)
+}
+
+/// Each epoch with the seconds of training and validation of all sessions up to its end, by `timing.jsonl`. An epoch
+/// that was trained twice, because the run was stopped before its checkpoint, counts twice and is listed once.
+pub(super) fn seconds_by_epoch(folder: &RunFolder) -> BTreeMap<u64, f64> {
+    let text = std::fs::read_to_string(folder.path().join("timing.jsonl")).unwrap_or_default();
+    let (mut total, mut found) = (0.0, BTreeMap::new());
+    for line in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        if let (Some(epoch), Some(seconds)) = (line["epoch"].as_u64(), line["seconds"].as_f64()) {
+            total += seconds;
+            found.insert(epoch, total);
+        }
+    }
+    found
 }

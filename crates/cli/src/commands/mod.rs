@@ -19,6 +19,7 @@ pub mod inpaint;
 pub mod merge;
 pub mod models;
 mod part_file;
+pub mod report;
 pub mod resume;
 pub mod sample;
 pub(crate) mod score;
@@ -44,6 +45,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Command::Evaluate(args)) => evaluate::run(&args),
         Some(Command::Merge(args)) => merge::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Report(args)) => report::run(&args),
         Some(Command::Sample(args)) => sample::run(&args),
         Some(Command::Inpaint(args)) => inpaint::run(&args),
         Some(Command::Encode(args)) => encode::run(&args),

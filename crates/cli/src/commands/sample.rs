@@ -51,8 +51,8 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     };
     let shape = trained.data.shape();
     let width = shape.pixels();
-    let is_picture = out.path().extension().is_none_or(|ending| ending != "npy");
-    memory_limit::of_samples(&*trained.config.spec.model, shape, width, n, is_picture)
+    let scale = scale(args.scale, &out, shape)?;
+    memory_limit::of_samples(&*trained.config.spec.model, shape, width, n, scale)
         .check(Limit::of_processor())?;
     let values = match sampler {
         "ancestral" => ancestral(&trained.model, n, args.seed, args.mean)?,
@@ -73,7 +73,7 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
             shown(&trained.model, &state, args.mean)?
         }
     };
-    write(&out, shape, width, &values)?;
+    write(&out, shape, width, &values, scale)?;
     say!("{}", out.path().display());
     Ok(ExitCode::SUCCESS)
 }
@@ -186,10 +186,36 @@ pub(crate) fn read(values: Tensor<2>) -> anyhow::Result<Vec<f32>> {
 /// The file endings of samples.
 pub(crate) const ENDINGS: [&str; 2] = ["png", "npy"];
 
-/// Writes rows of values: as an array if the file ends in `.npy`, else as a picture.
-pub(crate) fn write(out: &Output, shape: ImageShape, width: usize, values: &[f32]) -> anyhow::Result<()> {
-    if out.path().extension().is_some_and(|ending| ending == "npy") {
-        return out.write(|file| npy::write_f32(file, &[values.len() / width, width], values));
+/// The largest number that `--scale` takes.
+const LARGEST_SCALE: usize = 64;
+
+/// Pixels per side of each value: what `--scale` says, or enough for a small picture. `None` for an array.
+///
+/// # Errors
+/// If `--scale` is out of range, or there is no picture.
+pub(crate) fn scale(asked: Option<i64>, out: &Output, shape: ImageShape) -> anyhow::Result<Option<usize>> {
+    let asked = asked.map(|n| count("--scale", n)).transpose()?;
+    let is_array = out.path().extension().is_some_and(|ending| ending == "npy");
+    match asked {
+        Some(0) => Err(user("--scale 0: must be at least 1")),
+        Some(n) if n > LARGEST_SCALE => Err(user(format!("--scale {n}: must be at most {LARGEST_SCALE}"))),
+        Some(n) if is_array => Err(user(format!("--scale {n} is for pictures; leave it out for an array"))),
+        asked => Ok((!is_array).then(|| asked.unwrap_or_else(|| picture::scale(shape)))),
     }
-    out.write(|file| picture::write_sheet(file, shape, values).map_err(picture::as_io))
+}
+
+/// Writes rows of values: as a picture with `scale` pixels per side of each value, or without a scale as an array.
+pub(crate) fn write(
+    out: &Output,
+    shape: ImageShape,
+    width: usize,
+    values: &[f32],
+    scale: Option<usize>,
+) -> anyhow::Result<()> {
+    match scale {
+        None => out.write(|file| npy::write_f32(file, &[values.len() / width, width], values)),
+        Some(scale) => {
+            out.write(|file| picture::write_sheet(file, shape, values, scale).map_err(picture::as_io))
+        }
+    }
 }

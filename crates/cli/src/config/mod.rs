@@ -165,24 +165,26 @@ impl Config {
         toml::to_string(self).expect("a config is made of tables and scalars")
     }
 
-    /// Keys whose values differ between two resolved configs, except those that may differ.
-    pub fn differences(&self, other: &Config) -> Vec<String> {
-        let flat = |config: &Config| {
-            let table: Table = config.to_toml().parse().expect("written by ourselves");
-            let mut flat = BTreeMap::new();
-            for (section, value) in table {
-                match value {
-                    Value::Table(keys) => {
-                        flat.extend(keys.into_iter().map(|(k, v)| (format!("{section}.{k}"), v)))
-                    }
-                    value => {
-                        flat.insert(section, value);
-                    }
+    /// Every key with its section, such as `train.batch`, and its value.
+    pub fn flat(&self) -> BTreeMap<String, Value> {
+        let table: Table = self.to_toml().parse().expect("written by ourselves");
+        let mut flat = BTreeMap::new();
+        for (section, value) in table {
+            match value {
+                Value::Table(keys) => {
+                    flat.extend(keys.into_iter().map(|(k, v)| (format!("{section}.{k}"), v)))
+                }
+                value => {
+                    flat.insert(section, value);
                 }
             }
-            flat
-        };
-        let (a, b) = (flat(self), flat(other));
+        }
+        flat
+    }
+
+    /// Keys whose values differ between two resolved configs, except those that may differ.
+    pub fn differences(&self, other: &Config) -> Vec<String> {
+        let (a, b) = (self.flat(), other.flat());
         // Stages and falling rates are spread over the run's length: with another length, past steps would differ.
         let fixed = !self.stage.is_empty() || self.optimizer.schedule != "constant";
         let may_change = |key: &str| {

@@ -23,7 +23,8 @@ pub(super) fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let set = load(&args.id, args.data_dir.as_deref()).or_user()?;
     let rows = chosen_rows(&set, split, Some(n));
     let values: Vec<f32> = rows.iter().flat_map(|row| set.split(split).row(*row)).collect();
-    sample::write(&out, set.shape, set.train.width(), &values)?;
+    let scale = sample::scale(args.scale, &out, set.shape)?;
+    sample::write(&out, set.shape, set.train.width(), &values, scale)?;
     say!("{} rows of {} {split}: {}", rows.len(), set.protocol(), args.out.display());
     Ok(ExitCode::SUCCESS)
 }
