@@ -148,7 +148,10 @@ impl Chart {
                 .margin(10)
                 .x_label_area_size(50)
                 .y_label_area_size(76)
-                .build_cartesian_2d(Axis::new(x_range, &x_ticks), Axis::new(y_range.clone(), &y_ticks))
+                .build_cartesian_2d(
+                    Axis::new(x_range.clone(), &x_ticks),
+                    Axis::new(y_range.clone(), &y_ticks),
+                )
                 .map_err(drawing)?;
             chart
                 .configure_mesh()
@@ -192,7 +195,7 @@ impl Chart {
             if self.lines.len() > 1 {
                 chart
                     .configure_series_labels()
-                    .position(self.legend())
+                    .position(self.legend(&x_range, &y_range))
                     .background_style(WHITE.mix(0.6))
                     .label_font(("sans-serif", TEXT))
                     .draw()
@@ -205,20 +208,44 @@ impl Chart {
 }
 
 impl Chart {
-    /// Where the lines leave room for the legend. Learning curves fall early and leave room at the upper right. On two
-    /// logarithmic scales, falling lines leave room at the lower left, and rising lines at the upper left.
-    fn legend(&self) -> SeriesLabelPosition {
-        let rises = |line: &&Line| match (line.points.first(), line.points.last()) {
-            (Some(first), Some(last)) => last.y > first.y,
-            _ => false,
+    /// The corner that the lines cross least. Of equal ones the upper right, which falling curves leave free.
+    fn legend(&self, x: &Range<f64>, y: &Range<f64>) -> SeriesLabelPosition {
+        const WIDTH: f64 = 0.4;
+        let named = self.lines.iter().filter(|line| line.name.is_some()).count();
+        let height = (0.08 * named as f64 + 0.02).min(0.5);
+        let share = |place: f64, range: &Range<f64>| (place - range.start) / (range.end - range.start);
+        let at = |point: &Point| (share(self.x.1.to(point.x), x), share(self.y.1.to(point.y), y));
+        // Twenty places on the way from each point to the next.
+        let on_the_way = |((x0, y0), (x1, y1)): ((f64, f64), (f64, f64))| {
+            (0..=20)
+                .map(move |i| (x0 + (x1 - x0) * f64::from(i) / 20.0, y0 + (y1 - y0) * f64::from(i) / 20.0))
         };
-        if self.x.1 == Scale::Linear {
-            SeriesLabelPosition::UpperRight
-        } else if 2 * self.lines.iter().filter(rises).count() > self.lines.len() {
-            SeriesLabelPosition::UpperLeft
-        } else {
-            SeriesLabelPosition::LowerLeft
+        let places: Vec<(f64, f64)> = self
+            .lines
+            .iter()
+            .flat_map(|line| line.points.windows(2).map(|pair| (at(&pair[0]), at(&pair[1]))))
+            .flat_map(on_the_way)
+            .collect();
+        let crossed = |right: bool, upper: bool| {
+            let is_inside = |&&(x, y): &&(f64, f64)| {
+                (if right { x > 1.0 - WIDTH } else { x < WIDTH })
+                    && (if upper { y > 1.0 - height } else { y < height })
+            };
+            places.iter().filter(is_inside).count()
+        };
+        let corners = [
+            (crossed(true, true), SeriesLabelPosition::UpperRight),
+            (crossed(false, false), SeriesLabelPosition::LowerLeft),
+            (crossed(false, true), SeriesLabelPosition::UpperLeft),
+            (crossed(true, false), SeriesLabelPosition::LowerRight),
+        ];
+        let [mut best, others @ ..] = corners;
+        for corner in others {
+            if corner.0 < best.0 {
+                best = corner;
+            }
         }
+        best.1
     }
 }
 
@@ -274,6 +301,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_legend_stands_where_the_lines_leave_room() {
+        let legend = |values: [f64; 3]| {
+            let point = |(i, &y): (usize, &f64)| Point::exact(i as f64, y);
+            let points: Vec<Point> = values.iter().enumerate().map(point).collect();
+            let line = |name: &str| Line { name: Some(name.into()), colour: 0, points: points.clone() };
+            let lines = vec![line("a"), line("b")];
+            let axis = || ("x".to_owned(), Scale::Linear);
+            Chart { title: "t".into(), x: axis(), y: axis(), lines }.legend(&(0.0..2.0), &(0.0..1.0))
+        };
+        assert!(matches!(legend([1.0, 0.3, 0.0]), SeriesLabelPosition::UpperRight), "falling");
+        assert!(matches!(legend([1.0, 1.0, 1.0]), SeriesLabelPosition::LowerLeft), "at the top");
+        assert!(matches!(legend([0.0, 0.0, 1.0]), SeriesLabelPosition::UpperLeft), "rising late");
     }
 
     #[test]
