@@ -13,6 +13,7 @@ mod layers;
 mod mixture;
 mod models;
 mod ppca;
+mod rbm;
 mod scores;
 mod strategies;
 mod suspect;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use helmholtz_datasets::formats::{Wanted, read};
+use helmholtz_datasets::formats::{Limits, Wanted, read, read_matrix};
 use helmholtz_datasets::{ImageShape, Split, ValueKind, load};
 
 fn fixture(name: &str) -> PathBuf {
@@ -67,6 +67,23 @@ fn an_id_names_the_arrays_of_labels_and_of_targets_beside_the_rows() {
         let error = of(name, pieces).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     }
+}
+
+#[test]
+fn a_matrix_of_a_file_is_read_row_after_row_whatever_its_values() {
+    let file = fixture("plain.mat");
+    let (halves, [rows, columns]) = read_matrix(&file, "halves", &Limits::default()).unwrap();
+    let id = format!("file:{}#train_data#target=halves", file.display());
+    let set = load(&id, None).unwrap();
+    let targets: Vec<f64> = [&set.train, &set.valid, &set.test]
+        .iter()
+        .flat_map(|split| split.targets().unwrap().values())
+        .map(|&v| v.into())
+        .collect();
+    assert_eq!((columns, rows * columns), (784, halves.len()));
+    assert!(halves.starts_with(&targets[..columns]) && halves.iter().any(|value| *value != 0.0));
+    let error = read_matrix(&file, "thirds", &Limits::default()).unwrap_err().to_string();
+    assert!(error.contains("plain.mat: there is no array `thirds` in it"), "{error}");
 }
 
 #[test]

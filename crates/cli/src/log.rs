@@ -1,7 +1,7 @@
 //! What the program reports besides its results: warnings on standard error, and everything from info level up in a
 //! run's `experiment.log`.
 //!
-//! `HELMHOLTZ_LOG` (`off`, `error`, `warn`, `info`, `debug`) sets what standard error shows.
+//! `HELMHOLTZ_LOG` (`off`, `error`, `warn`, `info`, `debug`, `trace`) sets what standard error shows.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};

@@ -7,6 +7,8 @@
 //! | [`trainable`] | [`Trainable`]: what training needs from a model, and [`ParameterGroup`] |
 //! | [`model`] | [`LatentVariableModel`], [`Layerwise`] and [`Enumerable`] |
 //! | [`tractable`] | [`Tractable`] and [`Expectation`]: likelihoods in closed form |
+//! | [`energy`] | [`EnergyModel`]: densities up to a factor |
+//! | [`annealing`] | [`AnnealingPath`]: from a density that is easy to sample to another |
 //! | [`pathwise`] | [`Reparameterized`]: latents as functions of noise, and the weights of their gradients |
 //! | [`strategy`] | [`Strategy`], its [`Estimate`] and its [`Scope`] |
 //! | [`memory`] | [`Memory`]: what a strategy remembers |
@@ -30,8 +32,10 @@
 //! [`LatentVariableModel::log_joint`] and [`LatentVariableModel::log_posterior`] remain
 //! differentiable by Burn's autodiff; the tests compare the two computations.
 
+pub mod annealing;
 pub mod batch;
 pub mod bits;
+pub mod energy;
 pub mod erased;
 pub mod evaluator;
 pub mod gradients;
@@ -47,8 +51,10 @@ pub mod strategy;
 pub mod tractable;
 pub mod trainable;
 
+pub use annealing::AnnealingPath;
 pub use batch::{Batch, Target};
 pub use bits::enumerate_bits;
+pub use energy::EnergyModel;
 pub use evaluator::Evaluator;
 pub use gradients::Gradients;
 pub use helmholtz_noise::{Draws, Key, Role};

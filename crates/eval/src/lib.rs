@@ -5,6 +5,7 @@
 //! | [`exact`] | `log p(x)`, `log p̃*(x)` and 2 log Z by enumeration of all states |
 //! | [`importance`] | `log p(x)` and `log p̃*(x)` by importance sampling from the recognition net, in bounded memory |
 //! | [`ais`] | `log p(x)` by annealed importance sampling, of models whose latents are functions of noise |
+//! | [`annealing`] | log Z of any density with a path of densities to it, by annealed importance sampling |
 //! | [`formula`] | likelihoods that have a closed form |
 //! | [`active`] | how many units of such a model carry information about the data |
 //! | [`partition`] | 2 log Z of a bidirectional Helmholtz machine, from draws of the machine |
@@ -18,6 +19,7 @@
 pub mod active;
 pub mod ais;
 pub mod allocation;
+pub mod annealing;
 pub mod check;
 pub mod exact;
 pub mod formula;
@@ -29,6 +31,7 @@ pub mod summary;
 pub use active::{ACTIVE_ABOVE, Activity};
 pub use ais::{AnnealedImportanceSampling, AnnealedRow};
 pub use allocation::Within;
+pub use annealing::{AnnealedPartition, Annealing, Schedule};
 pub use check::{Check, CheckVerdict, Checked, Suspicion};
 pub use exact::{ExactError, ExactLikelihood, MAX_JOINT_BITS, MAX_LATENT_BITS};
 pub use formula::LikelihoodFormula;

@@ -8,6 +8,7 @@
 //! | [`directed`] | sigmoid belief networks and other stacks, with their recognition nets |
 //! | [`vae`] | variational autoencoders |
 //! | [`mixture`] | mixtures of Bernoulli units, with classes and missing values |
+//! | [`energy`] | restricted Boltzmann machines |
 //! | [`strategies`] | wake-sleep, reweighted wake-sleep, VIMCO, REINFORCE, NVIL, bidirectional Helmholtz machines, ELBO, IWAE and variants, coupled chains, maximum likelihood and EM |
 //! | [`court`] | compares the updates of any strategy, including yours, with the exact gradient |
 //! | [`samplers`] | Gibbs chains and independent samples for bidirectional machines, coupled chains for any posterior |
@@ -39,6 +40,7 @@ pub use helmholtz_core as core;
 pub use helmholtz_court as court;
 pub use helmholtz_datasets as datasets;
 pub use helmholtz_directed as directed;
+pub use helmholtz_energy as energy;
 pub use helmholtz_eval as eval;
 pub use helmholtz_layers as layers;
 pub use helmholtz_mixture as mixture;

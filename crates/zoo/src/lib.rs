@@ -15,7 +15,6 @@
 //! | [`strategy_settings`] | [`StrategySettings`]: what a strategy's row of the registry is made of |
 //! | `papers` | the papers that models and strategies are from |
 //! | `taped` | the gradient of a likelihood in closed form, for the court |
-//! | `papers` | the papers that models and strategies are from |
 //! | [`check`] | one computation on two devices: what the doctor compares |
 //! | [`directed`] | stacks of layers of bits, read as directed or as bidirectional machines |
 //! | [`vae`] | variational auto-encoders |

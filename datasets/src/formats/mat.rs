@@ -9,7 +9,7 @@
 
 use flate2::read::ZlibDecoder;
 
-use crate::formats::array::{Array, Number};
+use crate::formats::array::{Array, Number, pick};
 use crate::formats::axes::AxisOrder;
 use crate::formats::beside::{Chosen, labels_of, targets_of};
 use crate::formats::room::{self, Unfilled};
@@ -58,6 +58,23 @@ pub(crate) fn parse(bytes: &[u8], wanted: &Wanted) -> Result<Table, String> {
     let targets = target.map(|i| arrays.with(i, |array| targets_of(&array, n, wanted.rows, names[i])));
     let split = split.with_labels(labels.transpose()?).with_targets(targets.transpose()?);
     Ok(Table { notes: doubt.into_iter().map(Note::doubt).collect(), ..split.into() })
+}
+
+/// The numbers of the array `name`, row after row, and the sizes of its two axes.
+pub(crate) fn matrix(bytes: &[u8], name: &str, limits: &Limits) -> Result<(Vec<f64>, [usize; 2]), String> {
+    let arrays = Arrays::open(bytes, limits)?;
+    arrays.with(pick(&arrays.names(), Some(name))?, |array| {
+        let [rows, columns] = array.axes[..] else {
+            return Err(format!("`{name}` has the shape {:?}, but a matrix has two axes", array.axes));
+        };
+        let numbers = array.numbers()?;
+        if array.order == AxisOrder::RowMajor {
+            return Ok((numbers, [rows, columns]));
+        }
+        let mut by_rows: Vec<f64> = room::with_room(numbers.len())?;
+        by_rows.extend((0..rows * columns).map(|i| numbers[i / columns + i % columns * rows]));
+        Ok((by_rows, [rows, columns]))
+    })
 }
 
 /// True if the header says that the file is big-endian.

@@ -125,6 +125,19 @@ pub fn decode(format: Format, path: &Path, bytes: impl BufRead, wanted: &Wanted)
     decode_table(format, path, bytes, wanted).map(|table| table.split)
 }
 
+/// Reads a matrix of a MATLAB file, such as weights that another program has trained. Its numbers need not be valid
+/// values of a row.
+///
+/// Returns the numbers row after row, and how many rows and columns there are.
+///
+/// # Errors
+/// If the file cannot be read, or has no array of this name with two axes.
+pub fn read_matrix(path: &Path, name: &str, limits: &Limits) -> Result<(Vec<f64>, [usize; 2]), DataError> {
+    let mut bytes = source::open(path, limits)?;
+    let whole = source::read_whole(path, &mut bytes, limits, mat::promised)?;
+    mat::matrix(&whole, name, limits).map_err(|problem| DataError::malformed(path, problem))
+}
+
 /// A parser of a container, which gets all of its bytes.
 type Parse = fn(&[u8], &Wanted) -> Result<Table, String>;
 

@@ -1,6 +1,6 @@
 //! What `--help` adds to the definitions of commands: examples, and the headings of flags.
 
-use clap::Command;
+use clap::{Arg, Command};
 
 /// Command lines that work as they are, or with a run folder of yours in place of `runs/deep`.
 const EXAMPLES: [(&str, &[&str]); 15] = [
@@ -56,20 +56,44 @@ const EXAMPLES: [(&str, &[&str]); 15] = [
     ("serve", &["helmholtz serve --device cuda:0 --listen 127.0.0.1:3000"]),
 ];
 
-/// Headings of flags, by command; the others stand under `Options`.
-const HEADINGS: [(&str, &str, &[&str]); 11] = [
+/// Headings of the flags of one command.
+const OWN_HEADINGS: [(&str, &str, &[&str]); 12] = [
     ("train", "Model and strategy", &["model", "layers", "strategy", "samples", "kernel", "init_from"]),
-    ("train", "Data", &["dataset", "data_dir"]),
     ("train", "Training", &["epochs", "steps", "batch", "lr", "optimizer", "seed"]),
-    ("train", "Device", &["device", "threads"]),
     ("train", "Run folder", &["out", "resume", "checkpoint_every"]),
     ("train", "Other settings", &["set", "print_config"]),
-    ("train", "Output", &["tui", "quiet", "json"]),
     ("evaluate", "Samples", &["samples", "error", "max_samples", "defence", "check", "seed", "batch_rows"]),
     ("evaluate", "Method", &["method", "exact", "chains", "temperatures", "leapfrog"]),
     ("evaluate", "Bidirectional machines", &["as_model", "z_error", "z_samples"]),
-    ("evaluate", "Output", &["per_example", "shard", "out", "quiet", "json"]),
+    ("sample", "Samples", &["n", "seed", "mean"]),
+    ("sample", "Chains", &["as_model", "sampler", "oversample", "keep_chains"]),
+    ("inpaint", "Pictures", &["mask", "n", "bits", "frames"]),
+    ("inpaint", "Chains", &["as_model", "seed"]),
+    ("compare", "Seeds", &["seeds", "seed"]),
 ];
+
+/// Headings of the other flags of all commands with at least [`MANY`] flags.
+const HEADINGS: [(&str, &[&str]); 5] = [
+    ("Weights", &["weights", "config", "epoch"]),
+    ("Chains", &["sweeps", "proposals", "inner"]),
+    ("Data", &["dataset", "data_dir", "data", "split", "limit"]),
+    ("Device", &["device", "threads"]),
+    ("Output", &["out", "scale", "shard", "per_example", "resume", "tui", "quiet", "json"]),
+];
+
+/// A command with fewer flags has no headings.
+const MANY: usize = 8;
+
+fn flags(command: &Command) -> impl Iterator<Item = &Arg> {
+    command.get_arguments().filter(|arg| !arg.is_positional())
+}
+
+/// The heading of a flag.
+fn heading(command: &str, flag: &str) -> Option<&'static str> {
+    let own = OWN_HEADINGS.iter().find(|(name, _, flags)| *name == command && flags.contains(&flag));
+    let shared = || HEADINGS.iter().find(|(_, flags)| flags.contains(&flag)).map(|(heading, _)| *heading);
+    own.map(|(_, heading, _)| *heading).or_else(shared)
+}
 
 /// The commands with examples and headings.
 pub(super) fn with_guide(program: Command) -> Command {
@@ -77,9 +101,14 @@ pub(super) fn with_guide(program: Command) -> Command {
         let text = format!("Examples:\n  {}", lines.join("\n  "));
         program.mut_subcommand(name, |command| command.after_help(text))
     });
-    HEADINGS.into_iter().fold(program, |program, (name, heading, ids)| {
-        program.mut_subcommand(name, |command| {
-            ids.iter().fold(command, |command, id| command.mut_arg(*id, |arg| arg.help_heading(heading)))
+    program.mut_subcommands(|command| {
+        if flags(&command).count() < MANY {
+            return command;
+        }
+        let name = command.get_name().to_owned();
+        command.mut_args(|arg| match heading(&name, arg.get_id().as_str()) {
+            Some(heading) if !arg.is_positional() => arg.help_heading(heading),
+            _ => arg, // under `Arguments` or, for --help, `Options`
         })
     })
 }
@@ -89,6 +118,22 @@ mod tests {
     use crate::args::Args;
 
     use super::*;
+
+    #[test]
+    fn every_flag_of_a_command_with_many_stands_under_a_heading() {
+        for command in Args::described().get_subcommands() {
+            let is_long = flags(command).count() >= MANY;
+            for flag in flags(command).filter(|_| is_long) {
+                let (command, flag) = (command.get_name(), flag.get_id());
+                assert!(heading(command, flag.as_str()).is_some(), "{command} --{flag} has no heading");
+            }
+        }
+        let program = Args::described();
+        for (name, _, ids) in OWN_HEADINGS {
+            let command = program.find_subcommand(name).unwrap();
+            assert!(ids.iter().all(|id| flags(command).any(|flag| flag.get_id() == id)), "{name}: {ids:?}");
+        }
+    }
 
     #[test]
     fn every_command_but_devices_has_examples_and_they_parse() {

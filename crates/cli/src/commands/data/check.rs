@@ -80,9 +80,14 @@ fn print(id: &str, outcome: &Outcome) {
     let (height, width) = (set.shape.height, set.shape.width);
     for SplitFacts { name, rows, kind, range, mean, classes, missing, targets } in facts::splits(set) {
         let [low, high] = range.unwrap_or_default();
-        let classes = classes.map(|n| format!(", {n} classes")).unwrap_or_default();
+        let classes =
+            classes.map(|n| format!(", {n} class{}", if n == 1 { "" } else { "es" })).unwrap_or_default();
         let targets = targets.map(|n| format!(", {n} targets a row")).unwrap_or_default();
-        let missing = if missing > 0 { format!(", {missing} values missing") } else { String::new() };
+        let missing = match missing {
+            0 => String::new(),
+            1 => ", 1 value missing".to_owned(),
+            n => format!(", {n} values missing"),
+        };
         say!(
             "  {name:<5} {rows:>6} x {height}x{width} {kind} in [{low:.3}, {high:.3}], mean {mean:.4}{classes}{targets}{missing}"
         );

@@ -1,0 +1,160 @@
+//! The partition function of a density by annealed importance sampling along a path.
+//!
+//! Chains pass through the densities f_b of an [`AnnealingPath`], `0 = b_0 < b_1 < ... < b_T = 1`. A chain begins at an
+//! exact sample of f_0 and updates its weight before each move:
+//!
+//! ```text
+//! log W = Σ_t (log f_{b_t} - log f_{b_{t-1}})(x_{t-1}),   x_t from x_{t-1} by a move that leaves f_{b_t} invariant
+//! ```
+//!
+//! There is no move after the last weight. `E W = Z_1 / Z_0` exactly, whatever the moves and however few, so that
+//! `log Z_0 + log 1/C Σ_c W_c` over C chains estimates `log Z_1`. It is too low on average, by about half the relative
+//! variance of the mean weight. Its error says nothing of mass that no chain has found.
+//!
+//! # References
+//! R. M. Neal, "Annealed importance sampling", Statistics and Computing 11, 2001, arXiv:physics/9803008.
+//! R. Salakhutdinov, I. Murray, "On the quantitative analysis of deep belief networks", ICML 2008.
+
+use burn::tensor::Tensor;
+use helmholtz_core::{AnnealingPath, Draws, Key, Role};
+use helmholtz_ops::into_f64;
+
+use crate::streaming::WeightSums;
+
+/// Inverse temperatures from 0 to 1: pieces of equal steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    /// The number of steps of each piece, and where it ends. The last ends at 1.
+    pieces: Vec<(usize, f64)>,
+}
+
+impl Schedule {
+    /// Equal steps.
+    ///
+    /// # Panics
+    /// If there are none.
+    pub fn linear(steps: usize) -> Self {
+        assert!(steps > 0, "annealing needs at least one step");
+        Schedule { pieces: vec![(steps, 1.0)] }
+    }
+
+    /// The 14 500 steps of Salakhutdinov and Murray (2008): 500 up to 0.5, 4000 up to 0.9, 10 000 up to 1.
+    pub fn salakhutdinov_murray() -> Self {
+        Schedule { pieces: vec![(500, 0.5), (4000, 0.9), (10_000, 1.0)] }
+    }
+
+    /// T, the number of steps.
+    pub fn steps(&self) -> usize {
+        self.pieces.iter().map(|(steps, _)| steps).sum()
+    }
+
+    /// Each inverse temperature but the first, in order.
+    pub fn after_zero(&self) -> impl Iterator<Item = f64> {
+        let starts = std::iter::once(0.0).chain(self.pieces.iter().map(|(_, end)| *end));
+        self.pieces.iter().zip(starts).flat_map(|(&(steps, end), start)| {
+            (1..=steps)
+                .map(move |i| if i == steps { end } else { start + (end - start) * i as f64 / steps as f64 })
+        })
+    }
+}
+
+/// Annealing with C independent chains.
+#[derive(Clone, Debug)]
+pub struct Annealing {
+    /// C, the number of chains.
+    pub chains: usize,
+    /// The inverse temperatures.
+    pub schedule: Schedule,
+}
+
+/// The estimate of a partition function.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AnnealedPartition {
+    /// `log Z`, in nats.
+    pub log_z: f64,
+    /// The standard error of the mean weight, relative to it: that of `log_z` if it is small. NaN for one chain.
+    pub se: f64,
+    /// The effective sample size of the weights of the chains, as a share of their number.
+    pub ess: f64,
+}
+
+impl AnnealedPartition {
+    /// Three standard errors of the mean weight to both sides, in nats. The lower end is minus infinity if the error
+    /// is a third of the mean or more.
+    pub fn interval(&self) -> [f64; 2] {
+        let at = |share: f64| self.log_z + share.max(0.0).ln();
+        [at(1.0 - 3.0 * self.se), at(1.0 + 3.0 * self.se)]
+    }
+}
+
+/// Steps whose weights are summed on the device before they go into sums in double precision.
+const AT_ONCE: usize = 50;
+
+impl Annealing {
+    /// Estimates log Z at the end of a path. `on_step` is called with the number of steps that are done.
+    ///
+    /// The memory does not depend on the number of steps.
+    ///
+    /// # Panics
+    /// If there are no chains.
+    pub fn estimate<P: AnnealingPath>(
+        &self,
+        path: &P,
+        key: Key,
+        mut on_step: impl FnMut(usize),
+    ) -> AnnealedPartition {
+        assert!(self.chains > 0, "annealing needs at least one chain");
+        let mut state = path.begin(&Draws::new(key.child(Role::Start), self.chains, 1));
+        let mut log_weights = vec![0.0; self.chains];
+        let mut recent: Option<Tensor<1>> = None;
+        let mut from = 0.0;
+        let last = self.schedule.steps();
+        for (step, to) in (1..).zip(self.schedule.after_zero()) {
+            let ratio = path.log_ratio(&state, from, to);
+            recent = Some(recent.map_or(ratio.clone(), |sum| sum + ratio));
+            if step < last {
+                state = path.step(state, to, &Draws::new(key.child(Role::Chain).child(step), self.chains, 1));
+            }
+            if (step % AT_ONCE == 0 || step == last)
+                && let Some(sum) = recent.take()
+            {
+                log_weights.iter_mut().zip(into_f64(sum)).for_each(|(total, log)| *total += log);
+            }
+            from = to;
+            on_step(step);
+        }
+        let mut sums = WeightSums::default();
+        log_weights.into_iter().for_each(|log_weight| sums.push(log_weight));
+        AnnealedPartition {
+            log_z: path.log_base() + sums.log_mean(),
+            se: sums.relative_variance().sqrt(),
+            ess: sums.effective_share(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_schedule_has_its_pieces() {
+        let schedule = Schedule::salakhutdinov_murray();
+        let all: Vec<f64> = schedule.after_zero().collect();
+        assert_eq!((all.len(), schedule.steps()), (14_500, 14_500));
+        assert!(all.windows(2).all(|pair| pair[0] < pair[1]));
+        for (at, value) in
+            [(0, 0.001), (499, 0.5), (500, 0.5001), (4499, 0.9), (4500, 0.90001), (14_499, 1.0)]
+        {
+            assert!((all[at] - value).abs() < 1e-12, "{at}: {}", all[at]);
+        }
+        assert_eq!(Schedule::linear(4).after_zero().collect::<Vec<_>>(), [0.25, 0.5, 0.75, 1.0]);
+    }
+
+    #[test]
+    fn the_interval_is_that_of_the_mean_weight() {
+        let [low, high] = AnnealedPartition { log_z: 2.0, se: 0.1, ess: 1.0 }.interval();
+        assert!((low - (2.0 + 0.7f64.ln())).abs() < 1e-15 && (high - (2.0 + 1.3f64.ln())).abs() < 1e-15);
+        assert_eq!(AnnealedPartition { log_z: 2.0, se: 0.4, ess: 1.0 }.interval()[0], f64::NEG_INFINITY);
+    }
+}

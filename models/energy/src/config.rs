@@ -1,0 +1,143 @@
+//! Sizes and initialisation of a machine.
+
+use burn::module::Param;
+use burn::tensor::{DType, Device, Tensor};
+use helmholtz_core::{Draws, Key, Role};
+use helmholtz_ops::noise;
+use thiserror::Error;
+
+use crate::Rbm;
+
+/// Sizes and initialisation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RbmConfig {
+    /// Number of visible units, d.
+    pub observed: usize,
+    /// Number of hidden units, m.
+    pub hidden: usize,
+    /// Standard deviation of the normal noise of the initial connections, which makes the hidden units different.
+    pub spread: f64,
+}
+
+/// Why a machine cannot be built.
+#[derive(Debug, Error, PartialEq)]
+pub enum RbmError {
+    /// No visible units.
+    #[error("the data have no columns; a machine needs at least one visible unit")]
+    NoVisible,
+    /// No hidden units.
+    #[error("hidden = 0: a machine needs at least one hidden unit")]
+    NoHidden,
+    /// A standard deviation that is negative or not finite.
+    #[error(
+        "spread = {0:?}: the standard deviation of the connections must be 0 or positive, and finite in single \
+         precision, as in `spread = 0.01`"
+    )]
+    Spread(f64),
+    /// Hidden units that would stay equal.
+    #[error(
+        "spread = 0: {0} hidden units that start equal stay equal; give a positive spread, or one hidden unit"
+    )]
+    Alike(usize),
+    /// A data mean of the wrong size.
+    #[error("the data mean has {found} values for {expected} visible units; give one value for each unit")]
+    MeanSize {
+        /// Size of the mean.
+        found: usize,
+        /// Number of visible units.
+        expected: usize,
+    },
+}
+
+impl RbmConfig {
+    /// Connections with a standard deviation of 0.01.
+    pub fn new(observed: usize, hidden: usize) -> Self {
+        RbmConfig { observed, hidden, spread: 0.01 }
+    }
+
+    /// Rejects sizes and settings from which no machine can be built.
+    ///
+    /// # Errors
+    /// With the first wrong setting.
+    pub fn check(&self) -> Result<(), RbmError> {
+        if self.observed == 0 {
+            return Err(RbmError::NoVisible);
+        }
+        if self.hidden == 0 {
+            return Err(RbmError::NoHidden);
+        }
+        // Finite as f32, because the parameters are f32.
+        if !(self.spread >= 0.0 && (self.spread as f32).is_finite()) {
+            return Err(RbmError::Spread(self.spread));
+        }
+        if self.spread == 0.0 && self.hidden > 1 {
+            return Err(RbmError::Alike(self.hidden));
+        }
+        Ok(())
+    }
+
+    /// A machine with normal connections drawn under `key`. The visible biases are the logits of the data mean,
+    /// clipped to [0.001, 0.999], so that the units are almost independent with these means. The hidden biases are 0.
+    ///
+    /// `mean` has one number per visible unit. If it is not set, one half is used for every unit.
+    ///
+    /// # Errors
+    /// If a size is zero, the spread is negative or not finite, hidden units would start equal, or the mean has the
+    /// wrong length.
+    pub fn init(&self, mean: Option<&[f64]>, key: Key, device: &Device) -> Result<Rbm, RbmError> {
+        self.check()?;
+        let half = vec![0.5; self.observed];
+        let mean = mean.unwrap_or(&half);
+        if mean.len() != self.observed {
+            return Err(RbmError::MeanSize { found: mean.len(), expected: self.observed });
+        }
+        let logit = |mean: &f64| {
+            let mean = mean.clamp(0.001, 0.999);
+            (mean / (1.0 - mean)).ln() as f32
+        };
+        let visible: Vec<f32> = mean.iter().map(logit).collect();
+        let draws = Draws::new(key.child(Role::Init), self.observed, 1);
+        let connections = noise::normal(&draws, self.hidden, DType::F32, device) * self.spread;
+        Ok(Rbm {
+            weight: Param::from_tensor(connections),
+            visible: Param::from_tensor(Tensor::from_floats(visible.as_slice(), device)),
+            hidden: Param::from_tensor(Tensor::zeros([self.hidden], (device, DType::F32))),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use helmholtz_ops::into_f64;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_built_is_refused_with_a_sentence_that_begins_with_its_key() {
+        let config = RbmConfig::new(4, 3);
+        let error = |config: RbmConfig, mean: Option<&[f64]>| {
+            config.init(mean, Key::new(0), &Device::flex()).unwrap_err().to_string()
+        };
+        for (config, start) in [
+            (RbmConfig { observed: 0, ..config.clone() }, "the data have no columns"),
+            (RbmConfig { hidden: 0, ..config.clone() }, "hidden = 0:"),
+            (RbmConfig { spread: -0.5, ..config.clone() }, "spread = -0.5:"),
+            (RbmConfig { spread: f64::INFINITY, ..config.clone() }, "spread = inf:"),
+            (RbmConfig { spread: 0.0, ..config.clone() }, "spread = 0: 3 hidden units"),
+        ] {
+            let found = error(config, None);
+            assert!(found.starts_with(start), "{found}");
+        }
+        assert!(error(config, Some(&[0.5; 3])).starts_with("the data mean has 3 values for 4 visible units"));
+    }
+
+    #[test]
+    fn a_new_machine_has_the_means_of_the_data() {
+        let mean = [0.0, 0.2, 0.7];
+        let rbm = RbmConfig::new(3, 2).init(Some(&mean), Key::new(0), &Device::flex()).unwrap();
+        let found = into_f64(rbm.visible_means(Tensor::zeros([1, 2], &Device::flex())));
+        for (found, expected) in found.into_iter().zip([0.001, 0.2, 0.7]) {
+            assert!((found - expected).abs() < 1e-6, "{found}");
+        }
+    }
+}

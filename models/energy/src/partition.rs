@@ -1,0 +1,112 @@
+//! The partition function of a machine by enumeration of its smaller layer.
+//!
+//! If the hidden layer is the smaller one, the sum over the visible units has a closed form:
+//!
+//! ```text
+//! Z = Σ_h exp(b·h) Πᵢ (1 + exp(aᵢ + (Wh)ᵢ))
+//! ```
+//!
+//! otherwise `Z = Σ_v exp(-F(v))`. The logarithms of the terms have the precision of the parameters, their sum is taken
+//! in double precision.
+
+use burn::tensor::Tensor;
+use helmholtz_core::{Batch, EnergyModel, Gradients, Tractable, Trainable, enumerate_bits};
+use helmholtz_ops::log_weights::log_sum_exp_f64;
+use helmholtz_ops::{bernoulli, product};
+use thiserror::Error;
+
+use crate::Rbm;
+use crate::rbm::along;
+
+/// The largest number of units that are enumerated: 2^25 states.
+pub const MAX_ENUMERATED_BITS: usize = 25;
+
+/// Values of the larger layer that are held at a time. This bounds the memory.
+const CHUNK: usize = 1 << 22;
+
+/// A machine whose layers are both too large to enumerate.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error(
+    "the smaller layer has {units} units, that is 2^{units} states; at most 2^{MAX_ENUMERATED_BITS} are enumerated: \
+     estimate the partition function by annealing"
+)]
+pub struct TooManyUnits {
+    /// Units of the smaller layer.
+    pub units: usize,
+}
+
+/// States of the smaller layer, with the layers summed out or replaced by their means.
+struct States {
+    /// `log Σ exp(-E)` over the states of the larger layer: `[n]`.
+    log_terms: Tensor<1>,
+    /// Values or means of the two layers: `[n, d]` and `[n, m]`.
+    layers: (Tensor<2>, Tensor<2>),
+}
+
+impl Rbm {
+    /// `log Z` in nats, exactly.
+    ///
+    /// # Errors
+    /// If both layers have more than 25 units.
+    pub fn log_partition(&self) -> Result<f64, TooManyUnits> {
+        let parts: Vec<f64> =
+            self.parts()?.flat_map(|states| log_sum_exp_f64(states.log_terms.unsqueeze())).collect();
+        let max = parts.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        Ok(max + parts.iter().map(|part| (part - max).exp()).sum::<f64>().ln())
+    }
+
+    /// The states of the smaller layer, a part at a time.
+    fn parts(&self) -> Result<impl Iterator<Item = States>, TooManyUnits> {
+        let (d, m) = (self.observed(), self.n_hidden());
+        let units = d.min(m);
+        if units > MAX_ENUMERATED_BITS {
+            return Err(TooManyUnits { units });
+        }
+        let all = 1u64 << units;
+        let at_once = ((CHUNK / d.max(m)).max(1) as u64).min(all);
+        Ok((0..all).step_by(at_once as usize).map(move |first| {
+            let n = at_once.min(all - first) as usize;
+            let bits = enumerate_bits(units, first, n, self.dtype(), &self.device());
+            if m <= d { self.of_hidden(bits) } else { self.of_visible(bits) }
+        }))
+    }
+
+    fn of_hidden(&self, h: Tensor<2>) -> States {
+        let logits = product::abt(h.clone(), self.weight.val());
+        let scored = bernoulli::score(self.off(self.observed()), logits, self.visible.val());
+        let log_terms = along(h.clone(), self.hidden.val()) - scored.log_prob;
+        States { log_terms, layers: (-scored.trace, h) }
+    }
+
+    fn of_visible(&self, v: Tensor<2>) -> States {
+        let scored = self.given(v.clone());
+        let log_terms = along(v.clone(), self.visible.val()) - scored.log_prob;
+        States { log_terms, layers: (v, -scored.trace) }
+    }
+}
+
+/// By enumeration; nothing is remembered between calls.
+///
+/// # Panics
+/// If both layers have more than 25 units.
+impl Tractable for Rbm {
+    fn log_prob(&self, batch: &Batch) -> Tensor<1> {
+        let log_z = self.log_partition().unwrap_or_else(|error| panic!("{error}"));
+        -self.free_energy(batch.whole()) - log_z
+    }
+
+    fn likelihood_gradient(&self, batch: &Batch, weights: Tensor<1>, into: &mut Gradients) -> Tensor<1> {
+        let log_z = self.log_partition().unwrap_or_else(|error| panic!("{error}"));
+        let x = batch.whole();
+        let scored = self.given(x.clone());
+        let log_prob = along(x.clone(), self.visible.val()) - scored.log_prob - log_z;
+        let total = weights.clone().sum();
+        self.add_energy_gradient((x, -scored.trace), weights, into);
+        // log Z has the gradient -E[∂E].
+        for states in self.parts().unwrap_or_else(|error| panic!("{error}")) {
+            let probabilities = (states.log_terms - log_z).exp();
+            self.add_energy_gradient(states.layers, -probabilities * total.clone(), into);
+        }
+        log_prob
+    }
+}
