@@ -220,12 +220,11 @@ impl Chart {
             (0..=20)
                 .map(move |i| (x0 + (x1 - x0) * f64::from(i) / 20.0, y0 + (y1 - y0) * f64::from(i) / 20.0))
         };
-        let places: Vec<(f64, f64)> = self
-            .lines
-            .iter()
-            .flat_map(|line| line.points.windows(2).map(|pair| (at(&pair[0]), at(&pair[1]))))
-            .flat_map(on_the_way)
-            .collect();
+        let between = |line: &Line| -> Vec<(f64, f64)> {
+            line.points.windows(2).flat_map(|pair| on_the_way((at(&pair[0]), at(&pair[1])))).collect()
+        };
+        let points = self.lines.iter().flat_map(|line| line.points.iter().map(at));
+        let places: Vec<(f64, f64)> = points.chain(self.lines.iter().flat_map(between)).collect();
         let crossed = |right: bool, upper: bool| {
             let is_inside = |&&(x, y): &&(f64, f64)| {
                 (if right { x > 1.0 - WIDTH } else { x < WIDTH })
@@ -316,6 +315,11 @@ mod tests {
         assert!(matches!(legend([1.0, 0.3, 0.0]), SeriesLabelPosition::UpperRight), "falling");
         assert!(matches!(legend([1.0, 1.0, 1.0]), SeriesLabelPosition::LowerLeft), "at the top");
         assert!(matches!(legend([0.0, 0.0, 1.0]), SeriesLabelPosition::UpperLeft), "rising late");
+        let axis = || ("x".to_owned(), Scale::Linear);
+        let line = Line { name: Some("a".into()), colour: 0, points: vec![Point::exact(2.0, 1.0)] };
+        let single = Chart { title: "t".into(), x: axis(), y: axis(), lines: vec![line.clone(), line] };
+        let found = single.legend(&(0.0..2.0), &(0.0..1.0));
+        assert!(matches!(found, SeriesLabelPosition::LowerLeft), "one point each, at the upper right");
     }
 
     #[test]

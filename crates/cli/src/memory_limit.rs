@@ -11,6 +11,7 @@
 //! | `evaluate` by importance sampling | 4 u per (row, sample) pair in flight: `--batch-rows` pairs, or those of 250 rows with all their samples if these are fewer |
 //! | `evaluate --method ais` | 12 Σd for each of the C chains of every row in flight, one row per thread |
 //! | `sample` | 4 (d_x + Σd) per sample, and the pixels of a contact sheet |
+//! | `data show` | the pixels of a contact sheet |
 //! | `inpaint` | 4 d_x for each state shown of each picture |
 //! | a court of `compare` | 8 B K u for the proposals of an estimate, which is computed in double precision |
 //!
@@ -178,11 +179,18 @@ pub fn of_samples(
     sheet: Option<usize>,
 ) -> Need {
     let values = values(&[size(n), size(width).saturating_add(of_layers(model.layers()))]);
-    let tile = sheet.map_or(0, |scale| {
-        let side = |pixels: usize| size(pixels.saturating_mul(scale).saturating_add(2));
-        side(shape.height).saturating_mul(side(shape.width))
-    });
-    Need::default().and(format!("--n {n}"), values.saturating_add(tile.saturating_mul(size(n))))
+    let sheet = sheet.map_or(0, |scale| bytes_of_sheet(shape, n, scale));
+    Need::default().and(format!("--n {n}"), values.saturating_add(sheet))
+}
+
+/// What a sheet of `n` pictures needs, with `scale` pixels per side of each value.
+pub fn of_sheet(shape: ImageShape, n: usize, scale: usize) -> Need {
+    Need::default().and(format!("{n} pictures at {scale} pixels per value"), bytes_of_sheet(shape, n, scale))
+}
+
+fn bytes_of_sheet(shape: ImageShape, n: usize, scale: usize) -> u64 {
+    let side = |pixels: usize| size(pixels.saturating_mul(scale).saturating_add(2));
+    side(shape.height).saturating_mul(side(shape.width)).saturating_mul(size(n))
 }
 
 /// What `n` pictures need, each shown in `states` states.

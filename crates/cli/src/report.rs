@@ -187,14 +187,14 @@ fn chart(title: String, y: (String, Scale), lines: Vec<(String, Vec<Point>)>) ->
     against(("training steps".to_owned(), Scale::Linear), title, y, lines)
 }
 
-/// A chart of the lines that have points.
+/// A chart of the lines that have points. A line's colour depends only on its place among all of them.
 pub(crate) fn against(
     x: (String, Scale),
     title: String,
     y: (String, Scale),
     lines: Vec<(String, Vec<Point>)>,
 ) -> Chart {
-    let lines = lines.into_iter().filter(|(_, points)| !points.is_empty()).enumerate();
+    let lines = lines.into_iter().enumerate().filter(|(_, (_, points))| !points.is_empty());
     let line = |(colour, (name, points))| Line { name: Some(name), colour, points };
     Chart { title, x, y, lines: lines.map(line).collect() }
 }

@@ -41,16 +41,24 @@ fn runs_stand_side_by_side_with_results_curves_samples_and_settings_that_differ(
     succeed(folder, &["report", "a/first", "second", "--out", "both.html"]);
     let page = fs::read_to_string(folder.join("both.html")).unwrap();
     assert!(
-        page.contains("first was not scored") && page.contains("second was scored after epoch 9"),
+        page.contains("first has no results") && page.contains("second was scored after epoch 9"),
         "{page}"
     );
 
     fail(folder, &["report"], 2, &["RUN"]);
     fail(folder, &["report", "second", "second"], 2, &["second: is given twice"]);
     fail(folder, &["report", "third"], 2, &["third: not a run folder"]);
+    fail(
+        folder,
+        &["report", "second", "--out", "second/report.html"],
+        2,
+        &["report of the run second itself"],
+    );
     fail(folder, &["report", "second", "--out", "page.png"], 2, &["--out page.png", ".html"]);
-    fs::write(&results, "{").unwrap();
-    fail(folder, &["report", "second"], 2, &["second/results.json", "remove the file"]);
+    for damaged in ["{", "{}", "[]"] {
+        fs::write(&results, damaged).unwrap();
+        fail(folder, &["report", "second"], 2, &["second/results.json", "remove the file"]);
+    }
     assert!(!folder.join("report.html").exists());
 }
 

@@ -80,8 +80,11 @@ pub struct AnnealedPartition {
 
 impl AnnealedPartition {
     /// Three standard errors of the mean weight to both sides, in nats. The lower end is minus infinity if the error
-    /// is a third of the mean or more.
+    /// is a third of the mean or more, and both ends are infinite if the error is unknown.
     pub fn interval(&self) -> [f64; 2] {
+        if self.se.is_nan() {
+            return [f64::NEG_INFINITY, f64::INFINITY];
+        }
         let at = |share: f64| self.log_z + share.max(0.0).ln();
         [at(1.0 - 3.0 * self.se), at(1.0 + 3.0 * self.se)]
     }
@@ -156,5 +159,7 @@ mod tests {
         let [low, high] = AnnealedPartition { log_z: 2.0, se: 0.1, ess: 1.0 }.interval();
         assert!((low - (2.0 + 0.7f64.ln())).abs() < 1e-15 && (high - (2.0 + 1.3f64.ln())).abs() < 1e-15);
         assert_eq!(AnnealedPartition { log_z: 2.0, se: 0.4, ess: 1.0 }.interval()[0], f64::NEG_INFINITY);
+        let unknown = AnnealedPartition { log_z: 2.0, se: f64::NAN, ess: 1.0 }.interval();
+        assert_eq!(unknown, [f64::NEG_INFINITY, f64::INFINITY]);
     }
 }

@@ -29,7 +29,7 @@ pub fn on_workers<T: Send>(device: &Device, f: impl FnOnce() -> T + Send) -> T {
 }
 
 /// Applies `f` to each item and returns the results in order. If tensors on `device` are in host memory and not on
-/// autodiff, and all items together take at least 2^20 multiplications, the items run in parallel on the threads of the
+/// autodiff, and all items together take at least about 2^20 `multiplications`, the items run in parallel on the threads of the
 /// pool; otherwise they run one after another.
 ///
 /// A thread that has finished its part of one product can start on another product, and need not wait for the others.

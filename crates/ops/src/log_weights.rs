@@ -50,7 +50,8 @@ fn log_sum_exp_of_row<T: Real>(row: &[T]) -> f64 {
                 .chain(rest)
                 .fold(-T::INFINITY, |max, &value| if value > max { value } else { max });
             if max == T::INFINITY {
-                return f64::INFINITY;
+                let is_nan = row.iter().any(|&value| value != value);
+                return if is_nan { f64::NAN } else { f64::INFINITY };
             }
             // Without a finite value, all are minus infinity or NaN.
             let max = if max == -T::INFINITY { T::ZERO } else { max };
@@ -149,10 +150,10 @@ mod tests {
             }
         }
         let (inf, nan) = (f32::INFINITY, f32::NAN);
-        let ends = [[-inf, -inf], [inf, 0.0], [nan, 0.0], [nan, -inf], [0.0, -inf]];
+        let ends = [[-inf, -inf], [inf, 0.0], [nan, 0.0], [nan, -inf], [0.0, -inf], [inf, nan]];
         let found = log_sum_exp_f64(Tensor::from_floats(ends, &Device::flex()));
         assert_eq!(found[..2], [f64::NEG_INFINITY, f64::INFINITY]);
-        assert!(found[2].is_nan() && found[3].is_nan());
+        assert!(found[2].is_nan() && found[3].is_nan() && found[5].is_nan());
         assert_eq!(found[4], 0.0);
         assert_eq!(log_sum_exp_f64(Tensor::zeros([2, 0], &Device::flex())), [f64::NEG_INFINITY; 2]);
     }

@@ -120,7 +120,8 @@ fn add_gradients_of<'a, C: Conditional>(
     }
 }
 
-/// How many multiplications the products of these layers take with `rows` rows.
+/// About how many multiplications these layers take with `rows` rows: those of the connections from one layer to the
+/// next.
 fn multiplications<'a, C: Conditional>(rows: usize, layers: impl IntoIterator<Item = &'a C>) -> usize {
     layers.into_iter().map(|layer| rows * layer.dims().0 * layer.dims().1).sum()
 }

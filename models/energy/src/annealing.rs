@@ -54,8 +54,9 @@ impl<'a> FromIndependent<'a> {
     /// `s` is the number of ones and of zeros that are added for each unit, so that no logit is infinite.
     ///
     /// # Panics
-    /// If there is not one mean for each visible unit.
+    /// If there is not one mean for each visible unit, or `s` is not above zero.
     pub fn data_means(rbm: &'a Rbm, mean: &[f64], n: usize, s: f64) -> Self {
+        assert!(s > 0.0, "without pseudo-rows (s = {s}), logits can be infinite");
         let n = n as f64;
         let logits: Vec<f64> =
             mean.iter().map(|mean| (n * mean + s).ln() - (n * (1.0 - mean) + s).ln()).collect();

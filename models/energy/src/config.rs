@@ -70,7 +70,7 @@ impl RbmConfig {
         if !(self.spread >= 0.0 && (self.spread as f32).is_finite()) {
             return Err(RbmError::Spread(self.spread));
         }
-        if self.spread == 0.0 && self.hidden > 1 {
+        if self.spread as f32 == 0.0 && self.hidden > 1 {
             return Err(RbmError::Alike(self.hidden));
         }
         Ok(())
@@ -124,6 +124,7 @@ mod tests {
             (RbmConfig { spread: -0.5, ..config.clone() }, "spread = -0.5:"),
             (RbmConfig { spread: f64::INFINITY, ..config.clone() }, "spread = inf:"),
             (RbmConfig { spread: 0.0, ..config.clone() }, "spread = 0: 3 hidden units"),
+            (RbmConfig { spread: 1e-50, ..config.clone() }, "spread = 0: 3 hidden units"),
         ] {
             let found = error(config, None);
             assert!(found.starts_with(start), "{found}");

@@ -57,7 +57,7 @@ const EXAMPLES: [(&str, &[&str]); 15] = [
 ];
 
 /// Headings of the flags of one command.
-const OWN_HEADINGS: [(&str, &str, &[&str]); 12] = [
+const OWN_HEADINGS: [(&str, &str, &[&str]); 13] = [
     ("train", "Model and strategy", &["model", "layers", "strategy", "samples", "kernel", "init_from"]),
     ("train", "Training", &["epochs", "steps", "batch", "lr", "optimizer", "seed"]),
     ("train", "Run folder", &["out", "resume", "checkpoint_every"]),
@@ -69,6 +69,7 @@ const OWN_HEADINGS: [(&str, &str, &[&str]); 12] = [
     ("sample", "Chains", &["as_model", "sampler", "oversample", "keep_chains"]),
     ("inpaint", "Pictures", &["mask", "n", "bits", "frames"]),
     ("inpaint", "Chains", &["as_model", "seed"]),
+    ("reconstruct", "Pictures", &["n"]),
     ("compare", "Seeds", &["seeds", "seed"]),
 ];
 
@@ -78,7 +79,7 @@ const HEADINGS: [(&str, &[&str]); 5] = [
     ("Chains", &["sweeps", "proposals", "inner"]),
     ("Data", &["dataset", "data_dir", "data", "split", "limit"]),
     ("Device", &["device", "threads"]),
-    ("Output", &["out", "scale", "shard", "per_example", "resume", "tui", "quiet", "json"]),
+    ("Output", &["out", "scale", "shard", "per_example", "resume", "tui", "no_tui", "quiet", "json"]),
 ];
 
 /// A command with fewer flags has no headings.

@@ -9,13 +9,14 @@ use std::process::ExitCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use helmholtz_core::{Evaluator, Score};
+use helmholtz_eval::Reading;
 use helmholtz_train::{History, HistoryError};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 
 use super::finished::{RESULTS, seconds_by_epoch};
 use crate::args::ReportArgs;
-use crate::chart::{Point, Scale};
+use crate::chart::{Chart, Point, Scale};
 use crate::config::Config;
 use crate::console::say;
 use crate::error::user;
@@ -46,12 +47,27 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     if let Some(again) = args.runs.iter().find(|path| !seen.insert(fs::canonicalize(path).ok())) {
         return Err(user(format!("{}: is given twice, or does not exist", again.display())));
     }
+    if let Some(run) = args.runs.iter().find(|run| is_own_page(&args.out, run)) {
+        return Err(user(format!(
+            "--out {}: is the report of the run {} itself; choose another name or folder",
+            args.out.display(),
+            run.display()
+        )));
+    }
     let read = |path: &PathBuf| Run::read(path, name_among(path, &args.runs));
     let runs = args.runs.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
     let page = page(&runs)?;
     out.write(|file| file.write_all(page.as_bytes()))?;
     say!("{}", out.path().display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a page is the one that training writes into the folder of a run.
+fn is_own_page(page: &Path, run: &Path) -> bool {
+    let folder = page.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let is_same = |(a, b): (PathBuf, PathBuf)| a == b;
+    page.file_name().is_some_and(|name| name == "report.html")
+        && fs::canonicalize(folder).ok().zip(fs::canonicalize(run).ok()).is_some_and(is_same)
 }
 
 /// The last part of a path, if that tells it from the others, or the whole path.
@@ -70,8 +86,14 @@ impl Run {
             history => history.map_err(user)?,
         };
         let results = existing(&path.join(RESULTS))?.map(|bytes| {
-            serde_json::from_slice(&bytes)
-                .map_err(|error| user(format!("{}: {error}; remove the file", path.join(RESULTS).display())))
+            let wrong = |what: &dyn std::fmt::Display| {
+                user(format!("{}: {what}; remove the file", path.join(RESULTS).display()))
+            };
+            match serde_json::from_slice::<Value>(&bytes) {
+                Ok(results) if results["epochs"].is_u64() => Ok(results),
+                Ok(_) => Err(wrong(&"does not hold the results of a run")),
+                Err(error) => Err(wrong(&error)),
+            }
         });
         Ok(Run {
             name,
@@ -85,6 +107,24 @@ impl Run {
 
     fn score(&self) -> Score {
         self.config.spec.model.evaluator(1).measures()
+    }
+
+    /// What the validation scores are, as the title of an axis. Those of a bidirectional machine cannot be compared with
+    /// likelihoods.
+    fn axis(&self) -> String {
+        match self.config.spec.model.reading() {
+            Reading::Directed => self.score().axis(),
+            Reading::Bidirectional => format!("-log p̃*, {}", self.score().axis()),
+        }
+    }
+
+    /// The best validation score with its unit.
+    fn best_score(&self) -> String {
+        let Some((_, score)) = self.history.best() else { return "-".to_owned() };
+        match self.config.spec.model.reading() {
+            Reading::Directed => format!("{score:.3} {}", self.score().unit),
+            Reading::Bidirectional => format!("{score:.3} {} (-log p̃*)", self.score().unit),
+        }
     }
 
     /// The likelihood of the test split and its 95 % interval over rows, if the run was scored.
@@ -104,7 +144,7 @@ impl Run {
         let (last, _) = self.history.last()?;
         match &self.results {
             None => Some(format!(
-                "{} was not scored: it is not finished, or is of an earlier version; `helmholtz evaluate` scores it",
+                "{} has no results: its training is not finished, or it is a run of an earlier version",
                 self.name
             )),
             Some(results) if results["epochs"] != last => Some(format!(
@@ -195,7 +235,7 @@ fn results(runs: &[Run]) -> Markup {
                     td { (run.config.data.id) }
                     td { (nll) }
                     td { (interval) }
-                    td { (best.map_or("-".to_owned(), |(_, score)| format!("{score:.3} {}", run.score().unit))) }
+                    td { (run.best_score()) }
                     td { (best.map_or("-".to_owned(), |(epoch, _)| epoch.to_string())) }
                     td { (last.map_or(0, |(epoch, _)| epoch)) }
                     td { (last.map_or(0, |(_, steps)| steps)) }
@@ -212,7 +252,7 @@ fn results(runs: &[Run]) -> Markup {
 fn figures(runs: &[Run]) -> anyhow::Result<Vec<String>> {
     let mut groups: BTreeMap<(&str, String), Vec<&Run>> = BTreeMap::new();
     for run in runs {
-        groups.entry((&run.config.data.id, run.score().axis())).or_default().push(run);
+        groups.entry((&run.config.data.id, run.axis())).or_default().push(run);
     }
     let mut charts = Vec::new();
     let steps = || ("training steps".to_owned(), Scale::Linear);
@@ -222,12 +262,12 @@ fn figures(runs: &[Run]) -> anyhow::Result<Vec<String>> {
         let by_steps = |run: &&Run| (run.name.clone(), run.curve(|_, step| Some(step as f64)));
         let by_seconds =
             |run: &&Run| (run.name.clone(), run.curve(|epoch, _| run.seconds.get(&(epoch as u64)).copied()));
-        charts.push(against(steps(), title(), y(), runs.iter().map(by_steps).collect()));
+        charts.push(chart(steps(), title(), y(), runs.iter().map(by_steps).collect()));
         let seconds = ("seconds of training".to_owned(), Scale::Linear);
-        charts.push(against(seconds, title(), y(), runs.iter().map(by_seconds).collect()));
+        charts.push(chart(seconds, title(), y(), runs.iter().map(by_seconds).collect()));
     }
     let ess = |run: &Run| (run.name.clone(), of_training(&run.history, "ess", |value| 100.0 * value));
-    charts.push(against(
+    charts.push(chart(
         steps(),
         "Effective sample size in training".to_owned(),
         ("per cent of K".to_owned(), Scale::Linear),
@@ -235,6 +275,20 @@ fn figures(runs: &[Run]) -> anyhow::Result<Vec<String>> {
     ));
     let svgs = charts.iter().map(|chart| chart.svg()).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(svgs.into_iter().flatten().collect())
+}
+
+/// A chart of the lines that have points. If that is one of several, the title names it, since there is no legend.
+fn chart(
+    x: (String, Scale),
+    mut title: String,
+    y: (String, Scale),
+    lines: Vec<(String, Vec<Point>)>,
+) -> Chart {
+    let mut shown = lines.iter().filter(|(_, points)| !points.is_empty());
+    if let (Some((name, _)), None, true) = (shown.next(), shown.next(), lines.len() > 1) {
+        title += &format!(": {name}");
+    }
+    against(x, title, y, lines)
 }
 
 /// The settings whose values are not the same in all runs.

@@ -70,3 +70,21 @@ fn the_gradient_of_the_free_energy_is_that_of_autodiff() {
     let expected: Gradients = GradientsParams::from_grads(loss.backward(), &taped).into();
     assert_close(&flat(&rbm, &found), &flat(&rbm, &expected), 1e-13);
 }
+
+#[test]
+fn the_free_energy_is_differentiable_in_the_visible_units() {
+    let rbm = rbm([4, 3], 14);
+    // Means in the place of bits.
+    let x = vec![0.2, 0.9, 0.4, 0.7];
+    let taped = tensor(x.clone(), [1, 4]).autodiff().require_grad();
+    let gradients = rbm.clone().train().free_energy(taped.clone()).sum().backward();
+    let found = into_f64(taped.grad(&gradients).unwrap());
+    let h = 1e-5;
+    let at = |i: usize, by: f64| {
+        let mut x = x.clone();
+        x[i] += by;
+        into_f64(rbm.free_energy(tensor(x, [1, 4])))[0]
+    };
+    let expected: Vec<f64> = (0..4).map(|i| (at(i, h) - at(i, -h)) / (2.0 * h)).collect();
+    assert_close(&found, &expected, 1e-8);
+}

@@ -10,6 +10,7 @@ use crate::commands::score::chosen_rows;
 use crate::config::count;
 use crate::console::say;
 use crate::error::{OrUser, user};
+use crate::memory_limit::{self, Limit};
 use crate::output::Output;
 
 /// Writes a contact sheet of rows in the order of the file. Which rows depends only on the protocol.
@@ -24,6 +25,9 @@ pub(super) fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let rows = chosen_rows(&set, split, Some(n));
     let values: Vec<f32> = rows.iter().flat_map(|row| set.split(split).row(*row)).collect();
     let scale = sample::scale(args.scale, &out, set.shape)?;
+    if let Some(scale) = scale {
+        memory_limit::of_sheet(set.shape, rows.len(), scale).check(Limit::of_processor())?;
+    }
     sample::write(&out, set.shape, set.train.width(), &values, scale)?;
     say!("{} rows of {} {split}: {}", rows.len(), set.protocol(), args.out.display());
     Ok(ExitCode::SUCCESS)
