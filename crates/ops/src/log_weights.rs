@@ -50,7 +50,7 @@ fn log_sum_exp_of_row<T: Real>(row: &[T]) -> f64 {
                 .chain(rest)
                 .fold(-T::INFINITY, |max, &value| if value > max { value } else { max });
             if max == T::INFINITY {
-                let is_nan = row.iter().any(|&value| value != value);
+                let is_nan = row.iter().any(|value| value.to_f64().is_nan());
                 return if is_nan { f64::NAN } else { f64::INFINITY };
             }
             // Without a finite value, all are minus infinity or NaN.
