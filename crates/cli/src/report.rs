@@ -43,6 +43,33 @@ pub fn render(report: &RunReport<'_>) -> anyhow::Result<String> {
     let (model, strategy) = (config.spec.model.in_words(data.train.width()), config.spec.strategy.kind());
     let title = format!("{model} trained by {strategy} on {}", data.protocol());
     let curves = [learning_curve(report).svg()?, ess(history).svg()?, gradient_norms(history).svg()?];
+    let body = html! {
+        (results(report))
+        @for remark in *remarks {
+            p { strong { "Note: " } (remark) "." }
+        }
+        h2 { "Training" }
+        @if curves.iter().all(Option::is_none) { p { "No epoch was finished." } }
+        div class="figures" {
+            @for curve in curves.iter().flatten() { figure { (PreEscaped(curve)) } }
+        }
+        @if !pictures.is_empty() {
+            h2 { "Samples" }
+            div class="pictures" {
+                @for (file, caption) in *pictures {
+                    figure { img src=(file) alt=(caption); figcaption { (caption) } }
+                }
+            }
+        }
+        h2 { "Provenance" }
+        (provenance(report))
+        details { summary { "The config, with every default" } pre { (config.to_toml()) } }
+    };
+    Ok(page_of(&title, &body))
+}
+
+/// A page about runs, with its title above the body.
+pub(crate) fn page_of(title: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -54,30 +81,11 @@ pub fn render(report: &RunReport<'_>) -> anyhow::Result<String> {
             }
             body {
                 h1 { (title) }
-                (results(report))
-                @for remark in *remarks {
-                    p { strong { "Note: " } (remark) "." }
-                }
-                h2 { "Training" }
-                @if curves.iter().all(Option::is_none) { p { "No epoch was finished." } }
-                div class="figures" {
-                    @for curve in curves.iter().flatten() { figure { (PreEscaped(curve)) } }
-                }
-                @if !pictures.is_empty() {
-                    h2 { "Samples" }
-                    div class="pictures" {
-                        @for (file, caption) in *pictures {
-                            figure { img src=(file) alt=(caption); figcaption { (caption) } }
-                        }
-                    }
-                }
-                h2 { "Provenance" }
-                (provenance(report))
-                details { summary { "The config, with every default" } pre { (config.to_toml()) } }
+                (body)
             }
         }
     };
-    Ok(page.into_string())
+    page.into_string()
 }
 
 fn results(report: &RunReport<'_>) -> Markup {
@@ -199,8 +207,7 @@ pub(crate) fn against(
     Chart { title, x, y, lines: lines.map(line).collect() }
 }
 
-/// The style of a page about runs.
-pub(crate) const STYLE: &str = "\
+const STYLE: &str = "\
     body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222}\
     h1{font-size:1.5rem}h2{font-size:1.2rem;margin-top:2rem}\
     table{border-collapse:collapse;display:block;overflow-x:auto;font-variant-numeric:tabular-nums}\

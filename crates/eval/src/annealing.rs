@@ -32,7 +32,7 @@ impl Schedule {
     /// Equal steps.
     ///
     /// # Panics
-    /// If there are none.
+    /// If `steps` is 0.
     pub fn linear(steps: usize) -> Self {
         assert!(steps > 0, "annealing needs at least one step");
         Schedule { pieces: vec![(steps, 1.0)] }

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use helmholtz_core::{Evaluator, Score};
 use helmholtz_eval::Reading;
 use helmholtz_train::{History, HistoryError};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 use serde_json::Value;
 
 use super::finished::{RESULTS, seconds_by_epoch};
@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::console::say;
 use crate::error::user;
 use crate::output::Output;
-use crate::report::{STYLE, against, of_training};
+use crate::report::{against, of_training, page_of};
 use crate::run_folder::RunFolder;
 
 /// What a run folder says about its run.
@@ -162,7 +162,7 @@ impl Run {
     }
 }
 
-/// The bytes of a file; `None` if there is none.
+/// The bytes of a file; `None` if it does not exist.
 fn existing(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -177,45 +177,33 @@ fn page(runs: &[Run]) -> anyhow::Result<String> {
         _ => format!("{} runs side by side", runs.len()),
     };
     let figures = figures(runs)?;
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                h1 { (title) }
-                (results(runs))
-                @for remark in runs.iter().filter_map(Run::remark) { p { strong { "Note: " } (remark) "." } }
-                h2 { "Training" }
-                @if figures.is_empty() { p { "No epoch was finished." } }
-                div class="figures" {
-                    @for figure in &figures { figure { (PreEscaped(figure)) } }
-                }
-                @if runs.iter().any(|run| run.samples.is_some()) {
-                    h2 { "Samples" }
-                    div class="pictures" {
-                        @for run in runs {
-                            @if let Some(samples) = &run.samples {
-                                figure {
-                                    img src=(format!("data:image/png;base64,{}", STANDARD.encode(samples))) alt=(format!("samples of {}", run.name));
-                                    figcaption { (run.name) }
-                                }
-                            }
+    let body = html! {
+        (results(runs))
+        @for remark in runs.iter().filter_map(Run::remark) { p { strong { "Note: " } (remark) "." } }
+        h2 { "Training" }
+        @if figures.is_empty() { p { "No epoch was finished." } }
+        div class="figures" {
+            @for figure in &figures { figure { (PreEscaped(figure)) } }
+        }
+        @if runs.iter().any(|run| run.samples.is_some()) {
+            h2 { "Samples" }
+            div class="pictures" {
+                @for run in runs {
+                    @if let Some(samples) = &run.samples {
+                        figure {
+                            img src=(format!("data:image/png;base64,{}", STANDARD.encode(samples))) alt=(format!("samples of {}", run.name));
+                            figcaption { (run.name) }
                         }
                     }
                 }
-                @if runs.len() > 1 {
-                    h2 { "Settings that differ" }
-                    (differences(runs))
-                }
             }
         }
+        @if runs.len() > 1 {
+            h2 { "Settings that differ" }
+            (differences(runs))
+        }
     };
-    Ok(page.into_string())
+    Ok(page_of(&title, &body))
 }
 
 fn results(runs: &[Run]) -> Markup {
