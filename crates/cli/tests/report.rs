@@ -63,6 +63,21 @@ fn runs_stand_side_by_side_with_results_curves_samples_and_settings_that_differ(
 }
 
 #[test]
+fn a_chart_of_one_of_several_runs_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(folder, &small_run("directed", &["--epochs", "2"]));
+    succeed(folder, &small_run("machine", &["--model", "bihm", "--epochs", "2"]));
+    succeed(folder, &["report", "directed", "machine"]);
+    let page = fs::read_to_string(folder.join("report.html")).unwrap();
+    for name in ["directed", "machine"] {
+        // Scores that are not of the same kind are in charts of their own: against steps and against seconds.
+        let title = format!("Validation score on lines/3x3: {name}");
+        assert_eq!(page.matches(&title).count(), 2, "{name}");
+    }
+}
+
+#[test]
 fn samples_and_data_are_drawn_at_the_scale_that_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -238,21 +238,26 @@ fn results(runs: &[Run]) -> Markup {
 /// Validation scores against steps and against seconds, a chart for each data set and score, and the effective sample
 /// size.
 fn figures(runs: &[Run]) -> anyhow::Result<Vec<String>> {
-    let mut groups: BTreeMap<(&str, String), Vec<&Run>> = BTreeMap::new();
-    for run in runs {
-        groups.entry((&run.config.data.id, run.axis())).or_default().push(run);
-    }
+    let groups: BTreeSet<(&str, String)> =
+        runs.iter().map(|run| (run.config.data.id.as_str(), run.axis())).collect();
     let mut charts = Vec::new();
     let steps = || ("training steps".to_owned(), Scale::Linear);
-    for ((data, axis), runs) in groups {
+    for (data, axis) in groups {
+        // Runs of other groups have no points here, and keep their colours.
+        let curves = |x: &dyn Fn(&Run, usize, u64) -> Option<f64>| -> Vec<(String, Vec<Point>)> {
+            let is_shown = |run: &Run| run.config.data.id == data && run.axis() == axis;
+            let points = |run: &Run| match is_shown(run) {
+                true => run.curve(|epoch, step| x(run, epoch, step)),
+                false => Vec::new(),
+            };
+            runs.iter().map(|run| (run.name.clone(), points(run))).collect()
+        };
         let title = || format!("Validation score on {data}");
         let y = || (axis.clone(), Scale::Linear);
-        let by_steps = |run: &&Run| (run.name.clone(), run.curve(|_, step| Some(step as f64)));
-        let by_seconds =
-            |run: &&Run| (run.name.clone(), run.curve(|epoch, _| run.seconds.get(&(epoch as u64)).copied()));
-        charts.push(chart(steps(), title(), y(), runs.iter().map(by_steps).collect()));
+        charts.push(chart(steps(), title(), y(), curves(&|_, _, step| Some(step as f64))));
         let seconds = ("seconds of training".to_owned(), Scale::Linear);
-        charts.push(chart(seconds, title(), y(), runs.iter().map(by_seconds).collect()));
+        let by_seconds = |run: &Run, epoch: usize, _: u64| run.seconds.get(&(epoch as u64)).copied();
+        charts.push(chart(seconds, title(), y(), curves(&by_seconds)));
     }
     let ess = |run: &Run| (run.name.clone(), of_training(&run.history, "ess", |value| 100.0 * value));
     charts.push(chart(
