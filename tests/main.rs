@@ -6,6 +6,7 @@ mod nets;
 mod adaptive;
 mod ais;
 mod bidirectional;
+mod contrastive;
 mod coupled;
 mod court;
 mod gibbs;

@@ -14,7 +14,7 @@ use helmholtz_ops::into_f64;
 use helmholtz_tests::{device, either};
 
 /// A machine in double precision with connections and biases in ±1.
-fn small(observed: usize, hidden: usize, seed: u64) -> Rbm {
+pub(crate) fn small(observed: usize, hidden: usize, seed: u64) -> Rbm {
     let rbm = RbmConfig::new(observed, hidden).init(None, Key::new(seed), &device()).unwrap();
     let mut stream = Stream::new(Key::new(seed).child("parameters"));
     map_params(rbm, |_, param| {

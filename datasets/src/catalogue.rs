@@ -9,16 +9,26 @@ use crate::data_set::DataSet;
 use crate::entry::Entry;
 use crate::error::DataError;
 use crate::places::Places;
-use crate::{bars, caltech, fashion, file, formats, frey, glyphs, lines, mnist, omniglot, uci};
+use crate::{
+    bars, caltech, fashion, file, formats, frey, glyphs, lines, mnist, modes, omniglot, stripes, uci,
+};
 
-static CATALOGUE: [Entry; 20] = [
+static CATALOGUE: [Entry; 28] = [
     bars::BARS_5,
     bars::BARS_4,
     lines::LINES_3,
+    stripes::STRIPES_3,
+    stripes::STRIPES_3_UNIQUE,
+    stripes::STRIPES_4,
+    stripes::STRIPES_4_UNIQUE,
+    modes::MODES_001,
+    modes::MODES_01,
+    modes::MODES_1,
     glyphs::GLYPHS,
     mnist::BINARIZED,
     mnist::DYNAMIC,
     mnist::THRESHOLD,
+    mnist::THRESHOLD_ALL,
     fashion::DYNAMIC,
     fashion::THRESHOLD,
     caltech::SILHOUETTES,

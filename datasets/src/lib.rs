@@ -8,6 +8,8 @@
 //! | --- | --- | --- |
 //! | `bars/5x5`, `bars/4x4` | unions of horizontal and vertical bars, exact distribution known | [`bars`] |
 //! | `lines/3x3` | twelve patterns of lines, exact distribution known | [`lines`] |
+//! | `bas/3x3`, `bas/4x4` and the same with `-unique` | bars and stripes, exact distribution known | [`stripes`] |
+//! | `modes/4x4`, `modes/4x4-0.01`, `modes/4x4-0.1` | four images far apart with noise, exact distribution known | [`modes`] |
 //! | `glyphs/28x28` | pen-drawn letters, digits and runes | [`glyphs`] |
 //! | `mnist/binarized`, `/dynamic`, `/threshold` | handwritten digits in three binarizations | [`mnist`] |
 //! | `fashion/dynamic`, `/threshold` | pictures of clothes | [`fashion`] |
@@ -73,6 +75,7 @@ pub mod glyphs;
 pub mod law;
 pub mod lines;
 pub mod mnist;
+pub mod modes;
 pub mod omniglot;
 mod partition;
 pub mod places;
@@ -82,6 +85,7 @@ pub mod shape;
 pub mod source_file;
 pub mod split;
 pub mod split_name;
+pub mod stripes;
 pub mod targets;
 pub mod uci;
 pub mod values;

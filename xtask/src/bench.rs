@@ -11,6 +11,7 @@ mod options;
 mod parts;
 mod peers;
 mod quiet;
+mod rbm;
 mod report;
 mod runs;
 mod scaling;
@@ -104,6 +105,14 @@ use report::Report;
 /// (one of both chains with the signed gradient) + meet (the same without). L is the lag, and iterations are ours in
 /// the same run. This favours them: in a batch of fixed shape, all rows continue until the last has met.
 ///
+/// `rbm` is a restricted Boltzmann machine of 784 and 500 units, on rows of bits, with 100 chains. Its rows:
+///
+/// - rbm/pcd: an update with persistent chains that make one sweep, and a step of plain SGD, in a plain loop;
+/// - rbm/pcd/optimiser: the optimiser alone; rbm/pcd/centred: the update with centred gradients;
+/// - rbm/temperature: what annealed importance sampling does at a temperature, the weights of the chains and a sweep.
+///
+/// With --peers, PyTorch and JAX take the same update, and NumPy a temperature.
+///
 /// `scaling` runs only when it is named. It measures a step in the plain loop against batch, K, depth, width and
 /// threads, one at a time. Each point runs in a separate process, which reports its memory. A table and figures go to
 /// results/.
@@ -153,13 +162,14 @@ impl Bench {
 /// memory is its own.
 type Measured =
     (Name, fn(&Options) -> anyhow::Result<()>, fn(&Options, usize, &mut Report) -> anyhow::Result<()>);
-const MEASURED: [Measured; 6] = [
+const MEASURED: [Measured; 7] = [
     (Name::Evaluate, check_stack, evaluate::measure),
     (Name::Bits, check_stack, bits::measure),
     (Name::Step, check_stack, step::measure),
     (Name::Deep, deep::check, deep::measure),
     (Name::Nade, nade::check, nade::measure),
     (Name::Vae, vae::check, vae::measure),
+    (Name::Rbm, rbm::check, rbm::measure),
 ];
 
 /// Refuses sizes that no machine could hold, before they are tried.
@@ -179,7 +189,7 @@ fn check(options: &Options) -> anyhow::Result<()> {
     }
     if options.peers && options.name == Some(Name::Scaling) {
         return refuse(
-            "--peers: `scaling` has no peers; `step`, `deep`, `evaluate`, `nade` and `vae` have them"
+            "--peers: `scaling` has no peers; `step`, `deep`, `evaluate`, `nade`, `vae` and `rbm` have them"
                 .to_string(),
         );
     }

@@ -13,7 +13,7 @@ use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand}
 
 use crate::registry::registry;
 
-pub use evaluate::{AnnealingArgs, Checking, EvaluateArgs, MergeArgs};
+pub use evaluate::{AnnealingArgs, BaseWord, Checking, EvaluateArgs, MergeArgs};
 pub use model::ModelArgs;
 pub use numbers::Layers;
 pub use pictures::{ChainArgs, ClassifyArgs, EncodeArgs, InpaintArgs, ReconstructArgs, SampleArgs};

@@ -11,7 +11,7 @@ use helmholtz_core::erased::Boxed;
 use helmholtz_core::{Batch, Key};
 use helmholtz_datasets::{Binarization, DataError, DataSet, ImageShape, Plan, SplitName, Values};
 use helmholtz_train::{Adam, Learn, Pair, Rate, RmsProp, Rule, Schedule, Shape, Stages};
-use helmholtz_zoo::{BoxedModel, Support};
+use helmholtz_zoo::{BoxedModel, Support, TrainingRows};
 
 use crate::config::{Config, OptimizerConfig, Rates, rate_keys};
 use crate::error::{OrUser, user};
@@ -278,14 +278,24 @@ fn stage_ends(config: &Config, plan: &Plan) -> Vec<u64> {
         .collect()
 }
 
+/// What evaluators may know of the training rows, given their mean.
+pub(crate) fn training_rows<'a>(mean: &'a [f64], data: &DataSet) -> TrainingRows<'a> {
+    TrainingRows { mean, n: data.train.rows() }
+}
+
 /// The model with the strategies of a config, and the evaluator of its validation split.
 ///
 /// # Errors
 /// If the strategy's settings make no valid estimator.
-pub fn learn(config: &Config, model: BoxedModel, plan: &Plan) -> anyhow::Result<Boxed<dyn Learn>> {
+pub fn learn(
+    config: &Config,
+    model: BoxedModel,
+    plan: &Plan,
+    rows: TrainingRows<'_>,
+) -> anyhow::Result<Boxed<dyn Learn>> {
     let strategies = config.spec.strategies(&model, config.seed).or_user()?;
     let stages = Stages::new(stage_ends(config, plan).into_iter().zip(strategies).collect());
-    let evaluator = config.spec.model.evaluator(config.train.valid_samples);
+    let evaluator = config.spec.model.evaluator(config.train.valid_samples, rows);
     let average = Some(config.optimizer.average).filter(|decay| *decay > 0.0);
     Ok(Pair::of(model, stages, average, evaluator))
 }

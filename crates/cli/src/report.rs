@@ -1,6 +1,6 @@
 //! `report.html`: one page about a finished run, without scripts or external resources.
 
-use helmholtz_core::{Evaluator, Score};
+use helmholtz_core::Score;
 use helmholtz_datasets::DataSet;
 use helmholtz_eval::{NllSummary, Reading};
 use helmholtz_train::{History, Record};
@@ -137,7 +137,7 @@ fn provenance(report: &RunReport<'_>) -> Markup {
 fn learning_curve(report: &RunReport<'_>) -> Chart {
     let RunReport { config, data, history, .. } = report;
     let valid = history.validation().map(|(_, step, nll)| Point::exact(step as f64, nll)).collect();
-    let score = config.spec.model.evaluator(1).measures();
+    let score = config.spec.model.score();
     // The objective that training maximises, if its negative is the same quantity as the score.
     let is_nll = score.unit == Score::NLL.unit && score.better == Score::NLL.better;
     let train = |name: &str| if is_nll { of_training(history, name, |value| -value) } else { Vec::new() };

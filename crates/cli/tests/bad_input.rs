@@ -13,7 +13,7 @@ fn folder() -> tempfile::TempDir {
 fn unknown_names_come_with_the_nearest_known_one() {
     let folder = folder();
     let refuse = |args: &[&str], words: &[&str]| fail(folder.path(), args, 2, words);
-    refuse(&["train", "--model", "sbm"], &["model.kind", "sbm", "did you mean `sbn`?"]);
+    refuse(&["train", "--model", "sbnn"], &["model.kind", "sbnn", "did you mean `sbn`?"]);
     refuse(&["train", "--strategy", "rsw"], &["strategy.kind", "did you mean `rws`?"]);
     refuse(&["train", "--dataset", "bars/5x6"], &["bars/5x6", "bars/5x5"]);
     refuse(&["train", "--device", "flx"], &["flx", "did you mean `flex`?"]);

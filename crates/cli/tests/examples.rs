@@ -63,7 +63,7 @@ fn a_family_of_ones_own_trains_resumes_evaluates_samples_and_is_listed() {
         .iter()
         .map(|family| family["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["directed", "vae", "mixture", "factorial"]);
+    assert_eq!(names, ["directed", "vae", "mixture", "energy", "factorial"]);
     for (words, complaint) in [
         ("train --model factorial --strategy rws", "rws needs latents"),
         ("train --strategy mle", "mle needs a model without latents"),

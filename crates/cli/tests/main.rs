@@ -10,6 +10,7 @@ mod bidirectional;
 mod commands;
 mod compare;
 mod devices;
+mod energy;
 mod examples;
 mod faults;
 mod fetch;

@@ -23,3 +23,12 @@ pub trait AnnealingPath {
     /// A move of every chain that leaves f_b invariant, with b = `at`.
     fn step(&self, state: Self::State, at: f64, draws: &Draws) -> Self::State;
 }
+
+/// A path whose moves are reversible: `f_b(x) T_b(x, y) = f_b(y) T_b(y, x)`.
+pub trait ReversiblePath: AnnealingPath {
+    /// Chains at given states: `[n, d]`.
+    fn at(&self, x: Tensor<2>) -> Self::State;
+
+    /// `log f_1` at each state, in nats: `[n]`.
+    fn log_end(&self, state: &Self::State) -> Tensor<1>;
+}

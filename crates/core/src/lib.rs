@@ -51,10 +51,10 @@ pub mod strategy;
 pub mod tractable;
 pub mod trainable;
 
-pub use annealing::AnnealingPath;
+pub use annealing::{AnnealingPath, ReversiblePath};
 pub use batch::{Batch, Target};
 pub use bits::enumerate_bits;
-pub use energy::EnergyModel;
+pub use energy::{Contrast, EnergyModel, Harmonium, LayerMeans, Weighed};
 pub use evaluator::Evaluator;
 pub use gradients::Gradients;
 pub use helmholtz_noise::{Draws, Key, Role};

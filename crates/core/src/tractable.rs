@@ -9,7 +9,7 @@ use crate::{Batch, Gradients, Trainable};
 /// It is a distribution over the observed values of a row, and over its target if the model has one and the batch
 /// gives it. Missing values are summed out.
 pub trait Tractable: Trainable {
-    /// `log p` of each row, in nats: `[n]`.
+    /// `log p` of each row, in nats: `[n]`. A model says whether it is differentiable by autodiff.
     fn log_prob(&self, batch: &Batch) -> Tensor<1>;
 
     /// Adds the gradient of `-Σᵢ wᵢ log pᵢ` with w = `weights`, `[n]`; also returns `log p` of each row, `[n]`.

@@ -11,14 +11,33 @@
 //! `log Z_0 + log 1/C Σ_c W_c` over C chains estimates `log Z_1`. It is too low on average, by about half the relative
 //! variance of the mean weight. Its error says nothing of mass that no chain has found.
 //!
+//! # The other side
+//! The chains of annealing end with a law of their own, the annealed law p_ann, which is that of the model only if they
+//! mix. [`Annealing::reverse`] runs the moves backwards from a row x, `x_T = x`, with `x_{t-1}` from `x_t` by the move of
+//! f_{b_t}, which must be reversible:
+//!
+//! ```text
+//! log R = log f_1(x) - log Z_0 - Σ_t (log f_{b_t} - log f_{b_{t-1}})(x_{t-1}),   E R = p_ann(x)
+//! ```
+//!
+//! so that the mean of `log 1/C Σ_c R_c` is a lower bound on `log p_ann(x)`. Annealing makes log Z too low and so the
+//! likelihood too high; this makes that of the annealed law too low. Where both are close, the chains mix and both can
+//! be believed. It is no bound on the likelihood of the model itself: p_ann may fit the row better.
+//!
 //! # References
 //! R. M. Neal, "Annealed importance sampling", Statistics and Computing 11, 2001, arXiv:physics/9803008.
 //! R. Salakhutdinov, I. Murray, "On the quantitative analysis of deep belief networks", ICML 2008.
+//! Y. Burda, R. Grosse, R. Salakhutdinov, "Accurate and conservative estimates of MRF log-likelihood using reverse
+//! annealing", AISTATS 2015 (RAISE).
+
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use helmholtz_core::{AnnealingPath, Draws, Key, Role};
+use helmholtz_core::{AnnealingPath, Draws, Key, ReversiblePath, Role};
 use helmholtz_ops::into_f64;
+use helmholtz_ops::rows::repeat_rows;
 
+use crate::importance::{Reading, RowEstimate, RowWeights};
 use crate::streaming::WeightSums;
 
 /// Inverse temperatures from 0 to 1: pieces of equal steps.
@@ -133,6 +152,46 @@ impl Annealing {
             se: sums.relative_variance().sqrt(),
             ess: sums.effective_share(),
         }
+    }
+
+    /// Estimates `log p_ann` of each row of `x`, `[n, d]`, with C reverse chains each, whose draws are keyed by the row
+    /// numbers. `on_step` is called with the number of steps that are done.
+    ///
+    /// # Panics
+    /// If there are no chains, or not one number for each row.
+    pub fn reverse<P: ReversiblePath>(
+        &self,
+        path: &P,
+        (x, rows): (Tensor<2>, Arc<[u64]>),
+        key: Key,
+        mut on_step: impl FnMut(usize),
+    ) -> Vec<RowEstimate> {
+        assert!(self.chains > 0, "annealing needs at least one chain");
+        assert_eq!(x.dims()[0], rows.len(), "reverse annealing needs one number for each row");
+        let draws = |key: Key| Draws::of_rows(key, rows.clone(), self.chains);
+        let mut state = path.at(repeat_rows(x, self.chains));
+        let mut log_weights = into_f64(path.log_end(&state) - path.log_base());
+        let temperatures: Vec<f64> = std::iter::once(0.0).chain(self.schedule.after_zero()).collect();
+        let mut recent: Option<Tensor<1>> = None;
+        let last = self.schedule.steps();
+        for (done, pair) in (1..).zip(temperatures.windows(2).rev()) {
+            let key = key.child(Role::Chain).child(last - done + 1);
+            state = path.step(state, pair[1], &draws(key));
+            let ratio = path.log_ratio(&state, pair[0], pair[1]);
+            recent = Some(recent.map_or(ratio.clone(), |sum| sum + ratio));
+            if (done % AT_ONCE == 0 || done == last)
+                && let Some(sum) = recent.take()
+            {
+                log_weights.iter_mut().zip(into_f64(sum)).for_each(|(total, log)| *total -= log);
+            }
+            on_step(done);
+        }
+        let of_row = |log_weights: &[f64]| {
+            let mut weights = RowWeights::default();
+            log_weights.iter().for_each(|log_weight| weights.push(*log_weight));
+            weights.estimate(Reading::Directed)
+        };
+        log_weights.chunks(self.chains).map(of_row).collect()
     }
 }
 

@@ -17,14 +17,19 @@
 //! Where the likelihood has a closed form, [`MaximumLikelihood`] ascends it. [`ExpectationMaximisation`] steps to the
 //! maximum given the expected statistics of the latents.
 //!
-//! Each strategy is a pure function of model, batch and key. Each has an inner function that takes its
-//! proposals as an argument, so that exact tests can pass in all possible ones. [`Coupled`], [`Nvil`] and
-//! [`ExpectationMaximisation`] also keep state between calls: β of the chains, running signals and statistics.
+//! Energy models are trained by [`contrastive`] strategies: [`ContrastiveDivergence`], [`PersistentChains`] and
+//! [`Tempering`], which differ in the samples that stand for the model.
+//!
+//! Each strategy is a pure function of model, batch and key. Those for latents have an inner function that takes its
+//! proposals as an argument, so that exact tests can pass in all possible ones. [`Coupled`], [`Nvil`],
+//! [`ExpectationMaximisation`] and strategies with persistent chains also keep state between calls: β of the chains,
+//! running signals, statistics, states.
 //!
 //! [`wake`] has the pieces that they share, from which a strategy of one's own is built.
 
 mod baseline;
 pub mod bihm;
+pub mod contrastive;
 pub mod coupled;
 pub mod expectation_maximisation;
 pub mod maximum_likelihood;
@@ -37,6 +42,7 @@ pub mod wake;
 pub mod wake_sleep;
 
 pub use bihm::{Bidirectional, BidirectionalError};
+pub use contrastive::{Centring, ContrastiveDivergence, Offsets, PersistentChains, Start, Tempering};
 pub use coupled::{Coupled, Kernel};
 pub use expectation_maximisation::ExpectationMaximisation;
 pub use maximum_likelihood::MaximumLikelihood;

@@ -7,12 +7,13 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Batch, Draws, Enumerable, Key, Layerwise, Reparameterized, Tractable};
-use helmholtz_court::{Enumeration, Quadrature, States, StatesError, Supported};
+use helmholtz_core::{Batch, Draws, Enumerable, Estimate, Key, Layerwise, Reparameterized, Tractable};
+use helmholtz_court::{Enumeration, Exact, Quadrature, ReferenceError, States, StatesError, Supported};
+use helmholtz_eval::annealing::{AnnealedPartition, Annealing};
 use helmholtz_eval::exact::ExactError;
 use helmholtz_eval::importance::ZeroWeight;
 use helmholtz_eval::{
-    Activity, AnnealedImportanceSampling, AnnealedRow, Check, Checked, ExactLikelihood, Reading,
+    Activity, AnnealedImportanceSampling, AnnealedRow, Check, Checked, ExactLikelihood, Reading, RowEstimate,
 };
 use helmholtz_samplers::{Chains, Gibbs, GibbsError, Known, NoWeight, OneShot};
 
@@ -42,6 +43,16 @@ pub trait Can {
 
     /// Draws of x, if there are no latents to dream.
     fn drawn(&self) -> Option<&dyn Drawn> {
+        None
+    }
+
+    /// A density up to a factor, if the model is given by an energy.
+    fn unnormalised(&self) -> Option<&dyn Unnormalised> {
+        None
+    }
+
+    /// A likelihood whose gradient can be computed, though it may take a sum over many states.
+    fn likelihood(&self) -> Option<&dyn Likelihood> {
         None
     }
 
@@ -124,6 +135,78 @@ impl<M: Tractable> Formula for M {
     fn log_probs(&self, batch: &Batch) -> Tensor<1> {
         self.log_prob(batch)
     }
+}
+
+/// A likelihood that can be ascended.
+pub trait Likelihood {
+    /// The update of [`MaximumLikelihood`](helmholtz_strategies::MaximumLikelihood).
+    fn ascend(&self, batch: &Batch, key: Key) -> Estimate;
+
+    /// The exact vectors that the update is compared with, found in another way.
+    ///
+    /// # Errors
+    /// If there are too many states.
+    fn gradient(&self, batch: &Batch) -> Result<Box<dyn Exact>, ReferenceError>;
+}
+
+/// The law that annealing begins with.
+#[derive(Clone, Copy, Debug)]
+pub enum Base<'a> {
+    /// Independent units with the means of the training rows.
+    DataMeans {
+        /// The means.
+        mean: &'a [f64],
+        /// The number of rows.
+        rows: usize,
+    },
+    /// Fair coins. Annealing from them can miss much of a model's mass.
+    Uniform,
+}
+
+/// A density `exp(-F(x)) / Z`, with chains that sample it.
+pub trait Unnormalised {
+    /// F of each row, in nats: `[n]`.
+    fn free_energies(&self, x: Tensor<2>) -> Tensor<1>;
+
+    /// The units over whose states log Z is a sum.
+    fn enumerated_units(&self) -> usize;
+
+    /// log Z in nats, exactly.
+    ///
+    /// # Errors
+    /// If there are too many states.
+    fn log_partition(&self) -> Result<f64, ConfigError>;
+
+    /// log Z by annealing; `on_step` gets the number of temperatures that are done.
+    fn anneal(
+        &self,
+        by: &Annealing,
+        base: &Base<'_>,
+        key: Key,
+        on_step: &mut dyn FnMut(usize),
+    ) -> AnnealedPartition;
+
+    /// `log p_ann` of each row by reverse annealing, on average too low; `on_step` as for annealing.
+    fn anneal_back(
+        &self,
+        by: &Annealing,
+        base: &Base<'_>,
+        rows: (Tensor<2>, Arc<[u64]>),
+        key: Key,
+        on_step: &mut dyn FnMut(usize),
+    ) -> Vec<RowEstimate>;
+
+    /// A start for chains, one row for each matrix row of `draws`: `[n, d]`.
+    fn noise(&self, draws: &Draws) -> Tensor<2>;
+
+    /// A sweep of each chain, `[n, d]`, which leaves the law of the model invariant.
+    fn sweep(&self, x: Tensor<2>, draws: &Draws) -> Tensor<2>;
+
+    /// The means of x given hidden units that are drawn given x: `[n, d]`.
+    fn resample(&self, x: Tensor<2>, draws: &Draws) -> Tensor<2>;
+
+    /// The means of x given the means of the hidden units given x: `[n, d]`.
+    fn reconstruct(&self, x: Tensor<2>) -> Tensor<2>;
 }
 
 /// Draws of x from a model without latents that a recognition net proposes.

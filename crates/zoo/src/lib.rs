@@ -19,11 +19,13 @@
 //! | [`directed`] | stacks of layers of bits, read as directed or as bidirectional machines |
 //! | [`vae`] | variational auto-encoders |
 //! | [`mixture`] | mixtures of Bernoulli units |
+//! | [`energy`] | restricted Boltzmann machines |
 //! | [`error`], [`limits`] | error messages, and the largest sizes |
 
 pub mod can;
 pub mod check;
 pub mod directed;
+pub mod energy;
 pub mod error;
 pub mod evaluator;
 pub mod limits;
@@ -39,19 +41,19 @@ pub mod strategy_settings;
 mod taped;
 pub mod vae;
 
-pub use can::{Can, Chained, Classified, Drawn, Formula, Smooth, Summed};
+pub use can::{Base, Can, Chained, Classified, Drawn, Formula, Likelihood, Smooth, Summed, Unnormalised};
 pub use error::ConfigError;
 pub use evaluator::BoxedEvaluator;
 pub use model::{BoxedModel, LatentModel};
 pub use registry::{Family, ModelEntry, Paper, Registry, StrategyEntry};
 pub use settings::{ConfigKey, Settings};
-pub use spec::{BuiltOn, ModelSpec, Spec, StrategySpec, Support};
+pub use spec::{BuiltOn, ModelSpec, Spec, StrategySpec, Support, TrainingRows};
 pub use strategy::{BoxedStrategy, Estimates};
 pub use strategy_settings::StrategySettings;
 
 /// The families of this workspace.
 pub fn registry() -> Registry {
-    Registry::new(vec![directed::family(), vae::family(), mixture::family()])
+    Registry::new(vec![directed::family(), vae::family(), mixture::family(), energy::family()])
 }
 
 #[cfg(test)]

@@ -24,4 +24,10 @@ pub(crate) const DREG: Paper = paper("Tucker et al. 2019", "https://arxiv.org/ab
 pub(crate) const COUPLED: Paper = paper("Ruiz et al. 2021", "https://arxiv.org/abs/2010.01845");
 pub(crate) const MIXTURES: Paper = paper("McLachlan & Peel 2000", "https://doi.org/10.1002/0471721182");
 pub(crate) const LIKELIHOOD: Paper = paper("Fisher 1922", "https://doi.org/10.1098/rsta.1922.0009");
+pub(crate) const RBM: Paper = paper("Smolensky 1986", "https://mitpress.mit.edu/9780262680530");
+pub(crate) const CD: Paper = paper("Hinton 2002", "https://doi.org/10.1162/089976602760128018");
+pub(crate) const PCD: Paper = paper("Tieleman 2008", "https://doi.org/10.1145/1390156.1390290");
+pub(crate) const RDM: Paper = paper("Decelle et al. 2021", "https://arxiv.org/abs/2105.13889");
+pub(crate) const TEMPERING: Paper =
+    paper("Desjardins et al. 2010", "https://proceedings.mlr.press/v9/desjardins10a.html");
 pub(crate) const EM: Paper = paper("Cappé & Moulines 2009", "https://arxiv.org/abs/0712.4273");

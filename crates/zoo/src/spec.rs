@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use burn::tensor::Device;
-use helmholtz_core::{Key, ParameterGroup, Trainable};
+use helmholtz_core::{Key, ParameterGroup, Score, Trainable};
 use helmholtz_datasets::ImageShape;
 use helmholtz_eval::{ImportanceSampling, Reading};
 use serde::{Serialize, Serializer};
@@ -50,8 +50,13 @@ pub trait ModelSpec: Debug + Send + Sync {
     /// The groups of its parameters, as [the model](helmholtz_core::Trainable::groups) has them; each has a learning rate.
     fn groups(&self) -> &'static [ParameterGroup];
 
+    /// What [`evaluator`](Self::evaluator) measures.
+    fn score(&self) -> Score {
+        Score::NLL
+    }
+
     /// What scores the validation split. If it samples, each row has `samples` samples.
-    fn evaluator(&self, samples: usize) -> BoxedEvaluator {
+    fn evaluator(&self, samples: usize, _data: TrainingRows<'_>) -> BoxedEvaluator {
         BoxedEvaluator::new::<LatentModel, _>(ImportanceSampling::new(samples).with_reading(self.reading()))
     }
 
@@ -119,6 +124,15 @@ pub trait ModelSpec: Debug + Send + Sync {
 
     /// The model over `observed` units, as text for a table.
     fn in_words(&self, observed: usize) -> String;
+}
+
+/// What an evaluator may know of the training rows.
+#[derive(Clone, Copy, Debug)]
+pub struct TrainingRows<'a> {
+    /// The mean of each value.
+    pub mean: &'a [f64],
+    /// The number of rows.
+    pub n: usize,
 }
 
 /// Which values of the data a model can assign probability to.

@@ -1,14 +1,19 @@
-//! Strategies for every model of latents.
+//! Strategies for every model of latents, and for every model with a likelihood that can be computed.
 
-use helmholtz_strategies::{self as strategies, ReweightedWakeSleep, WakeSleep};
+use helmholtz_core::{Batch, Estimate, Key, Measure, Scope};
+use helmholtz_court::{Exact, ReferenceError};
+use helmholtz_strategies::maximum_likelihood::LOG_LIKELIHOOD;
+use helmholtz_strategies::{self as strategies, MaximumLikelihood, ReweightedWakeSleep, WakeSleep};
 use toml::Value;
 
+use crate::can::{Likelihood, Unnormalised};
 use crate::error::ConfigError;
+use crate::model::BoxedModel;
 use crate::papers;
 use crate::registry::StrategyEntry;
 use crate::spec::BuiltOn;
 use crate::spec::ModelSpec;
-use crate::strategy::{BoxedStrategy, boxed};
+use crate::strategy::{BoxedStrategy, Estimates, boxed};
 use crate::strategy_settings::{StrategySettings, needs_latents, of_samples, right, wrong};
 
 /// Ignores the keys that earlier versions wrote out for every strategy. ws took any `phi` and ignored it.
@@ -61,6 +66,61 @@ ReinforceSettings, K = 10, strategies::Reinforce::new,
 fn check(&self, kind: &str, model: &dyn ModelSpec, _: &[usize]) -> Result<(), ConfigError> {
     needs_latents(kind, model)
 });
+
+/// On every model that has a [`Likelihood`](crate::can::Likelihood).
+impl Estimates for MaximumLikelihood {
+    fn estimate(&self, model: &BoxedModel, batch: &Batch, key: Key) -> Estimate {
+        likelihood(model).ascend(batch, key)
+    }
+
+    fn measures(&self) -> &[Measure] {
+        &[LOG_LIKELIHOOD]
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Batch
+    }
+
+    fn continuing(&self, _: &BoxedStrategy) -> BoxedStrategy {
+        boxed(self.clone())
+    }
+
+    fn exact(&self, model: &BoxedModel, batch: &Batch) -> Result<Option<Box<dyn Exact>>, ReferenceError> {
+        likelihood(model).gradient(batch).map(Some)
+    }
+
+    fn claims(&self) -> bool {
+        true
+    }
+}
+
+fn likelihood(model: &BoxedModel) -> &dyn Likelihood {
+    model.likelihood().expect("ml is built on models that have a likelihood")
+}
+
+crate::settings! {
+    /// `ml`
+    pub MaximumLikelihoodSettings {}
+}
+
+/// The most units over whose states a likelihood is summed at each step.
+const MOST_UNITS: usize = 16;
+
+impl StrategySettings for MaximumLikelihoodSettings {
+    fn samples(&self) -> usize {
+        1
+    }
+
+    fn build(&self, _: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
+        match on.model.unnormalised().map(Unnormalised::enumerated_units) {
+            Some(units) if units > MOST_UNITS => Err(ConfigError(format!(
+                "strategy.kind = \"ml\": each step sums over 2^{units} states, and at most 2^{MOST_UNITS} are summed; \
+                 use a smaller model, or another strategy"
+            ))),
+            _ => Ok(boxed(MaximumLikelihood {})),
+        }
+    }
+}
 
 crate::words! {
     /// What updates the recognition net.

@@ -16,7 +16,7 @@
 //! Salakhutdinov, Murray, "On the quantitative analysis of deep belief networks", ICML 2008, section 4.1.
 
 use burn::tensor::Tensor;
-use helmholtz_core::{AnnealingPath, Draws, Trainable};
+use helmholtz_core::{AnnealingPath, Draws, ReversiblePath, Trainable};
 use helmholtz_ops::{bernoulli, into_f64, product};
 
 use crate::Rbm;
@@ -63,10 +63,6 @@ impl<'a> FromIndependent<'a> {
         FromIndependent::new(rbm, Tensor::from_data(logits.as_slice(), (&rbm.device(), rbm.dtype())))
     }
 
-    fn at(&self, v: Tensor<2>) -> Annealed {
-        Annealed { product: product::ab(v.clone(), self.rbm.weight.val()), v }
-    }
-
     /// `-Σⱼ softplus(β (bⱼ + (vW)ⱼ))`: `[n]`.
     fn log_hidden_off(&self, state: &Annealed, beta: f64) -> Tensor<1> {
         let off = self.rbm.off(self.rbm.n_hidden());
@@ -97,5 +93,16 @@ impl AnnealingPath for FromIndependent<'_> {
         let h = self.rbm.sample_hidden(state.product * at, self.rbm.hidden.val() * at, draws);
         let bias = self.base.clone() * (1.0 - at) + self.rbm.visible.val() * at;
         self.at(self.rbm.sample_visible(product::abt(h, self.rbm.weight.val()) * at, bias, draws))
+    }
+}
+
+/// A move draws h given v and then v given h under one joint law, so that it is reversible in v.
+impl ReversiblePath for FromIndependent<'_> {
+    fn at(&self, v: Tensor<2>) -> Annealed {
+        Annealed { product: product::ab(v.clone(), self.rbm.weight.val()), v }
+    }
+
+    fn log_end(&self, state: &Annealed) -> Tensor<1> {
+        along(state.v.clone(), self.rbm.visible.val()) - self.log_hidden_off(state, 1.0)
     }
 }

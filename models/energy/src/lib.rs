@@ -5,16 +5,17 @@
 //! | [`config`] | [`RbmConfig`]: sizes and initialisation |
 //! | [`rbm`] | [`Rbm`]: a restricted Boltzmann machine of bits, its free energy and block Gibbs sampling |
 //! | [`partition`] | its partition function, likelihood and their gradients by enumeration |
+//! | [`transitions`] | laws of chains of block Gibbs sampling, by enumeration |
 //! | [`annealing`] | [`FromIndependent`]: the path from independent units to a machine |
 //!
 //! ```
 //! use burn::tensor::Device;
-//! use helmholtz_core::{Batch, Draws, Key, Tractable};
+//! use helmholtz_core::{Batch, Draws, Harmonium, Key, Tractable};
 //! use helmholtz_energy::RbmConfig;
 //!
 //! let rbm = RbmConfig::new(25, 10).init(None, Key::new(0), &Device::flex()).unwrap();
 //! let start = rbm.noise(&Draws::new(Key::new(1), 4, 1));
-//! let x = rbm.sweep(start, &Draws::new(Key::new(2), 4, 1)); // four chains after a sweep
+//! let x = rbm.sweep(start, None, &Draws::new(Key::new(2), 4, 1)); // four chains after a sweep
 //! assert_eq!(x.dims(), [4, 25]);
 //! assert_eq!(rbm.log_prob(&Batch::of(x)).dims(), [4]); // by a sum over 2^10 states
 //! ```
@@ -23,11 +24,13 @@ pub mod annealing;
 pub mod config;
 pub mod partition;
 pub mod rbm;
+pub mod transitions;
 
 pub use annealing::FromIndependent;
 pub use config::{RbmConfig, RbmError};
 pub use partition::{MAX_ENUMERATED_BITS, TooManyUnits};
 pub use rbm::Rbm;
+pub use transitions::MOST_UNITS;
 
 #[cfg(test)]
 mod tests;

@@ -85,7 +85,8 @@ impl Rbm {
     }
 }
 
-/// By enumeration; nothing is remembered between calls.
+/// By enumeration; nothing is remembered between calls. log Z is a constant to autodiff, so that the derivative of
+/// `log_prob` by autodiff lacks that of log Z; `likelihood_gradient` has both.
 ///
 /// # Panics
 /// If both layers have more than 25 units.

@@ -21,8 +21,11 @@
 //! Hinton, "Training products of experts by minimizing contrastive divergence", Neural Computation 14, 2002.
 
 use burn::module::{Module, Param};
-use burn::tensor::{DType, Device, Tensor};
-use helmholtz_core::{Draws, EnergyModel, GENERATIVE, Gradients, ParameterGroup, Role, Trainable};
+use burn::tensor::{DType, Device, Tensor, s};
+use helmholtz_core::{
+    Contrast, Draws, EnergyModel, GENERATIVE, Gradients, Harmonium, LayerMeans, ParameterGroup, Role,
+    Trainable, Weighed,
+};
 use helmholtz_ops::{bernoulli, noise, product};
 
 /// A restricted Boltzmann machine with d visible and m hidden units, all of them bits.
@@ -51,33 +54,15 @@ impl Rbm {
         -(joint + along(v, self.visible.val()) + along(h, self.hidden.val()))
     }
 
-    /// `E[h | v]` of each row: `[n, m]`.
-    pub fn hidden_means(&self, v: Tensor<2>) -> Tensor<2> {
-        // The error of units that are off is minus their mean.
-        -self.given(v).trace
-    }
-
     /// `E[v | h]` of each row: `[n, d]`.
     pub fn visible_means(&self, h: Tensor<2>) -> Tensor<2> {
         let logits = product::abt(h, self.weight.val());
         -bernoulli::score(self.off(self.observed()), logits, self.visible.val()).trace
     }
 
-    /// A sweep of block Gibbs sampling: h given v, then v given h. Returns v; the draws of h are those of layer 1.
-    ///
-    /// # Shapes
-    /// - `v`: `[n, d]` for the n matrix rows of `draws`; output `[n, d]`
-    pub fn sweep(&self, v: Tensor<2>, draws: &Draws) -> Tensor<2> {
-        let h = self.sample_hidden(product::ab(v, self.weight.val()), self.hidden.val(), draws);
-        self.sample_visible(product::abt(h, self.weight.val()), self.visible.val(), draws)
-    }
-
-    /// Visible units that are fair coins, one row for each matrix row of `draws`: a start for chains.
-    pub fn noise(&self, draws: &Draws) -> Tensor<2> {
-        noise::uniform(draws, self.observed(), self.dtype(), &self.device())
-            .lower_elem(0.5)
-            .float()
-            .cast(self.dtype())
+    /// h given v in each row: `[n, m]`.
+    pub fn draw_hidden(&self, v: Tensor<2>, draws: &Draws) -> Tensor<2> {
+        self.sample_hidden(product::ab(v, self.weight.val()), self.hidden.val(), draws)
     }
 
     pub(crate) fn sample_hidden(&self, product: Tensor<2>, bias: Tensor<1>, draws: &Draws) -> Tensor<2> {
@@ -149,8 +134,113 @@ impl EnergyModel for Rbm {
         bernoulli::log_prob(self.off(self.n_hidden()), logits) - along(x, self.visible.val())
     }
 
-    fn free_energy_gradient(&self, x: Tensor<2>, weights: Tensor<1>, into: &mut Gradients) {
-        let h = self.hidden_means(x.clone());
-        self.add_energy_gradient((x, h), weights, into);
+    fn free_energy_gradient(&self, x: Tensor<2>, weights: Tensor<1>, into: &mut Gradients) -> Tensor<1> {
+        let scored = self.given(x.clone());
+        let free_energy = scored.log_prob - along(x.clone(), self.visible.val());
+        self.add_energy_gradient((x, -scored.trace), weights, into);
+        free_energy
     }
+}
+
+/// The draws of h in a sweep are those of layer 1, and the draws of v those of layer 0. Noise is fair coins.
+impl Harmonium for Rbm {
+    fn hidden_means(&self, x: Tensor<2>) -> Tensor<2> {
+        // The error of units that are off is minus their mean.
+        -self.given(x).trace
+    }
+
+    fn noise(&self, draws: &Draws) -> Tensor<2> {
+        noise::uniform(draws, self.observed(), self.dtype(), &self.device())
+            .lower_elem(0.5)
+            .float()
+            .cast(self.dtype())
+    }
+
+    fn sweep(&self, x: Tensor<2>, beta: Option<Tensor<2>>, draws: &Draws) -> Tensor<2> {
+        let of_hidden = product::ab(x, self.weight.val());
+        let Some(beta) = beta else {
+            let h = self.sample_hidden(of_hidden, self.hidden.val(), draws);
+            return self.sample_visible(product::abt(h, self.weight.val()), self.visible.val(), draws);
+        };
+        let (hidden, visible) = (self.hidden.val(), self.visible.val());
+        let tempered =
+            |product: Tensor<2>, bias: &Tensor<1>| (product + bias.clone().unsqueeze()) * beta.clone();
+        let h = self.sample_hidden(tempered(of_hidden, &hidden), hidden.zeros_like(), draws);
+        let of_visible = product::abt(h, self.weight.val());
+        self.sample_visible(tempered(of_visible, &visible), visible.zeros_like(), draws)
+    }
+
+    fn log_tempered(&self, x: Tensor<2>, beta: Tensor<2>) -> Tensor<2> {
+        let hidden = self.hidden.val();
+        let logits = product::ab(x.clone(), self.weight.val()) + hidden.clone().unsqueeze();
+        let visible = along(x, self.visible.val()).unsqueeze_dim::<2>(1);
+        let at = |beta: Tensor<2>| {
+            let off = self.off(self.n_hidden());
+            let log_off =
+                bernoulli::constant_log_prob(off, logits.clone() * beta.clone(), hidden.zeros_like());
+            visible.clone() * beta - log_off.unsqueeze_dim::<2>(1)
+        };
+        Tensor::cat(beta.clone().chunk(beta.dims()[1], 1).into_iter().map(at).collect(), 1)
+    }
+
+    /// With `G` the plain contrast and μ, ν the offsets:
+    ///
+    /// ```text
+    /// G_W ← G_W - μ G_bᵀ - G_a νᵀ        G_a ← G_a - G_W ν        G_b ← G_b - G_Wᵀ μ
+    /// ```
+    ///
+    /// with the new `G_W` in the last two. This is the step of the parameters W, a, b that a gradient step of
+    /// `E = -(v - μ)·a' - (h - ν)·b' - (v - μ)ᵀ W (h - ν)` in W, a', b' amounts to. Offsets may move: a and b do not
+    /// depend on them.
+    ///
+    /// # Reference
+    /// Melchior, Fischer, Wiskott, "How to center deep Boltzmann machines", JMLR 17, 2016.
+    fn contrast(
+        &self,
+        data: Weighed,
+        samples: Weighed,
+        offsets: &mut dyn FnMut(LayerMeans, LayerMeans) -> Option<LayerMeans>,
+    ) -> Contrast {
+        let n = data.x.dims()[0];
+        // All rows in one product.
+        let x = Tensor::cat(vec![data.x.clone(), samples.x.clone()], 0);
+        let weights = Tensor::cat(vec![data.weights.clone(), -samples.weights.clone()], 0);
+        let scored = self.given(x.clone());
+        let free_energy = scored.log_prob - along(x.clone(), self.visible.val());
+        let h = -scored.trace;
+        let means = |rows: Weighed, h: Tensor<2>| LayerMeans {
+            visible: mean(rows.weights.clone(), rows.x),
+            hidden: mean(rows.weights, h),
+        };
+        let of_data = means(data, h.clone().slice(s![..n, ..]));
+        let of_samples = means(samples, h.clone().slice(s![n.., ..]));
+        let mut of_visible = of_samples.visible.clone() - of_data.visible.clone();
+        let mut of_hidden = of_samples.hidden.clone() - of_data.hidden.clone();
+        let of_weight = match offsets(of_data, of_samples) {
+            None => -product::weighed_atb(x, weights, h).0,
+            Some(LayerMeans { visible, hidden }) => {
+                let (column, row) = (visible.clone().unsqueeze_dim::<2>(1), hidden.clone().unsqueeze::<2>());
+                let of_weight = -product::weighed_atb(x, weights, h - row).0
+                    - column * of_hidden.clone().unsqueeze::<2>();
+                let along_hidden = product::ab(of_weight.clone(), hidden.unsqueeze_dim::<2>(1));
+                of_visible = of_visible - along_hidden.squeeze_dim::<1>(1);
+                of_hidden = of_hidden - mean(visible, of_weight.clone());
+                of_weight
+            }
+        };
+        let mut gradients = Gradients::new();
+        gradients.add(&self.weight, of_weight);
+        gradients.add(&self.visible, of_visible);
+        gradients.add(&self.hidden, of_hidden);
+        Contrast {
+            gradients,
+            at_data: free_energy.clone().slice(s![..n]),
+            at_samples: free_energy.slice(s![n..]),
+        }
+    }
+}
+
+/// The sum of rows under weights.
+fn mean(weights: Tensor<1>, rows: Tensor<2>) -> Tensor<1> {
+    product::ab(weights.unsqueeze(), rows).squeeze_dim::<1>(0)
 }

@@ -58,6 +58,8 @@ pub(crate) enum Name {
     Nade,
     /// Training steps of a variational autoencoder.
     Vae,
+    /// Restricted Boltzmann machines.
+    Rbm,
     /// Cost and memory of a step against its sizes.
     Scaling,
     /// The gradient of `nade` alone, for a process that measures its memory.

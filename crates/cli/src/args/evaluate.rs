@@ -38,7 +38,8 @@ pub struct EvaluateArgs {
     /// For a model read as bihm: maximum number of draws for 2 log Z [default: 1000000]
     #[arg(long, value_name = "N")]
     pub z_samples: Option<i64>,
-    /// Method: is (importance sampling), exact (enumeration) or, for a vae, ais (annealed importance sampling)
+    /// Method: is (importance sampling), exact (enumeration), for a vae or an energy ais (annealed importance sampling),
+    /// or for an energy raise (ais and reverse annealing, on 100 rows unless --limit says how many)
     #[arg(long, default_value = "is")]
     pub method: String,
     /// Same as --method exact
@@ -47,6 +48,10 @@ pub struct EvaluateArgs {
     /// Annealing.
     #[command(flatten)]
     pub annealing: AnnealingArgs,
+    /// For an energy, what annealing begins with: data (independent units with the means of the data) or uniform (fair
+    /// coins, which can miss much mass) [default: data]
+    #[arg(long)]
+    pub base: Option<BaseWord>,
     /// Read the weights as this model: bihm, or the kind of the layers [default: the trained model]
     #[arg(long = "as", value_name = "MODEL")]
     pub as_model: Option<String>,
@@ -93,15 +98,39 @@ pub struct MergeArgs {
 /// Annealed importance sampling.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub struct AnnealingArgs {
-    /// With --method ais: number of chains per row [default: 16]
+    /// With --method ais: number of chains per row [default: 16]; for an energy, of chains for log Z [default: 100], and
+    /// with raise of each row [default: 10]
     #[arg(long, value_name = "C")]
     pub chains: Option<i64>,
-    /// With --method ais: number of temperatures between q and the posterior [default: 1000]
+    /// With --method ais: number of temperatures between q and the posterior [default: 1000]; for an energy in equal
+    /// steps [default: the 14500 of Salakhutdinov and Murray 2008]
     #[arg(long, value_name = "T")]
     pub temperatures: Option<i64>,
     /// With --method ais: number of leapfrog steps per move [default: 10]
     #[arg(long, value_name = "N")]
     pub leapfrog: Option<i64>,
+}
+
+/// The law that the annealing of an energy begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase", parse_err_ty = String, parse_err_fn = unknown_base)]
+pub enum BaseWord {
+    /// Independent units with the means of the training rows.
+    #[default]
+    Data,
+    /// Fair coins.
+    Uniform,
+}
+
+impl BaseWord {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        self.into()
+    }
+}
+
+fn unknown_base(_: &str) -> String {
+    "expected data or uniform".to_string()
 }
 
 /// How thoroughly an evaluation by importance sampling checks itself.

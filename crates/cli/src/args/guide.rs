@@ -63,7 +63,7 @@ const OWN_HEADINGS: [(&str, &str, &[&str]); 13] = [
     ("train", "Run folder", &["out", "resume", "checkpoint_every"]),
     ("train", "Other settings", &["set", "print_config"]),
     ("evaluate", "Samples", &["samples", "error", "max_samples", "defence", "check", "seed", "batch_rows"]),
-    ("evaluate", "Method", &["method", "exact", "chains", "temperatures", "leapfrog"]),
+    ("evaluate", "Method", &["method", "exact", "chains", "temperatures", "leapfrog", "base"]),
     ("evaluate", "Bidirectional machines", &["as_model", "z_error", "z_samples"]),
     ("sample", "Samples", &["n", "seed", "mean"]),
     ("sample", "Chains", &["as_model", "sampler", "oversample", "keep_chains"]),

@@ -30,7 +30,7 @@ pub struct SampleArgs {
     /// Read the weights as this model: bihm, or the kind of the layers [default: the trained model]
     #[arg(long = "as", value_name = "MODEL")]
     pub as_model: Option<String>,
-    /// Sampler: ancestral; for a model read as bihm also one-shot or gibbs [default: ancestral; gibbs for bihm]
+    /// Sampler: ancestral; for a model read as bihm also one-shot or gibbs; for an energy gibbs [default: ancestral; gibbs for bihm and for an energy]
     #[arg(long)]
     pub sampler: Option<String>,
     /// Number of ancestral draws behind each one-shot sample, at which a Gibbs chain starts [default: 100]
@@ -47,7 +47,7 @@ pub struct SampleArgs {
 /// Gibbs chains.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub struct ChainArgs {
-    /// Total number of sweeps of each Gibbs chain over all layers [default: 50]
+    /// Total number of sweeps of each Gibbs chain over all layers [default: 50; 1000 to sample an energy]
     #[arg(long, value_name = "N")]
     pub sweeps: Option<i64>,
     /// Number of proposals for each layer of a chain [default: 20]

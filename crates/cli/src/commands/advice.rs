@@ -1,6 +1,6 @@
 //! Notes on a run: what its user should know, and what to do about it.
 
-use helmholtz_core::{Evaluator, Score};
+use helmholtz_core::Score;
 use helmholtz_datasets::{DataSet, SplitName, ValueKind};
 use helmholtz_eval::{NllSummary, Reading};
 use helmholtz_train::{End, Outcome};
@@ -45,7 +45,7 @@ pub(crate) fn after(
     test: &NllSummary,
 ) -> Vec<String> {
     let mut notes = Vec::new();
-    let is_nll = config.spec.model.evaluator(1).measures() == Score::NLL;
+    let is_nll = config.spec.model.score() == Score::NLL;
     let is_directed = config.spec.model.reading() == Reading::Directed;
     if let Some(independent) = independent_pixels(data).filter(|_| is_nll && is_directed)
         && test.nll > independent

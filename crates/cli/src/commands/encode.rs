@@ -58,9 +58,14 @@ pub fn reconstruct(args: &ReconstructArgs) -> anyhow::Result<ExitCode> {
     let out = out(named, &trained, "reconstruct.png");
     let rows = chosen_rows(&trained.data, split, Some(n));
     let x = trained.data.fixed(split).select(&rows).batch(&trained.device).whole();
-    let latent = trained.model.latent_for("reconstruct decodes the means of such latents").or_user()?;
-    let means = trained.model.encode(&x.clone().into()).or_user()?;
-    let back = latent.decode(x.clone(), &means);
+    let back = match trained.model.unnormalised() {
+        Some(energy) => energy.reconstruct(x.clone()),
+        None => {
+            let what = "reconstruct decodes the means of such latents";
+            let latent = trained.model.latent_for(what).or_user()?;
+            latent.decode(x.clone(), &trained.model.encode(&x.clone().into()).or_user()?)
+        }
+    };
     let pixels = [sample::read(x)?, sample::read(back)?].concat();
     let shape = trained.data.shape;
     out.write(|file| picture::write_strip(file, shape, &pixels, rows.len()).map_err(picture::as_io))?;

@@ -7,7 +7,7 @@ use helmholtz_core::Key;
 use helmholtz_datasets::Plan;
 use helmholtz_train::checkpoints::PARTS;
 use helmholtz_train::{Checkpoints, Examined, History, Newest, Rule, Trainee, examine_parts, model_record};
-use helmholtz_zoo::BoxedModel;
+use helmholtz_zoo::{BoxedModel, TrainingRows};
 
 use crate::assemble;
 use crate::config::{ANY, Config};
@@ -155,8 +155,9 @@ fn of_epoch(
 
 /// What the learner saves for a model.
 fn trainee(fresh: BoxedModel, config: &Config) -> anyhow::Result<Trainee> {
-    // The record holds nothing of the rule.
-    let (learn, rule) = (assemble::learn(config, fresh, &ANY)?, Rule::default());
+    // The record holds nothing of the rule and of the evaluator.
+    let no_rows = TrainingRows { mean: &[], n: 0 };
+    let (learn, rule) = (assemble::learn(config, fresh, &ANY, no_rows)?, Rule::default());
     Ok(Trainee { learn, rule, key: Key::new(config.seed) })
 }
 

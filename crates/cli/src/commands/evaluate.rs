@@ -10,12 +10,14 @@ use helmholtz_eval::{
 };
 use helmholtz_ops::{in_host_memory, into_f64};
 use helmholtz_samplers::Hmc;
-use helmholtz_zoo::BoxedModel;
+use helmholtz_zoo::{BoxedModel, Unnormalised};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::check::{Judged, named};
+use super::energy;
 use super::evaluation::Evaluation;
+use super::log_z;
 use super::score::{PART, Sampled, Scores, chosen_rows, is_closed_form, numbers, partition};
 use super::shard::{Content, Part, Setting, Shard};
 use super::test_rows::TestRows;
@@ -27,7 +29,7 @@ use crate::error::{OrUser, known, user};
 use crate::memory_limit::{self, Limit};
 use crate::{assemble, output};
 
-const METHODS: [&str; 3] = ["is", "exact", "ais"];
+const METHODS: [&str; 4] = ["is", "exact", "ais", "raise"];
 /// Default number of importance samples per row.
 const SAMPLES: i64 = 1000;
 /// Default numbers of chains, temperatures and leapfrog steps.
@@ -61,8 +63,17 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let trained = Trained::load(&args.model)?;
     let reading = trained.reading(args.as_model.as_deref())?;
     asked.evaluator.reading = reading;
+    if let Some(energy) = trained.model.unnormalised() {
+        return of_energy(args, (&asked, method), &trained, energy);
+    }
+    if args.base.is_some() {
+        return Err(user("--base is for models that are given by an energy; leave it out"));
+    }
     // Without latents the likelihood is a closed form; sampling would repeat it K times.
     let method = match method {
+        "raise" => {
+            return Err(user("--method raise is for models that are given by an energy; use --method is"));
+        }
         "ais" => {
             let what =
                 "--method ais moves latents along a gradient; use --method is, or --exact if there are few";
@@ -129,12 +140,54 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     found.report(seconds, args.json, args.per_example.as_deref())
 }
 
+/// Scores a model that is given by an energy.
+fn of_energy(
+    args: &EvaluateArgs,
+    (asked, method): (&Asked, &str),
+    trained: &Trained,
+    energy: &dyn Unnormalised,
+) -> anyhow::Result<ExitCode> {
+    let method = energy::method(method, energy, args)?;
+    let limit = match method {
+        "raise" => asked.limit.or(Some(energy::REVERSE_ROWS)),
+        _ => asked.limit,
+    };
+    let rows = chosen_rows(&trained.data, asked.split, limit);
+    let test_rows = (asked.split == SplitName::Test).then(|| TestRows::of(&trained.data));
+    test_rows.iter().for_each(TestRows::warn);
+    let Trained { model, data, .. } = trained;
+    let of = Sampled { model, data, split: asked.split, rows: &rows, seed: args.seed };
+    let started = std::time::Instant::now();
+    let scores = match method {
+        "exact" => Scores::exact(of, Reading::Directed)?,
+        _ => {
+            let by = log_z::Asked::of(args, method)?;
+            let bar = bar("temperatures", args)?;
+            let mut found = log_z::annealed(energy, data, (&by, args.seed), &bar);
+            if method == "raise" {
+                found = found.with_reverse(energy::reverse(energy, of, &by, &bar));
+            }
+            Scores::of_energy(of, model, found)?
+        }
+    };
+    let seconds = started.elapsed().as_secs_f64();
+    let setting = Setting {
+        samples: scores.summary.k_max,
+        annealing: None,
+        defence: None,
+        ..setting(trained, of, asked, method)
+    };
+    let found = Evaluation { setting, scores, own: None, active: None, test_rows, judged: None };
+    found.report(seconds, args.json, args.per_example.as_deref())
+}
+
 /// The mean of the score that the best epoch was chosen by, if that score is not the NLL.
 fn own_score(trained: &Trained, of: Sampled<'_>) -> anyhow::Result<Option<(Score, f64)>> {
-    let evaluator = trained.config.spec.model.evaluator(1);
-    if evaluator.measures() == Score::NLL {
+    if trained.config.spec.model.score() == Score::NLL {
         return Ok(None);
     }
+    let mean = of.data.train.mean();
+    let evaluator = trained.config.spec.model.evaluator(1, assemble::training_rows(&mean, of.data));
     let whole = assemble::judged(&trained.config, of.data, of.split, &trained.device)?;
     let prepared = evaluator.prepare(of.model, of.key());
     let scores = of
@@ -290,7 +343,7 @@ fn asked(args: &EvaluateArgs, method: &str) -> anyhow::Result<Asked> {
 fn annealing(args: &EvaluateArgs, method: &str, chunk: usize) -> anyhow::Result<AnnealedImportanceSampling> {
     let AnnealingArgs { chains, temperatures, leapfrog } = args.annealing;
     let flags = [("--chains", chains), ("--temperatures", temperatures), ("--leapfrog", leapfrog)];
-    if method != "ais" {
+    if !["ais", "raise"].contains(&method) {
         if let Some((flag, _)) = flags.iter().find(|(_, value)| value.is_some()) {
             return Err(user(format!(
                 "{flag} applies only to --method ais, but the method is {method}; leave it out"

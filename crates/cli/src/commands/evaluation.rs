@@ -75,6 +75,9 @@ impl Evaluation {
             json["leapfrog"] = json!(leapfrog);
             json["acceptance"] = json!(scores.acceptance);
         }
+        if let Some(energy) = &scores.energy {
+            energy.put(s.nll, &mut json);
+        }
         if let Some(OfLaw { cross_entropy, entropy }) = &scores.law {
             json["cross_entropy"] = json!(cross_entropy);
             json["entropy"] = json!(entropy);
@@ -120,6 +123,11 @@ impl Evaluation {
         }
         if let Some(suspect) = self.judged.as_ref().and_then(Judged::suspect) {
             say!("  suspect      {suspect}");
+        }
+        if let Some(energy) = &scores.energy {
+            energy.print(s.nll);
+            self.print_law();
+            return;
         }
         if method == "exact" {
             self.print_exact();
@@ -169,11 +177,7 @@ impl Evaluation {
             say!("  NLL of p     {:.3} nats", p.nll);
             say!("  2 log Z      {:.4} nats", z.log_z2);
         }
-        if let Some(OfLaw { cross_entropy, entropy }) = &self.scores.law {
-            say!(
-                "  cross-entropy {cross_entropy:.4} nats on the distribution of the data, whose entropy is {entropy:.4}"
-            );
-        }
+        self.print_law();
         let spread = self
             .scores
             .summary
@@ -184,6 +188,14 @@ impl Evaluation {
             false => "by enumeration of all latent states",
         };
         say!("  {how}{spread}");
+    }
+
+    fn print_law(&self) {
+        if let Some(OfLaw { cross_entropy, entropy }) = &self.scores.law {
+            say!(
+                "  cross-entropy {cross_entropy:.4} nats on the distribution of the data, whose entropy is {entropy:.4}"
+            );
+        }
     }
 
     fn print_bidirectional(&self) {

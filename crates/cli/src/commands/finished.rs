@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use helmholtz_core::{Evaluator, Score};
+use helmholtz_core::Score;
 use helmholtz_datasets::{DataSet, Plan, SplitName};
 use helmholtz_eval::{ImportanceSampling, LogPartition, NllSummary, PartitionFunction, Reading};
 use helmholtz_train::{End, History, Outcome};
 use helmholtz_zoo::BoxedModel;
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
+use super::log_z::{self, OfEnergy};
 use super::sample;
 use super::score::{Sampled, Scores, chosen_rows, is_closed_form, partition};
 use super::test_rows::TestRows;
@@ -39,6 +41,8 @@ pub(super) struct Results {
     chosen_by: Score,
     /// 2 log Z, for a bidirectional machine.
     log_z2: Option<LogPartition>,
+    /// log Z, for a model that is given by an energy.
+    energy: Option<OfEnergy>,
     pub(super) test_rows: TestRows,
 }
 
@@ -54,9 +58,19 @@ impl Results {
             Reading::Directed => None,
             Reading::Bidirectional => Some(partition(model, &FINAL_PARTITION, (0, HINT), |_, _| {})?),
         };
+        let energy = match model.unnormalised() {
+            None => None,
+            Some(energy) if is_closed_form(model) => Some(log_z::exact(energy)?),
+            Some(energy) => {
+                Some(log_z::annealed(energy, data, (&log_z::Asked::usual(), 0), &ProgressBar::hidden()))
+            }
+        };
         let score = |split: SplitName| -> anyhow::Result<NllSummary> {
             let rows: Vec<usize> = (0..data.split(split).rows()).collect();
             let sampled = Sampled { model, data, split, rows: &rows, seed: 0 };
+            if let Some(found) = &energy {
+                return Ok(Scores::of_energy(sampled, model, found.clone())?.summary);
+            }
             if model.formula().is_some() {
                 return Ok(Scores::exact(sampled, Reading::Directed)?.summary);
             }
@@ -65,7 +79,7 @@ impl Results {
         };
         let is_exact = is_closed_form(model);
         let k = if is_exact { 1 } else { k };
-        let chosen_by = config.spec.model.evaluator(1).measures();
+        let chosen_by = config.spec.model.score();
         Ok(Results {
             chosen_by,
             is_exact,
@@ -73,6 +87,7 @@ impl Results {
             test: score(SplitName::Test)?,
             k,
             log_z2,
+            energy,
             test_rows,
         })
     }
@@ -97,6 +112,9 @@ impl Results {
             json["nll_is_bound"] = json!(!z.is_known());
             json["log_z2"] = json!(z.is_known().then_some(z.log_z2));
             json["log_z2_se"] = json!(z.se());
+        }
+        if let Some(energy) = &self.energy {
+            energy.put_log_z(&mut json);
         }
         json
     }
@@ -132,7 +150,7 @@ impl Results {
             provenance: &folder.provenance()?.unwrap_or_default(),
             seconds: trained_seconds(folder),
             pictures: &[
-                ("samples/samples.png", "Ancestral samples of the model"),
+                ("samples/samples.png", kind_of_samples(model)),
                 ("samples/data.png", "Rows of the test data"),
             ],
         })?;
@@ -177,7 +195,11 @@ pub(super) fn finish(
         examples / seconds
     );
     for (name, s, k) in results.rows() {
-        let how = if results.is_exact { "exact".to_owned() } else { format!("K = {k}") };
+        let how = match &results.energy {
+            _ if results.is_exact => "exact".to_owned(),
+            Some(energy) => energy.in_words(),
+            None => format!("K = {k}"),
+        };
         let rows = match s.se_rows {
             Some(se) => format!("± {se:.3} nats ({how}, {} rows)", s.n),
             None => format!("nats ({how}; one row: no spread)"),
@@ -188,6 +210,14 @@ pub(super) fn finish(
         say!("  note: {remark}");
     }
     say!("  {}", folder.path().join("report.html").display());
+}
+
+/// What the sheet of samples shows.
+fn kind_of_samples(model: &BoxedModel) -> &'static str {
+    match model.unnormalised() {
+        Some(_) => "Samples of the model: chains from noise",
+        None => "Ancestral samples of the model",
+    }
 }
 
 /// Adds the keys of `more` to the object `json`.

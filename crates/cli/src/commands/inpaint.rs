@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use burn::tensor::{DType, Tensor, TensorData};
-use helmholtz_core::{Draws, LatentVariableModel, Role};
+use helmholtz_core::{Draws, Key, LatentVariableModel, Role};
 use helmholtz_datasets::{ImageShape, SplitName};
 use helmholtz_eval::Reading;
 use helmholtz_noise::fill_uniform;
 use helmholtz_samplers::{Chains, Known};
+use helmholtz_zoo::Unnormalised;
 
 use super::score::chosen_rows;
 use super::trained::Trained;
@@ -31,6 +32,52 @@ struct Out {
     animation: Option<Output>,
 }
 
+const BIDIRECTIONAL: &str = "inpaint fixes known pixels in chains of a bidirectional machine or of an energy; train one \
+                             with --model bihm or rbm";
+
+/// Refuses models without chains that can keep pixels fixed.
+fn check_model(args: &InpaintArgs, trained: &Trained) -> anyhow::Result<()> {
+    let reading = trained.reading(args.as_model.as_deref())?;
+    if trained.model.unnormalised().is_some() {
+        if args.chain.proposals.is_some() || args.chain.inner.is_some() {
+            return Err(user(
+                "--proposals, --inner: they are for chains of a bidirectional machine, and the model is given by an \
+                 energy; leave them out",
+            ));
+        }
+        return Ok(());
+    }
+    trained.model.chained_for(BIDIRECTIONAL).or_user()?;
+    if reading == Reading::Directed {
+        return Err(user(format!(
+            "the model is read as {}, but inpaint needs the chains of a bidirectional machine; \
+             add --as bihm to read it as one",
+            trained.config.spec.model.kind()
+        )));
+    }
+    Ok(())
+}
+
+/// Chains of an energy in which known pixels are put back after each sweep. Given the rest, the hidden pixels then have
+/// the law of the model. `on_sweep` gets the number of sweeps and the state, the start first.
+fn clamped(
+    energy: &dyn Unnormalised,
+    start: Tensor<2>,
+    known: &Known,
+    (sweeps, key): (u64, Key),
+    mut on_sweep: impl FnMut(u64, &Tensor<2>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let n = start.dims()[0];
+    let mut x = start;
+    on_sweep(0, &x)?;
+    for sweep in 1..=sweeps {
+        let draws = Draws::new(key.child(Role::Chain).child(sweep), n, 1);
+        x = known.put_into(energy.sweep(x, &draws));
+        on_sweep(sweep, &x)?;
+    }
+    Ok(())
+}
+
 /// Hides a part of some pictures and lets Gibbs chains fill it in.
 ///
 /// # Errors
@@ -47,15 +94,7 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
     let settings = args.chain.settings()?;
     let trained = Trained::load(&args.model)?;
     trained.say_epoch();
-    let what = "inpaint fixes known pixels in chains of a bidirectional machine; train one with --model bihm";
-    let chained = trained.model.chained_for(what).or_user()?;
-    if trained.reading(args.as_model.as_deref())? == Reading::Directed {
-        return Err(user(format!(
-            "the model is read as {}, but inpaint needs the chains of a bidirectional machine; \
-             add --as bihm to read it as one",
-            trained.config.spec.model.kind()
-        )));
-    }
+    check_model(args, &trained)?;
     let out = out(args, &trained)?;
     let shape = trained.data.shape;
     let hidden = hidden(&args.mask, shape)?;
@@ -79,10 +118,6 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
     let key = chains::key(args.seed);
     // Hidden pixels start as noise with the means of the training split, and latents as draws of q.
     let x = known.put_into(noise(&trained, rows.len(), key.child(Role::Data)));
-    let latent = trained.model.latent_for(what).or_user()?;
-    let h = latent.propose(x.clone(), &Draws::new(key.child(Role::Wake), rows.len(), 1), 0.0).latents;
-    let start = Chains::new(x, h);
-
     let given = sample::read(original)?;
     // Known pixels are shown as they are.
     let with_given = |pixels: &dyn Fn(usize) -> f32| -> Vec<f32> {
@@ -93,25 +128,38 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<ExitCode> {
             .map(|(i, (&g, &h))| if h { pixels(i) } else { g })
             .collect()
     };
-    let show = |chains: &Chains| -> anyhow::Result<Vec<f32>> {
-        let pixels = sample::shown(&trained.model, chains, !args.bits)?;
-        Ok(with_given(&|i| pixels[i]))
-    };
     let masked = with_given(&|_| 0.5);
-    let first = show(&start)?;
-    let mut columns = vec![given.clone(), masked.clone(), first.clone()];
-    let mut shots = vec![masked, first];
-    chains::run(chained, start, Some(&known), settings, (0, key), |sweep, chains| {
-        let (column, shot) = (in_strip.contains(&sweep), in_animation.contains(&sweep));
+    let mut columns = vec![given.clone(), masked.clone()];
+    let mut shots = vec![masked];
+    // The start is in both.
+    let mut keep = |sweep: u64, show: &dyn Fn() -> anyhow::Result<Vec<f32>>| -> anyhow::Result<()> {
+        let (column, shot) =
+            (sweep == 0 || in_strip.contains(&sweep), sweep == 0 || in_animation.contains(&sweep));
         if column || shot {
-            let shown = show(chains)?;
+            let pixels = show()?;
+            let shown = with_given(&|i| pixels[i]);
             if column {
                 columns.push(shown.clone());
             }
             shots.extend(shot.then_some(shown));
         }
         Ok(())
-    })?;
+    };
+    if let Some(energy) = trained.model.unnormalised() {
+        clamped(energy, x, &known, (settings.sweeps, key), |sweep, x| {
+            let means = || energy.resample(x.clone(), &Draws::new(key.child(Role::Choice), rows.len(), 1));
+            keep(sweep, &|| sample::read(if args.bits { x.clone() } else { means() }))
+        })?;
+    } else {
+        let latent = trained.model.latent_for(BIDIRECTIONAL).or_user()?;
+        let h = latent.propose(x.clone(), &Draws::new(key.child(Role::Wake), rows.len(), 1), 0.0).latents;
+        let start = Chains::new(x, h);
+        keep(0, &|| sample::shown(&trained.model, &start, !args.bits))?;
+        let chained = trained.model.chained_for(BIDIRECTIONAL).or_user()?;
+        chains::run(chained, start, Some(&known), settings, (0, key), |sweep, chains| {
+            keep(sweep, &|| sample::shown(&trained.model, chains, !args.bits))
+        })?;
+    }
     if let Some(out) = &out.strip {
         let pixels = by_row(&columns, shape);
         out.write(|file| picture::write_strip(file, shape, &pixels, columns.len()).map_err(picture::as_io))?;

@@ -78,23 +78,30 @@ impl Abilities {
             (model.summed().is_some(), model.smooth().is_some(), model.encode(&Batch::of(x)).is_ok());
         let holds = model.chained().is_some_and(|chained| chained.observed_are_independent());
         let chains = model.chained().is_some();
+        let energy = model.unnormalised().is_some();
         Ok(Abilities {
-            evaluators: chosen(&[("is", proposes), ("exact", sums || formula), ("ais", moves)]),
+            evaluators: chosen(&[
+                ("is", proposes),
+                ("exact", sums || formula || energy),
+                ("ais", moves || energy),
+                ("raise", energy),
+            ]),
             commands: chosen(&[
                 ("sample", proposes || model.drawn().is_some()),
                 ("encode", encodes),
-                ("reconstruct", encodes && proposes),
+                ("reconstruct", encodes && (proposes || energy)),
                 ("classify", model.classified().is_some()),
+                ("inpaint", energy),
             ]),
             of_machine: chosen(&[
                 ("sample --sampler one-shot", chains),
                 ("sample --sampler gibbs", chains),
                 ("inpaint", holds),
             ]),
-            court: if sums {
-                Some("enumeration, up to 14 bits")
-            } else {
-                moves.then_some("quadrature, up to two latents and smooth nets")
+            court: match (sums, moves) {
+                (true, _) => Some("enumeration, up to 14 bits"),
+                (_, true) => Some("quadrature, up to two latents and smooth nets"),
+                _ => energy.then_some("enumeration, up to 12 visible and 10 hidden units"),
             },
         })
     }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use helmholtz_core::{Evaluator, Score};
+use helmholtz_core::Score;
 use helmholtz_eval::Reading;
 use helmholtz_train::{History, HistoryError};
 use maud::{Markup, PreEscaped, html};
@@ -106,7 +106,7 @@ impl Run {
     }
 
     fn score(&self) -> Score {
-        self.config.spec.model.evaluator(1).measures()
+        self.config.spec.model.score()
     }
 
     /// What the validation scores are, as the title of an axis. Those of a bidirectional machine cannot be compared with

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
-use helmholtz_core::{Draws, LatentVariableModel};
+use helmholtz_core::{Draws, Key, LatentVariableModel, Role};
 use helmholtz_datasets::ImageShape;
 use helmholtz_eval::Reading;
 use helmholtz_samplers::{Chains, NoWeight, OneShot};
-use helmholtz_zoo::{BoxedModel, Chained};
+use helmholtz_zoo::{BoxedModel, Chained, Unnormalised};
 
 use super::chains::{self, Kept, Settings};
 use super::trained::{Trained, fingerprint};
@@ -55,6 +55,10 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     memory_limit::of_samples(&*trained.config.spec.model, shape, width, n, scale)
         .check(Limit::of_processor())?;
     let values = match sampler {
+        _ if let Some(energy) = trained.model.unnormalised() => {
+            let sweeps = args.chain.sweeps.map_or(SWEEPS_OF_ENERGY, |_| settings.sweeps);
+            of_energy(energy, (n, sweeps), args)?
+        }
         "ancestral" => ancestral(&trained.model, n, args.seed, args.mean)?,
         name => {
             let what = format!("--sampler {name} samples layers of bits; leave it out");
@@ -104,9 +108,32 @@ fn gibbs(
     })
 }
 
+/// Sweeps of the chains of an energy if `--sweeps` does not say how many.
+const SWEEPS_OF_ENERGY: u64 = 1000;
+
+/// Chains that begin at noise, after so many sweeps.
+fn of_energy(
+    energy: &dyn Unnormalised,
+    (n, sweeps): (usize, u64),
+    args: &SampleArgs,
+) -> anyhow::Result<Vec<f32>> {
+    let key = chains::key(args.seed);
+    let draws = |key: Key| Draws::new(key, n, 1);
+    let noise = energy.noise(&draws(key.child(Role::Start)));
+    let x = (0..sweeps).fold(noise, |x, t| energy.sweep(x, &draws(key.child(Role::Chain).child(t))));
+    read(if args.mean { energy.resample(x, &draws(key.child(Role::Choice))) } else { x })
+}
+
 /// The requested sampler. Refuses flags that do not apply to it.
 fn sampler<'a>(args: &'a SampleArgs, trained: &Trained<DataFacts>) -> anyhow::Result<&'a str> {
+    let is_energy = trained.model.unnormalised().is_some();
     let sampler = match (args.sampler.as_deref(), trained.reading(args.as_model.as_deref())?) {
+        (None | Some("gibbs"), _) if is_energy => "gibbs",
+        (Some(name), _) if is_energy => {
+            return Err(user(format!(
+                "--sampler {name}: a model that is given by an energy is sampled by chains; use gibbs, or leave it out"
+            )));
+        }
         (Some(name @ ("one-shot" | "gibbs")), Reading::Directed) if trained.model.chained().is_none() => {
             return Err(user(format!(
                 "--sampler {name} samples p* of a bidirectional machine, but the model is {}; leave it out for \
@@ -126,16 +153,28 @@ fn sampler<'a>(args: &'a SampleArgs, trained: &Trained<DataFacts>) -> anyhow::Re
         (None, Reading::Bidirectional) => "gibbs",
     };
     for (flag, given, samplers) in [
-        ("--keep-chains", args.keep_chains.is_some(), &["gibbs"][..]),
-        ("--sweeps", args.chain.sweeps.is_some(), &["gibbs"]),
+        ("--sweeps", args.chain.sweeps.is_some(), &["gibbs"][..]),
         ("--proposals", args.chain.proposals.is_some(), &["gibbs"]),
         ("--inner", args.chain.inner.is_some(), &["gibbs", "one-shot"]),
         ("--oversample", args.oversample.is_some(), &["gibbs", "one-shot"]),
+        ("--keep-chains", args.keep_chains.is_some(), &["gibbs"]),
     ] {
         if given && !samplers.contains(&sampler) {
             return Err(user(format!(
                 "{flag} does not apply to {sampler} samples; leave it out, or use --sampler {}",
                 samplers.join(" or ")
+            )));
+        }
+    }
+    for (flag, given) in [
+        ("--keep-chains", args.keep_chains.is_some()),
+        ("--proposals", args.chain.proposals.is_some()),
+        ("--inner", args.chain.inner.is_some()),
+        ("--oversample", args.oversample.is_some()),
+    ] {
+        if given && is_energy {
+            return Err(user(format!(
+                "{flag} is for chains of a bidirectional machine, and the model is given by an energy; leave it out"
             )));
         }
     }

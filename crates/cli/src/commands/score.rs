@@ -13,8 +13,9 @@ use helmholtz_eval::{
 };
 use helmholtz_noise::Stream;
 use helmholtz_ops::into_f64;
-use helmholtz_zoo::{BoxedModel, LatentModel, Smooth};
+use helmholtz_zoo::{BoxedModel, LatentModel, Smooth, Unnormalised};
 
+use super::log_z::{self, OfEnergy};
 use crate::error::{OrUser, user};
 
 /// The scores of a split under a reading.
@@ -29,6 +30,8 @@ pub(crate) struct Scores {
     pub(crate) law: Option<OfLaw>,
     /// By annealing: the mean acceptance rate of the moves.
     pub(crate) acceptance: Option<f64>,
+    /// Of a model that is given by an energy.
+    pub(crate) energy: Option<OfEnergy>,
 }
 
 /// How a model scores the distribution that a set is drawn from; no row is sampled.
@@ -61,7 +64,14 @@ impl Scores {
             }
         };
         let log_probs = counting.iter().map(|row| row.log_prob).collect();
-        Scores { log_probs, summary: summarise(&counting), bidirectional, law: None, acceptance: None }
+        Scores {
+            log_probs,
+            summary: summarise(&counting),
+            bidirectional,
+            law: None,
+            acceptance: None,
+            energy: None,
+        }
     }
 
     /// Scores by annealing.
@@ -78,12 +88,50 @@ impl Scores {
         Scores::new(read(Reading::Directed), log_z2.map(|z| (read(Reading::Bidirectional), z)))
     }
 
+    /// Scores of a model that is given by an energy.
+    ///
+    /// # Errors
+    /// If a row has no probability.
+    pub(crate) fn of_energy(of: Sampled<'_>, model: &BoxedModel, found: OfEnergy) -> anyhow::Result<Self> {
+        let energy = model.unnormalised().expect("the model is given by an energy");
+        let log_probs = log_z::log_probs(energy, &of.batch(), found.log_z);
+        if let Some(i) = log_probs.iter().position(|log_p| !log_p.is_finite()) {
+            anyhow::bail!("row {} of the {} split has log p = {}", of.rows[i], of.split, log_probs[i]);
+        }
+        let mut summary = summarise(&exact_rows(&log_probs));
+        if let Some((annealed, asked)) = &found.annealed {
+            // log Z is the same for all rows, so that its error does not shrink with their number.
+            summary.se_mc = annealed.se;
+            summary.bias_mc = -annealed.se.powi(2) / 2.0;
+            summary.ess = annealed.ess;
+            (summary.k_mean, summary.k_max) = (asked.annealing.chains as f64, asked.annealing.chains);
+        }
+        Ok(Scores {
+            log_probs,
+            summary,
+            bidirectional: None,
+            law: None,
+            acceptance: None,
+            energy: Some(found),
+        })
+    }
+
     /// Scores by enumeration.
     ///
     /// # Errors
     /// If there are too many states, or a row has no probability.
     pub(crate) fn exact(of: Sampled<'_>, reading: Reading) -> anyhow::Result<Self> {
         let Sampled { model, data, split, rows, .. } = of;
+        if let Some(energy) = model.unnormalised() {
+            let found = log_z::exact(energy)?;
+            let z = found.log_z;
+            let mut scores = Scores::of_energy(of, model, found)?;
+            scores.law = data.law.as_ref().map(|law| {
+                let log_probs = log_z::log_probs(energy, &law.patterns().batch(&model.device()), z);
+                OfLaw { cross_entropy: weighed(law, &log_probs), entropy: law.entropy() }
+            });
+            return Ok(scores);
+        }
         let score = |reading| -> anyhow::Result<Vec<RowEstimate>> {
             let log_probs = exact_log_probs(model, &of.batch(), reading)?;
             if let Some(i) = log_probs.iter().position(|log_p| !log_p.is_finite()) {
@@ -115,7 +163,12 @@ impl Scores {
 /// If there are too many latent states.
 pub(crate) fn cross_entropy(model: &BoxedModel, law: &Law, reading: Reading) -> anyhow::Result<f64> {
     let log_probs = exact_log_probs(model, &law.patterns().batch(&model.device()), reading)?;
-    Ok(-log_probs.iter().zip(law.probabilities()).map(|(log_p, p)| p * log_p).sum::<f64>())
+    Ok(weighed(law, &log_probs))
+}
+
+/// `-Σ_x law(x) log p(x)`.
+fn weighed(law: &Law, log_probs: &[f64]) -> f64 {
+    -log_probs.iter().zip(law.probabilities()).map(|(log_p, p)| p * log_p).sum::<f64>()
 }
 
 /// What needs sums over states, and what to use instead.
@@ -133,6 +186,9 @@ pub(crate) fn exact_log_probs(
     if let Some(formula) = model.formula() {
         let parts = (0..batch.len()).step_by(PART).map(|first| first..(first + PART).min(batch.len()));
         return Ok(parts.flat_map(|rows| into_f64(formula.log_probs(&batch.slice(rows)))).collect());
+    }
+    if let Some(energy) = model.unnormalised() {
+        return Ok(log_z::log_probs(energy, batch, log_z::exact(energy)?.log_z));
     }
     model.summed_for(EXACT).or_user()?.log_probs(batch.whole(), reading).map_err(user)
 }
@@ -168,7 +224,7 @@ impl Sampled<'_> {
     }
 
     /// The rows, without their targets.
-    fn batch(&self) -> Batch {
+    pub(crate) fn batch(&self) -> Batch {
         let batch = self.data.fixed(self.split).select(self.rows).batch(&self.model.device());
         Batch { target: None, ..batch.numbered(numbers(self.rows)) }
     }
@@ -285,7 +341,9 @@ pub(crate) fn partition(
     Ok(found)
 }
 
-/// Whether the likelihood of a row is a formula, or there are no latents to enumerate.
+/// Whether the likelihood of a row is a formula, or there are no latents to enumerate, or log Z is a sum over few
+/// states.
 pub(crate) fn is_closed_form(model: &BoxedModel) -> bool {
-    model.formula().is_some() || model.latent_bits() == Some(0)
+    let is_small = |energy: &dyn Unnormalised| energy.enumerated_units() <= log_z::EXACT_UNITS;
+    model.formula().is_some() || model.latent_bits() == Some(0) || model.unnormalised().is_some_and(is_small)
 }

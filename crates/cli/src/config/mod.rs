@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn unknown_names_and_keys_come_with_the_nearest_known_one() {
-        assert!(message(Overlay::default().set("model.kind", "sbm")).contains("did you mean `sbn`?"));
+        assert!(message(Overlay::default().set("model.kind", "sbnn")).contains("did you mean `sbn`?"));
         assert!(message(Overlay::default().set("strategy.kind", "rsw")).contains("did you mean `rws`?"));
         assert!(message(Overlay::default().set("train.epcohs", 3)).contains("did you mean `train.epochs`?"));
         assert!(message(Overlay::default().set("run.device", "flx")).contains("did you mean `flex`?"));

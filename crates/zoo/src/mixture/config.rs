@@ -1,7 +1,7 @@
 //! The settings of mixtures.
 
 use burn::tensor::Device;
-use helmholtz_core::{GENERATIVE, Key, ParameterGroup};
+use helmholtz_core::{Evaluator, GENERATIVE, Key, ParameterGroup, Score};
 use helmholtz_datasets::ImageShape;
 use helmholtz_eval::LikelihoodFormula;
 use helmholtz_mixture::{BernoulliMixture, BernoulliMixtureConfig};
@@ -14,7 +14,7 @@ use crate::model::BoxedModel;
 use crate::papers;
 use crate::registry::ModelEntry;
 use crate::settings::Settings;
-use crate::spec::ModelSpec;
+use crate::spec::{ModelSpec, TrainingRows};
 
 pub(super) fn models() -> Vec<ModelEntry> {
     vec![ModelEntry {
@@ -77,6 +77,10 @@ impl MixtureSpec {
         BernoulliMixtureConfig { observed, classes, components, smoothing, spread }
     }
 
+    fn likelihood(&self) -> LikelihoodFormula {
+        LikelihoodFormula { with_target: self.settings.classes.is_some() }
+    }
+
     /// Number of components of all classes.
     fn all(&self) -> u64 {
         (self.settings.components as u64).saturating_mul(self.settings.classes.unwrap_or(1) as u64)
@@ -117,9 +121,12 @@ impl ModelSpec for MixtureSpec {
     }
 
     /// Nothing is sampled: the likelihood has a closed form.
-    fn evaluator(&self, _: usize) -> BoxedEvaluator {
-        let with_target = self.settings.classes.is_some();
-        BoxedEvaluator::new::<BernoulliMixture, _>(LikelihoodFormula { with_target })
+    fn evaluator(&self, _: usize, _: TrainingRows<'_>) -> BoxedEvaluator {
+        BoxedEvaluator::new::<BernoulliMixture, _>(self.likelihood())
+    }
+
+    fn score(&self) -> Score {
+        Evaluator::<BernoulliMixture>::measures(&self.likelihood())
     }
 
     fn structure(&self) -> Table {

@@ -5,13 +5,16 @@ pub mod config;
 pub mod strategies;
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Batch, Draws};
+use helmholtz_core::{Batch, Draws, Estimate, Key, Strategy};
+use helmholtz_court::{Exact, ReferenceError};
 use helmholtz_mixture::BernoulliMixture;
 use helmholtz_ops::sigmoid;
+use helmholtz_strategies::MaximumLikelihood;
 
-use crate::can::{Can, Classified, Drawn, Formula};
+use crate::can::{Can, Classified, Drawn, Formula, Likelihood};
 use crate::error::ConfigError;
 use crate::registry::Family;
+use crate::taped::gradient_of_likelihood;
 
 /// The family.
 pub fn family() -> Family {
@@ -28,6 +31,10 @@ impl Can for BernoulliMixture {
         Some(self)
     }
 
+    fn likelihood(&self) -> Option<&dyn Likelihood> {
+        Some(self)
+    }
+
     fn drawn(&self) -> Option<&dyn Drawn> {
         Some(self)
     }
@@ -39,6 +46,17 @@ impl Can for BernoulliMixture {
     /// The responsibilities of the components.
     fn encode(&self, batch: &Batch) -> Result<Vec<Tensor<2>>, ConfigError> {
         Ok(vec![self.responsibilities(batch)])
+    }
+}
+
+impl Likelihood for BernoulliMixture {
+    fn ascend(&self, batch: &Batch, key: Key) -> Estimate {
+        MaximumLikelihood {}.estimate(self, batch, key)
+    }
+
+    /// By autodiff.
+    fn gradient(&self, batch: &Batch) -> Result<Box<dyn Exact>, ReferenceError> {
+        Ok(gradient_of_likelihood(self, batch))
     }
 }
 

@@ -1,33 +1,16 @@
 //! Strategies for mixtures.
 
-use helmholtz_core::Batch;
-use helmholtz_court::{Exact, ReferenceError};
 use helmholtz_mixture::BernoulliMixture;
-use helmholtz_strategies::{ExpectationMaximisation, MaximumLikelihood};
+use helmholtz_strategies::ExpectationMaximisation;
 
 use crate::error::ConfigError;
-use crate::model::BoxedModel;
 use crate::papers;
 use crate::registry::StrategyEntry;
 use crate::spec::BuiltOn;
+use crate::strategies::MaximumLikelihoodSettings;
 use crate::strategy::{BoxedStrategy, boxed};
 use crate::strategy_settings::StrategySettings;
-use crate::taped::gradient_of_likelihood;
 
-crate::estimates! {
-    MaximumLikelihood => BernoulliMixture,
-    fn exact(
-        &self,
-        model: &BoxedModel,
-        batch: &Batch,
-    ) -> Result<Option<Box<dyn Exact>>, ReferenceError> {
-        let model: &BernoulliMixture = model.downcast_ref().expect("a family's strategies are for its own models");
-        Ok(Some(gradient_of_likelihood(model, batch)))
-    },
-    fn claims(&self) -> bool {
-        true
-    }
-}
 crate::estimates!(ExpectationMaximisation => BernoulliMixture);
 
 /// Strategies for a [`BernoulliMixture`].
@@ -47,21 +30,6 @@ pub(super) fn entries() -> Vec<StrategyEntry> {
             "a mixture",
         ),
     ]
-}
-
-crate::settings! {
-    /// `ml`
-    pub MaximumLikelihoodSettings {}
-}
-
-impl StrategySettings for MaximumLikelihoodSettings {
-    fn samples(&self) -> usize {
-        1
-    }
-
-    fn build(&self, _: usize, _: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
-        Ok(boxed(MaximumLikelihood {}))
-    }
 }
 
 crate::settings! {

@@ -1,6 +1,6 @@
 //! Probabilities and conditionals, by enumeration.
 
-use helmholtz_core::{Batch, EnergyModel, Tractable};
+use helmholtz_core::{Batch, EnergyModel, Harmonium, Tractable};
 
 use super::*;
 use crate::{FromIndependent, RbmConfig, TooManyUnits};

@@ -179,7 +179,7 @@ fn settle(
     key: Key,
 ) -> BoxedStrategy {
     if !strategy.learns() {
-        return strategy;
+        return strategy.held().unwrap_or(strategy);
     }
     let (mut strategy, mut optimiser) = (strategy.train(), assemble::optimiser(config));
     for step in 0..SETTLING {
@@ -213,6 +213,8 @@ fn check_model(
     let fits = match (model.latent_bits(), model.smooth().map(Smooth::noise_units)) {
         // Nothing is summed over: the family has its own exact vectors.
         _ if model.formula().is_some() => Ok(()),
+        // So do energies, whose strategies refuse machines with too many states.
+        _ if model.unnormalised().is_some() => Ok(()),
         (Some(bits), _) if bits > MOST_BITS => Err(StatesError::Bits { bits }),
         (None, Some(units)) if !(1..=2).contains(&units) => Err(StatesError::Units { units }),
         (None, None) => Err(StatesError::Neither),

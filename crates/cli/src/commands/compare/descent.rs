@@ -43,8 +43,9 @@ impl Descent {
         let key = Key::new(config.seed);
         let feed = Feed::new(assemble::batch(config, data, SplitName::Train, &device)?, plan, key, 0);
         let dynamic = data.binarization == Binarization::Dynamic;
-        let trainee =
-            Trainee { learn: assemble::learn(config, model, &plan)?, rule: assemble::rule(config), key };
+        let mean = data.train.mean();
+        let learn = assemble::learn(config, model, &plan, assemble::training_rows(&mean, data))?;
+        let trainee = Trainee { learn, rule: assemble::rule(config), key };
         Ok(Descent {
             trainee: trainee.train(),
             optimiser: assemble::optimiser(config),

@@ -89,7 +89,8 @@ impl Judge {
     fn new(race: &Race, config: &Config, data: &DataSet, model: &BoxedModel) -> Self {
         let bits = if is_closed_form(model) { 0 } else { model.latent_bits().unwrap_or(usize::MAX) };
         let rows = chosen_rows(data, SplitName::Test, Some(race.rows as usize));
-        let own = config.spec.model.evaluator(race.samples as usize);
+        let mean = data.train.mean();
+        let own = config.spec.model.evaluator(race.samples as usize, assemble::training_rows(&mean, data));
         match (&data.law, bits) {
             _ if own.measures() != Score::NLL => Judge::Own(rows, own),
             (Some(_), bits) if bits <= LAW_BITS => Judge::Law,

@@ -1,0 +1,179 @@
+//! Models that are given by an energy: likelihoods from both sides, chains that survive a kill, and what is refused.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::common::{fail, succeed};
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// The arguments that train a machine of six hidden units into a folder.
+fn train<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let own = ["train", "--model", "rbm", "--dataset", "bas/3x3", "--quiet", "--out", out, "--lr", "1e-2"];
+    [&own[..], &["--set", "model.hidden=6"], more].concat()
+}
+
+#[test]
+fn the_likelihood_is_exact_annealed_or_bounded_from_the_other_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let trained = json(&succeed(folder, &train("run", &["--steps", "1500", "--json"])));
+    let of = |more: &[&str]| json(&succeed(folder, &[&["evaluate", "run", "--json"], more].concat()));
+    let number = |found: &Value, key: &str| found[key].as_f64().unwrap_or_else(|| panic!("{key}: {found}"));
+    let exact = of(&[]);
+    assert_eq!((exact["method"].as_str(), number(&exact, "log_z_se")), (Some("exact"), 0.0));
+    // It has learnt something: independent pixels have an NLL of 9 ln 2 = 6.24, and no model is below the entropy.
+    let nll = number(&exact, "nll");
+    assert!((2.599..5.0).contains(&nll), "{nll}");
+    // The test split is the distribution itself.
+    assert!((number(&exact, "cross_entropy") - nll).abs() < 1e-4, "{exact}");
+    assert!((trained["test"]["nll"].as_f64().unwrap() - nll).abs() < 1e-9);
+    assert!((number(&trained, "log_z") - number(&exact, "log_z")).abs() < 1e-9);
+    let annealed = of(&["--method", "ais", "--temperatures", "500"]);
+    let (off, se) = (number(&annealed, "log_z") - number(&exact, "log_z"), number(&annealed, "log_z_se"));
+    assert!(se > 0.0 && off.abs() < 5.0 * se, "{off} ± {se}");
+    assert_eq!((annealed["base"].as_str(), annealed["temperatures"].as_u64()), (Some("data"), Some(500)));
+    assert_eq!((annealed["k"].as_u64(), annealed["exact_nll"].is_null()), (Some(100), true));
+    let both = of(&["--method", "raise", "--temperatures", "200", "--chains", "20"]);
+    assert!((number(&both, "nll_raise") - nll).abs() < 0.2, "{both}");
+    assert!((number(&both, "nll_raise") - number(&both, "nll") - number(&both, "nll_apart")).abs() < 1e-9);
+    let text = succeed(folder, &["evaluate", "run", "--method", "raise", "--temperatures", "50"]);
+    for words in ["log Z", "annealed     100 chains over 50", "reversed", "apart"] {
+        assert!(text.contains(words), "{words} in {text}");
+    }
+    for command in ["sample", "encode", "reconstruct"] {
+        succeed(folder, &[command, "run"]);
+    }
+    let strip = ["inpaint", "run", "--n", "4", "--sweeps", "10", "--out"];
+    let inpainted = |name: &str, more: &[&str]| -> Vec<u8> {
+        succeed(folder, &[&strip[..], &[name], more].concat());
+        fs::read(folder.join(name)).unwrap()
+    };
+    assert_eq!(inpainted("a.png", &[]), inpainted("b.png", &[]));
+    assert_ne!(inpainted("a.png", &[]), inpainted("c.png", &["--bits"]));
+    let npy = |name: &str, more: &[&str]| -> Vec<u8> {
+        succeed(folder, &[&["sample", "run", "--n", "5", "--out", name], more].concat());
+        fs::read(folder.join(name)).unwrap()
+    };
+    let chains = npy("a.npy", &["--sweeps", "20"]);
+    assert_eq!(chains, npy("b.npy", &["--sweeps", "20", "--sampler", "gibbs"]));
+    assert_ne!(chains, npy("c.npy", &["--sweeps", "21"]));
+    assert_ne!(chains, npy("d.npy", &["--sweeps", "20", "--mean"]));
+}
+
+#[test]
+fn beyond_enumeration_validation_is_annealed_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let more = ["--set", "model.hidden=30", "--steps", "64"];
+    succeed(
+        folder,
+        &[&["train", "--model", "rbm", "--dataset", "glyphs/28x28", "--quiet", "--out", "big"], &more[..]]
+            .concat(),
+    );
+    let metrics = fs::read_to_string(folder.join("big/metrics.jsonl")).unwrap();
+    let last = json(metrics.lines().last().unwrap());
+    assert!(last["nll_ais"].as_f64().is_some_and(f64::is_finite) && last.get("nll").is_none(), "{last}");
+    fail(folder, &["evaluate", "big", "--method", "exact"], 2, &["2^30 states", "at most 2^25", "annealing"]);
+}
+
+#[test]
+fn the_court_finds_every_strategy_to_estimate_what_it_claims() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let court = |strategies: &str, strategy: &str, epochs: usize| {
+        format!(
+            "[[court]]\nstrategies = {strategies}\nsamples = [1]\nweights = [\"fresh\", \"trained\"]\nrows = 4\n\
+             estimates = 200\n[court.config]\ndata = {{ id = \"bas/3x3\" }}\nmodel = {{ kind = \"rbm\", hidden = 4 }}\n\
+             strategy = {{ {strategy} }}\noptimizer = {{ lr = 1e-2 }}\ntrain = {{ epochs = {epochs} }}\n"
+        )
+    };
+    let plan = [
+        court("[\"cd\", \"rdm\", \"ml\"]", "kind = \"cd\", centring = \"none\"", 60),
+        court("[\"pcd\"]", "kind = \"pcd\", chains = 10", 2),
+        court("[\"tempering\"]", "kind = \"tempering\", chains = 3, temperatures = 3", 2),
+    ];
+    fs::write(folder.join("plan.toml"), "schema = 1\n".to_owned() + &plan.concat()).unwrap();
+    let found = json(&succeed(folder, &["compare", "plan.toml", "--json"]));
+    let rows = found["court"].as_array().unwrap();
+    let of = |strategy: &str, reference: &str| {
+        let of = |row: &&Value| row["strategy"] == strategy && row["reference"] == reference;
+        rows.iter().filter(of).map(|row| row["verdict"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for strategy in ["cd", "rdm", "ml", "pcd", "tempering"] {
+        let verdicts = of(strategy, "own");
+        assert!(!verdicts.is_empty() && verdicts.iter().all(|verdict| verdict == "right"), "{verdicts:?}");
+    }
+    // One sweep from the data is far from the law of the machine, and a replica's hundred are not.
+    assert!(of("cd", "limit").contains(&"biased".to_owned()));
+    assert!(of("pcd", "limit").iter().all(|verdict| verdict == "unbiased"));
+}
+
+#[test]
+fn what_an_energy_cannot_do_ends_in_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (setting, words) in [
+        ("model.hidden=0", "hidden = 0"),
+        ("model.spread=-1", "spread = -1"),
+        ("strategy.chains=0", "strategy.chains = 0: must be from 1"),
+        ("strategy.sweeps=0", "strategy.sweeps = 0: must be from 1"),
+        ("strategy.centring=\"both\"", "strategy.centring"),
+        ("strategy.centring_rate=0.0", "strategy.centring_rate = 0.0: must be above 0"),
+        ("strategy.samples=3", "strategy.samples belongs to"),
+    ] {
+        fail(folder, &train("no", &["--set", setting]), 2, &[words]);
+    }
+    let one = ["--strategy", "tempering", "--set", "strategy.temperatures=1"];
+    fail(folder, &train("no", &one), 2, &["strategy.temperatures = 1", "use pcd"]);
+    let large = ["--strategy", "ml", "--set", "model.hidden=40", "--dataset", "bars/5x5"];
+    let large = ["train", "--model", "rbm", "--quiet", "--out", "no"].iter().chain(&large).copied();
+    fail(folder, &large.collect::<Vec<_>>(), 2, &["2^25 states", "2^16", "another strategy"]);
+    fs::write(folder.join("grey.csv"), "a,b\n0.5,1\n0,1\n").unwrap();
+    let grey = ["train", "--model", "rbm", "--dataset", "file:grey.csv", "--quiet", "--out", "no"];
+    fail(folder, &grey, 2, &["grey.csv"]);
+    assert!(!folder.join("no").exists(), "nothing is left behind");
+
+    succeed(folder, &train("run", &["--steps", "32"]));
+    for (more, words) in [
+        (&["--samples", "10"][..], "--samples does not apply"),
+        (&["--error", "0.1"], "--error does not apply"),
+        (&["--method", "ais", "--chains", "1"], "--chains 1: one chain has no error"),
+        (&["--method", "ais", "--leapfrog", "3"], "--leapfrog does not apply"),
+        (&["--method", "exact", "--base", "data"], "--base applies to --method ais"),
+        (&["--base", "zero"], "expected data or uniform"),
+        (&["--method", "ais", "--shard", "1/2", "--out", "a.safetensors"], "--shard does not apply"),
+    ] {
+        fail(folder, &[&["evaluate", "run"], more].concat(), 2, &[words]);
+    }
+    fail(folder, &["sample", "run", "--sampler", "ancestral"], 2, &["is sampled by chains", "use gibbs"]);
+    fail(folder, &["sample", "run", "--keep-chains", "c"], 2, &["--keep-chains is for chains of"]);
+    fail(folder, &["inpaint", "run", "--inner", "3"], 2, &["--proposals, --inner: they are for chains"]);
+    fail(folder, &["classify", "run"], 2, &["classes"]);
+    succeed(
+        folder,
+        &["train", "--dataset", "bas/3x3", "--layers", "3", "--steps", "32", "--quiet", "--out", "sbn"],
+    );
+    fail(folder, &["evaluate", "sbn", "--method", "raise"], 2, &["given by an energy", "use --method is"]);
+    fail(folder, &["evaluate", "sbn", "--base", "data"], 2, &["given by an energy"]);
+}
+
+#[test]
+fn a_pixel_that_never_changes_is_learnt_without_a_number_that_is_not_finite() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // The first column is always off and the last always on.
+    let rows: String = (0..64u32).map(|i| format!("0,{},{},1\n", i % 2, i / 2 % 2)).collect();
+    fs::write(folder.join("rows.csv"), "a,b,c,d\n".to_owned() + &rows).unwrap();
+    for strategy in ["cd", "pcd", "rdm", "tempering"] {
+        let more = ["--strategy", strategy, "--epochs", "20"];
+        let run =
+            ["train", "--model", "rbm", "--dataset", "file:rows.csv", "--quiet", "--json", "--out", strategy];
+        let found = json(&succeed(folder, &[&run[..], &more].concat()));
+        let nll = found["test"]["nll"].as_f64().unwrap();
+        assert!((1.3..2.0).contains(&nll), "{strategy}: {nll}, where fair coins in the middle give 2 ln 2");
+    }
+}

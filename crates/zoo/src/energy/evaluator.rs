@@ -1,0 +1,62 @@
+//! The likelihood of energy models, for validation.
+
+use burn::tensor::Tensor;
+use helmholtz_core::{Batch, Better, EnergyModel, Evaluator, Key, Score, Trainable};
+use helmholtz_energy::{FromIndependent, Rbm};
+use helmholtz_eval::annealing::{Annealing, Schedule};
+
+use crate::can::Base;
+
+/// The path of annealing that begins with a law.
+pub(super) fn path<'a>(rbm: &'a Rbm, base: &Base<'_>) -> FromIndependent<'a> {
+    match base {
+        // As many ones and zeros as a twentieth of the rows.
+        Base::DataMeans { mean, rows } => FromIndependent::data_means(rbm, mean, *rows, *rows as f64 / 20.0),
+        Base::Uniform => {
+            FromIndependent::new(rbm, Tensor::zeros([rbm.observed()], (&rbm.device(), rbm.dtype())))
+        }
+    }
+}
+
+/// Units of the smaller layer up to which log Z is computed exactly for every validation.
+pub const EXACT_UNITS: usize = 20;
+/// Chains and temperatures of the annealing of a validation where it is not.
+const VALIDATION: (usize, usize) = (100, 1000);
+
+/// `-log p(x)`, with log Z by enumeration of the smaller layer or by annealing.
+#[derive(Clone, Debug)]
+pub struct EnergyLikelihood {
+    /// Whether log Z is estimated by annealing.
+    pub annealed: bool,
+    /// The mean of the training rows, where annealing begins, and their number.
+    pub data: (Vec<f64>, usize),
+}
+
+impl EnergyLikelihood {
+    /// The likelihood with an annealed log Z.
+    pub const ANNEALED: Score =
+        Score { name: "nll_ais", title: "NLL by annealing", unit: "nats", better: Better::Lower };
+}
+
+impl Evaluator<Rbm> for EnergyLikelihood {
+    /// log Z.
+    type Prepared = f64;
+
+    fn measures(&self) -> Score {
+        if self.annealed { EnergyLikelihood::ANNEALED } else { Score::NLL }
+    }
+
+    fn prepare(&self, model: &Rbm, key: Key) -> f64 {
+        if model.observed().min(model.n_hidden()) <= EXACT_UNITS {
+            return Rbm::log_partition(model).expect("there are few units");
+        }
+        let (chains, temperatures) = VALIDATION;
+        let by = Annealing { chains, schedule: Schedule::linear(temperatures) };
+        let base = Base::DataMeans { mean: &self.data.0, rows: self.data.1 };
+        by.estimate(&path(model, &base), key, |_| {}).log_z
+    }
+
+    fn score(&self, model: &Rbm, log_z: &f64, batch: &Batch, _: Key) -> Tensor<1> {
+        model.free_energy(batch.whole()) + *log_z
+    }
+}

@@ -1,0 +1,131 @@
+//! Models that are given by an energy.
+
+pub mod checks;
+pub mod config;
+mod court;
+pub mod evaluator;
+pub mod strategies;
+
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+use helmholtz_core::{Batch, Draws, EnergyModel, Estimate, Harmonium, Key, Role, Strategy, Trainable};
+use helmholtz_court::{Exact, ReferenceError};
+use helmholtz_energy::Rbm;
+use helmholtz_eval::RowEstimate;
+use helmholtz_eval::annealing::{AnnealedPartition, Annealing};
+use helmholtz_strategies::{MaximumLikelihood, Offsets};
+
+use self::court::{Law, OfContrast};
+use self::evaluator::path;
+use crate::can::{Base, Can, Drawn, Likelihood, Unnormalised};
+use crate::error::ConfigError;
+use crate::registry::Family;
+
+/// The family.
+pub fn family() -> Family {
+    Family {
+        name: "energy",
+        models: config::models(),
+        strategies: strategies::entries(),
+        checks: checks::checks,
+    }
+}
+
+/// Sweeps of a chain from noise where a command does not say how many.
+const SWEEPS: usize = 1000;
+
+impl Can for Rbm {
+    fn unnormalised(&self) -> Option<&dyn Unnormalised> {
+        Some(self)
+    }
+
+    fn likelihood(&self) -> Option<&dyn Likelihood> {
+        Some(self)
+    }
+
+    fn drawn(&self) -> Option<&dyn Drawn> {
+        Some(self)
+    }
+
+    /// The means of the hidden units.
+    fn encode(&self, batch: &Batch) -> Result<Vec<Tensor<2>>, ConfigError> {
+        Ok(vec![self.hidden_means(batch.whole())])
+    }
+}
+
+impl Likelihood for Rbm {
+    fn ascend(&self, batch: &Batch, key: Key) -> Estimate {
+        MaximumLikelihood {}.estimate(self, batch, key)
+    }
+
+    /// The contrast with the law of the machine, a sum over visible states.
+    fn gradient(&self, batch: &Batch) -> Result<Box<dyn Exact>, ReferenceError> {
+        Ok(Box::new(OfContrast::new(self, batch, (Law::Model, 0), Offsets::Zero)?))
+    }
+}
+
+impl Drawn for Rbm {
+    /// Chains of 1000 sweeps from noise.
+    fn draw(&self, draws: &Draws, means: bool) -> Tensor<2> {
+        let x = Harmonium::noise(self, &draws.child(Role::Start));
+        let sweep = |x, t: usize| Harmonium::sweep(self, x, None, &draws.child(Role::Chain).child(t));
+        let x = (0..SWEEPS).fold(x, sweep);
+        if means { self.resample(x, &draws.child(Role::Choice)) } else { x }
+    }
+
+    fn units_are_independent(&self) -> bool {
+        true
+    }
+}
+
+impl Unnormalised for Rbm {
+    fn free_energies(&self, x: Tensor<2>) -> Tensor<1> {
+        self.free_energy(x)
+    }
+
+    fn enumerated_units(&self) -> usize {
+        self.observed().min(self.n_hidden())
+    }
+
+    fn log_partition(&self) -> Result<f64, ConfigError> {
+        Rbm::log_partition(self).map_err(ConfigError::new)
+    }
+
+    fn anneal(
+        &self,
+        by: &Annealing,
+        base: &Base<'_>,
+        key: Key,
+        on_step: &mut dyn FnMut(usize),
+    ) -> AnnealedPartition {
+        by.estimate(&path(self, base), key, on_step)
+    }
+
+    fn anneal_back(
+        &self,
+        by: &Annealing,
+        base: &Base<'_>,
+        rows: (Tensor<2>, Arc<[u64]>),
+        key: Key,
+        on_step: &mut dyn FnMut(usize),
+    ) -> Vec<RowEstimate> {
+        by.reverse(&path(self, base), rows, key, on_step)
+    }
+
+    fn noise(&self, draws: &Draws) -> Tensor<2> {
+        Harmonium::noise(self, draws)
+    }
+
+    fn sweep(&self, x: Tensor<2>, draws: &Draws) -> Tensor<2> {
+        Harmonium::sweep(self, x, None, draws)
+    }
+
+    fn resample(&self, x: Tensor<2>, draws: &Draws) -> Tensor<2> {
+        self.visible_means(self.draw_hidden(x, draws))
+    }
+
+    fn reconstruct(&self, x: Tensor<2>) -> Tensor<2> {
+        self.visible_means(self.hidden_means(x))
+    }
+}

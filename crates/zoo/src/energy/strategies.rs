@@ -1,0 +1,325 @@
+//! Strategies for energy models.
+
+use helmholtz_core::{Batch, Key, Role};
+use helmholtz_court::{Exact, ReferenceError};
+use helmholtz_energy::Rbm;
+use helmholtz_ops::into_f64;
+use helmholtz_strategies::{Centring, ContrastiveDivergence, Offsets, PersistentChains, Start, Tempering};
+
+use super::court::{Law, OfContrast, TemperedReplicas};
+use crate::error::ConfigError;
+use crate::limits::LARGEST;
+use crate::model::BoxedModel;
+use crate::papers;
+use crate::registry::{Paper, StrategyEntry};
+use crate::spec::BuiltOn;
+use crate::strategies::MaximumLikelihoodSettings;
+use crate::strategy::{BoxedStrategy, boxed};
+use crate::strategy_settings::StrategySettings;
+
+/// Updates for which the court's replica of a persistent chain has run.
+const REPLICA_UPDATES: usize = 100;
+
+/// Strategies for an [`Rbm`].
+pub(super) fn entries() -> Vec<StrategyEntry> {
+    let needs = "an energy with hidden units";
+    fn of<S: StrategySettings>(
+        name: &'static str,
+        help: &'static str,
+        paper: Paper,
+        needs: &'static str,
+    ) -> StrategyEntry {
+        StrategyEntry::of::<S>(name, help, paper, needs)
+    }
+    vec![
+        of::<PcdSettings>("pcd", "contrast with chains that persist", papers::PCD, needs),
+        of::<CdSettings>("cd", "contrastive divergence: chains from the batch", papers::CD, needs),
+        of::<RdmSettings>("rdm", "contrast with chains from noise, begun anew", papers::RDM, needs),
+        of::<TemperingSettings>(
+            "tempering",
+            "contrast with chains that persist and swap temperatures",
+            papers::TEMPERING,
+            needs,
+        ),
+        of::<MaximumLikelihoodSettings>(
+            "ml",
+            "maximum likelihood, by its gradient",
+            papers::LIKELIHOOD,
+            "a likelihood that can be computed",
+        ),
+    ]
+}
+
+fn rbm(model: &BoxedModel) -> &Rbm {
+    model.downcast_ref().expect("a family's strategies are for its own models")
+}
+
+crate::estimates! {
+    ContrastiveDivergence => Rbm,
+    fn exact(
+        &self,
+        model: &BoxedModel,
+        batch: &Batch,
+    ) -> Result<Option<Box<dyn Exact>>, ReferenceError> {
+        let law = match self.start {
+            Start::Data => Law::OfRows(into_f64(batch.whole())),
+            Start::Noise { .. } => Law::Noise,
+        };
+        Ok(OfContrast::new(rbm(model), batch, (law, self.sweeps), self.centring.offsets())?.boxed())
+    },
+    fn claims(&self) -> bool {
+        self.centring.offsets() != Offsets::Enhanced
+    },
+    fn held(&self) -> Option<BoxedStrategy> {
+        Some(boxed(ContrastiveDivergence::held(self)))
+    }
+}
+
+crate::estimates! {
+    PersistentChains => Rbm,
+    fn exact(
+        &self,
+        model: &BoxedModel,
+        batch: &Batch,
+    ) -> Result<Option<Box<dyn Exact>>, ReferenceError> {
+        let law = (Law::OfRows(into_f64(self.states())), self.sweeps);
+        Ok(OfContrast::new(rbm(model), batch, law, self.centring.offsets())?.boxed())
+    },
+    fn claims(&self) -> bool {
+        self.centring.offsets() != Offsets::Enhanced
+    },
+    /// An independent replica for each estimate: states of one chain are correlated.
+    fn held(&self) -> Option<BoxedStrategy> {
+        let start = Start::Noise { chains: self.states().dims()[0] };
+        let sweeps = self.sweeps * REPLICA_UPDATES;
+        Some(boxed(ContrastiveDivergence { sweeps, start, centring: self.centring.held() }))
+    }
+}
+
+crate::estimates! {
+    Tempering => Rbm,
+    /// The gradient of the likelihood, which the updates of settled chains follow.
+    fn exact(
+        &self,
+        model: &BoxedModel,
+        batch: &Batch,
+    ) -> Result<Option<Box<dyn Exact>>, ReferenceError> {
+        Ok(OfContrast::new(rbm(model), batch, (Law::Model, 0), self.centring.offsets())?.boxed())
+    },
+    fn claims(&self) -> bool {
+        self.centring.offsets() != Offsets::Enhanced
+    },
+    /// An independent replica for each estimate.
+    fn held(&self) -> Option<BoxedStrategy> {
+        Some(boxed(TemperedReplicas::new(self, REPLICA_UPDATES)))
+    }
+}
+
+crate::estimates! {
+    TemperedReplicas => Rbm,
+    fn exact(
+        &self,
+        model: &BoxedModel,
+        batch: &Batch,
+    ) -> Result<Option<Box<dyn Exact>>, ReferenceError> {
+        self.tempering.exact(model, batch)
+    },
+    fn claims(&self) -> bool {
+        self.tempering.claims()
+    }
+}
+
+crate::words! {
+    /// The offsets of units in the gradient.
+    pub CentringWord {
+        /// Moving averages of the means of the data.
+        Ema = "ema",
+        /// The means of the batch.
+        Data = "data",
+        /// Half the means of the batch, half those of the chains.
+        Enhanced = "enhanced",
+        /// None.
+        None = "none",
+    }
+}
+
+impl CentringWord {
+    fn offsets(self, rate: f64) -> Offsets {
+        match self {
+            CentringWord::Ema => Offsets::Moving { rate },
+            CentringWord::Data => Offsets::Data,
+            CentringWord::Enhanced => Offsets::Enhanced,
+            CentringWord::None => Offsets::Zero,
+        }
+    }
+}
+
+crate::settings! {
+    /// `cd`
+    pub CdSettings {
+        /// Number of sweeps of each chain, k.
+        sweeps: usize = 1,
+        /// Offsets of the units: ema (moving means of the data), data (means of the batch), enhanced (half of the
+        /// batch, half of the chains) or none.
+        centring: CentringWord = CentringWord::Ema,
+        /// Share of a new batch in the moving means.
+        centring_rate: f64 = 0.01,
+    }
+}
+
+crate::settings! {
+    /// `rdm`
+    pub RdmSettings {
+        /// Number of sweeps of each chain, k.
+        sweeps: usize = 10,
+        /// Number of chains.
+        chains: usize = 100,
+        /// Offsets of the units: ema (moving means of the data), data (means of the batch), enhanced (half of the
+        /// batch, half of the chains) or none.
+        centring: CentringWord = CentringWord::Ema,
+        /// Share of a new batch in the moving means.
+        centring_rate: f64 = 0.01,
+    }
+}
+
+crate::settings! {
+    /// `pcd`
+    pub PcdSettings {
+        /// Number of sweeps of each chain in an update, k.
+        sweeps: usize = 1,
+        /// Number of chains.
+        chains: usize = 100,
+        /// Offsets of the units: ema (moving means of the data), data (means of the batch), enhanced (half of the
+        /// batch, half of the chains) or none.
+        centring: CentringWord = CentringWord::Ema,
+        /// Share of a new batch in the moving means.
+        centring_rate: f64 = 0.01,
+    }
+}
+
+crate::settings! {
+    /// `tempering`
+    pub TemperingSettings {
+        /// Number of sweeps of each chain in an update, k.
+        sweeps: usize = 1,
+        /// Number of inverse temperatures from 1 to 0, equally spaced.
+        temperatures: usize = 10,
+        /// Number of chains at each of them.
+        chains: usize = 100,
+        /// Offsets of the units: ema (moving means of the data), data (means of the batch), enhanced (half of the
+        /// batch, half of the chains) or none.
+        centring: CentringWord = CentringWord::Ema,
+        /// Share of a new batch in the moving means.
+        centring_rate: f64 = 0.01,
+    }
+}
+
+/// Refuses counts out of range, and a rate that is not a share.
+fn check(counts: &[(&str, usize)], rate: f64) -> Result<(), ConfigError> {
+    for (key, value) in counts {
+        if *value == 0 || *value > LARGEST {
+            return Err(ConfigError(format!("strategy.{key} = {value}: must be from 1 to {LARGEST}")));
+        }
+    }
+    if rate > 0.0 && rate <= 1.0 {
+        return Ok(());
+    }
+    Err(ConfigError(format!("strategy.centring_rate = {rate:?}: must be above 0 and at most 1")))
+}
+
+/// The key of what chains begin with.
+fn start(on: &BuiltOn<'_>) -> Key {
+    on.key.child(Role::Start)
+}
+
+impl StrategySettings for CdSettings {
+    fn samples(&self) -> usize {
+        1
+    }
+
+    fn check_samples(&self, _: usize) -> Result<(), ConfigError> {
+        check(&[("sweeps", self.sweeps)], self.centring_rate)
+    }
+
+    fn build(&self, _: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
+        let centring = Centring::new(rbm(on.model), self.centring.offsets(self.centring_rate));
+        Ok(boxed(ContrastiveDivergence { sweeps: self.sweeps, start: Start::Data, centring }))
+    }
+
+    fn variant(&self) -> Option<String> {
+        Some(format!("k = {}", self.sweeps))
+    }
+}
+
+impl StrategySettings for RdmSettings {
+    fn samples(&self) -> usize {
+        1
+    }
+
+    fn check_samples(&self, _: usize) -> Result<(), ConfigError> {
+        check(&[("sweeps", self.sweeps), ("chains", self.chains)], self.centring_rate)
+    }
+
+    fn build(&self, _: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
+        let centring = Centring::new(rbm(on.model), self.centring.offsets(self.centring_rate));
+        let start = Start::Noise { chains: self.chains };
+        Ok(boxed(ContrastiveDivergence { sweeps: self.sweeps, start, centring }))
+    }
+
+    fn variant(&self) -> Option<String> {
+        Some(format!("k = {}", self.sweeps))
+    }
+}
+
+impl StrategySettings for PcdSettings {
+    fn samples(&self) -> usize {
+        1
+    }
+
+    fn check_samples(&self, _: usize) -> Result<(), ConfigError> {
+        check(&[("sweeps", self.sweeps), ("chains", self.chains)], self.centring_rate)
+    }
+
+    fn build(&self, _: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
+        let offsets = self.centring.offsets(self.centring_rate);
+        Ok(boxed(PersistentChains::new(rbm(on.model), (self.chains, self.sweeps), offsets, start(on))))
+    }
+
+    fn variant(&self) -> Option<String> {
+        Some(format!("k = {}", self.sweeps))
+    }
+}
+
+impl StrategySettings for TemperingSettings {
+    fn samples(&self) -> usize {
+        1
+    }
+
+    fn check_samples(&self, _: usize) -> Result<(), ConfigError> {
+        if self.temperatures < 2 {
+            return Err(ConfigError(format!(
+                "strategy.temperatures = {}: tempering needs at least 2, from 1 to 0; use pcd for one",
+                self.temperatures
+            )));
+        }
+        let counts = [("sweeps", self.sweeps), ("temperatures", self.temperatures), ("chains", self.chains)];
+        check(&counts, self.centring_rate)?;
+        if self.temperatures.saturating_mul(self.chains) > LARGEST {
+            return Err(ConfigError(format!(
+                "strategy.temperatures = {} with strategy.chains = {}: there must be at most {LARGEST} chains in all",
+                self.temperatures, self.chains
+            )));
+        }
+        Ok(())
+    }
+
+    fn build(&self, _: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
+        let offsets = self.centring.offsets(self.centring_rate);
+        let counts = (self.temperatures, self.chains, self.sweeps);
+        Ok(boxed(Tempering::new(rbm(on.model), counts, offsets, start(on))))
+    }
+
+    fn variant(&self) -> Option<String> {
+        Some(format!("k = {}, {} temperatures", self.sweeps, self.temperatures))
+    }
+}
