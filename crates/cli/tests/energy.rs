@@ -139,13 +139,18 @@ fn what_an_energy_cannot_do_ends_in_a_sentence() {
 
     succeed(folder, &train("run", &["--steps", "32"]));
     for (more, words) in [
-        (&["--samples", "10"][..], "--samples does not apply"),
-        (&["--error", "0.1"], "--error does not apply"),
+        (
+            &["--method", "ais", "--samples", "10"][..],
+            "--samples: the samples of --method ais are its chains",
+        ),
+        (&["--method", "ais", "--error", "0.1"], "--error applies only to --method is"),
         (&["--method", "ais", "--chains", "1"], "--chains 1: one chain has no error"),
         (&["--method", "ais", "--leapfrog", "3"], "--leapfrog does not apply"),
         (&["--method", "exact", "--base", "data"], "--base applies to --method ais"),
+        (&["--method", "raise", "--samples", "10"], "--samples does not apply"),
         (&["--base", "zero"], "expected data or uniform"),
         (&["--method", "ais", "--shard", "1/2", "--out", "a.safetensors"], "--shard does not apply"),
+        (&["--shard", "1/2", "--out", "a.safetensors"], "--shard does not apply"),
     ] {
         fail(folder, &[&["evaluate", "run"], more].concat(), 2, &[words]);
     }

@@ -67,7 +67,7 @@ fn check(&self, kind: &str, model: &dyn ModelSpec, _: &[usize]) -> Result<(), Co
     needs_latents(kind, model)
 });
 
-/// On every model that has a [`Likelihood`](crate::can::Likelihood).
+/// On every model that has a [`Likelihood`].
 impl Estimates for MaximumLikelihood {
     fn estimate(&self, model: &BoxedModel, batch: &Batch, key: Key) -> Estimate {
         likelihood(model).ascend(batch, key)

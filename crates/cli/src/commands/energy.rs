@@ -31,14 +31,17 @@ pub(crate) fn method<'a>(
         ("--leapfrog", args.annealing.leapfrog.is_some(), "units are drawn, not moved; leave it out"),
         ("--shard", args.shard.is_some(), "log Z is one number for all rows; leave it out"),
     ];
-    if let Some((flag, _, instead)) = refused.iter().find(|(_, given, _)| *given) {
-        return Err(user(format!("{flag} does not apply to a model that is given by an energy: {instead}")));
-    }
     let method = match method {
         "is" if energy.enumerated_units() <= EXACT_UNITS => "exact",
         "is" => "ais",
         method => method,
     };
+    // As for other models whose likelihood is exact, the number of samples does not matter.
+    let ignored: &[&str] = if method == "exact" { &["--samples", "--error"] } else { &[] };
+    let applies = |flag: &str| !ignored.contains(&flag);
+    if let Some((flag, _, instead)) = refused.iter().find(|(flag, given, _)| *given && applies(flag)) {
+        return Err(user(format!("{flag} does not apply to a model that is given by an energy: {instead}")));
+    }
     if method == "exact" && args.base.is_some() {
         return Err(user("--base applies to --method ais and raise; leave it out"));
     }
