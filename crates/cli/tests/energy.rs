@@ -147,7 +147,6 @@ fn what_an_energy_cannot_do_ends_in_a_sentence() {
         (&["--method", "ais", "--chains", "1"], "--chains 1: one chain has no error"),
         (&["--method", "ais", "--leapfrog", "3"], "--leapfrog does not apply"),
         (&["--method", "exact", "--base", "data"], "--base applies to --method ais"),
-        (&["--method", "raise", "--samples", "10"], "--samples does not apply"),
         (&["--base", "zero"], "expected data or uniform"),
         (&["--method", "ais", "--shard", "1/2", "--out", "a.safetensors"], "--shard does not apply"),
         (&["--shard", "1/2", "--out", "a.safetensors"], "--shard does not apply"),

@@ -58,14 +58,13 @@ macro_rules! file {
     };
 }
 
-const ROWS: [File; 7] = [
+const ROWS: [File; 6] = [
     file!("sigmoid-belief-networks"),
     file!("autoregressive"),
     file!("bidirectional"),
     file!("coupled-chains"),
     file!("importance-weighted"),
     file!("mixtures"),
-    file!("boltzmann-machines"),
 ];
 const PAPERS: File = file!("papers");
 const BEST: File = file!("best");
