@@ -163,6 +163,9 @@ pub enum Base<'a> {
     Uniform,
 }
 
+/// Enumerated units up to which log Z is computed exactly where nothing else is asked for.
+pub const EXACT_UNITS: usize = 20;
+
 /// A density `exp(-F(x)) / Z`, with chains that sample it.
 pub trait Unnormalised {
     /// F of each row, in nats: `[n]`.

@@ -107,10 +107,6 @@ crate::settings! {
 const MOST_UNITS: usize = 16;
 
 impl StrategySettings for MaximumLikelihoodSettings {
-    fn samples(&self) -> usize {
-        1
-    }
-
     fn build(&self, _: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
         match on.model.unnormalised().map(Unnormalised::enumerated_units) {
             Some(units) if units > MOST_UNITS => Err(ConfigError(format!(

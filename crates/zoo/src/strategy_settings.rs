@@ -13,8 +13,10 @@ use crate::strategy::BoxedStrategy;
 
 /// Settings of a strategy, and what is built from them. [`StrategyEntry::of`] makes a row of the registry of them.
 pub trait StrategySettings: Settings + Clone + Debug + Send + Sync + 'static {
-    /// Samples per observation, K.
-    fn samples(&self) -> usize;
+    /// Samples per observation, K; 1 for a strategy that takes none.
+    fn samples(&self) -> usize {
+        1
+    }
 
     /// [`StrategySpec::build`]
     ///

@@ -3,9 +3,10 @@
 use helmholtz_core::Trainable;
 use helmholtz_eval::{NllSummary, RowEstimate, summarise};
 use helmholtz_zoo::Unnormalised;
+use helmholtz_zoo::can::EXACT_UNITS;
 use indicatif::ProgressBar;
 
-use super::log_z::{Asked, EXACT_UNITS};
+use super::log_z::Asked;
 use super::score::{Sampled, numbers};
 use crate::args::EvaluateArgs;
 use crate::error::user;

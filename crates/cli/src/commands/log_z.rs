@@ -14,8 +14,6 @@ use crate::config::count;
 use crate::console::say;
 use crate::error::{OrUser, user};
 
-/// Units of the enumerated layer up to which log Z is exact where no method is asked for.
-pub(crate) const EXACT_UNITS: usize = 20;
 /// Chains of annealing, and of reverse annealing for each row.
 const CHAINS: (usize, usize) = (100, 10);
 /// Rows at a time.

@@ -13,6 +13,7 @@ use helmholtz_eval::{
 };
 use helmholtz_noise::Stream;
 use helmholtz_ops::into_f64;
+use helmholtz_zoo::can::EXACT_UNITS;
 use helmholtz_zoo::{BoxedModel, LatentModel, Smooth, Unnormalised};
 
 use super::log_z::{self, OfEnergy};
@@ -344,6 +345,6 @@ pub(crate) fn partition(
 /// Whether the likelihood of a row is a formula, or there are no latents to enumerate, or log Z is a sum over few
 /// states.
 pub(crate) fn is_closed_form(model: &BoxedModel) -> bool {
-    let is_small = |energy: &dyn Unnormalised| energy.enumerated_units() <= log_z::EXACT_UNITS;
+    let is_small = |energy: &dyn Unnormalised| energy.enumerated_units() <= EXACT_UNITS;
     model.formula().is_some() || model.latent_bits() == Some(0) || model.unnormalised().is_some_and(is_small)
 }

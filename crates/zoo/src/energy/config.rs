@@ -6,7 +6,8 @@ use helmholtz_datasets::ImageShape;
 use helmholtz_energy::{Rbm, RbmConfig};
 use toml::Table;
 
-use super::evaluator::{EXACT_UNITS, EnergyLikelihood};
+use super::evaluator::EnergyLikelihood;
+use crate::can::EXACT_UNITS;
 use crate::error::ConfigError;
 use crate::evaluator::BoxedEvaluator;
 use crate::limits::LARGEST_MATRIX;

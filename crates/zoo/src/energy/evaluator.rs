@@ -5,7 +5,7 @@ use helmholtz_core::{Batch, Better, EnergyModel, Evaluator, Key, Score, Trainabl
 use helmholtz_energy::{FromIndependent, Rbm};
 use helmholtz_eval::annealing::{Annealing, Schedule};
 
-use crate::can::Base;
+use crate::can::{Base, EXACT_UNITS};
 
 /// The path of annealing that begins with a law.
 pub(super) fn path<'a>(rbm: &'a Rbm, base: &Base<'_>) -> FromIndependent<'a> {
@@ -18,8 +18,6 @@ pub(super) fn path<'a>(rbm: &'a Rbm, base: &Base<'_>) -> FromIndependent<'a> {
     }
 }
 
-/// Units of the smaller layer up to which log Z is computed exactly for every validation.
-pub const EXACT_UNITS: usize = 20;
 /// Chains and temperatures of the annealing of a validation where it is not.
 const VALIDATION: (usize, usize) = (100, 1000);
 

@@ -233,10 +233,6 @@ fn start(on: &BuiltOn<'_>) -> Key {
 }
 
 impl StrategySettings for CdSettings {
-    fn samples(&self) -> usize {
-        1
-    }
-
     fn check_samples(&self, _: usize) -> Result<(), ConfigError> {
         check(&[("sweeps", self.sweeps)], self.centring_rate)
     }
@@ -252,10 +248,6 @@ impl StrategySettings for CdSettings {
 }
 
 impl StrategySettings for RdmSettings {
-    fn samples(&self) -> usize {
-        1
-    }
-
     fn check_samples(&self, _: usize) -> Result<(), ConfigError> {
         check(&[("sweeps", self.sweeps), ("chains", self.chains)], self.centring_rate)
     }
@@ -272,10 +264,6 @@ impl StrategySettings for RdmSettings {
 }
 
 impl StrategySettings for PcdSettings {
-    fn samples(&self) -> usize {
-        1
-    }
-
     fn check_samples(&self, _: usize) -> Result<(), ConfigError> {
         check(&[("sweeps", self.sweeps), ("chains", self.chains)], self.centring_rate)
     }
@@ -291,10 +279,6 @@ impl StrategySettings for PcdSettings {
 }
 
 impl StrategySettings for TemperingSettings {
-    fn samples(&self) -> usize {
-        1
-    }
-
     fn check_samples(&self, _: usize) -> Result<(), ConfigError> {
         if self.temperatures < 2 {
             return Err(ConfigError(format!(

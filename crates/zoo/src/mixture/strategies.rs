@@ -42,10 +42,6 @@ crate::settings! {
 }
 
 impl StrategySettings for ExpectationMaximisationSettings {
-    fn samples(&self) -> usize {
-        1
-    }
-
     fn check_samples(&self, _: usize) -> Result<(), ConfigError> {
         if (0.0..=1.0).contains(&self.step_exponent) {
             return Ok(());
