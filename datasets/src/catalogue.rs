@@ -13,7 +13,7 @@ use crate::{
     bars, caltech, fashion, file, formats, frey, glyphs, lines, mnist, modes, omniglot, stripes, uci,
 };
 
-static CATALOGUE: [Entry; 28] = [
+static CATALOGUE: [Entry; 29] = [
     bars::BARS_5,
     bars::BARS_4,
     lines::LINES_3,
@@ -26,6 +26,7 @@ static CATALOGUE: [Entry; 28] = [
     modes::MODES_1,
     glyphs::GLYPHS,
     mnist::BINARIZED,
+    mnist::BINARIZED_ALL,
     mnist::DYNAMIC,
     mnist::THRESHOLD,
     mnist::THRESHOLD_ALL,

@@ -8,8 +8,8 @@
 //! - `mnist/threshold` has ink where the grey value is above a half.
 //!
 //! In the latter two, the first 50 000 rows of the original training file are for training and its last 10 000 for
-//! validation. `mnist/threshold-60000` trains on all of them, as some papers do; its validation rows are the same
-//! 10 000, so that they say nothing of rows that were not trained on.
+//! validation. `mnist/threshold-60000` and `mnist/binarized-60000` train on all of them, as some papers do; their
+//! validation rows are the same 10 000, so that they say nothing of rows that were not trained on.
 //!
 //! # Reference
 //! LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition",
@@ -19,7 +19,7 @@
 use crate::entry::{Entry, Recipe};
 use crate::reader::Reader;
 use crate::source_file::{Mirror, SourceFile, idx_file};
-use crate::{Binarization, DataError, ImageShape, Split};
+use crate::{Binarization, DataError, ImageShape, Split, Values};
 
 /// One of Larochelle's files, gzipped here.
 macro_rules! binarized {
@@ -88,6 +88,31 @@ pub const BINARIZED: Entry = Entry {
     labels_sha256: None,
     recipe: Recipe::Read(|files| files.text_splits()),
 };
+
+/// As [`BINARIZED`], with all rows of the original training file for training.
+pub const BINARIZED_ALL: Entry = Entry {
+    id: "mnist/binarized-60000",
+    summary: "handwritten digits, 28x28, as mnist/binarized; all 60000 for training, its validation rows among them",
+    split_sizes: [60_000, 10_000, 10_000],
+    sha256: Some("a800fa3a8b101c76542603f28eb8cb00b5fe8cc140a4feb24448e3f5f7978e01"),
+    recipe: Recipe::Read(all_binarized),
+    ..BINARIZED
+};
+
+/// Reads the three files; the rows for validation are also the last rows for training.
+fn all_binarized(files: &Reader<'_>) -> Result<[Split; 3], DataError> {
+    let [train, valid, test] = [(0, 50_000), (1, 10_000), (2, 10_000)].map(|(i, rows)| files.images(i, rows));
+    let (train, valid) = (train?, valid?);
+    let bits = |i: usize, split: &Split| match split.values() {
+        Values::Binary(bits) => Ok(bits.clone()),
+        _ => Err(DataError::malformed(
+            files.path(i),
+            "it has values that are not bits; use the original file".to_owned(),
+        )),
+    };
+    let all = [bits(0, &train)?, bits(1, &valid)?].concat();
+    Ok([Split::new(60_000, train.width(), all).with_shape(train.shape()), valid, test?])
+}
 
 /// The original files, with bits drawn anew in every epoch.
 pub const DYNAMIC: Entry = Entry {

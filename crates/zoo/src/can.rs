@@ -163,8 +163,8 @@ pub enum Base<'a> {
     Uniform,
 }
 
-/// Enumerated units up to which log Z is computed exactly where nothing else is asked for.
-pub const EXACT_UNITS: usize = 20;
+/// Enumerated units up to which log Z is computed exactly where nothing else is asked for: a sum of seconds.
+pub const EXACT_UNITS: usize = 23;
 
 /// A density `exp(-F(x)) / Z`, with chains that sample it.
 pub trait Unnormalised {

@@ -112,7 +112,9 @@ impl Recipe {
     /// The strategy in the words of the tables.
     fn strategy(&self) -> String {
         let Config { spec, optimizer, stage, .. } = &self.config;
-        if spec.model.layers().is_empty() {
+        let has_samples = spec.strategy.table().contains_key("samples");
+        // Without latents, K samples of nothing are one.
+        if spec.model.layers().is_empty() && has_samples {
             return "maximum likelihood".to_owned();
         }
         let kind = spec.strategy.kind();
@@ -124,7 +126,9 @@ impl Recipe {
             }
             None => spec.strategy.in_words(),
         };
-        words += &format!(", K = {}", spec.strategy.samples());
+        if has_samples {
+            words += &format!(", K = {}", spec.strategy.samples());
+        }
         for samples in stage.iter().filter_map(|stage| stage.samples) {
             words += &format!(", then K = {samples}");
         }

@@ -6,8 +6,7 @@ use helmholtz_datasets::ImageShape;
 use helmholtz_energy::{Rbm, RbmConfig};
 use toml::Table;
 
-use super::evaluator::EnergyLikelihood;
-use crate::can::EXACT_UNITS;
+use super::evaluator::{EnergyLikelihood, VALIDATION_UNITS};
 use crate::error::ConfigError;
 use crate::evaluator::BoxedEvaluator;
 use crate::limits::LARGEST_MATRIX;
@@ -68,7 +67,7 @@ impl RbmSpec {
     }
 
     fn is_annealed(&self) -> bool {
-        self.settings.hidden > EXACT_UNITS
+        self.settings.hidden > VALIDATION_UNITS
     }
 }
 

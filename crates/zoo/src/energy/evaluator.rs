@@ -5,7 +5,7 @@ use helmholtz_core::{Batch, Better, EnergyModel, Evaluator, Key, Score, Trainabl
 use helmholtz_energy::{FromIndependent, Rbm};
 use helmholtz_eval::annealing::{Annealing, Schedule};
 
-use crate::can::{Base, EXACT_UNITS};
+use crate::can::Base;
 
 /// The path of annealing that begins with a law.
 pub(super) fn path<'a>(rbm: &'a Rbm, base: &Base<'_>) -> FromIndependent<'a> {
@@ -17,6 +17,9 @@ pub(super) fn path<'a>(rbm: &'a Rbm, base: &Base<'_>) -> FromIndependent<'a> {
         }
     }
 }
+
+/// Enumerated units up to which log Z of a validation is exact.
+pub(super) const VALIDATION_UNITS: usize = 20;
 
 /// Chains and temperatures of the annealing of a validation where it is not.
 const VALIDATION: (usize, usize) = (100, 1000);
@@ -45,7 +48,7 @@ impl Evaluator<Rbm> for EnergyLikelihood {
     }
 
     fn prepare(&self, model: &Rbm, key: Key) -> f64 {
-        if model.observed().min(model.n_hidden()) <= EXACT_UNITS {
+        if model.observed().min(model.n_hidden()) <= VALIDATION_UNITS {
             return Rbm::log_partition(model).expect("there are few units");
         }
         let (chains, temperatures) = VALIDATION;

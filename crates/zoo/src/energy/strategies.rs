@@ -144,6 +144,16 @@ crate::words! {
 }
 
 impl CentringWord {
+    /// For the tables.
+    fn words(self) -> &'static str {
+        match self {
+            CentringWord::Ema => "centred",
+            CentringWord::Data => "centred by batches",
+            CentringWord::Enhanced => "enhanced",
+            CentringWord::None => "not centred",
+        }
+    }
+
     fn offsets(self, rate: f64) -> Offsets {
         match self {
             CentringWord::Ema => Offsets::Moving { rate },
@@ -243,7 +253,7 @@ impl StrategySettings for CdSettings {
     }
 
     fn variant(&self) -> Option<String> {
-        Some(format!("k = {}", self.sweeps))
+        Some(format!("k = {}, {}", self.sweeps, self.centring.words()))
     }
 }
 
@@ -259,7 +269,7 @@ impl StrategySettings for RdmSettings {
     }
 
     fn variant(&self) -> Option<String> {
-        Some(format!("k = {}", self.sweeps))
+        Some(format!("k = {}, {}", self.sweeps, self.centring.words()))
     }
 }
 
@@ -274,7 +284,7 @@ impl StrategySettings for PcdSettings {
     }
 
     fn variant(&self) -> Option<String> {
-        Some(format!("k = {}", self.sweeps))
+        Some(format!("k = {}, {}", self.sweeps, self.centring.words()))
     }
 }
 
@@ -304,6 +314,7 @@ impl StrategySettings for TemperingSettings {
     }
 
     fn variant(&self) -> Option<String> {
-        Some(format!("k = {}, {} temperatures", self.sweeps, self.temperatures))
+        let own = format!("k = {}, {} temperatures", self.sweeps, self.temperatures);
+        Some(format!("{own}, {}", self.centring.words()))
     }
 }
