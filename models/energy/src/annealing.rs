@@ -1,12 +1,14 @@
 //! The path from independent visible units to a machine.
 //!
 //! ```text
-//! log f_β(v) = (1 - β) a⁰·v + β a·v + Σⱼ softplus(β (bⱼ + (vW)ⱼ))
+//! log f_β(v) = (1 - β) (n⁰·v - ½ p⁰·v²) - β own(v) + Σⱼ softplus(β (bⱼ + (vW)ⱼ))
 //! ```
 //!
-//! At β = 0 the visible units are independent with logits a⁰ and the m hidden units are fair coins:
-//! `log Z_0 = Σᵢ softplus(aᵢ⁰) + m log 2`. At β = 1 it is the machine. A move at β draws h with the logits
-//! `β (b + vW)`, then v with the logits `(1 - β) a⁰ + β (a + Wh)`.
+//! with `own(v)` the own energies of the visible units, `-a·v` for bits, and `n⁰`, `p⁰` the parameters of the first law:
+//! the logits of bits and the logarithms of the shares of categories, and `mean / variance` and `1 / variance` of real
+//! units. At β = 0 the visible units are independent and the m hidden units are fair coins:
+//! `log Z_0 = log ∫ exp(n⁰·v - ½ p⁰·v²) + m log 2`. At β = 1 it is the machine. A move at β draws h with the logits
+//! `β (b + vW)`, then v with its parameters on the way from the first law's to those that the machine's law has given h.
 //!
 //! # The first law
 //! It should have the means of the data. From fair coins, annealing can miss much of the mass of a machine and state a
@@ -21,13 +23,16 @@ use helmholtz_ops::{bernoulli, into_f64, product};
 
 use crate::Rbm;
 use crate::rbm::along;
+use crate::units::{Natural, Units};
 
 /// The path from independent visible units to a machine.
 #[derive(Clone, Debug)]
 pub struct FromIndependent<'a> {
     rbm: &'a Rbm,
-    /// a⁰: `[d]`.
+    /// n⁰: `[d]`.
     base: Tensor<1>,
+    /// p⁰: `[d]`; not set if no unit is real.
+    precision: Option<Tensor<1>>,
 }
 
 /// Chains with what their densities need.
@@ -35,32 +40,89 @@ pub struct FromIndependent<'a> {
 pub struct Annealed {
     /// The visible units: `[n, d]`.
     pub v: Tensor<2>,
-    /// `vW`: `[n, m]`.
+    /// What the hidden units see of them, `vW`: `[n, m]`.
     product: Tensor<2>,
 }
 
+/// What the first law of a path may know of n rows of data.
+#[derive(Clone, Copy, Debug)]
+pub struct RowMoments<'a> {
+    /// The mean of each column.
+    pub mean: &'a [f64],
+    /// The variance of each column; read for real units alone.
+    pub variance: &'a [f64],
+    /// n.
+    pub rows: usize,
+}
+
 impl<'a> FromIndependent<'a> {
-    /// The path that begins at independent units with these logits, a⁰: `[d]`.
-    ///
-    /// # Panics
-    /// If there is not one logit for each visible unit.
-    pub fn new(rbm: &'a Rbm, base: Tensor<1>) -> Self {
-        assert_eq!(base.dims(), [rbm.observed()], "one logit for each visible unit");
-        FromIndependent { rbm, base }
+    /// The path that begins at fair coins, categories that are all as likely, and real units with the biases and
+    /// variances that they have in the machine.
+    pub fn uniform(rbm: &'a Rbm) -> Self {
+        let precision = rbm.precision();
+        let base = match &precision {
+            Some(precision) => precision.clone() * rbm.visible.val() * rbm.real_columns(),
+            None => rbm.visible.val().zeros_like(),
+        };
+        FromIndependent { rbm, base, precision }
     }
 
-    /// The path that begins at the means of `n` rows of data, smoothed: the logits of `(n mean + s) / (n + 2 s)`.
+    /// The path that begins at the moments of rows of data. The shares of bits and of categories are smoothed:
+    /// `(n mean + s) / (n + K s)`, with K = 2 for bits. Variances are at least those of the machine given its hidden
+    /// units.
     ///
-    /// `s` is the number of ones and of zeros that are added for each unit, so that no logit is infinite.
+    /// `s` is the number of rows that are added for each value, so that no logit is infinite.
     ///
     /// # Panics
-    /// If there is not one mean for each visible unit, or `s` is not above zero.
-    pub fn data_means(rbm: &'a Rbm, mean: &[f64], n: usize, s: f64) -> Self {
+    /// If there is not one mean for each column, and one variance for each if units are real, or `s` is not above zero.
+    pub fn of_data(rbm: &'a Rbm, data: RowMoments<'_>, s: f64) -> Self {
         assert!(s > 0.0, "without pseudo-rows (s = {s}), logits can be infinite");
-        let n = n as f64;
-        let logits: Vec<f64> =
-            mean.iter().map(|mean| (n * mean + s).ln() - (n * (1.0 - mean) + s).ln()).collect();
-        FromIndependent::new(rbm, Tensor::from_data(logits.as_slice(), (&rbm.device(), rbm.dtype())))
+        assert_eq!(data.mean.len(), rbm.observed(), "one mean for each column");
+        let n = data.rows as f64;
+        let own: Option<Vec<f64>> = rbm.precision().map(into_f64);
+        let mut base = Vec::with_capacity(rbm.observed());
+        let mut precisions = vec![1.0; rbm.observed()];
+        for (units, columns) in rbm.layer().ranges() {
+            for column in columns {
+                let mean = data.mean[column];
+                base.push(match units {
+                    Units::Bernoulli => (n * mean + s).ln() - (n * (1.0 - mean) + s).ln(),
+                    Units::Softmax { categories } => (n * mean + s).ln() - (n + categories as f64 * s).ln(),
+                    Units::Gaussian | Units::Rectified => {
+                        let own = own.as_ref().expect("real units have variances")[column];
+                        precisions[column] = own.min(data.variance[column].recip());
+                        mean * precisions[column]
+                    }
+                });
+            }
+        }
+        let tensor = |values: &[f64]| Tensor::from_data(values, (&rbm.device(), rbm.dtype()));
+        let precision = own.is_some().then(|| tensor(&precisions));
+        FromIndependent { rbm, base: tensor(&base), precision }
+    }
+
+    /// The parameters of the visible units at β in the field `f = Wh`, `[n, d]`.
+    fn given(&self, field: Tensor<2>, at: f64) -> Natural {
+        let machine = self.rbm.given_field(field);
+        let linear = self.base.clone().unsqueeze::<2>() * (1.0 - at) + machine.linear * at;
+        let mix = |(base, own): (Tensor<1>, Tensor<1>)| base * (1.0 - at) + own * at;
+        Natural { linear, precision: self.precision.clone().zip(machine.precision).map(mix) }
+    }
+
+    /// `log f_to - log f_from` of the visible units by themselves, with `by = to - from`: `[n]`.
+    fn difference(&self, v: Tensor<2>, by: f64) -> Tensor<1> {
+        let Some(precision) = &self.precision else {
+            return along(v, (self.rbm.visible.val() - self.base.clone()) * by);
+        };
+        let base = along(v.clone(), self.base.clone())
+            - along(v.clone().square(), precision.clone() * self.rbm.real_columns()) * 0.5;
+        (self.rbm.all_own(v) - base) * by
+    }
+
+    /// The first law in each of `n` rows.
+    fn first(&self, n: usize) -> Natural {
+        let linear = self.base.clone().unsqueeze::<2>().repeat_dim(0, n);
+        Natural { linear, precision: self.precision.clone() }
     }
 
     /// `-Σⱼ softplus(β (bⱼ + (vW)ⱼ))`: `[n]`.
@@ -74,23 +136,34 @@ impl AnnealingPath for FromIndependent<'_> {
     type State = Annealed;
 
     fn log_base(&self) -> f64 {
-        let softplus = |a: f64| a.max(0.0) + (-a.abs()).exp().ln_1p();
-        let visible: f64 = into_f64(self.base.clone()).into_iter().map(softplus).sum();
+        let visible: f64 = if self.rbm.layer().is_bits() {
+            let softplus = |a: f64| a.max(0.0) + (-a.abs()).exp().ln_1p();
+            into_f64(self.base.clone()).into_iter().map(softplus).sum()
+        } else {
+            into_f64(self.rbm.layer().log_normalizer(&self.first(1)))[0]
+        };
         visible + self.rbm.n_hidden() as f64 * std::f64::consts::LN_2
     }
 
     fn begin(&self, draws: &Draws) -> Annealed {
+        if !self.rbm.layer().is_bits() {
+            return self.at(self.rbm.sample_law(&self.first(draws.len()), draws));
+        }
         let logits = self.rbm.off(self.rbm.observed()).repeat_dim(0, draws.len());
         self.at(self.rbm.sample_visible(logits, self.base.clone(), draws))
     }
 
     fn log_ratio(&self, state: &Annealed, from: f64, to: f64) -> Tensor<1> {
-        let visible = along(state.v.clone(), (self.rbm.visible.val() - self.base.clone()) * (to - from));
+        let visible = self.difference(state.v.clone(), to - from);
         visible + self.log_hidden_off(state, from) - self.log_hidden_off(state, to)
     }
 
     fn step(&self, state: Annealed, at: f64, draws: &Draws) -> Annealed {
         let h = self.rbm.sample_hidden(state.product * at, self.rbm.hidden.val() * at, draws);
+        if !self.rbm.layer().is_bits() {
+            let law = self.given(product::abt(h, self.rbm.weight.val()), at);
+            return self.at(self.rbm.sample_law(&law, draws));
+        }
         let bias = self.base.clone() * (1.0 - at) + self.rbm.visible.val() * at;
         self.at(self.rbm.sample_visible(product::abt(h, self.rbm.weight.val()) * at, bias, draws))
     }
@@ -99,10 +172,10 @@ impl AnnealingPath for FromIndependent<'_> {
 /// A move draws h given v and then v given h under one joint law, so that it is reversible in v.
 impl ReversiblePath for FromIndependent<'_> {
     fn at(&self, v: Tensor<2>) -> Annealed {
-        Annealed { product: product::ab(v.clone(), self.rbm.weight.val()), v }
+        Annealed { product: product::ab(self.rbm.seen(v.clone()), self.rbm.weight.val()), v }
     }
 
     fn log_end(&self, state: &Annealed) -> Tensor<1> {
-        along(state.v.clone(), self.rbm.visible.val()) - self.log_hidden_off(state, 1.0)
+        self.rbm.all_own(state.v.clone()) - self.log_hidden_off(state, 1.0)
     }
 }

@@ -1,18 +1,18 @@
 //! Sizes and initialisation of a machine.
 
-use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::{Draws, Key, Role};
 use helmholtz_ops::noise;
 use thiserror::Error;
 
 use crate::Rbm;
+use crate::units::{Block, Layer, LayerError, Units};
 
 /// Sizes and initialisation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RbmConfig {
-    /// Number of visible units, d.
-    pub observed: usize,
+    /// The visible units, with d columns in all.
+    pub visible: Vec<Block>,
     /// Number of hidden units, m.
     pub hidden: usize,
     /// Standard deviation of the normal noise of the initial connections, which makes the hidden units different.
@@ -22,9 +22,9 @@ pub struct RbmConfig {
 /// Why a machine cannot be built.
 #[derive(Debug, Error, PartialEq)]
 pub enum RbmError {
-    /// No visible units.
-    #[error("the data have no columns; a machine needs at least one visible unit")]
-    NoVisible,
+    /// No visible units, or no whole number of them.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
     /// No hidden units.
     #[error("hidden = 0: a machine needs at least one hidden unit")]
     NoHidden,
@@ -50,9 +50,14 @@ pub enum RbmError {
 }
 
 impl RbmConfig {
-    /// Connections with a standard deviation of 0.01.
+    /// Bits, and connections with a standard deviation of 0.01.
     pub fn new(observed: usize, hidden: usize) -> Self {
-        RbmConfig { observed, hidden, spread: 0.01 }
+        RbmConfig::of(vec![Block { units: Units::Bernoulli, columns: observed }], hidden)
+    }
+
+    /// Visible units of these types, and connections with a standard deviation of 0.01.
+    pub fn of(visible: Vec<Block>, hidden: usize) -> Self {
+        RbmConfig { visible, hidden, spread: 0.01 }
     }
 
     /// Rejects sizes and settings from which no machine can be built.
@@ -60,9 +65,7 @@ impl RbmConfig {
     /// # Errors
     /// With the first wrong setting.
     pub fn check(&self) -> Result<(), RbmError> {
-        if self.observed == 0 {
-            return Err(RbmError::NoVisible);
-        }
+        Layer::new(self.visible.clone())?;
         if self.hidden == 0 {
             return Err(RbmError::NoHidden);
         }
@@ -76,33 +79,41 @@ impl RbmConfig {
         Ok(())
     }
 
-    /// A machine with normal connections drawn under `key`. The visible biases are the logits of the data mean,
-    /// clipped to [0.001, 0.999], so that the units are almost independent with these means. The hidden biases are 0.
+    /// A machine with normal connections drawn under `key`. The visible biases are such that the units are almost
+    /// independent with the means of the data: logits and logarithms of shares, clipped to [0.001, 0.999], or the means
+    /// themselves for real units, whose variances are 1. The hidden biases are 0.
     ///
-    /// `mean` has one number per visible unit. If it is not set, one half is used for every unit.
+    /// `mean` has one number for each column. If it is not set, values of bits and categories are all as likely, and real
+    /// units have biases of 0.
     ///
     /// # Errors
     /// If a size is zero, the spread is negative or not finite, hidden units would start equal, or the mean has the
     /// wrong length.
     pub fn init(&self, mean: Option<&[f64]>, key: Key, device: &Device) -> Result<Rbm, RbmError> {
         self.check()?;
-        let half = vec![0.5; self.observed];
-        let mean = mean.unwrap_or(&half);
-        if mean.len() != self.observed {
-            return Err(RbmError::MeanSize { found: mean.len(), expected: self.observed });
+        let layer = Layer::new(self.visible.clone())?;
+        let observed = layer.columns();
+        if let Some(mean) = mean
+            && mean.len() != observed
+        {
+            return Err(RbmError::MeanSize { found: mean.len(), expected: observed });
         }
-        let logit = |mean: &f64| {
-            let mean = mean.clamp(0.001, 0.999);
-            (mean / (1.0 - mean)).ln() as f32
-        };
-        let visible: Vec<f32> = mean.iter().map(logit).collect();
-        let draws = Draws::new(key.child(Role::Init), self.observed, 1);
+        let mut visible = vec![0.0; observed];
+        for (units, columns) in layer.ranges() {
+            for column in columns {
+                let Some(mean) = mean.map(|mean| mean[column]) else { continue };
+                let share = mean.clamp(0.001, 0.999);
+                visible[column] = match units {
+                    Units::Bernoulli => (share / (1.0 - share)).ln(),
+                    Units::Softmax { .. } => share.ln(),
+                    Units::Gaussian | Units::Rectified => mean,
+                } as f32;
+            }
+        }
+        let draws = Draws::new(key.child(Role::Init), observed, 1);
         let connections = noise::normal(&draws, self.hidden, DType::F32, device) * self.spread;
-        Ok(Rbm {
-            weight: Param::from_tensor(connections),
-            visible: Param::from_tensor(Tensor::from_floats(visible.as_slice(), device)),
-            hidden: Param::from_tensor(Tensor::zeros([self.hidden], (device, DType::F32))),
-        })
+        let visible = Tensor::from_floats(visible.as_slice(), device);
+        Ok(Rbm::new(layer, connections, visible, Tensor::zeros([self.hidden], (device, DType::F32))))
     }
 }
 
@@ -119,7 +130,7 @@ mod tests {
             config.init(mean, Key::new(0), &Device::flex()).unwrap_err().to_string()
         };
         for (config, start) in [
-            (RbmConfig { observed: 0, ..config.clone() }, "the data have no columns"),
+            (RbmConfig { visible: Vec::new(), ..config.clone() }, "the data have no columns"),
             (RbmConfig { hidden: 0, ..config.clone() }, "hidden = 0:"),
             (RbmConfig { spread: -0.5, ..config.clone() }, "spread = -0.5:"),
             (RbmConfig { spread: f64::INFINITY, ..config.clone() }, "spread = inf:"),

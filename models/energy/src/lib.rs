@@ -3,7 +3,8 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`config`] | [`RbmConfig`]: sizes and initialisation |
-//! | [`rbm`] | [`Rbm`]: a restricted Boltzmann machine of bits, its free energy and block Gibbs sampling |
+//! | [`units`] | [`Units`] and [`Layer`]: bits, categories and real numbers as visible units |
+//! | [`rbm`] | [`Rbm`]: a restricted Boltzmann machine, its free energy and block Gibbs sampling |
 //! | [`partition`] | its partition function, likelihood and their gradients by enumeration |
 //! | [`transitions`] | laws of chains of block Gibbs sampling, by enumeration |
 //! | [`annealing`] | [`FromIndependent`]: the path from independent units to a machine |
@@ -24,13 +25,16 @@ pub mod annealing;
 pub mod config;
 pub mod partition;
 pub mod rbm;
+mod rectified;
 pub mod transitions;
+pub mod units;
 
-pub use annealing::FromIndependent;
+pub use annealing::{FromIndependent, RowMoments};
 pub use config::{RbmConfig, RbmError};
 pub use partition::{MAX_ENUMERATED_BITS, TooManyUnits};
 pub use rbm::Rbm;
 pub use transitions::MOST_UNITS;
+pub use units::{Block, Layer, LayerError, Units};
 
 #[cfg(test)]
 mod tests;

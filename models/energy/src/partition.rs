@@ -1,4 +1,5 @@
-//! The partition function of a machine by enumeration of its smaller layer.
+//! The partition function of a machine by enumeration of its smaller layer, or of its hidden one if the visible units
+//! are not all bits.
 //!
 //! If the hidden layer is the smaller one, the sum over the visible units has a closed form:
 //!
@@ -6,7 +7,8 @@
 //! Z = Σ_h exp(b·h) Πᵢ (1 + exp(aᵢ + (Wh)ᵢ))
 //! ```
 //!
-//! otherwise `Z = Σ_v exp(-F(v))`. The logarithms of the terms have the precision of the parameters, their sum is taken
+//! otherwise `Z = Σ_v exp(-F(v))`. For other visible units, the factor of a unit in the product is the sum or integral
+//! over its values; a machine with Gaussian units is a mixture of 2^m normal laws. The logarithms of the terms have the precision of the parameters, their sum is taken
 //! in double precision.
 
 use burn::tensor::Tensor;
@@ -39,8 +41,9 @@ pub struct TooManyUnits {
 struct States {
     /// `log Σ exp(-E)` over the states of the larger layer: `[n]`.
     log_terms: Tensor<1>,
-    /// Values or means of the two layers: `[n, d]` and `[n, m]`.
-    layers: (Tensor<2>, Tensor<2>),
+    /// Values or means of the visible units, `[n, d]`, the means of their squares if they are means of real units, and
+    /// values or means of the hidden units, `[n, m]`.
+    layers: (Tensor<2>, Option<Tensor<2>>, Tensor<2>),
 }
 
 impl Rbm {
@@ -58,7 +61,7 @@ impl Rbm {
     /// The states of the smaller layer, a part at a time.
     fn parts(&self) -> Result<impl Iterator<Item = States>, TooManyUnits> {
         let (d, m) = (self.observed(), self.n_hidden());
-        let units = d.min(m);
+        let units = self.enumerated_units();
         if units > MAX_ENUMERATED_BITS {
             return Err(TooManyUnits { units });
         }
@@ -67,21 +70,45 @@ impl Rbm {
         Ok((0..all).step_by(at_once as usize).map(move |first| {
             let n = at_once.min(all - first) as usize;
             let bits = enumerate_bits(units, first, n, self.dtype(), &self.device());
-            if m <= d { self.of_hidden(bits) } else { self.of_visible(bits) }
+            if units == m { self.of_hidden(bits) } else { self.of_visible(bits) }
         }))
+    }
+
+    /// The number of units over whose states log Z is a sum.
+    pub fn enumerated_units(&self) -> usize {
+        if self.layer().is_bits() { self.observed().min(self.n_hidden()) } else { self.n_hidden() }
     }
 
     fn of_hidden(&self, h: Tensor<2>) -> States {
         let logits = product::abt(h.clone(), self.weight.val());
+        if !self.layer().is_bits() {
+            return self.of_hidden_by_law(h, logits);
+        }
         let scored = bernoulli::score(self.off(self.observed()), logits, self.visible.val());
         let log_terms = along(h.clone(), self.hidden.val()) - scored.log_prob;
-        States { log_terms, layers: (-scored.trace, h) }
+        States { log_terms, layers: (-scored.trace, None, h) }
+    }
+
+    fn of_hidden_by_law(&self, h: Tensor<2>, field: Tensor<2>) -> States {
+        let law = self.given_field(field);
+        let log_factors = self.layer().log_normalizer(&law);
+        // log f of the law leaves a² / 2s² out.
+        let squares = self
+            .precision()
+            .map(|precision| (precision * self.visible.val().square() * self.real_columns()).sum() * 0.5);
+        let log_terms = along(h.clone(), self.hidden.val()) + log_factors;
+        let log_terms = match squares {
+            Some(squares) => log_terms - squares,
+            None => log_terms,
+        };
+        let mean_squares = law.precision.is_some().then(|| self.layer().mean_squares(&law));
+        States { log_terms, layers: (self.layer().means(&law), mean_squares, h) }
     }
 
     fn of_visible(&self, v: Tensor<2>) -> States {
         let scored = self.given(v.clone());
-        let log_terms = along(v.clone(), self.visible.val()) - scored.log_prob;
-        States { log_terms, layers: (v, -scored.trace) }
+        let log_terms = self.all_own(v.clone()) - scored.log_prob;
+        States { log_terms, layers: (v, None, -scored.trace) }
     }
 }
 
@@ -100,9 +127,9 @@ impl Tractable for Rbm {
         let log_z = self.log_partition().unwrap_or_else(|error| panic!("{error}"));
         let x = batch.whole();
         let scored = self.given(x.clone());
-        let log_prob = along(x.clone(), self.visible.val()) - scored.log_prob - log_z;
+        let log_prob = self.all_own(x.clone()) - scored.log_prob - log_z;
         let total = weights.clone().sum();
-        self.add_energy_gradient((x, -scored.trace), weights, into);
+        self.add_energy_gradient((x, None, -scored.trace), weights, into);
         // log Z has the gradient -E[∂E].
         for states in self.parts().unwrap_or_else(|error| panic!("{error}")) {
             let probabilities = (states.log_terms - log_z).exp();

@@ -3,8 +3,8 @@
 mod gibbs;
 mod gradient;
 mod law;
+mod units;
 
-use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use helmholtz_core::{Key, enumerate_bits};
 use helmholtz_noise::Stream;
@@ -21,11 +21,9 @@ fn rbm([d, m]: [usize; 2], seed: u64) -> Rbm {
     let mut stream = Stream::new(Key::new(seed));
     let mut uniform =
         |n: usize, size: f64| -> Vec<f64> { (0..n).map(|_| stream.uniform_in(-size, size)).collect() };
-    Rbm {
-        weight: Param::from_tensor(tensor(uniform(d * m, 1.5), [d, m])),
-        visible: Param::from_tensor(tensor(uniform(d, 1.0), [d])),
-        hidden: Param::from_tensor(tensor(uniform(m, 1.0), [m])),
-    }
+    let weight = tensor(uniform(d * m, 1.5), [d, m]);
+    let visible = tensor(uniform(d, 1.0), [d]);
+    Rbm::of_bits(weight, visible, tensor(uniform(m, 1.0), [m]))
 }
 
 /// All states of `n` bits.

@@ -9,14 +9,14 @@ use helmholtz_core::{
 use super::*;
 
 /// The gradients of all parameters, concatenated.
-fn flat(rbm: &Rbm, gradients: &Gradients) -> Vec<f64> {
+pub(super) fn flat(rbm: &Rbm, gradients: &Gradients) -> Vec<f64> {
     let mut all = Vec::new();
     visit_params(rbm, |_, param| all.extend(param.gradient(gradients).into_iter().flat_map(into_f64)));
     all
 }
 
 /// The machine with `by` added to parameter value number `place`.
-fn moved(rbm: &Rbm, place: usize, by: f64) -> Rbm {
+pub(super) fn moved(rbm: &Rbm, place: usize, by: f64) -> Rbm {
     let mut first = 0;
     map_params(rbm.clone(), |_, param| {
         let mut values = into_f64(param.values());
@@ -98,11 +98,9 @@ fn some_states(rbm: &Rbm, places: &[usize]) -> Tensor<2> {
 
 /// A machine by its parameters: W row by row, a, b.
 fn of_values([d, m]: [usize; 2], values: &[f64]) -> Rbm {
-    Rbm {
-        weight: Param::from_tensor(tensor(values[..d * m].to_vec(), [d, m])),
-        visible: Param::from_tensor(tensor(values[d * m..][..d].to_vec(), [d])),
-        hidden: Param::from_tensor(tensor(values[d * m + d..].to_vec(), [m])),
-    }
+    let weight = tensor(values[..d * m].to_vec(), [d, m]);
+    let visible = tensor(values[d * m..][..d].to_vec(), [d]);
+    Rbm::of_bits(weight, visible, tensor(values[d * m + d..].to_vec(), [m]))
 }
 
 fn values_of(rbm: &Rbm) -> Vec<f64> {

@@ -3,7 +3,7 @@
 use helmholtz_core::{Batch, EnergyModel, Harmonium, Tractable};
 
 use super::*;
-use crate::{FromIndependent, RbmConfig, TooManyUnits};
+use crate::{FromIndependent, RbmConfig, RowMoments, TooManyUnits};
 
 /// Either layer may be the smaller one, and they may be equal.
 const SIZES: [[usize; 2]; 4] = [[5, 3], [3, 5], [4, 4], [1, 1]];
@@ -65,7 +65,8 @@ fn a_path_begins_at_smoothed_means_and_ends_at_the_machine() {
     use helmholtz_core::{AnnealingPath, Draws};
     let rbm = rbm([3, 2], 7);
     // Nine rows: (9 mean + 1) / 11.
-    let path = FromIndependent::data_means(&rbm, &[0.0, 1.0, 4.0 / 9.0], 9, 1.0);
+    let data = RowMoments { mean: &[0.0, 1.0, 4.0 / 9.0], variance: &[], rows: 9 };
+    let path = FromIndependent::of_data(&rbm, data, 1.0);
     let base = [1.0f64 / 11.0, 10.0 / 11.0, 5.0 / 11.0];
     let log_z0: f64 = base.iter().map(|p| -(1.0 - p).ln()).sum::<f64>() + 2.0 * std::f64::consts::LN_2;
     assert!((path.log_base() - log_z0).abs() < 1e-13);

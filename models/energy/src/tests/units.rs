@@ -1,0 +1,460 @@
+//! Machines with other visible units, compared with sums over states and with quadrature.
+
+use std::f64::consts::PI;
+
+use burn::module::Param;
+use helmholtz_core::{
+    AnnealingPath, Batch, Draws, EnergyModel, Gradients, Harmonium, LayerMeans, ReversiblePath, Tractable,
+    Trainable, Weighed,
+};
+
+use super::gradient::{flat, moved};
+use super::*;
+use crate::units::{Block, Layer, LayerError, Units};
+use crate::{FromIndependent, RbmConfig, RowMoments};
+
+const SITE: Units = Units::Softmax { categories: 3 };
+
+/// A machine of these visible units with m hidden units.
+fn machine(blocks: &[(Units, usize)], m: usize, seed: u64) -> Rbm {
+    let blocks = blocks.iter().map(|&(units, columns)| Block { units, columns }).collect();
+    let layer = Layer::new(blocks).unwrap();
+    let (d, mut stream) = (layer.columns(), Stream::new(Key::new(seed)));
+    let mut uniform =
+        |n: usize, size: f64| -> Vec<f64> { (0..n).map(|_| stream.uniform_in(-size, size)).collect() };
+    let [weight, visible, hidden] = [uniform(d * m, 1.0), uniform(d, 0.8), uniform(m, 0.8)];
+    let log_variances = uniform(d, 0.5);
+    let real = into_f64(layer.real_columns(DType::F64, &Device::flex()));
+    let (visible, hidden) = (tensor(visible, [d]), tensor(hidden, [m]));
+    let mut rbm = Rbm::new(layer, tensor(weight, [d, m]), visible, hidden);
+    if rbm.log_variance.is_some() {
+        let values = log_variances.iter().zip(real).map(|(value, real)| value * real).collect();
+        rbm.log_variance = Some(Param::from_tensor(tensor(values, [d])));
+    }
+    rbm
+}
+
+/// `-E(v, h)` by its definition in plain numbers.
+fn minus_energy(rbm: &Rbm, v: &[f64], h: usize) -> f64 {
+    let [d, m] = rbm.weight.val().dims();
+    let (w, a, b) = (into_f64(rbm.weight.val()), into_f64(rbm.visible.val()), into_f64(rbm.hidden.val()));
+    let variance: Vec<f64> = match &rbm.log_variance {
+        Some(values) => into_f64(values.val()).into_iter().map(f64::exp).collect(),
+        None => vec![1.0; d],
+    };
+    let real = into_f64(rbm.real_columns());
+    let bit = |j: usize| (h >> j & 1) as f64;
+    let own = |i: usize| {
+        if real[i] == 1.0 { -(v[i] - a[i]).powi(2) / (2.0 * variance[i]) } else { a[i] * v[i] }
+    };
+    let joint = |i: usize| (0..m).map(|j| v[i] / variance[i] * w[i * m + j] * bit(j)).sum::<f64>();
+    (0..d).map(|i| own(i) + joint(i)).sum::<f64>() + (0..m).map(|j| b[j] * bit(j)).sum::<f64>()
+}
+
+/// Points with weights for sums over all values of the visible units: the trapezoidal rule for real ones.
+fn points(rbm: &Rbm) -> (Vec<Vec<f64>>, Vec<f64>) {
+    let (mut points, mut weights) = (vec![Vec::new()], vec![1.0]);
+    for block in rbm.layer().blocks() {
+        let (values, sites): (Vec<(Vec<f64>, f64)>, usize) = match block.units {
+            Units::Bernoulli => ([0.0, 1.0].map(|v| (vec![v], 1.0)).to_vec(), block.columns),
+            Units::Softmax { categories } => {
+                let one = |k: usize| (0..categories).map(|i| f64::from(u8::from(i == k))).collect();
+                ((0..categories).map(|k| (one(k), 1.0)).collect(), block.columns / categories)
+            }
+            Units::Gaussian => {
+                let step = 0.2;
+                ((-60..=60).map(|i| (vec![step * f64::from(i)], step)).collect(), block.columns)
+            }
+            Units::Rectified => {
+                // Simpson's rule, since the density does not vanish at 0.
+                let (step, n) = (0.04, 300);
+                let weight = |i: i32| match i {
+                    0 => step / 3.0,
+                    i if i == n => step / 3.0,
+                    i if i % 2 == 1 => step * 4.0 / 3.0,
+                    _ => step * 2.0 / 3.0,
+                };
+                ((0..=n).map(|i| (vec![step * f64::from(i)], weight(i))).collect(), block.columns)
+            }
+        };
+        for _ in 0..sites {
+            let mut next = (Vec::new(), Vec::new());
+            for (point, weight) in points.iter().zip(&weights) {
+                for (value, more) in &values {
+                    next.0.push([point.as_slice(), value].concat());
+                    next.1.push(weight * more);
+                }
+            }
+            (points, weights) = next;
+        }
+    }
+    (points, weights)
+}
+
+fn rows(points: &[Vec<f64>]) -> Tensor<2> {
+    tensor(points.concat(), [points.len(), points[0].len()])
+}
+
+/// Machines of every type, alone and mixed, with the tolerance of their quadrature.
+fn machines() -> Vec<(Rbm, f64)> {
+    let (bits, real, rectified) = (Units::Bernoulli, Units::Gaussian, Units::Rectified);
+    vec![
+        (machine(&[(SITE, 6)], 3, 31), 1e-12),
+        (machine(&[(SITE, 3)], 4, 32), 1e-12),
+        (machine(&[(bits, 2), (SITE, 3)], 2, 33), 1e-12),
+        (machine(&[(real, 1)], 3, 34), 1e-10),
+        (machine(&[(real, 2)], 2, 35), 1e-10),
+        (machine(&[(rectified, 1)], 3, 36), 1e-7),
+        (machine(&[(rectified, 2)], 2, 37), 1e-7),
+        (machine(&[(real, 1), (bits, 1), (SITE, 3)], 2, 38), 1e-10),
+    ]
+}
+
+#[test]
+fn probabilities_are_those_of_the_energy_and_sum_to_one() {
+    for (rbm, tolerance) in machines() {
+        let (points, weights) = points(&rbm);
+        let hs = 0..1usize << rbm.n_hidden();
+        let mass = |v: &Vec<f64>| hs.clone().map(|h| minus_energy(&rbm, v, h).exp()).sum::<f64>();
+        let masses: Vec<f64> = points.iter().map(mass).collect();
+        let log_z = masses.iter().zip(&weights).map(|(mass, weight)| mass * weight).sum::<f64>().ln();
+        let found = rbm.log_partition().unwrap();
+        assert!((found - log_z).abs() < tolerance, "{:?}: {found} for {log_z}", rbm.layer());
+        let x = rows(&points);
+        assert_close(&into_f64((-rbm.free_energy(x.clone())).exp()), &masses, 1e-11);
+        let p = into_f64(rbm.log_prob(&Batch::of(x)).exp());
+        let total: f64 = p.iter().zip(&weights).map(|(p, weight)| p * weight).sum();
+        assert!((total - 1.0).abs() < tolerance, "{:?}: {total}", rbm.layer());
+    }
+}
+
+#[test]
+fn conditionals_are_those_of_the_joint() {
+    for (rbm, tolerance) in machines() {
+        let (points, weights) = points(&rbm);
+        let (d, m) = (rbm.observed(), rbm.n_hidden());
+        let joint = |v: &[f64], h: usize| minus_energy(&rbm, v, h).exp();
+        let hs = || 0..1usize << m;
+        let some: Vec<Vec<f64>> = points.iter().step_by(points.len() / 3 + 1).cloned().collect();
+        let hidden: Vec<f64> = some
+            .iter()
+            .flat_map(|v| {
+                let total: f64 = hs().map(|h| joint(v, h)).sum();
+                let mean =
+                    move |j: usize| hs().map(|h| joint(v, h) * (h >> j & 1) as f64).sum::<f64>() / total;
+                (0..m).map(mean).collect::<Vec<f64>>()
+            })
+            .collect();
+        assert_close(&into_f64(rbm.hidden_means(rows(&some))), &hidden, 1e-12);
+        for h in hs() {
+            let masses: Vec<f64> =
+                points.iter().zip(&weights).map(|(v, weight)| joint(v, h) * weight).collect();
+            let total: f64 = masses.iter().sum();
+            let mean = |f: &dyn Fn(f64) -> f64| -> Vec<f64> {
+                let of = |i: usize| points.iter().zip(&masses).map(|(v, mass)| f(v[i]) * mass).sum::<f64>();
+                (0..d).map(|i| of(i) / total).collect()
+            };
+            let h = states(m).narrow(0, h, 1);
+            assert_close(&into_f64(rbm.visible_means(h.clone())), &mean(&|v| v), tolerance);
+            let law = rbm.given_field(h.matmul(rbm.weight.val().transpose()));
+            assert_close(&into_f64(rbm.layer().mean_squares(&law)), &mean(&|v| v * v), tolerance);
+        }
+    }
+}
+
+#[test]
+fn gradients_are_those_of_central_differences() {
+    for (rbm, _) in machines() {
+        let (points, _) = points(&rbm);
+        let some: Vec<Vec<f64>> = points.iter().step_by(points.len() / 5 + 1).cloned().collect();
+        let weights: Vec<f64> = [0.3, 0.5, -0.7, 0.9, 1.1][..some.len()].to_vec();
+        let weighed =
+            |values: Tensor<1>| -> f64 { into_f64(values).iter().zip(&weights).map(|(v, w)| v * w).sum() };
+        let row_weights = || tensor(weights.clone(), [weights.len()]);
+        let (mut of_energy, mut of_likelihood) = (Gradients::new(), Gradients::new());
+        let x = rows(&some);
+        let found = rbm.free_energy_gradient(x.clone(), row_weights(), &mut of_energy);
+        assert_close(&into_f64(found), &into_f64(rbm.free_energy(x.clone())), 1e-12);
+        let batch = Batch::of(x.clone());
+        rbm.likelihood_gradient(&batch, row_weights(), &mut of_likelihood);
+        let energy = |rbm: &Rbm| weighed(rbm.free_energy(x.clone()));
+        let loss = |rbm: &Rbm| -weighed(rbm.log_prob(&batch));
+        let h = 1e-4;
+        for (gradients, f) in [(of_energy, &energy as &dyn Fn(&Rbm) -> f64), (of_likelihood, &loss)] {
+            let found = flat(&rbm, &gradients);
+            let real = into_f64(rbm.real_columns());
+            // log_variance comes last; only the columns of real units are parameters.
+            let is_parameter = |i: usize| {
+                let first = found.len() - real.len();
+                rbm.log_variance.is_none() || i < first || real[i - first] == 1.0
+            };
+            let slope = |i: usize| {
+                if is_parameter(i) {
+                    (f(&moved(&rbm, i, h)) - f(&moved(&rbm, i, -h))) / (2.0 * h)
+                } else {
+                    0.0
+                }
+            };
+            let expected: Vec<f64> = (0..found.len()).map(slope).collect();
+            assert_close(&found, &expected, 2e-6);
+        }
+    }
+}
+
+/// The parameters W, a, b of a machine whose energy is written with offsets, of which the connections see μ: `a = a' -
+/// W ν`, `b = b' - Wᵀ μ`.
+fn with_offsets(rbm: &Rbm, mu: &[f64], nu: &[f64], sign: f64) -> Rbm {
+    let [d, m] = rbm.weight.val().dims();
+    let w = rbm.weight.val();
+    let mut moved = rbm.clone();
+    let of_visible = w.clone().matmul(tensor(nu.to_vec(), [m, 1])).squeeze_dim::<1>(1) * sign;
+    let of_hidden = tensor(mu.to_vec(), [1, d]).matmul(w).squeeze_dim::<1>(0) * sign;
+    moved.visible = Param::initialized(rbm.visible.id, rbm.visible.val() - of_visible);
+    moved.hidden = Param::initialized(rbm.hidden.id, rbm.hidden.val() - of_hidden);
+    moved
+}
+
+#[test]
+fn the_centred_contrast_is_a_step_in_the_centred_parameters() {
+    for (rbm, _) in machines() {
+        let [d, m] = rbm.weight.val().dims();
+        let (points, _) = points(&rbm);
+        let every = |step: usize, first: usize| -> Vec<Vec<f64>> {
+            points.iter().skip(first).step_by(step).cloned().collect()
+        };
+        let (data, samples) = (every(points.len() / 3 + 1, 0), every(points.len() / 4 + 1, 1));
+        let mu: Vec<f64> = (0..d).map(|i| 0.3 + 0.2 * i as f64).collect();
+        let nu: Vec<f64> = (0..m).map(|j| 0.6 - 0.1 * j as f64).collect();
+        let seen = into_f64(rbm.seen(tensor(mu.clone(), [1, d])));
+        let mean = |rbm: &Rbm, of: &[Vec<f64>]| into_f64(rbm.free_energy(rows(of)).mean())[0];
+        // The machine at centred parameters that are moved by a small number.
+        let centred = with_offsets(&rbm, &seen, &nu, -1.0);
+        let at = |place: usize, by: f64| {
+            let moved = with_offsets(&moved(&centred, place, by), &seen, &nu, 1.0);
+            mean(&moved, &data) - mean(&moved, &samples)
+        };
+        let offsets = LayerMeans { visible: tensor(mu, [d]), hidden: tensor(nu.clone(), [m]) };
+        let [of_data, of_samples] = [&data, &samples].map(|of| Weighed::equally(rows(of)));
+        let found = rbm.contrast(of_data, of_samples, &mut |_, _| Some(offsets.clone()));
+        let found = flat(&rbm, &found.gradients);
+        let (h, real) = (1e-4, into_f64(rbm.real_columns()));
+        let slopes: Vec<f64> = (0..found.len()).map(|i| (at(i, h) - at(i, -h)) / (2.0 * h)).collect();
+        // A step of the centred parameters, in terms of the plain ones.
+        let (of_weight, rest) = slopes.split_at(d * m);
+        let mut expected = slopes.clone();
+        for i in 0..d {
+            for j in 0..m {
+                expected[d * m + i] -= of_weight[i * m + j] * nu[j];
+                expected[d * m + d + j] -= of_weight[i * m + j] * seen[i];
+            }
+        }
+        for (i, slope) in rest.iter().skip(d + m).enumerate() {
+            expected[d * m + d + m + i] = slope * real[i];
+        }
+        assert_close(&found, &expected, 2e-6);
+    }
+}
+
+#[test]
+fn tempered_laws_are_those_of_the_tempered_energy() {
+    for (rbm, _) in machines() {
+        let (points, _) = points(&rbm);
+        let some: Vec<Vec<f64>> = points.iter().step_by(points.len() / 4 + 1).cloned().collect();
+        let n = some.len();
+        let betas = [0.0, 0.3, 1.0];
+        let found = into_f64(rbm.log_tempered(rows(&some), tensor(betas.repeat(n), [n, 3])));
+        // The own energies of real units are not tempered.
+        let real = |v: &[f64]| {
+            into_f64(rbm.own(tensor(v.to_vec(), [1, v.len()])).1.unwrap_or_else(|| tensor(vec![0.0], [1])))[0]
+        };
+        let at = |v: &Vec<f64>, beta: f64| {
+            let tempered = |h: usize| (beta * (minus_energy(&rbm, v, h) - real(v))).exp();
+            (0..1usize << rbm.n_hidden()).map(tempered).sum::<f64>().ln() + real(v)
+        };
+        let expected: Vec<f64> = some.iter().flat_map(|v| betas.map(|beta| at(v, beta))).collect();
+        assert_close(&found, &expected, 1e-11);
+    }
+}
+
+#[test]
+fn a_sweep_leaves_the_law_of_categories_invariant() {
+    for (rbm, _) in machines().into_iter().filter(|(rbm, _)| !rbm.layer().has_real()) {
+        let law = rbm.log_prob(&Batch::of(rbm.visible_states())).exp();
+        assert_close(&into_f64(rbm.law_after(law.clone(), 1)), &into_f64(law), 1e-12);
+        // Chains that begin at one state have the law of its transitions.
+        let (states, n) = (rbm.visible_states(), 20_000);
+        let first = states.clone().narrow(0, 0, 1);
+        let mut begin = vec![0.0; states.dims()[0]];
+        begin[0] = 1.0;
+        let expected = into_f64(rbm.law_after(tensor(begin, [states.dims()[0]]), 1));
+        let after = rbm.sweep(first.repeat_dim(0, n), None, &Draws::new(Key::new(41), n, 1));
+        let (after, columns) = (into_f64(after), rbm.observed());
+        let all = into_f64(states);
+        let mut chi_squared = 0.0;
+        for (state, p) in all.chunks(columns).zip(&expected) {
+            let count = after.chunks(columns).filter(|row| *row == state).count() as f64;
+            let mean = p * n as f64;
+            chi_squared += (count - mean).powi(2) / mean;
+        }
+        // Twelve states at most: above 50 once in a million.
+        assert!(chi_squared < 50.0, "{:?}: {chi_squared}", rbm.layer());
+    }
+}
+
+#[test]
+fn tempered_sweeps_of_real_units_leave_their_moments_invariant() {
+    let n = 40_000;
+    for (seed, (rbm, _)) in (51..).zip(machines()).filter(|(_, (rbm, _))| rbm.layer().has_real()) {
+        let (points, weights) = points(&rbm);
+        let (x, d) = (rows(&points), rbm.observed());
+        for beta in [0.5, 1.0] {
+            // Exact chains: a point of the grid by its probability, then sweeps.
+            let ones = tensor(vec![beta; points.len()], [points.len(), 1]);
+            let masses: Vec<f64> = into_f64(rbm.log_tempered(x.clone(), ones))
+                .iter()
+                .zip(&weights)
+                .map(|(log, weight)| log.exp() * weight)
+                .collect();
+            let total: f64 = masses.iter().sum();
+            let mean = |i: usize, power: i32| {
+                points.iter().zip(&masses).map(|(v, mass)| v[i].powi(power) * mass).sum::<f64>() / total
+            };
+            let mut stream = Stream::new(Key::new(seed));
+            let mut cumulated = masses.clone();
+            (1..cumulated.len()).for_each(|i| cumulated[i] += cumulated[i - 1]);
+            let start: Vec<Vec<f64>> = (0..n)
+                .map(|_| {
+                    let u = stream.uniform() * total;
+                    points[cumulated.partition_point(|sum| *sum < u).min(points.len() - 1)].clone()
+                })
+                .collect();
+            let betas = tensor(vec![beta; n], [n, 1]);
+            let after = rbm.sweep(rows(&start), Some(betas), &Draws::new(Key::new(seed), n, 1));
+            let after = into_f64(after);
+            for i in 0..d {
+                let first = after.chunks(d).map(|row| row[i]).sum::<f64>() / n as f64;
+                let second = after.chunks(d).map(|row| row[i].powi(2)).sum::<f64>() / n as f64;
+                let [one, two, four] = [1, 2, 4].map(|power| mean(i, power));
+                // Five standard errors: a false alarm in 2 million for each number.
+                let bound = |variance: f64| 5.0 * (variance / n as f64).sqrt() + 2e-3;
+                assert!((first - one).abs() < bound(two - one * one), "{:?}: {first} for {one}", rbm.layer());
+                assert!(
+                    (second - two).abs() < bound(four - two * two),
+                    "{:?}: {second} for {two}",
+                    rbm.layer()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn paths_begin_at_their_first_law_and_end_at_the_machine() {
+    for (rbm, tolerance) in machines() {
+        let (points, weights) = points(&rbm);
+        let d = rbm.observed();
+        let (mean, variance) = (vec![0.3; d], vec![1.7; d]);
+        let data = RowMoments { mean: &mean, variance: &variance, rows: 50 };
+        for path in [FromIndependent::uniform(&rbm), FromIndependent::of_data(&rbm, data, 1.0)] {
+            let state = path.at(rows(&points));
+            let log_end = into_f64(path.log_end(&state));
+            assert_close(&log_end, &into_f64(-rbm.free_energy(rows(&points))), 1e-11);
+            // Z_0 from the ratio to the end.
+            let ratio = into_f64(path.log_ratio(&state, 0.0, 1.0));
+            let base: f64 = (0..points.len()).map(|i| (log_end[i] - ratio[i]).exp() * weights[i]).sum();
+            let log_base = path.log_base();
+            assert!((base.ln() - log_base).abs() < 10.0 * tolerance, "{:?}: {log_base}", rbm.layer());
+            let halves: Vec<f64> = into_f64(path.log_ratio(&state, 0.0, 0.4))
+                .iter()
+                .zip(into_f64(path.log_ratio(&state, 0.4, 1.0)))
+                .map(|(one, other)| one + other)
+                .collect();
+            assert_close(&halves, &ratio, 1e-10);
+        }
+    }
+}
+
+#[test]
+fn moves_of_a_path_leave_its_law_invariant() {
+    let n = 40_000;
+    let blocks = [(Units::Gaussian, 1), (Units::Rectified, 1), (SITE, 3)];
+    let rbm = machine(&blocks, 2, 61);
+    let (points, weights) = points(&rbm);
+    let (mean, variance) = (vec![0.4; 5], vec![3.0; 5]);
+    let path = FromIndependent::of_data(&rbm, RowMoments { mean: &mean, variance: &variance, rows: 50 }, 1.0);
+    let state = path.at(rows(&points));
+    let at = 0.6;
+    // log f_at = log f_1 - (log f_1 - log f_at).
+    let masses: Vec<f64> = into_f64(path.log_end(&state) - path.log_ratio(&state, at, 1.0))
+        .iter()
+        .zip(&weights)
+        .map(|(log, weight)| log.exp() * weight)
+        .collect();
+    let total: f64 = masses.iter().sum();
+    let mut cumulated = masses.clone();
+    (1..cumulated.len()).for_each(|i| cumulated[i] += cumulated[i - 1]);
+    let mut stream = Stream::new(Key::new(62));
+    let start: Vec<Vec<f64>> = (0..n)
+        .map(|_| {
+            let u = stream.uniform() * total;
+            points[cumulated.partition_point(|sum| *sum < u)].clone()
+        })
+        .collect();
+    let after = into_f64(path.step(path.at(rows(&start)), at, &Draws::new(Key::new(63), n, 1)).v);
+    for i in 0..5 {
+        let expected = points.iter().zip(&masses).map(|(v, mass)| v[i] * mass).sum::<f64>() / total;
+        let square = points.iter().zip(&masses).map(|(v, mass)| v[i] * v[i] * mass).sum::<f64>() / total;
+        let found = after.chunks(5).map(|row| row[i]).sum::<f64>() / n as f64;
+        let bound = 5.0 * ((square - expected * expected) / n as f64).sqrt() + 2e-3;
+        assert!((found - expected).abs() < bound, "column {i}: {found} for {expected}");
+    }
+}
+
+#[test]
+fn a_gaussian_machine_is_the_mixture_of_its_hidden_states() {
+    // With one unit and one hidden unit: weights 1 and exp(b + ((a + w)² - a²) / 2s²), both with the factor √(2π) s.
+    let mut rbm = machine(&[(Units::Gaussian, 1)], 1, 71);
+    let set = |value: f64| Param::from_tensor(tensor(vec![value], [1]));
+    (rbm.visible, rbm.hidden, rbm.log_variance) = (set(0.7), set(-0.4), Some(set(2.0f64.ln())));
+    rbm.weight = Param::from_tensor(tensor(vec![1.5], [1, 1]));
+    let second = (-0.4f64 + (2.2f64.powi(2) - 0.7f64.powi(2)) / 4.0).exp();
+    let log_z = (1.0 + second).ln() + 0.5 * (4.0 * PI).ln();
+    assert!((rbm.log_partition().unwrap() - log_z).abs() < 1e-14);
+}
+
+#[test]
+fn values_outside_the_support_are_told_from_those_inside() {
+    let layer = |units, columns| Layer::of(units, columns).unwrap();
+    for (layer, good, bad) in [
+        (layer(Units::Bernoulli, 2), [1.0, 0.0].to_vec(), [0.5, 0.0].to_vec()),
+        (layer(SITE, 3), [0.0, 1.0, 0.0].to_vec(), [0.0, 1.0, 1.0].to_vec()),
+        (layer(SITE, 3), [1.0, 0.0, 0.0].to_vec(), [0.0, 0.0, 0.0].to_vec()),
+        (layer(Units::Gaussian, 1), [-3.0].to_vec(), [f32::NAN].to_vec()),
+        (layer(Units::Rectified, 1), [3.0].to_vec(), [-1e-6].to_vec()),
+    ] {
+        assert!(layer.supports(&good) && !layer.supports(&bad), "{layer:?}");
+        assert!(!layer.supports(&[&good[..], &[0.0]].concat()), "a value too many");
+    }
+}
+
+#[test]
+fn layers_that_are_none_are_refused() {
+    assert_eq!(Layer::of(Units::Bernoulli, 0), Err(LayerError::Empty));
+    assert_eq!(Layer::of(Units::Softmax { categories: 1 }, 3), Err(LayerError::Categories(1)));
+    assert_eq!(Layer::of(SITE, 4), Err(LayerError::Columns { columns: 4, categories: 3 }));
+    let config = RbmConfig::of(vec![Block { units: SITE, columns: 4 }], 2);
+    let error = config.init(None, Key::new(0), &Device::flex()).unwrap_err().to_string();
+    assert_eq!(error, "4 columns are not a whole number of units with 3 categories each");
+}
+
+#[test]
+fn a_new_machine_has_the_means_of_the_data() {
+    let blocks = [(Units::Gaussian, 1), (SITE, 3), (Units::Bernoulli, 1)];
+    let blocks = blocks.map(|(units, columns)| Block { units, columns }).to_vec();
+    let mean = [2.5, 0.2, 0.5, 0.3, 0.7];
+    let rbm = RbmConfig::of(blocks, 2).init(Some(&mean), Key::new(0), &Device::flex()).unwrap();
+    let found = into_f64(rbm.visible_means(Tensor::zeros([1, 2], &Device::flex())));
+    for (found, expected) in found.into_iter().zip(mean) {
+        assert!((found - expected).abs() < 1e-6, "{found}");
+    }
+}
