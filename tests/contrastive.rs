@@ -1,7 +1,7 @@
 //! Strategies that contrast data with chains, against laws of chains by enumeration.
 
 use burn::tensor::{DType, Tensor, TensorData};
-use helmholtz_core::{Batch, Draws, Gradients, Harmonium, Key, Strategy, Trainable, Weighed, visit_params};
+use helmholtz_core::{Batch, Draws, Gradients, Harmonium, Key, Strategy, Weighed, visit_params};
 use helmholtz_energy::{FromIndependent, Rbm};
 use helmholtz_eval::{Annealing, Schedule};
 use helmholtz_noise::Stream;
@@ -174,7 +174,7 @@ fn tempering_leaves_the_law_of_every_temperature_invariant() {
 fn reverse_annealing_has_weights_with_the_mean_of_the_annealed_law() {
     let rbm = small(3, 2, 16);
     // From fair coins the densities of the path are those of scaled machines.
-    let path = FromIndependent::new(&rbm, Tensor::zeros([3], (&rbm.device(), DType::F64)));
+    let path = FromIndependent::uniform(&rbm);
     let scaled = |beta: f64| helmholtz_core::map_params(rbm.clone(), |_, param| param.values() * beta);
     let annealed = [0.25, 0.5, 0.75, 1.0]
         .iter()

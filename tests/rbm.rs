@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use burn::module::Param;
 use burn::tensor::{DType, Tensor, TensorData};
-use helmholtz_core::{AnnealingPath, EnergyModel, Key, Trainable, map_params};
+use helmholtz_core::{AnnealingPath, EnergyModel, Key, map_params};
 use helmholtz_datasets::formats::{Limits, read_matrix};
 use helmholtz_datasets::{DataSet, load};
-use helmholtz_energy::{FromIndependent, Rbm, RbmConfig};
+use helmholtz_energy::{FromIndependent, Rbm, RbmConfig, RowMoments};
 use helmholtz_eval::{Annealing, Schedule};
 use helmholtz_noise::Stream;
 use helmholtz_ops::into_f64;
@@ -28,7 +27,8 @@ pub(crate) fn small(observed: usize, hidden: usize, seed: u64) -> Rbm {
 fn annealing_has_weights_with_the_mean_of_the_partition_function() {
     let rbm = small(6, 4, 1);
     let log_z = rbm.log_partition().unwrap();
-    let path = FromIndependent::data_means(&rbm, &[0.5, 0.3, 0.6, 0.5, 0.7, 0.2], 100, 5.0);
+    let mean = [0.5, 0.3, 0.6, 0.5, 0.7, 0.2];
+    let path = FromIndependent::of_data(&rbm, RowMoments { mean: &mean, variance: &[], rows: 100 }, 5.0);
     // However few the steps: with one there is no move at all.
     for (steps, chains) in
         [(1, either(20_000, 400_000)), (3, either(20_000, 400_000)), (100, either(2000, 20_000))]
@@ -45,7 +45,7 @@ fn annealing_has_weights_with_the_mean_of_the_partition_function() {
 #[test]
 fn an_estimate_is_the_same_again_and_counts_its_steps() {
     let rbm = small(5, 3, 3);
-    let path = FromIndependent::new(&rbm, Tensor::zeros([5], (&rbm.device(), DType::F64)));
+    let path = FromIndependent::uniform(&rbm);
     let annealing = Annealing { chains: 7, schedule: Schedule::linear(120) };
     let mut steps = Vec::new();
     let first = annealing.estimate(&path, Key::new(4), |step| steps.push(step));
@@ -68,11 +68,7 @@ fn published(name: &str) -> Option<Rbm> {
     };
     let ((visible, _), (hidden, _), (weight, shape)) =
         (array("visbiases"), array("hidbiases"), array("vishid"));
-    Some(Rbm {
-        weight: Param::from_tensor(weight.reshape(shape)),
-        visible: Param::from_tensor(visible),
-        hidden: Param::from_tensor(hidden),
-    })
+    Some(Rbm::of_bits(weight.reshape(shape), visible, hidden))
 }
 
 fn data_dir() -> PathBuf {
@@ -94,7 +90,8 @@ fn of_digits(rbm: &Rbm, digits: &DataSet, log_z: f64) -> f64 {
 /// The path from the means of the training digits, with five pseudo-rows for each batch of 100.
 fn from_means<'a>(rbm: &'a Rbm, digits: &DataSet) -> FromIndependent<'a> {
     let n = digits.train.rows();
-    FromIndependent::data_means(rbm, &digits.train.mean(), n, 5.0 * (n / 100) as f64)
+    let moments = RowMoments { mean: &digits.train.mean(), variance: &[], rows: n };
+    FromIndependent::of_data(rbm, moments, 5.0 * (n / 100) as f64)
 }
 
 #[test]

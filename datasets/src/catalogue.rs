@@ -10,10 +10,10 @@ use crate::entry::Entry;
 use crate::error::DataError;
 use crate::places::Places;
 use crate::{
-    bars, caltech, fashion, file, formats, frey, glyphs, lines, mnist, modes, omniglot, stripes, uci,
+    bars, caltech, fashion, file, formats, frey, glyphs, laplace, lines, mnist, modes, omniglot, stripes, uci,
 };
 
-static CATALOGUE: [Entry; 29] = [
+static CATALOGUE: [Entry; 30] = [
     bars::BARS_5,
     bars::BARS_4,
     lines::LINES_3,
@@ -24,6 +24,7 @@ static CATALOGUE: [Entry; 29] = [
     modes::MODES_001,
     modes::MODES_01,
     modes::MODES_1,
+    laplace::LAPLACE_2D,
     glyphs::GLYPHS,
     mnist::BINARIZED,
     mnist::BINARIZED_ALL,

@@ -15,16 +15,28 @@ pub fn splits(
     width: usize,
     draw: impl Fn(&mut Stream, &mut [u8]) + Sync,
 ) -> [Split; 3] {
+    let values = values(seed, sizes, width, draw);
+    let mut sizes = sizes.into_iter();
+    values.map(|values| Split::new(sizes.next().unwrap_or_default(), width, values))
+}
+
+/// The values of the rows of [`splits`], of any type.
+pub(crate) fn values<T: Clone + Default + Send>(
+    seed: u64,
+    sizes: [usize; 3],
+    width: usize,
+    draw: impl Fn(&mut Stream, &mut [T]) + Sync,
+) -> [Vec<T>; 3] {
     let key = Key::new(seed).child(Role::Data);
     [0, 1, 2].map(|split| {
         let (key, rows) = (key.child(split), sizes[split]);
-        let mut values = vec![0; rows * width];
+        let mut values = vec![T::default(); rows * width];
         values
             .par_chunks_exact_mut(width)
             .enumerate()
             .with_min_len(64)
             .for_each(|(i, row)| draw(&mut Stream::new(key.child(i)), row));
-        Split::new(rows, width, values)
+        values
     })
 }
 

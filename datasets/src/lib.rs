@@ -10,6 +10,7 @@
 //! | `lines/3x3` | twelve patterns of lines, exact distribution known | [`lines`] |
 //! | `bas/3x3`, `bas/4x4` and the same with `-unique` | bars and stripes, exact distribution known | [`stripes`] |
 //! | `modes/4x4`, `modes/4x4-0.01`, `modes/4x4-0.1` | four images far apart with noise, exact distribution known | [`modes`] |
+//! | `laplace/2d` | real numbers: two Laplace variables, rotated | [`laplace`] |
 //! | `glyphs/28x28` | pen-drawn letters, digits and runes | [`glyphs`] |
 //! | `mnist/binarized`, `/dynamic`, `/threshold` | handwritten digits in three binarizations | [`mnist`] |
 //! | `fashion/dynamic`, `/threshold` | pictures of clothes | [`fashion`] |
@@ -72,6 +73,7 @@ pub mod formats;
 pub mod frey;
 pub mod generate;
 pub mod glyphs;
+pub mod laplace;
 pub mod law;
 pub mod lines;
 pub mod mnist;

@@ -66,6 +66,15 @@ impl Split {
         Split::of_values(rows, width, Values::Real(values))
     }
 
+    /// `rows` rows of `width` real numbers each, which are no intensities: they may lie outside [0, 1].
+    ///
+    /// # Panics
+    /// If the number of values is not `rows * width`, or if a value is not finite.
+    pub(crate) fn numbers(rows: usize, width: usize, values: Vec<f32>) -> Self {
+        assert!(values.iter().all(|value| value.is_finite()), "a number is not finite");
+        Split::of_values(rows, width, Values::Real(values))
+    }
+
     fn of_values(rows: usize, width: usize, values: Values) -> Self {
         assert_eq!(Some(values.len()), rows.checked_mul(width), "{rows} rows of {width} values");
         let shape = ImageShape::of_width(width);
@@ -298,6 +307,23 @@ impl Split {
         sums.zip(self.observed()).map(|(sum, n)| sum / n.max(1) as f64).collect()
     }
 
+    /// The variance of the observed values of each column; zero for a column without observed values.
+    pub fn variance(&self) -> Vec<f64> {
+        let mean = self.mean();
+        if let Values::Binary(_) = self.values {
+            return mean.into_iter().map(|mean| mean * (1.0 - mean)).collect();
+        }
+        let mut sums = vec![0.0; self.width()];
+        for row in 0..self.rows() {
+            for (column, value) in self.row(row).into_iter().enumerate() {
+                if self.is_observed(row, column) {
+                    sums[column] += (f64::from(value) - mean[column]).powi(2);
+                }
+            }
+        }
+        sums.into_iter().zip(self.observed()).map(|(sum, n)| sum / n.max(1) as f64).collect()
+    }
+
     /// Number of observed values in each column.
     pub(crate) fn observed(&self) -> Vec<usize> {
         let mut observed = vec![self.rows; self.width()];
@@ -307,7 +333,7 @@ impl Split {
         observed
     }
 
-    /// The least and the greatest observed value, as numbers in [0, 1]; `None` if no value is observed.
+    /// The least and the greatest observed value, intensities as numbers in [0, 1]; `None` if no value is observed.
     pub fn range(&self) -> Option<[f32; 2]> {
         let Some(mask) = &self.mask else { return self.values.range() };
         let numbers = self.values.numbers(0, self.values.len()).into_iter().zip(mask);

@@ -253,7 +253,7 @@ mod tests {
             chosen(&words, catalogue).map(|rows| rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>())
         };
         assert_eq!(ids(&["uci-dna-rws-sbn", "uci-dna-*"]).unwrap()[0], "uci-dna-rws-sbn");
-        assert_eq!(ids(&["all"]).unwrap().len(), 97);
+        assert_eq!(ids(&["all"]).unwrap().len(), 109);
         let error = ids(&["uci-dnb-rws-sbn"]).unwrap_err().to_string();
         assert!(error.contains("did you mean `uci-dna-rws-sbn`?"), "{error}");
     }
@@ -280,6 +280,11 @@ mod tests {
                 "mnist-dynamic-iwae-vae-one-layer-k1",
                 "omniglot-elbo-vae-two-layers-k5",
                 "mnist-mob-10",
+                "mnist-rbm-16-centred",
+                "mnist-rbm-500-centred",
+                "modes-rbm-pcd",
+                "modes-rbm-tempering",
+                "laplace-rbm-4",
             ]
         );
     }

@@ -59,6 +59,30 @@ fn check_values(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     match config.spec.model.support() {
         Support::Grey => check_grey(config, data),
         Support::Bits => check_bits(config, data),
+        // No value of a data set is infinite or no number.
+        Support::Real => Ok(()),
+        Support::NotNegative => {
+            let negative = |row: &[f32]| row.iter().position(|value| *value < 0.0);
+            check_rows(config, data, negative, "but {kind} models numbers that are not negative")
+        }
+        Support::Categories(k) if data.shape.pixels() % k != 0 => Err(user(format!(
+            "data.id = {}: its {} columns are not a whole number of units with model.categories = {k} columns each; \
+             set model.categories to the number of columns of each unit",
+            config.data.id,
+            data.shape.pixels()
+        ))),
+        Support::Categories(k) => {
+            let no_site = |row: &[f32]| {
+                let is_site = |site: &[f32]| {
+                    site.iter().all(|value| [0.0, 1.0].contains(value)) && site.iter().sum::<f32>() == 1.0
+                };
+                row.chunks(k).position(|site| !is_site(site)).map(|site| site * k)
+            };
+            let wanted = format!(
+                "where one unit of {{kind}} begins, of whose {k} columns one must be 1 and the others 0"
+            );
+            check_rows(config, data, no_site, &wanted)
+        }
     }
 }
 
@@ -202,6 +226,32 @@ fn check_bits(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Refuses rows in which `wrong` finds a column. `wanted` is the end of the message, with `{kind}` for the model.
+fn check_rows(
+    config: &Config,
+    data: &DataSet,
+    wrong: impl Fn(&[f32]) -> Option<usize>,
+    wanted: &str,
+) -> anyhow::Result<()> {
+    for name in SplitName::ALL {
+        let split = data.split(name);
+        for row in 0..split.rows() {
+            let values = split.row(row);
+            if let Some(column) = wrong(&values) {
+                return Err(user(format!(
+                    "data.id = {}: row {} of its {name} split has {} in column {}, {}",
+                    config.data.id,
+                    row + 1,
+                    values[column],
+                    column + 1,
+                    wanted.replace("{kind}", config.spec.model.kind())
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Refuses values that are not among the 256 grey levels v / 255.
 fn check_grey(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     let (id, kind) = (&config.data.id, config.spec.model.kind());
@@ -278,11 +328,6 @@ fn stage_ends(config: &Config, plan: &Plan) -> Vec<u64> {
         .collect()
 }
 
-/// What evaluators may know of the training rows, given their mean.
-pub(crate) fn training_rows<'a>(mean: &'a [f64], data: &DataSet) -> TrainingRows<'a> {
-    TrainingRows { mean, n: data.train.rows() }
-}
-
 /// The model with the strategies of a config, and the evaluator of its validation split.
 ///
 /// # Errors
@@ -291,7 +336,7 @@ pub fn learn(
     config: &Config,
     model: BoxedModel,
     plan: &Plan,
-    rows: TrainingRows<'_>,
+    rows: &TrainingRows,
 ) -> anyhow::Result<Boxed<dyn Learn>> {
     let strategies = config.spec.strategies(&model, config.seed).or_user()?;
     let stages = Stages::new(stage_ends(config, plan).into_iter().zip(strategies).collect());

@@ -18,6 +18,7 @@ use helmholtz_eval::{
 use helmholtz_samplers::{Chains, Gibbs, GibbsError, Known, NoWeight, OneShot};
 
 use crate::error::ConfigError;
+use crate::spec::TrainingRows;
 
 /// What a model can do beyond [`LatentVariableModel`](helmholtz_core::LatentVariableModel).
 pub trait Can {
@@ -152,13 +153,8 @@ pub trait Likelihood {
 /// The law that annealing begins with.
 #[derive(Clone, Copy, Debug)]
 pub enum Base<'a> {
-    /// Independent units with the means of the training rows.
-    DataMeans {
-        /// The means.
-        mean: &'a [f64],
-        /// The number of rows.
-        rows: usize,
-    },
+    /// Independent units with the means and variances of the training rows.
+    Data(&'a TrainingRows),
     /// Fair coins. Annealing from them can miss much of a model's mass.
     Uniform,
 }

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use burn::tensor::Device;
 use helmholtz_core::{Key, ParameterGroup, Score, Trainable};
-use helmholtz_datasets::ImageShape;
+use helmholtz_datasets::{ImageShape, Split};
 use helmholtz_eval::{ImportanceSampling, Reading};
 use serde::{Serialize, Serializer};
 use toml::{Table, Value};
@@ -56,7 +56,7 @@ pub trait ModelSpec: Debug + Send + Sync {
     }
 
     /// What scores the validation split. If it samples, each row has `samples` samples.
-    fn evaluator(&self, samples: usize, _data: TrainingRows<'_>) -> BoxedEvaluator {
+    fn evaluator(&self, samples: usize, _data: &TrainingRows) -> BoxedEvaluator {
         BoxedEvaluator::new::<LatentModel, _>(ImportanceSampling::new(samples).with_reading(self.reading()))
     }
 
@@ -127,12 +127,21 @@ pub trait ModelSpec: Debug + Send + Sync {
 }
 
 /// What an evaluator may know of the training rows.
-#[derive(Clone, Copy, Debug)]
-pub struct TrainingRows<'a> {
-    /// The mean of each value.
-    pub mean: &'a [f64],
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrainingRows {
+    /// The mean of each column.
+    pub mean: Vec<f64>,
+    /// The variance of each column.
+    pub variance: Vec<f64>,
     /// The number of rows.
     pub n: usize,
+}
+
+impl TrainingRows {
+    /// Those of a split.
+    pub fn of(split: &Split) -> Self {
+        TrainingRows { mean: split.mean(), variance: split.variance(), n: split.rows() }
+    }
 }
 
 /// Which values of the data a model can assign probability to.
@@ -142,6 +151,12 @@ pub enum Support {
     Bits,
     /// The 256 levels v / 255.
     Grey,
+    /// Real numbers.
+    Real,
+    /// Real numbers that are not negative.
+    NotNegative,
+    /// Groups of so many columns side by side, of which one is 1 and the others are 0.
+    Categories(usize),
 }
 
 /// `[strategy]`, typed and checked, with every default written out.

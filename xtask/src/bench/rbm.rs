@@ -6,7 +6,7 @@ use burn::optim::SgdConfig;
 use burn::tensor::{Device, Tensor, TensorData};
 use helmholtz_cli::error::user;
 use helmholtz_core::{AnnealingPath, Draws, Key, Role};
-use helmholtz_energy::{FromIndependent, RbmConfig};
+use helmholtz_energy::{FromIndependent, RbmConfig, RowMoments};
 use helmholtz_strategies::{Offsets, PersistentChains};
 
 use crate::bench::descent::{Bare, Descent};
@@ -53,7 +53,8 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
     let with = |offsets| PersistentChains::new(&rbm, (CHAINS, 1), offsets, Key::new(1));
     let mut plain = Bare::new(&rbm, &with(Offsets::Zero), &SGD, x.clone());
     let mut centred = Bare::new(&rbm, &with(Offsets::Moving { rate: 0.01 }), &SGD, x);
-    let path = FromIndependent::data_means(&rbm, &mean, batch, 5.0);
+    let moments = RowMoments { mean: &mean, variance: &[], rows: batch };
+    let path = FromIndependent::of_data(&rbm, moments, 5.0);
     let draws = |t: u64| Draws::new(Key::new(2).child(Role::Chain).child(t), CHAINS, 1);
     let mut chains = Some(path.begin(&draws(0)));
     let mut t = 0;

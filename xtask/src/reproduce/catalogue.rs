@@ -58,13 +58,14 @@ macro_rules! file {
     };
 }
 
-const ROWS: [File; 6] = [
+const ROWS: [File; 7] = [
     file!("sigmoid-belief-networks"),
     file!("autoregressive"),
     file!("bidirectional"),
     file!("coupled-chains"),
     file!("importance-weighted"),
     file!("mixtures"),
+    file!("boltzmann-machines"),
 ];
 const PAPERS: File = file!("papers");
 const BEST: File = file!("best");

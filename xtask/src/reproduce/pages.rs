@@ -6,7 +6,7 @@ use std::path::Path;
 use super::catalogue::{Catalogue, Paper};
 use super::judge::{Verdict, favourable, judge, settled_early};
 use super::row::Row;
-use super::store::{Annealed, Continued, Finished, Store};
+use super::store::{Annealed, Continued, Finished, Reverse, Store};
 use super::tier::Tier;
 use crate::output::write as write_file;
 
@@ -199,10 +199,21 @@ fn describe(text: &mut String, row: &Row, found: &Finished) {
             seed.seed, lower_by.rows, lower_by.mean
         );
     }
+    for (seed, reverse) in found.seeds.iter().filter_map(|seed| Some((seed, seed.reverse.as_ref()?))) {
+        let Reverse { rows, nll, forward_nll } = reverse;
+        let _ = writeln!(
+            text,
+            "- Seed {}: on {rows} test rows fixed by the protocol, {forward_nll:.3} by log Z, which is too low on average, \
+             and {nll:.3} by annealing backwards from each row, which is too high on average.",
+            seed.seed
+        );
+    }
+    let bias = found.bias_mc();
     let _ = writeln!(
         text,
-        "- Expected bias from sampling: {:.3} too high; effective sample size: {:.2} % of K.",
-        found.bias_mc(),
+        "- Expected bias from sampling: {:.3} too {}; effective sample size: {:.2} % of K.",
+        bias.abs(),
+        if bias < 0.0 { "low" } else { "high" },
         100.0 * found.seeds.iter().map(|seed| seed.ess).sum::<f64>() / found.seeds.len() as f64
     );
     if let (Some(nll_p), Some(ess_p)) =

@@ -75,15 +75,32 @@ impl Recipe {
         Ok(resolved)
     }
 
+    /// The number of the last epoch at a tier.
+    ///
+    /// # Errors
+    /// If the config is not accepted.
+    pub(crate) fn last_epoch(&self, tier: Tier) -> anyhow::Result<u64> {
+        let config = read(self.row, self.words(tier, &self.row.data, "flex"))?;
+        let later: u64 = config.stage.iter().map(|stage| stage.epochs).sum();
+        Ok(config.train.epochs.unwrap_or_default() + later)
+    }
+
     /// Whether the model is a bidirectional machine, whose NLL is that of p*.
     pub(crate) fn is_bidirectional(&self) -> bool {
         self.config.spec.model.reading() == Reading::Bidirectional
     }
 
     /// What decides which programs run, and with which flags. Rows that share it are run in the same way.
-    pub(crate) fn treatment(&self) -> (&str, bool, &str, Scoring, bool) {
+    pub(crate) fn treatment(&self) -> (&str, bool, &str, Scoring, bool, bool) {
         let Spec { model, strategy, .. } = &self.config.spec;
-        (model.kind(), model.layers().is_empty(), strategy.kind(), self.row.score, self.before.is_some())
+        (
+            model.kind(),
+            model.layers().is_empty(),
+            strategy.kind(),
+            self.row.score,
+            self.before.is_some(),
+            self.row.last_epoch,
+        )
     }
 
     /// Keys that make a smaller run of the row's config, each with its value. Flags of the row take precedence.

@@ -31,6 +31,9 @@ pub(crate) struct Row {
     /// How its test rows are scored.
     #[serde(default)]
     pub(crate) score: Scoring,
+    /// Whether the weights of the last epoch are scored, and not those of the best on validation.
+    #[serde(default)]
+    pub(crate) last_epoch: bool,
     /// The published NLL, in nats per example; missing if the sources give no number for this row.
     pub(crate) reported: Option<f64>,
     /// How that was measured.
@@ -77,6 +80,9 @@ pub(crate) enum Scoring {
     Importance,
     /// By importance sampling, and some of the rows also by annealed importance sampling, like the published value.
     Annealed,
+    /// By the density of a model that is given by an energy, whose partition function is annealed once for all rows. Some
+    /// of the rows are also annealed backwards.
+    Partition,
 }
 
 /// How far a published value can be trusted.

@@ -267,6 +267,7 @@ impl Run {
                 train_seconds: seconds_of(out),
                 bidirectional,
                 annealed: optional(&evaluated["annealed"])?,
+                reverse: optional(&evaluated["reverse"])?,
                 continued: optional(&summed["continued"])?,
             },
             protocol: word(&evaluated["protocol"]),

@@ -62,6 +62,9 @@ pub(crate) struct Seed {
     /// What annealing found, for a row that is also scored by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) annealed: Option<Annealed>,
+    /// What annealing backwards found, for a model that is given by an energy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reverse: Option<Reverse>,
     /// What training changed, for a row that begins with the weights of another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) continued: Option<Continued>,
@@ -80,6 +83,17 @@ pub(crate) struct Annealed {
     pub(crate) temperatures: u64,
     /// Mean acceptance rate of the moves; missing with a single temperature.
     pub(crate) acceptance: Option<f64>,
+}
+
+/// The NLL of some test rows by annealing in both directions. Where they are far apart, neither can be believed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reverse {
+    /// Number of rows.
+    pub(crate) rows: u64,
+    /// By annealing backwards from each row, on average too high.
+    pub(crate) nll: f64,
+    /// By log Z, on average too low.
+    pub(crate) forward_nll: f64,
 }
 
 /// The NLL of some test rows before and after training that began with another row's weights.
@@ -275,6 +289,7 @@ pub(crate) mod tests {
             train_seconds: 10.0,
             bidirectional: None,
             annealed: None,
+            reverse: None,
             continued: None,
         };
         Finished {

@@ -2,8 +2,8 @@
 
 use helmholtz_core::Trainable;
 use helmholtz_eval::{NllSummary, RowEstimate, summarise};
-use helmholtz_zoo::Unnormalised;
 use helmholtz_zoo::can::EXACT_UNITS;
+use helmholtz_zoo::{TrainingRows, Unnormalised};
 use indicatif::ProgressBar;
 
 use super::log_z::Asked;
@@ -60,8 +60,8 @@ pub(crate) fn reverse(
     bar: &ProgressBar,
 ) -> NllSummary {
     let by = asked.reverse.as_ref().expect("the method is raise");
-    let mean = of.data.train.mean();
-    let base = asked.base(&mean, of.data.train.rows());
+    let rows = TrainingRows::of(&of.data.train);
+    let base = asked.base(&rows);
     let parts = of.rows.chunks((asked.chunk / by.chains).max(1));
     let steps = by.schedule.steps() as u64;
     bar.set_length(steps * parts.len() as u64);

@@ -156,8 +156,7 @@ fn of_epoch(
 /// What the learner saves for a model.
 fn trainee(fresh: BoxedModel, config: &Config) -> anyhow::Result<Trainee> {
     // The record holds nothing of the rule and of the evaluator.
-    let no_rows = TrainingRows { mean: &[], n: 0 };
-    let (learn, rule) = (assemble::learn(config, fresh, &ANY, no_rows)?, Rule::default());
+    let (learn, rule) = (assemble::learn(config, fresh, &ANY, &TrainingRows::default())?, Rule::default());
     Ok(Trainee { learn, rule, key: Key::new(config.seed) })
 }
 

@@ -10,7 +10,7 @@ use helmholtz_eval::{
 };
 use helmholtz_ops::{in_host_memory, into_f64};
 use helmholtz_samplers::Hmc;
-use helmholtz_zoo::{BoxedModel, Unnormalised};
+use helmholtz_zoo::{BoxedModel, TrainingRows, Unnormalised};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -186,8 +186,7 @@ fn own_score(trained: &Trained, of: Sampled<'_>) -> anyhow::Result<Option<(Score
     if trained.config.spec.model.score() == Score::NLL {
         return Ok(None);
     }
-    let mean = of.data.train.mean();
-    let evaluator = trained.config.spec.model.evaluator(1, assemble::training_rows(&mean, of.data));
+    let evaluator = trained.config.spec.model.evaluator(1, &TrainingRows::of(&of.data.train));
     let whole = assemble::judged(&trained.config, of.data, of.split, &trained.device)?;
     let prepared = evaluator.prepare(of.model, of.key());
     let scores = of

@@ -5,7 +5,7 @@ use helmholtz_datasets::DataSet;
 use helmholtz_eval::NllSummary;
 use helmholtz_eval::annealing::{AnnealedPartition, Annealing, Schedule};
 use helmholtz_ops::into_f64;
-use helmholtz_zoo::{Base, Unnormalised};
+use helmholtz_zoo::{Base, TrainingRows, Unnormalised};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
@@ -89,8 +89,8 @@ pub(crate) fn annealed(
     (asked, seed): (&Asked, u64),
     bar: &ProgressBar,
 ) -> OfEnergy {
-    let mean = data.train.mean();
-    let base = asked.base(&mean, data.train.rows());
+    let rows = TrainingRows::of(&data.train);
+    let base = asked.base(&rows);
     bar.set_length(asked.annealing.schedule.steps() as u64);
     let key = Key::new(seed).child(Role::Partition);
     let found = energy.anneal(&asked.annealing, &base, key, &mut |step| bar.set_position(step as u64));
@@ -99,9 +99,9 @@ pub(crate) fn annealed(
 }
 
 impl Asked {
-    pub(crate) fn base<'a>(&self, mean: &'a [f64], rows: usize) -> Base<'a> {
+    pub(crate) fn base<'a>(&self, rows: &'a TrainingRows) -> Base<'a> {
         match self.base {
-            BaseWord::Data => Base::DataMeans { mean, rows },
+            BaseWord::Data => Base::Data(rows),
             BaseWord::Uniform => Base::Uniform,
         }
     }

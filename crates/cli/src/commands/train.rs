@@ -9,6 +9,7 @@ use std::time::Instant;
 use helmholtz_core::Key;
 use helmholtz_datasets::{Binarization, Plan, SplitName, whole};
 use helmholtz_train::{End, Fit, FitError, Learn, OnRecord, Record, Request, Stop, Training, check_devices};
+use helmholtz_zoo::TrainingRows;
 use serde_json::json;
 
 use super::advice;
@@ -63,13 +64,12 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         advice::before(args, &config, &data).iter().for_each(|note| eprintln!("note: {note}"));
     }
     let plan = assemble::plan(&config, &data);
-    let mean = data.train.mean();
-    let rows = assemble::training_rows(&mean, &data);
+    let rows = TrainingRows::of(&data.train);
     let mut model = assemble::model(&config, &data, &device)?;
     check_devices(
         devices.len(),
         &plan,
-        &*assemble::learn(&config, model.clone(), &plan, rows)?,
+        &*assemble::learn(&config, model.clone(), &plan, &rows)?,
         &assemble::rule(&config),
     )
     .or_user()?;
@@ -115,7 +115,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let (stop, screen) = (Stop::new(), Screen::new(args, plan)?);
     let signals = Signals::listen(stop.clone(), screen.clone())?;
     let started = Instant::now();
-    let learn = assemble::learn(&config, model.clone(), &plan, rows)?;
+    let learn = assemble::learn(&config, model.clone(), &plan, &rows)?;
     let fit = Fit {
         folder: folder.path().to_path_buf(),
         devices,

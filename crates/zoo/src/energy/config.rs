@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use helmholtz_core::{GENERATIVE, Key, ParameterGroup, Score};
 use helmholtz_datasets::ImageShape;
-use helmholtz_energy::{Rbm, RbmConfig};
+use helmholtz_energy::{Block, Rbm, RbmConfig, Units};
 use toml::Table;
 
 use super::evaluator::{EnergyLikelihood, VALIDATION_UNITS};
@@ -14,12 +14,12 @@ use crate::model::BoxedModel;
 use crate::papers;
 use crate::registry::ModelEntry;
 use crate::settings::Settings;
-use crate::spec::{ModelSpec, TrainingRows};
+use crate::spec::{ModelSpec, Support, TrainingRows};
 
 pub(super) fn models() -> Vec<ModelEntry> {
     vec![ModelEntry {
         name: "rbm",
-        help: "a restricted Boltzmann machine of bits",
+        help: "a restricted Boltzmann machine; its visible units are bits, categories or real numbers",
         paper: papers::RBM,
         latents: "hidden units that are drawn given the data, without a recognition net",
         without_latents: None,
@@ -30,11 +30,30 @@ pub(super) fn models() -> Vec<ModelEntry> {
     }]
 }
 
+crate::words! {
+    /// The type of visible units.
+    pub VisibleWord {
+        /// Bits.
+        Bernoulli = "bernoulli",
+        /// Sites with one of K categories.
+        Softmax = "softmax",
+        /// Real numbers.
+        Gaussian = "gaussian",
+        /// Real numbers that are not negative.
+        Relu = "relu",
+    }
+}
+
 crate::settings! {
     /// `[model]` of a restricted Boltzmann machine.
     pub RbmSettings {
         /// Number of hidden units.
         hidden: usize = 100,
+        /// Visible units: bernoulli (zeros and ones), softmax (one of several columns is 1), gaussian (real numbers) or
+        /// relu (real numbers that are not negative).
+        visible: VisibleWord = VisibleWord::Bernoulli,
+        /// Columns of each softmax unit, one for each category.
+        categories: Option<usize> = None,
         /// Standard deviation of the initial normal connections.
         spread: f64 = 0.01,
     }
@@ -55,15 +74,47 @@ impl RbmSpec {
                 settings.hidden
             )));
         }
+        let is_softmax = settings.visible == VisibleWord::Softmax;
+        match settings.categories {
+            None if is_softmax => {
+                return Err(ConfigError::new(
+                    "model.categories: softmax units need the number of their categories, as in categories = 4",
+                ));
+            }
+            Some(categories @ (0..=1 | LARGEST_MATRIX..)) => {
+                return Err(ConfigError(format!(
+                    "model.categories = {categories}: must be at least 2 and below {LARGEST_MATRIX}"
+                )));
+            }
+            Some(categories) if !is_softmax => {
+                return Err(ConfigError(format!(
+                    "model.categories = {categories}: only softmax units have categories; leave it out, or set \
+                     model.visible = \"softmax\""
+                )));
+            }
+            _ => {}
+        }
         let spec = RbmSpec { kind, settings };
         // Whether these settings are valid does not depend on the data.
-        spec.config(1).check().map_err(|error| ConfigError(format!("model.{error}")))?;
+        let columns = spec.settings.categories.unwrap_or(1);
+        spec.config(columns).check().map_err(|error| ConfigError(format!("model.{error}")))?;
         Ok(spec)
     }
 
-    fn config(&self, observed: usize) -> RbmConfig {
-        let RbmSettings { hidden, spread } = self.settings;
-        RbmConfig { observed, hidden, spread }
+    fn units(&self) -> Units {
+        match self.settings.visible {
+            VisibleWord::Bernoulli => Units::Bernoulli,
+            VisibleWord::Softmax => {
+                Units::Softmax { categories: self.settings.categories.unwrap_or_default() }
+            }
+            VisibleWord::Gaussian => Units::Gaussian,
+            VisibleWord::Relu => Units::Rectified,
+        }
+    }
+
+    fn config(&self, columns: usize) -> RbmConfig {
+        let RbmSettings { hidden, spread, .. } = self.settings;
+        RbmConfig { spread, ..RbmConfig::of(vec![Block { units: self.units(), columns }], hidden) }
     }
 
     fn is_annealed(&self) -> bool {
@@ -92,6 +143,19 @@ impl ModelSpec for RbmSpec {
         false
     }
 
+    fn support(&self) -> Support {
+        match self.units() {
+            Units::Bernoulli => Support::Bits,
+            Units::Softmax { categories } => Support::Categories(categories),
+            Units::Gaussian => Support::Real,
+            Units::Rectified => Support::NotNegative,
+        }
+    }
+
+    fn instead_of_bits(&self) -> &'static str {
+        ", or set model.visible to the type of its values (softmax, gaussian, relu)"
+    }
+
     fn groups(&self) -> &'static [ParameterGroup] {
         &[GENERATIVE]
     }
@@ -101,16 +165,16 @@ impl ModelSpec for RbmSpec {
     }
 
     /// No row is sampled: log Z is the same for all.
-    fn evaluator(&self, _: usize, data: TrainingRows<'_>) -> BoxedEvaluator {
-        let data = (data.mean.to_vec(), data.n);
-        BoxedEvaluator::new::<Rbm, _>(EnergyLikelihood { annealed: self.is_annealed(), data })
+    fn evaluator(&self, _: usize, data: &TrainingRows) -> BoxedEvaluator {
+        let likelihood = EnergyLikelihood { annealed: self.is_annealed(), data: data.clone() };
+        BoxedEvaluator::new::<Rbm, _>(likelihood)
     }
 
     fn structure(&self) -> Table {
-        Table::from_iter([
-            ("kind".to_owned(), self.kind.into()),
-            ("hidden".to_owned(), (self.settings.hidden as i64).into()),
-        ])
+        let mut table = self.table();
+        table.remove("spread");
+        table.insert("kind".to_owned(), self.kind.into());
+        table
     }
 
     fn weights(&self, observed: usize) -> u64 {
@@ -141,6 +205,10 @@ impl ModelSpec for RbmSpec {
     }
 
     fn in_words(&self, observed: usize) -> String {
-        format!("{} {observed}-{}", self.kind, self.settings.hidden)
+        let hidden = self.settings.hidden;
+        match self.settings.visible {
+            VisibleWord::Bernoulli => format!("{} {observed}-{hidden}", self.kind),
+            visible => format!("{} {observed}-{hidden}, {}", self.kind, visible.word()),
+        }
     }
 }

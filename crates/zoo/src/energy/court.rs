@@ -6,7 +6,7 @@ use helmholtz_core::{
     Batch, Draws, EnergyModel, Estimate, Harmonium, Key, Measure, Role, Strategy, Trainable, Weighed,
 };
 use helmholtz_court::{Blocks, Exact, ReferenceError, References, StatesError};
-use helmholtz_energy::{MOST_UNITS, Rbm};
+use helmholtz_energy::Rbm;
 use helmholtz_ops::into_f64;
 use helmholtz_strategies::{Offsets, Tempering};
 
@@ -25,22 +25,24 @@ pub(super) struct OfContrast {
     rbm: Rbm,
     data: Weighed,
     offsets: Offsets,
-    /// The law of the chains, and that of the machine: `[2^d]`.
+    /// The law of the chains, and that of the machine: `[states]`.
     laws: [Vec<f64>; 2],
 }
 
 impl OfContrast {
     /// # Errors
-    /// If there are too many states, or offsets that depend on the chains: the expected update has no closed form.
+    /// If there are too many states, some units are real, or offsets that depend on the chains: the expected update has no closed form.
     pub(super) fn new(
         rbm: &Rbm,
         batch: &Batch,
         (start, sweeps): (Law, usize),
         offsets: Offsets,
     ) -> Result<Self, ReferenceError> {
-        let sizes = [rbm.observed(), rbm.n_hidden()];
-        if sizes[0] > MOST_UNITS[0] || sizes[1] > MOST_UNITS[1] {
-            return Err(StatesError::Bits { bits: sizes[0].max(sizes[1]) }.into());
+        if rbm.layer().has_real() {
+            return Err(StatesError::Neither.into());
+        }
+        if !rbm.has_few_states() {
+            return Err(StatesError::Bits { bits: rbm.observed().max(rbm.n_hidden()) }.into());
         }
         let tensor = |values: &[f64]| Tensor::<1>::from_data(values, (&rbm.device(), rbm.dtype()));
         let of_model = normalised(into_f64(-rbm.free_energy(rbm.visible_states())));
@@ -49,13 +51,10 @@ impl OfContrast {
             Law::Model => of_model.clone(),
             Law::Noise => vec![1.0 / states as f64; states],
             Law::OfRows(rows) => {
-                let n = (rows.len() / sizes[0]) as f64;
-                let mut law = vec![0.0; states];
-                for row in rows.chunks(sizes[0]) {
-                    let state: usize = row.iter().enumerate().map(|(i, bit)| (*bit as usize) << i).sum();
-                    law[state] += 1.0 / n;
-                }
-                law
+                let (all, columns) = (into_f64(rbm.visible_states()), rbm.observed());
+                let n = (rows.len() / columns) as f64;
+                let count = |state: &[f64]| rows.chunks(columns).filter(|row| *row == state).count();
+                all.chunks(columns).map(|state| count(state) as f64 / n).collect()
             }
         };
         let of_chains = into_f64(rbm.law_after(tensor(&begin), sweeps));

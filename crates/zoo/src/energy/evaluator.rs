@@ -1,20 +1,22 @@
 //! The likelihood of energy models, for validation.
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Batch, Better, EnergyModel, Evaluator, Key, Score, Trainable};
-use helmholtz_energy::{FromIndependent, Rbm};
+use helmholtz_core::{Batch, Better, EnergyModel, Evaluator, Key, Score};
+use helmholtz_energy::{FromIndependent, Rbm, RowMoments};
 use helmholtz_eval::annealing::{Annealing, Schedule};
 
 use crate::can::Base;
+use crate::spec::TrainingRows;
 
 /// The path of annealing that begins with a law.
 pub(super) fn path<'a>(rbm: &'a Rbm, base: &Base<'_>) -> FromIndependent<'a> {
     match base {
-        // As many ones and zeros as a twentieth of the rows.
-        Base::DataMeans { mean, rows } => FromIndependent::data_means(rbm, mean, *rows, *rows as f64 / 20.0),
-        Base::Uniform => {
-            FromIndependent::new(rbm, Tensor::zeros([rbm.observed()], (&rbm.device(), rbm.dtype())))
+        Base::Data(TrainingRows { mean, variance, n }) => {
+            let moments = RowMoments { mean, variance, rows: *n };
+            // As many rows of each value as a twentieth of the rows.
+            FromIndependent::of_data(rbm, moments, *n as f64 / 20.0)
         }
+        Base::Uniform => FromIndependent::uniform(rbm),
     }
 }
 
@@ -29,8 +31,8 @@ const VALIDATION: (usize, usize) = (100, 1000);
 pub struct EnergyLikelihood {
     /// Whether log Z is estimated by annealing.
     pub annealed: bool,
-    /// The mean of the training rows, where annealing begins, and their number.
-    pub data: (Vec<f64>, usize),
+    /// The training rows, at whose moments annealing begins.
+    pub data: TrainingRows,
 }
 
 impl EnergyLikelihood {
@@ -48,12 +50,12 @@ impl Evaluator<Rbm> for EnergyLikelihood {
     }
 
     fn prepare(&self, model: &Rbm, key: Key) -> f64 {
-        if model.observed().min(model.n_hidden()) <= VALIDATION_UNITS {
+        if model.enumerated_units() <= VALIDATION_UNITS {
             return Rbm::log_partition(model).expect("there are few units");
         }
         let (chains, temperatures) = VALIDATION;
         let by = Annealing { chains, schedule: Schedule::linear(temperatures) };
-        let base = Base::DataMeans { mean: &self.data.0, rows: self.data.1 };
+        let base = Base::Data(&self.data);
         by.estimate(&path(model, &base), key, |_| {}).log_z
     }
 

@@ -9,7 +9,7 @@ pub mod strategies;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Batch, Draws, EnergyModel, Estimate, Harmonium, Key, Role, Strategy, Trainable};
+use helmholtz_core::{Batch, Draws, EnergyModel, Estimate, Harmonium, Key, Role, Strategy};
 use helmholtz_court::{Exact, ReferenceError};
 use helmholtz_energy::Rbm;
 use helmholtz_eval::RowEstimate;
@@ -85,7 +85,7 @@ impl Unnormalised for Rbm {
     }
 
     fn enumerated_units(&self) -> usize {
-        self.observed().min(self.n_hidden())
+        Rbm::enumerated_units(self)
     }
 
     fn log_partition(&self) -> Result<f64, ConfigError> {

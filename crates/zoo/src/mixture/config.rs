@@ -121,7 +121,7 @@ impl ModelSpec for MixtureSpec {
     }
 
     /// Nothing is sampled: the likelihood has a closed form.
-    fn evaluator(&self, _: usize, _: TrainingRows<'_>) -> BoxedEvaluator {
+    fn evaluator(&self, _: usize, _: &TrainingRows) -> BoxedEvaluator {
         BoxedEvaluator::new::<BernoulliMixture, _>(self.likelihood())
     }
 

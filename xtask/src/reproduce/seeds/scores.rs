@@ -27,6 +27,9 @@ impl Seeds<'_> {
         if self.recipe.row.score == Scoring::Annealed && self.tier != Tier::Small {
             return self.side_by_side(|seed| self.annealed(seed));
         }
+        if self.recipe.row.score == Scoring::Partition {
+            return self.side_by_side(|seed| self.both_ways(seed));
+        }
         settle(self.recipe.row, self.stages(), |most| {
             self.side_by_side(|seed| self.evaluate(seed, "test", most))
         })
@@ -54,15 +57,19 @@ impl Seeds<'_> {
     /// Evaluates a split of a trained seed with at most `most` samples per row, unless that has been done.
     fn evaluate(&self, seed: u64, split: &str, most: u64) -> anyhow::Result<Value> {
         if let Some(found) = self.evaluated(seed, split)?
-            && (self.tier == Tier::Smoke || is_reached(self.recipe.row, &found) || had(&found, most))
+            && (self.tier == Tier::Smoke
+                || self.recipe.row.score == Scoring::Partition
+                || is_reached(self.recipe.row, &found)
+                || had(&found, most))
         {
             return Ok(found);
         }
-        let flags = self.evaluate_flags(seed, split, most);
-        progress(&format!(
-            "{} seed {seed}: evaluating the {split} rows, at most {most} samples each",
-            self.recipe.row.id
-        ));
+        let flags = self.evaluate_flags(seed, split, most)?;
+        let how = match self.recipe.row.score {
+            Scoring::Partition => "log Z once for all".to_owned(),
+            _ => format!("at most {most} samples each"),
+        };
+        progress(&format!("{} seed {seed}: evaluating the {split} rows, {how}", self.recipe.row.id));
         self.scored(seed, split, &flags)
     }
 
@@ -100,9 +107,11 @@ impl Seeds<'_> {
         let kept = self.of_config(&self.kept(seed, split))?;
         let of_valid = [self.most_of_valid()];
         let stages = if split == "test" { self.stages() } else { &of_valid };
-        let in_this_way = |kept: &Value| {
-            stages.iter().any(|&most| kept["flags"] == json!(self.evaluate_flags(seed, split, most)))
-        };
+        let ways: Vec<Value> = stages
+            .iter()
+            .map(|&most| Ok(json!(self.evaluate_flags(seed, split, most)?)))
+            .collect::<anyhow::Result<_>>()?;
+        let in_this_way = |kept: &Value| ways.contains(&kept["flags"]);
         // If both exist, the kept file is newer than the summary.
         Ok(match kept.filter(in_this_way) {
             Some(kept) => Some(kept["result"].clone()),
@@ -110,7 +119,51 @@ impl Seeds<'_> {
         })
     }
 
-    fn evaluate_flags(&self, seed: u64, split: &str, most: u64) -> Vec<String> {
+    fn evaluate_flags(&self, seed: u64, split: &str, most: u64) -> anyhow::Result<Vec<String>> {
+        let mut flags = match self.recipe.row.score {
+            Scoring::Partition => self.partition_flags(seed, split, "ais"),
+            Scoring::Importance | Scoring::Annealed => self.sample_flags(seed, split, most),
+        };
+        if self.recipe.row.last_epoch {
+            flags.extend(["--epoch".to_owned(), self.recipe.last_epoch(self.tier)?.to_string()]);
+        }
+        Ok(flags)
+    }
+
+    /// The flags of one log Z for all rows.
+    fn partition_flags(&self, seed: u64, split: &str, method: &str) -> Vec<String> {
+        let seed = seed.to_string();
+        let mut flags = vec!["--split", split, "--seed", &seed, "--method", method];
+        if self.tier == Tier::Smoke {
+            flags.extend(["--chains", "5", "--temperatures", "20"]);
+        }
+        flags.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Scores the test rows of a seed by annealing, and some of them also backwards.
+    fn both_ways(&self, seed: u64) -> anyhow::Result<Value> {
+        let mut found = self.evaluate(seed, "test", MOST_SAMPLES_UNJUDGED)?;
+        if found.get("reverse").is_none() {
+            let mut flags = self.partition_flags(seed, "test", "raise");
+            flags.extend(["--limit", if self.tier == Tier::Smoke { "5" } else { "100" }].map(str::to_owned));
+            let reverse = match self.of_config(&self.kept(seed, "raise"))? {
+                Some(kept) if kept["flags"] == json!(flags) => kept["result"].clone(),
+                _ => {
+                    progress(&format!(
+                        "{} seed {seed}: annealing some test rows backwards",
+                        self.recipe.row.id
+                    ));
+                    self.scored(seed, "raise", &flags)?
+                }
+            };
+            found["reverse"] = json!({
+                "rows": reverse["n"], "nll": reverse["nll_raise"], "forward_nll": reverse["nll"],
+            });
+        }
+        Ok(found)
+    }
+
+    fn sample_flags(&self, seed: u64, split: &str, most: u64) -> Vec<String> {
         let error = error_asked(self.recipe.row);
         // Each seed has its own draws, so that the errors of the seeds are independent.
         let seed = seed.to_string();

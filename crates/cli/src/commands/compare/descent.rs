@@ -9,7 +9,7 @@ use burn::train::TrainStep;
 use helmholtz_core::{Key, Measure};
 use helmholtz_datasets::{Binarization, DataSet, Feed, Plan, Share, SplitName};
 use helmholtz_train::{NonFinite, StepOutput, Trainee};
-use helmholtz_zoo::BoxedModel;
+use helmholtz_zoo::{BoxedModel, TrainingRows};
 
 use crate::assemble;
 use crate::config::Config;
@@ -43,8 +43,7 @@ impl Descent {
         let key = Key::new(config.seed);
         let feed = Feed::new(assemble::batch(config, data, SplitName::Train, &device)?, plan, key, 0);
         let dynamic = data.binarization == Binarization::Dynamic;
-        let mean = data.train.mean();
-        let learn = assemble::learn(config, model, &plan, assemble::training_rows(&mean, data))?;
+        let learn = assemble::learn(config, model, &plan, &TrainingRows::of(&data.train))?;
         let trainee = Trainee { learn, rule: assemble::rule(config), key };
         Ok(Descent {
             trainee: trainee.train(),

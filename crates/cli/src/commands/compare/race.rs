@@ -8,7 +8,7 @@ use helmholtz_core::{Draws, Evaluator, Key, Role, Score, Trainable};
 use helmholtz_datasets::{DataSet, ImageShape, Plan, SplitName};
 use helmholtz_eval::{ImportanceSampling, Reading, ZeroWeight, summarise};
 use helmholtz_ops::into_f64;
-use helmholtz_zoo::{BoxedEvaluator, BoxedModel};
+use helmholtz_zoo::{BoxedEvaluator, BoxedModel, TrainingRows};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -89,8 +89,7 @@ impl Judge {
     fn new(race: &Race, config: &Config, data: &DataSet, model: &BoxedModel) -> Self {
         let bits = if is_closed_form(model) { 0 } else { model.latent_bits().unwrap_or(usize::MAX) };
         let rows = chosen_rows(data, SplitName::Test, Some(race.rows as usize));
-        let mean = data.train.mean();
-        let own = config.spec.model.evaluator(race.samples as usize, assemble::training_rows(&mean, data));
+        let own = config.spec.model.evaluator(race.samples as usize, &TrainingRows::of(&data.train));
         match (&data.law, bits) {
             _ if own.measures() != Score::NLL => Judge::Own(rows, own),
             (Some(_), bits) if bits <= LAW_BITS => Judge::Law,
