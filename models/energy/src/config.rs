@@ -1,5 +1,6 @@
 //! Sizes and initialisation of a machine.
 
+use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::{Draws, Key, Role};
 use helmholtz_ops::noise;
@@ -17,6 +18,9 @@ pub struct RbmConfig {
     pub hidden: usize,
     /// Standard deviation of the normal noise of the initial connections, which makes the hidden units different.
     pub spread: f64,
+    /// Initial odds that a hidden unit is on while the others are off; if not set, the hidden biases are 0. Small odds
+    /// make a Gaussian machine begin as a normal law with a few distant ones, and so with heavy tails.
+    pub odds: Option<f64>,
 }
 
 /// Why a machine cannot be built.
@@ -39,6 +43,9 @@ pub enum RbmError {
         "spread = 0: {0} hidden units that start equal stay equal; give a positive spread, or one hidden unit"
     )]
     Alike(usize),
+    /// Odds that are not a positive number.
+    #[error("odds = {0:?}: the odds of a hidden unit must be positive and finite, as in `odds = 0.01`")]
+    Odds(f64),
     /// A data mean of the wrong size.
     #[error("the data mean has {found} values for {expected} visible units; give one value for each unit")]
     MeanSize {
@@ -57,7 +64,7 @@ impl RbmConfig {
 
     /// Visible units of these types, and connections with a standard deviation of 0.01.
     pub fn of(visible: Vec<Block>, hidden: usize) -> Self {
-        RbmConfig { visible, hidden, spread: 0.01 }
+        RbmConfig { visible, hidden, spread: 0.01, odds: None }
     }
 
     /// Rejects sizes and settings from which no machine can be built.
@@ -76,19 +83,22 @@ impl RbmConfig {
         if self.spread as f32 == 0.0 && self.hidden > 1 {
             return Err(RbmError::Alike(self.hidden));
         }
-        Ok(())
+        match self.odds {
+            Some(odds) if !(odds > 0.0 && odds.is_finite()) => Err(RbmError::Odds(odds)),
+            _ => Ok(()),
+        }
     }
 
     /// A machine with normal connections drawn under `key`. The visible biases are such that the units are almost
     /// independent with the means of the data: logits and logarithms of shares, clipped to [0.001, 0.999], or the means
-    /// themselves for real units, whose variances are 1. The hidden biases are 0.
+    /// themselves for real units, whose variances are 1. The hidden biases are 0, or follow from the odds.
     ///
     /// `mean` has one number for each column. If it is not set, values of bits and categories are all as likely, and real
     /// units have biases of 0.
     ///
     /// # Errors
-    /// If a size is zero, the spread is negative or not finite, hidden units would start equal, or the mean has the
-    /// wrong length.
+    /// If a size is zero, the spread is negative or not finite, the odds are not positive, hidden units would start equal,
+    /// or the mean has the wrong length.
     pub fn init(&self, mean: Option<&[f64]>, key: Key, device: &Device) -> Result<Rbm, RbmError> {
         self.check()?;
         let layer = Layer::new(self.visible.clone())?;
@@ -113,7 +123,15 @@ impl RbmConfig {
         let draws = Draws::new(key.child(Role::Init), observed, 1);
         let connections = noise::normal(&draws, self.hidden, DType::F32, device) * self.spread;
         let visible = Tensor::from_floats(visible.as_slice(), device);
-        Ok(Rbm::new(layer, connections, visible, Tensor::zeros([self.hidden], (device, DType::F32))))
+        let zeros = Tensor::zeros([self.hidden], (device, DType::F32));
+        let mut rbm = Rbm::new(layer, connections, visible, zeros);
+        let Some(odds) = self.odds else { return Ok(rbm) };
+        // With unit j alone on, the visible units are in the field of its connections.
+        let log_factor = |fields: Tensor<2>| rbm.layer().log_normalizer(&rbm.given_field(fields));
+        let fields = rbm.weight.val().transpose();
+        let gain = log_factor(fields.clone()) - log_factor(fields.zeros_like());
+        rbm.hidden = Param::from_tensor(-gain + odds.ln());
+        Ok(rbm)
     }
 }
 
@@ -136,6 +154,7 @@ mod tests {
             (RbmConfig { spread: f64::INFINITY, ..config.clone() }, "spread = inf:"),
             (RbmConfig { spread: 0.0, ..config.clone() }, "spread = 0: 3 hidden units"),
             (RbmConfig { spread: 1e-50, ..config.clone() }, "spread = 0: 3 hidden units"),
+            (RbmConfig { odds: Some(0.0), ..config.clone() }, "odds = 0.0: the odds"),
         ] {
             let found = error(config, None);
             assert!(found.starts_with(start), "{found}");

@@ -56,6 +56,8 @@ crate::settings! {
         categories: Option<usize> = None,
         /// Standard deviation of the initial normal connections.
         spread: f64 = 0.01,
+        /// Initial odds that a hidden unit is on while the others are off; if not set, hidden biases are 0.
+        odds: Option<f64> = None,
     }
 }
 
@@ -113,8 +115,8 @@ impl RbmSpec {
     }
 
     fn config(&self, columns: usize) -> RbmConfig {
-        let RbmSettings { hidden, spread, .. } = self.settings;
-        RbmConfig { spread, ..RbmConfig::of(vec![Block { units: self.units(), columns }], hidden) }
+        let RbmSettings { hidden, spread, odds, .. } = self.settings;
+        RbmConfig { spread, odds, ..RbmConfig::of(vec![Block { units: self.units(), columns }], hidden) }
     }
 
     fn is_annealed(&self) -> bool {
@@ -172,7 +174,7 @@ impl ModelSpec for RbmSpec {
 
     fn structure(&self) -> Table {
         let mut table = self.table();
-        table.remove("spread");
+        table.retain(|key, _| !["spread", "odds"].contains(&key.as_str()));
         table.insert("kind".to_owned(), self.kind.into());
         table
     }

@@ -458,3 +458,26 @@ fn a_new_machine_has_the_means_of_the_data() {
         assert!((found - expected).abs() < 1e-6, "{found}");
     }
 }
+
+#[test]
+fn a_hidden_unit_of_a_new_machine_has_its_odds() {
+    for units in [Units::Gaussian, Units::Rectified, SITE, Units::Bernoulli] {
+        let blocks = vec![Block { units, columns: 3 }];
+        let config = RbmConfig { spread: 0.7, odds: Some(0.2), ..RbmConfig::of(blocks, 2) };
+        let rbm = config.init(Some(&[0.3, 0.4, 0.3]), Key::new(72), &Device::flex()).unwrap();
+        // All other units are held off.
+        let with_only = |on: &[usize]| {
+            let hidden = into_f64(rbm.hidden.val());
+            let hidden: Vec<f32> =
+                (0..2).map(|j| if on.contains(&j) { hidden[j] as f32 } else { -1e4 }).collect();
+            let mut held = rbm.clone();
+            held.hidden = Param::from_tensor(Tensor::from_floats(hidden.as_slice(), &Device::flex()));
+            held.log_partition().unwrap()
+        };
+        for j in 0..2 {
+            // Z of unit j free over Z of all off is 1 + odds.
+            let odds = (with_only(&[j]) - with_only(&[])).exp() - 1.0;
+            assert!((odds - 0.2).abs() < 1e-4, "{units:?}: {odds}");
+        }
+    }
+}
