@@ -15,8 +15,8 @@
 //! # Reference
 //! Salakhutdinov, Murray, "On the quantitative analysis of deep belief networks", ICML 2008, section 4.1.
 
-use burn::tensor::Tensor;
-use helmholtz_core::{AnnealingPath, Draws, ReversiblePath, Trainable};
+use burn::tensor::{Int, Tensor};
+use helmholtz_core::{AnnealingPath, Draws, InverseTemperature, Kernel, ReversiblePath, Trainable};
 use helmholtz_ops::{bernoulli, into_f64, product};
 
 use crate::Rbm;
@@ -70,9 +70,63 @@ impl<'a> FromIndependent<'a> {
     }
 }
 
-impl AnnealingPath for FromIndependent<'_> {
+impl Kernel for FromIndependent<'_> {
     type State = Annealed;
+    type Info = ();
 
+    fn at(&self, v: Tensor<2>) -> Annealed {
+        Annealed { product: product::ab(v.clone(), self.rbm.weight.val()), v }
+    }
+
+    fn positions(&self, state: &Annealed) -> Tensor<2> {
+        state.v.clone()
+    }
+
+    fn step(&self, state: Annealed, beta: &InverseTemperature, draws: &Draws) -> (Annealed, ()) {
+        let (weight, hidden, visible) =
+            (self.rbm.weight.val(), self.rbm.hidden.val(), self.rbm.visible.val());
+        let v = match beta {
+            InverseTemperature::Same(at) => {
+                let h = self.rbm.sample_hidden(state.product * *at, hidden * *at, draws);
+                let bias = self.base.clone() * (1.0 - at) + visible * *at;
+                self.rbm.sample_visible(product::abt(h, weight) * *at, bias, draws)
+            }
+            InverseTemperature::Each(_) => {
+                let logits = beta.times(state.product + hidden.clone().unsqueeze());
+                let h = self.rbm.sample_hidden(logits, hidden.zeros_like(), draws);
+                // a⁰ + β (a - a⁰ + Wh)
+                let further = (visible - self.base.clone()).unsqueeze();
+                let logits = beta.times(product::abt(h, weight) + further);
+                self.rbm.sample_visible(logits, self.base.clone(), draws)
+            }
+        };
+        (self.at(v), ())
+    }
+
+    fn log_densities(&self, state: &Annealed, beta: Tensor<2>) -> Tensor<2> {
+        let from = along(state.v.clone(), self.base.clone()).unsqueeze_dim::<2>(1);
+        let way = along(state.v.clone(), self.rbm.visible.val() - self.base.clone()).unsqueeze_dim::<2>(1);
+        let logits = state.product.clone() + self.rbm.hidden.val().unsqueeze();
+        let zeros = self.rbm.hidden.val().zeros_like();
+        let at = |beta: Tensor<2>| {
+            let off = self.rbm.off(self.rbm.n_hidden());
+            let log_off = bernoulli::constant_log_prob(off, logits.clone() * beta.clone(), zeros.clone());
+            from.clone() + way.clone() * beta - log_off.unsqueeze_dim::<2>(1)
+        };
+        Tensor::cat(beta.clone().chunk(beta.dims()[1], 1).into_iter().map(at).collect(), 1)
+    }
+
+    fn log_ratio(&self, state: &Annealed, from: f64, to: f64) -> Tensor<1> {
+        let visible = along(state.v.clone(), (self.rbm.visible.val() - self.base.clone()) * (to - from));
+        visible + self.log_hidden_off(state, from) - self.log_hidden_off(state, to)
+    }
+
+    fn select(&self, state: Annealed, from: Tensor<1, Int>) -> Annealed {
+        Annealed { v: state.v.select(0, from.clone()), product: state.product.select(0, from) }
+    }
+}
+
+impl AnnealingPath for FromIndependent<'_> {
     fn log_base(&self) -> f64 {
         let softplus = |a: f64| a.max(0.0) + (-a.abs()).exp().ln_1p();
         let visible: f64 = into_f64(self.base.clone()).into_iter().map(softplus).sum();
@@ -83,25 +137,10 @@ impl AnnealingPath for FromIndependent<'_> {
         let logits = self.rbm.off(self.rbm.observed()).repeat_dim(0, draws.len());
         self.at(self.rbm.sample_visible(logits, self.base.clone(), draws))
     }
-
-    fn log_ratio(&self, state: &Annealed, from: f64, to: f64) -> Tensor<1> {
-        let visible = along(state.v.clone(), (self.rbm.visible.val() - self.base.clone()) * (to - from));
-        visible + self.log_hidden_off(state, from) - self.log_hidden_off(state, to)
-    }
-
-    fn step(&self, state: Annealed, at: f64, draws: &Draws) -> Annealed {
-        let h = self.rbm.sample_hidden(state.product * at, self.rbm.hidden.val() * at, draws);
-        let bias = self.base.clone() * (1.0 - at) + self.rbm.visible.val() * at;
-        self.at(self.rbm.sample_visible(product::abt(h, self.rbm.weight.val()) * at, bias, draws))
-    }
 }
 
 /// A move draws h given v and then v given h under one joint law, so that it is reversible in v.
 impl ReversiblePath for FromIndependent<'_> {
-    fn at(&self, v: Tensor<2>) -> Annealed {
-        Annealed { product: product::ab(v.clone(), self.rbm.weight.val()), v }
-    }
-
     fn log_end(&self, state: &Annealed) -> Tensor<1> {
         along(state.v.clone(), self.rbm.visible.val()) - self.log_hidden_off(state, 1.0)
     }
