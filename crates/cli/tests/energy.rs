@@ -75,10 +75,11 @@ fn chains_report_how_fast_they_mix() {
     let folder = folder.path();
     succeed(folder, &train("run", &["--steps", "64"]));
     let sample = |more: &[&str]| json(&succeed(folder, &[&["sample", "run", "--json"], more].concat()));
-    // A fresh machine is nearly one of independent units: each sweep is a sample, and every swap is accepted.
+    // After 64 updates the units of a machine are nearly independent: a few sweeps are a sample, and most swaps are
+    // accepted.
     let single = sample(&["--n", "20"]);
     let (tau, se) = (single["tau"].as_f64().unwrap(), single["tau_se"].as_f64().unwrap());
-    assert!((tau - 1.0).abs() < 0.2 && se < 0.1, "{single}");
+    assert!((0.8..4.0).contains(&tau) && se < 0.1 * tau, "{single}");
     assert_eq!((single["sweeps"].as_u64(), single["recorded_sweeps"].as_u64()), (Some(1000), Some(500)));
     assert_eq!((single["sampler"].as_str(), single["swap_acceptance"].is_null()), (Some("gibbs"), true));
     let tempered = sample(&["--n", "20", "--sampler", "tempering", "--temperatures", "4", "--sweeps", "200"]);
@@ -194,7 +195,10 @@ fn what_an_energy_cannot_do_ends_in_a_sentence() {
             "--keep-chains does not apply to tempering samples",
         ),
         (&["--sampler", "temperign"], "did you mean `tempering`?"),
-        (&["--sampler", "tempering", "--n", "100000000"], "--temperatures 10 with --n 100000000"),
+        (
+            &["--sampler", "tempering", "--n", "10000000", "--temperatures", "1000", "--out", "a.npy"],
+            "--temperatures 1000 with --n 10000000",
+        ),
     ] {
         fail(folder, &[&["sample", "run"], more].concat(), 2, &[words]);
     }
