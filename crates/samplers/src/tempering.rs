@@ -43,8 +43,8 @@ pub trait Ladder {
     /// A move of each chain that leaves the law of its level invariant.
     fn step(&self, state: Self::State, draws: &Draws) -> Self::State;
 
-    /// `log f` of each chain under the level before its own, its own and the level after, in nats: `[n, 3]`. At the ends
-    /// its own takes the place of the level that is missing. A summand that is the same for all levels may be missing.
+    /// `log f` of each chain under the level before its own, its own and the level after, in nats: `[n, 3]`. Where there is
+    /// no level before or after, its own takes that place. A summand that is the same for all levels may be missing.
     fn log_densities(&self, state: &Self::State) -> Tensor<2>;
 
     /// Puts each chain at the point of another: the i-th at that of chain `from[i]`.
@@ -141,7 +141,8 @@ impl<K: Kernel> Temperatures<K> {
     /// # Panics
     /// If there are fewer than two.
     pub fn even(kernel: K, levels: usize) -> Self {
-        Temperatures::new(kernel, (0..levels).map(|i| 1.0 - i as f64 / (levels.max(2) - 1) as f64).collect())
+        let beta = |level: usize| 1.0 - level as f64 / (levels - 1) as f64;
+        Temperatures::new(kernel, (0..levels).map(beta).collect())
     }
 
     /// A row for each chain, with the inverse temperatures of the levels at these distances from its own: `[n, k]`.

@@ -14,7 +14,8 @@
 //!
 //! # Which models
 //! [`choose`] goes back from the last model and keeps one where the acceptance with an earlier one would fall below a
-//! bound: 0.25 to sample, about 0.7 for the likelihood.
+//! bound: 0.25 to sample, about 0.7 for the likelihood. A training must have kept its models for that. A run folder keeps
+//! the last two checkpoints and the best one, which is no ladder, so the command line does not offer this sampler.
 //!
 //! # Reference
 //! Béreux, Decelle, Furtlehner, Rosset, Seoane, "Fast training and sampling of restricted Boltzmann machines", ICLR 2025,

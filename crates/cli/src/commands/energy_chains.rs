@@ -43,8 +43,6 @@ impl EnergyChains {
     pub(crate) fn run(self, energy: &dyn Unnormalised, key: Key) -> Ran {
         let EnergyChains { n, sweeps, temperatures, is_recorded } = self;
         let all = n * temperatures;
-        let last = (temperatures.max(2) - 1) as f64;
-        let betas: Vec<f64> = (0..temperatures).map(|level| 1.0 - level as f64 / last).collect();
         let mut x = energy.noise(&Draws::new(key.child(Role::Start), all, 1));
         let (mut swaps, mut free_energies) = (Swaps::default(), Vec::new());
         // The first half of a chain is about its start.
@@ -54,7 +52,7 @@ impl EnergyChains {
             if temperatures == 1 {
                 x = energy.sweep(x, &Draws::new(key, n, 1));
             } else {
-                let (next, swapped) = energy.temper(x, &betas, t % 2 == 1, key);
+                let (next, swapped) = energy.temper(x, temperatures, t % 2 == 1, key);
                 swaps.add(&swapped);
                 x = next;
             }

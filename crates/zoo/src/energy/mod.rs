@@ -123,9 +123,9 @@ impl Unnormalised for Rbm {
         Harmonium::sweep(self, x, None, draws)
     }
 
-    fn temper(&self, x: Tensor<2>, betas: &[f64], is_odd: bool, key: Key) -> (Tensor<2>, Swaps) {
-        let chains = x.dims()[0] / betas.len();
-        advance(&Temperatures::new(BlockGibbs { model: self }, betas.to_vec()), x, chains, is_odd, key)
+    fn temper(&self, x: Tensor<2>, temperatures: usize, is_odd: bool, key: Key) -> (Tensor<2>, Swaps) {
+        let chains = x.dims()[0] / temperatures;
+        advance(&Temperatures::even(BlockGibbs { model: self }, temperatures), x, chains, is_odd, key)
     }
 
     fn resample(&self, x: Tensor<2>, draws: &Draws) -> Tensor<2> {
