@@ -155,8 +155,10 @@ fn tempering_leaves_the_law_of_every_temperature_invariant() {
         laws.iter().flat_map(|law| (0..chains).flat_map(|_| exact_sample(law)).collect::<Vec<_>>()).collect();
     let mut x = tensor(begin, [levels * chains, 3]);
     for turn in 0..4u64 {
-        let (next, [accepted, tried]) = tempering.advance(&rbm, x, turn % 2 == 1, Key::new(15).child(turn));
+        let (next, swaps) = tempering.advance(&rbm, x, turn % 2 == 1, Key::new(15).child(turn));
         x = next;
+        let [accepted, tried] =
+            [swaps.accepted, swaps.tried].map(|of_pairs| of_pairs.iter().sum::<u64>() as usize);
         assert_eq!(tried, if turn % 2 == 1 { chains } else { 2 * chains });
         assert!(accepted > tried / 2 && accepted < tried, "{accepted} of {tried}");
         for (level, law) in laws.iter().enumerate() {

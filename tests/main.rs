@@ -10,6 +10,7 @@ mod contrastive;
 mod coupled;
 mod court;
 mod gibbs;
+mod kernels;
 mod layers;
 mod mixture;
 mod models;

@@ -16,7 +16,7 @@ use crate::registry::registry;
 pub use evaluate::{AnnealingArgs, BaseWord, Checking, EvaluateArgs, MergeArgs};
 pub use model::ModelArgs;
 pub use numbers::Layers;
-pub use pictures::{ChainArgs, ClassifyArgs, EncodeArgs, InpaintArgs, ReconstructArgs, SampleArgs};
+pub use pictures::{ChainArgs, ClassifyArgs, EncodeArgs, InpaintArgs, ReconstructArgs, SampleArgs, Sampler};
 
 /// Train and compare deep generative models with latent variables.
 ///

@@ -183,6 +183,13 @@ pub fn of_samples(
     Need::default().and(format!("--n {n}"), values.saturating_add(sheet))
 }
 
+/// What the chains behind `n` samples need that run at the other of so many temperatures.
+pub fn of_tempering(model: &dyn ModelSpec, width: usize, n: usize, temperatures: usize) -> Need {
+    let others = size(n).saturating_mul(size(temperatures - 1));
+    let bytes = values(&[others, size(width).saturating_add(of_layers(model.layers()))]);
+    Need::default().and(format!("--temperatures {temperatures} with --n {n}"), bytes)
+}
+
 /// What a sheet of `n` pictures needs, with `scale` pixels per side of each value.
 pub fn of_sheet(shape: ImageShape, n: usize, scale: usize) -> Need {
     Need::default().and(format!("{n} pictures at {scale} pixels per value"), bytes_of_sheet(shape, n, scale))

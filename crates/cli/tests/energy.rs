@@ -62,6 +62,32 @@ fn the_likelihood_is_exact_annealed_or_bounded_from_the_other_side() {
     assert_eq!(chains, npy("b.npy", &["--sweeps", "20", "--sampler", "gibbs"]));
     assert_ne!(chains, npy("c.npy", &["--sweeps", "21"]));
     assert_ne!(chains, npy("d.npy", &["--sweeps", "20", "--mean"]));
+    let tempered = ["--sweeps", "20", "--sampler", "tempering"];
+    let tempered = |name: &str, more: &[&str]| npy(name, &[&tempered[..], more].concat());
+    let chains = tempered("e.npy", &[]);
+    assert_eq!(chains, tempered("f.npy", &["--temperatures", "10"]));
+    assert_ne!(chains, tempered("g.npy", &["--temperatures", "9"]));
+}
+
+#[test]
+fn chains_report_how_fast_they_mix() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(folder, &train("run", &["--steps", "64"]));
+    let sample = |more: &[&str]| json(&succeed(folder, &[&["sample", "run", "--json"], more].concat()));
+    // After 64 updates the units of a machine are nearly independent: a few sweeps are a sample, and most swaps are
+    // accepted.
+    let single = sample(&["--n", "20"]);
+    let (tau, se) = (single["tau"].as_f64().unwrap(), single["tau_se"].as_f64().unwrap());
+    assert!((0.8..4.0).contains(&tau) && se < 0.1 * tau, "{single}");
+    assert_eq!((single["sweeps"].as_u64(), single["recorded_sweeps"].as_u64()), (Some(1000), Some(500)));
+    assert_eq!((single["sampler"].as_str(), single["swap_acceptance"].is_null()), (Some("gibbs"), true));
+    let tempered = sample(&["--n", "20", "--sampler", "tempering", "--temperatures", "4", "--sweeps", "200"]);
+    assert_eq!((tempered["temperatures"].as_u64(), tempered["n"].as_u64()), (Some(4), Some(20)));
+    let pairs = tempered["swap_acceptances"].as_array().unwrap();
+    assert!(pairs.len() == 3 && pairs.iter().all(|share| share.as_f64().unwrap() > 0.5), "{tempered}");
+    // Chains that are too short for their time, here of no sweep at all, have none.
+    assert!(sample(&["--sweeps", "0"])["tau"].is_null());
 }
 
 #[test]
@@ -153,7 +179,29 @@ fn what_an_energy_cannot_do_ends_in_a_sentence() {
     ] {
         fail(folder, &[&["evaluate", "run"], more].concat(), 2, &[words]);
     }
-    fail(folder, &["sample", "run", "--sampler", "ancestral"], 2, &["is sampled by chains", "use gibbs"]);
+    fail(
+        folder,
+        &["sample", "run", "--sampler", "ancestral"],
+        2,
+        &["is sampled by chains", "use gibbs or tempering"],
+    );
+    for (more, words) in [
+        (&["--temperatures", "5"][..], "--temperatures does not apply to gibbs samples"),
+        (&["--sampler", "tempering", "--temperatures", "1"], "--temperatures 1: must be from 2 to 1000"),
+        (&["--sampler", "tempering", "--temperatures", "-3"], "--temperatures"),
+        (&["--sampler", "tempering", "--temperatures", "1001"], "must be from 2 to 1000"),
+        (
+            &["--sampler", "tempering", "--keep-chains", "c"],
+            "--keep-chains does not apply to tempering samples",
+        ),
+        (&["--sampler", "temperign"], "did you mean `tempering`?"),
+        (
+            &["--sampler", "tempering", "--n", "10000000", "--temperatures", "1000", "--out", "a.npy"],
+            "--temperatures 1000 with --n 10000000",
+        ),
+    ] {
+        fail(folder, &[&["sample", "run"], more].concat(), 2, &[words]);
+    }
     fail(folder, &["sample", "run", "--keep-chains", "c"], 2, &["--keep-chains is for chains of"]);
     fail(folder, &["inpaint", "run", "--inner", "3"], 2, &["--proposals, --inner: they are for chains"]);
     fail(folder, &["classify", "run"], 2, &["classes"]);
@@ -163,6 +211,18 @@ fn what_an_energy_cannot_do_ends_in_a_sentence() {
     );
     fail(folder, &["evaluate", "sbn", "--method", "raise"], 2, &["given by an energy", "use --method is"]);
     fail(folder, &["evaluate", "sbn", "--base", "data"], 2, &["given by an energy"]);
+    fail(
+        folder,
+        &["sample", "sbn", "--sampler", "tempering"],
+        2,
+        &["is for a model that is given by an energy"],
+    );
+    fail(
+        folder,
+        &["sample", "sbn", "--temperatures", "3"],
+        2,
+        &["--temperatures does not apply to ancestral"],
+    );
 }
 
 #[test]

@@ -89,6 +89,10 @@ fn every_key_is_documented_and_none_is_lost() {
     check("evaluate and merge", &part, "shard file n seconds");
     check("evaluate and merge", &json(&["merge", "s.safetensors"]), EVALUATION);
 
+    let of_sample =
+        "file sampler n seed sweeps temperatures swap_acceptance swap_acceptances tau tau_se recorded_sweeps";
+    check("sample", &json(&["sample", "sbn", "--n", "2"]), of_sample);
+
     let other = "data, devices and doctor";
     let of_set = "data_dir data id data_sha256 files shape splits state";
     check(

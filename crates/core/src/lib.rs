@@ -8,6 +8,7 @@
 //! | [`model`] | [`LatentVariableModel`], [`Layerwise`] and [`Enumerable`] |
 //! | [`tractable`] | [`Tractable`] and [`Expectation`]: likelihoods in closed form |
 //! | [`energy`] | [`EnergyModel`]: densities up to a factor |
+//! | [`kernel`] | [`Kernel`]: moves of Markov chains |
 //! | [`annealing`] | [`AnnealingPath`]: from a density that is easy to sample to another |
 //! | [`pathwise`] | [`Reparameterized`]: latents as functions of noise, and the weights of their gradients |
 //! | [`strategy`] | [`Strategy`], its [`Estimate`] and its [`Scope`] |
@@ -39,6 +40,7 @@ pub mod energy;
 pub mod erased;
 pub mod evaluator;
 pub mod gradients;
+pub mod kernel;
 pub mod layer;
 pub mod memory;
 pub mod model;
@@ -58,6 +60,7 @@ pub use energy::{Contrast, EnergyModel, Harmonium, LayerMeans, Weighed};
 pub use evaluator::Evaluator;
 pub use gradients::Gradients;
 pub use helmholtz_noise::{Draws, Key, Role};
+pub use kernel::{InverseTemperature, Kernel};
 pub use layer::{Conditional, Defence, Drawn, Prior, Scored};
 pub use memory::Memory;
 pub use model::{Enumerable, LatentVariableModel, Layerwise, Proposals, Traced};

@@ -55,13 +55,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Draws, Key, Reparameterized, Role};
+use helmholtz_core::{Draws, InverseTemperature, Kernel, Key, Reparameterized, Role};
 use helmholtz_ops::noise::normal;
 use helmholtz_ops::rows::repeat_rows;
 use helmholtz_ops::{in_host_memory, into_f64};
 use helmholtz_samplers::NoiseSpace;
-use helmholtz_samplers::hmc::{Adaptation, Hmc, LogDensity, Position, Tempered};
+use helmholtz_samplers::hmc::{Adaptation, Hmc, HmcKernel, LogDensity};
 
+use crate::annealing::log_weights;
 use crate::importance::{Reading, RowEstimate, RowWeights, ZeroWeight};
 
 /// Annealed importance sampling with C chains for each row.
@@ -104,8 +105,6 @@ const BEND: f64 = 4.0;
 const GAIN: f64 = 0.2;
 /// The fewest temperatures of the preliminary run, if the run has as many.
 const FEWEST_PRELIMINARY: usize = 100;
-/// Number of temperatures for which weights are summed on the device before they go into sums in double precision.
-const AT_ONCE: usize = 50;
 
 /// b at a share of the way from q to the posterior; 0 at 0 and 1 at 1.
 pub fn inverse_temperature(share: f64) -> f64 {
@@ -241,29 +240,25 @@ impl AnnealedImportanceSampling {
     ) -> AnnealedChains {
         assert_eq!(start.dims()[0], draws.len(), "one start for each chain");
         assert_eq!(draws.k(), self.chains, "C chains for each row");
-        let sizes = self.step_sizes(target, &start, draws, &mut on_temperature);
+        let kernel = HmcKernel { hmc: self.hmc, target, normal: 1.0 };
+        let sizes = self.step_sizes(&kernel, &start, draws, &mut on_temperature);
         let n_moves = self.temperatures - 1;
-        let mut at = Position::of(target, start);
-        let zeros = at.log_density.zeros_like();
-        let (mut weights, mut acceptance) = (zeros.clone(), zeros.clone());
-        let mut log_weights = vec![0.0; draws.len()];
         let share = |t: usize| t as f64 / self.temperatures as f64;
-        for t in 1..=self.temperatures {
-            let b = inverse_temperature(share(t));
-            weights = weights + at.log_density.clone() * (b - inverse_temperature(share(t - 1)));
-            if t % AT_ONCE == 0 || t == self.temperatures {
-                let part = into_f64(std::mem::replace(&mut weights, zeros.clone()));
-                log_weights.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        let mut state = kernel.at(start);
+        let mut acceptance = state.at.log_density.zeros_like();
+        if n_moves > 0 {
+            state.step_size = sizes.at(share(1), self.chains);
+        }
+        let temperatures: Vec<f64> = (1..=self.temperatures).map(|t| inverse_temperature(share(t))).collect();
+        let log_weights = log_weights(&kernel, state, &temperatures, draws, |t, state, moved| {
+            if let Some(moved) = moved {
+                acceptance = acceptance.clone() + moved.acceptance;
             }
-            if t <= n_moves {
-                let size = sizes.at(share(t), self.chains);
-                let law = Tempered { power: b, normal: 1.0 };
-                let (next, moved) = self.hmc.step(target, law, at, size, &draws.child(Role::Chain).child(t));
-                at = next;
-                acceptance = acceptance + moved.acceptance;
+            if t < n_moves {
+                state.step_size = sizes.at(share(t + 1), self.chains);
             }
             on_temperature();
-        }
+        });
         let acceptance = if n_moves == 0 { Vec::new() } else { into_f64(acceptance / n_moves as f64) };
         AnnealedChains { log_weights, acceptance }
     }
@@ -279,7 +274,7 @@ impl AnnealedImportanceSampling {
     /// Step sizes from a preliminary run, for each row and along the way to the posterior.
     fn step_sizes(
         &self,
-        target: &impl LogDensity,
+        kernel: &HmcKernel<'_, impl LogDensity>,
         start: &Tensor<2>,
         draws: &Draws,
         on_temperature: &mut impl FnMut(),
@@ -293,14 +288,14 @@ impl AnnealedImportanceSampling {
         }
         let adaptation = Adaptation { target: self.acceptance, gain: GAIN };
         let (dtype, device) = (start.dtype(), start.device());
-        let mut at = Position::of(target, normal(&draws, d, dtype, &device));
+        let mut state = kernel.at(normal(&draws, d, dtype, &device));
         let mut log_size = Tensor::full([n], Adaptation::first_step_size(d).ln(), (&device, dtype));
         for t in 1..=steps {
             let b = inverse_temperature(t as f64 / steps as f64);
-            let size = repeated(log_size.clone().exp(), chains);
-            let law = Tempered { power: b, normal: 1.0 };
-            let (next, moved) = self.hmc.step(target, law, at, size, &draws.child(Role::Chain).child(t));
-            at = next;
+            state.step_size = repeated(log_size.clone().exp(), chains);
+            let draws = draws.child(Role::Chain).child(t);
+            let (next, moved) = kernel.step(state, &InverseTemperature::Same(b), &draws);
+            state = next;
             let acceptance = moved.acceptance.reshape([n, chains]).mean_dim(1).squeeze_dim::<1>(1);
             log_sizes.push(log_size.clone());
             log_size = adaptation.next(log_size, acceptance);

@@ -11,6 +11,9 @@
 //! `log Z_0 + log 1/C Σ_c W_c` over C chains estimates `log Z_1`. It is too low on average, by about half the relative
 //! variance of the mean weight. Its error says nothing of mass that no chain has found.
 //!
+//! [`log_weights`] does this with any [`Kernel`]: here along a path to a density whose log Z is asked for, and in
+//! [`ais`](crate::ais) by Hamiltonian Monte Carlo from a recognition net to the posterior of each row.
+//!
 //! # The other side
 //! The chains of annealing end with a law of their own, the annealed law p_ann, which is that of the model only if they
 //! mix. [`Annealing::reverse`] runs the moves backwards from a row x, `x_T = x`, with `x_{t-1}` from `x_t` by the move of
@@ -33,7 +36,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use helmholtz_core::{AnnealingPath, Draws, Key, ReversiblePath, Role};
+use helmholtz_core::{AnnealingPath, Draws, InverseTemperature, Kernel, Key, ReversiblePath, Role};
 use helmholtz_ops::into_f64;
 use helmholtz_ops::rows::repeat_rows;
 
@@ -109,8 +112,77 @@ impl AnnealedPartition {
     }
 }
 
-/// Steps whose weights are summed on the device before they go into sums in double precision.
+/// Annealed importance sampling by any kernel: `log W` of each chain, in nats.
+///
+/// The chains of `state` are exact samples of f_0. `after_zero` holds the inverse temperatures above 0, in order. The
+/// chains move under all of them but the last. The draws of the t-th move are those of `draws`, one cell for each chain,
+/// under the child of [`Role::Chain`] and of t.
+///
+/// `on_step` is called after each temperature with its number, from 1, with the chains, and with the info of the move if
+/// there was one. It may change settings such as step sizes, by a rule that does not look at these chains: otherwise
+/// weights are biased.
+pub fn log_weights<K: Kernel>(
+    kernel: &K,
+    mut state: K::State,
+    after_zero: &[f64],
+    draws: &Draws,
+    mut on_step: impl FnMut(usize, &mut K::State, Option<K::Info>),
+) -> Vec<f64> {
+    let mut sums = Sums::new(vec![0.0; draws.len()], 1.0);
+    let mut from = 0.0;
+    for (t, &to) in (1..).zip(after_zero) {
+        sums.add(kernel.log_ratio(&state, from, to));
+        let mut info = None;
+        if t < after_zero.len() {
+            let draws = draws.child(Role::Chain).child(t);
+            let (next, moved) = kernel.step(state, &InverseTemperature::Same(to), &draws);
+            (state, info) = (next, Some(moved));
+        }
+        from = to;
+        on_step(t, &mut state, info);
+    }
+    sums.totals()
+}
+
+/// Sums of log-ratios, one for each chain.
+struct Sums {
+    /// In double precision.
+    totals: Vec<f64>,
+    /// The sign of a log-ratio.
+    sign: f64,
+    /// What the totals lack, in the precision of the device, and its number of summands.
+    recent: Option<(Tensor<1>, usize)>,
+}
+
+/// Log-ratios that are summed on the device before they go into sums in double precision.
 const AT_ONCE: usize = 50;
+
+impl Sums {
+    fn new(totals: Vec<f64>, sign: f64) -> Self {
+        Sums { totals, sign, recent: None }
+    }
+
+    fn add(&mut self, log_ratio: Tensor<1>) {
+        self.recent = Some(match self.recent.take() {
+            None => (log_ratio, 1),
+            Some((sum, n)) => (sum + log_ratio, n + 1),
+        });
+        if self.recent.as_ref().is_some_and(|(_, n)| *n == AT_ONCE) {
+            self.read();
+        }
+    }
+
+    fn read(&mut self) {
+        if let Some((sum, _)) = self.recent.take() {
+            self.totals.iter_mut().zip(into_f64(sum)).for_each(|(total, sum)| *total += self.sign * sum);
+        }
+    }
+
+    fn totals(mut self) -> Vec<f64> {
+        self.read();
+        self.totals
+    }
+}
 
 impl Annealing {
     /// Estimates log Z at the end of a path. `on_step` is called with the number of steps that are done.
@@ -126,25 +198,10 @@ impl Annealing {
         mut on_step: impl FnMut(usize),
     ) -> AnnealedPartition {
         assert!(self.chains > 0, "annealing needs at least one chain");
-        let mut state = path.begin(&Draws::new(key.child(Role::Start), self.chains, 1));
-        let mut log_weights = vec![0.0; self.chains];
-        let mut recent: Option<Tensor<1>> = None;
-        let mut from = 0.0;
-        let last = self.schedule.steps();
-        for (step, to) in (1..).zip(self.schedule.after_zero()) {
-            let ratio = path.log_ratio(&state, from, to);
-            recent = Some(recent.map_or(ratio.clone(), |sum| sum + ratio));
-            if step < last {
-                state = path.step(state, to, &Draws::new(key.child(Role::Chain).child(step), self.chains, 1));
-            }
-            if (step % AT_ONCE == 0 || step == last)
-                && let Some(sum) = recent.take()
-            {
-                log_weights.iter_mut().zip(into_f64(sum)).for_each(|(total, log)| *total += log);
-            }
-            from = to;
-            on_step(step);
-        }
+        let draws = |key: Key| Draws::new(key, self.chains, 1);
+        let state = path.begin(&draws(key.child(Role::Start)));
+        let temperatures: Vec<f64> = self.schedule.after_zero().collect();
+        let log_weights = log_weights(path, state, &temperatures, &draws(key), |step, _, _| on_step(step));
         let mut sums = WeightSums::default();
         log_weights.into_iter().for_each(|log_weight| sums.push(log_weight));
         AnnealedPartition {
@@ -170,20 +227,13 @@ impl Annealing {
         assert_eq!(x.dims()[0], rows.len(), "reverse annealing needs one number for each row");
         let draws = |key: Key| Draws::of_rows(key, rows.clone(), self.chains);
         let mut state = path.at(repeat_rows(x, self.chains));
-        let mut log_weights = into_f64(path.log_end(&state) - path.log_base());
+        let mut sums = Sums::new(into_f64(path.log_end(&state) - path.log_base()), -1.0);
         let temperatures: Vec<f64> = std::iter::once(0.0).chain(self.schedule.after_zero()).collect();
-        let mut recent: Option<Tensor<1>> = None;
         let last = self.schedule.steps();
         for (done, pair) in (1..).zip(temperatures.windows(2).rev()) {
             let key = key.child(Role::Chain).child(last - done + 1);
-            state = path.step(state, pair[1], &draws(key));
-            let ratio = path.log_ratio(&state, pair[0], pair[1]);
-            recent = Some(recent.map_or(ratio.clone(), |sum| sum + ratio));
-            if (done % AT_ONCE == 0 || done == last)
-                && let Some(sum) = recent.take()
-            {
-                log_weights.iter_mut().zip(into_f64(sum)).for_each(|(total, log)| *total -= log);
-            }
+            state = path.step(state, &InverseTemperature::Same(pair[1]), &draws(key)).0;
+            sums.add(path.log_ratio(&state, pair[0], pair[1]));
             on_step(done);
         }
         let of_row = |log_weights: &[f64]| {
@@ -191,7 +241,7 @@ impl Annealing {
             log_weights.iter().for_each(|log_weight| weights.push(*log_weight));
             weights.estimate(Reading::Directed)
         };
-        log_weights.chunks(self.chains).map(of_row).collect()
+        sums.totals().chunks(self.chains).map(of_row).collect()
     }
 }
 

@@ -5,7 +5,7 @@
 //! | [`exact`] | `log p(x)`, `log p̃*(x)` and 2 log Z by enumeration of all states |
 //! | [`importance`] | `log p(x)` and `log p̃*(x)` by importance sampling from the recognition net, in bounded memory |
 //! | [`ais`] | `log p(x)` by annealed importance sampling, of models whose latents are functions of noise |
-//! | [`annealing`] | log Z of any density with a path of densities to it, by annealed importance sampling |
+//! | [`annealing`] | log Z of any density with a path of densities to it, by annealed importance sampling; its weights for any kernel |
 //! | [`formula`] | likelihoods that have a closed form |
 //! | [`active`] | how many units of such a model carry information about the data |
 //! | [`partition`] | 2 log Z of a bidirectional Helmholtz machine, from draws of the machine |

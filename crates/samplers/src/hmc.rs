@@ -26,8 +26,8 @@
 //! # Reference
 //! R. M. Neal, "MCMC using Hamiltonian dynamics", Handbook of Markov Chain Monte Carlo, 2011, arXiv:1206.1901.
 
-use burn::tensor::{Bool, Tensor};
-use helmholtz_core::{Draws, Role};
+use burn::tensor::{Bool, Int, Tensor};
+use helmholtz_core::{Draws, InverseTemperature, Kernel, Role};
 use helmholtz_ops::noise::{normal, uniform};
 
 /// A density on real vectors, known up to a factor.
@@ -45,21 +45,21 @@ pub trait LogDensity {
 ///
 /// [`Tempered::NOT`] is f itself. What a [`Position`] holds of f does not depend on the powers, so a chain goes from
 /// one temperature to the next without evaluating f again.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Tempered {
     /// The inverse temperature of f.
-    pub power: f64,
+    pub power: InverseTemperature,
     /// The power of the standard normal density.
     pub normal: f64,
 }
 
 impl Tempered {
     /// f itself.
-    pub const NOT: Self = Tempered { power: 1.0, normal: 0.0 };
+    pub const NOT: Self = Tempered { power: InverseTemperature::Same(1.0), normal: 0.0 };
 
     /// `log π` up to a constant: `[n]`.
-    fn log_density(self, at: &Position) -> Tensor<1> {
-        let log_density = at.log_density.clone() * self.power;
+    fn log_density(&self, at: &Position) -> Tensor<1> {
+        let log_density = self.power.times(at.log_density.clone());
         if self.normal == 0.0 {
             return log_density;
         }
@@ -67,8 +67,8 @@ impl Tempered {
     }
 
     /// Its gradient: `[n, d]`.
-    fn gradient(self, at: &Position) -> Tensor<2> {
-        let gradient = at.gradient.clone() * self.power;
+    fn gradient(&self, at: &Position) -> Tensor<2> {
+        let gradient = self.power.times(at.gradient.clone());
         if self.normal == 0.0 {
             return gradient;
         }
@@ -162,7 +162,7 @@ impl Hmc {
     pub fn step(
         &self,
         target: &impl LogDensity,
-        law: Tempered,
+        law: &Tempered,
         from: Position,
         step_size: Tensor<1>,
         draws: &Draws,
@@ -182,7 +182,7 @@ impl Hmc {
     pub fn step_with(
         &self,
         target: &impl LogDensity,
-        law: Tempered,
+        law: &Tempered,
         from: Position,
         step_size: Tensor<1>,
         noise: Noise,
@@ -202,7 +202,7 @@ impl Hmc {
     pub fn trajectory(
         &self,
         target: &impl LogDensity,
-        law: Tempered,
+        law: &Tempered,
         from: &Position,
         momentum: Tensor<2>,
         step_size: Tensor<1>,
@@ -222,8 +222,72 @@ impl Hmc {
 }
 
 /// H of each chain: `[n]`.
-fn energy(law: Tempered, at: &Position, momentum: Tensor<2>) -> Tensor<1> {
+fn energy(law: &Tempered, at: &Position, momentum: Tensor<2>) -> Tensor<1> {
     half_squares(momentum) - law.log_density(at)
+}
+
+/// Hamiltonian Monte Carlo as a [`Kernel`] of the densities `f_β(q) = f(q)^β N(q; 0, I)^normal`.
+#[derive(Debug)]
+pub struct HmcKernel<'a, T> {
+    /// The trajectories.
+    pub hmc: Hmc,
+    /// f.
+    pub target: &'a T,
+    /// The power of a standard normal density beside f: 0 for powers of f alone, 1 for a path from `N(0, I)`, at β = 0, to
+    /// `f(q) N(q; 0, I)`.
+    pub normal: f64,
+}
+
+/// Chains and their step sizes.
+#[derive(Clone, Debug)]
+pub struct HmcState {
+    /// The points, and f there.
+    pub at: Position,
+    /// ε of each chain, `[n]`. No step changes it.
+    pub step_size: Tensor<1>,
+}
+
+/// Chains begin with [`Adaptation::first_step_size`].
+impl<T: LogDensity> Kernel for HmcKernel<'_, T> {
+    type State = HmcState;
+    type Info = Transition;
+
+    fn at(&self, x: Tensor<2>) -> HmcState {
+        let [n, d] = x.dims();
+        let like = (&x.device(), x.dtype());
+        let step_size = Tensor::full([n], Adaptation::first_step_size(d), like);
+        HmcState { at: Position::of(self.target, x), step_size }
+    }
+
+    fn positions(&self, state: &HmcState) -> Tensor<2> {
+        state.at.position.clone()
+    }
+
+    fn step(&self, state: HmcState, beta: &InverseTemperature, draws: &Draws) -> (HmcState, Transition) {
+        let law = Tempered { power: beta.clone(), normal: self.normal };
+        let HmcState { at, step_size } = state;
+        let (at, moved) = self.hmc.step(self.target, &law, at, step_size.clone(), draws);
+        (HmcState { at, step_size }, moved)
+    }
+
+    /// The normal density, which does not depend on β, is left out.
+    fn log_densities(&self, state: &HmcState, beta: Tensor<2>) -> Tensor<2> {
+        state.at.log_density.clone().unsqueeze_dim::<2>(1) * beta
+    }
+
+    fn log_ratio(&self, state: &HmcState, from: f64, to: f64) -> Tensor<1> {
+        state.at.log_density.clone() * (to - from)
+    }
+
+    fn select(&self, state: HmcState, from: Tensor<1, Int>) -> HmcState {
+        let Position { position, log_density, gradient } = state.at;
+        let at = Position {
+            position: position.select(0, from.clone()),
+            log_density: log_density.select(0, from.clone()),
+            gradient: gradient.select(0, from),
+        };
+        HmcState { at, ..state }
+    }
 }
 
 /// Step sizes that approach a given acceptance.

@@ -34,13 +34,13 @@
 //! Melchior, Fischer, Wiskott, "How to center deep Boltzmann machines", JMLR 17, 2016.
 
 use burn::module::Module;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use helmholtz_core::{
     Batch, Better, Draws, Estimate, Harmonium, Key, LayerMeans, Measure, Memory, Over, Role, Scope, Strategy,
     Weighed,
 };
-use helmholtz_noise::fill_uniform;
-use helmholtz_ops::into_f64;
+use helmholtz_samplers::tempering::advance;
+use helmholtz_samplers::{BlockGibbs, Swaps, Temperatures};
 
 /// The mean of F over the samples of the model, less that over the batch. It is about zero where chains have the law of
 /// the machine and the machine that of the data; a large value says that the chains are not where the data are. It is no
@@ -295,17 +295,11 @@ impl<M: Harmonium> Strategy<M> for PersistentChains {
     }
 }
 
-/// Persistent chains at T inverse temperatures `1 = β_0 > ... > β_{T-1} = 0`, equally spaced, with swaps between
-/// neighbours.
+/// Persistent chains at T inverse temperatures `1 = β_0 > ... > β_{T-1} = 0`, equally spaced, by
+/// [parallel tempering](helmholtz_samplers::tempering).
 ///
-/// After each sweep, states of neighbouring temperatures are swapped with probability
-///
-/// ```text
-/// min(1, f_β(x') f_β'(x) / (f_β(x) f_β'(x'))),    f_β(x) = Σ_h exp(-β E(x, h))
-/// ```
-///
-/// which leaves the law of all chains invariant. h is summed out, where the paper compares energies of x and h, so that
-/// more swaps are accepted. Even and odd pairs of neighbours take turns. Chains at β = 1 give the samples.
+/// Swaps are judged by `f_β(x) = Σ_h exp(-β E(x, h))`: h is summed out, where the paper compares energies of x and h, so
+/// that more swaps are accepted. Chains at β = 1 give the samples.
 #[derive(Module, Debug)]
 pub struct Tempering {
     /// k, the number of sweeps of each update.
@@ -351,12 +345,7 @@ impl Tempering {
         Tempering { centring: self.centring.held(), chains, ..self.clone() }
     }
 
-    fn beta(&self, level: usize) -> f64 {
-        1.0 - level as f64 / (self.temperatures - 1) as f64
-    }
-
-    /// Sweeps and swaps all chains once, with the even pairs of neighbours or the odd ones; also returns the numbers of
-    /// swaps that were accepted and tried.
+    /// Sweeps and swaps all chains once, with the even pairs of neighbours or the odd ones.
     ///
     /// # Shapes
     /// - `x`: `[temperatures * chains, d]`
@@ -366,37 +355,9 @@ impl Tempering {
         x: Tensor<2>,
         is_odd: bool,
         key: Key,
-    ) -> (Tensor<2>, [usize; 2]) {
-        let (levels, n) = (self.temperatures, x.dims()[0]);
-        let chains = n / levels;
-        let like = (&model.device(), model.dtype());
-        let betas = |columns: &[isize]| -> Tensor<2> {
-            let of_level = |level: usize| {
-                columns.iter().map(move |&to| self.beta(level.saturating_add_signed(to).min(levels - 1)))
-            };
-            let values: Vec<f64> = (0..n).flat_map(|row| of_level(row / chains)).collect();
-            Tensor::from_data(TensorData::new(values, [n, columns.len()]), like)
-        };
-        let x = model.sweep(x, Some(betas(&[0])), &Draws::new(key, n, 1));
-        // At the inverse temperature of the level before, at its own and at that of the level after.
-        let log_f = into_f64(model.log_tempered(x.clone(), betas(&[-1, 0, 1])));
-        let mut uniforms = vec![0.0f64; n];
-        fill_uniform(key.child(Role::Accept), 0, 0, &mut uniforms);
-        let mut from: Vec<i64> = (0..n as i64).collect();
-        let mut accepted = 0;
-        let tried: Vec<usize> = (usize::from(is_odd)..levels - 1).step_by(2).collect();
-        for &level in &tried {
-            for chain in 0..chains {
-                let (cold, hot) = (level * chains + chain, (level + 1) * chains + chain);
-                let gain = log_f[3 * cold + 2] - log_f[3 * cold + 1] + log_f[3 * hot] - log_f[3 * hot + 1];
-                if uniforms[cold].ln() < gain {
-                    from.swap(cold, hot);
-                    accepted += 1;
-                }
-            }
-        }
-        let from = Tensor::<1, Int>::from_data(from.as_slice(), &model.device());
-        (x.select(0, from), [accepted, tried.len() * chains])
+    ) -> (Tensor<2>, Swaps) {
+        let chains = x.dims()[0] / self.temperatures;
+        advance(&Temperatures::even(BlockGibbs { model }, self.temperatures), x, chains, is_odd, key)
     }
 }
 
@@ -404,21 +365,19 @@ impl<M: Harmonium> Strategy<M> for Tempering {
     fn estimate(&self, model: &M, batch: &Batch, key: Key) -> Estimate {
         let mut x = self.chains.get().cast(model.dtype());
         let all = x.dims()[0];
-        let mut swaps = [0, 0];
+        let mut swaps = Swaps::default();
         for sweep in 0..self.sweeps as u64 {
             let turn = batch.step.wrapping_mul(self.sweeps as u64).wrapping_add(sweep);
-            let (next, [accepted, tried]) =
-                self.advance(model, x, turn % 2 == 1, key.child(Role::Chain).child(sweep));
+            let (next, swapped) = self.advance(model, x, turn % 2 == 1, key.child(Role::Chain).child(sweep));
             x = next;
-            swaps = [swaps[0] + accepted, swaps[1] + tried];
+            swaps.add(&swapped);
         }
         self.chains.set(x.clone());
         let cold = x.narrow(0, 0, all / self.temperatures);
         // Two temperatures have no odd pair, and so no swaps in every other update.
-        let acceptance = (swaps[1] > 0).then(|| {
-            let share = swaps[0] as f64 / swaps[1] as f64;
-            SWAP_ACCEPTANCE.is(Tensor::full([1], share, (&model.device(), model.dtype())))
-        });
+        let acceptance = swaps
+            .acceptance()
+            .map(|share| SWAP_ACCEPTANCE.is(Tensor::full([1], share, (&model.device(), model.dtype()))));
         let estimate = contrast(model, batch, cold, (&self.centring, acceptance.into_iter().collect()));
         let evaluations = batch.len() + all * self.sweeps + all / self.temperatures;
         Estimate { evaluations: evaluations as u64, ..estimate }

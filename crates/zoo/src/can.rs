@@ -15,7 +15,7 @@ use helmholtz_eval::importance::ZeroWeight;
 use helmholtz_eval::{
     Activity, AnnealedImportanceSampling, AnnealedRow, Check, Checked, ExactLikelihood, Reading, RowEstimate,
 };
-use helmholtz_samplers::{Chains, Gibbs, GibbsError, Known, NoWeight, OneShot};
+use helmholtz_samplers::{Chains, Gibbs, GibbsError, Known, NoWeight, OneShot, Swaps};
 
 use crate::error::ConfigError;
 use crate::spec::TrainingRows;
@@ -200,6 +200,11 @@ pub trait Unnormalised {
 
     /// A sweep of each chain, `[n, d]`, which leaves the law of the model invariant.
     fn sweep(&self, x: Tensor<2>, draws: &Draws) -> Tensor<2>;
+
+    /// A step of parallel tempering at so many inverse temperatures, equally spaced from 1 to 0: a sweep of each chain, and
+    /// swaps between the even pairs of neighbouring temperatures or the odd ones. It leaves the laws of all temperatures
+    /// invariant. `x` holds equally many chains for each, those of the model itself in front: `[n, d]`.
+    fn temper(&self, x: Tensor<2>, temperatures: usize, is_odd: bool, key: Key) -> (Tensor<2>, Swaps);
 
     /// The means of x given hidden units that are drawn given x: `[n, d]`.
     fn resample(&self, x: Tensor<2>, draws: &Draws) -> Tensor<2>;

@@ -17,8 +17,8 @@
 //! # Reference
 //! Salakhutdinov, Murray, "On the quantitative analysis of deep belief networks", ICML 2008, section 4.1.
 
-use burn::tensor::Tensor;
-use helmholtz_core::{AnnealingPath, Draws, ReversiblePath, Trainable};
+use burn::tensor::{Int, Tensor};
+use helmholtz_core::{AnnealingPath, Draws, InverseTemperature, Kernel, ReversiblePath, Trainable};
 use helmholtz_ops::{bernoulli, into_f64, product};
 
 use crate::Rbm;
@@ -102,27 +102,35 @@ impl<'a> FromIndependent<'a> {
     }
 
     /// The parameters of the visible units at β in the field `f = Wh`, `[n, d]`.
-    fn given(&self, field: Tensor<2>, at: f64) -> Natural {
-        let machine = self.rbm.given_field(field);
-        let linear = self.base.clone().unsqueeze::<2>() * (1.0 - at) + machine.linear * at;
-        let mix = |(base, own): (Tensor<1>, Tensor<1>)| base * (1.0 - at) + own * at;
-        Natural { linear, precision: self.precision.clone().zip(machine.precision).map(mix) }
+    fn given(&self, field: Tensor<2>, beta: &InverseTemperature) -> Natural {
+        let n = field.dims()[0];
+        let (machine, base) = (self.rbm.given_field(field), self.first(n));
+        let mix = |base: Tensor<2>, own: Tensor<2>| base.clone() + beta.times(own - base);
+        let precision = base.precision.zip(machine.precision).map(|(base, own)| mix(base, own));
+        Natural { linear: mix(base.linear, machine.linear), precision }
+    }
+
+    /// `log f_0` of the visible units: `[n]`.
+    fn of_base(&self, v: Tensor<2>) -> Tensor<1> {
+        let linear = along(v.clone(), self.base.clone());
+        match &self.precision {
+            Some(p) => linear - along(v.square(), p.clone() * self.rbm.real_columns()) * 0.5,
+            None => linear,
+        }
     }
 
     /// `log f_to - log f_from` of the visible units by themselves, with `by = to - from`: `[n]`.
     fn difference(&self, v: Tensor<2>, by: f64) -> Tensor<1> {
-        let Some(precision) = &self.precision else {
+        if self.precision.is_none() {
             return along(v, (self.rbm.visible.val() - self.base.clone()) * by);
-        };
-        let base = along(v.clone(), self.base.clone())
-            - along(v.clone().square(), precision.clone() * self.rbm.real_columns()) * 0.5;
-        (self.rbm.all_own(v) - base) * by
+        }
+        (self.rbm.all_own(v.clone()) - self.of_base(v)) * by
     }
 
     /// The first law in each of `n` rows.
     fn first(&self, n: usize) -> Natural {
         let linear = self.base.clone().unsqueeze::<2>().repeat_dim(0, n);
-        Natural { linear, precision: self.precision.clone() }
+        Natural { linear, precision: self.precision.clone().map(Tensor::unsqueeze) }
     }
 
     /// `-Σⱼ softplus(β (bⱼ + (vW)ⱼ))`: `[n]`.
@@ -132,9 +140,68 @@ impl<'a> FromIndependent<'a> {
     }
 }
 
-impl AnnealingPath for FromIndependent<'_> {
+impl Kernel for FromIndependent<'_> {
     type State = Annealed;
+    type Info = ();
 
+    fn at(&self, v: Tensor<2>) -> Annealed {
+        Annealed { product: product::ab(self.rbm.seen(v.clone()), self.rbm.weight.val()), v }
+    }
+
+    fn positions(&self, state: &Annealed) -> Tensor<2> {
+        state.v.clone()
+    }
+
+    fn step(&self, state: Annealed, beta: &InverseTemperature, draws: &Draws) -> (Annealed, ()) {
+        let (weight, hidden, visible) =
+            (self.rbm.weight.val(), self.rbm.hidden.val(), self.rbm.visible.val());
+        let v = match beta {
+            _ if !self.rbm.layer().is_bits() => {
+                let logits = beta.times(state.product + hidden.clone().unsqueeze());
+                let h = self.rbm.sample_hidden(logits, hidden.zeros_like(), draws);
+                self.rbm.sample_law(&self.given(product::abt(h, weight), beta), draws)
+            }
+            InverseTemperature::Same(at) => {
+                let h = self.rbm.sample_hidden(state.product * *at, hidden * *at, draws);
+                let bias = self.base.clone() * (1.0 - at) + visible * *at;
+                self.rbm.sample_visible(product::abt(h, weight) * *at, bias, draws)
+            }
+            InverseTemperature::Each(_) => {
+                let logits = beta.times(state.product + hidden.clone().unsqueeze());
+                let h = self.rbm.sample_hidden(logits, hidden.zeros_like(), draws);
+                // a⁰ + β (a - a⁰ + Wh)
+                let further = (visible - self.base.clone()).unsqueeze();
+                let logits = beta.times(product::abt(h, weight) + further);
+                self.rbm.sample_visible(logits, self.base.clone(), draws)
+            }
+        };
+        (self.at(v), ())
+    }
+
+    fn log_densities(&self, state: &Annealed, beta: Tensor<2>) -> Tensor<2> {
+        let from = self.of_base(state.v.clone()).unsqueeze_dim::<2>(1);
+        let way = self.difference(state.v.clone(), 1.0).unsqueeze_dim::<2>(1);
+        let logits = state.product.clone() + self.rbm.hidden.val().unsqueeze();
+        let zeros = self.rbm.hidden.val().zeros_like();
+        let at = |beta: Tensor<2>| {
+            let off = self.rbm.off(self.rbm.n_hidden());
+            let log_off = bernoulli::constant_log_prob(off, logits.clone() * beta.clone(), zeros.clone());
+            from.clone() + way.clone() * beta - log_off.unsqueeze_dim::<2>(1)
+        };
+        Tensor::cat(beta.clone().chunk(beta.dims()[1], 1).into_iter().map(at).collect(), 1)
+    }
+
+    fn log_ratio(&self, state: &Annealed, from: f64, to: f64) -> Tensor<1> {
+        let visible = self.difference(state.v.clone(), to - from);
+        visible + self.log_hidden_off(state, from) - self.log_hidden_off(state, to)
+    }
+
+    fn select(&self, state: Annealed, from: Tensor<1, Int>) -> Annealed {
+        Annealed { v: state.v.select(0, from.clone()), product: state.product.select(0, from) }
+    }
+}
+
+impl AnnealingPath for FromIndependent<'_> {
     fn log_base(&self) -> f64 {
         let visible: f64 = if self.rbm.layer().is_bits() {
             let softplus = |a: f64| a.max(0.0) + (-a.abs()).exp().ln_1p();
@@ -152,29 +219,10 @@ impl AnnealingPath for FromIndependent<'_> {
         let logits = self.rbm.off(self.rbm.observed()).repeat_dim(0, draws.len());
         self.at(self.rbm.sample_visible(logits, self.base.clone(), draws))
     }
-
-    fn log_ratio(&self, state: &Annealed, from: f64, to: f64) -> Tensor<1> {
-        let visible = self.difference(state.v.clone(), to - from);
-        visible + self.log_hidden_off(state, from) - self.log_hidden_off(state, to)
-    }
-
-    fn step(&self, state: Annealed, at: f64, draws: &Draws) -> Annealed {
-        let h = self.rbm.sample_hidden(state.product * at, self.rbm.hidden.val() * at, draws);
-        if !self.rbm.layer().is_bits() {
-            let law = self.given(product::abt(h, self.rbm.weight.val()), at);
-            return self.at(self.rbm.sample_law(&law, draws));
-        }
-        let bias = self.base.clone() * (1.0 - at) + self.rbm.visible.val() * at;
-        self.at(self.rbm.sample_visible(product::abt(h, self.rbm.weight.val()) * at, bias, draws))
-    }
 }
 
 /// A move draws h given v and then v given h under one joint law, so that it is reversible in v.
 impl ReversiblePath for FromIndependent<'_> {
-    fn at(&self, v: Tensor<2>) -> Annealed {
-        Annealed { product: product::ab(self.rbm.seen(v.clone()), self.rbm.weight.val()), v }
-    }
-
     fn log_end(&self, state: &Annealed) -> Tensor<1> {
         self.rbm.all_own(state.v.clone()) - self.log_hidden_off(state, 1.0)
     }

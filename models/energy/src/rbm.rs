@@ -128,7 +128,7 @@ impl Rbm {
     /// The law of the visible units in the field `f = Wh`, `[n, d]`.
     pub(crate) fn given_field(&self, field: Tensor<2>) -> Natural {
         let linear = field + self.visible.val().unsqueeze();
-        Natural { linear: self.seen(linear), precision: self.precision() }
+        Natural { linear: self.seen(linear), precision: self.precision().map(Tensor::unsqueeze) }
     }
 
     /// v in the field `f = Wh`, `[n, d]`.
@@ -297,7 +297,10 @@ impl Harmonium for Rbm {
         let is_real = self.real_columns().unsqueeze::<2>();
         let of_bias = beta.clone() * (-is_real.clone() + 1.0) + is_real;
         let linear = of_visible * beta + visible.unsqueeze::<2>() * of_bias;
-        self.sample_law(&Natural { linear: self.seen(linear), precision: self.precision() }, draws)
+        self.sample_law(
+            &Natural { linear: self.seen(linear), precision: self.precision().map(Tensor::unsqueeze) },
+            draws,
+        )
     }
 
     fn log_tempered(&self, x: Tensor<2>, beta: Tensor<2>) -> Tensor<2> {

@@ -89,15 +89,15 @@ pub struct Layer {
 pub(crate) struct Natural {
     /// n: `[rows, d]`.
     pub(crate) linear: Tensor<2>,
-    /// p: `[d]`, which counts in the columns of real units; not set without any.
-    pub(crate) precision: Option<Tensor<1>>,
+    /// p: `[rows, d]` or `[1, d]`, which counts in the columns of real units; not set without any.
+    pub(crate) precision: Option<Tensor<2>>,
 }
 
 /// Natural parameters of the columns of a block.
 struct Part {
     units: Units,
     linear: Tensor<2>,
-    precision: Option<Tensor<1>>,
+    precision: Option<Tensor<2>>,
 }
 
 impl Layer {
@@ -230,7 +230,7 @@ impl Layer {
         self.ranges().map(|(units, columns)| Part {
             units,
             linear: law.linear.clone().narrow(1, columns.start, columns.len()),
-            precision: law.precision.clone().map(|p| p.narrow(0, columns.start, columns.len())),
+            precision: law.precision.clone().map(|p| p.narrow(1, columns.start, columns.len())),
         })
     }
 
@@ -261,15 +261,15 @@ impl Layer {
     /// their absolute values.
     pub(crate) fn noise(&self, draws: &Draws, dtype: DType, device: &Device) -> Tensor<2> {
         let zeros = Tensor::zeros([draws.len(), self.columns()], (device, dtype));
-        let ones = Tensor::ones([self.columns()], (device, dtype));
+        let ones = Tensor::ones([1, self.columns()], (device, dtype));
         self.sample(&Natural { linear: zeros, precision: Some(ones) }, draws)
     }
 }
 
 impl Part {
-    /// p as a row; set in the parts of real units.
+    /// p, which is set in the parts of real units.
     fn precision(&self) -> Tensor<2> {
-        self.precision.clone().expect("real units have a precision").unsqueeze()
+        self.precision.clone().expect("real units have a precision")
     }
 
     /// n / √p, with which `f(v) ∝ N(v; n / p, 1 / p)`.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use burn::optim::SgdConfig;
 use burn::tensor::{Device, Tensor, TensorData};
 use helmholtz_cli::error::user;
-use helmholtz_core::{AnnealingPath, Draws, Key, Role};
+use helmholtz_core::{AnnealingPath, Draws, InverseTemperature, Kernel, Key, Role};
 use helmholtz_energy::{FromIndependent, RbmConfig, RowMoments};
 use helmholtz_strategies::{Offsets, PersistentChains};
 
@@ -65,7 +65,7 @@ pub(crate) fn measure(options: &Options, threads: usize, report: &mut Report) ->
         t += 1;
         let beta = t as f64 / 14_500.0 % 1.0;
         let ratio = path.log_ratio(&state, beta, beta + 1e-4);
-        chains = Some(path.step(state, beta, &draws(t)));
+        chains = Some(path.step(state, &InverseTemperature::Same(beta), &draws(t)).0);
         let _ = ratio.into_data();
         Ok(ms_since(begun))
     };

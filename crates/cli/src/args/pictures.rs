@@ -30,9 +30,12 @@ pub struct SampleArgs {
     /// Read the weights as this model: bihm, or the kind of the layers [default: the trained model]
     #[arg(long = "as", value_name = "MODEL")]
     pub as_model: Option<String>,
-    /// Sampler: ancestral; for a model read as bihm also one-shot or gibbs; for an energy gibbs [default: ancestral; gibbs for bihm and for an energy]
+    /// Sampler: ancestral; for a model read as bihm also one-shot or gibbs; for an energy gibbs or tempering [default: ancestral; gibbs for bihm and for an energy]
     #[arg(long)]
     pub sampler: Option<String>,
+    /// Number of inverse temperatures, from 1 to 0, with --sampler tempering [default: 10]
+    #[arg(long, value_name = "T")]
+    pub temperatures: Option<i64>,
     /// Number of ancestral draws behind each one-shot sample, at which a Gibbs chain starts [default: 100]
     #[arg(long, value_name = "N")]
     pub oversample: Option<i64>,
@@ -42,12 +45,36 @@ pub struct SampleArgs {
     /// Keep the state of the Gibbs chains in this file; if it exists, continue from it
     #[arg(long, value_name = "F.safetensors")]
     pub keep_chains: Option<PathBuf>,
+    /// Print one JSON object on standard output; for an energy with the autocorrelation time of its chains
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A sampler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Sampler {
+    /// Independent samples of p, from the top layer down.
+    Ancestral,
+    /// Independent samples of p*, by importance resampling.
+    OneShot,
+    /// Gibbs chains, of p* or of an energy.
+    Gibbs,
+    /// Tempered chains of an energy.
+    Tempering,
+}
+
+impl Sampler {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// Gibbs chains.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub struct ChainArgs {
-    /// Total number of sweeps of each Gibbs chain over all layers [default: 50; 1000 to sample an energy]
+    /// Total number of sweeps of each chain over all layers [default: 50; 1000 to sample an energy]
     #[arg(long, value_name = "N")]
     pub sweeps: Option<i64>,
     /// Number of proposals for each layer of a chain [default: 20]

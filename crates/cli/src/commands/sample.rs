@@ -5,15 +5,18 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
-use helmholtz_core::{Draws, Key, LatentVariableModel, Role};
+use helmholtz_core::{Draws, LatentVariableModel, Role};
 use helmholtz_datasets::ImageShape;
 use helmholtz_eval::Reading;
-use helmholtz_samplers::{Chains, NoWeight, OneShot};
-use helmholtz_zoo::{BoxedModel, Chained, Unnormalised};
+use helmholtz_samplers::{Chains, NoWeight, OneShot, Swaps};
+use helmholtz_zoo::{BoxedModel, Chained};
+use serde_json::{Value, json};
+use strum::VariantNames;
 
 use super::chains::{self, Kept, Settings};
+use super::energy_chains::{EnergyChains, Ran};
 use super::trained::{Trained, fingerprint};
-use crate::args::SampleArgs;
+use crate::args::{SampleArgs, Sampler};
 use crate::config::count;
 use crate::console::say;
 use crate::data_facts::DataFacts;
@@ -21,8 +24,6 @@ use crate::error::{OrUser, known, user};
 use crate::memory_limit::{self, Limit};
 use crate::output::{self, Output};
 use crate::{npy, picture};
-
-const SAMPLERS: [&str; 3] = ["ancestral", "one-shot", "gibbs"];
 
 /// Draws samples and writes them to a picture or an array.
 ///
@@ -36,15 +37,14 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let settings = args.chain.settings()?;
     let oversample = chains::draws("--oversample", args.oversample, 100)?;
     let one_shot = OneShot { oversample, inner: settings.gibbs.inner };
-    if let Some(name) = args.sampler.as_deref().filter(|name| !SAMPLERS.contains(name)) {
-        return Err(user(format!("--sampler {name}: unknown; {}", known(name, &SAMPLERS))));
-    }
+    let asked = args.sampler.as_deref().map(named_sampler).transpose()?;
     args.keep_chains.as_ref().map_or(Ok(()), |path| output::check("--keep-chains", path, &[]))?;
-    let named = args.out.as_ref().map(|path| Output::named("--out", path, &ENDINGS)).transpose()?;
+    let named_out = args.out.as_ref().map(|path| Output::named("--out", path, &ENDINGS)).transpose()?;
     let trained = Trained::without_data(&args.model)?;
     trained.say_epoch();
-    let sampler = sampler(args, &trained)?;
-    let out = match (named, &trained.folder) {
+    let sampler = sampler(asked, args, &trained)?;
+    let temperatures = temperatures(sampler, args)?;
+    let out = match (named_out, &trained.folder) {
         (Some(out), _) => out,
         (None, Some(folder)) => Output::inside(&folder.join("samples"), "samples.png"),
         (None, None) => Output::named("--out", Path::new("samples.png"), &ENDINGS)?,
@@ -54,18 +54,27 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let scale = scale(args.scale, &out, shape)?;
     memory_limit::of_samples(&*trained.config.spec.model, shape, width, n, scale)
         .check(Limit::of_processor())?;
+    memory_limit::of_tempering(&*trained.config.spec.model, width, n, temperatures)
+        .check(Limit::of_processor())?;
+    let mut ran = None;
     let values = match sampler {
         _ if let Some(energy) = trained.model.unnormalised() => {
             let sweeps = args.chain.sweeps.map_or(SWEEPS_OF_ENERGY, |_| settings.sweeps);
-            of_energy(energy, (n, sweeps), args)?
+            let chains = EnergyChains { n, sweeps, temperatures, is_recorded: args.json };
+            let found = chains.run(energy, chains::key(args.seed));
+            found.warn();
+            let x = found.x.clone();
+            let draws = Draws::new(chains::key(args.seed).child(Role::Choice), n, 1);
+            ran = Some((sweeps, found));
+            read(if args.mean { energy.resample(x, &draws) } else { x })?
         }
-        "ancestral" => ancestral(&trained.model, n, args.seed, args.mean)?,
-        name => {
-            let what = format!("--sampler {name} samples layers of bits; leave it out");
+        Sampler::Ancestral => ancestral(&trained.model, n, args.seed, args.mean)?,
+        sampler => {
+            let what = format!("--sampler {} samples layers of bits; leave it out", sampler.word());
             let chained = trained.model.chained_for(&what).or_user()?;
             let begin = || chained.sample(&one_shot, n, chains::key(args.seed));
-            let state = match name {
-                "one-shot" => begin()?,
+            let state = match sampler {
+                Sampler::OneShot => begin()?,
                 _ => {
                     let kept = args
                         .keep_chains
@@ -78,8 +87,63 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
         }
     };
     write(&out, shape, width, &values, scale)?;
-    say!("{}", out.path().display());
+    match args.json {
+        true => say!("{}", summary(&out, (sampler, temperatures), (args.seed, n), settings, ran)),
+        false => say!("{}", out.path().display()),
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What `--json` prints.
+fn summary(
+    out: &Output,
+    (sampler, temperatures): (Sampler, usize),
+    (seed, n): (u64, usize),
+    settings: Settings,
+    ran: Option<(u64, Ran)>,
+) -> Value {
+    let of_layers = (sampler == Sampler::Gibbs).then_some(settings.sweeps);
+    let (sweeps, ran) = ran.map_or((of_layers, None), |(sweeps, ran)| (Some(sweeps), Some(ran)));
+    let swaps = ran.as_ref().map(|ran| &ran.swaps);
+    let time = ran.as_ref().and_then(Ran::autocorrelation_time);
+    json!({
+        "file": out.path().display().to_string(),
+        "sampler": sampler.word(),
+        "n": n,
+        "seed": seed,
+        "sweeps": sweeps,
+        "temperatures": (sampler == Sampler::Tempering).then_some(temperatures),
+        "swap_acceptance": swaps.and_then(Swaps::acceptance),
+        "swap_acceptances": swaps.map(Swaps::of_pairs).filter(|pairs| !pairs.is_empty()),
+        "tau": time.map(|time| time.tau),
+        "tau_se": time.map(|time| time.se),
+        "recorded_sweeps": ran.as_ref().map(|ran| ran.free_energies.len()),
+    })
+}
+
+/// The sampler of a name.
+///
+/// # Errors
+/// If there is none.
+fn named_sampler(name: &str) -> anyhow::Result<Sampler> {
+    name.parse().map_err(|_| user(format!("--sampler {name}: unknown; {}", known(name, Sampler::VARIANTS))))
+}
+
+/// The largest number of temperatures.
+const MOST_TEMPERATURES: usize = 1000;
+
+/// The number of temperatures of a sampler: 1 without tempering.
+///
+/// # Errors
+/// If the number is out of range.
+fn temperatures(sampler: Sampler, args: &SampleArgs) -> anyhow::Result<usize> {
+    if sampler != Sampler::Tempering {
+        return Ok(1);
+    }
+    match args.temperatures.map_or(Ok(10), |n| count("--temperatures", n))? {
+        n @ 2..=MOST_TEMPERATURES => Ok(n),
+        n => Err(user(format!("--temperatures {n}: must be from 2 to {MOST_TEMPERATURES}"))),
+    }
 }
 
 /// Runs Gibbs chains from the state that `kept` holds, or from the start that `begin` draws.
@@ -111,60 +175,72 @@ fn gibbs(
 /// Sweeps of the chains of an energy if `--sweeps` does not say how many.
 const SWEEPS_OF_ENERGY: u64 = 1000;
 
-/// Chains that begin at noise, after so many sweeps.
-fn of_energy(
-    energy: &dyn Unnormalised,
-    (n, sweeps): (usize, u64),
+/// The sampler that is asked for, or that of the model. Refuses flags that do not apply to it.
+fn sampler(
+    asked: Option<Sampler>,
     args: &SampleArgs,
-) -> anyhow::Result<Vec<f32>> {
-    let key = chains::key(args.seed);
-    let draws = |key: Key| Draws::new(key, n, 1);
-    let noise = energy.noise(&draws(key.child(Role::Start)));
-    let x = (0..sweeps).fold(noise, |x, t| energy.sweep(x, &draws(key.child(Role::Chain).child(t))));
-    read(if args.mean { energy.resample(x, &draws(key.child(Role::Choice))) } else { x })
-}
-
-/// The requested sampler. Refuses flags that do not apply to it.
-fn sampler<'a>(args: &'a SampleArgs, trained: &Trained<DataFacts>) -> anyhow::Result<&'a str> {
+    trained: &Trained<DataFacts>,
+) -> anyhow::Result<Sampler> {
+    use Sampler::{Ancestral, Gibbs, OneShot, Tempering};
     let is_energy = trained.model.unnormalised().is_some();
-    let sampler = match (args.sampler.as_deref(), trained.reading(args.as_model.as_deref())?) {
-        (None | Some("gibbs"), _) if is_energy => "gibbs",
-        (Some(name), _) if is_energy => {
+    let kind = trained.config.spec.model.kind();
+    let sampler = match (asked, trained.reading(args.as_model.as_deref())?) {
+        (None, _) if is_energy => Gibbs,
+        (Some(asked @ (Gibbs | Tempering)), _) if is_energy => asked,
+        (Some(asked), _) if is_energy => {
             return Err(user(format!(
-                "--sampler {name}: a model that is given by an energy is sampled by chains; use gibbs, or leave it out"
+                "--sampler {}: a model that is given by an energy is sampled by chains; use {} or {}, or leave it out",
+                asked.word(),
+                Gibbs.word(),
+                Tempering.word()
             )));
         }
-        (Some(name @ ("one-shot" | "gibbs")), Reading::Directed) if trained.model.chained().is_none() => {
+        (Some(Tempering), _) => {
             return Err(user(format!(
-                "--sampler {name} samples p* of a bidirectional machine, but the model is {}; leave it out for \
+                "--sampler {} is for a model that is given by an energy, but the model is {kind}; leave it out",
+                Tempering.word()
+            )));
+        }
+        (Some(asked @ (OneShot | Gibbs)), Reading::Directed) if trained.model.chained().is_none() => {
+            return Err(user(format!(
+                "--sampler {} samples p* of a bidirectional machine, but the model is {kind}; leave it out for \
                  ancestral samples",
-                trained.config.spec.model.kind()
+                asked.word()
             )));
         }
-        (Some(name @ ("one-shot" | "gibbs")), Reading::Directed) => {
+        (Some(asked @ (OneShot | Gibbs)), Reading::Directed) => {
             return Err(user(format!(
-                "--sampler {name} samples p* of a bidirectional machine, but the model is read as {}; \
+                "--sampler {} samples p* of a bidirectional machine, but the model is read as {kind}; \
                  add --as bihm to read it as a bidirectional machine",
-                trained.config.spec.model.kind()
+                asked.word()
             )));
         }
-        (Some(name), _) => name,
-        (None, Reading::Directed) => "ancestral",
-        (None, Reading::Bidirectional) => "gibbs",
+        (Some(asked), _) => asked,
+        (None, Reading::Directed) => Ancestral,
+        (None, Reading::Bidirectional) => Gibbs,
     };
     for (flag, given, samplers) in [
-        ("--sweeps", args.chain.sweeps.is_some(), &["gibbs"][..]),
-        ("--proposals", args.chain.proposals.is_some(), &["gibbs"]),
-        ("--inner", args.chain.inner.is_some(), &["gibbs", "one-shot"]),
-        ("--oversample", args.oversample.is_some(), &["gibbs", "one-shot"]),
-        ("--keep-chains", args.keep_chains.is_some(), &["gibbs"]),
+        ("--sweeps", args.chain.sweeps.is_some(), &[Gibbs, Tempering][..]),
+        ("--temperatures", args.temperatures.is_some(), &[Tempering]),
+        ("--proposals", args.chain.proposals.is_some(), &[Gibbs]),
+        ("--inner", args.chain.inner.is_some(), &[Gibbs, OneShot]),
+        ("--oversample", args.oversample.is_some(), &[Gibbs, OneShot]),
+        ("--keep-chains", args.keep_chains.is_some(), &[Gibbs]),
     ] {
-        if given && !samplers.contains(&sampler) {
-            return Err(user(format!(
-                "{flag} does not apply to {sampler} samples; leave it out, or use --sampler {}",
-                samplers.join(" or ")
-            )));
+        if !given || samplers.contains(&sampler) {
+            continue;
         }
+        // Tempering is for energies alone.
+        let fitting = samplers.iter().filter(|sampler| is_energy == (**sampler == Tempering));
+        let words: Vec<&str> = fitting.map(|sampler| sampler.word()).collect();
+        let instead = match words.as_slice() {
+            [] => String::new(),
+            words => format!(", or use --sampler {}", words.join(" or ")),
+        };
+        return Err(user(format!(
+            "{flag} does not apply to {} samples; leave it out{instead}",
+            sampler.word()
+        )));
     }
     for (flag, given) in [
         ("--keep-chains", args.keep_chains.is_some()),

@@ -77,7 +77,7 @@ fn exact_draws(n: usize) -> Tensor<2> {
 fn run(
     hmc: Hmc,
     target: &impl LogDensity,
-    law: Tempered,
+    law: &Tempered,
     start: Tensor<2>,
     step_size: f64,
     steps: u64,
@@ -118,7 +118,7 @@ fn the_law_is_invariant_at_step_sizes_whose_energy_errors_are_large() {
     // Started by exact draws, the chains keep the distribution whatever the number of steps. Without rejections, a
     // step size of 1.3 times the smallest standard deviation would change a variance by more than half.
     let (target, n) = (Normal::correlated(), 20_000);
-    let (at, acceptance) = run(Hmc::new(3), &target, Tempered::NOT, exact_draws(n), 0.52, 5);
+    let (at, acceptance) = run(Hmc::new(3), &target, &Tempered::NOT, exact_draws(n), 0.52, 5);
     assert!((0.4..0.9).contains(&acceptance), "{acceptance}");
     assert_moments(&values(at.position), COVARIANCE);
 }
@@ -127,7 +127,7 @@ fn the_law_is_invariant_at_step_sizes_whose_energy_errors_are_large() {
 fn chains_from_a_wrong_start_reach_a_correlated_normal_law() {
     let (target, n) = (Normal::correlated(), 20_000);
     let start = normals(8, n, 2) * 0.1 + 3.0;
-    let (at, acceptance) = run(Hmc::new(10), &target, Tempered::NOT, start, 0.3, 40);
+    let (at, acceptance) = run(Hmc::new(10), &target, &Tempered::NOT, start, 0.3, 40);
     assert!(acceptance > 0.8, "{acceptance}");
     assert_moments(&values(at.position), COVARIANCE);
 }
@@ -140,7 +140,7 @@ fn powers_of_the_density_and_of_a_normal_beside_it_make_the_law() {
     let (a, b, c) = (0.5 * a + 2.0, 0.5 * b, 0.5 * c + 2.0);
     let determinant = a * c - b * b;
     let covariance = [[c / determinant, -b / determinant], [-b / determinant, a / determinant]];
-    let law = Tempered { power: 0.5, normal: 2.0 };
+    let law = &Tempered { power: InverseTemperature::Same(0.5), normal: 2.0 };
     let (at, _) = run(Hmc::new(5), &target, law, normals(9, 20_000, 2), 0.3, 20);
     assert_moments(&values(at.position), covariance);
 }
@@ -148,7 +148,7 @@ fn powers_of_the_density_and_of_a_normal_beside_it_make_the_law() {
 #[test]
 fn what_has_no_density_is_never_visited_and_the_rest_keeps_its_law() {
     let n = 20_000;
-    let (at, acceptance) = run(Hmc::new(3), &HalfNormal, Tempered::NOT, normals(10, n, 1).abs(), 0.6, 10);
+    let (at, acceptance) = run(Hmc::new(3), &HalfNormal, &Tempered::NOT, normals(10, n, 1).abs(), 0.6, 10);
     let q = values(at.position);
     assert!(q.iter().all(|&q| q >= 0.0) && acceptance < 0.9, "{acceptance}");
     // E q = √(2/π) and E q² = 1, within 5 standard errors each: false alarms below 2e-6.
@@ -163,16 +163,16 @@ fn end(start: &Tensor<2>, momentum: &Tensor<2>, leapfrog: usize, time: f64) -> (
     let [n, _] = start.dims();
     let step_size = constant(time / leapfrog as f64, n);
     let from = Position::of(&Quartic, start.clone());
-    Hmc::new(leapfrog).trajectory(&Quartic, Tempered::NOT, &from, momentum.clone(), step_size)
+    Hmc::new(leapfrog).trajectory(&Quartic, &Tempered::NOT, &from, momentum.clone(), step_size)
 }
 
 #[test]
 fn the_error_of_the_energy_is_of_the_second_order_in_the_step_size() {
     let (start, momentum) = (normals(1, 50, 2), normals(2, 50, 2));
-    let before = energy(Tempered::NOT, &Position::of(&Quartic, start.clone()), momentum.clone());
+    let before = energy(&Tempered::NOT, &Position::of(&Quartic, start.clone()), momentum.clone());
     let error = |leapfrog| {
         let (to, momentum) = end(&start, &momentum, leapfrog, 1.0);
-        values(energy(Tempered::NOT, &to, momentum) - before.clone())
+        values(energy(&Tempered::NOT, &to, momentum) - before.clone())
     };
     let (coarse, fine) = (error(100), error(200));
     let norm = |errors: &[f64]| errors.iter().map(|e| e * e).sum::<f64>().sqrt();
@@ -230,7 +230,7 @@ fn a_chain_does_not_depend_on_its_neighbours() {
         let mut at = Position::of(&Quartic, start);
         for t in 0..30u64 {
             let draws = Draws::of_rows(Key::new(5).child(t), rows.to_vec(), 1);
-            at = hmc.step(&Quartic, Tempered::NOT, at, sizes.clone(), &draws).0;
+            at = hmc.step(&Quartic, &Tempered::NOT, at, sizes.clone(), &draws).0;
         }
         values(at.position)
     };
@@ -253,7 +253,7 @@ fn a_step_decides_by_the_energy_error_and_the_uniform() {
     let accept =
         uniform(&Draws::new(Key::new(6), 400, 1), 1, DType::F64, &Device::flex()).squeeze_dim::<1>(1);
     let noise = Noise { momentum, accept: accept.clone() };
-    let (to, info) = Hmc::new(2).step_with(&target, Tempered::NOT, from.clone(), constant(0.6, 400), noise);
+    let (to, info) = Hmc::new(2).step_with(&target, &Tempered::NOT, from.clone(), constant(0.6, 400), noise);
     let moved: Vec<bool> = info.accepted.into_data().try_to_vec().unwrap();
     let (u, error) = (values(accept), values(info.energy_error));
     let (old, new) = (values(from.position), values(to.position.clone()));
@@ -277,12 +277,12 @@ fn step_sizes_approach_the_acceptance_that_is_sought() {
     for t in 0..150u64 {
         let draws = Draws::new(Key::new(11).child(t), n, 1);
         let sizes = log_step_size.clone().exp().expand([n]);
-        let (next, info) = hmc.step(&target, Tempered::NOT, at, sizes, &draws);
+        let (next, info) = hmc.step(&target, &Tempered::NOT, at, sizes, &draws);
         log_step_size = adaptation.next(log_step_size, info.acceptance.mean());
         at = next;
     }
     let step_size = values(log_step_size)[0].exp();
-    let (_, acceptance) = run(hmc, &target, Tempered::NOT, exact_draws(n), step_size, 40);
+    let (_, acceptance) = run(hmc, &target, &Tempered::NOT, exact_draws(n), step_size, 40);
     // 20 000 trajectories have a standard error of 0.003; the last step sizes add one of 0.01.
     assert!((acceptance - 0.65).abs() < 0.05, "{acceptance} at {step_size}");
 }
@@ -297,7 +297,7 @@ fn the_first_step_size_has_the_acceptance_that_its_formula_says() {
     }
     // In many dimensions the error of the energy is normal. Trajectories of steps that vary by a fifth do not quite
     // have all lengths, and the formula is of the lowest order in ε.
-    let law = Tempered { power: 1.0, normal: 1.0 };
+    let law = &Tempered { power: InverseTemperature::Same(1.0), normal: 1.0 };
     let step_size = Adaptation::first_step_size(500);
     let (_, acceptance) = run(Hmc::new(40), &Flat, law, normals(12, 500, 500), step_size, 3);
     assert!((acceptance - 0.65).abs() < 0.05, "{acceptance}");

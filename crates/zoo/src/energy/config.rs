@@ -174,7 +174,7 @@ impl ModelSpec for RbmSpec {
 
     fn structure(&self) -> Table {
         let mut table = self.table();
-        table.retain(|key, _| !["spread", "odds"].contains(&key.as_str()));
+        table.retain(|key, _| !["spread", "odds"].contains(&key));
         table.insert("kind".to_owned(), self.kind.into());
         table
     }

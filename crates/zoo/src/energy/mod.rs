@@ -14,6 +14,8 @@ use helmholtz_court::{Exact, ReferenceError};
 use helmholtz_energy::Rbm;
 use helmholtz_eval::RowEstimate;
 use helmholtz_eval::annealing::{AnnealedPartition, Annealing};
+use helmholtz_samplers::tempering::advance;
+use helmholtz_samplers::{BlockGibbs, Swaps, Temperatures};
 use helmholtz_strategies::{MaximumLikelihood, Offsets};
 
 use self::court::{Law, OfContrast};
@@ -119,6 +121,11 @@ impl Unnormalised for Rbm {
 
     fn sweep(&self, x: Tensor<2>, draws: &Draws) -> Tensor<2> {
         Harmonium::sweep(self, x, None, draws)
+    }
+
+    fn temper(&self, x: Tensor<2>, temperatures: usize, is_odd: bool, key: Key) -> (Tensor<2>, Swaps) {
+        let chains = x.dims()[0] / temperatures;
+        advance(&Temperatures::even(BlockGibbs { model: self }, temperatures), x, chains, is_odd, key)
     }
 
     fn resample(&self, x: Tensor<2>, draws: &Draws) -> Tensor<2> {

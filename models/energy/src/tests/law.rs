@@ -62,7 +62,7 @@ fn a_machine_with_two_large_layers_is_refused() {
 
 #[test]
 fn a_path_begins_at_smoothed_means_and_ends_at_the_machine() {
-    use helmholtz_core::{AnnealingPath, Draws};
+    use helmholtz_core::{AnnealingPath, Draws, Kernel};
     let rbm = rbm([3, 2], 7);
     // Nine rows: (9 mean + 1) / 11.
     let data = RowMoments { mean: &[0.0, 1.0, 4.0 / 9.0], variance: &[], rows: 9 };

@@ -4,8 +4,8 @@ use std::f64::consts::PI;
 
 use burn::module::Param;
 use helmholtz_core::{
-    AnnealingPath, Batch, Draws, EnergyModel, Gradients, Harmonium, LayerMeans, ReversiblePath, Tractable,
-    Trainable, Weighed,
+    AnnealingPath, Batch, Draws, EnergyModel, Gradients, Harmonium, InverseTemperature, Kernel, LayerMeans,
+    ReversiblePath, Tractable, Trainable, Weighed,
 };
 
 use super::gradient::{flat, moved};
@@ -400,7 +400,9 @@ fn moves_of_a_path_leave_its_law_invariant() {
             points[cumulated.partition_point(|sum| *sum < u)].clone()
         })
         .collect();
-    let after = into_f64(path.step(path.at(rows(&start)), at, &Draws::new(Key::new(63), n, 1)).v);
+    let after = into_f64(
+        path.step(path.at(rows(&start)), &InverseTemperature::Same(at), &Draws::new(Key::new(63), n, 1)).0.v,
+    );
     for i in 0..5 {
         let expected = points.iter().zip(&masses).map(|(v, mass)| v[i] * mass).sum::<f64>() / total;
         let square = points.iter().zip(&masses).map(|(v, mass)| v[i] * v[i] * mass).sum::<f64>() / total;

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Draws, Key, LatentVariableModel, Reparameterized};
+use helmholtz_core::{Draws, InverseTemperature, Kernel, Key, LatentVariableModel, Reparameterized};
 use helmholtz_directed::LayerKind;
 use helmholtz_eval::{
     Activity, AnnealedImportanceSampling, ExactLikelihood, ImportanceSampling, PartitionFunction, Reading,
     RowEstimate,
 };
 use helmholtz_ops::noise::normal;
-use helmholtz_samplers::hmc::Position;
-use helmholtz_samplers::{Chains, Gibbs, Hmc, Known, NoiseSpace, OneShot, Tempered};
+use helmholtz_samplers::{Chains, Gibbs, Hmc, HmcKernel, HmcState, Known, NoiseSpace, OneShot};
 
 use helmholtz_zoo::check::{DoctorCheck, Outputs};
 use helmholtz_zoo::directed::checks::stack;
@@ -56,13 +55,14 @@ pub(super) fn checks() -> Vec<DoctorCheck> {
             let start = normal(&draws, model.noise_units(), on.dtype, &on.device);
             let target = NoiseSpace::new(&model, x);
             let size = Tensor::full([12], 0.1, (&on.device, on.dtype));
-            let law = Tempered { power: 1.0, normal: 1.0 };
-            let mut at = Position::of(&target, start);
+            let kernel = HmcKernel { hmc: Hmc::new(3), target: &target, normal: 1.0 };
+            let mut state = HmcState { step_size: size, ..kernel.at(start) };
             for t in 0..5u64 {
-                let moved = Hmc::new(3).step(&target, law, at, size.clone(), &draws.child(t));
-                out.put(format!("acceptance {t}"), moved.1.acceptance);
-                at = moved.0;
+                let (next, moved) = kernel.step(state, &InverseTemperature::Same(1.0), &draws.child(t));
+                out.put(format!("acceptance {t}"), moved.acceptance);
+                state = next;
             }
+            let at = state.at;
             out.put("position", at.position);
             out.put("log density", at.log_density);
             out.put("gradient", at.gradient);
