@@ -5,7 +5,8 @@
 //! | [`config`] | [`RbmConfig`]: sizes and initialisation |
 //! | [`rbm`] | [`Rbm`]: a restricted Boltzmann machine of bits, its free energy and block Gibbs sampling |
 //! | [`partition`] | its partition function, likelihood and their gradients by enumeration |
-//! | [`transitions`] | laws of chains of block Gibbs sampling, by enumeration |
+//! | [`transitions`] | [`Transitions`]: laws of chains of block Gibbs sampling, by enumeration |
+//! | [`autocorrelation`] | [`Fundamental`]: exact autocorrelation times of these chains |
 //! | [`annealing`] | [`FromIndependent`]: the path from independent units to a machine |
 //!
 //! ```
@@ -21,16 +22,18 @@
 //! ```
 
 pub mod annealing;
+pub mod autocorrelation;
 pub mod config;
 pub mod partition;
 pub mod rbm;
 pub mod transitions;
 
 pub use annealing::FromIndependent;
+pub use autocorrelation::Fundamental;
 pub use config::{RbmConfig, RbmError};
 pub use partition::{MAX_ENUMERATED_BITS, TooManyUnits};
 pub use rbm::Rbm;
-pub use transitions::MOST_UNITS;
+pub use transitions::{MOST_UNITS, TooManyStates, Transitions, divergence};
 
 #[cfg(test)]
 mod tests;
