@@ -22,7 +22,6 @@ use helmholtz_samplers::{Chains, Gibbs, GibbsError, Known, NoWeight, OneShot};
 pub use helmholtz_strategies::Connectivity;
 
 use crate::error::ConfigError;
-use crate::model::BoxedModel;
 
 /// What a model can do beyond [`LatentVariableModel`](helmholtz_core::LatentVariableModel).
 pub trait Can {
@@ -228,18 +227,20 @@ pub trait Unnormalised {
     fn transitions(&self) -> Result<Transitions, ConfigError>;
 }
 
-/// Connections between two layers, each of which may be there or not.
+/// Connections between two layers, each of which may be there or not. Parameters are given as `[n]`, in the order of
+/// [`map_params`](helmholtz_core::map_params): see [`BoxedModel::with_values`](crate::BoxedModel::with_values).
 pub trait Connected {
-    /// A machine of the same sizes whose edges are each there with probability `share`, and whose biases are zero.
-    fn disconnected(&self, share: f64, key: Key) -> (BoxedModel, Connectivity);
+    /// The parameters of a machine of the same sizes whose edges are each there with probability `share`, and whose
+    /// biases are zero.
+    fn disconnected(&self, share: f64, key: Key) -> (Vec<Tensor<1>>, Connectivity);
 
-    /// The machine after an update of connections, edges and biases, given the gradients of a loss.
+    /// The parameters after an update of connections, edges and biases, given the gradients of a loss.
     fn reconnected(
         &self,
         connectivity: &Connectivity,
         gradients: &Gradients,
         rate: f64,
-    ) -> (BoxedModel, Connectivity);
+    ) -> (Vec<Tensor<1>>, Connectivity);
 }
 
 /// Draws of x from a model without latents that a recognition net proposes.

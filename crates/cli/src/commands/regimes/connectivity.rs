@@ -14,8 +14,8 @@ use helmholtz_zoo::can::EXACT_UNITS;
 use helmholtz_zoo::{Base, BoxedModel};
 use serde_json::{Value, json};
 
-use super::figure::{BLACK, Files, level, line};
-use super::{bar, config_of, energy_of, spaced};
+use super::figure::{Files, level, line};
+use super::shared::{bar, config_of, energy_of, spaced};
 use crate::args::ConnectivityArgs;
 use crate::chart::{Chart, Scale};
 use crate::commands::log_z::log_probs;
@@ -61,7 +61,8 @@ pub(super) fn run(args: &ConnectivityArgs) -> anyhow::Result<ExitCode> {
             config.spec.model.kind()
         ))
     })?;
-    let (mut model, mut connectivity) = connected.disconnected(args.share, key.child(Role::Init));
+    let (values, mut connectivity) = connected.disconnected(args.share, key.child(Role::Init));
+    let mut model = initial.clone().with_values(values);
     let strategy = config.spec.strategies(&model, config.seed).or_user()?.swap_remove(0);
     let plan = assemble::plan(&config, &data);
     let feed = Feed::new(assemble::batch(&config, &data, SplitName::Train, &device)?, plan, key, 0);
@@ -75,8 +76,10 @@ pub(super) fn run(args: &ConnectivityArgs) -> anyhow::Result<ExitCode> {
             let step = batch.step;
             let estimate = strategy.estimate(&model, &batch, key.child(step));
             let connected = model.connected().expect("it was made from such a model");
-            (model, connectivity) =
+            let values;
+            (values, connectivity) =
                 connected.reconnected(&connectivity, &estimate.gradients, config.optimizer.lr);
+            model = model.with_values(values);
             if due.next_if_eq(&(step + 1)).is_some() {
                 records.push(Record::new(step + 1, scored.nll(&model, &config)?, connectivity.share()));
                 bar.set_position(step + 1);
@@ -263,7 +266,7 @@ impl Found {
         let nll = of(|record| record.nll);
         let ends = [nll.first(), nll.last()].map(|point| point.map_or(1.0, |(epoch, _)| *epoch));
         let mut lines = vec![line("NLL", 0, nll)];
-        lines.extend(self.floor.map(|floor| level(floor, BLACK, ends)));
+        lines.extend(self.floor.map(|floor| level("floor", floor, ends)));
         let chart = |title: &str, y: &str, lines| Chart {
             title: title.into(),
             x: ("epochs".into(), Scale::Log10),

@@ -23,8 +23,8 @@ use helmholtz_zoo::can::{Transitions, divergence};
 use helmholtz_zoo::limits::LARGEST;
 use serde_json::{Value, json};
 
-use super::figure::{BLACK, Files, level, line, with_mark};
-use super::{bar, energy_of, spaced};
+use super::figure::{Files, level, line, with_mark};
+use super::shared::{bar, energy_of, spaced};
 use crate::args::{EquilibriumArgs, ModelArgs};
 use crate::chart::{Chart, Scale};
 use crate::commands::chains;
@@ -348,7 +348,7 @@ impl Found<'_> {
                 if i == 0 { |exact| exact.moments[0] } else { |exact| exact.moments[1] };
             let mut lines = vec![line("chains", 0, of(&|record: &Record| record.moments[i]))];
             lines.extend(exact(value).map(|points| line("exact law", 1, points)));
-            lines.push(level(self.noise[i], BLACK, ends));
+            lines.push(level("noise", self.noise[i], ends));
             charts.push(chart(title, ("distance from data", Scale::Log10), lines));
         }
         let accuracy =
@@ -356,7 +356,7 @@ impl Found<'_> {
         let shares = vec![
             line("truth", 0, accuracy(|found| found.truth)),
             line("synthetic", 1, accuracy(|found| found.synthetic)),
-            level(0.5, BLACK, ends),
+            level("one half", 0.5, ends),
         ];
         charts.push(chart("nearest neighbours", ("share of own kind", Scale::Linear), shares));
         let errors = vec![line("error", 0, accuracy(AdversarialAccuracy::error))];

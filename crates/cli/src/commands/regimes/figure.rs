@@ -68,9 +68,9 @@ pub(super) fn line(name: &str, colour: usize, points: impl IntoIterator<Item = (
     Line { name: Some(name.into()), colour, points }
 }
 
-/// A line without points or a name of its own, at the same height everywhere.
-pub(super) fn level(y: f64, colour: usize, [from, to]: [f64; 2]) -> Line {
-    Line { name: None, colour, points: vec![Point::exact(from, y), Point::exact(to, y)] }
+/// A black line at the same height everywhere.
+pub(super) fn level(name: &str, y: f64, [from, to]: [f64; 2]) -> Line {
+    line(name, BLACK, [(from, y), (to, y)])
 }
 
 /// Adds an upright line at `x`, as high as the lines that are there.
@@ -80,10 +80,12 @@ pub(super) fn with_mark(mut lines: Vec<Line>, name: &str, x: Option<f64>, is_log
     let [low, high] =
         shown.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], y| [low.min(y), high.max(y)]);
     if let Some(x) = x.filter(|_| low <= high) {
-        lines.push(line(name, BLACK, [(x, low), (x, high)]));
+        lines.push(line(name, MARK, [(x, low), (x, high)]));
     }
     lines
 }
 
-/// The colour of marks and levels.
-pub(super) const BLACK: usize = 6;
+/// The colour of levels.
+const BLACK: usize = 6;
+/// The colour of marks, a brown.
+const MARK: usize = 7;

@@ -17,7 +17,7 @@ use helmholtz_zoo::can::{Transitions, divergence};
 use serde_json::{Value, json};
 
 use super::figure::{Files, line, with_mark};
-use super::{bar, config_of, energy_of, spaced};
+use super::shared::{bar, config_of, energy_of, spaced};
 use crate::args::StagesArgs;
 use crate::chart::{Chart, Line, Scale};
 use crate::commands::compare::descent::Descent;
