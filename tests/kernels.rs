@@ -4,7 +4,7 @@ use burn::tensor::{DType, Int, Tensor, TensorData};
 use helmholtz_core::{
     AnnealingPath, Draws, EnergyModel, Harmonium, InverseTemperature, Kernel, Key, map_params,
 };
-use helmholtz_energy::{FromIndependent, Rbm};
+use helmholtz_energy::{FromIndependent, Rbm, RowMoments};
 use helmholtz_eval::Schedule;
 use helmholtz_eval::annealing::log_weights;
 use helmholtz_noise::Stream;
@@ -114,7 +114,8 @@ fn keeps_its_laws<K: Kernel>(kernel: &K, rbm: &Rbm, key: Key) {
 }
 
 fn path(rbm: &Rbm) -> FromIndependent<'_> {
-    FromIndependent::data_means(rbm, &[0.2, 0.6, 0.7], 100, 5.0)
+    let moments = RowMoments { mean: &[0.2, 0.6, 0.7], variance: &[], rows: 100 };
+    FromIndependent::of_data(rbm, moments, 5.0)
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod guide;
 mod model;
 mod numbers;
 mod pictures;
+mod regimes;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub use evaluate::{AnnealingArgs, BaseWord, Checking, EvaluateArgs, MergeArgs};
 pub use model::ModelArgs;
 pub use numbers::Layers;
 pub use pictures::{ChainArgs, ClassifyArgs, EncodeArgs, InpaintArgs, ReconstructArgs, SampleArgs, Sampler};
+pub use regimes::{ConnectivityArgs, EquilibriumArgs, RegimesCommand, StagesArgs, TrainedHereArgs};
 
 /// Train and compare deep generative models with latent variables.
 ///
@@ -50,16 +52,24 @@ impl Args {
 
     /// The program with its commands and flags, and the names that the registry knows in their help.
     pub fn described() -> clap::Command {
-        guide::with_guide(numbers::with_negative(Args::command())).mut_subcommand("train", |train| {
-            let listed = |what: &str, names: Vec<&str>| {
-                format!("{what}: {} (see `helmholtz models`)", names.join(", "))
-            };
-            let (model, strategy) = (
-                listed("Model, by default the first of these", registry().model_names()),
-                listed("Training strategy, by default the model's usual one", registry().strategy_names()),
-            );
-            train.mut_arg("model", |arg| arg.help(model)).mut_arg("strategy", |arg| arg.help(strategy))
-        })
+        guide::with_guide(numbers::with_negative(Args::command()))
+            .mut_subcommand("train", |train| {
+                let listed = |what: &str, names: Vec<&str>| {
+                    format!("{what}: {} (see `helmholtz models`)", names.join(", "))
+                };
+                let (model, strategy) = (
+                    listed("Model, by default the first of these", registry().model_names()),
+                    listed(
+                        "Training strategy, by default the model's usual one",
+                        registry().strategy_names(),
+                    ),
+                );
+                train.mut_arg("model", |arg| arg.help(model)).mut_arg("strategy", |arg| arg.help(strategy))
+            })
+            .mut_subcommand("regimes", |regimes| {
+                let newest = "Use the weights of this epoch of the run [default: the newest that was saved]";
+                regimes.mut_subcommand("equilibrium", |own| own.mut_arg("epoch", |arg| arg.help(newest)))
+            })
     }
 }
 
@@ -86,6 +96,12 @@ pub enum Command {
     Classify(ClassifyArgs),
     /// Show pictures above what the model decodes from their recognition means
     Reconstruct(ReconstructArgs),
+    /// Show how an energy and its chains behave in training, as a figure with its numbers
+    Regimes {
+        /// The command to run.
+        #[command(subcommand)]
+        command: RegimesCommand,
+    },
     /// Write a model's weights to a safetensors file (names: docs/reference/weights.md)
     Export(ExportArgs),
     /// List, check, download and show the data sets

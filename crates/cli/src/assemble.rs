@@ -65,7 +65,7 @@ fn check_values(config: &Config, data: &DataSet) -> anyhow::Result<()> {
             let negative = |row: &[f32]| row.iter().position(|value| *value < 0.0);
             check_rows(config, data, negative, "but {kind} models numbers that are not negative")
         }
-        Support::Categories(k) if data.shape.pixels() % k != 0 => Err(user(format!(
+        Support::Categories(k) if !data.shape.pixels().is_multiple_of(k) => Err(user(format!(
             "data.id = {}: its {} columns are not a whole number of units with model.categories = {k} columns each; \
              set model.categories to the number of columns of each unit",
             config.data.id,

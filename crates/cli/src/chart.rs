@@ -248,6 +248,27 @@ impl Chart {
     }
 }
 
+/// Several charts as one SVG, two in a row. A chart without a finite point leaves its place empty.
+///
+/// # Errors
+/// If one cannot be drawn.
+pub fn sheet(charts: &[Chart]) -> anyhow::Result<String> {
+    let (width, height) = SIZE;
+    let (columns, rows) = (charts.len().min(2) as u32, charts.len().div_ceil(2) as u32);
+    let (width_of_all, height_of_all) = (width * columns, height * rows);
+    let mut svg = format!(
+        "<svg width=\"{width_of_all}\" height=\"{height_of_all}\" viewBox=\"0 0 {width_of_all} {height_of_all}\" \
+         xmlns=\"http://www.w3.org/2000/svg\">\n<rect width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>\n"
+    );
+    for (i, chart) in (0..).zip(charts) {
+        if let Some(chart) = chart.svg()? {
+            let (x, y) = (i % 2 * width, i / 2 * height);
+            svg += &format!("<g transform=\"translate({x} {y})\">\n{chart}</g>\n");
+        }
+    }
+    Ok(svg + "</svg>\n")
+}
+
 fn drawing(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("a figure could not be drawn: {error}")
 }
@@ -300,6 +321,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_sheet_has_its_charts_two_in_a_row() {
+        let chart = |y: f64| Chart {
+            title: "t".into(),
+            x: ("x".into(), Scale::Linear),
+            y: ("y".into(), Scale::Log10),
+            lines: vec![Line {
+                name: None,
+                colour: 0,
+                points: vec![Point::exact(1.0, y), Point::exact(2.0, y)],
+            }],
+        };
+        let svg = sheet(&[chart(1.0), chart(-1.0), chart(2.0)]).unwrap();
+        assert!(svg.starts_with("<svg width=\"1120\" height=\"840\""), "{}", &svg[..80]);
+        // The second has nothing to show.
+        assert!(svg.contains("translate(0 0)") && svg.contains("translate(0 420)"));
+        assert!(!svg.contains("translate(560 0)"));
+        assert_eq!((svg.matches("<svg ").count(), svg.matches("</svg>").count()), (3, 3));
     }
 
     #[test]

@@ -109,6 +109,18 @@ fn every_key_is_documented_and_none_is_lost() {
     );
     check(other, &json(&["devices"]), "built_with threads devices backend name");
 
+    let energy = ["train", "--model", "rbm", "--set", "model.hidden=3", "--dataset", "lines/3x3", "--quiet"];
+    succeed(folder, &[&energy[..], &["--steps", "2", "--out", "rbm"]].concat());
+    let of_figure = "protocol figure seed records best";
+    let chains = json(&["regimes", "equilibrium", "rbm", "--sweeps", "3", "--chains", "5"]);
+    let distances = "first second aa_truth aa_syn aats free_energy exact kl noise settled data_free_energy";
+    check("regimes", &chains, &format!("{of_figure} {distances} split epoch k sweeps chains neighbours"));
+    let trained = format!("{of_figure} model strategy steps step");
+    let stages = json(&["regimes", "stages", "--steps", "2"]);
+    check("regimes", &stages, &format!("{trained} kl tau tau_slowest entropy"));
+    let edges = json(&["regimes", "connectivity", "--steps", "2"]);
+    check("regimes", &edges, &format!("{trained} split epoch nll log_z_se share floor"));
+
     let plan = "schema = 1\n[[court]]\nstrategies = [\"ws\"]\nsamples = [2]\nweights = [\"fresh\"]\nrows = 1\n\
                 estimates = 200\nconfig = { data = { id = \"lines/3x3\" }, model = { layers = [2] } }\n\
                 [[race]]\nstrategies = [\"ws\"]\nseeds = 1\nbudget = { model_evaluations = 1e3 }\n\

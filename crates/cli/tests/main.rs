@@ -19,6 +19,7 @@ mod json_keys;
 mod limits;
 mod mixture;
 mod own_data;
+mod regimes;
 mod report;
 mod resume;
 mod run_folder;

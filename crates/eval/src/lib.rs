@@ -11,6 +11,7 @@
 //! | [`partition`] | 2 log Z of a bidirectional Helmholtz machine, from draws of the machine |
 //! | [`allocation`] | how many samples each row gets for an error of their mean |
 //! | [`check`] | whether importance sampling can be trusted: what the recognition net misses |
+//! | [`similarity`] | how close samples are to data: moments, and adversarial accuracy |
 //! | [`summary`] | means over rows with their errors |
 //!
 //! The importance-sampling estimate of a row is too low on average. [`importance::RowEstimate`]
@@ -25,6 +26,7 @@ pub mod exact;
 pub mod formula;
 pub mod importance;
 pub mod partition;
+pub mod similarity;
 pub mod streaming;
 pub mod summary;
 
@@ -37,4 +39,5 @@ pub use exact::{ExactError, ExactLikelihood, MAX_JOINT_BITS, MAX_LATENT_BITS};
 pub use formula::LikelihoodFormula;
 pub use importance::{ImportanceSampling, Reading, RowEstimate, RowWeights, ZeroWeight};
 pub use partition::{FEWEST_DRAWS, LogPartition, PartitionFunction};
+pub use similarity::{AdversarialAccuracy, UnitMoments};
 pub use summary::{NllSummary, summarise};

@@ -20,6 +20,9 @@
 //! Energy models are trained by [`contrastive`] strategies: [`ContrastiveDivergence`], [`PersistentChains`] and
 //! [`Tempering`], which differ in the samples that stand for the model.
 //!
+//! [`connectivity`] is no strategy of its own: with the gradient of any of these, it also learns which units are
+//! connected.
+//!
 //! Each strategy is a pure function of model, batch and key. Those for latents have an inner function that takes its
 //! proposals as an argument, so that exact tests can pass in all possible ones. [`Coupled`], [`Nvil`],
 //! [`ExpectationMaximisation`] and strategies with persistent chains also keep state between calls: β of the chains,
@@ -29,6 +32,7 @@
 
 mod baseline;
 pub mod bihm;
+pub mod connectivity;
 pub mod contrastive;
 pub mod coupled;
 pub mod expectation_maximisation;
@@ -42,6 +46,7 @@ pub mod wake;
 pub mod wake_sleep;
 
 pub use bihm::{Bidirectional, BidirectionalError};
+pub use connectivity::Connectivity;
 pub use contrastive::{Centring, ContrastiveDivergence, Offsets, PersistentChains, Start, Tempering};
 pub use coupled::{Coupled, Kernel};
 pub use expectation_maximisation::ExpectationMaximisation;

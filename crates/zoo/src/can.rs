@@ -7,8 +7,11 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Batch, Draws, Enumerable, Estimate, Key, Layerwise, Reparameterized, Tractable};
+use helmholtz_core::{
+    Batch, Draws, Enumerable, Estimate, Gradients, Key, Layerwise, Reparameterized, Tractable,
+};
 use helmholtz_court::{Enumeration, Exact, Quadrature, ReferenceError, States, StatesError, Supported};
+pub use helmholtz_energy::{Transitions, divergence};
 use helmholtz_eval::annealing::{AnnealedPartition, Annealing};
 use helmholtz_eval::exact::ExactError;
 use helmholtz_eval::importance::ZeroWeight;
@@ -16,6 +19,7 @@ use helmholtz_eval::{
     Activity, AnnealedImportanceSampling, AnnealedRow, Check, Checked, ExactLikelihood, Reading, RowEstimate,
 };
 use helmholtz_samplers::{Chains, Gibbs, GibbsError, Known, NoWeight, OneShot, Swaps};
+pub use helmholtz_strategies::Connectivity;
 
 use crate::error::ConfigError;
 use crate::spec::TrainingRows;
@@ -49,6 +53,11 @@ pub trait Can {
 
     /// A density up to a factor, if the model is given by an energy.
     fn unnormalised(&self) -> Option<&dyn Unnormalised> {
+        None
+    }
+
+    /// Connections between two layers, among which training can choose.
+    fn connected(&self) -> Option<&dyn Connected> {
         None
     }
 
@@ -211,6 +220,28 @@ pub trait Unnormalised {
 
     /// The means of x given the means of the hidden units given x: `[n, d]`.
     fn reconstruct(&self, x: Tensor<2>) -> Tensor<2>;
+
+    /// Laws of its chains over all states of x.
+    ///
+    /// # Errors
+    /// If there are too many states.
+    fn transitions(&self) -> Result<Transitions, ConfigError>;
+}
+
+/// Connections between two layers, each of which may be there or not. Parameters are given as `[n]`, in the order of
+/// [`map_params`](helmholtz_core::map_params): see [`BoxedModel::with_values`](crate::BoxedModel::with_values).
+pub trait Connected {
+    /// The parameters of a machine of the same sizes whose edges are each there with probability `share`, and whose
+    /// biases are zero.
+    fn disconnected(&self, share: f64, key: Key) -> (Vec<Tensor<1>>, Connectivity);
+
+    /// The parameters after an update of connections, edges and biases, given the gradients of a loss.
+    fn reconnected(
+        &self,
+        connectivity: &Connectivity,
+        gradients: &Gradients,
+        rate: f64,
+    ) -> (Vec<Tensor<1>>, Connectivity);
 }
 
 /// Draws of x from a model without latents that a recognition net proposes.

@@ -41,7 +41,9 @@ pub mod strategy_settings;
 mod taped;
 pub mod vae;
 
-pub use can::{Base, Can, Chained, Classified, Drawn, Formula, Likelihood, Smooth, Summed, Unnormalised};
+pub use can::{
+    Base, Can, Chained, Classified, Connected, Drawn, Formula, Likelihood, Smooth, Summed, Unnormalised,
+};
 pub use error::ConfigError;
 pub use evaluator::BoxedEvaluator;
 pub use model::{BoxedModel, LatentModel};

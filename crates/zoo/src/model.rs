@@ -6,7 +6,8 @@ use std::ops::Deref;
 use burn::tensor::{DType, Device, Tensor};
 use helmholtz_core::erased::Boxed;
 use helmholtz_core::{
-    Draws, Gradients, LatentVariableModel, ParameterGroup, Proposals, Traced, Trainable, module_of_field,
+    Draws, Gradients, LatentVariableModel, ParameterGroup, Proposals, Traced, Trainable, map_params,
+    module_of_field,
 };
 
 use crate::can::Can;
@@ -101,6 +102,15 @@ impl BoxedModel {
             .drawn()
             .ok_or_else(|| ConfigError::new("the model cannot be sampled: nothing draws from it"))?;
         Ok(drawn.draw(draws, means))
+    }
+
+    /// The model with other values of its parameters, each `[n]`, in the order of [`map_params`].
+    ///
+    /// # Panics
+    /// If there are fewer values than parameters.
+    pub fn with_values(self, values: Vec<Tensor<1>>) -> Self {
+        let mut values = values.into_iter();
+        map_params(self, |_, _| values.next().expect("each parameter has values"))
     }
 
     fn fundamental(&self) -> &dyn Fundamental {

@@ -6,7 +6,8 @@
 //! | [`units`] | [`Units`] and [`Layer`]: bits, categories and real numbers as visible units |
 //! | [`rbm`] | [`Rbm`]: a restricted Boltzmann machine, its free energy and block Gibbs sampling |
 //! | [`partition`] | its partition function, likelihood and their gradients by enumeration |
-//! | [`transitions`] | laws of chains of block Gibbs sampling, by enumeration |
+//! | [`transitions`] | [`Transitions`]: laws of chains of block Gibbs sampling, by enumeration |
+//! | [`autocorrelation`] | [`Fundamental`]: exact autocorrelation times of these chains |
 //! | [`annealing`] | [`FromIndependent`]: the path from independent units to a machine |
 //!
 //! ```
@@ -22,6 +23,7 @@
 //! ```
 
 pub mod annealing;
+pub mod autocorrelation;
 pub mod config;
 pub mod partition;
 pub mod rbm;
@@ -30,10 +32,11 @@ pub mod transitions;
 pub mod units;
 
 pub use annealing::{FromIndependent, RowMoments};
+pub use autocorrelation::Fundamental;
 pub use config::{RbmConfig, RbmError};
 pub use partition::{MAX_ENUMERATED_BITS, TooManyUnits};
 pub use rbm::Rbm;
-pub use transitions::MOST_UNITS;
+pub use transitions::{MOST_UNITS, NoTransitions, Transitions, divergence};
 pub use units::{Block, Layer, LayerError, Units};
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The machine compared with sums over all of its states, in double precision.
 
+mod autocorrelation;
 mod gibbs;
 mod gradient;
 mod law;

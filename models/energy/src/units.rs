@@ -122,7 +122,7 @@ impl Layer {
                 if categories < 2 {
                     return Err(LayerError::Categories(categories));
                 }
-                if block.columns % categories != 0 {
+                if !block.columns.is_multiple_of(categories) {
                     return Err(LayerError::Columns { columns: block.columns, categories });
                 }
             }

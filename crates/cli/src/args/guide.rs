@@ -3,7 +3,7 @@
 use clap::{Arg, Command};
 
 /// Command lines that work as they are, or with a run folder of yours in place of `runs/deep`.
-const EXAMPLES: [(&str, &[&str]); 15] = [
+const EXAMPLES: [(&str, &[&str]); 16] = [
     (
         "train",
         &[
@@ -36,6 +36,14 @@ const EXAMPLES: [(&str, &[&str]); 15] = [
     ("encode", &["helmholtz encode runs/deep --split test --out codes.npy"]),
     ("classify", &["helmholtz classify runs/deep --data rows.csv"]),
     ("reconstruct", &["helmholtz reconstruct runs/deep --n 20 --out there-and-back.png"]),
+    (
+        "regimes",
+        &[
+            "helmholtz regimes equilibrium runs/energy             # chains from noise, compared with the data",
+            "helmholtz regimes stages --steps 10000 --out stages.svg",
+            "helmholtz regimes connectivity --epochs 10 --out edges.svg",
+        ],
+    ),
     ("export", &["helmholtz export runs/deep deep.safetensors"]),
     (
         "data",
@@ -57,7 +65,7 @@ const EXAMPLES: [(&str, &[&str]); 15] = [
 ];
 
 /// Headings of the flags of one command.
-const OWN_HEADINGS: [(&str, &str, &[&str]); 13] = [
+const OWN_HEADINGS: [(&str, &str, &[&str]); 21] = [
     ("train", "Model and strategy", &["model", "layers", "strategy", "samples", "kernel", "init_from"]),
     ("train", "Training", &["epochs", "steps", "batch", "lr", "optimizer", "seed"]),
     ("train", "Run folder", &["out", "resume", "checkpoint_every"]),
@@ -71,6 +79,14 @@ const OWN_HEADINGS: [(&str, &str, &[&str]); 13] = [
     ("inpaint", "Chains", &["as_model", "seed"]),
     ("reconstruct", "Pictures", &["n"]),
     ("compare", "Seeds", &["seeds", "seed"]),
+    ("equilibrium", "Chains", &["chains", "seed"]),
+    ("stages", "Model and strategy", &["hidden", "strategy"]),
+    ("stages", "Training", &["epochs", "steps", "batch", "lr", "seed"]),
+    ("stages", "Other settings", &["set"]),
+    ("connectivity", "Model and strategy", &["hidden", "strategy", "share"]),
+    ("connectivity", "Training", &["epochs", "steps", "batch", "lr", "seed"]),
+    ("connectivity", "Likelihood", &["temperatures"]),
+    ("connectivity", "Other settings", &["set"]),
 ];
 
 /// Headings of the other flags of all commands with at least [`MANY`] flags.
@@ -102,15 +118,19 @@ pub(super) fn with_guide(program: Command) -> Command {
         let text = format!("Examples:\n  {}", lines.join("\n  "));
         program.mut_subcommand(name, |command| command.after_help(text))
     });
-    program.mut_subcommands(|command| {
-        if flags(&command).count() < MANY {
-            return command;
-        }
-        let name = command.get_name().to_owned();
-        command.mut_args(|arg| match heading(&name, arg.get_id().as_str()) {
-            Some(heading) if !arg.is_positional() => arg.help_heading(heading),
-            _ => arg, // under `Arguments` or, for --help, `Options`
-        })
+    program.mut_subcommands(with_headings)
+}
+
+/// The command and those below it with headings.
+fn with_headings(command: Command) -> Command {
+    let command = command.mut_subcommands(with_headings);
+    if flags(&command).count() < MANY {
+        return command;
+    }
+    let name = command.get_name().to_owned();
+    command.mut_args(|arg| match heading(&name, arg.get_id().as_str()) {
+        Some(heading) if !arg.is_positional() => arg.help_heading(heading),
+        _ => arg, // under `Arguments` or, for --help, `Options`
     })
 }
 
@@ -120,9 +140,14 @@ mod tests {
 
     use super::*;
 
+    /// All commands below one.
+    fn below(program: &Command) -> Vec<&Command> {
+        program.get_subcommands().flat_map(|command| [vec![command], below(command)].concat()).collect()
+    }
+
     #[test]
     fn every_flag_of_a_command_with_many_stands_under_a_heading() {
-        for command in Args::described().get_subcommands() {
+        for command in below(&Args::described()) {
             let is_long = flags(command).count() >= MANY;
             for flag in flags(command).filter(|_| is_long) {
                 let (command, flag) = (command.get_name(), flag.get_id());
@@ -131,7 +156,7 @@ mod tests {
         }
         let program = Args::described();
         for (name, _, ids) in OWN_HEADINGS {
-            let command = program.find_subcommand(name).unwrap();
+            let command = below(&program).into_iter().find(|command| command.get_name() == name).unwrap();
             assert!(ids.iter().all(|id| flags(command).any(|flag| flag.get_id() == id)), "{name}: {ids:?}");
         }
     }

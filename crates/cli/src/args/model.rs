@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 /// A trained model: a run folder, or weights with a config.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct ModelArgs {
     /// Run folder
     #[arg(required_unless_present = "weights", conflicts_with = "weights")]

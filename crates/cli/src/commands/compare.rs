@@ -6,7 +6,7 @@
 //! `report.html`, to SVG files and to `compare.json`.
 
 mod court;
-mod descent;
+pub(crate) mod descent;
 mod figures;
 mod out;
 mod plan;

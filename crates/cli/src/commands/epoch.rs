@@ -19,6 +19,14 @@ pub(crate) fn checkpoints(folder: &RunFolder) -> Checkpoints {
     Checkpoints::new(folder.path().join("checkpoint"))
 }
 
+/// The newest epoch of a run with a whole checkpoint, if there is one.
+///
+/// # Errors
+/// If the checkpoints cannot be read.
+pub(crate) fn newest(folder: &RunFolder) -> anyhow::Result<Option<usize>> {
+    Ok(checkpoints(folder).examine().or_user()?.whole.last().copied())
+}
+
 /// The epoch that `--epoch` asks for, or else the best by validation score.
 ///
 /// If the best epoch on record was never saved, the best saved epoch is taken, with a warning.

@@ -22,6 +22,7 @@ mod log_z;
 pub mod merge;
 pub mod models;
 mod part_file;
+pub mod regimes;
 pub mod report;
 pub mod resume;
 pub mod sample;
@@ -54,6 +55,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Command::Encode(args)) => encode::run(&args),
         Some(Command::Classify(args)) => classify::run(&args),
         Some(Command::Reconstruct(args)) => encode::reconstruct(&args),
+        Some(Command::Regimes { command }) => regimes::run(&command),
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Data { command }) => data::run(command),
         Some(Command::Models(args)) => models::run(&args),

@@ -2,12 +2,9 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use helmholtz_core::{
-    Batch, Draws, EnergyModel, Estimate, Harmonium, Key, Measure, Role, Strategy, Trainable, Weighed,
-};
+use helmholtz_core::{Batch, Draws, Estimate, Harmonium, Key, Measure, Role, Strategy, Trainable, Weighed};
 use helmholtz_court::{Blocks, Exact, ReferenceError, References, StatesError};
-use helmholtz_energy::Rbm;
-use helmholtz_ops::into_f64;
+use helmholtz_energy::{NoTransitions, Rbm};
 use helmholtz_strategies::{Offsets, Tempering};
 
 /// The law that chains begin with.
@@ -38,26 +35,17 @@ impl OfContrast {
         (start, sweeps): (Law, usize),
         offsets: Offsets,
     ) -> Result<Self, ReferenceError> {
-        if rbm.layer().has_real() {
-            return Err(StatesError::Neither.into());
-        }
-        if !rbm.has_few_states() {
-            return Err(StatesError::Bits { bits: rbm.observed().max(rbm.n_hidden()) }.into());
-        }
-        let tensor = |values: &[f64]| Tensor::<1>::from_data(values, (&rbm.device(), rbm.dtype()));
-        let of_model = normalised(into_f64(-rbm.free_energy(rbm.visible_states())));
-        let states = of_model.len();
+        let transitions = rbm.transitions().map_err(|error| match error {
+            NoTransitions::Real => StatesError::Neither,
+            NoTransitions::TooMany { sizes: [d, m] } => StatesError::Bits { bits: d.max(m) },
+        })?;
+        let of_model = transitions.law().to_vec();
         let begin = match start {
             Law::Model => of_model.clone(),
-            Law::Noise => vec![1.0 / states as f64; states],
-            Law::OfRows(rows) => {
-                let (all, columns) = (into_f64(rbm.visible_states()), rbm.observed());
-                let n = (rows.len() / columns) as f64;
-                let count = |state: &[f64]| rows.chunks(columns).filter(|row| *row == state).count();
-                all.chunks(columns).map(|state| count(state) as f64 / n).collect()
-            }
+            Law::Noise => transitions.noise(),
+            Law::OfRows(rows) => transitions.law_of_rows(&rows),
         };
-        let of_chains = into_f64(rbm.law_after(tensor(&begin), sweeps));
+        let of_chains = transitions.after(&begin, sweeps);
         if offsets == Offsets::Enhanced {
             return Err(ReferenceError::NoClaim);
         }
@@ -138,11 +126,4 @@ impl Strategy<Rbm> for TemperedReplicas {
     fn measures(&self) -> &[Measure] {
         Strategy::<Rbm>::measures(&self.tempering)
     }
-}
-
-fn normalised(logs: Vec<f64>) -> Vec<f64> {
-    let max = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> = logs.into_iter().map(|log| (log - max).exp()).collect();
-    let total: f64 = weights.iter().sum();
-    weights.into_iter().map(|weight| weight / total).collect()
 }

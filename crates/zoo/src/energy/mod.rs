@@ -2,6 +2,7 @@
 
 pub mod checks;
 pub mod config;
+mod connected;
 mod court;
 pub mod evaluator;
 pub mod strategies;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use helmholtz_core::{Batch, Draws, EnergyModel, Estimate, Harmonium, Key, Role, Strategy};
 use helmholtz_court::{Exact, ReferenceError};
-use helmholtz_energy::Rbm;
+use helmholtz_energy::{Rbm, Transitions};
 use helmholtz_eval::RowEstimate;
 use helmholtz_eval::annealing::{AnnealedPartition, Annealing};
 use helmholtz_samplers::tempering::advance;
@@ -20,7 +21,7 @@ use helmholtz_strategies::{MaximumLikelihood, Offsets};
 
 use self::court::{Law, OfContrast};
 use self::evaluator::path;
-use crate::can::{Base, Can, Drawn, Likelihood, Unnormalised};
+use crate::can::{Base, Can, Connected, Drawn, Likelihood, Unnormalised};
 use crate::error::ConfigError;
 use crate::registry::Family;
 
@@ -39,6 +40,10 @@ const SWEEPS: usize = 1000;
 
 impl Can for Rbm {
     fn unnormalised(&self) -> Option<&dyn Unnormalised> {
+        Some(self)
+    }
+
+    fn connected(&self) -> Option<&dyn Connected> {
         Some(self)
     }
 
@@ -134,5 +139,8 @@ impl Unnormalised for Rbm {
 
     fn reconstruct(&self, x: Tensor<2>) -> Tensor<2> {
         self.visible_means(self.hidden_means(x))
+    }
+    fn transitions(&self) -> Result<Transitions, ConfigError> {
+        Rbm::transitions(self).map_err(ConfigError::new)
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn no_number(output: &StepOutput) -> Option<(Measure, f64)> {
 }
 
 /// Runs the learner's own steps one at a time, with the same resulting weights as `helmholtz train`.
-pub(super) struct Descent {
+pub(crate) struct Descent {
     trainee: Trainee,
     optimiser: ModuleOptimizer,
     schedule: ModuleLrScheduler,
@@ -37,7 +37,7 @@ impl Descent {
     ///
     /// # Errors
     /// If the model or the strategy cannot be built.
-    pub(super) fn new(config: &Config, data: &DataSet, plan: Plan) -> anyhow::Result<Self> {
+    pub(crate) fn new(config: &Config, data: &DataSet, plan: Plan) -> anyhow::Result<Self> {
         let device = crate::device::select(&config.run.device)?;
         let model = assemble::model(config, data, &device)?;
         let key = Key::new(config.seed);
@@ -64,7 +64,7 @@ impl Descent {
     }
 
     /// Takes steps until `stop` is true for the number taken, or the plan ends. Returns that number.
-    pub(super) fn run(&mut self, stop: impl Fn(u64) -> bool) -> anyhow::Result<u64> {
+    pub(crate) fn run(&mut self, stop: impl Fn(u64) -> bool) -> anyhow::Result<u64> {
         loop {
             let feed = self.feed.clone();
             let mut taken = None;
@@ -88,7 +88,7 @@ impl Descent {
     }
 
     /// The model as the last step left it, or the average of its weights, without autodiff.
-    pub(super) fn model(&self) -> BoxedModel {
+    pub(crate) fn model(&self) -> BoxedModel {
         self.trainee.valid().judged().expect("it was made of such a model")
     }
 }
