@@ -20,3 +20,4 @@ mod scores;
 mod strategies;
 mod suspect;
 mod vae;
+mod without_chains;

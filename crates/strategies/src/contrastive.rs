@@ -14,6 +14,7 @@
 //! | `rdm`, [`ContrastiveDivergence`] from [`Start::Noise`] | at noise | k sweeps |
 //! | `pcd`, [`PersistentChains`] | where the last update left them | k sweeps |
 //! | `tempering`, [`Tempering`] | where the last update left them, at T temperatures | k sweeps with swaps |
+//! | `independent`, [`IndependentSamples`] | at independent bits with the means of the batch | no sweep: k = 0 |
 //!
 //! With k sweeps the samples have the law `π Tᵏ`, where π is the law of the starts and T the transitions of a sweep. The
 //! update of `cd` and of `rdm` is exactly the contrast with that law in expectation. It differs from the gradient of the
@@ -35,10 +36,12 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use burn::tensor::activation::softmax;
 use helmholtz_core::{
     Batch, Better, Draws, Estimate, Harmonium, Key, LayerMeans, Measure, Memory, Over, Role, Scope, Strategy,
     Weighed,
 };
+use helmholtz_ops::noise;
 use helmholtz_samplers::tempering::advance;
 use helmholtz_samplers::{BlockGibbs, Swaps, Temperatures};
 
@@ -50,6 +53,10 @@ pub const FREE_ENERGY_GAP: Measure =
 /// The share of swaps between neighbouring temperatures that were accepted.
 pub const SWAP_ACCEPTANCE: Measure =
     Measure { name: "swap_acceptance", unit: None, better: Some(Better::Higher), over: Over::Mean };
+
+/// The effective sample size of weighted samples that stand for the model, as a share of their number.
+pub const PROPOSAL_ESS: Measure =
+    Measure { name: "proposal_ess", unit: None, better: Some(Better::Higher), over: Over::Mean };
 
 /// The offsets of units in a centred gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -152,19 +159,18 @@ impl Moving {
     }
 }
 
-/// The update from a batch and samples of the model, `[n_samples, d]`.
+/// The update from a batch and samples of the model.
 fn contrast<M: Harmonium>(
     model: &M,
     batch: &Batch,
-    samples: Tensor<2>,
+    samples: Weighed,
     (centring, measured): (&Centring, Vec<helmholtz_core::Measured>),
 ) -> Estimate {
-    let found = model.contrast(
-        Weighed::equally(batch.whole()),
-        Weighed::equally(samples),
-        &mut |of_data, of_samples| centring.of(of_data, &of_samples, batch.step),
-    );
-    let gap = FREE_ENERGY_GAP.is(found.at_samples.mean() - found.at_data.mean());
+    let weights = samples.weights.clone();
+    let found = model.contrast(Weighed::equally(batch.whole()), samples, &mut |of_data, of_samples| {
+        centring.of(of_data, &of_samples, batch.step)
+    });
+    let gap = FREE_ENERGY_GAP.is((found.at_samples * weights).sum() - found.at_data.mean());
     let measured = [vec![gap], measured].concat();
     Estimate { gradients: found.gradients, measured, evaluations: 0 }
 }
@@ -214,7 +220,7 @@ impl<M: Harmonium> Strategy<M> for ContrastiveDivergence {
         };
         let chains = start.dims()[0] as u64;
         let samples = sweeps(model, start, self.sweeps, key);
-        let estimate = contrast(model, batch, samples, (&self.centring, Vec::new()));
+        let estimate = contrast(model, batch, Weighed::equally(samples), (&self.centring, Vec::new()));
         Estimate { evaluations: batch.len() as u64 + chains * (self.sweeps as u64 + 1), ..estimate }
     }
 
@@ -228,6 +234,62 @@ impl<M: Harmonium> Strategy<M> for ContrastiveDivergence {
 
     fn continuing(&self, other: &Self) -> Self {
         ContrastiveDivergence { centring: self.centring.continuing(&other.centring), ..self.clone() }
+    }
+}
+
+/// Independent samples, weighted so that they stand for the model: contrast without a Markov chain, k = 0.
+///
+/// The samples `x_s` are bits with the means of the batch, smoothed to `(n mean + 1) / (n + 2)`, whose law is q. In the
+/// contrast they have the weights
+///
+/// ```text
+/// w_s = (exp(-F(x_s)) / q(x_s)) / Σ_r exp(-F(x_r)) / q(x_r)
+/// ```
+///
+/// The update tends to the gradient of the likelihood as the number of samples grows, with a bias of the order of its
+/// inverse. [`PROPOSAL_ESS`] says how many of the samples count: where it is near `1 / samples`, one of them has all the
+/// weight, and the update means little. This is the case for most machines with many units that have learnt something.
+///
+/// This estimator is our own. It is not the sampler of Fisher, "Training restricted Boltzmann machines with zero step
+/// contrastive divergence", arXiv:2211.02174, which is not published.
+#[derive(Module, Debug)]
+pub struct IndependentSamples {
+    /// The number of samples.
+    pub samples: usize,
+    /// The offsets of the gradient.
+    pub centring: Centring,
+}
+
+impl<M: Harmonium> Strategy<M> for IndependentSamples {
+    fn estimate(&self, model: &M, batch: &Batch, key: Key) -> Estimate {
+        let rows = batch.whole();
+        let (n, [_, d]) = (rows.dims()[0] as f64, rows.dims());
+        let means = (rows.sum_dim(0) + 1.0) / (n + 2.0);
+        let draws = Draws::new(key.child(Role::Start), self.samples, 1);
+        let uniform = noise::uniform(&draws, d, means.dtype(), &means.device());
+        let x = uniform.lower(means.clone().repeat_dim(0, self.samples)).float().cast(means.dtype());
+        let logits = means.clone().log() - (-means.clone() + 1.0).log();
+        let all_off = (-means + 1.0).log().sum_dim(1);
+        let log_q = (x.clone() * logits).sum_dim(1) + all_off;
+        let log_weights = -model.free_energy(x.clone()) - log_q.squeeze_dim::<1>(1);
+        let weights = softmax(log_weights, 0);
+        let ess = (weights.clone().square().sum() * self.samples as f64).recip();
+        let samples = Weighed { x, weights };
+        let measured = vec![PROPOSAL_ESS.is(ess)];
+        let estimate = contrast(model, batch, samples, (&self.centring, measured));
+        Estimate { evaluations: (batch.len() + 2 * self.samples) as u64, ..estimate }
+    }
+
+    fn measures(&self) -> &[Measure] {
+        &[FREE_ENERGY_GAP, PROPOSAL_ESS]
+    }
+
+    fn scope(&self) -> Scope {
+        if self.centring.moving.is_some() { Scope::AcrossBatches } else { Scope::Batch }
+    }
+
+    fn continuing(&self, other: &Self) -> Self {
+        IndependentSamples { samples: self.samples, centring: self.centring.continuing(&other.centring) }
     }
 }
 
@@ -277,7 +339,7 @@ impl<M: Harmonium> Strategy<M> for PersistentChains {
         let chains = start.dims()[0] as u64;
         let samples = sweeps(model, start, self.sweeps, key);
         self.chains.set(samples.clone());
-        let estimate = contrast(model, batch, samples, (&self.centring, Vec::new()));
+        let estimate = contrast(model, batch, Weighed::equally(samples), (&self.centring, Vec::new()));
         Estimate { evaluations: batch.len() as u64 + chains * (self.sweeps as u64 + 1), ..estimate }
     }
 
@@ -378,7 +440,12 @@ impl<M: Harmonium> Strategy<M> for Tempering {
         let acceptance = swaps
             .acceptance()
             .map(|share| SWAP_ACCEPTANCE.is(Tensor::full([1], share, (&model.device(), model.dtype()))));
-        let estimate = contrast(model, batch, cold, (&self.centring, acceptance.into_iter().collect()));
+        let estimate = contrast(
+            model,
+            batch,
+            Weighed::equally(cold),
+            (&self.centring, acceptance.into_iter().collect()),
+        );
         let evaluations = batch.len() + all * self.sweeps + all / self.temperatures;
         Estimate { evaluations: evaluations as u64, ..estimate }
     }

@@ -18,7 +18,8 @@
 //! maximum given the expected statistics of the latents.
 //!
 //! Energy models are trained by [`contrastive`] strategies: [`ContrastiveDivergence`], [`PersistentChains`] and
-//! [`Tempering`], which differ in the samples that stand for the model.
+//! [`Tempering`], which differ in the samples that stand for the model, and [`IndependentSamples`], which weights samples
+//! instead of moving them. [`EnergyDiscrepancy`] needs no samples of the model.
 //!
 //! [`connectivity`] is no strategy of its own: with the gradient of any of these, it also learns which units are
 //! connected.
@@ -35,6 +36,7 @@ pub mod bihm;
 pub mod connectivity;
 pub mod contrastive;
 pub mod coupled;
+pub mod energy_discrepancy;
 pub mod expectation_maximisation;
 pub mod maximum_likelihood;
 pub mod nvil;
@@ -47,8 +49,11 @@ pub mod wake_sleep;
 
 pub use bihm::{Bidirectional, BidirectionalError};
 pub use connectivity::Connectivity;
-pub use contrastive::{Centring, ContrastiveDivergence, Offsets, PersistentChains, Start, Tempering};
+pub use contrastive::{
+    Centring, ContrastiveDivergence, IndependentSamples, Offsets, PersistentChains, Start, Tempering,
+};
 pub use coupled::{Coupled, Kernel};
+pub use energy_discrepancy::EnergyDiscrepancy;
 pub use expectation_maximisation::ExpectationMaximisation;
 pub use maximum_likelihood::MaximumLikelihood;
 pub use nvil::Nvil;

@@ -3,7 +3,8 @@
 use helmholtz_core::{Batch, Draws, EnergyModel, Harmonium, Key, Tractable};
 use helmholtz_energy::{Rbm, RbmConfig};
 use helmholtz_strategies::{
-    Centring, ContrastiveDivergence, MaximumLikelihood, Offsets, PersistentChains, Start, Tempering,
+    Centring, ContrastiveDivergence, EnergyDiscrepancy, IndependentSamples, MaximumLikelihood, Offsets,
+    PersistentChains, Start, Tempering,
 };
 
 use crate::check::{DoctorCheck, On, Outputs, of_strategy};
@@ -50,6 +51,14 @@ pub fn checks() -> Vec<DoctorCheck> {
         DoctorCheck::new("strategy", "tempering", TOLERANCE, |on, out| {
             let rbm = rbm(on);
             of_strategy(on, out, &rbm, &Tempering::new(&rbm, (3, 4, 2), Offsets::Zero, Key::new(4)));
+        }),
+        DoctorCheck::new("strategy", "independent", TOLERANCE, |on, out| {
+            let rbm = rbm(on);
+            let centring = each(Offsets::Data)(&rbm);
+            of_strategy(on, out, &rbm, &IndependentSamples { samples: 20, centring });
+        }),
+        DoctorCheck::new("strategy", "energy-discrepancy", TOLERANCE, |on, out| {
+            of_strategy(on, out, &rbm(on), &EnergyDiscrepancy { perturbed: 4, flip: 0.2 });
         }),
         DoctorCheck::new("strategy", "ml on an energy", TOLERANCE, |on, out| {
             of_strategy(on, out, &rbm(on), &MaximumLikelihood {});

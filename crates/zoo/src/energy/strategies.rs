@@ -4,7 +4,10 @@ use helmholtz_core::{Batch, Key, Role};
 use helmholtz_court::{Exact, ReferenceError};
 use helmholtz_energy::Rbm;
 use helmholtz_ops::into_f64;
-use helmholtz_strategies::{Centring, ContrastiveDivergence, Offsets, PersistentChains, Start, Tempering};
+use helmholtz_strategies::{
+    Centring, ContrastiveDivergence, EnergyDiscrepancy, IndependentSamples, Offsets, PersistentChains, Start,
+    Tempering,
+};
 
 use super::court::{Law, OfContrast, TemperedReplicas};
 use crate::error::ConfigError;
@@ -12,7 +15,7 @@ use crate::limits::LARGEST;
 use crate::model::BoxedModel;
 use crate::papers;
 use crate::registry::{Paper, StrategyEntry};
-use crate::spec::BuiltOn;
+use crate::spec::{BuiltOn, ModelSpec, Support};
 use crate::strategies::MaximumLikelihoodSettings;
 use crate::strategy::{BoxedStrategy, boxed};
 use crate::strategy_settings::StrategySettings;
@@ -40,6 +43,18 @@ pub(super) fn entries() -> Vec<StrategyEntry> {
             "contrast with chains that persist and swap temperatures",
             papers::TEMPERING,
             needs,
+        ),
+        of::<IndependentSettings>(
+            "independent",
+            "contrast with weighted samples, without chains: k = 0",
+            papers::SELF_NORMALISED,
+            "an energy with hidden units over bits",
+        ),
+        of::<EnergyDiscrepancySettings>(
+            "energy-discrepancy",
+            "energies of rows below those of perturbed rows",
+            papers::ENERGY_DISCREPANCY,
+            "an energy over bits",
         ),
         of::<MaximumLikelihoodSettings>(
             "ml",
@@ -114,6 +129,16 @@ crate::estimates! {
         Some(boxed(TemperedReplicas::new(self, REPLICA_UPDATES)))
     }
 }
+
+// The expectation of a self-normalised estimate has no closed form, and that of a logarithm of sums has none either.
+crate::estimates! {
+    IndependentSamples => Rbm,
+    fn held(&self) -> Option<BoxedStrategy> {
+        Some(boxed(IndependentSamples { centring: self.centring.held(), ..self.clone() }))
+    }
+}
+
+crate::estimates! { EnergyDiscrepancy => Rbm }
 
 crate::estimates! {
     TemperedReplicas => Rbm,
@@ -224,6 +249,29 @@ crate::settings! {
     }
 }
 
+crate::settings! {
+    /// `independent`
+    pub IndependentSettings {
+        /// Number of samples with the means of the batch, which are weighted to stand for the model.
+        proposals: usize = 1000,
+        /// Offsets of the units: ema (moving means of the data), data (means of the batch), enhanced (half of the
+        /// batch, half of the samples) or none.
+        centring: CentringWord = CentringWord::Ema,
+        /// Share of a new batch in the moving means.
+        centring_rate: f64 = 0.01,
+    }
+}
+
+crate::settings! {
+    /// `energy-discrepancy`
+    pub EnergyDiscrepancySettings {
+        /// Number of perturbed rows that each row is compared with, M.
+        perturbed: usize = 32,
+        /// Probability that a bit is flipped, in each of two perturbations.
+        flip: f64 = 0.1,
+    }
+}
+
 /// Refuses counts out of range, and a rate that is not a share.
 fn check(counts: &[(&str, usize)], rate: f64) -> Result<(), ConfigError> {
     for (key, value) in counts {
@@ -285,6 +333,60 @@ impl StrategySettings for PcdSettings {
 
     fn variant(&self) -> Option<String> {
         Some(format!("k = {}, {}", self.sweeps, self.centring.words()))
+    }
+}
+
+/// Refuses units that are not bits.
+fn needs_bits(kind: &str, model: &dyn ModelSpec) -> Result<(), ConfigError> {
+    if model.support() == Support::Bits {
+        return Ok(());
+    }
+    Err(ConfigError(format!(
+        "strategy.kind = \"{kind}\": it is for visible units that are bits; use another strategy, or \
+         model.visible = \"bernoulli\""
+    )))
+}
+
+impl StrategySettings for IndependentSettings {
+    fn check(&self, kind: &str, model: &dyn ModelSpec, _: &[usize]) -> Result<(), ConfigError> {
+        needs_bits(kind, model)
+    }
+
+    fn check_samples(&self, _: usize) -> Result<(), ConfigError> {
+        check(&[("proposals", self.proposals)], self.centring_rate)
+    }
+
+    fn build(&self, _: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
+        let centring = Centring::new(rbm(on.model), self.centring.offsets(self.centring_rate));
+        Ok(boxed(IndependentSamples { samples: self.proposals, centring }))
+    }
+
+    fn variant(&self) -> Option<String> {
+        Some(format!("{} samples, {}", self.proposals, self.centring.words()))
+    }
+}
+
+impl StrategySettings for EnergyDiscrepancySettings {
+    fn check(&self, kind: &str, model: &dyn ModelSpec, _: &[usize]) -> Result<(), ConfigError> {
+        needs_bits(kind, model)
+    }
+
+    fn check_samples(&self, _: usize) -> Result<(), ConfigError> {
+        if !(self.flip > 0.0 && self.flip <= 0.5) {
+            return Err(ConfigError(format!(
+                "strategy.flip = {:?}: must be above 0 and at most 0.5",
+                self.flip
+            )));
+        }
+        check(&[("perturbed", self.perturbed)], 1.0)
+    }
+
+    fn build(&self, _: usize, _: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
+        Ok(boxed(EnergyDiscrepancy { perturbed: self.perturbed, flip: self.flip }))
+    }
+
+    fn variant(&self) -> Option<String> {
+        Some(format!("M = {}, flips {}", self.perturbed, self.flip))
     }
 }
 

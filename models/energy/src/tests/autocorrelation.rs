@@ -1,5 +1,7 @@
 //! Autocorrelation times compared with sums of autocovariances, by powers of the transitions.
 
+use burn::module::Param;
+
 use super::*;
 use crate::transitions::divergence;
 use crate::{MOST_UNITS, NoTransitions};
