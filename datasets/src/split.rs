@@ -307,23 +307,6 @@ impl Split {
         sums.zip(self.observed()).map(|(sum, n)| sum / n.max(1) as f64).collect()
     }
 
-    /// The variance of the observed values of each column; zero for a column without observed values.
-    pub fn variance(&self) -> Vec<f64> {
-        let mean = self.mean();
-        if let Values::Binary(_) = self.values {
-            return mean.into_iter().map(|mean| mean * (1.0 - mean)).collect();
-        }
-        let mut sums = vec![0.0; self.width()];
-        for row in 0..self.rows() {
-            for (column, value) in self.row(row).into_iter().enumerate() {
-                if self.is_observed(row, column) {
-                    sums[column] += (f64::from(value) - mean[column]).powi(2);
-                }
-            }
-        }
-        sums.into_iter().zip(self.observed()).map(|(sum, n)| sum / n.max(1) as f64).collect()
-    }
-
     /// Number of observed values in each column.
     pub(crate) fn observed(&self) -> Vec<usize> {
         let mut observed = vec![self.rows; self.width()];

@@ -39,7 +39,7 @@ fn smoke(ids: &str) -> Vec<Value> {
 
 #[test]
 fn a_row_of_each_model_strategy_and_way_of_scoring_runs_at_tier_smoke() {
-    assert_eq!(smoke("each").len(), 14);
+    assert_eq!(smoke("each").len(), 19);
 }
 
 #[test]

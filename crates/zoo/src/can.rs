@@ -22,7 +22,7 @@ use helmholtz_samplers::{Chains, Gibbs, GibbsError, Known, NoWeight, OneShot, Sw
 pub use helmholtz_strategies::Connectivity;
 
 use crate::error::ConfigError;
-use crate::spec::TrainingRows;
+use crate::training_rows::TrainingRows;
 
 /// What a model can do beyond [`LatentVariableModel`](helmholtz_core::LatentVariableModel).
 pub trait Can {

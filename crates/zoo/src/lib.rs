@@ -10,6 +10,7 @@
 //! | [`model`] | [`BoxedModel`]: a model of any family |
 //! | [`can`] | [`Can`]: what a model can do that not every model can |
 //! | [`evaluator`] | [`BoxedEvaluator`]: what scores such a model |
+//! | [`training_rows`] | [`TrainingRows`]: what an evaluator may know of the training rows |
 //! | [`strategy`] | [`BoxedStrategy`]: a strategy on such a model |
 //! | [`mod@strategies`] | strategies for every model of latents |
 //! | [`strategy_settings`] | [`StrategySettings`]: what a strategy's row of the registry is made of |
@@ -39,6 +40,7 @@ pub mod strategies;
 pub mod strategy;
 pub mod strategy_settings;
 mod taped;
+pub mod training_rows;
 pub mod vae;
 
 pub use can::{
@@ -49,9 +51,10 @@ pub use evaluator::BoxedEvaluator;
 pub use model::{BoxedModel, LatentModel};
 pub use registry::{Family, ModelEntry, Paper, Registry, StrategyEntry};
 pub use settings::{ConfigKey, Settings};
-pub use spec::{BuiltOn, ModelSpec, Spec, StrategySpec, Support, TrainingRows};
+pub use spec::{BuiltOn, ModelSpec, Spec, StrategySpec, Support};
 pub use strategy::{BoxedStrategy, Estimates};
 pub use strategy_settings::StrategySettings;
+pub use training_rows::TrainingRows;
 
 /// The families of this workspace.
 pub fn registry() -> Registry {

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use burn::tensor::Device;
 use helmholtz_core::{Key, ParameterGroup, Score, Trainable};
-use helmholtz_datasets::{ImageShape, Split};
+use helmholtz_datasets::ImageShape;
 use helmholtz_eval::{ImportanceSampling, Reading};
 use serde::{Serialize, Serializer};
 use toml::{Table, Value};
@@ -14,6 +14,7 @@ use crate::evaluator::BoxedEvaluator;
 use crate::limits::LARGEST;
 use crate::model::{BoxedModel, LatentModel};
 use crate::strategy::BoxedStrategy;
+use crate::training_rows::TrainingRows;
 
 /// `[model]`, typed and checked, with every default written out.
 pub trait ModelSpec: Debug + Send + Sync {
@@ -124,24 +125,6 @@ pub trait ModelSpec: Debug + Send + Sync {
 
     /// The model over `observed` units, as text for a table.
     fn in_words(&self, observed: usize) -> String;
-}
-
-/// What an evaluator may know of the training rows.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TrainingRows {
-    /// The mean of each column.
-    pub mean: Vec<f64>,
-    /// The variance of each column.
-    pub variance: Vec<f64>,
-    /// The number of rows.
-    pub n: usize,
-}
-
-impl TrainingRows {
-    /// Those of a split.
-    pub fn of(split: &Split) -> Self {
-        TrainingRows { mean: split.mean(), variance: split.variance(), n: split.rows() }
-    }
 }
 
 /// Which values of the data a model can assign probability to.

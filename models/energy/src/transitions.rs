@@ -21,7 +21,7 @@ pub const MOST_UNITS: [usize; 2] = [12, 10];
 pub enum NoTransitions {
     /// Too many states.
     #[error(
-        "the machine has {} columns of visible units and {} hidden units; laws of chains are summed over all states for at \
+        "the machine has {} visible and {} hidden units; laws of chains are summed over all states for at \
          most 2^{} and 2^{}: use smaller data or fewer hidden units", .sizes[0], .sizes[1], MOST_UNITS[0], MOST_UNITS[1]
     )]
     TooMany {

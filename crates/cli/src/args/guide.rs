@@ -74,7 +74,7 @@ const OWN_HEADINGS: [(&str, &str, &[&str]); 21] = [
     ("evaluate", "Method", &["method", "exact", "chains", "temperatures", "leapfrog", "base"]),
     ("evaluate", "Bidirectional machines", &["as_model", "z_error", "z_samples"]),
     ("sample", "Samples", &["n", "seed", "mean"]),
-    ("sample", "Chains", &["as_model", "sampler", "oversample", "keep_chains"]),
+    ("sample", "Chains", &["as_model", "sampler", "temperatures", "oversample", "keep_chains"]),
     ("inpaint", "Pictures", &["mask", "n", "bits", "frames"]),
     ("inpaint", "Chains", &["as_model", "seed"]),
     ("reconstruct", "Pictures", &["n"]),

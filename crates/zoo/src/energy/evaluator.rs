@@ -6,7 +6,7 @@ use helmholtz_energy::{FromIndependent, Rbm, RowMoments};
 use helmholtz_eval::annealing::{Annealing, Schedule};
 
 use crate::can::Base;
-use crate::spec::TrainingRows;
+use crate::training_rows::TrainingRows;
 
 /// The path of annealing that begins with a law.
 pub(super) fn path<'a>(rbm: &'a Rbm, base: &Base<'_>) -> FromIndependent<'a> {

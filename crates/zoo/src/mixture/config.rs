@@ -14,7 +14,8 @@ use crate::model::BoxedModel;
 use crate::papers;
 use crate::registry::ModelEntry;
 use crate::settings::Settings;
-use crate::spec::{ModelSpec, TrainingRows};
+use crate::spec::ModelSpec;
+use crate::training_rows::TrainingRows;
 
 pub(super) fn models() -> Vec<ModelEntry> {
     vec![ModelEntry {

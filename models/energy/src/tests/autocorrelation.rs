@@ -118,8 +118,5 @@ fn too_many_units_are_refused_with_their_numbers() {
     let rbm = rbm([MOST_UNITS[0] + 1, 2], 51);
     let error = rbm.transitions().unwrap_err();
     assert_eq!(error, NoTransitions::TooMany { sizes: [13, 2] });
-    assert!(
-        error.to_string().starts_with("the machine has 13 columns of visible units and 2 hidden units;"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("the machine has 13 visible and 2 hidden units;"), "{error}");
 }
