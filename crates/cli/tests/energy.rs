@@ -241,3 +241,106 @@ fn a_pixel_that_never_changes_is_learnt_without_a_number_that_is_not_finite() {
         assert!((1.3..2.0).contains(&nll), "{strategy}: {nll}, where fair coins in the middle give 2 ln 2");
     }
 }
+
+/// Rows of two sites with three categories each, and rows of numbers in [0, 1] whose last one never changes.
+fn other_rows(folder: &std::path::Path) {
+    let one = |k: usize| (0..3).map(|i| if i == k % 3 { "1" } else { "0" }).collect::<Vec<_>>().join(",");
+    let categories: String =
+        (0..120).map(|i| format!("{},{}\n", one(i), one(i + usize::from(i % 4 == 0)))).collect();
+    let numbers: String = (0..120)
+        .map(|i| f64::from(i * 37 % 120) / 120.0)
+        .map(|u| format!("{u:.4},{:.4},0.5\n", u * u))
+        .collect();
+    fs::write(folder.join("bad.csv"), format!("{categories}1,1,0,0,0,1\n")).unwrap();
+    fs::write(folder.join("categories.csv"), categories).unwrap();
+    fs::write(folder.join("numbers.csv"), numbers).unwrap();
+}
+
+#[test]
+fn other_visible_units_are_trained_scored_from_both_sides_drawn_and_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    other_rows(folder);
+    let softmax = ["--set", "model.visible=softmax", "--set", "model.categories=3"];
+    let cases: [(&str, &str, &[&str], &str); 4] = [
+        ("softmax", "file:categories.csv", &softmax, "pcd"),
+        ("gaussian", "file:numbers.csv", &["--set", "model.visible=gaussian"], "tempering"),
+        ("relu", "file:numbers.csv", &["--set", "model.visible=relu"], "rdm"),
+        (
+            "mixture",
+            "file:numbers.csv",
+            &["--set", "model.visible=gaussian", "--set", "model.odds=0.1"],
+            "cd",
+        ),
+    ];
+    for (name, data, units, strategy) in cases {
+        let own = ["train", "--model", "rbm", "--set", "model.hidden=4", "--dataset", data, "--quiet"];
+        let own = [&own[..], units, &["--strategy", strategy, "--batch", "50"]].concat();
+        succeed(folder, &[&own[..], &["--steps", "42", "--out", name]].concat());
+        let of = |more: &[&str]| json(&succeed(folder, &[&["evaluate", name, "--json"], more].concat()));
+        let exact = of(&[]);
+        assert_eq!(exact["method"], "exact", "{name}");
+        let both = of(&["--method", "raise", "--temperatures", "200", "--limit", "10"]);
+        let number =
+            |found: &Value, key: &str| found[key].as_f64().unwrap_or_else(|| panic!("{key}: {found}"));
+        let off = number(&both, "log_z") - number(&exact, "log_z");
+        assert!(off.abs() < 5.0 * number(&both, "log_z_se") + 1e-4, "{name}: {off}, {both}");
+        assert!(number(&both, "nll_apart").abs() < 0.3, "{name}: {both}");
+        for command in ["sample", "encode", "reconstruct"] {
+            succeed(folder, &[command, name]);
+        }
+        // Half of the epochs and then the rest make the weights that all of them make, to the bit.
+        succeed(folder, &[&own[..], &["--steps", "21", "--out", "halves"]].concat());
+        succeed(folder, &["train", "--resume", "--out", "halves", "--steps", "42", "--quiet"]);
+        let metrics = fs::read_to_string(folder.join(name).join("metrics.jsonl")).unwrap();
+        let last = json(metrics.lines().last().unwrap())["epoch"].to_string();
+        let scored = |run: &str| {
+            let found = json(&succeed(folder, &["evaluate", run, "--epoch", &last, "--json"]));
+            [number(&found, "nll"), number(&found, "log_z")]
+        };
+        assert_eq!(scored("halves"), scored(name), "{name}");
+        fs::remove_dir_all(folder.join("halves")).unwrap();
+    }
+}
+
+#[test]
+fn values_that_visible_units_cannot_take_are_named_with_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    other_rows(folder);
+    let softmax = "model.visible=softmax";
+    for (data, keys, words) in [
+        (
+            "file:bad.csv",
+            &[softmax, "model.categories=3"][..],
+            "has 1 in column 1, where one unit of rbm begins",
+        ),
+        ("file:categories.csv", &[softmax], "model.categories: softmax units need the number"),
+        (
+            "file:categories.csv",
+            &[softmax, "model.categories=4"],
+            "its 6 columns are not a whole number of units",
+        ),
+        ("file:categories.csv", &[softmax, "model.categories=1"], "model.categories = 1: must be at least 2"),
+        ("file:categories.csv", &["model.categories=3"], "only softmax units have categories"),
+        ("laplace/2d", &["model.visible=relu"], "in column 1, but rbm models numbers that are not negative"),
+        ("laplace/2d", &[], "or set model.visible to the type of its values"),
+        (
+            "laplace/2d",
+            &["model.visible=gaussian", "strategy.kind=independent"],
+            "visible units that are bits",
+        ),
+        ("laplace/2d", &["model.visible=gaussian", "model.odds=0"], "model.odds = 0.0: the odds"),
+        (
+            "bas/3x3",
+            &["strategy.kind=energy-discrepancy", "strategy.flip=0.7"],
+            "strategy.flip = 0.7: must be",
+        ),
+        ("bas/3x3", &["model.visible=spins"], "spins"),
+    ] {
+        let keys: Vec<&str> = keys.iter().flat_map(|key| ["--set", key]).collect();
+        let args = [&["train", "--model", "rbm", "--dataset", data, "--out", "no"], &keys[..]].concat();
+        fail(folder, &args, 2, &[words]);
+        assert!(!folder.join("no").exists());
+    }
+}

@@ -179,7 +179,7 @@ fn what_cannot_be_drawn_ends_in_a_sentence_and_leaves_nothing() {
         (&["equilibrium", "run", "--sweeps", "0"], "--sweeps 0: must be at least 1"),
         (&["equilibrium", "run", "--split", "all"], "all"),
         (&["stages", "--hidden", "11"], "9 visible and 11 hidden units"),
-        (&["stages", "--dataset", "bas/4x4"], "at most 12 and 10"),
+        (&["stages", "--dataset", "bas/4x4"], "at most 2^12 and 2^10"),
         (&["stages", "--hidden", "0"], "hidden = 0"),
         (&["stages", "--steps", "-1"], "--steps -1"),
         (&["stages", "--set", "model.kind=\"sbn\"", "--set", "strategy.kind=\"ws\""], "model.hidden is set"),
