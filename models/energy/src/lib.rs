@@ -8,6 +8,7 @@
 //! | [`partition`] | its partition function, likelihood and their gradients by enumeration |
 //! | [`transitions`] | [`Transitions`]: laws of chains of block Gibbs sampling, by enumeration |
 //! | [`autocorrelation`] | [`Fundamental`]: exact autocorrelation times of these chains |
+//! | [`student`] | [`StudentT`]: a product of Student-t experts, with its partition function and exact samples |
 //! | [`annealing`] | [`FromIndependent`]: the path from independent units to a machine |
 //!
 //! ```
@@ -28,6 +29,7 @@ pub mod config;
 pub mod partition;
 pub mod rbm;
 mod rectified;
+pub mod student;
 pub mod transitions;
 pub mod units;
 
@@ -36,6 +38,7 @@ pub use autocorrelation::Fundamental;
 pub use config::{RbmConfig, RbmError};
 pub use partition::{MAX_ENUMERATED_BITS, TooManyUnits};
 pub use rbm::Rbm;
+pub use student::{StudentT, StudentTError};
 pub use transitions::{MOST_UNITS, NoTransitions, Transitions, divergence};
 pub use units::{Block, Layer, LayerError, Units};
 

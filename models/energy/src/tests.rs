@@ -4,6 +4,7 @@ mod autocorrelation;
 mod gibbs;
 mod gradient;
 mod law;
+mod student;
 mod units;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
