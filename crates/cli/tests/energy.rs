@@ -289,6 +289,10 @@ fn other_visible_units_are_trained_scored_from_both_sides_drawn_and_resumed() {
         for command in ["sample", "encode", "reconstruct"] {
             succeed(folder, &[command, name]);
         }
+        let figure = ["--sweeps", "5", "--chains", "20", "--out", "figure.svg"];
+        succeed(folder, &[&["regimes", "equilibrium", name], &figure[..]].concat());
+        let learnt = [&["regimes", "connectivity", "--dataset", data], units, &["--epochs", "1"]].concat();
+        succeed(folder, &[&learnt[..], &["--hidden", "4", "--batch", "50", "--out", "edges.svg"]].concat());
         // Half of the epochs and then the rest make the weights that all of them make, to the bit.
         succeed(folder, &[&own[..], &["--steps", "21", "--out", "halves"]].concat());
         succeed(folder, &["train", "--resume", "--out", "halves", "--steps", "42", "--quiet"]);

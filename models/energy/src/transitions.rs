@@ -120,6 +120,11 @@ impl Transitions {
         self.sizes
     }
 
+    /// The values of all states of the visible units, row by row: `[states, d]`.
+    pub fn states(&self) -> &[f64] {
+        &self.states
+    }
+
     /// The law of the machine, which sweeps leave invariant: `[states]`.
     pub fn law(&self) -> &[f64] {
         &self.law

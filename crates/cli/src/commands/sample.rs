@@ -124,7 +124,7 @@ fn summary(
 /// The sampler of a name.
 ///
 /// # Errors
-/// If there is none.
+/// If no sampler is called so.
 fn named_sampler(name: &str) -> anyhow::Result<Sampler> {
     name.parse().map_err(|_| user(format!("--sampler {name}: unknown; {}", known(name, Sampler::VARIANTS))))
 }

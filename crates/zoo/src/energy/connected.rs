@@ -12,8 +12,9 @@ impl Connected for Rbm {
     fn disconnected(&self, share: f64, key: Key) -> (Vec<Tensor<1>>, Connectivity) {
         let sizes = [self.observed(), self.n_hidden()];
         let connectivity = Connectivity::new(sizes, share, key, (self.dtype(), &self.device()));
+        let variances = self.log_variance.as_ref().map(Param::val);
         let biases = [&self.visible, &self.hidden].map(|bias| bias.val().zeros_like());
-        (parameters(&connectivity, biases), connectivity)
+        (parameters(&connectivity, biases.into_iter().chain(variances)), connectivity)
     }
 
     fn reconnected(
@@ -30,14 +31,14 @@ impl Connected for Rbm {
             Some(gradient) => bias.val() - gradient * rate,
             None => bias.val(),
         };
-        let biases = [&self.visible, &self.hidden].map(down);
-        (parameters(&connectivity, biases), connectivity)
+        let others = [Some(&self.visible), Some(&self.hidden), self.log_variance.as_ref()];
+        (parameters(&connectivity, others.into_iter().flatten().map(down)), connectivity)
     }
 }
 
 /// In the order of the fields.
-fn parameters(connectivity: &Connectivity, biases: [Tensor<1>; 2]) -> Vec<Tensor<1>> {
-    std::iter::once(connectivity.connections().flatten(0, 1)).chain(biases).collect()
+fn parameters(connectivity: &Connectivity, others: impl Iterator<Item = Tensor<1>>) -> Vec<Tensor<1>> {
+    std::iter::once(connectivity.connections().flatten(0, 1)).chain(others).collect()
 }
 
 #[cfg(test)]

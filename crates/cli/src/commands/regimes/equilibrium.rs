@@ -13,8 +13,8 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use burn::tensor::Tensor;
-use helmholtz_core::{Batch, Draws, Role, enumerate_bits};
+use burn::tensor::{Tensor, TensorData};
+use helmholtz_core::{Batch, Draws, Role};
 use helmholtz_datasets::SplitName;
 use helmholtz_eval::{AdversarialAccuracy, UnitMoments};
 use helmholtz_ops::into_f64;
@@ -95,8 +95,9 @@ pub(super) fn run(args: &EquilibriumArgs) -> anyhow::Result<ExitCode> {
         near,
         law: energy.transitions().ok().map(|transitions| {
             let target = transitions.law_of_rows(&into_f64(all.clone()));
-            let [d, _] = transitions.sizes();
-            let states = enumerate_bits(d, 0, 1 << d, all.dtype(), &all.device());
+            let shape = [transitions.law().len(), all.dims()[1]];
+            let states = TensorData::new(transitions.states().to_vec(), shape);
+            let states = Tensor::from_data(states, (&all.device(), all.dtype()));
             Law { transitions, target, states }
         }),
     };

@@ -73,12 +73,14 @@ fn transitions(model: &BoxedModel, config: &Config) -> anyhow::Result<Transition
     energy_of(model, config, "stages")?.transitions().or_user()
 }
 
-/// The exact distribution of the data, or else that of the training rows: `[2^d]`.
+/// The exact distribution of the data, or else that of the training rows: `[states]`.
 fn target(data: &DataSet, transitions: &Transitions) -> Vec<f64> {
-    let numbers = |bits: &[u8]| -> Vec<f64> { bits.iter().map(|bit| f64::from(*bit)).collect() };
     let Some(law) = &data.law else {
-        return transitions.law_of_rows(&numbers(data.fixed(SplitName::Train).bits()));
+        let rows = data.fixed(SplitName::Train);
+        let values: Vec<f64> = (0..rows.rows()).flat_map(|row| rows.row(row)).map(f64::from).collect();
+        return transitions.law_of_rows(&values);
     };
+    let numbers = |bits: &[u8]| -> Vec<f64> { bits.iter().map(|bit| f64::from(*bit)).collect() };
     let mut target = vec![0.0; transitions.law().len()];
     for (i, share) in law.probabilities().iter().enumerate() {
         let own = transitions.law_of_rows(&numbers(law.patterns().bits_of(i)));
