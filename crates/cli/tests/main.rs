@@ -16,6 +16,7 @@ mod faults;
 mod fetch;
 mod fetch_hostile;
 mod json_keys;
+mod labels;
 mod limits;
 mod mixture;
 mod own_data;

@@ -92,6 +92,13 @@ impl Batch {
         }
     }
 
+    /// The class of each row as a unit vector, if the targets are classes: `[n, k]` with k at least the number of classes.
+    pub fn unit_vectors(&self, k: usize) -> Option<Tensor<2>> {
+        let classes = self.classes()?.unsqueeze_dim::<2>(1);
+        let numbers = Tensor::<1, Int>::arange(0..k as i64, &classes.device()).unsqueeze::<2>();
+        Some(numbers.equal(classes).float().cast(self.x.dtype()))
+    }
+
     /// The rows at `places` of this batch, in that order.
     pub fn select(&self, places: &[usize]) -> Self {
         let indices: Vec<i64> = places.iter().map(|&place| place as i64).collect();

@@ -2,12 +2,21 @@
 
 use burn::tensor::Tensor;
 
-use crate::{Draws, Gradients, Trainable};
+use crate::{Batch, Draws, Gradients, Trainable};
 
 /// A distribution that is known up to a factor: `p(x) = exp(-F(x)) / Z`, where Z is the partition function.
 ///
 /// With latents h, F is the free energy: `F(x) = -log Σ_h exp(-E(x, h))`.
 pub trait EnergyModel: Trainable {
+    /// The rows of x of a batch: `[n, d]`. If the model has more columns than the values of the data, as for labels or
+    /// side inputs, these come last.
+    ///
+    /// # Panics
+    /// If the batch has a mask, or lacks what these columns need.
+    fn rows(&self, batch: &Batch) -> Tensor<2> {
+        batch.whole()
+    }
+
     /// `F(x)` of each row, in nats: `[n]`. Differentiable by autodiff in the parameters and in x.
     fn free_energy(&self, x: Tensor<2>) -> Tensor<1>;
 

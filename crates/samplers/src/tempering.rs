@@ -145,6 +145,11 @@ impl<K: Kernel> Temperatures<K> {
         Temperatures::new(kernel, (0..levels).map(beta).collect())
     }
 
+    /// The inverse temperatures, that of the law to sample first.
+    pub fn betas(&self) -> &[f64] {
+        &self.betas
+    }
+
     /// A row for each chain, with the inverse temperatures of the levels at these distances from its own: `[n, k]`.
     fn rows(&self, state: &K::State, distances: &[isize]) -> Tensor<2> {
         let like = self.kernel.positions(state);

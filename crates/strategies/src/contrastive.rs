@@ -167,7 +167,7 @@ fn contrast<M: Harmonium>(
     (centring, measured): (&Centring, Vec<helmholtz_core::Measured>),
 ) -> Estimate {
     let weights = samples.weights.clone();
-    let found = model.contrast(Weighed::equally(batch.whole()), samples, &mut |of_data, of_samples| {
+    let found = model.contrast(Weighed::equally(model.rows(batch)), samples, &mut |of_data, of_samples| {
         centring.of(of_data, &of_samples, batch.step)
     });
     let gap = FREE_ENERGY_GAP.is((found.at_samples * weights).sum() - found.at_data.mean());
@@ -215,7 +215,7 @@ impl ContrastiveDivergence {
 impl<M: Harmonium> Strategy<M> for ContrastiveDivergence {
     fn estimate(&self, model: &M, batch: &Batch, key: Key) -> Estimate {
         let start = match self.start {
-            Start::Data => batch.whole(),
+            Start::Data => model.rows(batch),
             Start::Noise { chains } => model.noise(&Draws::new(key.child(Role::Start), chains, 1)),
         };
         let chains = start.dims()[0] as u64;
@@ -262,7 +262,7 @@ pub struct IndependentSamples {
 
 impl<M: Harmonium> Strategy<M> for IndependentSamples {
     fn estimate(&self, model: &M, batch: &Batch, key: Key) -> Estimate {
-        let rows = batch.whole();
+        let rows = model.rows(batch);
         let (n, [_, d]) = (rows.dims()[0] as f64, rows.dims());
         let means = (rows.sum_dim(0) + 1.0) / (n + 2.0);
         let draws = Draws::new(key.child(Role::Start), self.samples, 1);

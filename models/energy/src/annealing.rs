@@ -77,11 +77,11 @@ impl<'a> FromIndependent<'a> {
     /// If there is not one mean for each column, and one variance for each if units are real, or `s` is not above zero.
     pub fn of_data(rbm: &'a Rbm, data: RowMoments<'_>, s: f64) -> Self {
         assert!(s > 0.0, "without pseudo-rows (s = {s}), logits can be infinite");
-        assert_eq!(data.mean.len(), rbm.observed(), "one mean for each column");
+        assert_eq!(data.mean.len(), rbm.layer().columns(), "one mean for each column");
         let n = data.rows as f64;
         let own: Option<Vec<f64>> = rbm.precision().map(into_f64);
-        let mut base = Vec::with_capacity(rbm.observed());
-        let mut precisions = vec![1.0; rbm.observed()];
+        let mut base = Vec::with_capacity(rbm.layer().columns());
+        let mut precisions = vec![1.0; rbm.layer().columns()];
         for (units, columns) in rbm.layer().ranges() {
             for column in columns {
                 let mean = data.mean[column];
@@ -216,7 +216,7 @@ impl AnnealingPath for FromIndependent<'_> {
         if !self.rbm.layer().is_bits() {
             return self.at(self.rbm.sample_law(&self.first(draws.len()), draws));
         }
-        let logits = self.rbm.off(self.rbm.observed()).repeat_dim(0, draws.len());
+        let logits = self.rbm.off(self.rbm.layer().columns()).repeat_dim(0, draws.len());
         self.at(self.rbm.sample_visible(logits, self.base.clone(), draws))
     }
 }

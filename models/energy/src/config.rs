@@ -14,6 +14,8 @@ use crate::units::{Block, Layer, LayerError, Units};
 pub struct RbmConfig {
     /// The visible units, with d columns in all.
     pub visible: Vec<Block>,
+    /// K, the number of classes, if the label of a row is one more visible unit, after all others.
+    pub classes: Option<usize>,
     /// Number of hidden units, m.
     pub hidden: usize,
     /// Standard deviation of the normal noise of the initial connections, which makes the hidden units different.
@@ -32,6 +34,9 @@ pub enum RbmError {
     /// No hidden units.
     #[error("hidden = 0: a machine needs at least one hidden unit")]
     NoHidden,
+    /// No choice of classes.
+    #[error("classes = {0}: a label is one of at least 2 classes; leave it out for rows without labels")]
+    Classes(usize),
     /// A standard deviation that is negative or not finite.
     #[error(
         "spread = {0:?}: the standard deviation of the connections must be 0 or positive, and finite in single \
@@ -64,7 +69,7 @@ impl RbmConfig {
 
     /// Visible units of these types, and connections with a standard deviation of 0.01.
     pub fn of(visible: Vec<Block>, hidden: usize) -> Self {
-        RbmConfig { visible, hidden, spread: 0.01, odds: None }
+        RbmConfig { visible, classes: None, hidden, spread: 0.01, odds: None }
     }
 
     /// Rejects sizes and settings from which no machine can be built.
@@ -72,7 +77,10 @@ impl RbmConfig {
     /// # Errors
     /// With the first wrong setting.
     pub fn check(&self) -> Result<(), RbmError> {
-        Layer::new(self.visible.clone())?;
+        self.layer()?;
+        if let Some(classes @ 0..=1) = self.classes {
+            return Err(RbmError::Classes(classes));
+        }
         if self.hidden == 0 {
             return Err(RbmError::NoHidden);
         }
@@ -89,28 +97,35 @@ impl RbmConfig {
         }
     }
 
+    fn layer(&self) -> Result<Layer, LayerError> {
+        Layer::new(self.visible.clone())?;
+        let label = self.classes.filter(|classes| *classes > 1);
+        let label = label.map(|columns| Block { units: Units::Softmax { categories: columns }, columns });
+        Layer::new(self.visible.iter().copied().chain(label).collect())
+    }
+
     /// A machine with normal connections drawn under `key`. The visible biases are such that the units are almost
     /// independent with the means of the data: logits and logarithms of shares, clipped to [0.001, 0.999], or the means
     /// themselves for real units, whose variances are 1. The hidden biases are 0, or follow from the odds.
     ///
-    /// `mean` has one number for each column. If it is not set, values of bits and categories are all as likely, and real
+    /// `mean` has one number for each column but those of labels, which begin all as likely. If it is not set, values of bits and categories are all as likely, and real
     /// units have biases of 0.
     ///
     /// # Errors
-    /// If a size is zero, the spread is negative or not finite, the odds are not positive, hidden units would start equal,
+    /// If a size is zero, there are fewer than two classes, the spread is negative or not finite, the odds are not positive, hidden units would start equal,
     /// or the mean has the wrong length.
     pub fn init(&self, mean: Option<&[f64]>, key: Key, device: &Device) -> Result<Rbm, RbmError> {
         self.check()?;
-        let layer = Layer::new(self.visible.clone())?;
-        let observed = layer.columns();
+        let layer = self.layer()?;
+        let observed = layer.columns() - self.classes.unwrap_or_default();
         if let Some(mean) = mean
             && mean.len() != observed
         {
             return Err(RbmError::MeanSize { found: mean.len(), expected: observed });
         }
-        let mut visible = vec![0.0; observed];
+        let mut visible = vec![0.0; layer.columns()];
         for (units, columns) in layer.ranges() {
-            for column in columns {
+            for column in columns.filter(|column| *column < observed) {
                 let Some(mean) = mean.map(|mean| mean[column]) else { continue };
                 let share = mean.clamp(0.001, 0.999);
                 visible[column] = match units {
@@ -120,11 +135,14 @@ impl RbmConfig {
                 } as f32;
             }
         }
-        let draws = Draws::new(key.child(Role::Init), observed, 1);
+        let draws = Draws::new(key.child(Role::Init), layer.columns(), 1);
         let connections = noise::normal(&draws, self.hidden, DType::F32, device) * self.spread;
         let visible = Tensor::from_floats(visible.as_slice(), device);
         let zeros = Tensor::zeros([self.hidden], (device, DType::F32));
         let mut rbm = Rbm::new(layer, connections, visible, zeros);
+        if self.classes.is_some() {
+            rbm = rbm.with_labels();
+        }
         let Some(odds) = self.odds else { return Ok(rbm) };
         // With unit j alone on, the visible units are in the field of its connections.
         let log_factor = |fields: Tensor<2>| rbm.layer().log_normalizer(&rbm.given_field(fields));
@@ -150,6 +168,7 @@ mod tests {
         for (config, start) in [
             (RbmConfig { visible: Vec::new(), ..config.clone() }, "the data have no columns"),
             (RbmConfig { hidden: 0, ..config.clone() }, "hidden = 0:"),
+            (RbmConfig { classes: Some(1), ..config.clone() }, "classes = 1:"),
             (RbmConfig { spread: -0.5, ..config.clone() }, "spread = -0.5:"),
             (RbmConfig { spread: f64::INFINITY, ..config.clone() }, "spread = inf:"),
             (RbmConfig { spread: 0.0, ..config.clone() }, "spread = 0: 3 hidden units"),

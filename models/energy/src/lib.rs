@@ -9,6 +9,10 @@
 //! | [`transitions`] | [`Transitions`]: laws of chains of block Gibbs sampling, by enumeration |
 //! | [`autocorrelation`] | [`Fundamental`]: exact autocorrelation times of these chains |
 //! | [`student`] | [`StudentT`]: a product of Student-t experts, with its partition function and exact samples |
+//! | [`unigauss`] | [`Unigauss`]: a product of experts that are each uniform or normal |
+//! | [`conditional`] | [`ConditionalRbm`]: a machine whose biases and connections depend on a side input |
+//! | [`labels`] | labels as visible units of a machine: classes given rows, and chains over rows alone |
+//! | [`gauge`] | other parameters for the same law: spins, and the zero-sum gauge of categories |
 //! | [`annealing`] | [`FromIndependent`]: the path from independent units to a machine |
 //!
 //! ```
@@ -25,21 +29,29 @@
 
 pub mod annealing;
 pub mod autocorrelation;
+pub mod conditional;
 pub mod config;
+pub mod gauge;
+pub mod labels;
 pub mod partition;
 pub mod rbm;
 mod rectified;
 pub mod student;
 pub mod transitions;
+mod truncated;
+pub mod unigauss;
 pub mod units;
 
 pub use annealing::{FromIndependent, RowMoments};
 pub use autocorrelation::Fundamental;
+pub use conditional::ConditionalRbm;
 pub use config::{RbmConfig, RbmError};
+pub use gauge::Spins;
 pub use partition::{MAX_ENUMERATED_BITS, TooManyUnits};
 pub use rbm::Rbm;
 pub use student::{StudentT, StudentTError};
 pub use transitions::{MOST_UNITS, NoTransitions, Transitions, divergence};
+pub use unigauss::{Unigauss, UnigaussError};
 pub use units::{Block, Layer, LayerError, Units};
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl Rbm {
 
     /// The states of the smaller layer, a part at a time.
     fn parts(&self) -> Result<impl Iterator<Item = States>, TooManyUnits> {
-        let (d, m) = (self.observed(), self.n_hidden());
+        let (d, m) = (self.layer().columns(), self.n_hidden());
         let units = self.enumerated_units();
         if units > MAX_ENUMERATED_BITS {
             return Err(TooManyUnits { units });
@@ -76,7 +76,7 @@ impl Rbm {
 
     /// The number of units over whose states log Z is a sum.
     pub fn enumerated_units(&self) -> usize {
-        if self.layer().is_bits() { self.observed().min(self.n_hidden()) } else { self.n_hidden() }
+        if self.layer().is_bits() { self.layer().columns().min(self.n_hidden()) } else { self.n_hidden() }
     }
 
     fn of_hidden(&self, h: Tensor<2>) -> States {
@@ -84,7 +84,7 @@ impl Rbm {
         if !self.layer().is_bits() {
             return self.of_hidden_by_law(h, logits);
         }
-        let scored = bernoulli::score(self.off(self.observed()), logits, self.visible.val());
+        let scored = bernoulli::score(self.off(self.layer().columns()), logits, self.visible.val());
         let log_terms = along(h.clone(), self.hidden.val()) - scored.log_prob;
         States { log_terms, layers: (-scored.trace, None, h) }
     }
@@ -112,7 +112,7 @@ impl Rbm {
     }
 }
 
-/// By enumeration; nothing is remembered between calls. log Z is a constant to autodiff, so that the derivative of
+/// By enumeration; nothing is remembered between calls. With labels it is `log p(x, y)`. log Z is a constant to autodiff, so that the derivative of
 /// `log_prob` by autodiff lacks that of log Z; `likelihood_gradient` has both.
 ///
 /// # Panics
@@ -120,12 +120,12 @@ impl Rbm {
 impl Tractable for Rbm {
     fn log_prob(&self, batch: &Batch) -> Tensor<1> {
         let log_z = self.log_partition().unwrap_or_else(|error| panic!("{error}"));
-        -self.free_energy(batch.whole()) - log_z
+        -self.free_energy(self.rows(batch)) - log_z
     }
 
     fn likelihood_gradient(&self, batch: &Batch, weights: Tensor<1>, into: &mut Gradients) -> Tensor<1> {
         let log_z = self.log_partition().unwrap_or_else(|error| panic!("{error}"));
-        let x = batch.whole();
+        let x = self.rows(batch);
         let scored = self.given(x.clone());
         let log_prob = self.all_own(x.clone()) - scored.log_prob - log_z;
         let total = weights.clone().sum();

@@ -34,7 +34,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, s};
 use helmholtz_core::{
-    Contrast, Draws, EnergyModel, GENERATIVE, Gradients, Harmonium, LayerMeans, ParameterGroup, Role,
+    Batch, Contrast, Draws, EnergyModel, GENERATIVE, Gradients, Harmonium, LayerMeans, ParameterGroup, Role,
     Trainable, Weighed,
 };
 use helmholtz_ops::{bernoulli, noise, product};
@@ -54,6 +54,9 @@ pub struct Rbm {
     pub log_variance: Option<Param<Tensor<1>>>,
     #[module(skip)]
     layer: Layer,
+    /// The number of classes whose labels are the last columns; 0 without labels.
+    #[module(skip)]
+    classes: usize,
 }
 
 impl Rbm {
@@ -80,7 +83,27 @@ impl Rbm {
         );
         let log_variance = layer.has_real().then(|| Param::from_tensor(visible.zeros_like()));
         let [visible, hidden] = [visible, hidden].map(Param::from_tensor);
-        Rbm { weight: Param::from_tensor(weight), visible, hidden, log_variance, layer }
+        Rbm { weight: Param::from_tensor(weight), visible, hidden, log_variance, layer, classes: 0 }
+    }
+
+    /// The same machine with its last visible unit as the label of rows: one of K classes.
+    ///
+    /// # Panics
+    /// If the last block is not one softmax unit, or there are no others.
+    pub fn with_labels(mut self) -> Self {
+        let block = self.layer.blocks().last();
+        let classes = match block.map(|block| (block.units, block.columns)) {
+            Some((Units::Softmax { categories }, columns)) if categories == columns => categories,
+            _ => panic!("labels are the last block: one softmax unit with a column for each class"),
+        };
+        assert!(self.layer.blocks().len() > 1, "a machine has visible units beside the label");
+        self.classes = classes;
+        self
+    }
+
+    /// K, the number of classes of the labels; 0 without labels.
+    pub fn classes(&self) -> usize {
+        self.classes
     }
 
     /// The types of the visible units.
@@ -103,13 +126,18 @@ impl Rbm {
 
     /// Minus the own energies of the visible units of each row: of bits and categories, and of real units, if any: `[n]`.
     pub(crate) fn own(&self, v: Tensor<2>) -> (Tensor<1>, Option<Tensor<1>>) {
+        self.own_with(v, self.visible.val().unsqueeze())
+    }
+
+    /// The same with other biases for each row: `[n, d]`, or `[1, d]` for all.
+    pub(crate) fn own_with(&self, v: Tensor<2>, a: Tensor<2>) -> (Tensor<1>, Option<Tensor<1>>) {
         let Some(precision) = self.precision() else {
-            return (along(v, self.visible.val()), None);
+            return (dots(v, a), None);
         };
-        let (a, is_real) = (self.visible.val(), self.real_columns());
-        let away = (v.clone() - a.clone().unsqueeze()).square();
+        let is_real = self.real_columns();
+        let away = (v.clone() - a.clone()).square();
         let real = along(away, precision * is_real.clone()) * -0.5;
-        (along(v, a * (-is_real + 1.0)), Some(real))
+        (dots(v, a * (-is_real + 1.0).unsqueeze()), Some(real))
     }
 
     /// Minus the own energies of all visible units of each row: `[n]`.
@@ -132,7 +160,7 @@ impl Rbm {
     }
 
     /// v in the field `f = Wh`, `[n, d]`.
-    fn draw_visible(&self, field: Tensor<2>, draws: &Draws) -> Tensor<2> {
+    pub(crate) fn draw_visible(&self, field: Tensor<2>, draws: &Draws) -> Tensor<2> {
         if self.layer.is_bits() {
             return self.sample_visible(field, self.visible.val(), draws);
         }
@@ -163,7 +191,7 @@ impl Rbm {
         if !self.layer.is_bits() {
             return self.layer.means(&self.given_field(field));
         }
-        -bernoulli::score(self.off(self.observed()), field, self.visible.val()).trace
+        -bernoulli::score(self.off(self.layer.columns()), field, self.visible.val()).trace
     }
 
     /// h given v in each row: `[n, m]`.
@@ -225,7 +253,7 @@ pub(crate) fn along(rows: Tensor<2>, vector: Tensor<1>) -> Tensor<1> {
 }
 
 /// The scalar products of rows: `[n]`.
-fn dots(a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
+pub(crate) fn dots(a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
     (a * b).sum_dim(1).squeeze_dim::<1>(1)
 }
 
@@ -234,8 +262,9 @@ impl Trainable for Rbm {
         &[GENERATIVE]
     }
 
+    /// The columns of the data: labels are not counted.
     fn observed(&self) -> usize {
-        self.weight.lazy_shape()[0]
+        self.layer.columns() - self.classes
     }
 
     fn dtype(&self) -> DType {
@@ -248,6 +277,15 @@ impl Trainable for Rbm {
 }
 
 impl EnergyModel for Rbm {
+    /// With labels, those of the batch are the last columns.
+    fn rows(&self, batch: &Batch) -> Tensor<2> {
+        if self.classes == 0 {
+            return batch.whole();
+        }
+        let labels = batch.unit_vectors(self.classes).expect("a machine with labels needs those of the rows");
+        Tensor::cat(vec![batch.whole(), labels.cast(self.dtype())], 1)
+    }
+
     fn free_energy(&self, x: Tensor<2>) -> Tensor<1> {
         let logits = product::ab(self.seen(x.clone()), self.weight.val()) + self.hidden.val().unsqueeze();
         bernoulli::log_prob(self.off(self.n_hidden()), logits) - self.all_own(x)
@@ -273,7 +311,7 @@ impl Harmonium for Rbm {
         if !self.layer.is_bits() {
             return self.layer.noise(draws, self.dtype(), &self.device());
         }
-        noise::uniform(draws, self.observed(), self.dtype(), &self.device())
+        noise::uniform(draws, self.layer.columns(), self.dtype(), &self.device())
             .lower_elem(0.5)
             .float()
             .cast(self.dtype())
@@ -394,6 +432,6 @@ impl Harmonium for Rbm {
 }
 
 /// The sum of rows under weights.
-fn sum(weights: Tensor<1>, rows: Tensor<2>) -> Tensor<1> {
+pub(crate) fn sum(weights: Tensor<1>, rows: Tensor<2>) -> Tensor<1> {
     product::ab(weights.unsqueeze(), rows).squeeze_dim::<1>(0)
 }

@@ -1,10 +1,15 @@
 //! The machine compared with sums over all of its states, in double precision.
 
 mod autocorrelation;
+mod conditional;
+mod gauge;
 mod gibbs;
 mod gradient;
+mod grid;
+mod labels;
 mod law;
 mod student;
+mod unigauss;
 mod units;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};

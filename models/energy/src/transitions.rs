@@ -65,7 +65,7 @@ impl Rbm {
     /// # Errors
     /// If there are more units than [`MOST_UNITS`], a unit with K categories counting as `log2 K`, or some are real.
     pub fn transitions(&self) -> Result<Transitions, NoTransitions> {
-        let sizes @ [d, m] = [self.observed(), self.n_hidden()];
+        let sizes @ [d, m] = [self.layer().columns(), self.n_hidden()];
         let units = self.layer().log2_states().ok_or(NoTransitions::Real)?;
         if units > MOST_UNITS[0] as f64 || m > MOST_UNITS[1] {
             return Err(NoTransitions::TooMany { sizes });

@@ -29,7 +29,7 @@ pub fn run(args: &ClassifyArgs) -> anyhow::Result<ExitCode> {
     let kind = trained.config.spec.model.kind();
     let classified = trained.model.classified().ok_or_else(|| {
         user(format!(
-            "the model ({kind}) has no classes; train one with classes, as in --model mob --set model.classes=10"
+            "the model ({kind}) has no classes; train one with classes, as in --model mob or --model rbm with --set model.classes=10"
         ))
     })?;
     let labels = trained.data.classes().context("a set whose classes were learnt has labels")?;

@@ -55,6 +55,8 @@ crate::settings! {
         visible: VisibleWord = VisibleWord::Bernoulli,
         /// Columns of each softmax unit, one for each category.
         categories: Option<usize> = None,
+        /// Number of classes of the labels, which are then one more visible unit; if not set, labels are ignored.
+        classes: Option<usize> = None,
         /// Standard deviation of the initial normal connections.
         spread: f64 = 0.01,
         /// Initial odds that a hidden unit is on while the others are off; if not set, hidden biases are 0.
@@ -75,6 +77,11 @@ impl RbmSpec {
             return Err(ConfigError(format!(
                 "model.hidden = {}: must not be above {LARGEST_MATRIX}",
                 settings.hidden
+            )));
+        }
+        if let Some(classes) = settings.classes.filter(|classes| *classes > LARGEST_MATRIX) {
+            return Err(ConfigError(format!(
+                "model.classes = {classes}: must not be above {LARGEST_MATRIX}"
             )));
         }
         let is_softmax = settings.visible == VisibleWord::Softmax;
@@ -116,8 +123,13 @@ impl RbmSpec {
     }
 
     fn config(&self, columns: usize) -> RbmConfig {
-        let RbmSettings { hidden, spread, odds, .. } = self.settings;
-        RbmConfig { spread, odds, ..RbmConfig::of(vec![Block { units: self.units(), columns }], hidden) }
+        let RbmSettings { hidden, classes, spread, odds, .. } = self.settings;
+        RbmConfig {
+            classes,
+            spread,
+            odds,
+            ..RbmConfig::of(vec![Block { units: self.units(), columns }], hidden)
+        }
     }
 
     fn is_annealed(&self) -> bool {
@@ -155,6 +167,10 @@ impl ModelSpec for RbmSpec {
         }
     }
 
+    fn classes(&self) -> Option<usize> {
+        self.settings.classes
+    }
+
     fn instead_of_bits(&self) -> &'static str {
         ", or set model.visible to the type of its values (softmax, gaussian, relu)"
     }
@@ -181,11 +197,13 @@ impl ModelSpec for RbmSpec {
     }
 
     fn weights(&self, observed: usize) -> u64 {
-        (self.settings.hidden as u64).saturating_mul(observed as u64)
+        let columns = (observed as u64).saturating_add(self.settings.classes.unwrap_or_default() as u64);
+        (self.settings.hidden as u64).saturating_mul(columns)
     }
 
     fn sizes_in_words(&self) -> String {
-        format!("model.hidden = {}", self.settings.hidden)
+        let classes = self.settings.classes.map_or(String::new(), |n| format!(" and model.classes = {n}"));
+        format!("model.hidden = {}{classes}", self.settings.hidden)
     }
 
     /// The row and its sample, and the logits and the means of the hidden units for both.
@@ -209,9 +227,11 @@ impl ModelSpec for RbmSpec {
 
     fn in_words(&self, observed: usize) -> String {
         let hidden = self.settings.hidden;
-        match self.settings.visible {
-            VisibleWord::Bernoulli => format!("{} {observed}-{hidden}", self.kind),
-            visible => format!("{} {observed}-{hidden}, {}", self.kind, visible.word()),
-        }
+        let visible = match self.settings.visible {
+            VisibleWord::Bernoulli => String::new(),
+            visible => format!(", {}", visible.word()),
+        };
+        let classes = self.settings.classes.map_or(String::new(), |n| format!(", {n} classes"));
+        format!("{} {observed}-{hidden}{visible}{classes}", self.kind)
     }
 }

@@ -2,7 +2,9 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use helmholtz_core::{Batch, Draws, Estimate, Harmonium, Key, Measure, Role, Strategy, Trainable, Weighed};
+use helmholtz_core::{
+    Batch, Draws, EnergyModel, Estimate, Harmonium, Key, Measure, Role, Strategy, Trainable, Weighed,
+};
 use helmholtz_court::{Blocks, Exact, ReferenceError, References, StatesError};
 use helmholtz_energy::{NoTransitions, Rbm};
 use helmholtz_strategies::{Offsets, Tempering};
@@ -49,7 +51,7 @@ impl OfContrast {
         if offsets == Offsets::Enhanced {
             return Err(ReferenceError::NoClaim);
         }
-        let data = Weighed::equally(batch.whole());
+        let data = Weighed::equally(rbm.rows(batch));
         Ok(OfContrast { rbm: rbm.clone(), data, offsets, laws: [of_chains, of_model] })
     }
 

@@ -1,18 +1,22 @@
 //! The likelihood of energy models, for validation.
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Batch, Better, EnergyModel, Evaluator, Key, Score};
+use helmholtz_core::{Batch, Better, Evaluator, Key, Score};
 use helmholtz_energy::{FromIndependent, Rbm, RowMoments};
 use helmholtz_eval::annealing::{Annealing, Schedule};
 
-use crate::can::Base;
+use crate::can::{Base, Unnormalised};
 use crate::training_rows::TrainingRows;
 
 /// The path of annealing that begins with a law.
 pub(super) fn path<'a>(rbm: &'a Rbm, base: &Base<'_>) -> FromIndependent<'a> {
     match base {
         Base::Data(TrainingRows { mean, variance, n }) => {
-            let moments = RowMoments { mean, variance, rows: *n };
+            // Labels begin all as likely.
+            let classes = rbm.classes();
+            let mean = [mean.as_slice(), &vec![1.0 / classes as f64; classes]].concat();
+            let variance = [variance.as_slice(), &vec![1.0; classes]].concat();
+            let moments = RowMoments { mean: &mean, variance: &variance, rows: *n };
             // As many rows of each value as a twentieth of the rows.
             FromIndependent::of_data(rbm, moments, *n as f64 / 20.0)
         }
@@ -26,7 +30,7 @@ pub(super) const VALIDATION_UNITS: usize = 20;
 /// Chains and temperatures of the annealing of a validation where it is not.
 const VALIDATION: (usize, usize) = (100, 1000);
 
-/// `-log p(x)`, with log Z by enumeration of the smaller layer or by annealing.
+/// `-log p(x)`, a label being summed out, with log Z by enumeration of the smaller layer or by annealing.
 #[derive(Clone, Debug)]
 pub struct EnergyLikelihood {
     /// Whether log Z is estimated by annealing.
@@ -60,6 +64,6 @@ impl Evaluator<Rbm> for EnergyLikelihood {
     }
 
     fn score(&self, model: &Rbm, log_z: &f64, batch: &Batch, _: Key) -> Tensor<1> {
-        model.free_energy(batch.whole()) + *log_z
+        Unnormalised::free_energies(model, batch.whole()) + *log_z
     }
 }

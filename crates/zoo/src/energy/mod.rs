@@ -9,19 +9,20 @@ pub mod strategies;
 
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use helmholtz_core::{Batch, Draws, EnergyModel, Estimate, Harmonium, Key, Role, Strategy};
 use helmholtz_court::{Exact, ReferenceError};
 use helmholtz_energy::{Rbm, Transitions};
 use helmholtz_eval::RowEstimate;
 use helmholtz_eval::annealing::{AnnealedPartition, Annealing};
+use helmholtz_ops::into_f64;
 use helmholtz_samplers::tempering::advance;
 use helmholtz_samplers::{BlockGibbs, Swaps, Temperatures};
 use helmholtz_strategies::{MaximumLikelihood, Offsets};
 
 use self::court::{Law, OfContrast};
 use self::evaluator::path;
-use crate::can::{Base, Can, Connected, Drawn, Likelihood, Unnormalised};
+use crate::can::{Base, Can, Classified, Connected, Drawn, Likelihood, Unnormalised};
 use crate::error::ConfigError;
 use crate::registry::Family;
 
@@ -44,7 +45,11 @@ impl Can for Rbm {
     }
 
     fn connected(&self) -> Option<&dyn Connected> {
-        Some(self)
+        (self.classes() == 0).then_some(self)
+    }
+
+    fn classified(&self) -> Option<&dyn Classified> {
+        (self.classes() > 0).then_some(self)
     }
 
     fn likelihood(&self) -> Option<&dyn Likelihood> {
@@ -57,7 +62,23 @@ impl Can for Rbm {
 
     /// The means of the hidden units.
     fn encode(&self, batch: &Batch) -> Result<Vec<Tensor<2>>, ConfigError> {
-        Ok(vec![self.hidden_means(batch.whole())])
+        Ok(vec![hidden_means(self, batch.whole())])
+    }
+}
+
+/// The means of the hidden units given x, with a label summed out.
+fn hidden_means(rbm: &Rbm, x: Tensor<2>) -> Tensor<2> {
+    if rbm.classes() == 0 { rbm.hidden_means(x) } else { rbm.hidden_means_of_unlabelled(x) }
+}
+
+/// Rows with a label that is drawn given x, if the machine has labels.
+fn completed(rbm: &Rbm, x: Tensor<2>, draws: &Draws) -> Tensor<2> {
+    if rbm.classes() == 0 { x } else { rbm.labelled(x, None, draws) }
+}
+
+impl Classified for Rbm {
+    fn log_class_probabilities(&self, batch: &Batch) -> Tensor<2> {
+        Rbm::log_class_probabilities(self, batch.whole())
     }
 }
 
@@ -75,8 +96,8 @@ impl Likelihood for Rbm {
 impl Drawn for Rbm {
     /// Chains of 1000 sweeps from noise.
     fn draw(&self, draws: &Draws, means: bool) -> Tensor<2> {
-        let x = Harmonium::noise(self, &draws.child(Role::Start));
-        let sweep = |x, t: usize| Harmonium::sweep(self, x, None, &draws.child(Role::Chain).child(t));
+        let x = Unnormalised::noise(self, &draws.child(Role::Start));
+        let sweep = |x, t: usize| Unnormalised::sweep(self, x, &draws.child(Role::Chain).child(t));
         let x = (0..SWEEPS).fold(x, sweep);
         if means { self.resample(x, &draws.child(Role::Choice)) } else { x }
     }
@@ -86,9 +107,10 @@ impl Drawn for Rbm {
     }
 }
 
+/// A label is summed out, or drawn where a chain needs it.
 impl Unnormalised for Rbm {
     fn free_energies(&self, x: Tensor<2>) -> Tensor<1> {
-        self.free_energy(x)
+        if self.classes() == 0 { self.free_energy(x) } else { self.free_energy_of_unlabelled(x) }
     }
 
     fn enumerated_units(&self) -> usize {
@@ -109,38 +131,67 @@ impl Unnormalised for Rbm {
         by.estimate(&path(self, base), key, on_step)
     }
 
+    /// With labels, `log p_ann(x, y) - log p(y | x)` for a y that is drawn given x. The mean of `p_ann(x, y) / p(y | x)`
+    /// over y is `p_ann(x)`.
     fn anneal_back(
         &self,
         by: &Annealing,
         base: &Base<'_>,
-        rows: (Tensor<2>, Arc<[u64]>),
+        (x, numbers): (Tensor<2>, Arc<[u64]>),
         key: Key,
         on_step: &mut dyn FnMut(usize),
     ) -> Vec<RowEstimate> {
-        by.reverse(&path(self, base), rows, key, on_step)
+        if self.classes() == 0 {
+            return by.reverse(&path(self, base), (x, numbers), key, on_step);
+        }
+        let draws = Draws::of_rows(key.child(Role::Choice), numbers.clone(), 1);
+        let both = self.labelled(x.clone(), None, &draws);
+        let of_label = self.free_energy_of_unlabelled(x) - self.free_energy(both.clone());
+        let found = by.reverse(&path(self, base), (both, numbers), key, on_step);
+        let add = |(row, log_p): (RowEstimate, f64)| RowEstimate { log_prob: row.log_prob - log_p, ..row };
+        found.into_iter().zip(into_f64(of_label)).map(add).collect()
     }
 
     fn noise(&self, draws: &Draws) -> Tensor<2> {
-        Harmonium::noise(self, draws)
+        self.unlabelled(Harmonium::noise(self, draws))
     }
 
     fn sweep(&self, x: Tensor<2>, draws: &Draws) -> Tensor<2> {
-        Harmonium::sweep(self, x, None, draws)
+        if self.classes() == 0 {
+            return Harmonium::sweep(self, x, None, draws);
+        }
+        self.sweep_of_unlabelled(x, None, draws)
     }
 
     fn temper(&self, x: Tensor<2>, temperatures: usize, is_odd: bool, key: Key) -> (Tensor<2>, Swaps) {
-        let chains = x.dims()[0] / temperatures;
-        advance(&Temperatures::even(BlockGibbs { model: self }, temperatures), x, chains, is_odd, key)
+        let (n, chains) = (x.dims()[0], x.dims()[0] / temperatures);
+        let at = Temperatures::even(BlockGibbs { model: self }, temperatures);
+        if self.classes() == 0 {
+            return advance(&at, x, chains, is_odd, key);
+        }
+        let beta = |row: usize| at.betas()[row / chains];
+        let betas: Vec<f64> = (0..n).map(beta).collect();
+        let betas = Tensor::from_data(TensorData::new(betas, [n, 1]), (&x.device(), x.dtype()));
+        let both = self.labelled(x, Some(betas), &Draws::new(key.child(Role::Choice), n, 1));
+        let (both, swaps) = advance(&at, both, chains, is_odd, key);
+        (self.unlabelled(both), swaps)
     }
 
     fn resample(&self, x: Tensor<2>, draws: &Draws) -> Tensor<2> {
-        self.visible_means(self.draw_hidden(x, draws))
+        let h = self.draw_hidden(completed(self, x, draws), draws);
+        self.unlabelled(self.visible_means(h))
     }
 
     fn reconstruct(&self, x: Tensor<2>) -> Tensor<2> {
-        self.visible_means(self.hidden_means(x))
+        self.unlabelled(self.visible_means(hidden_means(self, x)))
     }
+
     fn transitions(&self) -> Result<Transitions, ConfigError> {
+        if self.classes() > 0 {
+            return Err(ConfigError::new(
+                "laws of chains are those of rows without labels: train a machine without model.classes",
+            ));
+        }
         Rbm::transitions(self).map_err(ConfigError::new)
     }
 }

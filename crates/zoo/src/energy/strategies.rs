@@ -1,6 +1,6 @@
 //! Strategies for energy models.
 
-use helmholtz_core::{Batch, Key, Role};
+use helmholtz_core::{Batch, EnergyModel, Key, Role};
 use helmholtz_court::{Exact, ReferenceError};
 use helmholtz_energy::Rbm;
 use helmholtz_ops::into_f64;
@@ -77,7 +77,7 @@ crate::estimates! {
         batch: &Batch,
     ) -> Result<Option<Box<dyn Exact>>, ReferenceError> {
         let law = match self.start {
-            Start::Data => Law::OfRows(into_f64(batch.whole())),
+            Start::Data => Law::OfRows(into_f64(rbm(model).rows(batch))),
             Start::Noise { .. } => Law::Noise,
         };
         Ok(OfContrast::new(rbm(model), batch, (law, self.sweeps), self.centring.offsets())?.boxed())
@@ -336,8 +336,14 @@ impl StrategySettings for PcdSettings {
     }
 }
 
-/// Refuses units that are not bits.
+/// Refuses units that are not bits, and labels, which are none.
 fn needs_bits(kind: &str, model: &dyn ModelSpec) -> Result<(), ConfigError> {
+    if model.classes().is_some() {
+        return Err(ConfigError(format!(
+            "strategy.kind = \"{kind}\": it is for visible units that are bits, and labels are not; use another strategy, \
+             or leave model.classes out"
+        )));
+    }
     if model.support() == Support::Bits {
         return Ok(());
     }

@@ -18,7 +18,7 @@ fn transitions(joint: &[Vec<f64>]) -> Vec<Vec<f64>> {
 
 /// Pearson's statistic of the frequencies of states against probabilities. With 8 states it is above 45 with a
 /// probability of 1e-7.
-fn chi_squared(states: &[f64], probabilities: &[f64]) -> f64 {
+pub(super) fn chi_squared(states: &[f64], probabilities: &[f64]) -> f64 {
     let n = (states.len() / 3) as f64;
     let mut counts = [0.0; 8];
     for row in states.chunks(3) {

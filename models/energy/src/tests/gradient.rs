@@ -3,22 +3,23 @@
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use helmholtz_core::{
-    Batch, EnergyModel, Gradients, Harmonium, LayerMeans, Tractable, Weighed, map_params, visit_params,
+    Batch, EnergyModel, Gradients, Harmonium, LayerMeans, Tractable, Trainable, Weighed, map_params,
+    visit_params,
 };
 
 use super::*;
 
 /// The gradients of all parameters, concatenated.
-pub(super) fn flat(rbm: &Rbm, gradients: &Gradients) -> Vec<f64> {
+pub(super) fn flat<M: Trainable>(model: &M, gradients: &Gradients) -> Vec<f64> {
     let mut all = Vec::new();
-    visit_params(rbm, |_, param| all.extend(param.gradient(gradients).into_iter().flat_map(into_f64)));
+    visit_params(model, |_, param| all.extend(param.gradient(gradients).into_iter().flat_map(into_f64)));
     all
 }
 
-/// The machine with `by` added to parameter value number `place`.
-pub(super) fn moved(rbm: &Rbm, place: usize, by: f64) -> Rbm {
+/// The model with `by` added to parameter value number `place`.
+pub(super) fn moved<M: Trainable>(model: &M, place: usize, by: f64) -> M {
     let mut first = 0;
-    map_params(rbm.clone(), |_, param| {
+    map_params(model.clone(), |_, param| {
         let mut values = into_f64(param.values());
         let n = values.len();
         if (first..first + n).contains(&place) {
@@ -27,6 +28,13 @@ pub(super) fn moved(rbm: &Rbm, place: usize, by: f64) -> Rbm {
         first += n;
         tensor(values, [n])
     })
+}
+
+/// The derivatives of a function in all parameters, by central differences.
+pub(super) fn slopes<M: Trainable>(model: &M, f: impl Fn(&M) -> f64) -> Vec<f64> {
+    let (h, mut n) = (1e-4, 0);
+    visit_params(model, |_, param| n += param.values().dims()[0]);
+    (0..n).map(|i| (f(&moved(model, i, h)) - f(&moved(model, i, -h))) / (2.0 * h)).collect()
 }
 
 /// Rows of bits with weights, one of them negative.
@@ -50,14 +58,10 @@ fn gradients_are_those_of_central_differences() {
         let energy = |rbm: &Rbm| weighed(rbm.free_energy(x.clone()));
         let loss = |rbm: &Rbm| -weighed(rbm.log_prob(&batch));
         // The error of differences with step h is h² plus rounding / h: 1e-8 and 1e-10 of a few nats.
-        let h = 1e-4;
         for (gradients, f) in [(of_energy, &energy as &dyn Fn(&Rbm) -> f64), (of_likelihood, &loss)] {
             let found = flat(&rbm, &gradients);
             assert_eq!(found.len(), size[0] * size[1] + size[0] + size[1]);
-            let expected: Vec<f64> = (0..found.len())
-                .map(|i| (f(&moved(&rbm, i, h)) - f(&moved(&rbm, i, -h))) / (2.0 * h))
-                .collect();
-            assert_close(&found, &expected, 1e-7);
+            assert_close(&found, &slopes(&rbm, f), 1e-7);
         }
     }
 }

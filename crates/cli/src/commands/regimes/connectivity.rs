@@ -57,7 +57,8 @@ pub(super) fn run(args: &ConnectivityArgs) -> anyhow::Result<ExitCode> {
     check_plain(&config)?;
     let connected = initial.connected().ok_or_else(|| {
         user(format!(
-            "the model is {}, and `regimes connectivity` needs one whose connections are given one by one",
+            "the model is {}, and `regimes connectivity` needs one whose connections are given one by one, without \
+             model.classes",
             config.spec.model.kind()
         ))
     })?;
