@@ -22,6 +22,7 @@ mod log_z;
 pub mod merge;
 pub mod models;
 mod part_file;
+mod progress;
 pub mod regimes;
 pub mod report;
 pub mod resume;
