@@ -4,14 +4,13 @@ use std::ops::Range;
 
 use helmholtz_core::{Batch, Key, Role};
 use helmholtz_datasets::DataSet;
-use helmholtz_eval::annealing::{AnnealedPartition, Annealing, Schedule};
-use helmholtz_eval::{NllSummary, Round, WithinPartition};
+use helmholtz_eval::{AnnealedPartition, NllSummary, Round, WithinPartition};
 use helmholtz_ops::into_f64;
-use helmholtz_zoo::{Base, TrainingRows, Unnormalised};
+use helmholtz_zoo::{TrainingRows, Unnormalised};
 use indicatif::ProgressBar;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::energy_annealing::EnergyAnnealing;
 use crate::args::{AnnealingArgs, BaseWord, EvaluateArgs};
 use crate::config::count;
 use crate::console::say;
@@ -25,35 +24,6 @@ const FIRST_TEMPERATURES: usize = 1000;
 const MOST: (i64, i64) = (10_000, 100_000);
 /// Rows at a time.
 const ROWS: usize = 250;
-
-/// How an energy is annealed, apart from the number of chains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EnergyAnnealing {
-    /// T, in equal steps; if not set, the steps of Salakhutdinov and Murray.
-    pub(crate) temperatures: Option<usize>,
-    pub(crate) base: BaseWord,
-    /// Chains of a row that is annealed backwards over the same temperatures, if rows are.
-    pub(crate) reverse: Option<usize>,
-}
-
-impl EnergyAnnealing {
-    /// Annealing of so many chains.
-    ///
-    /// # Panics
-    /// If there are no temperatures.
-    pub(crate) fn annealing(self, chains: usize) -> Annealing {
-        let schedule = self.temperatures.map_or_else(Schedule::salakhutdinov_murray, Schedule::linear);
-        Annealing { chains, schedule }
-    }
-
-    pub(crate) fn base<'a>(&self, rows: &'a TrainingRows) -> Base<'a> {
-        match self.base {
-            BaseWord::Data => Base::Data(rows),
-            BaseWord::Uniform => Base::Uniform,
-        }
-    }
-}
 
 /// How log Z is to be estimated.
 #[derive(Clone, Copy, Debug)]

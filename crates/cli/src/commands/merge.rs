@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use helmholtz_eval::{AnnealedRow, LogPartition, RowWeights, summarise};
 
 use super::check::{Judged, named};
+use super::energy_annealing::EnergyAnnealing;
 use super::evaluation::Evaluation;
-use super::log_z::{EnergyAnnealing, OfEnergy};
+use super::log_z::OfEnergy;
 use super::score::Scores;
 use super::shard::{Content, Part, Setting, Shard};
 use super::test_rows::TestRows;

@@ -10,6 +10,7 @@ pub mod devices;
 pub mod doctor;
 pub mod encode;
 mod energy;
+mod energy_annealing;
 mod energy_chains;
 mod epoch;
 pub mod evaluate;

@@ -305,7 +305,7 @@ fn annealed(&[log_prob, samples, ess, max_weight, variance, bias, acceptance]: &
 mod tests {
     use super::*;
     use crate::args::BaseWord;
-    use crate::commands::log_z::EnergyAnnealing;
+    use crate::commands::energy_annealing::EnergyAnnealing;
 
     fn setting(method: &str) -> Setting {
         Setting {

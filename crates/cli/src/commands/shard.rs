@@ -10,7 +10,7 @@ use std::str::FromStr;
 use helmholtz_eval::{AnnealedRow, Checked, LogPartition, RowEstimate, RowWeights};
 use serde::{Deserialize, Serialize};
 
-use super::log_z::EnergyAnnealing;
+use super::energy_annealing::EnergyAnnealing;
 use super::test_rows::TestRows;
 
 /// Part I of N.
