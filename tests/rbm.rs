@@ -7,7 +7,7 @@ use helmholtz_core::{AnnealingPath, EnergyModel, Key, map_params};
 use helmholtz_datasets::formats::{Limits, read_matrix};
 use helmholtz_datasets::{DataSet, load};
 use helmholtz_energy::{FromIndependent, Rbm, RbmConfig, RowMoments};
-use helmholtz_eval::{Annealing, Schedule};
+use helmholtz_eval::{AnnealedPartition, Annealing, Schedule, WithinPartition};
 use helmholtz_noise::Stream;
 use helmholtz_ops::into_f64;
 use helmholtz_tests::{device, either};
@@ -53,6 +53,44 @@ fn an_estimate_is_the_same_again_and_counts_its_steps() {
     assert_eq!(first, annealing.estimate(&path, Key::new(4), |_| {}));
     assert!(first != annealing.estimate(&path, Key::new(5), |_| {}));
     assert!((path.log_base() - 8.0 * std::f64::consts::LN_2).abs() < 1e-12);
+}
+
+#[test]
+fn chains_are_keyed_by_their_number() {
+    let rbm = small(6, 4, 8);
+    let path = FromIndependent::uniform(&rbm);
+    let annealing = Annealing { chains: 11, schedule: Schedule::linear(60) };
+    let part = |chains| annealing.weigh_part(&path, chains, Key::new(9), |_| {});
+    let whole = part(0..11);
+    let parts = [part(0..3), part(3..4), part(4..11)].concat();
+    // In double precision, products of other shapes differ by rounding alone.
+    assert!(whole.iter().zip(&parts).all(|(a, b)| (a - b).abs() < 1e-10), "{whole:?}, {parts:?}");
+    let found = annealing.estimate(&path, Key::new(9), |_| {});
+    assert_eq!(found, AnnealedPartition::of_log_weights(&whole));
+    assert!(whole.windows(2).all(|pair| pair[0] != pair[1]));
+}
+
+#[test]
+fn a_planned_annealing_has_the_error_that_was_asked_for() {
+    for seed in 0..either(4, 40) {
+        // Connections of up to ±5, so that few temperatures are far too few.
+        let rbm = scaled(&small(8, 6, 10 + seed), 5.0);
+        let log_z = rbm.log_partition().unwrap();
+        let path = FromIndependent::uniform(&rbm);
+        let within = WithinPartition { error: 0.05, most_chains: 10_000, most_temperatures: 10_000 };
+        let key = Key::new(11).child(seed);
+        let planned = within.estimate([100, 10], |by, chains| by.weigh_part(&path, chains, key, |_| {}));
+        let last = planned.last();
+        assert!(last.found.se <= 0.05 && planned.rounds.len() > 1, "{planned:?}");
+        // Four standard errors: a false alarm below 1e-4 for each machine, and the draws are fixed.
+        let off = ((last.found.log_z - log_z).exp() - 1.0).abs();
+        assert!(off < 4.0 * last.found.se, "{planned:?} for {log_z}");
+    }
+}
+
+/// The machine with all parameters times a factor.
+fn scaled(rbm: &Rbm, by: f64) -> Rbm {
+    map_params(rbm.clone(), |_, param| param.values() * by)
 }
 
 /// A machine of the published code for annealed importance sampling, or `None` if its file is missing.

@@ -1,5 +1,6 @@
 //! The commands and their flags.
 
+mod annealing;
 mod evaluate;
 mod guide;
 mod model;
@@ -14,7 +15,8 @@ use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand}
 
 use crate::registry::registry;
 
-pub use evaluate::{AnnealingArgs, BaseWord, Checking, EvaluateArgs, MergeArgs};
+pub use annealing::{AnnealingArgs, BaseWord};
+pub use evaluate::{Checking, EvaluateArgs, MergeArgs};
 pub use model::ModelArgs;
 pub use numbers::Layers;
 pub use pictures::{ChainArgs, ClassifyArgs, EncodeArgs, InpaintArgs, ReconstructArgs, SampleArgs, Sampler};

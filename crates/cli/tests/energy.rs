@@ -70,6 +70,61 @@ fn the_likelihood_is_exact_annealed_or_bounded_from_the_other_side() {
 }
 
 #[test]
+fn an_error_of_log_z_plans_temperatures_and_chains_and_says_where_it_was_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // A high learning rate makes a machine whose weights spread over few temperatures.
+    let more = ["--strategy", "ml", "--lr", "5e-2", "--steps", "1000", "--set", "model.hidden=9"];
+    let own = ["train", "--model", "rbm", "--dataset", "bas/3x3", "--quiet", "--out", "run"];
+    succeed(folder, &[&own[..], &more].concat());
+    let exact = json(&succeed(folder, &["evaluate", "run", "--json"]));
+    let own =
+        ["evaluate", "run", "--method", "ais", "--limit", "10", "--chains", "20", "--temperatures", "5"];
+    let planned = |more: &[&'static str]| [&own[..], &["--json", "--error"], more].concat();
+    let found = json(&succeed(folder, &planned(&["0.02"])));
+    let number = |found: &Value, key: &str| found[key].as_f64().unwrap_or_else(|| panic!("{key}: {found}"));
+    let se = number(&found, "log_z_se");
+    assert!(se > 0.0 && se <= 0.02 && number(&found, "bias_mc").abs() <= 0.02, "{found}");
+    // Four standard errors: a false alarm below 1e-4, and the draws are fixed.
+    assert!((number(&found, "log_z") - number(&exact, "log_z")).abs() < 4.0 * se, "{found} for {exact}");
+    let rounds = found["rounds"].as_array().unwrap();
+    let of = |round: &Value| ["chains", "temperatures"].map(|key| round[key].as_u64().unwrap());
+    assert_eq!(of(&rounds[0]), [20, 5]);
+    let last = of(rounds.last().unwrap());
+    assert_eq!(last, of(&found));
+    assert!(last[0] > 20 && last[1] > 5 && found["k"].as_u64() == Some(last[0]), "{found}");
+    // The plan in numbers gives the estimate again, up to the rounding of products of other shapes.
+    let [chains, temperatures] = last.map(|n| n.to_string());
+    let numbers = ["--chains", &chains, "--temperatures", &temperatures, "--limit", "10", "--json"];
+    let again = json(&succeed(folder, &[&["evaluate", "run", "--method", "ais"], &numbers[..]].concat()));
+    for key in ["log_z", "log_z_se", "nll"] {
+        assert!((number(&again, key) - number(&found, key)).abs() < 1e-9, "{key}: {again} for {found}");
+    }
+    assert!(again.get("rounds").is_none());
+    // With raise, rows are annealed back over the temperatures that were planned.
+    let raise =
+        ["evaluate", "run", "--method", "raise", "--limit", "5", "--temperatures", "5", "--error", "0.05"];
+    let both = json(&succeed(folder, &[&raise[..], &["--json"]].concat()));
+    assert!(number(&both, "log_z_se") <= 0.05 && both["nll_raise_k"] == 10, "{both}");
+    let text = succeed(folder, &[&own[..], &["--error", "0.02"]].concat());
+    for words in
+        [&format!("annealed     {chains} chains over {temperatures}"), "before that  20 chains over 5"]
+    {
+        assert!(text.contains(words), "{words} in {text}");
+    }
+    // Limits that are too low end the work with a warning.
+    let short = planned(&["0.001", "--max-chains", "30", "--max-temperatures", "10"]);
+    let output = crate::common::run(folder, &short);
+    let (found, warned) =
+        (json(&String::from_utf8_lossy(&output.stdout)), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(of(&found), [30, 10]);
+    assert!(warned.contains("--error 0.001: not reached with 30 chains over 10 temperatures"), "{warned}");
+    // Where log Z is a sum, nothing is planned.
+    let summed = json(&succeed(folder, &["evaluate", "run", "--error", "0.02", "--json"]));
+    assert_eq!((summed["method"].as_str(), number(&summed, "log_z_se")), (Some("exact"), 0.0));
+}
+
+#[test]
 fn chains_report_how_fast_they_mix() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -169,13 +224,32 @@ fn what_an_energy_cannot_do_ends_in_a_sentence() {
             &["--method", "ais", "--samples", "10"][..],
             "--samples: the samples of --method ais are its chains",
         ),
-        (&["--method", "ais", "--error", "0.1"], "--error applies only to --method is"),
+        (&["--method", "exact", "--error", "0.1"], "--error: enumeration has no error from chains"),
+        (&["--method", "ais", "--error", "0"], "--error 0: must be finite and above 0"),
+        (
+            &["--method", "ais", "--error", "0.1", "--max-chains", "9"],
+            "--max-chains 9: must be at least the 100",
+        ),
+        (
+            &["--method", "ais", "--error", "0.1", "--max-temperatures", "999"],
+            "--max-temperatures 999: must be at least the 1000",
+        ),
+        (&["--method", "ais", "--error", "0.1", "--max-samples", "9"], "use --max-chains"),
+        (&["--method", "ais", "--max-chains", "9"], "--error"),
         (&["--method", "ais", "--chains", "1"], "--chains 1: one chain has no error"),
         (&["--method", "ais", "--leapfrog", "3"], "--leapfrog does not apply"),
         (&["--method", "exact", "--base", "data"], "--base applies to --method ais"),
         (&["--base", "zero"], "expected data or uniform"),
-        (&["--method", "ais", "--shard", "1/2", "--out", "a.safetensors"], "--shard does not apply"),
-        (&["--shard", "1/2", "--out", "a.safetensors"], "--shard does not apply"),
+        (&["--shard", "1/2", "--out", "a.safetensors"], "without chains to split"),
+        (
+            &["--method", "ais", "--shard", "1/2", "--out", "a.safetensors", "--error", "0.1"],
+            "cannot be used with",
+        ),
+        (&["--method", "ais", "--shard", "1/101", "--out", "a.safetensors"], "only 100 chains to split"),
+        (
+            &["--method", "ais", "--shard", "1/9", "--out", "a.safetensors", "--limit", "8"],
+            "only 8 rows to split",
+        ),
     ] {
         fail(folder, &[&["evaluate", "run"], more].concat(), 2, &[words]);
     }
@@ -211,6 +285,8 @@ fn what_an_energy_cannot_do_ends_in_a_sentence() {
     );
     fail(folder, &["evaluate", "sbn", "--method", "raise"], 2, &["given by an energy", "use --method is"]);
     fail(folder, &["evaluate", "sbn", "--base", "data"], 2, &["given by an energy"]);
+    let limit = ["evaluate", "sbn", "--error", "0.1", "--max-chains", "200"];
+    fail(folder, &limit, 2, &["--max-chains is for models that are given by an energy"]);
     fail(
         folder,
         &["sample", "sbn", "--sampler", "tempering"],

@@ -111,6 +111,10 @@ fn every_key_is_documented_and_none_is_lost() {
 
     let energy = ["train", "--model", "rbm", "--set", "model.hidden=3", "--dataset", "lines/3x3", "--quiet"];
     succeed(folder, &[&energy[..], &["--steps", "2", "--out", "rbm"]].concat());
+    let planned = evaluate("rbm", &["--method", "raise", "--error", "1", "--chains", "2"]);
+    let of_energy =
+        "log_z log_z_se chains temperatures base rounds nll_raise nll_raise_se nll_raise_bias nll_raise_k";
+    check("evaluate and merge", &planned, &format!("{EVALUATION} {of_energy} nll_apart"));
     let of_figure = "protocol figure seed records best";
     let chains = json(&["regimes", "equilibrium", "rbm", "--sweeps", "3", "--chains", "5"]);
     let distances = "first second aa_truth aa_syn aats free_energy exact kl noise settled data_free_energy";

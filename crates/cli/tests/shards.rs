@@ -38,7 +38,8 @@ fn assert_same(merged: &Value, whole: &Value, tolerance: f64) {
                 other => other.as_f64().map(|x| vec![x]),
             }
         };
-        let exact = ["n", "k", "k_max", "log_z2_n", "active_units"].contains(&key.as_str());
+        let exact =
+            ["n", "k", "k_max", "log_z2_n", "active_units", "chains", "temperatures"].contains(&key.as_str());
         match (numbers(&merged[key]), numbers(value)) {
             (Some(found), Some(expected)) if !exact => {
                 for (a, b) in found.iter().zip(&expected) {
@@ -105,6 +106,58 @@ fn the_parts_of_an_annealed_evaluation_are_its_rows() {
     let files = in_parts(folder, &evaluate, 3);
     // Rows are annealed one by one, so the other rows make no difference at all.
     assert_same(&json(&succeed(folder, &merge(&files, &["--json"]))), &whole, 1e-14);
+}
+
+#[test]
+fn the_parts_of_an_annealed_energy_are_chains_and_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let train = ["train", "--model", "rbm", "--set", "model.hidden=6", "--dataset", "bas/3x3", "--quiet"];
+    succeed(folder, &[&train[..], &["--lr", "1e-2", "--steps", "600", "--out", "run"]].concat());
+    // Numbers that three does not divide.
+    let counts = ["--chains", "20", "--temperatures", "200", "--limit", "10", "--json"];
+    for method in ["ais", "raise"] {
+        let evaluate = [&["evaluate", "run", "--method", method], &counts[..]].concat();
+        let whole = json(&succeed(folder, &[&evaluate[..], &["--per-example", "whole.npy"]].concat()));
+        for of in [1, 3] {
+            let mut files = in_parts(folder, &evaluate, of);
+            files.reverse();
+            let merged = json(&succeed(folder, &merge(&files, &["--json", "--per-example", "merged.npy"])));
+            assert_same(&merged, &whole, 1e-6);
+            assert_eq!((merged["chains"].as_u64(), merged["method"].as_str()), (Some(20), Some(method)));
+            assert_eq!(merged.get("nll_raise").is_some(), method == "raise");
+            let length = |name: &str| fs::metadata(folder.join(name)).unwrap().len();
+            assert_eq!(length("merged.npy"), length("whole.npy"));
+        }
+    }
+    // The published temperatures are those of parts too, and as text a merge says how log Z was found.
+    let evaluate = ["evaluate", "run", "--method", "ais", "--chains", "4", "--limit", "4"];
+    let whole = succeed(folder, &evaluate);
+    let files = in_parts(folder, &evaluate, 2);
+    let words = succeed(folder, &merge(&files, &[]));
+    assert!(words.contains("annealed     4 chains over 14500 temperatures"), "{words}");
+    let log_z = |text: &str| text.lines().find(|line| line.contains("log Z")).unwrap().to_owned();
+    assert_eq!(log_z(&words), log_z(&whole));
+    // Other temperatures, another start, another method, and a damaged file.
+    let refuse = |file: &str, more: &[&str], words: &[&str]| {
+        succeed(folder, &[&evaluate[..], more, &["--shard", "2/2", "--out", file]].concat());
+        fail(folder, &["merge", &files[0], file], 2, words);
+    };
+    refuse("equal.safetensors", &["--temperatures", "145"], &["energy is", "equal.safetensors"]);
+    refuse("coins.safetensors", &["--temperatures", "145", "--base", "uniform"], &["coins.safetensors"]);
+    refuse("seed.safetensors", &["--seed", "5"], &["seed is 0", "5 in seed.safetensors"]);
+    fail(folder, &["merge", &files[0]], 2, &["parts are missing: 2/2"]);
+    fail(folder, &["merge", &files[0], &files[1], &files[1]], 2, &["part 2/2 is given twice"]);
+    let mut damaged = fs::read(folder.join(&files[1])).unwrap();
+    let at = damaged.len() - 5;
+    damaged[at] ^= 1;
+    fs::write(folder.join("damaged.safetensors"), &damaged).unwrap();
+    fail(
+        folder,
+        &["merge", &files[0], "damaged.safetensors"],
+        2,
+        &["damaged.safetensors", "differ from the hash"],
+    );
 }
 
 #[test]

@@ -33,6 +33,7 @@
 //! Y. Burda, R. Grosse, R. Salakhutdinov, "Accurate and conservative estimates of MRF log-likelihood using reverse
 //! annealing", AISTATS 2015 (RAISE).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
@@ -101,6 +102,21 @@ pub struct AnnealedPartition {
 }
 
 impl AnnealedPartition {
+    /// The estimate from the log weights of all chains, as [`Annealing::weigh_part`] gives them.
+    ///
+    /// # Panics
+    /// If there are no chains.
+    pub fn of_log_weights(log_weights: &[f64]) -> Self {
+        assert!(!log_weights.is_empty(), "annealing needs at least one chain");
+        let mut sums = WeightSums::default();
+        log_weights.iter().for_each(|log_weight| sums.push(*log_weight));
+        AnnealedPartition {
+            log_z: sums.log_mean(),
+            se: sums.relative_variance().sqrt(),
+            ess: sums.effective_share(),
+        }
+    }
+
     /// Three standard errors of the mean weight to both sides, in nats. The lower end is minus infinity if the error
     /// is a third of the mean or more, and both ends are infinite if the error is unknown.
     pub fn interval(&self) -> [f64; 2] {
@@ -195,20 +211,35 @@ impl Annealing {
         &self,
         path: &P,
         key: Key,
-        mut on_step: impl FnMut(usize),
+        on_step: impl FnMut(usize),
     ) -> AnnealedPartition {
-        assert!(self.chains > 0, "annealing needs at least one chain");
-        let draws = |key: Key| Draws::new(key, self.chains, 1);
+        AnnealedPartition::of_log_weights(&self.weigh_part(path, 0..self.chains, key, on_step))
+    }
+
+    /// `log Z_0 + log W` of some of the chains alone, in nats; the mean of its exponential is Z. `on_step` as for
+    /// [`estimate`](Self::estimate).
+    ///
+    /// A chain's draws are keyed by its number. So the weights of all parts, in order, are those of all chains
+    /// together, up to rounding in the matrix products.
+    ///
+    /// # Panics
+    /// If some of these are not among the chains, or there are none.
+    pub fn weigh_part<P: AnnealingPath>(
+        &self,
+        path: &P,
+        chains: Range<usize>,
+        key: Key,
+        mut on_step: impl FnMut(usize),
+    ) -> Vec<f64> {
+        assert!(!chains.is_empty(), "annealing needs at least one chain");
+        assert!(chains.end <= self.chains, "{chains:?} are not among {} chains", self.chains);
+        let key = key.from_row(key.first_row() + chains.start as u64);
+        let draws = |key: Key| Draws::new(key, chains.len(), 1);
         let state = path.begin(&draws(key.child(Role::Start)));
         let temperatures: Vec<f64> = self.schedule.after_zero().collect();
         let log_weights = log_weights(path, state, &temperatures, &draws(key), |step, _, _| on_step(step));
-        let mut sums = WeightSums::default();
-        log_weights.into_iter().for_each(|log_weight| sums.push(log_weight));
-        AnnealedPartition {
-            log_z: path.log_base() + sums.log_mean(),
-            se: sums.relative_variance().sqrt(),
-            ess: sums.effective_share(),
-        }
+        let log_base = path.log_base();
+        log_weights.into_iter().map(|log_weight| log_base + log_weight).collect()
     }
 
     /// Estimates `log p_ann` of each row of `x`, `[n, d]`, with C reverse chains each, whose draws are keyed by the row

@@ -6,6 +6,7 @@
 //! | [`importance`] | `log p(x)` and `log p̃*(x)` by importance sampling from the recognition net, in bounded memory |
 //! | [`ais`] | `log p(x)` by annealed importance sampling, of models whose latents are functions of noise |
 //! | [`annealing`] | log Z of any density with a path of densities to it, by annealed importance sampling; its weights for any kernel |
+//! | [`plan`] | how many chains and temperatures such an estimate gets for an error of log Z |
 //! | [`formula`] | likelihoods that have a closed form |
 //! | [`active`] | how many units of such a model carry information about the data |
 //! | [`partition`] | 2 log Z of a bidirectional Helmholtz machine, from draws of the machine |
@@ -26,6 +27,7 @@ pub mod exact;
 pub mod formula;
 pub mod importance;
 pub mod partition;
+pub mod plan;
 pub mod similarity;
 pub mod streaming;
 pub mod summary;
@@ -39,5 +41,6 @@ pub use exact::{ExactError, ExactLikelihood, MAX_JOINT_BITS, MAX_LATENT_BITS};
 pub use formula::LikelihoodFormula;
 pub use importance::{ImportanceSampling, Reading, RowEstimate, RowWeights, ZeroWeight};
 pub use partition::{FEWEST_DRAWS, LogPartition, PartitionFunction};
+pub use plan::{PlannedPartition, Round, WithinPartition};
 pub use similarity::{AdversarialAccuracy, UnitMoments};
 pub use summary::{NllSummary, summarise};

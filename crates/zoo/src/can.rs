@@ -4,6 +4,7 @@
 //! [`Enumerable`] models, [`Chained`] for [`Layerwise`] and [`Smooth`] for [`Reparameterized`] ones. A model states
 //! by [`Can`] which of them it has. A request for another gives an error that says what the model has.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
@@ -192,7 +193,20 @@ pub trait Unnormalised {
         base: &Base<'_>,
         key: Key,
         on_step: &mut dyn FnMut(usize),
-    ) -> AnnealedPartition;
+    ) -> AnnealedPartition {
+        AnnealedPartition::of_log_weights(&self.anneal_part(by, 0..by.chains, base, key, on_step))
+    }
+
+    /// The log weights of some of the chains alone, whose exponentials have the mean Z; `on_step` as for annealing.
+    /// The draws of a chain are keyed by its number.
+    fn anneal_part(
+        &self,
+        by: &Annealing,
+        chains: Range<usize>,
+        base: &Base<'_>,
+        key: Key,
+        on_step: &mut dyn FnMut(usize),
+    ) -> Vec<f64>;
 
     /// `log p_ann` of each row by reverse annealing, on average too low; `on_step` as for annealing.
     fn anneal_back(

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
+use super::annealing::{AnnealingArgs, BaseWord};
 use super::model::ModelArgs;
 use crate::commands::shard::Shard;
 
@@ -19,12 +20,13 @@ pub struct EvaluateArgs {
     /// Number of importance samples per row, K; with --error, the number each row starts with [default: 1000]
     #[arg(long, value_name = "K")]
     pub samples: Option<i64>,
-    /// Add samples until the error and the bias of the mean are at most E nats
+    /// Add samples until the error and the bias of the mean are at most E nats; with --method ais or raise of an energy,
+    /// add temperatures and chains until those of log Z are
     #[arg(long, value_name = "E")]
     pub error: Option<f64>,
-    /// Maximum number of samples per row with --error
-    #[arg(long, value_name = "K", default_value_t = 100_000, requires = "error")]
-    pub max_samples: i64,
+    /// Maximum number of samples per row with --error [default: 100000]
+    #[arg(long, value_name = "K", requires = "error")]
+    pub max_samples: Option<i64>,
     /// Draw a share A of the samples, such as 0.1, from distributions that miss no state: for latent bits half from the
     /// prior and half uniformly, for a vae all from the prior; stays unbiased for p(x) [default: 0]
     #[arg(long, value_name = "A")]
@@ -64,7 +66,8 @@ pub struct EvaluateArgs {
     /// Seed of the importance samples
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Score only part I of N of the samples (of the rows with --method ais) into the file of --out
+    /// Score only part I of N of the samples (with --method ais of the rows, for an energy of chains and rows) into the
+    /// file of --out
     #[arg(long, value_name = "I/N", requires = "out", conflicts_with_all = ["error", "per_example", "exact"])]
     pub shard: Option<Shard>,
     /// With --shard: file to write the part to; `helmholtz merge` reads it
@@ -93,44 +96,6 @@ pub struct MergeArgs {
     /// Print one JSON object on standard output, as `evaluate` does
     #[arg(long)]
     pub json: bool,
-}
-
-/// Annealed importance sampling.
-#[derive(Clone, Copy, Debug, ClapArgs)]
-pub struct AnnealingArgs {
-    /// With --method ais: number of chains per row [default: 16]; for an energy, of chains for log Z [default: 100], and
-    /// with raise of each row [default: 10]
-    #[arg(long, value_name = "C")]
-    pub chains: Option<i64>,
-    /// With --method ais: number of temperatures between q and the posterior [default: 1000]; for an energy in equal
-    /// steps [default: the 14500 of Salakhutdinov and Murray 2008]
-    #[arg(long, value_name = "T")]
-    pub temperatures: Option<i64>,
-    /// With --method ais: number of leapfrog steps per move [default: 10]
-    #[arg(long, value_name = "N")]
-    pub leapfrog: Option<i64>,
-}
-
-/// The law that the annealing of an energy begins with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
-#[strum(serialize_all = "lowercase", parse_err_ty = String, parse_err_fn = unknown_base)]
-pub enum BaseWord {
-    /// Independent units with the means of the training rows.
-    #[default]
-    Data,
-    /// Fair coins.
-    Uniform,
-}
-
-impl BaseWord {
-    /// The word.
-    pub fn word(self) -> &'static str {
-        self.into()
-    }
-}
-
-fn unknown_base(_: &str) -> String {
-    "expected data or uniform".to_string()
 }
 
 /// How thoroughly an evaluation by importance sampling checks itself.

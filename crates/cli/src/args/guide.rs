@@ -71,7 +71,11 @@ const OWN_HEADINGS: [(&str, &str, &[&str]); 21] = [
     ("train", "Run folder", &["out", "resume", "checkpoint_every"]),
     ("train", "Other settings", &["set", "print_config"]),
     ("evaluate", "Samples", &["samples", "error", "max_samples", "defence", "check", "seed", "batch_rows"]),
-    ("evaluate", "Method", &["method", "exact", "chains", "temperatures", "leapfrog", "base"]),
+    (
+        "evaluate",
+        "Method",
+        &["method", "exact", "chains", "temperatures", "max_chains", "max_temperatures", "leapfrog", "base"],
+    ),
     ("evaluate", "Bidirectional machines", &["as_model", "z_error", "z_samples"]),
     ("sample", "Samples", &["n", "seed", "mean"]),
     ("sample", "Chains", &["as_model", "sampler", "temperatures", "oversample", "keep_chains"]),

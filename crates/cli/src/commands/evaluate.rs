@@ -11,20 +11,17 @@ use helmholtz_eval::{
 use helmholtz_ops::{in_host_memory, into_f64};
 use helmholtz_samplers::Hmc;
 use helmholtz_zoo::{BoxedModel, TrainingRows, Unnormalised};
-use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
 
 use super::check::{Judged, named};
 use super::energy;
 use super::evaluation::Evaluation;
-use super::log_z;
+use super::progress::{bar, show};
 use super::score::{PART, Sampled, Scores, chosen_rows, is_closed_form, numbers, partition};
 use super::shard::{Content, Part, Setting, Shard};
 use super::test_rows::TestRows;
 use super::trained::{Trained, fingerprint};
 use crate::args::{AnnealingArgs, EvaluateArgs};
 use crate::config::count;
-use crate::console::say;
 use crate::error::{OrUser, known, user};
 use crate::memory_limit::{self, Limit};
 use crate::{assemble, output};
@@ -32,6 +29,8 @@ use crate::{assemble, output};
 const METHODS: [&str; 4] = ["is", "exact", "ais", "raise"];
 /// Default number of importance samples per row.
 const SAMPLES: i64 = 1000;
+/// Default maximum of that number with `--error`.
+const MAX_SAMPLES: i64 = 100_000;
 /// Default numbers of chains, temperatures and leapfrog steps.
 const ANNEALING: [i64; 3] = [16, 1000, 10];
 /// Default target error of 2 log Z, in nats.
@@ -66,9 +65,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     if let Some(energy) = trained.model.unnormalised() {
         return of_energy(args, (&asked, method), &trained, energy);
     }
-    if args.base.is_some() {
-        return Err(user("--base is for models that are given by an energy; leave it out"));
-    }
+    energy::refuse_others(args)?;
     // Without latents the likelihood is a closed form; sampling would repeat it K times.
     let method = match method {
         "raise" => {
@@ -78,6 +75,10 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
             let what =
                 "--method ais moves latents along a gradient; use --method is, or --exact if there are few";
             trained.model.smooth_for(what).or_user()?;
+            if args.error.is_some() {
+                let instead = "with ais, raise --temperatures or --chains";
+                return Err(user(format!("--error does not apply to latents that are annealed; {instead}")));
+            }
             method
         }
         _ if is_closed_form(&trained.model) => "exact",
@@ -157,28 +158,16 @@ fn of_energy(
     test_rows.iter().for_each(TestRows::warn);
     let Trained { model, data, .. } = trained;
     let of = Sampled { model, data, split: asked.split, rows: &rows, seed: args.seed };
-    let started = std::time::Instant::now();
-    let scores = match method {
-        "exact" => Scores::exact(of, Reading::Directed)?,
-        _ => {
-            let by = log_z::Asked::of(args, method)?;
-            let bar = bar("temperatures", args)?;
-            let mut found = log_z::annealed(energy, data, (&by, args.seed), &bar);
-            if method == "raise" {
-                found = found.with_reverse(energy::reverse(energy, of, &by, &bar));
-            }
-            Scores::of_energy(of, model, found)?
-        }
-    };
-    let seconds = started.elapsed().as_secs_f64();
-    let setting = Setting {
-        samples: scores.summary.k_max,
-        annealing: None,
-        defence: None,
-        ..setting(trained, of, asked, method)
-    };
-    let found = Evaluation { setting, scores, own: None, active: None, test_rows, judged: None };
-    found.report(seconds, args.json, args.per_example.as_deref())
+    let setting =
+        Setting { samples: 0, annealing: None, defence: None, ..setting(trained, of, asked, method) };
+    if method == "exact" {
+        let started = std::time::Instant::now();
+        let scores = Scores::exact(of, Reading::Directed)?;
+        let seconds = started.elapsed().as_secs_f64();
+        let found = Evaluation { setting, scores, own: None, active: None, test_rows, judged: None };
+        return found.report(seconds, args.json, args.per_example.as_deref());
+    }
+    energy::anneal(energy, of, (setting, test_rows), args)
 }
 
 /// The mean of the score that the best epoch was chosen by, if that score is not the NLL.
@@ -211,6 +200,7 @@ fn setting(trained: &Trained, of: Sampled<'_>, asked: &Asked, method: &str) -> S
         weights_sha256: fingerprint(of.model),
         epoch: trained.epoch,
         layers: trained.config.spec.model.layers().to_vec(),
+        energy: None,
         defence: Some(asked.evaluator.defence).filter(|share| *share > 0.0),
         rows: numbers(of.rows).to_vec(),
     }
@@ -283,21 +273,7 @@ fn score_part(
         part.test_rows = test_rows;
     }
     part.seconds = started.elapsed().as_secs_f64();
-    let path = args.out.as_deref().expect("clap asks for --out with --shard");
-    part.write(path)?;
-    let Part { seconds, setting, content, .. } = &part;
-    if args.json {
-        say!(
-            "{}",
-            json!({
-                "shard": shard.to_string(), "file": path, "n": content.rows(), "seconds": seconds,
-                "epoch": setting.epoch,
-            })
-        );
-    } else {
-        say!("{}: part {shard}, {seconds:.1} s; `helmholtz merge` combines the parts", path.display());
-    }
-    Ok(ExitCode::SUCCESS)
+    part.deliver(args.out.as_deref().expect("clap asks for --out with --shard"), args.json)
 }
 
 fn asked(args: &EvaluateArgs, method: &str) -> anyhow::Result<Asked> {
@@ -305,7 +281,7 @@ fn asked(args: &EvaluateArgs, method: &str) -> anyhow::Result<Asked> {
     let samples = count("--samples", args.samples.unwrap_or(SAMPLES))?;
     let chunk = count("--batch-rows", args.batch_rows)?;
     let limit = args.limit.map(|n| count("--limit", n)).transpose()?;
-    let within = within(args, samples)?;
+    let within = if ["ais", "raise"].contains(&method) { None } else { within(args, samples)? };
     let most = args.z_samples.map_or(Ok(Z_SAMPLES), |n| count("--z-samples", n))?;
     for (flag, value) in [("--samples", samples), ("--batch-rows", chunk), ("--limit", limit.unwrap_or(1))] {
         if value == 0 {
@@ -340,7 +316,7 @@ fn asked(args: &EvaluateArgs, method: &str) -> anyhow::Result<Asked> {
 
 /// The settings of `--chains`, `--temperatures` and `--leapfrog`.
 fn annealing(args: &EvaluateArgs, method: &str, chunk: usize) -> anyhow::Result<AnnealedImportanceSampling> {
-    let AnnealingArgs { chains, temperatures, leapfrog } = args.annealing;
+    let AnnealingArgs { chains, temperatures, leapfrog, .. } = args.annealing;
     let flags = [("--chains", chains), ("--temperatures", temperatures), ("--leapfrog", leapfrog)];
     if !["ais", "raise"].contains(&method) {
         if let Some((flag, _)) = flags.iter().find(|(_, value)| value.is_some()) {
@@ -350,8 +326,6 @@ fn annealing(args: &EvaluateArgs, method: &str, chunk: usize) -> anyhow::Result<
         }
     } else if args.samples.is_some() {
         return Err(user("--samples: the samples of --method ais are its chains; use --chains"));
-    } else if args.error.is_some() {
-        return Err(user("--error applies only to --method is; with ais, raise --temperatures or --chains"));
     }
     let mut counts = [0; 3];
     for ((count_of, default), (flag, value)) in counts.iter_mut().zip(ANNEALING).zip(flags) {
@@ -367,7 +341,7 @@ fn annealing(args: &EvaluateArgs, method: &str, chunk: usize) -> anyhow::Result<
 
 /// The settings of `--error` and `--max-samples`.
 fn within(args: &EvaluateArgs, samples: usize) -> anyhow::Result<Option<Within>> {
-    let most = count("--max-samples", args.max_samples)?;
+    let most = count("--max-samples", args.max_samples.unwrap_or(MAX_SAMPLES))?;
     let Some(error) = args.error else { return Ok(None) };
     positive("--error", error)?;
     if samples == 1 {
@@ -421,16 +395,4 @@ fn anneal(of: Sampled<'_>, asked: &Asked, args: &EvaluateArgs) -> anyhow::Result
     let smooth = of.model.smooth_for("--method ais moves latents along a gradient").or_user()?;
     let bar = bar("(row, temperature) pairs", args)?;
     of.anneal(smooth, &asked.annealing, |done, planned| show(&bar, done, planned))
-}
-
-/// A progress bar that disappears when it is dropped.
-fn bar(unit: &str, args: &EvaluateArgs) -> anyhow::Result<ProgressBar> {
-    let bar = if args.quiet || args.json { ProgressBar::hidden() } else { ProgressBar::new(1) };
-    bar.set_style(ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {unit}, {{eta}} left"))?);
-    Ok(bar.with_finish(indicatif::ProgressFinish::AndClear))
-}
-
-fn show(bar: &ProgressBar, done: u64, planned: u64) {
-    bar.set_length(planned);
-    bar.set_position(done);
 }

@@ -68,8 +68,8 @@ impl Results {
         let score = |split: SplitName| -> anyhow::Result<NllSummary> {
             let rows: Vec<usize> = (0..data.split(split).rows()).collect();
             let sampled = Sampled { model, data, split, rows: &rows, seed: 0 };
-            if let Some(found) = &energy {
-                return Ok(Scores::of_energy(sampled, model, found.clone())?.summary);
+            if let (Some(energy), Some(found)) = (model.unnormalised(), &energy) {
+                return Ok(Scores::of_energy(sampled, energy, found.clone())?.summary);
             }
             if model.formula().is_some() {
                 return Ok(Scores::exact(sampled, Reading::Directed)?.summary);

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use helmholtz_eval::{AnnealedRow, RowWeights};
+use helmholtz_eval::{AnnealedRow, LogPartition, RowWeights, summarise};
 
 use super::check::{Judged, named};
+use super::energy_annealing::EnergyAnnealing;
 use super::evaluation::Evaluation;
+use super::log_z::OfEnergy;
 use super::score::Scores;
-use super::shard::{Content, Part};
+use super::shard::{Content, Part, Setting, Shard};
 use super::test_rows::TestRows;
 use crate::args::MergeArgs;
 use crate::error::{OrUser, user};
@@ -94,6 +96,17 @@ fn merged(mut parts: Vec<Part>) -> anyhow::Result<Evaluation> {
     let (active, log_z2, checked) = (parts[0].active.take(), parts[0].log_z2, parts[0].checked.take());
     let test_rows = parts[0].test_rows;
     test_rows.iter().for_each(TestRows::warn);
+    let scores = match setting.energy {
+        Some(by) => of_energy(&setting, by, parts)?,
+        None => of_latents(&setting, parts, log_z2)?,
+    };
+    let model = named(None, setting.split.parse().or_user()?, setting.epoch);
+    let judged = checked.map(|checked| Judged::new(&checked, &setting, &scores, &model));
+    Ok(Evaluation { setting, scores, own: None, active, test_rows, judged })
+}
+
+/// The scores of a model with latents: samples of all rows, or rows.
+fn of_latents(setting: &Setting, parts: Vec<Part>, log_z2: Option<LogPartition>) -> anyhow::Result<Scores> {
     let n = setting.rows.len();
     let mut weights = vec![RowWeights::default(); n];
     let mut annealed: Vec<Option<AnnealedRow>> = vec![None; n];
@@ -102,20 +115,45 @@ fn merged(mut parts: Vec<Part>) -> anyhow::Result<Evaluation> {
             Content::Samples(of_part) => {
                 weights.iter_mut().zip(&of_part).for_each(|(row, more)| row.merge(more));
             }
-            Content::Rows(rows) => {
-                let places: Vec<usize> = part.shard.of_rows(&(0..n).collect::<Vec<_>>());
-                places.into_iter().zip(rows).for_each(|(place, row)| annealed[place] = Some(row));
-            }
+            Content::Rows(rows) => put(&mut annealed, part.shard, rows),
+            Content::Chains(_) => unreachable!("the setting says that there is no energy"),
         }
     }
-    let scores = if setting.method == "ais" {
-        let rows: Option<Vec<AnnealedRow>> = annealed.into_iter().collect();
-        Scores::annealed(&rows.expect("all parts together have every row"))
-    } else {
-        let checked = weights.into_iter().zip(&setting.rows).map(|(weights, &row)| weights.checked(row));
-        Scores::of_weights(&checked.collect::<Result<Vec<_>, _>>()?, log_z2)
+    if setting.method == "ais" {
+        return Ok(Scores::annealed(&all(annealed)));
+    }
+    let checked = weights.into_iter().zip(&setting.rows).map(|(weights, &row)| weights.checked(row));
+    Ok(Scores::of_weights(&checked.collect::<Result<Vec<_>, _>>()?, log_z2))
+}
+
+/// The scores of a model that is given by an energy: chains and rows.
+fn of_energy(setting: &Setting, by: EnergyAnnealing, parts: Vec<Part>) -> anyhow::Result<Scores> {
+    let n = setting.rows.len();
+    let (mut log_weights, mut energies, mut reverse) = (Vec::new(), vec![None; n], vec![None; n]);
+    for part in parts {
+        let Content::Chains(of_part) = part.content else {
+            unreachable!("the setting says that there is an energy")
+        };
+        // The parts are in order, and so are their chains.
+        log_weights.extend(of_part.log_weights);
+        put(&mut energies, part.shard, of_part.free_energies);
+        put(&mut reverse, part.shard, of_part.reverse.unwrap_or_default());
+    }
+    let found = OfEnergy::of_log_weights(&log_weights, by);
+    let found = match by.reverse {
+        None => found,
+        Some(_) => found.with_reverse(summarise(&all(reverse))),
     };
-    let model = named(None, setting.split.parse().or_user()?, setting.epoch);
-    let judged = checked.map(|checked| Judged::new(&checked, &setting, &scores, &model));
-    Ok(Evaluation { setting, scores, own: None, active, test_rows, judged })
+    Scores::of_free_energies((&setting.rows, &setting.split), &all(energies), found)
+}
+
+/// Puts what a part has of its rows into their places.
+fn put<T: Clone>(rows: &mut [Option<T>], shard: Shard, of_part: Vec<T>) {
+    let places = shard.of_rows(&(0..rows.len()).collect::<Vec<_>>());
+    places.into_iter().zip(of_part).for_each(|(place, row)| rows[place] = Some(row));
+}
+
+fn all<T>(rows: Vec<Option<T>>) -> Vec<T> {
+    let rows: Option<Vec<T>> = rows.into_iter().collect();
+    rows.expect("all parts together have every row")
 }

@@ -6,14 +6,17 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
+use std::process::ExitCode;
 
 use helmholtz_eval::{AnnealedRow, Checked, LogPartition, RowEstimate, RowWeights};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::shard::{Content, Part, Setting, Shard};
+use super::shard::{Content, OfChains, Part, Setting, Shard};
 use super::test_rows::TestRows;
+use crate::console::say;
 use crate::error::user;
 use crate::output::write_whole;
 use crate::tensors;
@@ -42,6 +45,9 @@ const WEIGHTS: [&str; 6] = ["n", "max", "sum", "sum_of_squares", "mean_log", "sq
 const OF_WEIGHTS: [&str; 2] = ["weights", "roots"];
 /// The numbers of an annealed row, in the order of [`numbers_of`].
 const ROW: [&str; 7] = ["log_prob", "samples", "ess", "max_weight", "variance", "bias", "acceptance"];
+/// The log weight of each chain of a model that is given by an energy, and the free energy of each row.
+const LOG_WEIGHT: &str = "chains.log_weight";
+const FREE_ENERGY: &str = "rows.free_energy";
 /// The numbers of 2 log Z.
 const LOG_Z2: [&str; 5] = ["value", "se_formula", "se_batches", "check", "samples"];
 // Names in older files, in which one tensor has a column for each of these numbers.
@@ -61,6 +67,27 @@ impl Part {
         write_whole(path, |file| file.write_all(&bytes))
     }
 
+    /// Writes the part, and prints that it is there.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(crate) fn deliver(&self, path: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
+        self.write(path)?;
+        let Part { shard, seconds, setting, content, .. } = self;
+        if as_json {
+            say!(
+                "{}",
+                json!({
+                    "shard": shard.to_string(), "file": path, "n": content.rows(), "seconds": seconds,
+                    "epoch": setting.epoch,
+                })
+            );
+        } else {
+            say!("{}: part {shard}, {seconds:.1} s; `helmholtz merge` combines the parts", path.display());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
     fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
         let mut columns: Vec<(String, Vec<u8>)> = Vec::new();
         let mut add = |name: String, values: &mut dyn Iterator<Item = f64>| {
@@ -77,6 +104,15 @@ impl Part {
             Content::Rows(rows) => {
                 for (i, name) in ROW.into_iter().enumerate() {
                     add(format!("rows.{name}"), &mut rows.iter().map(|row| numbers_of(row)[i]));
+                }
+            }
+            Content::Chains(OfChains { log_weights, free_energies, reverse }) => {
+                add(LOG_WEIGHT.to_owned(), &mut log_weights.iter().copied());
+                add(FREE_ENERGY.to_owned(), &mut free_energies.iter().copied());
+                for (i, name) in ROW.into_iter().enumerate() {
+                    let Some(rows) = reverse else { break };
+                    let of = |&estimate| numbers_of(&AnnealedRow { estimate, acceptance: None })[i];
+                    add(format!("rows.{name}"), &mut rows.iter().map(of));
                 }
             }
         }
@@ -139,8 +175,12 @@ fn parse(bytes: &[u8], sealed: bool) -> Result<Part, String> {
     let shard: Shard = about.shard.parse().map_err(|error: String| format!("its part number: {error}"))?;
     let setting = metadata.get(SETTING).ok_or_else(|| format!("the metadata {SETTING} is missing"))?;
     let setting: Setting = serde_json::from_str(setting).map_err(|error| format!("{SETTING}: {error}"))?;
-    if setting.rows.is_empty() || !["is", "ais"].contains(&setting.method.as_str()) {
+    let methods: &[&str] = if setting.energy.is_some() { &["ais", "raise"] } else { &["is", "ais"] };
+    if setting.rows.is_empty() || !methods.contains(&setting.method.as_str()) {
         return Err(format!("{SETTING}: no rows, or an unknown method `{}`", setting.method));
+    }
+    if setting.energy.is_some_and(|by| by.temperatures == Some(0) || setting.samples < shard.of) {
+        return Err(format!("{SETTING}: no temperatures, or fewer chains than parts"));
     }
     if setting.samples > MOST_SAMPLES {
         return Err(format!("{SETTING}: {} samples, which is more than {MOST_SAMPLES}", setting.samples));
@@ -151,7 +191,15 @@ fn parse(bytes: &[u8], sealed: bool) -> Result<Part, String> {
     }
     let file = SafeTensors::deserialize(bytes).map_err(|error| text(&error))?;
     let numbers = Numbers { file, is_old };
-    let content = if setting.method == "ais" {
+    let content = if let Some(by) = setting.energy {
+        let n = shard.of_rows(&setting.rows).len();
+        let rows = by.reverse.map(|_| numbers.table("rows", ROW, n, [0, 7])).transpose()?;
+        Content::Chains(OfChains {
+            log_weights: numbers.column(LOG_WEIGHT, shard.of_samples(setting.samples).len())?,
+            free_energies: numbers.column(FREE_ENERGY, n)?,
+            reverse: rows.map(|rows| rows.iter().map(|row| annealed(row).estimate).collect()),
+        })
+    } else if setting.method == "ais" {
         let n = shard.of_rows(&setting.rows).len();
         Content::Rows(numbers.table("rows", ROW, n, [0, 7])?.iter().map(annealed).collect())
     } else {
@@ -256,6 +304,8 @@ fn annealed(&[log_prob, samples, ess, max_weight, variance, bias, acceptance]: &
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::BaseWord;
+    use crate::commands::energy_annealing::EnergyAnnealing;
 
     fn setting(method: &str) -> Setting {
         Setting {
@@ -271,12 +321,13 @@ mod tests {
             epoch: Some(3),
             layers: vec![4],
             defence: None,
+            energy: None,
             rows: vec![5, 2, 9],
         }
     }
 
     /// Parts with numbers that are hard to store as text.
-    fn parts() -> [Part; 2] {
+    fn parts() -> [Part; 3] {
         let numbers = [4.0, f64::NEG_INFINITY, 0.1 + 0.2, f64::NAN, -0.0, f64::MIN_POSITIVE / 3.0];
         let weights = RowWeights::from_parts([numbers, numbers.map(|x| if x == 4.0 { x } else { -x })]);
         let log_z2 =
@@ -300,7 +351,20 @@ mod tests {
             seconds: 1.5,
         };
         let rows = Content::Rows(vec![row(Some(0.7)), row(None)]);
+        let by = EnergyAnnealing { temperatures: Some(20), base: BaseWord::Uniform, reverse: Some(8) };
+        let chains = Content::Chains(OfChains {
+            log_weights: vec![0.1 + 0.2, f64::NEG_INFINITY, -0.0, 7e100],
+            free_energies: vec![-30.7, f64::NAN],
+            reverse: Some(vec![row(None).estimate; 2]),
+        });
         [
+            Part {
+                setting: Setting { energy: Some(by), bidirectional: false, ..setting("raise") },
+                content: chains,
+                active: None,
+                log_z2: None,
+                ..sampled.clone()
+            },
             Part { setting: setting("ais"), content: rows, active: None, log_z2: None, ..sampled.clone() },
             sampled,
         ]
@@ -311,6 +375,11 @@ mod tests {
         let rows: Vec<f64> = match &part.content {
             Content::Samples(weights) => weights.iter().flat_map(|row| row.parts().concat()).collect(),
             Content::Rows(rows) => rows.iter().flat_map(numbers_of).collect(),
+            Content::Chains(OfChains { log_weights, free_energies, reverse }) => {
+                let rows = reverse.iter().flatten();
+                let rows = rows.flat_map(|&estimate| numbers_of(&AnnealedRow { estimate, acceptance: None }));
+                log_weights.iter().chain(free_energies).copied().chain(rows).collect()
+            }
         };
         let z = part.log_z2.map(|z| [z.log_z2, z.se_formula, z.se_batches, z.check, z.samples as f64]);
         rows.into_iter().chain(z.into_iter().flatten()).map(f64::to_bits).collect()
@@ -336,7 +405,8 @@ mod tests {
 
     #[test]
     fn a_part_of_an_older_version_still_opens() {
-        for part in parts() {
+        // Such versions had no parts of energies.
+        for part in parts().into_iter().skip(1) {
             let bytes =
                 |values: Vec<f64>| -> Vec<u8> { values.into_iter().flat_map(f64::to_le_bytes).collect() };
             let (name, shape, rows) = match &part.content {
@@ -344,6 +414,7 @@ mod tests {
                     ("weights", vec![3, 12], of.iter().flat_map(|row| row.parts().concat()).collect())
                 }
                 Content::Rows(of) => ("rows", vec![2, 7], of.iter().flat_map(numbers_of).collect()),
+                Content::Chains(_) => unreachable!("skipped above"),
             };
             let z =
                 part.log_z2.map(|z| vec![z.log_z2, z.se_formula, z.se_batches, z.check, z.samples as f64]);
@@ -352,6 +423,7 @@ mod tests {
             views.extend(z.as_ref().map(|z| ("log_z2", TensorView::new(Dtype::F64, vec![5], z).unwrap())));
             let mut setting = serde_json::to_value(&part.setting).unwrap();
             setting.as_object_mut().unwrap().remove("epoch");
+            setting.as_object_mut().unwrap().remove("energy");
             let mut metadata = HashMap::from([
                 (OLD_SHARD.to_string(), "1/2".to_string()),
                 (SETTING.to_string(), setting.to_string()),

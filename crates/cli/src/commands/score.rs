@@ -1,5 +1,6 @@
 //! Likelihoods of a split, for every command that reports one.
 
+use std::fmt::Display;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use helmholtz_ops::into_f64;
 use helmholtz_zoo::can::EXACT_UNITS;
 use helmholtz_zoo::{BoxedModel, LatentModel, Smooth, Unnormalised};
 
-use super::log_z::{self, OfEnergy};
+use super::log_z::{self, Annealed, OfEnergy};
 use crate::error::{OrUser, user};
 
 /// The scores of a split under a reading.
@@ -93,19 +94,36 @@ impl Scores {
     ///
     /// # Errors
     /// If a row has no probability.
-    pub(crate) fn of_energy(of: Sampled<'_>, model: &BoxedModel, found: OfEnergy) -> anyhow::Result<Self> {
-        let energy = model.unnormalised().expect("the model is given by an energy");
-        let log_probs = log_z::log_probs(energy, &of.batch(), found.log_z);
+    pub(crate) fn of_energy(
+        of: Sampled<'_>,
+        energy: &dyn Unnormalised,
+        found: OfEnergy,
+    ) -> anyhow::Result<Self> {
+        let energies = log_z::free_energies(energy, &of.batch());
+        Scores::of_free_energies((&numbers(of.rows), &of.split), &energies, found)
+    }
+
+    /// Scores of a model that is given by an energy, from the free energies of rows; the rows' numbers and their split
+    /// are for the error.
+    ///
+    /// # Errors
+    /// If a row has no probability.
+    pub(crate) fn of_free_energies(
+        (rows, split): (&[u64], &dyn Display),
+        energies: &[f64],
+        found: OfEnergy,
+    ) -> anyhow::Result<Self> {
+        let log_probs: Vec<f64> = energies.iter().map(|energy| -energy - found.log_z).collect();
         if let Some(i) = log_probs.iter().position(|log_p| !log_p.is_finite()) {
-            anyhow::bail!("row {} of the {} split has log p = {}", of.rows[i], of.split, log_probs[i]);
+            anyhow::bail!("row {} of the {split} split has log p = {}", rows[i], log_probs[i]);
         }
         let mut summary = summarise(&exact_rows(&log_probs));
-        if let Some((annealed, asked)) = &found.annealed {
+        if let Some(Annealed { found, chains, .. }) = found.annealed() {
             // log Z is the same for all rows, so that its error does not shrink with their number.
-            summary.se_mc = annealed.se;
-            summary.bias_mc = -annealed.se.powi(2) / 2.0;
-            summary.ess = annealed.ess;
-            (summary.k_mean, summary.k_max) = (asked.annealing.chains as f64, asked.annealing.chains);
+            summary.se_mc = found.se;
+            summary.bias_mc = -found.se.powi(2) / 2.0;
+            summary.ess = found.ess;
+            (summary.k_mean, summary.k_max) = (*chains as f64, *chains);
         }
         Ok(Scores {
             log_probs,
@@ -126,7 +144,7 @@ impl Scores {
         if let Some(energy) = model.unnormalised() {
             let found = log_z::exact(energy)?;
             let z = found.log_z;
-            let mut scores = Scores::of_energy(of, model, found)?;
+            let mut scores = Scores::of_energy(of, energy, found)?;
             scores.law = data.law.as_ref().map(|law| {
                 let log_probs = log_z::log_probs(energy, &law.patterns().batch(&model.device()), z);
                 OfLaw { cross_entropy: weighed(law, &log_probs), entropy: law.entropy() }

@@ -1,14 +1,16 @@
 //! Parts of an evaluation.
 //!
-//! A part holds some of the samples of every row, as sums of weights. With annealing, it holds some of the rows.
+//! A part holds some of the samples of every row, as sums of weights. With annealing of latents, it holds some of the rows.
+//! With annealing of an energy, it holds some of the chains and the free energies of some of the rows.
 
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use helmholtz_eval::{AnnealedRow, Checked, LogPartition, RowWeights};
+use helmholtz_eval::{AnnealedRow, Checked, LogPartition, RowEstimate, RowWeights};
 use serde::{Deserialize, Serialize};
 
+use super::energy_annealing::EnergyAnnealing;
 use super::test_rows::TestRows;
 
 /// Part I of N.
@@ -64,7 +66,7 @@ pub(crate) struct Setting {
     pub(crate) protocol: String,
     pub(crate) data_sha256: String,
     pub(crate) split: String,
-    /// `is`, `exact` or `ais`; never `exact` for a part.
+    /// `is`, `exact`, `ais` or `raise`; never `exact` for a part.
     pub(crate) method: String,
     /// Whether p* is scored.
     pub(crate) bidirectional: bool,
@@ -81,6 +83,9 @@ pub(crate) struct Setting {
     /// The share of the proposals that are defensive.
     #[serde(default)]
     pub(crate) defence: Option<f64>,
+    /// How the model is annealed, if it is given by an energy.
+    #[serde(default)]
+    pub(crate) energy: Option<EnergyAnnealing>,
     /// The rows of the whole evaluation, in order.
     pub(crate) rows: Vec<u64>,
 }
@@ -116,6 +121,18 @@ pub(crate) enum Content {
     Samples(Vec<RowWeights>),
     /// Annealed estimates of some of the rows.
     Rows(Vec<AnnealedRow>),
+    /// Chains and rows of a model that is given by an energy.
+    Chains(OfChains),
+}
+
+/// Some of the chains that estimate log Z, and what belongs to some of the rows.
+#[derive(Clone, Debug)]
+pub(crate) struct OfChains {
+    /// The mean of the exponentials of those of all parts is Z.
+    pub(crate) log_weights: Vec<f64>,
+    pub(crate) free_energies: Vec<f64>,
+    /// Estimates by reverse annealing, with `raise`.
+    pub(crate) reverse: Option<Vec<RowEstimate>>,
 }
 
 impl Content {
@@ -123,6 +140,7 @@ impl Content {
         match self {
             Content::Samples(weights) => weights.len(),
             Content::Rows(rows) => rows.len(),
+            Content::Chains(of) => of.free_energies.len(),
         }
     }
 }

@@ -7,6 +7,7 @@ mod court;
 pub mod evaluator;
 pub mod strategies;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData};
@@ -14,7 +15,7 @@ use helmholtz_core::{Batch, Draws, EnergyModel, Estimate, Harmonium, Key, Role, 
 use helmholtz_court::{Exact, ReferenceError};
 use helmholtz_energy::{Rbm, Transitions};
 use helmholtz_eval::RowEstimate;
-use helmholtz_eval::annealing::{AnnealedPartition, Annealing};
+use helmholtz_eval::annealing::Annealing;
 use helmholtz_ops::into_f64;
 use helmholtz_samplers::tempering::advance;
 use helmholtz_samplers::{BlockGibbs, Swaps, Temperatures};
@@ -121,14 +122,15 @@ impl Unnormalised for Rbm {
         Rbm::log_partition(self).map_err(ConfigError::new)
     }
 
-    fn anneal(
+    fn anneal_part(
         &self,
         by: &Annealing,
+        chains: Range<usize>,
         base: &Base<'_>,
         key: Key,
         on_step: &mut dyn FnMut(usize),
-    ) -> AnnealedPartition {
-        by.estimate(&path(self, base), key, on_step)
+    ) -> Vec<f64> {
+        by.weigh_part(&path(self, base), chains, key, on_step)
     }
 
     /// With labels, `log p_ann(x, y) - log p(y | x)` for a y that is drawn given x. The mean of `p_ann(x, y) / p(y | x)`
