@@ -140,9 +140,9 @@ fn check_classes(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     let (id, kind) = (&config.data.id, config.spec.model.kind());
     let Some(found) = data.classes() else {
         return Err(user(format!(
-            "data.id = {id}: its rows have no labels, but model.classes = {classes} asks {kind} to learn classes; \
-             leave model.classes out, choose a data set with labels (mnist/threshold), or name the label column of \
-             your own file with #label="
+            "data.id = {id}: its rows have no labels, but {kind} with model.classes = {classes} needs them; choose a \
+             data set with labels (mnist/threshold), name the label column of your own file with #label=, or leave \
+             model.classes out if {kind} can do without it"
         )));
     };
     if found.len() != classes {
@@ -155,8 +155,8 @@ fn check_classes(config: &Config, data: &DataSet) -> anyhow::Result<()> {
     for name in SplitName::ALL {
         let Some(labels) = data.split(name).labels() else {
             return Err(user(format!(
-                "data.id = {id}: the rows of its {name} split have no labels, but model.classes = {classes} asks \
-                 {kind} to learn classes; give them labels, or leave model.classes out"
+                "data.id = {id}: the rows of its {name} split have no labels, but {kind} with model.classes = \
+                 {classes} needs them; give them labels, or leave model.classes out if {kind} can do without it"
             )));
         };
         if let Some(row) = labels.iter().position(|label| !found.contains(label)) {

@@ -9,6 +9,7 @@ mod best_epoch;
 mod bidirectional;
 mod commands;
 mod compare;
+mod conditional;
 mod devices;
 mod energy;
 mod examples;

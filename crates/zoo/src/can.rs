@@ -67,6 +67,11 @@ pub trait Can {
         None
     }
 
+    /// Whether it is a model of rows given their classes, `p(x | y)`. Batches for it then have classes as their target.
+    fn is_conditional(&self) -> bool {
+        false
+    }
+
     /// Classes of rows.
     fn classified(&self) -> Option<&dyn Classified> {
         None
@@ -150,6 +155,11 @@ impl<M: Tractable> Formula for M {
 
 /// A likelihood that can be ascended.
 pub trait Likelihood {
+    /// The units over whose states each update sums; 0 for a formula.
+    fn summed_units(&self) -> usize {
+        0
+    }
+
     /// The update of [`MaximumLikelihood`](helmholtz_strategies::MaximumLikelihood).
     fn ascend(&self, batch: &Batch, key: Key) -> Estimate;
 

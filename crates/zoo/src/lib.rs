@@ -21,10 +21,12 @@
 //! | [`vae`] | variational auto-encoders |
 //! | [`mixture`] | mixtures of Bernoulli units |
 //! | [`energy`] | restricted Boltzmann machines |
+//! | [`conditional`] | restricted Boltzmann machines of rows given their classes |
 //! | [`error`], [`limits`] | error messages, and the largest sizes |
 
 pub mod can;
 pub mod check;
+pub mod conditional;
 pub mod directed;
 pub mod energy;
 pub mod error;
@@ -58,7 +60,13 @@ pub use training_rows::TrainingRows;
 
 /// The families of this workspace.
 pub fn registry() -> Registry {
-    Registry::new(vec![directed::family(), vae::family(), mixture::family(), energy::family()])
+    Registry::new(vec![
+        directed::family(),
+        vae::family(),
+        mixture::family(),
+        energy::family(),
+        conditional::family(),
+    ])
 }
 
 #[cfg(test)]

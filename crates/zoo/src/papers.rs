@@ -30,6 +30,8 @@ pub(crate) const PCD: Paper = paper("Tieleman 2008", "https://doi.org/10.1145/13
 pub(crate) const RDM: Paper = paper("Decelle et al. 2021", "https://arxiv.org/abs/2105.13889");
 pub(crate) const TEMPERING: Paper =
     paper("Desjardins et al. 2010", "https://proceedings.mlr.press/v9/desjardins10a.html");
+pub(crate) const CONDITIONAL: Paper =
+    paper("Taylor et al. 2011", "https://jmlr.org/papers/v12/taylor11a.html");
 pub(crate) const SELF_NORMALISED: Paper = paper("Geweke 1989", "https://doi.org/10.2307/1913710");
 pub(crate) const ENERGY_DISCREPANCY: Paper =
     paper("Schröder et al. 2024", "https://github.com/J-zin/discrete-energy-discrepancy");

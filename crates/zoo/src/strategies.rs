@@ -6,7 +6,7 @@ use helmholtz_strategies::maximum_likelihood::LOG_LIKELIHOOD;
 use helmholtz_strategies::{self as strategies, MaximumLikelihood, ReweightedWakeSleep, WakeSleep};
 use toml::Value;
 
-use crate::can::{Likelihood, Unnormalised};
+use crate::can::Likelihood;
 use crate::error::ConfigError;
 use crate::model::BoxedModel;
 use crate::papers;
@@ -108,8 +108,8 @@ const MOST_UNITS: usize = 16;
 
 impl StrategySettings for MaximumLikelihoodSettings {
     fn build(&self, _: usize, on: &BuiltOn<'_>) -> Result<BoxedStrategy, ConfigError> {
-        match on.model.unnormalised().map(Unnormalised::enumerated_units) {
-            Some(units) if units > MOST_UNITS => Err(ConfigError(format!(
+        match likelihood(on.model).summed_units() {
+            units if units > MOST_UNITS => Err(ConfigError(format!(
                 "strategy.kind = \"ml\": each step sums over 2^{units} states, and at most 2^{MOST_UNITS} are summed; \
                  use a smaller model, or another strategy"
             ))),

@@ -1,8 +1,10 @@
 //! A strategy on a model of any family.
 
+use std::marker::PhantomData;
+
 use burn::tensor::Tensor;
 use helmholtz_core::erased::Boxed;
-use helmholtz_core::{Batch, Estimate, Follows, Key, Measure, Model, Scope, Strategy};
+use helmholtz_core::{Batch, Estimate, Follows, Key, Measure, Model, Scope, Strategy, Trainable};
 use helmholtz_court::{Exact, Expected, ReferenceError, States, StatesError, Supported};
 use helmholtz_strategies::{Bidirectional, Reinforce, ReweightedWakeSleep, Vimco, WakeSleep};
 
@@ -85,6 +87,41 @@ impl Strategy<BoxedModel> for BoxedStrategy {
 /// Puts a strategy into its box.
 pub fn boxed<S: Model + Estimates>(strategy: S) -> BoxedStrategy {
     Boxed::new(strategy, |strategy| strategy.downcast_ref::<S>().expect("the box was made of this type"))
+}
+
+/// A strategy on models of type M, for a strategy that [`estimates!`](crate::estimates) puts on the models of another
+/// family. Its parameters and what it remembers keep their paths.
+#[derive(Clone, Debug)]
+pub struct On<S, M> {
+    strategy: S,
+    models: PhantomData<fn(&M)>,
+}
+
+helmholtz_core::module_of_field!(On<S, T>, strategy, S: Model, T: Trainable);
+
+/// Puts a strategy on models of type M into its box.
+pub fn boxed_on<M: Trainable, S: Model + Strategy<M>>(strategy: S) -> BoxedStrategy {
+    boxed(On { strategy, models: PhantomData::<fn(&M)> })
+}
+
+impl<M: Trainable, S: Model + Strategy<M>> Estimates for On<S, M> {
+    fn estimate(&self, model: &BoxedModel, batch: &Batch, key: Key) -> Estimate {
+        let model = model.downcast_ref::<M>().expect("a family's strategies are for its own models");
+        self.strategy.estimate(model, batch, key)
+    }
+
+    fn measures(&self) -> &[Measure] {
+        self.strategy.measures()
+    }
+
+    fn scope(&self) -> Scope {
+        self.strategy.scope()
+    }
+
+    fn continuing(&self, other: &BoxedStrategy) -> BoxedStrategy {
+        let other = other.downcast_ref::<Self>().expect("the stages of a run have one strategy");
+        boxed_on::<M, S>(self.strategy.continuing(&other.strategy))
+    }
 }
 
 /// Implements [`Estimates`] for a strategy and the type of the models that it is a [`Strategy`] on, which is

@@ -22,10 +22,12 @@
 //! # Reference
 //! Taylor, Hinton, Roweis, "Modeling human motion using binary latent variables", NIPS 2006, for the biases; the gains are
 //! a factored three-way interaction, as in Taylor, Hinton, "Factored conditional restricted Boltzmann machines for modeling
-//! motion style", ICML 2009, with one factor for each hidden unit.
+//! motion style", ICML 2009, with one factor for each hidden unit. Both are in Taylor, Hinton, Roweis, "Two
+//! distributed-state models for generating high-dimensional time series", JMLR 12, 2011.
 
 use burn::module::{Module, Param};
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{DType, Device, Int, Tensor};
 use helmholtz_core::{
     Batch, Contrast, Draws, EnergyModel, GENERATIVE, Gradients, Harmonium, LayerMeans, ParameterGroup,
     Tractable, Trainable, Weighed,
@@ -166,8 +168,7 @@ impl ConditionalRbm {
     }
 
     /// The places of rows that have the same side input, with the machine for it.
-    fn by_side_input(&self, x: Tensor<2>) -> Vec<(Vec<usize>, Tensor<2>, Rbm)> {
-        let (_, u) = self.split(x);
+    fn by_side_input(&self, u: Tensor<2>) -> Vec<(Vec<usize>, Tensor<2>, Rbm)> {
         let values = into_f64(u.clone());
         let mut places: Vec<Vec<usize>> = Vec::new();
         let of_row = |row: usize| &values[row * self.side_inputs()..][..self.side_inputs()];
@@ -185,17 +186,79 @@ impl ConditionalRbm {
         places.into_iter().map(with_machine).collect()
     }
 
-    /// `log Z(u)` of each row of a batch in nats, exactly: `[n]`.
+    /// `log Z(u)` for each row of side inputs in nats, exactly: `[n]` for `[n, k]`.
     ///
     /// # Errors
     /// If there are too many states.
-    pub fn log_partitions(&self, batch: &Batch) -> Result<Tensor<1>, TooManyUnits> {
-        let mut found = vec![0.0; batch.len()];
-        for (places, _, rbm) in self.by_side_input(self.rows(batch)) {
+    pub fn log_partitions(&self, u: Tensor<2>) -> Result<Tensor<1>, TooManyUnits> {
+        let mut found = vec![0.0; u.dims()[0]];
+        for (places, _, rbm) in self.by_side_input(u) {
             let log_z = rbm.log_partition()?;
             places.into_iter().for_each(|row| found[row] = log_z);
         }
         Ok(Tensor::from_data(found.as_slice(), (&self.device(), Trainable::dtype(self))))
+    }
+
+    /// The unit vectors of all k classes: `[k, k]`.
+    pub fn classes(&self) -> Tensor<2> {
+        Tensor::<2>::eye(self.side_inputs(), &self.device()).cast(Trainable::dtype(self))
+    }
+
+    /// `log p(y | v)` of each class, `[n, k]`, if a side input is the class of a row and all k are equally likely:
+    ///
+    /// ```text
+    /// p(y | v) = p(v | y) / Σ_c p(v | c)
+    /// ```
+    ///
+    /// A conditional machine knows nothing of how often a class occurs.
+    ///
+    /// # Shapes
+    /// - `v`: `[n, d]`
+    ///
+    /// # Errors
+    /// If there are too many states.
+    pub fn log_class_probabilities(&self, v: Tensor<2>) -> Result<Tensor<2>, TooManyUnits> {
+        let classes = self.classes();
+        let log_z = self.log_partitions(classes.clone())?;
+        let n = v.dims()[0];
+        let of = |y: usize| {
+            let u = classes.clone().narrow(0, y, 1).repeat_dim(0, n);
+            let log_p = -self.free_energy(Tensor::cat(vec![v.clone(), u], 1)) - log_z.clone().narrow(0, y, 1);
+            log_p.unsqueeze_dim::<2>(1)
+        };
+        Ok(log_softmax(Tensor::cat((0..self.side_inputs()).map(of).collect(), 1), 1))
+    }
+
+    /// Independent samples of the visible and of the hidden units, one for each row of side inputs: `[n, d]` and `[n, m]`.
+    ///
+    /// # Shapes
+    /// - `u`: `[n, k]` for the n matrix rows of `draws`, with one sample of each data row
+    ///
+    /// # Errors
+    /// If there are too many states.
+    ///
+    /// # Panics
+    /// If there are more or fewer side inputs than data rows.
+    pub fn sample(&self, u: Tensor<2>, draws: &Draws) -> Result<(Tensor<2>, Tensor<2>), TooManyUnits> {
+        assert_eq!([u.dims()[0], 1], [draws.n_rows(), draws.k()], "a side input for each row to draw");
+        let (mut drawn, mut order) = (Vec::new(), Vec::new());
+        for (places, _, rbm) in self.by_side_input(u) {
+            let numbers: Vec<u64> = places.iter().map(|place| draws.cell(*place).0).collect();
+            drawn.push(rbm.sample(&Draws::of_rows(draws.key(), numbers, 1))?);
+            order.extend(places);
+        }
+        let mut back = vec![0i64; order.len()];
+        order.into_iter().enumerate().for_each(|(at, place)| back[place] = at as i64);
+        let back = Tensor::<1, Int>::from_data(back.as_slice(), &self.device());
+        let (v, h): (Vec<_>, Vec<_>) = drawn.into_iter().unzip();
+        Ok((Tensor::cat(v, 0).select(0, back.clone()), Tensor::cat(h, 0).select(0, back)))
+    }
+
+    /// `E[v | h, u]` of each row: `[n, d]`.
+    pub fn visible_means(&self, h: Tensor<2>, u: Tensor<2>) -> Tensor<2> {
+        let linear = self.field(h, &u) + self.biases(u);
+        let precision = self.rbm.precision().map(Tensor::unsqueeze);
+        self.rbm.layer().means(&Natural { linear: self.rbm.seen(linear), precision })
     }
 }
 
@@ -364,13 +427,14 @@ impl ConditionalRbm {
 /// If both layers have more than 25 units.
 impl Tractable for ConditionalRbm {
     fn log_prob(&self, batch: &Batch) -> Tensor<1> {
-        let log_z = self.log_partitions(batch).unwrap_or_else(|error| panic!("{error}"));
-        -self.free_energy(self.rows(batch)) - log_z
+        let x = self.rows(batch);
+        let log_z = self.log_partitions(self.split(x.clone()).1).unwrap_or_else(|error| panic!("{error}"));
+        -self.free_energy(x) - log_z
     }
 
     fn likelihood_gradient(&self, batch: &Batch, weights: Tensor<1>, into: &mut Gradients) -> Tensor<1> {
         let x = self.rows(batch);
-        for (places, u, rbm) in self.by_side_input(x.clone()) {
+        for (places, u, rbm) in self.by_side_input(self.split(x.clone()).1) {
             let indices: Vec<i64> = places.iter().map(|place| *place as i64).collect();
             let indices = Tensor::from_data(indices.as_slice(), &x.device());
             let v = self.split(x.clone().select(0, indices.clone())).0;

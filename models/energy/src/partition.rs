@@ -11,10 +11,11 @@
 //! over its values; a machine with Gaussian units is a mixture of 2^m normal laws. The logarithms of the terms have the precision of the parameters, their sum is taken
 //! in double precision.
 
-use burn::tensor::Tensor;
-use helmholtz_core::{Batch, EnergyModel, Gradients, Tractable, Trainable, enumerate_bits};
+use burn::tensor::{Tensor, TensorData};
+use helmholtz_core::{Batch, Draws, EnergyModel, Gradients, Role, Tractable, Trainable, enumerate_bits};
+use helmholtz_noise::Stream;
 use helmholtz_ops::log_weights::log_sum_exp_f64;
-use helmholtz_ops::{bernoulli, product};
+use helmholtz_ops::{bernoulli, into_f64, product};
 use thiserror::Error;
 
 use crate::Rbm;
@@ -77,6 +78,43 @@ impl Rbm {
     /// The number of units over whose states log Z is a sum.
     pub fn enumerated_units(&self) -> usize {
         if self.layer().is_bits() { self.layer().columns().min(self.n_hidden()) } else { self.n_hidden() }
+    }
+
+    /// Independent samples of the visible and of the hidden units, one row for each matrix row of `draws`: `[n, d]` and
+    /// `[n, m]`. A state of the enumerated layer is drawn from its law, and the other layer given that state.
+    ///
+    /// # Errors
+    /// If both layers have more than 25 units.
+    pub fn sample(&self, draws: &Draws) -> Result<(Tensor<2>, Tensor<2>), TooManyUnits> {
+        let log_terms: Vec<f64> = self.parts()?.flat_map(|states| into_f64(states.log_terms)).collect();
+        let max = log_terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sums: Vec<f64> = log_terms
+            .iter()
+            .scan(0.0, |sum, log| {
+                *sum += (log - max).exp();
+                Some(*sum)
+            })
+            .collect();
+        let (units, total) = (self.enumerated_units(), sums.last().copied().unwrap_or_default());
+        let of_states = draws.child(Role::Choice);
+        let state = |row: usize| {
+            let (number, sample) = of_states.cell(row);
+            let key = of_states.key().child(number).child(u64::from(sample));
+            let mass = Stream::new(key).uniform() * total;
+            // Rounding may put the mass beyond the last sum.
+            sums.partition_point(|sum| *sum <= mass).min(sums.len() - 1)
+        };
+        let bits: Vec<f64> = (0..draws.len())
+            .map(state)
+            .flat_map(|state| (0..units).map(move |unit| (state >> unit & 1) as f64))
+            .collect();
+        let shape = [draws.len(), units];
+        let bits = Tensor::from_data(TensorData::new(bits, shape), (&self.device(), self.dtype()));
+        if units != self.n_hidden() {
+            let h = self.draw_hidden(bits.clone(), draws);
+            return Ok((bits, h));
+        }
+        Ok((self.draw_visible(product::abt(bits.clone(), self.weight.val()), draws), bits))
     }
 
     fn of_hidden(&self, h: Tensor<2>) -> States {

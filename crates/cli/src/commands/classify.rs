@@ -7,10 +7,10 @@ use anyhow::Context;
 use helmholtz_core::Trainable;
 use helmholtz_datasets::{DataSet, Split, SplitName};
 use helmholtz_ops::into_f64;
-use helmholtz_zoo::Classified;
+use helmholtz_zoo::{BoxedModel, Classified};
 use serde_json::{Value, json};
 
-use super::score::PART;
+use super::score::parts;
 use super::trained::Trained;
 use crate::args::ClassifyArgs;
 use crate::console::say;
@@ -36,7 +36,7 @@ pub fn run(args: &ClassifyArgs) -> anyhow::Result<ExitCode> {
     let own = args.data.as_deref().map(|file| own_rows(file, &trained)).transpose()?;
     let data = own.as_ref().unwrap_or(&trained.data);
     let asked = if own.is_some() { SplitName::Test } else { split };
-    let found = Found::new(classified, &data.fixed(asked), &labels, &trained.model.device())?;
+    let found = Found::new(classified, &data.fixed(asked), &labels, &trained.model)?;
     let out = named.unwrap_or_else(|| {
         let folder = trained.folder.as_ref().map_or_else(PathBuf::new, |folder| folder.join("samples"));
         let name = if own.is_some() { "data".to_owned() } else { split.to_string() };
@@ -105,14 +105,9 @@ struct Judged {
 }
 
 impl Found {
-    fn new(
-        model: &dyn Classified,
-        rows: &Split,
-        labels: &[i32],
-        device: &burn::tensor::Device,
-    ) -> anyhow::Result<Self> {
-        let batch = rows.batch(device);
-        let parts = (0..batch.len()).step_by(PART).map(|first| first..(first + PART).min(batch.len()));
+    fn new(model: &dyn Classified, rows: &Split, labels: &[i32], of: &BoxedModel) -> anyhow::Result<Self> {
+        let batch = rows.batch(&of.device());
+        let parts = parts(of, batch.len());
         let log_probabilities: Vec<f64> =
             parts.flat_map(|rows| into_f64(model.log_class_probabilities(&batch.slice(rows)))).collect();
         let of_rows = || log_probabilities.chunks_exact(labels.len());

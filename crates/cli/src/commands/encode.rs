@@ -8,7 +8,7 @@ use helmholtz_core::LatentVariableModel;
 use helmholtz_datasets::SplitName;
 
 use super::sample;
-use super::score::chosen_rows;
+use super::score::{batch_for, chosen_rows};
 use super::trained::Trained;
 use crate::args::{EncodeArgs, ReconstructArgs};
 use crate::config::count;
@@ -33,7 +33,7 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<ExitCode> {
     let rows: Vec<usize> = (0..trained.data.split(split).rows()).collect();
     let mut means = Vec::new();
     for part in rows.chunks(CHUNK) {
-        let batch = trained.data.fixed(split).select(part).batch(&trained.device);
+        let batch = batch_for(&trained.model, &trained.data, split, part)?;
         means.extend(sample::read(Tensor::cat(trained.model.encode(&batch).or_user()?, 1))?);
     }
     let shape = [rows.len(), means.len() / rows.len().max(1)];

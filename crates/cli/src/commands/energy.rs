@@ -136,7 +136,7 @@ fn score_part(
     let of = Sampled { rows: &shard.of_rows(of.rows), ..of };
     let content = Content::Chains(OfChains {
         log_weights,
-        free_energies: log_z::free_energies(energy, &of.batch()),
+        free_energies: log_z::free_energies(energy, &of.batch()?),
         reverse: asked.by.reverse.map(|_| reverse(energy, of, asked, &bar)),
     });
     let part = Part {

@@ -75,6 +75,9 @@ impl Evaluation {
             json["leapfrog"] = json!(leapfrog);
             json["acceptance"] = json!(scores.acceptance);
         }
+        if scores.is_conditional {
+            json["nll_is_conditional"] = json!(true);
+        }
         if let Some(energy) = &scores.energy {
             energy.put(s.nll, &mut json);
         }
@@ -109,6 +112,7 @@ impl Evaluation {
         let epoch = epoch.map(|epoch| format!(", weights of epoch {epoch}")).unwrap_or_default();
         say!("{protocol} {split}: {} rows, {seconds:.1} s{epoch}", s.n);
         let of = match &scores.bidirectional {
+            None if scores.is_conditional => " given y",
             None => "",
             Some(found) if found.log_z2.is_known() => " of p*",
             Some(_) => " of p* <=",
@@ -118,6 +122,9 @@ impl Evaluation {
             None => "one row: no spread".to_string(),
         };
         say!("  NLL{of:<10}{:.3} nats, {over_rows}", s.nll);
+        if scores.is_conditional {
+            say!("  given        the label y of each row: it is -log p(x | y), and not -log p(x)");
+        }
         if let Some((score, value)) = self.own {
             say!("  chosen by    {value:.3} {}, the {}", score.unit, score.title);
         }

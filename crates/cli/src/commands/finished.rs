@@ -39,6 +39,8 @@ pub(super) struct Results {
     is_exact: bool,
     /// The score that the best epoch was chosen by.
     chosen_by: Score,
+    /// Whether they are likelihoods of rows given their labels.
+    is_conditional: bool,
     /// 2 log Z, for a bidirectional machine.
     log_z2: Option<LogPartition>,
     /// log Z, for a model that is given by an energy.
@@ -83,6 +85,7 @@ impl Results {
         Ok(Results {
             chosen_by,
             is_exact,
+            is_conditional: model.is_conditional(),
             valid: score(SplitName::Valid)?,
             test: score(SplitName::Test)?,
             k,
@@ -92,9 +95,10 @@ impl Results {
         })
     }
 
-    /// What the reported numbers are: the NLL of p, the NLL of p*, or an upper bound on the NLL of p*.
+    /// What the reported numbers are: the NLL of p, of p given the label, of p*, or an upper bound on the NLL of p*.
     fn of(&self) -> &'static str {
         match &self.log_z2 {
+            None if self.is_conditional => "NLL given the label",
             None => "NLL",
             Some(z) if z.is_known() => "NLL of p*",
             Some(_) => "NLL of p* <=",
@@ -108,6 +112,9 @@ impl Results {
         };
         let mut json = json!({"valid": split(&self.valid), "test": split(&self.test)});
         TestRows::put(Some(&self.test_rows), &mut json);
+        if self.is_conditional {
+            json["nll_is_conditional"] = json!(true);
+        }
         if let Some(z) = &self.log_z2 {
             json["nll_is_bound"] = json!(!z.is_known());
             json["log_z2"] = json!(z.is_known().then_some(z.log_z2));

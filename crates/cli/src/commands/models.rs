@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Batch, Key, Trainable};
+use helmholtz_core::{Batch, Key, Target, Trainable};
 use helmholtz_datasets::ImageShape;
 use helmholtz_zoo::{Family, ModelEntry, Paper, StrategyEntry};
 use serde_json::{Value, json};
@@ -72,10 +72,13 @@ impl Abilities {
         let shape = ImageShape { height: 1, width: 2 };
         let model = small.init(shape, None, Key::new(0), &device).or_user()?;
         let x = Tensor::zeros([1, model.observed()], (&model.device(), model.dtype()));
+        // A conditional model also needs the class of the row.
+        let class = Target::Classes(Tensor::from_ints([0], &model.device()));
+        let row = Batch::of(x).with_target(class);
         let proposes = model.latent_for("").is_ok();
         let formula = model.formula().is_some();
         let (sums, moves, encodes) =
-            (model.summed().is_some(), model.smooth().is_some(), model.encode(&Batch::of(x)).is_ok());
+            (model.summed().is_some(), model.smooth().is_some(), model.encode(&row).is_ok());
         let holds = model.chained().is_some_and(|chained| chained.observed_are_independent());
         let chains = model.chained().is_some();
         let energy = model.unnormalised().is_some();

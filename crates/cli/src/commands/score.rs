@@ -34,6 +34,8 @@ pub(crate) struct Scores {
     pub(crate) acceptance: Option<f64>,
     /// Of a model that is given by an energy.
     pub(crate) energy: Option<OfEnergy>,
+    /// Whether they are `log p(x | y)`, given the class y of each row.
+    pub(crate) is_conditional: bool,
 }
 
 /// How a model scores the distribution that a set is drawn from; no row is sampled.
@@ -73,6 +75,7 @@ impl Scores {
             law: None,
             acceptance: None,
             energy: None,
+            is_conditional: false,
         }
     }
 
@@ -99,7 +102,7 @@ impl Scores {
         energy: &dyn Unnormalised,
         found: OfEnergy,
     ) -> anyhow::Result<Self> {
-        let energies = log_z::free_energies(energy, &of.batch());
+        let energies = log_z::free_energies(energy, &of.batch()?);
         Scores::of_free_energies((&numbers(of.rows), &of.split), &energies, found)
     }
 
@@ -132,6 +135,7 @@ impl Scores {
             law: None,
             acceptance: None,
             energy: Some(found),
+            is_conditional: false,
         })
     }
 
@@ -152,7 +156,7 @@ impl Scores {
             return Ok(scores);
         }
         let score = |reading| -> anyhow::Result<Vec<RowEstimate>> {
-            let log_probs = exact_log_probs(model, &of.batch(), reading)?;
+            let log_probs = exact_log_probs(model, &of.batch()?, reading)?;
             if let Some(i) = log_probs.iter().position(|log_p| !log_p.is_finite()) {
                 anyhow::bail!("row {} of the {split} split has log p = {}", rows[i], log_probs[i]);
             }
@@ -167,7 +171,9 @@ impl Scores {
         };
         let log_z2 = bidirectional.as_ref().map_or(0.0, |(_, z)| z.log_z2);
         let mut scores = Scores::new(score(Reading::Directed)?, bidirectional);
-        if let Some(law) = &data.law {
+        scores.is_conditional = model.is_conditional();
+        // The law of a set is one of rows without labels.
+        if let Some(law) = data.law.as_ref().filter(|_| !scores.is_conditional) {
             // log p* = log p̃* - 2 log Z.
             let cross_entropy = log_z2 + cross_entropy(model, law, reading)?;
             scores.law = Some(OfLaw { cross_entropy, entropy: law.entropy() });
@@ -203,8 +209,9 @@ pub(crate) fn exact_log_probs(
     reading: Reading,
 ) -> anyhow::Result<Vec<f64>> {
     if let Some(formula) = model.formula() {
-        let parts = (0..batch.len()).step_by(PART).map(|first| first..(first + PART).min(batch.len()));
-        return Ok(parts.flat_map(|rows| into_f64(formula.log_probs(&batch.slice(rows)))).collect());
+        return Ok(parts(model, batch.len())
+            .flat_map(|rows| into_f64(formula.log_probs(&batch.slice(rows))))
+            .collect());
     }
     if let Some(energy) = model.unnormalised() {
         return Ok(log_z::log_probs(energy, batch, log_z::exact(energy)?.log_z));
@@ -227,6 +234,30 @@ pub(crate) fn chosen_rows(data: &DataSet, split: SplitName, limit: Option<usize>
 /// Rows handled at a time: few enough for a smooth progress bar. The estimates do not depend on it.
 pub(crate) const PART: usize = 250;
 
+/// The parts of so many rows that are handled at a time: all at once if each part would sum over states anew.
+pub(crate) fn parts(model: &BoxedModel, rows: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+    let sums = model.likelihood().is_some_and(|likelihood| likelihood.summed_units() > 0);
+    let part = if sums { rows.max(1) } else { PART };
+    (0..rows).step_by(part).map(move |first| first..(first + part).min(rows))
+}
+
+/// Rows of a split, without their targets; for a conditional model with their classes.
+///
+/// # Errors
+/// If a row has a label that no training row has.
+pub(crate) fn batch_for(
+    model: &BoxedModel,
+    data: &DataSet,
+    split: SplitName,
+    rows: &[usize],
+) -> anyhow::Result<Batch> {
+    if model.is_conditional() {
+        return Ok(data.fixed_batch(split, &model.device()).or_user()?.select(rows));
+    }
+    let batch = data.fixed(split).select(rows).batch(&model.device());
+    Ok(Batch { target: None, ..batch })
+}
+
 /// Rows of a split to score; draws for them are keyed by protocol, row, sample and seed.
 #[derive(Clone, Copy)]
 pub(crate) struct Sampled<'a> {
@@ -242,14 +273,16 @@ impl Sampled<'_> {
         Key::new(self.seed).child(Role::Evaluate).child(self.data.protocol().as_str())
     }
 
-    /// The rows, without their targets.
-    pub(crate) fn batch(&self) -> Batch {
-        let batch = self.data.fixed(self.split).select(self.rows).batch(&self.model.device());
-        Batch { target: None, ..batch.numbered(numbers(self.rows)) }
+    /// The rows, with what the model is conditioned on.
+    ///
+    /// # Errors
+    /// If a row has a label that no training row has.
+    pub(crate) fn batch(&self) -> anyhow::Result<Batch> {
+        Ok(batch_for(self.model, self.data, self.split, self.rows)?.numbered(numbers(self.rows)))
     }
 
     fn x(&self) -> Tensor<2> {
-        self.batch().whole()
+        self.data.fixed(self.split).select(self.rows).batch(&self.model.device()).whole()
     }
 
     fn latent(&self) -> anyhow::Result<&LatentModel> {

@@ -45,6 +45,46 @@ crate::words! {
     }
 }
 
+impl VisibleWord {
+    /// Refuses `model.categories` where it is missing, out of range or for other units.
+    pub(crate) fn check(self, categories: Option<usize>) -> Result<(), ConfigError> {
+        let is_softmax = self == VisibleWord::Softmax;
+        match categories {
+            None if is_softmax => Err(ConfigError::new(
+                "model.categories: softmax units need the number of their categories, as in categories = 4",
+            )),
+            Some(categories @ (0..=1 | LARGEST_MATRIX..)) => Err(ConfigError(format!(
+                "model.categories = {categories}: must be at least 2 and below {LARGEST_MATRIX}"
+            ))),
+            Some(categories) if !is_softmax => Err(ConfigError(format!(
+                "model.categories = {categories}: only softmax units have categories; leave it out, or set \
+                 model.visible = \"softmax\""
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The units, with checked categories.
+    pub(crate) fn units(self, categories: Option<usize>) -> Units {
+        match self {
+            VisibleWord::Bernoulli => Units::Bernoulli,
+            VisibleWord::Softmax => Units::Softmax { categories: categories.unwrap_or_default() },
+            VisibleWord::Gaussian => Units::Gaussian,
+            VisibleWord::Relu => Units::Rectified,
+        }
+    }
+}
+
+/// The values that units have.
+pub(crate) fn support(units: Units) -> Support {
+    match units {
+        Units::Bernoulli => Support::Bits,
+        Units::Softmax { categories } => Support::Categories(categories),
+        Units::Gaussian => Support::Real,
+        Units::Rectified => Support::NotNegative,
+    }
+}
+
 crate::settings! {
     /// `[model]` of a restricted Boltzmann machine.
     pub RbmSettings {
@@ -84,26 +124,7 @@ impl RbmSpec {
                 "model.classes = {classes}: must not be above {LARGEST_MATRIX}"
             )));
         }
-        let is_softmax = settings.visible == VisibleWord::Softmax;
-        match settings.categories {
-            None if is_softmax => {
-                return Err(ConfigError::new(
-                    "model.categories: softmax units need the number of their categories, as in categories = 4",
-                ));
-            }
-            Some(categories @ (0..=1 | LARGEST_MATRIX..)) => {
-                return Err(ConfigError(format!(
-                    "model.categories = {categories}: must be at least 2 and below {LARGEST_MATRIX}"
-                )));
-            }
-            Some(categories) if !is_softmax => {
-                return Err(ConfigError(format!(
-                    "model.categories = {categories}: only softmax units have categories; leave it out, or set \
-                     model.visible = \"softmax\""
-                )));
-            }
-            _ => {}
-        }
+        settings.visible.check(settings.categories)?;
         let spec = RbmSpec { kind, settings };
         // Whether these settings are valid does not depend on the data.
         let columns = spec.settings.categories.unwrap_or(1);
@@ -112,14 +133,7 @@ impl RbmSpec {
     }
 
     fn units(&self) -> Units {
-        match self.settings.visible {
-            VisibleWord::Bernoulli => Units::Bernoulli,
-            VisibleWord::Softmax => {
-                Units::Softmax { categories: self.settings.categories.unwrap_or_default() }
-            }
-            VisibleWord::Gaussian => Units::Gaussian,
-            VisibleWord::Relu => Units::Rectified,
-        }
+        self.settings.visible.units(self.settings.categories)
     }
 
     fn config(&self, columns: usize) -> RbmConfig {
@@ -159,12 +173,7 @@ impl ModelSpec for RbmSpec {
     }
 
     fn support(&self) -> Support {
-        match self.units() {
-            Units::Bernoulli => Support::Bits,
-            Units::Softmax { categories } => Support::Categories(categories),
-            Units::Gaussian => Support::Real,
-            Units::Rectified => Support::NotNegative,
-        }
+        support(self.units())
     }
 
     fn classes(&self) -> Option<usize> {

@@ -84,6 +84,10 @@ impl Classified for Rbm {
 }
 
 impl Likelihood for Rbm {
+    fn summed_units(&self) -> usize {
+        Rbm::enumerated_units(self)
+    }
+
     fn ascend(&self, batch: &Batch, key: Key) -> Estimate {
         MaximumLikelihood {}.estimate(self, batch, key)
     }

@@ -170,7 +170,7 @@ crate::words! {
 
 impl CentringWord {
     /// For the tables.
-    fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             CentringWord::Ema => "centred",
             CentringWord::Data => "centred by batches",
@@ -179,7 +179,8 @@ impl CentringWord {
         }
     }
 
-    fn offsets(self, rate: f64) -> Offsets {
+    /// The offsets, whose moving averages take this share of a new batch.
+    pub(crate) fn offsets(self, rate: f64) -> Offsets {
         match self {
             CentringWord::Ema => Offsets::Moving { rate },
             CentringWord::Data => Offsets::Data,
@@ -273,7 +274,7 @@ crate::settings! {
 }
 
 /// Refuses counts out of range, and a rate that is not a share.
-fn check(counts: &[(&str, usize)], rate: f64) -> Result<(), ConfigError> {
+pub(crate) fn check(counts: &[(&str, usize)], rate: f64) -> Result<(), ConfigError> {
     for (key, value) in counts {
         if *value == 0 || *value > LARGEST {
             return Err(ConfigError(format!("strategy.{key} = {value}: must be from 1 to {LARGEST}")));

@@ -1,6 +1,7 @@
 //! Conditional machines, compared with the machine for each side input and with sums over states.
 
 use burn::module::Param;
+use burn::tensor::Int;
 use helmholtz_core::{
     Batch, Draws, EnergyModel, Gradients, Harmonium, LayerMeans, Tractable, Trainable, Weighed,
 };
@@ -236,4 +237,61 @@ fn a_new_machine_is_the_same_for_every_side_input() {
     let given = model.given(tensor(INPUTS[0].to_vec(), [1, 2]));
     assert_eq!(into_f64(given.free_energy(states(3))), into_f64(rbm.free_energy(states(3))));
     assert_eq!(model.side_inputs(), 2);
+}
+
+#[test]
+fn classes_are_those_under_which_rows_are_likely_if_all_classes_are_equally_so() {
+    for (model, _) in machines() {
+        let (points, _) = points(&model.rbm);
+        let some: Vec<Vec<f64>> = points.iter().step_by(points.len() / 5 + 1).cloned().collect();
+        let given = |u: [f64; 2]| into_f64(by_definition(&model, u).log_prob(&Batch::of(rows(&some))).exp());
+        let [first, second] = [given([1.0, 0.0]), given([0.0, 1.0])];
+        let expected: Vec<f64> =
+            first.iter().zip(&second).flat_map(|(a, b)| [a / (a + b), b / (a + b)]).collect();
+        let found = model.log_class_probabilities(rows(&some)).unwrap().exp();
+        assert_close(&into_f64(found), &expected, 1e-10);
+    }
+}
+
+/// The frequencies of the states of v and h, a row for each v.
+fn frequencies(v: Tensor<2>, h: Tensor<2>) -> Vec<Vec<f64>> {
+    let ([n, d], [_, m]) = (v.dims(), h.dims());
+    let number = |bits: &[f64]| bits.iter().rev().fold(0, |sum, bit| 2 * sum + *bit as usize);
+    let mut counts = vec![vec![0.0; 1 << m]; 1 << d];
+    for (v, h) in into_f64(v).chunks(d).zip(into_f64(h).chunks(m)) {
+        counts[number(v)][number(h)] += 1.0 / n as f64;
+    }
+    counts
+}
+
+#[test]
+fn samples_have_the_law_of_the_machine_for_their_side_input() {
+    let n = 40_000;
+    // A false alarm of one of 72 frequencies is a matter of 5 standard errors: 4 in 100 000.
+    let assert_near = |found: Vec<Vec<f64>>, expected: Vec<Vec<f64>>, n: usize| {
+        for (found, p) in found.concat().into_iter().zip(expected.concat()) {
+            let se = (p * (1.0 - p) / n as f64).sqrt();
+            assert!((found - p).abs() < 5.0 * se, "{found} for {p}");
+        }
+    };
+    // The sum runs over the smaller layer, which is the hidden one of the first machine.
+    for (size, seed) in [([3, 2], 250), ([2, 3], 251)] {
+        let rbm = super::rbm(size, seed);
+        let (v, h) = rbm.sample(&Draws::new(Key::new(seed), n, 1)).unwrap();
+        assert_near(frequencies(v, h), joint(&rbm), n);
+    }
+    let (model, _) = machines().swap_remove(1);
+    let inputs: Vec<[f64; 2]> = (0..n).map(|row| INPUTS[row % 2]).collect();
+    let draws = Draws::new(Key::new(252), n, 1);
+    let (v, h) = model.sample(tensor(inputs.concat(), [n, 2]), &draws).unwrap();
+    for (first, u) in [INPUTS[0], INPUTS[1]].into_iter().enumerate() {
+        let places: Vec<i64> = (first as i64..n as i64).step_by(2).collect();
+        let places = Tensor::<1, Int>::from_data(places.as_slice(), &Device::flex());
+        let of_rows = |values: &Tensor<2>| values.clone().select(0, places.clone());
+        assert_near(frequencies(of_rows(&v), of_rows(&h)), joint(&by_definition(&model, u)), n / 2);
+    }
+    // The means are those of the machine for each row's side input.
+    let means = model.visible_means(h.clone().narrow(0, 0, 4), tensor(INPUTS[0].repeat(4), [4, 2]));
+    let expected = by_definition(&model, INPUTS[0]).visible_means(h.narrow(0, 0, 4));
+    assert_close(&into_f64(means), &into_f64(expected), 1e-12);
 }
