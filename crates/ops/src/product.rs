@@ -11,7 +11,7 @@
 //! product would wait for each other after each of its stages. An element's sum is the same with and without bands,
 //! because the kernel splits a sum by its length alone.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use crate::rows;
 
@@ -71,6 +71,19 @@ pub fn weighed_atb(a: Tensor<2>, weights: Tensor<1>, b: Tensor<2>) -> (Tensor<2>
     (atb(a, weighed), sums)
 }
 
+/// The fewest rows that are multiplied in the same way as `n` rows, at most `n`: each row of the product `[r, k]` by
+/// `[k, m]` is the same to the bit for every number of rows r from there to `n`.
+///
+/// It is 1 on devices whose own products are used, about which nothing is known.
+pub fn rows_alike(n: usize, [k, m]: [usize; 2], device: &Device) -> usize {
+    #[cfg(feature = "flex")]
+    if crate::host::flex::is_plain(device) {
+        return host::rows_alike(n, [k, m]);
+    }
+    let _ = (n, k, m, device);
+    1
+}
+
 #[cfg(feature = "flex")]
 mod host {
     use std::mem::MaybeUninit;
@@ -126,6 +139,19 @@ mod host {
             && ProductShape::of([rows, m]) == kind
             && ProductShape::of([last, m]) == kind;
         (threads > 1 && rows < n && alike).then_some(rows)
+    }
+
+    /// See [`rows_alike`](super::rows_alike).
+    pub(super) fn rows_alike(n: usize, [k, m]: [usize; 2]) -> usize {
+        let way = |n: usize| (bits::is_worth_it([n, k], m), ProductShape::of([n, m]));
+        let whole = way(n);
+        // The way changes at a few numbers of rows and never back, so that bisection finds the last change.
+        let (mut low, mut high) = (1, n.max(1));
+        while low < high {
+            let middle = low.midpoint(high);
+            if way(middle) == whole { high = middle } else { low = middle + 1 }
+        }
+        high
     }
 
     /// Whether both are plain tensors of `flex`, in a type that the kernels support.
@@ -314,6 +340,31 @@ mod tests {
                 same(abt(a.clone(), bt.clone()), a.matmul(bt.transpose()));
             }
         }
+    }
+
+    #[test]
+    #[cfg(feature = "flex")]
+    fn rows_are_the_same_to_the_bit_in_any_number_from_the_fewest_alike() {
+        for [n, k, m] in
+            [[100, 784, 100], [100, 100, 784], [100, 60, 90], [300, 20, 50], [40, 9, 6], [9, 3, 1]]
+        {
+            let fewest = rows_alike(n, [k, m], &Device::flex());
+            assert!((1..=n).contains(&fewest));
+            let bits = matrix(n, k, 37, DType::F32).greater_elem(0.0).float();
+            let b = matrix(k, m, 53, DType::F32);
+            let whole = ab(bits.clone(), b.clone());
+            for r in [fewest, (fewest + n) / 2] {
+                let part = ab(bits.clone().slice(n - r..n), b.clone());
+                assert_eq!(
+                    part.into_data(),
+                    whole.clone().slice(n - r..n).into_data(),
+                    "{r} of [{n}, {k}, {m}]"
+                );
+            }
+        }
+        // Tables of sums need 64 rows, and 2^19 multiplications.
+        assert_eq!(rows_alike(100, [784, 500], &Device::flex()), 64);
+        assert_eq!(rows_alike(100, [60, 90], &Device::flex()), 98);
     }
 
     #[test]

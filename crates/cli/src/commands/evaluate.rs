@@ -72,13 +72,13 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
             return Err(user("--method raise is for models that are given by an energy; use --method is"));
         }
         "ais" => {
-            let what =
-                "--method ais moves latents along a gradient; use --method is, or --exact if there are few";
-            trained.model.smooth_for(what).or_user()?;
             if args.error.is_some() {
                 let instead = "with ais, raise --temperatures or --chains";
                 return Err(user(format!("--error does not apply to latents that are annealed; {instead}")));
             }
+            let what =
+                "--method ais moves latents along a gradient; use --method is, or --exact if there are few";
+            trained.model.smooth_for(what).or_user()?;
             method
         }
         _ if is_closed_form(&trained.model) => "exact",

@@ -11,12 +11,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData};
-use helmholtz_core::{Batch, Draws, EnergyModel, Estimate, Harmonium, Key, Role, Strategy};
+use helmholtz_core::{Batch, Draws, EnergyModel, Estimate, Harmonium, Key, Role, Strategy, Trainable};
 use helmholtz_court::{Exact, ReferenceError};
 use helmholtz_energy::{Rbm, Transitions};
 use helmholtz_eval::RowEstimate;
 use helmholtz_eval::annealing::Annealing;
-use helmholtz_ops::into_f64;
+use helmholtz_ops::{into_f64, product};
 use helmholtz_samplers::tempering::advance;
 use helmholtz_samplers::{BlockGibbs, Swaps, Temperatures};
 use helmholtz_strategies::{MaximumLikelihood, Offsets};
@@ -134,7 +134,15 @@ impl Unnormalised for Rbm {
         key: Key,
         on_step: &mut dyn FnMut(usize),
     ) -> Vec<f64> {
-        by.weigh_part(&path(self, base), chains, key, on_step)
+        // A chain draws thousands of times, so products that round in another way would send it along another path.
+        // A small part therefore has more chains, which are dropped, until its products round as those of all chains.
+        let (d, m) = (self.layer().columns(), self.n_hidden());
+        let alike = |shape| product::rows_alike(by.chains, shape, &self.device());
+        let wide = chains.start..chains.end.max(chains.start + alike([d, m]).max(alike([m, d])));
+        let all = Annealing { chains: by.chains.max(wide.end), ..by.clone() };
+        let mut log_weights = all.weigh_part(&path(self, base), wide, key, on_step);
+        log_weights.truncate(chains.len());
+        log_weights
     }
 
     /// With labels, `log p_ann(x, y) - log p(y | x)` for a y that is drawn given x. The mean of `p_ann(x, y) / p(y | x)`
@@ -199,5 +207,29 @@ impl Unnormalised for Rbm {
             ));
         }
         Rbm::transitions(self).map_err(ConfigError::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use helmholtz_core::map_params;
+    use helmholtz_energy::RbmConfig;
+    use helmholtz_eval::Schedule;
+
+    use super::*;
+
+    #[test]
+    fn small_parts_of_the_chains_of_a_large_machine_take_the_paths_that_all_chains_take() {
+        // In single precision, so that another rounding would change some of the draws. The products of 100 chains use
+        // tables of sums; those of 7 by themselves would not.
+        let rbm = RbmConfig::new(96, 80).init(None, Key::new(0), &Device::flex()).unwrap();
+        let rbm = map_params(rbm, |_, param| param.values() * 30.0);
+        let by = Annealing { chains: 100, schedule: Schedule::linear(300) };
+        let part = |chains| rbm.anneal_part(&by, chains, &Base::Uniform, Key::new(1), &mut |_| {});
+        let whole = part(0..100);
+        for chains in [0..7, 50..51, 93..100] {
+            assert_eq!(part(chains.clone()), whole[chains]);
+        }
     }
 }
