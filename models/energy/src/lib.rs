@@ -31,6 +31,7 @@ pub mod annealing;
 pub mod autocorrelation;
 pub mod conditional;
 pub mod config;
+mod digamma;
 pub mod gauge;
 pub mod labels;
 pub mod partition;

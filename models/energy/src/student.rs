@@ -27,10 +27,14 @@ use std::f64::consts::{PI, TAU};
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use helmholtz_core::{Draws, EnergyModel, GENERATIVE, Gradients, ParameterGroup, Trainable};
+use helmholtz_core::{
+    Batch, Draws, EnergyModel, GENERATIVE, Gradients, ParameterGroup, Tractable, Trainable,
+};
 use helmholtz_noise::Stream;
 use helmholtz_ops::{into_f64, product};
 use thiserror::Error;
+
+use crate::digamma::digamma;
 
 /// A product of n experts over d real numbers.
 #[derive(Module, Debug)]
@@ -91,7 +95,7 @@ impl StudentT {
         let [d, n] = self.filters.val().dims();
         let (filters, alpha) = (into_f64(self.filters.val()), self.alphas());
         let columns: Vec<Vec<f64>> = (0..n)
-            .filter(|i| alpha[*i] > 0.5)
+            .filter(|i| alpha[*i] > 0.5 && alpha[*i].is_finite())
             .map(|i| (0..d).map(|row| filters[row * n + i]).collect())
             .collect();
         let independent = Factors::of(columns).pivots.iter().filter(|pivot| pivot.abs() > 0.0).count();
@@ -147,8 +151,8 @@ impl StudentT {
         Ok(Factors::of((0..d).map(|i| (0..d).map(|row| filters[row * d + i]).collect()).collect()))
     }
 
-    /// u of each row: `[rows, n]`.
-    fn responses(&self, x: Tensor<2>) -> Tensor<2> {
+    /// `u = Wᵀ x` of each row: `[rows, n]`.
+    pub fn responses(&self, x: Tensor<2>) -> Tensor<2> {
         product::ab(x, self.filters.val())
     }
 }
@@ -168,6 +172,40 @@ impl Trainable for StudentT {
 
     fn device(&self) -> Device {
         self.filters.val().device().inner()
+    }
+}
+
+/// For as many experts as dimensions. log Z is a constant to autodiff; `likelihood_gradient` has its derivatives,
+///
+/// ```text
+/// ∂ log Z / ∂W = -W⁻ᵀ        ∂ log Z / ∂ log α_i = α_i (ψ(α_i - ½) - ψ(α_i))
+/// ```
+///
+/// If the law does not exist, which training can bring about, Z is infinite: `log p` is -∞, and the gradient NaN.
+impl Tractable for StudentT {
+    fn log_prob(&self, batch: &Batch) -> Tensor<1> {
+        let log_z = self.log_partition().unwrap_or(f64::INFINITY);
+        -self.free_energy(batch.whole()) - log_z
+    }
+
+    fn likelihood_gradient(&self, batch: &Batch, weights: Tensor<1>, into: &mut Gradients) -> Tensor<1> {
+        let total = weights.clone().sum();
+        self.free_energy_gradient(batch.whole(), weights, into);
+        let ([d, n], on) = (self.filters.val().dims(), (&self.device(), self.dtype()));
+        let (mut of_filters, mut of_logs) = (vec![f64::NAN; d * n], vec![f64::NAN; n]);
+        if let Ok(factors) = self.square() {
+            for (i, alpha) in self.alphas().into_iter().enumerate() {
+                // Column i of the inverse of Wᵀ.
+                let column =
+                    factors.solve(&(0..n).map(|j| f64::from(u8::from(i == j))).collect::<Vec<f64>>());
+                column.into_iter().enumerate().for_each(|(row, value)| of_filters[row * n + i] = -value);
+                of_logs[i] = alpha * (digamma(alpha - 0.5) - digamma(alpha));
+            }
+        }
+        let of_filters = Tensor::<2>::from_data(TensorData::new(of_filters, [d, n]), on);
+        into.add(&self.filters, of_filters * total.clone().unsqueeze());
+        into.add(&self.log_alpha, Tensor::<1>::from_data(TensorData::new(of_logs, [n]), on) * total);
+        self.log_prob(batch)
     }
 }
 

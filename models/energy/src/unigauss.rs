@@ -27,8 +27,8 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use helmholtz_core::{
-    Contrast, Draws, EnergyModel, GENERATIVE, Gradients, Harmonium, LayerMeans, ParameterGroup, Role,
-    Trainable, Weighed,
+    Batch, Contrast, Draws, EnergyModel, GENERATIVE, Gradients, Harmonium, LayerMeans, ParameterGroup, Role,
+    Tractable, Trainable, Weighed,
 };
 use helmholtz_noise::Stream;
 use helmholtz_ops::{bernoulli, into_f64, noise};
@@ -131,6 +131,12 @@ impl Unigauss {
     /// # Errors
     /// If there are more than 20 experts.
     pub fn log_partition(&self) -> Result<f64, UnigaussError> {
+        let logs = self.log_masses()?;
+        Ok(log_sum(&logs) + into_f64(self.log_all_uniform())[0])
+    }
+
+    /// The choices of all experts in numbers.
+    fn choices(&self) -> Result<Choices, UnigaussError> {
         let (n, d) = (self.experts(), self.observed());
         if n > MOST_EXPERTS {
             return Err(UnigaussError::TooManyExperts(n));
@@ -144,18 +150,86 @@ impl Unigauss {
             logits[i] + self.log_volume() + (i * d..(i + 1) * d).map(of).sum::<f64>()
         };
         let own: Vec<f64> = (0..n).map(own).collect();
-        let log_mass = |state: usize| {
-            let chosen = || (0..n).filter(|i| state >> i & 1 == 1);
-            let of_dimension = |k: usize| {
-                let linear = chosen().map(|i| means[i * d + k] * precisions[i * d + k]).sum();
-                self.bounds.log_mass(linear, chosen().map(|i| precisions[i * d + k]).sum())
-            };
-            chosen().map(|i| own[i]).sum::<f64>() + (0..d).map(of_dimension).sum::<f64>()
+        let linear = means.iter().zip(&precisions).map(|(mean, precision)| mean * precision).collect();
+        Ok(Choices { n, d, own, linear, precisions })
+    }
+
+    /// The logarithms of the integrals of all choices, relative to that of the uniform parts: `2^n` numbers.
+    fn log_masses(&self) -> Result<Vec<f64>, UnigaussError> {
+        let choices = self.choices()?;
+        let log_mass = |choice: usize| {
+            let own = choices.sum(choice, |i| choices.own[i]);
+            let of_dimensions = (0..choices.d).map(|k| {
+                let [linear, precision] = choices.natural(choice, k);
+                self.bounds.log_mass(linear, precision)
+            });
+            own + of_dimensions.sum::<f64>()
         };
-        let logs: Vec<f64> = (0..1usize << n).map(log_mass).collect();
+        Ok((0..1usize << choices.n).map(log_mass).collect())
+    }
+
+    /// Independent samples of x and of the choices h, one row for each matrix row of `draws`: `[rows, d]` and `[rows, n]`.
+    /// The choices are drawn from their law, and x given them.
+    ///
+    /// # Errors
+    /// If there are more than 20 experts.
+    pub fn sample(&self, draws: &Draws) -> Result<(Tensor<2>, Tensor<2>), UnigaussError> {
+        let logs = self.log_masses()?;
         let max = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let total: f64 = logs.iter().map(|log| (log - max).exp()).sum();
-        Ok(max + total.ln() + into_f64(self.log_all_uniform())[0])
+        let mut total = 0.0;
+        let sums = logs.iter().map(|log| {
+            total += (log - max).exp();
+            total
+        });
+        let sums: Vec<f64> = sums.collect();
+        let (n, of_choices) = (self.experts(), draws.child(Role::Choice));
+        let choice = |row: usize| {
+            let (number, sample) = of_choices.cell(row);
+            let mut stream = Stream::new(of_choices.key().child(number).child(u64::from(sample)));
+            let mass = stream.uniform() * total;
+            // Rounding may put the mass beyond the last sum.
+            sums.partition_point(|sum| *sum <= mass).min(sums.len() - 1)
+        };
+        let bits: Vec<f64> = (0..draws.len())
+            .map(choice)
+            .flat_map(|choice| (0..n).map(move |i| (choice >> i & 1) as f64))
+            .collect();
+        let h = Tensor::from_data(TensorData::new(bits, [draws.len(), n]), (&self.device(), self.dtype()));
+        Ok((self.draw(h.clone(), None, &draws.child(Role::Layer)), h))
+    }
+
+    /// `E[x | h]` of each row: `[rows, d]`.
+    pub fn visible_means(&self, h: Tensor<2>) -> Tensor<2> {
+        let precisions = (self.log_scales.val() * -2.0).exp();
+        let linear = into_f64(h.clone().matmul(precisions.clone() * self.means.val()));
+        let [rows, d] = [h.dims()[0], self.observed()];
+        let mean = |(linear, precision)| self.bounds.moments(linear, precision)[0];
+        let values: Vec<f64> = linear.into_iter().zip(into_f64(h.matmul(precisions))).map(mean).collect();
+        Tensor::from_data(TensorData::new(values, [rows, d]), (&self.device(), self.dtype()))
+    }
+
+    /// `E h`, `[n]`, and `E[h_i x_k]` and `E[h_i x_k²]`, `[n d]`, under the model.
+    fn expectations(&self) -> Result<[Vec<f64>; 3], UnigaussError> {
+        let (choices, logs) = (self.choices()?, self.log_masses()?);
+        let (n, d, log_total) = (choices.n, choices.d, log_sum(&logs));
+        let [mut of_h, mut of_x, mut of_squares] = [vec![0.0; n], vec![0.0; n * d], vec![0.0; n * d]];
+        for (choice, log) in logs.into_iter().enumerate() {
+            let p = (log - log_total).exp();
+            let moments: Vec<[f64; 2]> = (0..d)
+                .map(|k| {
+                    let [linear, precision] = choices.natural(choice, k);
+                    self.bounds.moments(linear, precision)
+                })
+                .collect();
+            for i in choices.chosen(choice) {
+                of_h[i] += p;
+                for (k, [first, second]) in moments.iter().enumerate() {
+                    of_x[i * d + k] += p * first;
+                    of_squares[i * d + k] += p * second;
+                }
+            }
+        }
+        Ok([of_h, of_x, of_squares])
     }
 
     /// x given h, at the inverse temperatures of rows, `[rows, 1]`.
@@ -178,6 +252,71 @@ impl Unigauss {
             })
             .collect();
         Tensor::from_data(TensorData::new(values, [draws.len(), d]), (&self.device(), self.dtype()))
+    }
+}
+
+/// What the choices of experts mean: those that are chosen are normal, the others uniform.
+struct Choices {
+    n: usize,
+    d: usize,
+    /// The logarithm of `π N(x) V / (1 - π)` at x = 0 of each expert.
+    own: Vec<f64>,
+    /// `μ / s²` and `1 / s²`: `[n d]`.
+    linear: Vec<f64>,
+    precisions: Vec<f64>,
+}
+
+impl Choices {
+    fn chosen(&self, choice: usize) -> impl Iterator<Item = usize> + use<> {
+        (0..self.n).filter(move |i| choice >> i & 1 == 1)
+    }
+
+    fn sum(&self, choice: usize, of: impl Fn(usize) -> f64) -> f64 {
+        self.chosen(choice).map(of).sum()
+    }
+
+    /// The linear term and the precision of dimension k.
+    fn natural(&self, choice: usize, k: usize) -> [f64; 2] {
+        [&self.linear, &self.precisions].map(|of| self.sum(choice, |i| of[i * self.d + k]))
+    }
+}
+
+/// The logarithm of the sum of exponentials.
+fn log_sum(logs: &[f64]) -> f64 {
+    let max = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    max + logs.iter().map(|log| (log - max).exp()).sum::<f64>().ln()
+}
+
+/// By a sum over the choices of all experts; nothing is remembered between calls. log Z is a constant to autodiff;
+/// `likelihood_gradient` has its derivatives.
+///
+/// # Panics
+/// If there are more than 20 experts.
+impl Tractable for Unigauss {
+    fn log_prob(&self, batch: &Batch) -> Tensor<1> {
+        let log_z = self.log_partition().unwrap_or_else(|error| panic!("{error}"));
+        -self.free_energy(batch.whole()) - log_z
+    }
+
+    fn likelihood_gradient(&self, batch: &Batch, weights: Tensor<1>, into: &mut Gradients) -> Tensor<1> {
+        let total = weights.clone().sum();
+        self.free_energy_gradient(batch.whole(), weights, into);
+        // log Z has the gradient -E[∂F].
+        let [of_h, of_x, of_squares] = self.expectations().unwrap_or_else(|error| panic!("{error}"));
+        let [n, d] = self.means.dims();
+        let on = (&self.device(), self.dtype());
+        let matrix = |values: Vec<f64>| Tensor::<2>::from_data(TensorData::new(values, [n, d]), on);
+        let h = Tensor::<1>::from_data(TensorData::new(of_h, [n]), on);
+        let by_row = h.clone().unsqueeze_dim::<2>(1);
+        let (x, squares, means) = (matrix(of_x), matrix(of_squares), self.means.val());
+        let precisions = (self.log_scales.val() * -2.0).exp();
+        let away = x.clone() - means.clone() * by_row.clone();
+        let squares = squares - x * means.clone() * 2.0 + means.square() * by_row.clone();
+        let total_of_matrix = total.clone().unsqueeze::<2>();
+        into.add(&self.means, precisions.clone() * away * total_of_matrix.clone());
+        into.add(&self.log_scales, (precisions * squares - by_row) * total_of_matrix);
+        into.add(&self.logits, (h - sigmoid(self.logits.val())) * total);
+        self.log_prob(batch)
     }
 }
 

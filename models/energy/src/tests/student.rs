@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-use helmholtz_core::{Draws, EnergyModel, Gradients};
+use helmholtz_core::{Batch, Draws, EnergyModel, Gradients, Tractable};
 
 use super::gradient::{flat, slopes};
 use super::*;
@@ -104,4 +104,28 @@ fn products_that_cannot_be_normalised_are_refused_with_the_reason() {
     let mut lost = two();
     lost.log_alpha = burn::module::Param::from_tensor(tensor(vec![0.4f64.ln(), 2.0], [2]));
     assert_eq!(lost.log_partition(), Err(refused(1)));
+    // Then nothing has a likelihood, and nothing panics.
+    let batch = Batch::of(tensor(vec![0.3, -1.2, 2.0, 0.7], [2, 2]));
+    assert_eq!(into_f64(lost.log_prob(&batch)), [f64::NEG_INFINITY; 2]);
+    let mut gradients = Gradients::new();
+    let found = lost.likelihood_gradient(&batch, tensor(vec![0.5; 2], [2]), &mut gradients);
+    assert_eq!(into_f64(found), [f64::NEG_INFINITY; 2]);
+    assert!(flat(&lost, &gradients).iter().all(|value| value.is_nan()));
+}
+
+#[test]
+fn gradients_of_the_likelihood_are_those_of_central_differences() {
+    let three = model(&[1.2, -0.4, 0.3, 0.5, 0.9, -1.1, 0.2, 0.7, 1.4], &[1.6, 2.3, 0.55]).unwrap();
+    for (model, d) in [(two(), 2), (three, 3)] {
+        let x = [0.3, -1.2, 2.0, 0.7, -0.1, 0.4, 5.0, -3.0, 0.2, 1.0, 0.8, -0.6];
+        let (batch, weights) = (Batch::of(tensor(x[..4 * d].to_vec(), [4, d])), [0.5, -0.7, 1.1, 0.2]);
+        let mut gradients = Gradients::new();
+        let found = model.likelihood_gradient(&batch, tensor(weights.to_vec(), [4]), &mut gradients);
+        assert_close(&into_f64(found), &into_f64(model.log_prob(&batch)), 1e-13);
+        let loss = |model: &StudentT| -> f64 {
+            -into_f64(model.log_prob(&batch)).iter().zip(weights).map(|(log_p, w)| log_p * w).sum::<f64>()
+        };
+        // The second derivative of log Γ is 400 at 0.05, which the last expert is above 1/2.
+        assert_close(&flat(&model, &gradients), &slopes(&model, loss), 1e-5);
+    }
 }

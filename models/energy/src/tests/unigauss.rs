@@ -2,7 +2,7 @@
 
 use std::f64::consts::TAU;
 
-use helmholtz_core::{Draws, EnergyModel, Gradients, Harmonium, LayerMeans, Weighed};
+use helmholtz_core::{Batch, Draws, EnergyModel, Gradients, Harmonium, LayerMeans, Tractable, Weighed};
 
 use super::gradient::{flat, slopes};
 use super::grid::{assert_moments, draws_of};
@@ -160,4 +160,41 @@ fn products_without_a_box_are_refused_with_the_reason() {
         assert!(text.contains("the product can be normalised only between finite bounds"), "{text}");
     }
     assert_eq!(one(21, (0.0, 1.0)).unwrap().log_partition(), Err(UnigaussError::TooManyExperts(21)));
+}
+
+#[test]
+fn gradients_of_the_likelihood_are_those_of_central_differences() {
+    let (model, weights) = (model(), [0.5, -0.7, 1.1]);
+    let batch = Batch::of(tensor(vec![0.4, -0.9, 2.9, 2.9, -1.0, 1.5], [3, 2]));
+    let mut gradients = Gradients::new();
+    let found = model.likelihood_gradient(&batch, tensor(weights.to_vec(), [3]), &mut gradients);
+    assert_close(&into_f64(found), &into_f64(model.log_prob(&batch)), 1e-13);
+    let loss = |model: &Unigauss| -> f64 {
+        -into_f64(model.log_prob(&batch)).iter().zip(weights).map(|(log_p, w)| log_p * w).sum::<f64>()
+    };
+    assert_close(&flat(&model, &gradients), &slopes(&model, loss), 1e-6);
+}
+
+#[test]
+fn samples_have_the_moments_of_quadrature() {
+    let (model, (points, weights), n) = (model(), points(), 100_000);
+    let (x, h) = model.sample(&Draws::new(Key::new(91), n, 1)).unwrap();
+    let (x, means) = (into_f64(x), into_f64(model.visible_means(h)));
+    let p = into_f64(model.log_prob(&Batch::of(rows(&points))).exp());
+    for f in [|x: &[f64]| x[0], |x: &[f64]| x[1], |x: &[f64]| x[0] * x[1], |x: &[f64]| x[1] * x[1]] {
+        let mean = |power: i32| -> f64 {
+            points.iter().zip(p.iter().zip(&weights)).map(|(x, (p, w))| f(x).powi(power) * p * w).sum()
+        };
+        let (expected, se) = (mean(1), ((mean(2) - mean(1).powi(2)) / n as f64).sqrt());
+        let found = x.chunks(2).map(f).sum::<f64>() / n as f64;
+        // Five standard errors: a false alarm in 2 million.
+        assert!((found - expected).abs() < 5.0 * se, "{found} for {expected}");
+    }
+    // Means given the choices have the same mean.
+    for k in 0..2 {
+        let of = |values: &[f64]| values.chunks(2).map(|row| row[k]).sum::<f64>() / n as f64;
+        let spread = x.chunks(2).zip(means.chunks(2)).map(|(x, mean)| (x[k] - mean[k]).powi(2)).sum::<f64>();
+        let se = spread.sqrt() / n as f64;
+        assert!((of(&x) - of(&means)).abs() < 5.0 * se, "{} for {}", of(&x), of(&means));
+    }
 }
