@@ -65,6 +65,15 @@ fn check_values(config: &Config, data: &DataSet) -> anyhow::Result<()> {
             let negative = |row: &[f32]| row.iter().position(|value| *value < 0.0);
             check_rows(config, data, negative, "but {kind} models numbers that are not negative")
         }
+        Support::Between(low, high) => {
+            let outside =
+                |row: &[f32]| row.iter().position(|value| !(low..=high).contains(&f64::from(*value)));
+            let wanted = format!(
+                "but {{kind}} models numbers from {low} to {high}; set model.low and model.high so that all values lie \
+                 between them"
+            );
+            check_rows(config, data, outside, &wanted)
+        }
         Support::Categories(k) if !data.shape.pixels().is_multiple_of(k) => Err(user(format!(
             "data.id = {}: its {} columns are not a whole number of units with model.categories = {k} columns each; \
              set model.categories to the number of columns of each unit",

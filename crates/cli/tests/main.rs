@@ -13,6 +13,7 @@ mod conditional;
 mod devices;
 mod energy;
 mod examples;
+mod experts;
 mod faults;
 mod fetch;
 mod fetch_hostile;

@@ -128,7 +128,7 @@ pub trait ModelSpec: Debug + Send + Sync {
 }
 
 /// Which values of the data a model can assign probability to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Support {
     /// Zeros and ones.
     Bits,
@@ -138,6 +138,8 @@ pub enum Support {
     Real,
     /// Real numbers that are not negative.
     NotNegative,
+    /// Real numbers from the first to the second.
+    Between(f64, f64),
     /// Groups of so many columns side by side, of which one is 1 and the others are 0.
     Categories(usize),
 }
