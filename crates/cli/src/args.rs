@@ -19,7 +19,10 @@ pub use annealing::{AnnealingArgs, BaseWord};
 pub use evaluate::{Checking, EvaluateArgs, MergeArgs};
 pub use model::ModelArgs;
 pub use numbers::Layers;
-pub use pictures::{ChainArgs, ClassifyArgs, EncodeArgs, InpaintArgs, ReconstructArgs, SampleArgs, Sampler};
+pub use pictures::{
+    ChainArgs, ClassifyArgs, EncodeArgs, FiltersArgs, InpaintArgs, ReconstructArgs, SampleArgs, Sampler,
+    UnitOrder,
+};
 pub use regimes::{ConnectivityArgs, EquilibriumArgs, RegimesCommand, StagesArgs, TrainedHereArgs};
 
 /// Train and compare deep generative models with latent variables.
@@ -98,6 +101,10 @@ pub enum Command {
     Classify(ClassifyArgs),
     /// Show pictures above what the model decodes from their recognition means
     Reconstruct(ReconstructArgs),
+    /// Show the connections of each hidden unit to the pixels as a picture, each on a scale of its own.
+    ///
+    /// Grey is 0, and white and black are plus and minus the largest absolute value of the unit's connections.
+    Filters(FiltersArgs),
     /// Show how an energy and its chains behave in training, as a figure with its numbers
     Regimes {
         /// The command to run.

@@ -11,7 +11,7 @@
 //! | `evaluate` by importance sampling | 4 u per (row, sample) pair in flight: `--batch-rows` pairs, or those of 250 rows with all their samples if these are fewer |
 //! | `evaluate --method ais` | 12 Σd for each of the C chains of every row in flight, one row per thread |
 //! | `sample` | 4 (d_x + Σd) per sample, and the pixels of a contact sheet |
-//! | `data show` | the pixels of a contact sheet |
+//! | `data show`, `filters` | the pixels of a contact sheet |
 //! | `inpaint` | 4 d_x for each state shown of each picture |
 //! | a court of `compare` | 8 B K u for the proposals of an estimate, which is computed in double precision |
 //!

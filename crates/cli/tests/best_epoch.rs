@@ -68,6 +68,7 @@ fn a_damaged_best_checkpoint_is_refused_by_name_and_another_one_can_be_asked_for
         vec!["sample", "run", "--out", "s.npy"],
         vec!["encode", "run", "--out", "e.npy"],
         vec!["reconstruct", "run", "--out", "r.png"],
+        vec!["filters", "run", "--out", "f.png"],
         vec!["train", "--init-from", "run", "--layers", "6,4", "--dataset", "lines/3x3", "--out", "other"],
         vec!["evaluate", "run", "--epoch", "3"],
     ];

@@ -115,6 +115,7 @@ fn every_key_is_documented_and_none_is_lost() {
     let of_energy =
         "log_z log_z_se chains temperatures base rounds nll_raise nll_raise_se nll_raise_bias nll_raise_k";
     check("evaluate and merge", &planned, &format!("{EVALUATION} {of_energy} nll_apart"));
+    check("filters", &json(&["filters", "rbm"]), "file order units unit norm largest");
     let of_figure = "protocol figure seed records best";
     let chains = json(&["regimes", "equilibrium", "rbm", "--sweeps", "3", "--chains", "5"]);
     let distances = "first second aa_truth aa_syn aats free_energy exact kl noise settled data_free_energy";

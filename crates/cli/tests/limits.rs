@@ -233,6 +233,7 @@ fn a_device_of_another_machine_in_a_file_is_not_connected_to() {
     refuse(&["sample", "run", "--out", "a.png"]);
     refuse(&["encode", "run", "--out", "a.npy"]);
     refuse(&["reconstruct", "run", "--out", "a.png"]);
+    refuse(&["filters", "run", "--out", "a.png"]);
     refuse(&["inpaint", "run", "--out", "a.png"]);
     refuse(&["export", "run", "a.safetensors"]);
     refuse(&["train", "--resume", "--out", "run", "--epochs", "2"]);

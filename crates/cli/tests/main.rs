@@ -17,6 +17,7 @@ mod experts;
 mod faults;
 mod fetch;
 mod fetch_hostile;
+mod filters;
 mod json_keys;
 mod labels;
 mod limits;

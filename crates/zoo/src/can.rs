@@ -85,6 +85,18 @@ pub trait Can {
     fn encode(&self, _batch: &Batch) -> Result<Vec<Tensor<2>>, ConfigError> {
         Err(ConfigError("the model has no recognition means, so there is nothing to encode into".into()))
     }
+
+    /// The filters of the hidden units next to the data: the connections of each to the values of a row, `[units, d]`.
+    ///
+    /// # Errors
+    /// If no hidden unit has connections to the values of a row.
+    fn filters(&self) -> Result<Tensor<2>, ConfigError> {
+        Err(ConfigError(
+            "the model has no filters: filters are connections of hidden units to the values of a row, which a \
+             restricted Boltzmann machine has; train one with --model rbm"
+                .into(),
+        ))
+    }
 }
 
 impl dyn Can {

@@ -3,7 +3,7 @@
 use clap::{Arg, Command};
 
 /// Command lines that work as they are, or with a run folder of yours in place of `runs/deep`.
-const EXAMPLES: [(&str, &[&str]); 16] = [
+const EXAMPLES: [(&str, &[&str]); 17] = [
     (
         "train",
         &[
@@ -36,6 +36,7 @@ const EXAMPLES: [(&str, &[&str]); 16] = [
     ("encode", &["helmholtz encode runs/deep --split test --out codes.npy"]),
     ("classify", &["helmholtz classify runs/deep --data rows.csv"]),
     ("reconstruct", &["helmholtz reconstruct runs/deep --n 20 --out there-and-back.png"]),
+    ("filters", &["helmholtz filters runs/energy --units 100 --out filters.png"]),
     (
         "regimes",
         &[
@@ -65,7 +66,7 @@ const EXAMPLES: [(&str, &[&str]); 16] = [
 ];
 
 /// Headings of the flags of one command.
-const OWN_HEADINGS: [(&str, &str, &[&str]); 21] = [
+const OWN_HEADINGS: [(&str, &str, &[&str]); 22] = [
     ("train", "Model and strategy", &["model", "layers", "strategy", "samples", "kernel", "init_from"]),
     ("train", "Training", &["epochs", "steps", "batch", "lr", "optimizer", "seed"]),
     ("train", "Run folder", &["out", "resume", "checkpoint_every"]),
@@ -82,6 +83,7 @@ const OWN_HEADINGS: [(&str, &str, &[&str]); 21] = [
     ("inpaint", "Pictures", &["mask", "n", "bits", "frames"]),
     ("inpaint", "Chains", &["as_model", "seed"]),
     ("reconstruct", "Pictures", &["n"]),
+    ("filters", "Pictures", &["units", "order"]),
     ("compare", "Seeds", &["seeds", "seed"]),
     ("equilibrium", "Chains", &["chains", "seed"]),
     ("stages", "Model and strategy", &["hidden", "strategy"]),

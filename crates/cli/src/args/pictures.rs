@@ -121,6 +121,46 @@ pub struct InpaintArgs {
     pub out: Option<PathBuf>,
 }
 
+/// `helmholtz filters`.
+#[derive(Debug, ClapArgs)]
+pub struct FiltersArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Number of hidden units to show, the first ones in the order of --order [default: all]
+    #[arg(long, value_name = "N")]
+    pub units: Option<i64>,
+    /// Order of the units: norm, with the largest Euclidean norm of the connections first, or index, as in the weights
+    #[arg(long, value_name = "ORDER", default_value = "norm")]
+    pub order: String,
+    /// .png sheet to write [default: filters.png in the run's samples folder]
+    #[arg(long, value_name = "F.png")]
+    pub out: Option<PathBuf>,
+    /// Pixels per side of each value [default: 1, and more for pictures of fewer than 15 pixels a side]
+    #[arg(long, value_name = "N")]
+    pub scale: Option<i64>,
+    /// Print one JSON object on standard output, with the index of each unit in the order of the sheet
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// An order of hidden units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "kebab-case")]
+pub enum UnitOrder {
+    /// The largest norm of the connections first.
+    Norm,
+    /// As in the weights.
+    Index,
+}
+
+impl UnitOrder {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        self.into()
+    }
+}
+
 /// `helmholtz encode`.
 #[derive(Debug, ClapArgs)]
 pub struct EncodeArgs {

@@ -77,11 +77,12 @@ pub fn reconstruct(args: &ReconstructArgs) -> anyhow::Result<ExitCode> {
 const MOST: usize = 100;
 
 /// The file of `--out`, if it is given.
-fn named(out: Option<&PathBuf>, ending: &str) -> anyhow::Result<Option<Output>> {
+pub(super) fn named(out: Option<&PathBuf>, ending: &str) -> anyhow::Result<Option<Output>> {
     out.map(|out| Output::named("--out", out, &[ending])).transpose()
 }
 
-fn out(named: Option<Output>, trained: &Trained, name: &str) -> Output {
+/// The file of `--out`, or this one in the samples folder of the run.
+pub(super) fn out<D>(named: Option<Output>, trained: &Trained<D>, name: &str) -> Output {
     let folder = || trained.folder.as_ref().map_or_else(PathBuf::new, |folder| folder.join("samples"));
     named.unwrap_or_else(|| Output::inside(&folder(), name))
 }

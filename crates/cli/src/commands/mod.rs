@@ -16,6 +16,7 @@ mod epoch;
 pub mod evaluate;
 pub(crate) mod evaluation;
 pub mod export;
+pub mod filters;
 mod finished;
 mod initial;
 pub mod inpaint;
@@ -57,6 +58,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Command::Encode(args)) => encode::run(&args),
         Some(Command::Classify(args)) => classify::run(&args),
         Some(Command::Reconstruct(args)) => encode::reconstruct(&args),
+        Some(Command::Filters(args)) => filters::run(&args),
         Some(Command::Regimes { command }) => regimes::run(&command),
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Data { command }) => data::run(command),

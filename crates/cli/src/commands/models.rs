@@ -93,6 +93,7 @@ impl Abilities {
                 ("sample", proposes || model.drawn().is_some()),
                 ("encode", encodes),
                 ("reconstruct", encodes && (proposes || energy)),
+                ("filters", model.filters().is_ok()),
                 ("classify", model.classified().is_some()),
                 ("inpaint", energy),
             ]),

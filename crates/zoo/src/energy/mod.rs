@@ -81,6 +81,11 @@ impl Classified for Rbm {
     fn log_class_probabilities(&self, batch: &Batch) -> Tensor<2> {
         Rbm::log_class_probabilities(self, batch.whole())
     }
+
+    /// Wᵀ, as it stands in the energy.
+    fn filters(&self) -> Result<Tensor<2>, ConfigError> {
+        Ok(self.weight.val().transpose())
+    }
 }
 
 impl Likelihood for Rbm {
