@@ -52,6 +52,11 @@ impl Can for ConditionalRbm {
     fn encode(&self, batch: &Batch) -> Result<Vec<Tensor<2>>, ConfigError> {
         Ok(vec![self.hidden_means(self.rows(batch))])
     }
+
+    /// Wᵀ, which gains only scale.
+    fn filters(&self) -> Result<Tensor<2>, ConfigError> {
+        Ok(self.rbm.weight.val().transpose())
+    }
 }
 
 impl Likelihood for ConditionalRbm {

@@ -65,6 +65,11 @@ impl Can for Rbm {
     fn encode(&self, batch: &Batch) -> Result<Vec<Tensor<2>>, ConfigError> {
         Ok(vec![hidden_means(self, batch.whole())])
     }
+
+    /// Wᵀ, as it stands in the energy, without the connections of a label.
+    fn filters(&self) -> Result<Tensor<2>, ConfigError> {
+        Ok(self.weight.val().narrow(0, 0, self.observed()).transpose())
+    }
 }
 
 /// The means of the hidden units given x, with a label summed out.
@@ -80,11 +85,6 @@ fn completed(rbm: &Rbm, x: Tensor<2>, draws: &Draws) -> Tensor<2> {
 impl Classified for Rbm {
     fn log_class_probabilities(&self, batch: &Batch) -> Tensor<2> {
         Rbm::log_class_probabilities(self, batch.whole())
-    }
-
-    /// Wᵀ, as it stands in the energy.
-    fn filters(&self) -> Result<Tensor<2>, ConfigError> {
-        Ok(self.weight.val().transpose())
     }
 }
 

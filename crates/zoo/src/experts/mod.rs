@@ -43,6 +43,11 @@ impl Can for StudentT {
     fn encode(&self, batch: &Batch) -> Result<Vec<Tensor<2>>, ConfigError> {
         Ok(vec![self.responses(batch.whole())])
     }
+
+    /// w_i of each expert.
+    fn filters(&self) -> Result<Tensor<2>, ConfigError> {
+        Ok(self.filters.val().transpose())
+    }
 }
 
 impl Likelihood for StudentT {
