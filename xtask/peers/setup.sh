@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the Python environment of the training-step benchmark's peers (PyTorch, JAX).
+# Makes the Python environment of the benchmarks' peers (PyTorch, JAX, scikit-learn).
 #
 #     setup.sh CACHE_DIR
 #
@@ -60,6 +60,8 @@ if [ ! -e "$venv/.done" ]; then
     fi
     "$venv/bin/python" -c 'import jax; jax.numpy.ones(2).sum()' >>"$log" 2>&1 ||
         fail "jax does not load; see $log."
+    "$venv/bin/python" -c 'import sklearn.neural_network' >>"$log" 2>&1 ||
+        fail "scikit-learn does not load; see $log."
     touch "$venv/.done"
 fi
 echo "$venv/bin/python"

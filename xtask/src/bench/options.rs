@@ -11,7 +11,7 @@ use crate::bench::stack::OBSERVED;
 pub(crate) struct Options {
     /// What to measure [default: everything but scaling].
     pub(crate) name: Option<Name>,
-    /// Also measure PyTorch and JAX on the same task (downloads 0.7 GiB the first time).
+    /// Also measure PyTorch, JAX and others on the same task (downloads 0.7 GiB the first time).
     #[arg(long)]
     pub(crate) peers: bool,
     /// Print one JSON object on standard output instead of a table.

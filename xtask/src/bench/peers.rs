@@ -1,4 +1,4 @@
-//! PyTorch and JAX, as long-lived processes that take steps on command.
+//! PyTorch, JAX, NumPy and scikit-learn, as long-lived processes that take steps on command.
 //!
 //! The protocol is described in `xtask/peers/serve.py`.
 
