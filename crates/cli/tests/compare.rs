@@ -223,3 +223,25 @@ fn the_terminal_shows_chart_table_and_findings_in_80_columns() {
         assert!(line.chars().count() <= 80, "{line}");
     }
 }
+
+/// Sizes of such a model have no flags, so no command is proposed that would train another one, or none.
+#[test]
+fn the_command_that_is_proposed_has_layers_only_where_the_model_has_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let plan = |model: &str, strategy: &str| {
+        format!(
+            "schema = 1\n[[race]]\nstrategies = [\"{strategy}\"]\nseeds = 1\nbudget = {{ model_evaluations = 2000 }}\n\
+             judged = 2\n[race.config]\ndata = {{ id = \"lines/3x3\" }}\nmodel = {{ {model} }}\n"
+        )
+    };
+    for (model, strategy, proposed) in
+        [("layers = [3]", "ws", "--layers 3"), ("kind = \"rbm\", hidden = 3", "cd", "")]
+    {
+        fs::write(folder.join("race.toml"), plan(model, strategy)).unwrap();
+        let said = succeed(folder, &["compare", "race.toml", "--out", strategy]);
+        let lines: String = said.lines().filter(|line| line.contains("helmholtz train")).collect();
+        assert_eq!(lines.contains("--layers"), !proposed.is_empty(), "{said}");
+        assert!(lines.contains(proposed), "{said}");
+    }
+}

@@ -270,6 +270,8 @@ impl Prepared<'_> {
     pub(super) fn train_command(&self, strategy: &str) -> Option<String> {
         let (_, configs) = self.entrants.iter().find(|(name, _)| *name == strategy)?;
         let config = configs.first()?;
+        // The sizes of other models have no flags of their own.
+        config.spec.model.table().get("layers")?;
         let layers: Vec<String> = config.spec.model.layers().iter().map(ToString::to_string).collect();
         let model = config.spec.model.kind();
         let layers = if layers.is_empty() { "''".to_owned() } else { layers.join(",") };
