@@ -116,7 +116,7 @@ use report::Report;
 /// With --peers, PyTorch and JAX take the same update, NumPy a temperature, and scikit-learn an epoch:
 /// BernoulliRBM.fit with n_iter=1 on the same rows in single precision; goal: a ratio of at least 5. It is timed once its
 /// free energies are those that we compute from its weights, and the reconstructions of both machines cost the same, up
-/// to 3 % (reconstruction_nats).
+/// to 5 % (reconstruction_nats).
 ///
 /// `scaling` runs only when it is named. It measures a step in the plain loop against batch, K, depth, width and
 /// threads, one at a time. Each point runs in a separate process, which reports its memory. A table and figures go to

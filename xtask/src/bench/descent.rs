@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use burn::optim::ModuleOptimizer;
+use burn::optim::{ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Tensor};
 use helmholtz_core::{Batch, Key, Measured, Model, Strategy};
 use helmholtz_train::{Adam, RmsProp};
@@ -22,6 +22,9 @@ pub(crate) const ADAM: Descent = Descent { optimiser: || Adam::new(0.9, 0.999, 1
 pub(crate) const RMSPROP: Descent =
     Descent { optimiser: || RmsProp::new(0.99, 1e-8, 0.0).init(), rate: 5e-4 };
 
+/// Plain gradient descent.
+pub(crate) const SGD: Descent = Descent { optimiser: || SgdConfig::new().init(), rate: 0.05 };
+
 /// Estimate and optimiser in a plain loop, without the learner.
 pub(crate) struct Bare<M, S> {
     /// On the autodiff device, where optimisers expect parameters.
@@ -32,7 +35,8 @@ pub(crate) struct Bare<M, S> {
     /// The batch.
     pub(crate) batch: Batch,
     device: Device,
-    step: u64,
+    /// The number of the next step, on which its draws depend.
+    pub(crate) step: u64,
 }
 
 /// A bare step: times in milliseconds, and what was measured on the way.

@@ -4,29 +4,26 @@ mod epoch;
 
 use std::time::Instant;
 
-use burn::optim::SgdConfig;
 use burn::tensor::{Device, Tensor, TensorData};
 use helmholtz_cli::error::user;
 use helmholtz_core::{AnnealingPath, Draws, InverseTemperature, Kernel, Key, Role};
 use helmholtz_energy::{FromIndependent, RbmConfig, RowMoments};
 use helmholtz_strategies::{Offsets, PersistentChains};
 
-use crate::bench::descent::{Bare, Descent};
+use crate::bench::descent::{Bare, SGD};
 use crate::bench::options::Options;
 use crate::bench::parts::{ms_since, repeat};
 use crate::bench::peers;
 use crate::bench::report::{Report, Row};
 use crate::bench::stack::{OBSERVED, ONES, bits};
 use crate::exit::progress;
+use epoch::HIDDEN;
 
-const HIDDEN: usize = 500;
 /// Persistent chains, and chains of annealing.
 const CHAINS: usize = 100;
 /// Who takes the update, and who anneals.
 const OF_UPDATE: [&str; 3] = ["torch-eager", "torch-compile", "jax"];
 const OF_ANNEALING: [&str; 1] = ["numpy"];
-
-const SGD: Descent = Descent { optimiser: || SgdConfig::new().init(), rate: 0.05 };
 
 pub(crate) fn check(_: &Options) -> anyhow::Result<()> {
     Ok(())
