@@ -149,12 +149,12 @@ fn chains_report_how_fast_they_mix() {
 fn beyond_enumeration_validation_is_annealed_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let more = ["--set", "model.hidden=30", "--steps", "64"];
-    succeed(
-        folder,
-        &[&["train", "--model", "rbm", "--dataset", "glyphs/28x28", "--quiet", "--out", "big"], &more[..]]
-            .concat(),
-    );
+    // Thirty columns: more than are enumerated, and few enough for thousands of temperatures in a moment.
+    let bit = |row: u32, column: u32| u32::from((row * 7 + column * column).is_multiple_of(3)).to_string();
+    let row = |row| (0..30).map(|column| bit(row, column)).collect::<Vec<_>>().join(",") + "\n";
+    fs::write(folder.join("wide.csv"), (0..40).map(row).collect::<String>()).unwrap();
+    let wide = ["--dataset", "file:wide.csv", "--set", "model.hidden=30", "--steps", "8", "--out", "big"];
+    succeed(folder, &[&["train", "--model", "rbm", "--quiet"], &wide[..]].concat());
     let metrics = fs::read_to_string(folder.join("big/metrics.jsonl")).unwrap();
     let last = json(metrics.lines().last().unwrap());
     assert!(last["nll_ais"].as_f64().is_some_and(f64::is_finite) && last.get("nll").is_none(), "{last}");
