@@ -223,7 +223,7 @@ impl Annealing {
     /// together, up to rounding in the matrix products.
     ///
     /// # Panics
-    /// If some of these are not among the chains, or there are none.
+    /// If some of these are not among the chains, or the range is empty.
     pub fn weigh_part<P: AnnealingPath>(
         &self,
         path: &P,

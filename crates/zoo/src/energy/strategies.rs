@@ -337,7 +337,7 @@ impl StrategySettings for PcdSettings {
     }
 }
 
-/// Refuses units that are not bits, and labels, which are none.
+/// Refuses units that are not bits, and labels.
 fn needs_bits(kind: &str, model: &dyn ModelSpec) -> Result<(), ConfigError> {
     if model.classes().is_some() {
         return Err(ConfigError(format!(
