@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::common::{fail, succeed};
+use crate::common::{fail, run, succeed};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -172,4 +172,15 @@ fn what_has_no_law_or_no_closed_form_ends_in_a_sentence() {
     ] {
         fail(folder, args, 2, words);
     }
+}
+
+/// The note that compares an NLL with that of independent pixels, 8.8 nats, is for probabilities of bits.
+#[test]
+fn a_density_is_not_compared_with_probabilities() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let output = run(folder, &train("run", &["--dataset", "bars/4x4", "--steps", "20", "--json"]));
+    let text = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(json(&text[0])["test"]["nll"].as_f64().unwrap() > 9.0, "{text:?}");
+    assert!(!text.concat().contains("independent pixels"), "{text:?}");
 }

@@ -4,6 +4,7 @@ use helmholtz_core::Score;
 use helmholtz_datasets::{DataSet, SplitName, ValueKind};
 use helmholtz_eval::{NllSummary, Reading};
 use helmholtz_train::{End, Outcome};
+use helmholtz_zoo::Support;
 
 use crate::args::TrainArgs;
 use crate::config::Config;
@@ -47,7 +48,9 @@ pub(crate) fn after(
     let mut notes = Vec::new();
     let is_nll = config.spec.model.score() == Score::NLL;
     let is_directed = config.spec.model.reading() == Reading::Directed;
-    if let Some(independent) = independent_pixels(data).filter(|_| is_nll && is_directed)
+    // A density is no probability, even at bits.
+    let is_of_bits = config.spec.model.support() == Support::Bits;
+    if let Some(independent) = independent_pixels(data).filter(|_| is_nll && is_directed && is_of_bits)
         && test.nll > independent
     {
         notes.push(format!(
