@@ -11,6 +11,7 @@ use helmholtz_court::{
     gradient_report,
 };
 use helmholtz_directed::{HelmholtzMachine, LayerKind, StackConfig};
+use helmholtz_noise::Stream;
 use helmholtz_ops::log_weights::normalise;
 use helmholtz_strategies::{
     Bidirectional, Coupled, Kernel, Nvil, Pathwise, Reinforce, ReweightedWakeSleep, Vimco, WakeSleep,
@@ -193,6 +194,8 @@ enum Fault {
     NormalisedOverTheBatch,
     /// The highest recognition layer is left out.
     LastLayerDropped,
+    /// The recognition net's gradient has a sign drawn by lot, so that its mean is zero.
+    SignByLot,
     /// No error.
     None,
 }
@@ -232,7 +235,9 @@ impl Strategy<HelmholtzMachine> for Planted {
         };
         let (h, p, q) = (&proposals.latents, &proposals.p.traces, &proposals.q.traces);
         model.joint_gradient(x.clone(), h, p, per_row(of_theta), &mut gradients);
-        let of_phi = per_row(of_phi) * 0.5;
+        let is_heads = || Stream::new(key.child("lot")).uniform() < 0.5;
+        let lot = if matches!(self.fault, Fault::SignByLot) && is_heads() { -1.0 } else { 1.0 };
+        let of_phi = per_row(of_phi) * (0.5 * lot);
         match self.fault {
             Fault::LastLayerDropped => {
                 let depth = h.len();
@@ -247,7 +252,7 @@ impl Strategy<HelmholtzMachine> for Planted {
             }
             _ => model.posterior_gradient(x.clone(), h, q, of_phi, &mut gradients),
         }
-        let sign = if matches!(self.fault, Fault::SleepOfWrongSign) { -1.0 } else { 1.0 };
+        let sign = if matches!(self.fault, Fault::SleepOfWrongSign) { -1.0 } else { lot };
         let (dreams, h) = model.dream(&Draws::new(key.child(Role::Sleep), batch, 1));
         let q = model.trace_posterior(dreams.clone(), &h);
         let weights = q.log_prob.full_like(0.5 * sign / batch as f64);
@@ -288,4 +293,23 @@ fn planted_errors_are_found() {
         }
         assert!(!report.is_right());
     }
+}
+
+#[test]
+fn a_gradient_of_zero_is_not_tested_by_few_estimates_and_found_by_as_many_as_are_planned() {
+    let model = sbn(OBSERVED, &[2, 1], 21);
+    let report = |estimates| {
+        let strategy = Planted { fault: Fault::SignByLot };
+        gradient_report(&model, &strategy, &Enumeration, x(), trial(estimates)).unwrap()
+    };
+    let few = report(10);
+    assert_eq!(few.verdict(), Verdict::Untested, "{few}");
+    assert!(few.resolution() > 1.0 && !few.is_right());
+    let planned = few.estimates_for(0.5).unwrap();
+    // Four times as many for half the bias, up to rounding.
+    assert!(few.estimates_for(0.25).unwrap().abs_diff(4 * planned) <= 4);
+    let many = report(planned);
+    assert_eq!(many.verdict(), Verdict::Wrong, "{many}");
+    // The spread is estimated by the few.
+    assert!((0.3..0.8).contains(&many.resolution()), "{}", many.resolution());
 }

@@ -267,6 +267,12 @@ pub struct CompareArgs {
     /// First seed [default: the plan's]
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Plan more estimates for a court where a bias of this share of the exact gradient could be missed, as in 0.1
+    #[arg(long, value_name = "SHARE")]
+    pub precision: Option<f64>,
+    /// The most estimates that --precision may plan for a strategy, K and weights [default: 1000000]
+    #[arg(long, value_name = "N", requires = "precision")]
+    pub max_estimates: Option<u64>,
     /// Folder to write report.html, compare.json and figures to [default: the next free runs/compare-N]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

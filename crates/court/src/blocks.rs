@@ -16,6 +16,9 @@ pub enum Net {
     Phi,
 }
 
+/// The nets with the names of their blocks.
+pub(crate) const NETS: [(Net, &str); 2] = [(Net::Theta, "theta"), (Net::Phi, "phi")];
+
 /// Some of the parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
@@ -74,8 +77,7 @@ impl Blocks {
                 ranges: of_net.flat_map(|layer| layer.ranges.clone()).collect(),
             }
         };
-        let nets = [whole(Net::Theta, "theta"), whole(Net::Phi, "phi")];
-        let nets = nets.into_iter().filter(|net| !net.ranges.is_empty());
+        let nets = NETS.map(|(net, name)| whole(net, name)).into_iter().filter(|net| !net.ranges.is_empty());
         Blocks { blocks: nets.chain(layers.clone()).collect(), len }
     }
 

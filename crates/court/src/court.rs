@@ -1,6 +1,5 @@
 //! Compares the mean of estimates with their exact expectation.
 
-use std::fmt;
 use std::time::Instant;
 
 use burn::tensor::Tensor;
@@ -11,6 +10,7 @@ use thiserror::Error;
 use crate::blocks::{Block, Blocks, Net};
 use crate::moments::{RunningMoments, VectorMoments, critical};
 use crate::reference::{Exact, Expected, ReferenceError, References};
+use crate::report::{Finding, POWER_90, Reference, Report, Verdict};
 use crate::states::{States, nats};
 
 /// The settings of a trial.
@@ -37,8 +37,6 @@ impl Trial {
 
 /// Number of fixed random directions in each block, besides that of the reference.
 pub const DIRECTIONS: usize = 8;
-/// A bias this many standard errors beyond the critical value is detected with probability 90 %.
-const POWER_90: f64 = 1.2816;
 /// The share of the variance that a single estimate may contribute: 0.05, or 20 / n if that is more for n estimates.
 const TAIL: (f64, f64) = (0.05, 20.0);
 /// States count as rare if they are drawn at most this often in a whole trial, all together, in expectation. If chance
@@ -66,127 +64,6 @@ pub enum CourtError {
         /// The net.
         net: Net,
     },
-}
-
-/// What an estimate is compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reference {
-    /// The expectation that the strategy claims: is the implementation right?
-    Own,
-    /// What it is meant to follow: what does a finite number of samples cost?
-    Limit,
-}
-
-/// The result of comparing a block with a reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
-#[strum(serialize_all = "lowercase")]
-pub enum Verdict {
-    /// No direction is off by more than chance allows.
-    Right,
-    /// A direction is off: the implementation does not estimate what it claims.
-    Wrong,
-    /// No direction is off from the limit by more than chance allows.
-    Unbiased,
-    /// A direction is off from the limit.
-    Biased,
-    /// A direction is off by more than chance allows for a mean that is about normal, but a single estimate makes up a
-    /// large part of the variance: the tails are too heavy for a standard error. More estimates may decide.
-    Unsure,
-}
-
-/// One block compared with one reference. Gradients are those of losses, means over the batch.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Finding {
-    /// The block.
-    pub block: String,
-    /// The net that it belongs to.
-    pub net: Net,
-    /// What it is compared with.
-    pub reference: Reference,
-    /// Norm of the reference.
-    pub norm: f64,
-    /// Mean of the estimates less the reference, along the reference.
-    pub bias: f64,
-    /// Its standard error.
-    pub bias_se: f64,
-    /// Bias over standard error, in the tried direction in which it is the largest. The part of the reference
-    /// that comes from states expected at most fifty times in the whole trial does not count as bias: by chance it may
-    /// be missing from the estimates and from their spread alike.
-    pub z: f64,
-    /// The smallest bias along the reference that would be detected with probability 90 %.
-    pub visible: f64,
-    /// How far the mean lies from the limit, along the line from the limit to the strategy's own expectation, and its
-    /// standard error. Set only in a comparison with the limit, and only if the two differ.
-    pub gap: Option<(f64, f64)>,
-    /// Trace of the covariance of the estimates.
-    pub variance: f64,
-    /// Norm of their mean over the root of that trace.
-    pub snr: f64,
-    /// Mean cosine between an estimate and the reference; not set if the reference is zero.
-    pub cosine: Option<f64>,
-    /// The verdict.
-    pub verdict: Verdict,
-}
-
-/// The findings of a trial of a strategy.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    /// Block by block, those on the strategy's own objective first.
-    pub findings: Vec<Finding>,
-    /// Number of estimates.
-    pub estimates: u64,
-    /// The z beyond which a direction is off.
-    pub critical: f64,
-    /// Means over the estimates of what the strategy measures on a batch.
-    pub measured: Vec<(Measure, f64)>,
-    /// Seconds per estimate.
-    pub seconds_per_estimate: f64,
-    /// Seconds per estimate to record it in the statistics.
-    pub bookkeeping_per_estimate: f64,
-    /// Mean number of model evaluations per estimate.
-    pub evaluations: f64,
-}
-
-impl Report {
-    /// Whether every block is right about the strategy's own objective.
-    pub fn is_right(&self) -> bool {
-        self.verdict() == Verdict::Right
-    }
-
-    /// The verdict on the strategy's own objective over all blocks: wrong if one of them is, else unsure if one is.
-    pub fn verdict(&self) -> Verdict {
-        let own = self.findings.iter().filter(|finding| finding.reference == Reference::Own);
-        let verdicts: Vec<Verdict> = own.map(|finding| finding.verdict).collect();
-        let first = [Verdict::Wrong, Verdict::Unsure].into_iter().find(|verdict| verdicts.contains(verdict));
-        first.unwrap_or(Verdict::Right)
-    }
-
-    /// The mean of a measure, if the strategy has it.
-    pub fn mean(&self, measure: Measure) -> Option<f64> {
-        self.measured.iter().find(|(found, _)| *found == measure).map(|(_, mean)| *mean)
-    }
-
-    /// The smallest bias that would be detected with probability 90 % if its standard error is `se`.
-    pub fn visible(&self, se: f64) -> f64 {
-        (self.critical + POWER_90) * se
-    }
-
-    /// The finding on a block.
-    pub fn finding(&self, block: &str, reference: Reference) -> Option<&Finding> {
-        self.findings.iter().find(|finding| finding.block == block && finding.reference == reference)
-    }
-}
-
-impl fmt::Display for Report {
-    /// A table of the findings on the strategy's own objective, with the critical value.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<16} {:>11} {:>11} {:>9} {:>8} {:>8}", "block", "reference", "bias", "± se", "z", "")?;
-        for found in self.findings.iter().filter(|found| found.reference == Reference::Own) {
-            let Finding { block, norm, bias, bias_se, z, verdict, .. } = found;
-            writeln!(f, "{block:<16} {norm:>11.3e} {bias:>11.2e} {bias_se:>9.1e} {z:>8.2} {verdict:>8}")?;
-        }
-        write!(f, "{} estimates; wrong beyond |z| = {:.2}", self.estimates, self.critical)
-    }
 }
 
 /// Checks a strategy on a latent-variable model against the exact gradient: [`judge`] by sums over states.
@@ -291,8 +168,8 @@ where
 /// [`gradient_report`] as a test.
 ///
 /// # Panics
-/// With the table of findings if a block is wrong, or unsure because of heavy tails, and with the error if the trial
-/// cannot be held.
+/// With the table of findings if a block is wrong, or unsure because of heavy tails, or if a net is not tested, and with
+/// the error if the trial cannot be held.
 pub fn assert_right<M, S, W>(model: &M, strategy: &S, states: &W, x: Tensor<2>, trial: Trial) -> Report
 where
     M: LatentVariableModel,
@@ -306,6 +183,9 @@ where
             panic!(
                 "the strategy is off, but its tails are too heavy for a verdict; try more estimates:\n{report}"
             )
+        }
+        Verdict::Untested => {
+            panic!("a gradient of zero could pass this test; try more estimates:\n{report}")
         }
         _ => report,
     }
@@ -426,6 +306,7 @@ impl<'a> Tried<'a> {
         let is_off = z.abs() > critical;
         let is_heavy = moments.largest_share() > TAIL.0.max(TAIL.1 / moments.n() as f64);
         let variance = self.all.variance();
+        let visible = (critical + POWER_90) * bias_se;
         Finding {
             block: self.block.name.clone(),
             net: self.block.net,
@@ -434,13 +315,14 @@ impl<'a> Tried<'a> {
             bias,
             bias_se,
             z,
-            visible: (critical + POWER_90) * bias_se,
+            visible,
             gap: gap.map(measure),
             variance,
             snr: norm(self.all.mean()) / variance.sqrt(),
             cosine: (cosine.n() > 0 && norm(vector) > 0.0).then(|| cosine.mean()),
             verdict: match (reference, is_off) {
                 (Reference::Own, true) if is_heavy => Verdict::Unsure,
+                (Reference::Own, false) if visible > norm(vector) => Verdict::Untested,
                 (Reference::Own, false) => Verdict::Right,
                 (Reference::Own, true) => Verdict::Wrong,
                 (Reference::Limit, false) => Verdict::Unbiased,

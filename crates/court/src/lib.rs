@@ -7,7 +7,8 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`court`] | [`assert_right`], [`gradient_report`], [`judge`] and what they find |
+//! | [`court`] | [`assert_right`], [`gradient_report`] and [`judge`] |
+//! | [`report`] | [`Report`]: what they find, how sharp it is, and the verdict |
 //! | [`states`] | [`States`]: [`Enumeration`] and [`Quadrature`] |
 //! | [`reference`](mod@reference) | [`Exact`]: the expected update of a strategy, and [`Expected`], which sums it |
 //! | [`expectation`] | expectations over K samples as integrals |
@@ -57,12 +58,12 @@ pub mod expectation;
 pub mod moments;
 pub mod order;
 pub mod reference;
+pub mod report;
 pub mod states;
 
 pub use blocks::{Block, Blocks, Net};
-pub use court::{
-    CourtError, Finding, Reference, Report, Trial, Verdict, assert_right, gradient_report, judge,
-};
+pub use court::{CourtError, Trial, assert_right, gradient_report, judge};
 pub use order::BiasOrder;
 pub use reference::{Exact, Expected, ReferenceError, References};
+pub use report::{Finding, Reference, Report, Verdict};
 pub use states::{Enumeration, Quadrature, States, StatesError, Supported};

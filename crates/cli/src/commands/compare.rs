@@ -28,7 +28,7 @@ use crate::shell::quoted;
 use crate::threads::use_threads;
 use figures::Figure;
 use out::Out;
-use plan::{Flags, Plan};
+use plan::{Flags, Plan, Precision};
 use report::{Provenance, Section};
 
 /// Compares strategies by a plan.
@@ -42,6 +42,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     if let Some(seed) = args.seed.filter(|&seed| i64::try_from(seed).is_err()) {
         return Err(user(format!("--seed {seed}: must be below 2^63")));
     }
+    let precision = Precision::of(args)?;
     use_threads(args.threads)?;
     let started = Instant::now();
     let (plan, text) = Plan::read(args.config.as_deref())?;
@@ -81,7 +82,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     }
     for (i, (court, plan)) in courts.iter().zip(&plan.court).enumerate() {
         tell(&format!("court {}: {} estimates for each strategy, K and weights", i + 1, plan.estimates));
-        let found = court.hold(tell)?;
+        let found = court.hold(precision, tell)?;
         is_right &= found.is_right();
         of_court.extend(found.json());
         data.push((found.protocol.clone(), found.data_sha256.clone()));

@@ -15,7 +15,7 @@ use helmholtz_zoo::{BoxedModel, BoxedStrategy, Smooth, Support};
 use serde_json::{Value, json};
 
 use super::descent::Descent;
-use super::plan::{Court, Flags, TrainedFor, check_shared};
+use super::plan::{Court, Flags, Precision, TrainedFor, check_shared};
 use crate::assemble;
 use crate::config::Config;
 use crate::error::{OrUser, user};
@@ -93,15 +93,21 @@ pub(super) fn prepare<'a>(
 }
 
 impl Prepared<'_> {
-    /// Tries every strategy.
+    /// Tries every strategy; with a precision again, by as many estimates as the first trial says it takes.
     ///
     /// # Errors
     /// If training fails or an estimate is not finite.
-    pub(super) fn hold(&self, mut say: impl FnMut(&str)) -> anyhow::Result<Trials> {
+    pub(super) fn hold(
+        &self,
+        precision: Option<Precision>,
+        mut say: impl FnMut(&str),
+    ) -> anyhow::Result<Trials> {
         let Prepared { court, place, base, entrants, data, device } = self;
         let rows: Vec<usize> = (0..court.rows.min(data.train.rows())).collect();
         let batch = assemble::judged(base, data, SplitName::Train, device)?.select(&rows).cast(DType::F64);
         let cells = court.weights.len() * entrants.len();
+        // A precision may take a second trial, whose verdict counts as well.
+        let trials = cells * if precision.is_some() { 2 } else { 1 };
         let mut tried = Vec::new();
         for (weights, model) in trained(court, base, data)? {
             let model = map_params(model, |_, param| param.values().cast(DType::F64));
@@ -113,8 +119,13 @@ impl Prepared<'_> {
                 let settled = entrant.learns();
                 let entrant = settle(entrant, &model, &batch, config, key.child("settle"));
                 let trial =
-                    Trial { false_alarm: FALSE_ALARM / cells as f64, ..Trial::new(court.estimates, key) };
-                let report = self::judged(&model, &entrant, &batch, trial).map_err(|error| {
+                    Trial { false_alarm: FALSE_ALARM / trials as f64, ..Trial::new(court.estimates, key) };
+                let judged = self::judged(&model, &entrant, &batch, trial);
+                let report = judged.and_then(|found| match planned(&found, precision, trial) {
+                    Some(trial) => self::judged(&model, &entrant, &batch, trial),
+                    None => Ok(found),
+                });
+                let report = report.map_err(|error| {
                     let text = format!("{place}: [[court]], {strategy} with K = {k}: {error}");
                     // A number that is not finite is not the plan's fault.
                     if matches!(error, CourtError::NotFinite { .. }) {
@@ -158,6 +169,21 @@ fn judged(
 ) -> Result<Report, CourtError> {
     let exact = strategy.exact(model, batch)?.ok_or(ReferenceError::NoClaim)?;
     judge(model, strategy, &*exact, batch, trial)
+}
+
+/// Planned estimates beyond those that a first trial asks for, since its standard errors are estimates too.
+const RESERVE: f64 = 1.1;
+
+/// The trial that sees as small a bias as `precision` asks for, on estimates of its own. `None` if `found` already does,
+/// has found a fault, or never can because the exact gradient is zero.
+fn planned(found: &Report, precision: Option<Precision>, first: Trial) -> Option<Trial> {
+    let Precision { asked, most } = precision?;
+    let is_faulty = matches!(found.verdict(), Verdict::Wrong);
+    if is_faulty || found.resolution() <= asked || found.estimates >= most {
+        return None;
+    }
+    let estimates = (found.estimates_for(asked)? as f64 * RESERVE).ceil().min(most as f64) as u64;
+    Some(Trial { estimates, key: first.key.child("planned"), ..first })
 }
 
 /// The strategy of a config's first stage.
@@ -287,6 +313,11 @@ impl Trials {
         self.tried.iter().all(|tried| tried.report.verdict() != Verdict::Wrong)
     }
 
+    /// The trials with a verdict.
+    pub(super) fn of_verdict(&self, verdict: Verdict) -> impl Iterator<Item = &Tried> {
+        self.tried.iter().filter(move |tried| tried.report.verdict() == verdict)
+    }
+
     /// Names of the weights, in the order of the plan.
     pub(super) fn weights(&self) -> Vec<&'static str> {
         in_order(self.tried.iter().map(|tried| tried.weights))
@@ -325,6 +356,11 @@ fn in_order<T: PartialEq>(names: impl Iterator<Item = T>) -> Vec<T> {
 }
 
 impl Tried {
+    /// Strategy, K and weights in words.
+    pub(super) fn name(&self) -> String {
+        format!("{}, K = {}, {} weights", self.strategy, self.k, self.weights)
+    }
+
     fn json(&self) -> Vec<Value> {
         let Tried { strategy, k, weights, seed, report, .. } = self;
         let of_finding = |found: &helmholtz_court::Finding| {
@@ -332,7 +368,7 @@ impl Tried {
                 "strategy": strategy, "k": k, "weights": weights, "seed": seed, "block": found.block,
                 "reference": if found.reference == Reference::Own { "own" } else { "limit" },
                 "reference_norm": found.norm, "n": report.estimates, "bias": found.bias, "bias_se": found.bias_se,
-                "z": found.z, "z_critical": report.critical, "bias_visible": found.visible,
+                "resolution": Some(found.resolution()).filter(|share| share.is_finite()), "z": found.z, "z_critical": report.critical, "bias_visible": found.visible,
                 "gap": found.gap.map(|(bias, _)| bias), "gap_se": found.gap.map(|(_, se)| se),
                 "variance": found.variance, "snr": found.snr, "cosine": found.cosine, "ess": report.mean(Measure::ESS),
                 "verdict": found.verdict.to_string(), "seconds_per_estimate": report.seconds_per_estimate,

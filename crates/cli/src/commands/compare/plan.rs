@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use crate::args::CompareArgs;
 use crate::config::{Config, Overlay, read_text};
 use crate::error::{excerpt, known, toml_problem, user};
 use crate::registry::registry;
@@ -110,6 +111,35 @@ pub(super) struct Flags {
     pub(super) place: String,
     pub(super) device: Option<String>,
     pub(super) seed: Option<u64>,
+}
+
+/// How small a bias a court must be able to see.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Precision {
+    /// As a share of the exact gradient of each net.
+    pub(super) asked: f64,
+    /// The most estimates of a strategy, K and weights.
+    pub(super) most: u64,
+}
+
+impl Precision {
+    /// What the flags ask for.
+    ///
+    /// # Errors
+    /// If it cannot be reached, or makes no sense.
+    pub(super) fn of(args: &CompareArgs) -> anyhow::Result<Option<Self>> {
+        let Some(asked) = args.precision else { return Ok(None) };
+        if !(asked > 0.0 && asked <= 1.0) {
+            return Err(user(format!(
+                "--precision {asked}: must be above 0 and at most 1, the exact gradient itself"
+            )));
+        }
+        let most = args.max_estimates.unwrap_or(1_000_000);
+        if !(100..=100_000_000).contains(&most) {
+            return Err(user(format!("--max-estimates {most}: must be from 100 to 10^8")));
+        }
+        Ok(Some(Precision { asked, most }))
+    }
 }
 
 impl Plan {

@@ -37,26 +37,43 @@ pub(super) fn court(found: &Trials) -> Vec<String> {
         .flat_map(|tried| tried.report.findings.iter().filter(|finding| finding.reference == Reference::Own));
     let worst = own.map(|finding| finding.z.abs()).fold(0.0, f64::max);
     let critical = found.tried.iter().map(|tried| tried.report.critical).fold(0.0, f64::max);
-    let is_sharp = |tried: &&Tried| {
-        let theta = tried.report.finding("theta", Reference::Own);
-        theta.is_some_and(|theta| theta.visible <= SHARP * theta.norm)
-    };
+    let is_sharp = |tried: &&Tried| tried.report.is_right() && tried.report.resolution() <= SHARP;
     let sharp = found.tried.iter().filter(is_sharp).count();
     let sign = if worst < critical { '<' } else { '>' };
     let mut lines = vec![format!(
-        "The court ({}): {right} of {all} estimators agree with the exact gradient, worst |z| {worst:.1} {sign} \
-         {critical:.1}; {sharp} of them tested to {:.0} %.",
+        "The court ({}): {right} of {all} estimators agree with the exact gradient, {sharp} of them tested to {:.0} %; \
+         worst |z| {worst:.1} {sign} {critical:.1}.",
         found.what,
         100.0 * SHARP
     )];
-    for tried in found.tried.iter().filter(|tried| tried.report.verdict() != Verdict::Right) {
-        let Tried { strategy, k, weights, report, .. } = tried;
-        lines.push(format!(
-            "{}: {strategy}, K = {k}, {weights} weights",
-            report.verdict().to_string().to_uppercase()
-        ));
+    lines.extend(untested(found));
+    for tried in [Verdict::Wrong, Verdict::Unsure].into_iter().flat_map(|verdict| found.of_verdict(verdict)) {
+        lines.push(format!("{}: {}", tried.report.verdict().to_string().to_uppercase(), tried.name()));
     }
     lines
+}
+
+/// Which estimators were not tested, and how much could have been missed.
+fn untested(found: &Trials) -> Option<String> {
+    let resolutions = found.of_verdict(Verdict::Untested).map(|tried| tried.report.resolution());
+    let coarsest = resolutions.max_by(f64::total_cmp)?;
+    let mut named = Vec::new();
+    for weights in found.weights() {
+        for strategy in found.strategies() {
+            let of = |tried: &&Tried| tried.report.verdict() == Verdict::Untested;
+            let ks: Vec<String> =
+                found.of(strategy, weights).filter(of).map(|tried| tried.k.to_string()).collect();
+            if !ks.is_empty() {
+                named.push(format!("{strategy} with {weights} weights, K = {}", ks.join(", ")));
+            }
+        }
+    }
+    let missed = if coarsest.is_finite() {
+        format!("a bias of up to {:.0} % of the gradient could be missed", 100.0 * coarsest)
+    } else {
+        "an exact gradient is zero".to_owned()
+    };
+    Some(format!("Not tested, because {missed} (see --precision): {}.", named.join("; ")))
 }
 
 /// What a race shows, strategy by strategy against the first: only differences whose interval excludes zero are claimed.
