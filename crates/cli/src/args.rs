@@ -7,6 +7,7 @@ mod model;
 mod numbers;
 mod pictures;
 mod regimes;
+mod tune;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use pictures::{
     UnitOrder,
 };
 pub use regimes::{ConnectivityArgs, EquilibriumArgs, RegimesCommand, StagesArgs, TrainedHereArgs};
+pub use tune::TuneArgs;
 
 /// Train and compare deep generative models with latent variables.
 ///
@@ -89,6 +91,8 @@ pub enum Command {
     Merge(MergeArgs),
     /// Compare strategies by a plan file, or on built-in data by exact gradients and likelihoods
     Compare(CompareArgs),
+    /// Search for better settings of a config by the validation split alone, and write the best as a config
+    Tune(TuneArgs),
     /// Show trained runs side by side on one page: results, curves, samples and the settings that differ
     Report(ReportArgs),
     /// Draw samples from a trained model, as a picture or an array
@@ -234,6 +238,9 @@ pub struct TrainArgs {
     /// Epochs between checkpoints; the best and the last are always kept [default: 1]
     #[arg(long, value_name = "EPOCHS")]
     pub checkpoint_every: Option<i64>,
+    /// Leave the test split alone: no test score, and no picture of test rows
+    #[arg(long)]
+    pub no_test: bool,
     /// Set any key of the config, as in --set strategy.phi=both
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,

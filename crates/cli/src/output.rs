@@ -126,6 +126,24 @@ pub fn write_inside(
     write().map_err(|error| failed(path, &error))
 }
 
+/// The first of `runs/NAME`, `runs/NAME-2`, ... that does not exist yet, as a new folder.
+///
+/// # Errors
+/// If it cannot be made.
+pub(crate) fn next_free(name: &str) -> anyhow::Result<PathBuf> {
+    let runs = Path::new("runs");
+    fs::create_dir_all(runs).map_err(|error| failed(runs, &error))?;
+    for n in 1.. {
+        let path = runs.join(if n == 1 { name.to_owned() } else { format!("{name}-{n}") });
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed(&path, &error)),
+        }
+    }
+    unreachable!("some number is free")
+}
+
 /// The error for a file that could not be written. A missing or read-only folder is a user error; a full disk is not.
 pub(crate) fn failed(path: &Path, error: &io::Error) -> anyhow::Error {
     use io::ErrorKind::{

@@ -32,5 +32,6 @@ mod stages;
 mod suspect;
 mod terminal;
 mod travel;
+mod tune;
 mod vae;
 mod weights;

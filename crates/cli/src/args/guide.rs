@@ -3,7 +3,7 @@
 use clap::{Arg, Command};
 
 /// Command lines that work as they are, or with a run folder of yours in place of `runs/deep`.
-const EXAMPLES: [(&str, &[&str]); 17] = [
+const EXAMPLES: [(&str, &[&str]); 18] = [
     (
         "train",
         &[
@@ -28,6 +28,13 @@ const EXAMPLES: [(&str, &[&str]); 17] = [
             "helmholtz compare                                     # the built-in plan",
             "helmholtz compare configs/race-mnist.toml --seeds 1 --out runs/race",
             "helmholtz compare configs/race-mnist.toml --seeds 1 --out runs/race --resume",
+        ],
+    ),
+    (
+        "tune",
+        &[
+            "helmholtz tune configs/sbn-bars.toml --minutes 2 --out runs/search",
+            "helmholtz tune configs/sbn-bars.toml --minutes 2 --out runs/search --resume",
         ],
     ),
     ("report", &["helmholtz report runs/rws runs/vimco --out both.html"]),
@@ -66,10 +73,10 @@ const EXAMPLES: [(&str, &[&str]); 17] = [
 ];
 
 /// Headings of the flags of one command.
-const OWN_HEADINGS: [(&str, &str, &[&str]); 22] = [
+const OWN_HEADINGS: [(&str, &str, &[&str]); 25] = [
     ("train", "Model and strategy", &["model", "layers", "strategy", "samples", "kernel", "init_from"]),
     ("train", "Training", &["epochs", "steps", "batch", "lr", "optimizer", "seed"]),
-    ("train", "Run folder", &["out", "resume", "checkpoint_every"]),
+    ("train", "Run folder", &["out", "resume", "checkpoint_every", "no_test"]),
     ("train", "Other settings", &["set", "print_config"]),
     ("evaluate", "Samples", &["samples", "error", "max_samples", "defence", "check", "seed", "batch_rows"]),
     (
@@ -85,6 +92,9 @@ const OWN_HEADINGS: [(&str, &str, &[&str]); 22] = [
     ("reconstruct", "Pictures", &["n"]),
     ("filters", "Pictures", &["units", "order"]),
     ("compare", "Seeds", &["seeds", "seed"]),
+    ("compare", "Court", &["precision", "max_estimates"]),
+    ("tune", "Search", &["minutes", "max_steps", "seed"]),
+    ("tune", "Other settings", &["set"]),
     ("equilibrium", "Chains", &["chains", "seed"]),
     ("stages", "Model and strategy", &["hidden", "strategy"]),
     ("stages", "Training", &["epochs", "steps", "batch", "lr", "seed"]),

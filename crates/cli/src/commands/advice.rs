@@ -2,10 +2,11 @@
 
 use helmholtz_core::Score;
 use helmholtz_datasets::{DataSet, SplitName, ValueKind};
-use helmholtz_eval::{NllSummary, Reading};
-use helmholtz_train::{End, Outcome};
+use helmholtz_eval::Reading;
+use helmholtz_train::{End, History, Outcome};
 use helmholtz_zoo::Support;
 
+use super::finished::Results;
 use crate::args::TrainArgs;
 use crate::config::Config;
 use crate::registry::registry;
@@ -38,44 +39,65 @@ pub(crate) fn before(args: &TrainArgs, config: &Config, data: &DataSet) -> Vec<S
 }
 
 /// Notes on a finished run.
-pub(crate) fn after(
+pub(super) fn after(
     config: &Config,
     data: &DataSet,
     folder: &RunFolder,
     outcome: &Outcome,
-    test: &NllSummary,
+    results: &Results,
 ) -> Vec<String> {
     let mut notes = Vec::new();
     let is_nll = config.spec.model.score() == Score::NLL;
     let is_directed = config.spec.model.reading() == Reading::Directed;
     // A density is no probability, even at bits.
     let is_of_bits = config.spec.model.support() == Support::Bits;
-    if let Some(independent) = independent_pixels(data).filter(|_| is_nll && is_directed && is_of_bits)
-        && test.nll > independent
+    let (name, split, found) = match &results.test {
+        Some(test) => ("test", SplitName::Test, test),
+        None => ("validation", SplitName::Valid, &results.valid),
+    };
+    if let Some(independent) = independent_pixels(data, split).filter(|_| is_nll && is_directed && is_of_bits)
+        && found.nll > independent
     {
         notes.push(format!(
-            "the test NLL is above {independent:.3}, that of independent pixels with the means of the training rows: \
+            "the {name} NLL is above {independent:.3}, that of independent pixels with the means of the training rows: \
              the model has learnt less than these means; train longer, or try another learning rate (--lr)"
         ));
     }
-    notes.extend(low_ess(test.ess, test.k_mean));
+    notes.extend(low_ess(found.ess, found.k_mean));
     let (last, best) = (outcome.history.last(), outcome.history.best());
     if let (Some((last, _)), Some((best, _)), End::Finished) = (last, best, &outcome.end)
         && best == last
         && last > 1
-        && config.stage.is_empty()
-        && config.optimizer.schedule == "constant"
-        && config.train.epochs.is_some()
     {
-        notes.push(format!(
+        notes.extend(still_improving(config, folder, &outcome.history, last));
+    }
+    notes
+}
+
+/// What a run whose best epoch is its last one may lack. A rate that falls to its end makes the last epoch the best of
+/// most runs, so a run with such a rate is too short only if its last tenth still gained much.
+fn still_improving(config: &Config, folder: &RunFolder, history: &History, last: usize) -> Option<String> {
+    if config.stage.is_empty() && config.optimizer.schedule == "constant" && config.train.epochs.is_some() {
+        return Some(format!(
             "the validation score was still improving at the last epoch; go on with `helmholtz train --resume --out {} \
              --epochs {}`",
             quoted(folder.path()),
             2 * last
         ));
     }
-    notes
+    let scores: Vec<f64> = history.validation().map(|(_, _, score)| score).collect();
+    let tenth = scores.len().div_ceil(10);
+    let (now, before) = (*scores.last()?, *scores.iter().rev().nth(tenth)?);
+    let is_much = (now - before).abs() > MUCH * now.abs();
+    is_much.then(|| {
+        "the validation score was still improving at the end; a new run that is longer may be better (--epochs, \
+         --steps)"
+            .to_owned()
+    })
 }
+
+/// A gain in the last tenth of a run, as a share of the score, after which a longer run may be better.
+const MUCH: f64 = 1e-3;
 
 /// A note on an effective sample size below one per cent of K, or of fewer than two samples.
 pub(crate) fn low_ess(ess: f64, k: f64) -> Option<String> {
@@ -89,10 +111,10 @@ pub(crate) fn low_ess(ess: f64, k: f64) -> Option<String> {
     })
 }
 
-/// The NLL of the test rows under independent pixels with the means of the training rows; `None` if values are not bits
+/// The NLL of the rows of a split under independent pixels with the means of the training rows; `None` if values are not bits
 /// or are missing.
-fn independent_pixels(data: &DataSet) -> Option<f64> {
-    let test = data.fixed(SplitName::Test);
+fn independent_pixels(data: &DataSet, split: SplitName) -> Option<f64> {
+    let test = data.fixed(split);
     let is_known =
         |split: &helmholtz_datasets::Split| split.missing() == 0 && split.first_not_binary().is_none();
     if !is_known(&test) || data.train.kind() == ValueKind::Real || data.train.missing() > 0 {
@@ -113,7 +135,7 @@ mod tests {
     fn independent_pixels_of_bars_cost_what_their_means_say() {
         let bars = helmholtz_datasets::load("bars/5x5", None).unwrap();
         let half = 25.0 * std::f64::consts::LN_2;
-        let found = independent_pixels(&bars).unwrap();
+        let found = independent_pixels(&bars, SplitName::Test).unwrap();
         assert!(found < half && found > 3.2508, "{found}");
     }
 

@@ -32,8 +32,9 @@ const HINT: &str = "; `helmholtz evaluate` takes more draws";
 
 /// The likelihoods that a finished run reports.
 pub(super) struct Results {
-    valid: NllSummary,
-    pub(super) test: NllSummary,
+    pub(super) valid: NllSummary,
+    /// `None` if the test split is left alone.
+    pub(super) test: Option<NllSummary>,
     k: usize,
     /// Whether they come from a formula, without sampling.
     is_exact: bool,
@@ -41,11 +42,14 @@ pub(super) struct Results {
     chosen_by: Score,
     /// Whether they are likelihoods of rows given their labels.
     is_conditional: bool,
+    /// Among how many configurations this one was chosen, if it was.
+    tried: Option<u64>,
     /// 2 log Z, for a bidirectional machine.
     log_z2: Option<LogPartition>,
     /// log Z, for a model that is given by an energy.
     energy: Option<OfEnergy>,
-    pub(super) test_rows: TestRows,
+    /// Set if the test split is scored.
+    pub(super) test_rows: Option<TestRows>,
 }
 
 impl Results {
@@ -53,7 +57,7 @@ impl Results {
         model: &BoxedModel,
         data: &DataSet,
         config: &Config,
-        test_rows: TestRows,
+        test_rows: Option<TestRows>,
     ) -> anyhow::Result<Self> {
         let k = config.train.final_samples;
         let log_z2 = match config.spec.model.reading() {
@@ -84,10 +88,11 @@ impl Results {
         let chosen_by = config.spec.model.score();
         Ok(Results {
             chosen_by,
+            tried: config.tried,
             is_exact,
             is_conditional: model.is_conditional(),
             valid: score(SplitName::Valid)?,
-            test: score(SplitName::Test)?,
+            test: test_rows.map(|_| score(SplitName::Test)).transpose()?,
             k,
             log_z2,
             energy,
@@ -110,8 +115,11 @@ impl Results {
         let split = |s: &NllSummary| -> Value {
             json!({"nll": s.nll, "se_rows": s.se_rows, "se_mc": s.se_mc, "bias_mc": s.bias_mc, "k": self.k, "n": s.n})
         };
-        let mut json = json!({"valid": split(&self.valid), "test": split(&self.test)});
-        TestRows::put(Some(&self.test_rows), &mut json);
+        let mut json = json!({"valid": split(&self.valid), "test": self.test.as_ref().map(split)});
+        TestRows::put(self.test_rows.as_ref(), &mut json);
+        if let Some(tried) = self.tried {
+            json["tried"] = json!(tried);
+        }
         if self.is_conditional {
             json["nll_is_conditional"] = json!(true);
         }
@@ -145,7 +153,11 @@ impl Results {
             sample::write(&sheet, data.shape, data.train.width(), values, Some(picture::scale(data.shape)))
         };
         write_sheet("samples.png", &pixels)?;
-        write_sheet("data.png", &shown_data(data))?;
+        let (shown, caption) = match self.test {
+            Some(_) => (SplitName::Test, "Rows of the test data"),
+            None => (SplitName::Valid, "Rows of the validation data"),
+        };
+        write_sheet("data.png", &shown_data(data, shown))?;
         let page = report::render(&RunReport {
             config,
             data,
@@ -156,16 +168,14 @@ impl Results {
             epoch,
             provenance: &folder.provenance()?.unwrap_or_default(),
             seconds: trained_seconds(folder),
-            pictures: &[
-                ("samples/samples.png", kind_of_samples(model)),
-                ("samples/data.png", "Rows of the test data"),
-            ],
+            pictures: &[("samples/samples.png", kind_of_samples(model)), ("samples/data.png", caption)],
         })?;
         folder.write("report.html", |file| file.write_all(page.as_bytes()))
     }
 
-    fn rows(&self) -> [(&'static str, NllSummary, usize); 2] {
-        [("valid", self.valid, self.k), ("test", self.test, self.k)]
+    fn rows(&self) -> Vec<(&'static str, NllSummary, usize)> {
+        let test = self.test.map(|test| ("test", test, self.k));
+        std::iter::once(("valid", self.valid, self.k)).chain(test).collect()
     }
 }
 
@@ -213,6 +223,9 @@ pub(super) fn finish(
         };
         say!("  {name:<5} {} {:.3} {rows}", results.of(), s.nll);
     }
+    if let Some(tried) = results.tried {
+        say!("  chosen by validation among {tried} configurations");
+    }
     for remark in remarks {
         say!("  note: {remark}");
     }
@@ -234,10 +247,10 @@ fn put_all(json: &mut Value, more: Value) {
     }
 }
 
-/// Test rows to show beside samples; zeros take the place of missing values.
-fn shown_data(data: &DataSet) -> Vec<f32> {
-    let rows = chosen_rows(data, SplitName::Test, Some(100));
-    let split = data.fixed(SplitName::Test).select(&rows);
+/// Rows to show beside samples; zeros take the place of missing values.
+fn shown_data(data: &DataSet, split: SplitName) -> Vec<f32> {
+    let rows = chosen_rows(data, split, Some(100));
+    let split = data.fixed(split).select(&rows);
     let values = (0..split.rows()).flat_map(|row| split.row(row));
     values.map(|value| if value.is_finite() { value } else { 0.0 }).collect()
 }

@@ -35,6 +35,7 @@ pub mod shard;
 pub(crate) mod test_rows;
 pub mod train;
 pub mod trained;
+pub mod tune;
 mod weights;
 
 use std::process::ExitCode;
@@ -51,6 +52,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Evaluate(args)) => evaluate::run(&args),
         Some(Command::Merge(args)) => merge::run(&args),
+        Some(Command::Tune(args)) => tune::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Sample(args)) => sample::run(&args),

@@ -58,8 +58,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let data = assemble::data(&config, None)?;
     config.run.data_dir = data_dir(&config)?;
     memory_limit::check_training(&config, &data, &device)?;
-    let test_rows = TestRows::of(&data);
-    test_rows.warn();
+    let test_rows = (!args.no_test).then(|| TestRows::of(&data));
+    test_rows.iter().for_each(TestRows::warn);
     if !args.quiet {
         advice::before(args, &config, &data).iter().for_each(|note| eprintln!("note: {note}"));
     }
@@ -162,9 +162,10 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     }
     let (best, epoch) = of_finished(&folder, model, &config)?;
     let results = Results::new(&best, &data, &config, test_rows)?;
-    let remarks = advice::after(&config, &data, &folder, &outcome, &results.test);
+    let remarks = advice::after(&config, &data, &folder, &outcome, &results);
     signals.writing();
-    let remarks = [results.test_rows.sentences(), remarks].concat();
+    let of_rows = results.test_rows.iter().flat_map(TestRows::sentences).collect();
+    let remarks = [of_rows, remarks].concat();
     results.write_report(&folder, (&best, epoch), (&config, &data), &outcome.history, &remarks)?;
     finish(args, &folder, &outcome, (&results, epoch, &remarks), seconds, (plan, first_step));
     Ok(ExitCode::SUCCESS)

@@ -22,7 +22,8 @@ pub(crate) use limits::check_threads;
 pub use limits::count;
 pub(crate) use optimizer::rate_keys;
 pub use overlay::Overlay;
-use overlay::{check_keys, lay_over};
+use overlay::check_keys;
+pub(crate) use overlay::lay_over;
 pub use schema::{
     Config, DataConfig, OPTIMIZERS, OptimizerConfig, Rates, RunConfig, StageConfig, TrainConfig,
 };
@@ -69,6 +70,10 @@ impl Config {
                  `helmholtz compare {place}`"
             )));
         }
+        // What `helmholtz tune` searches is no setting of a run.
+        if table.get("tune").is_some_and(Value::is_table) {
+            table.remove("tune");
+        }
         check_keys(&table, place)?;
         for (key, value) in &overlay.0 {
             lay_over(&mut table, key, value.clone())?;
@@ -81,7 +86,8 @@ impl Config {
         let sections: Sections = table.try_into().map_err(|error: toml::de::Error| {
             user(format!("{place}: {}", shortened(error.message().trim(), 300)))
         })?;
-        let Sections { schema, seed, run, data, model, strategy, mut optimizer, train, stage } = sections;
+        let Sections { schema, seed, tried, run, data, model, strategy, mut optimizer, train, stage } =
+            sections;
         check_stages(&stage, &train)?;
         let stages: Vec<Option<usize>> = stage.iter().map(|stage| stage.samples).collect();
         let spec = registry().resolve(model, strategy, &stages).map_err(|error| {
@@ -91,7 +97,7 @@ impl Config {
         if spec.strategy.takes_whole_steps() {
             optimizer.take_whole_steps(&given);
         }
-        Config { schema, seed, run, data, spec, optimizer, train, stage }.checked()
+        Config { schema, seed, tried, run, data, spec, optimizer, train, stage }.checked()
     }
 
     /// Writes out defaults that depend on other keys, and refuses invalid values.

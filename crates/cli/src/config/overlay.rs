@@ -27,6 +27,11 @@ impl Overlay {
         }
     }
 
+    /// The keys with their values, in order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
     /// Whether the value of a key is overridden.
     pub(crate) fn sets(&self, key: &str) -> bool {
         self.0.iter().any(|(other, _)| other == key)
@@ -52,7 +57,7 @@ impl Overlay {
 }
 
 /// Sets the value of a dotted key in the table. Of epochs and steps, the one given last counts.
-pub(super) fn lay_over(table: &mut Table, key: &str, value: Value) -> anyhow::Result<()> {
+pub(crate) fn lay_over(table: &mut Table, key: &str, value: Value) -> anyhow::Result<()> {
     match key {
         "train.epochs" => remove(table, "train", "steps"),
         "train.steps" => remove(table, "train", "epochs"),
@@ -81,6 +86,7 @@ fn remove(table: &mut Table, section: &str, key: &str) {
 /// others come from the structs, whose optional keys are given some value here so that they appear.
 fn all_keys() -> Vec<String> {
     let full = Sections {
+        tried: Some(1),
         run: RunConfig { threads: Some(1), data_dir: Some(PathBuf::new()), ..RunConfig::default() },
         optimizer: OptimizerConfig {
             beta1: Some(0.0),

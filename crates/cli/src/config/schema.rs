@@ -14,6 +14,9 @@ pub struct Config {
     pub schema: i64,
     /// Seed of every draw.
     pub seed: u64,
+    /// Among how many configurations this one was chosen by validation, as `helmholtz tune` writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tried: Option<u64>,
     /// Where the run computes; may change on resume.
     pub run: RunConfig,
     /// The data.
@@ -36,6 +39,8 @@ pub struct Config {
 pub(super) struct Sections {
     pub(super) schema: i64,
     pub(super) seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tried: Option<u64>,
     pub(super) run: RunConfig,
     pub(super) data: DataConfig,
     pub(super) model: Table,
@@ -163,6 +168,7 @@ impl Default for Sections {
         Sections {
             schema: 1,
             seed: 0,
+            tried: None,
             run: RunConfig::default(),
             data: DataConfig::default(),
             model: Table::new(),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::user;
-use crate::output::{failed, write_inside};
+use crate::output::{next_free, write_inside};
 
 /// The file of the results, by which the folder of a finished comparison is recognised.
 const RESULT: &str = "compare.json";
@@ -42,7 +42,7 @@ impl Out {
                 check(folder, resume)?;
                 folder.to_path_buf()
             }
-            None => next_free()?,
+            None => next_free("compare")?,
         };
         for inner in [FIGURES, SEEDS] {
             let inner = folder.join(inner);
@@ -79,21 +79,6 @@ impl Out {
     fn seed(&self, name: &str) -> PathBuf {
         self.folder.join(SEEDS).join(format!("{name}.json"))
     }
-}
-
-/// The first of `runs/compare`, `runs/compare-2`, ... that does not exist yet, as a new folder.
-fn next_free() -> anyhow::Result<PathBuf> {
-    let runs = Path::new("runs");
-    fs::create_dir_all(runs).map_err(|error| failed(runs, &error))?;
-    for n in 1.. {
-        let path = runs.join(if n == 1 { "compare".to_owned() } else { format!("compare-{n}") });
-        match fs::create_dir(&path) {
-            Ok(()) => return Ok(path),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(failed(&path, &error)),
-        }
-    }
-    unreachable!("some number is free")
 }
 
 /// Refuses a folder that holds something other than a comparison, because its `report.html` may be somebody else's, and
