@@ -6,6 +6,7 @@ mod nets;
 mod adaptive;
 mod ais;
 mod bidirectional;
+mod calibration;
 mod contrastive;
 mod coupled;
 mod court;

@@ -34,7 +34,7 @@ fn a_saturated_recognition_net_is_suspect_and_the_suggested_command_shows_why() 
     let plain = evaluated(folder, &[&some[..], &["--check", "off"]].concat());
     let exact = evaluated(folder, &[&some[..], &["--exact"]].concat());
     let off = nll(&plain) - nll(&exact);
-    assert!(off > 0.1 && plain["se_mc"].as_f64().unwrap() < 0.02, "{off}: {plain}");
+    assert!(off > 0.1 && plain["se_mc"].as_f64().unwrap() < 0.03, "{off}: {plain}");
     assert!(plain["suspect"].is_null() && plain["check"].is_null(), "switched off: {plain}");
     assert!(exact["suspect"].is_null() && exact["check"].is_null(), "nothing to check: {exact}");
     for (how, enumerated) in [("auto", true), ("sampling", false)] {

@@ -329,8 +329,7 @@ impl AnnealedChains {
     /// The estimate of the i-th row from its chains.
     fn row(&self, i: usize, row: u64, chains: usize) -> Result<AnnealedRow, ZeroWeight> {
         let part = i * chains..(i + 1) * chains;
-        let mut weights = RowWeights::default();
-        self.log_weights[part.clone()].iter().for_each(|&log_weight| weights.push(log_weight));
+        let weights = RowWeights::of(&self.log_weights[part.clone()]);
         let estimate = weights.checked(row)?.estimate(Reading::Directed);
         let acceptance = self.acceptance.get(part).map(|part| part.iter().sum::<f64>() / chains as f64);
         Ok(AnnealedRow { estimate, acceptance })

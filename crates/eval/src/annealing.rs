@@ -267,11 +267,7 @@ impl Annealing {
             sums.add(path.log_ratio(&state, pair[0], pair[1]));
             on_step(done);
         }
-        let of_row = |log_weights: &[f64]| {
-            let mut weights = RowWeights::default();
-            log_weights.iter().for_each(|log_weight| weights.push(*log_weight));
-            weights.estimate(Reading::Directed)
-        };
+        let of_row = |log_weights: &[f64]| RowWeights::of(log_weights).estimate(Reading::Directed);
         sums.totals().chunks(self.chains).map(of_row).collect()
     }
 }

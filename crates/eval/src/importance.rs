@@ -30,7 +30,9 @@ use helmholtz_ops::{into_f64, on_workers};
 use thiserror::Error;
 
 use crate::allocation::{Stratum, Within, strata};
+use crate::halves::{BLOCKS, Halves};
 use crate::streaming::WeightSums;
+use crate::summary::errors;
 
 /// The distribution that a stack with its recognition net stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +80,10 @@ pub struct RowEstimate {
     pub max_weight: f64,
     /// Variance of `log_prob`, estimated from the samples themselves.
     pub variance: f64,
-    /// How much `log_prob` is expected to be too low, estimated from the same samples.
+    /// How much `log_prob` is expected to be too low if K is large, estimated from the same samples.
     pub bias: f64,
+    /// What halves and quarters of the samples say about both; `None` for fewer than 16 samples.
+    pub halves: Option<Halves>,
 }
 
 /// The weights of one row, summed for both readings.
@@ -90,10 +94,17 @@ pub struct RowWeights {
 }
 
 impl RowWeights {
-    /// Adds one log weight.
-    pub(crate) fn push(&mut self, log_weight: f64) {
-        self.whole.push(log_weight);
-        self.root.push(0.5 * log_weight);
+    /// The weights with these logarithms.
+    pub(crate) fn of(log_weights: &[f64]) -> Self {
+        let mut weights = RowWeights::default();
+        (0..).zip(log_weights).for_each(|(number, &log_weight)| weights.push(number, log_weight));
+        weights
+    }
+
+    /// Adds the log weight of a sample, which has a number in its row.
+    pub(crate) fn push(&mut self, number: u64, log_weight: f64) {
+        self.whole.push_numbered(number, log_weight);
+        self.root.push_numbered(number, 0.5 * log_weight);
     }
 
     fn sums(&self, reading: Reading) -> &WeightSums {
@@ -119,6 +130,16 @@ impl RowWeights {
         let weights =
             RowWeights { whole: WeightSums::from_parts(whole)?, root: WeightSums::from_parts(root)? };
         (weights.whole.n() == weights.root.n()).then_some(weights)
+    }
+
+    /// The blocks of weights and of their roots, as [`with_blocks`](Self::with_blocks) takes them.
+    pub fn blocks(&self) -> [[f64; 2 * BLOCKS]; 2] {
+        [self.whole.blocks(), self.root.blocks()]
+    }
+
+    /// The weights with these [`blocks`](Self::blocks); `None` if their counts do not add up to the samples.
+    pub fn with_blocks(self, [whole, root]: [[f64; 2 * BLOCKS]; 2]) -> Option<Self> {
+        Some(RowWeights { whole: self.whole.with_blocks(whole)?, root: self.root.with_blocks(root)? })
     }
 
     /// Number of samples.
@@ -150,6 +171,10 @@ impl RowWeights {
             max_weight: sums.largest_share(),
             variance: c * c * relative_variance,
             bias: 0.5 * c * relative_variance,
+            halves: sums.halves().map(|halves| Halves {
+                gains: halves.gains.map(|gain| c * gain),
+                variance: c * c * halves.variance,
+            }),
         }
     }
 }
@@ -242,9 +267,8 @@ impl ImportanceSampling {
     /// prevent that. A row's estimate is the one that [`weigh`](Self::weigh) gives it with the same
     /// number of samples.
     ///
-    /// Stopping by variances that are estimated from the same samples is optimistic. If weights have
-    /// heavy tails, as when the effective sample size is below one per cent, the bias can be several
-    /// times `bias_mc`, here as with equal K.
+    /// Where halves and quarters of the samples show that the errors are larger than these variances say
+    /// ([`halves`](crate::halves)), all variances are taken to be larger in that proportion.
     ///
     /// Rounding that depends on the chunking may in rare cases move a row to the next stratum.
     ///
@@ -286,11 +310,13 @@ impl ImportanceSampling {
         loop {
             let of_row = |&i: &usize| split.sums[i].sums(self.reading).relative_variance();
             let variance = |places: &[usize]| places.iter().map(of_row).sum::<f64>();
+            let estimates = split.sums.iter().map(|row| row.estimate(self.reading));
+            let larger = errors(&estimates.collect::<Vec<_>>()).larger();
             let now: Vec<Stratum> = std::iter::zip(&strata, &samples)
                 .map(|(places, &samples)| Stratum {
                     rows: places.len(),
                     samples,
-                    relative_variance: variance(places) / places.len() as f64,
+                    relative_variance: larger * variance(places) / places.len() as f64,
                 })
                 .collect();
             let Some(next) = within.next(&now, self.reading.factor()) else { return Ok(split.sums) };
@@ -346,7 +372,7 @@ impl<'a, M: LatentVariableModel> Split<'a, M> {
             let draws = Draws::of_rows(self.key, numbers, range.end);
             for first in range.clone().step_by(samples_at_once) {
                 let samples = first..(first + samples_at_once).min(range.end);
-                let k = samples.len();
+                let (k, numbers) = (samples.len(), samples.start as u64..);
                 let (model, x, draws) = (self.model.clone(), x.clone(), draws.samples(samples));
                 let device = model.device();
                 let defence = self.defence;
@@ -358,7 +384,9 @@ impl<'a, M: LatentVariableModel> Split<'a, M> {
                     }
                 });
                 for (&i, log_weights) in part.iter().zip(into_f64(log_weights).chunks_exact(k)) {
-                    log_weights.iter().for_each(|&log_weight| self.sums[i].push(log_weight));
+                    for (number, &log_weight) in numbers.clone().zip(log_weights) {
+                        self.sums[i].push(number, log_weight);
+                    }
                 }
                 on_pairs(part.len() * k);
             }

@@ -11,6 +11,7 @@
 //! | [`active`] | how many units of such a model carry information about the data |
 //! | [`partition`] | 2 log Z of a bidirectional Helmholtz machine, from draws of the machine |
 //! | [`allocation`] | how many samples each row gets for an error of their mean |
+//! | [`halves`] | the error of a logarithm of a mean, by halves and quarters of the samples |
 //! | [`check`] | whether importance sampling can be trusted: what the recognition net misses |
 //! | [`similarity`] | how close samples are to data: moments, and adversarial accuracy |
 //! | [`summary`] | means over rows with their errors |
@@ -25,6 +26,7 @@ pub mod annealing;
 pub mod check;
 pub mod exact;
 pub mod formula;
+pub mod halves;
 pub mod importance;
 pub mod partition;
 pub mod plan;
@@ -39,6 +41,7 @@ pub use annealing::{AnnealedPartition, Annealing, Schedule};
 pub use check::{Check, CheckVerdict, Checked, Suspicion};
 pub use exact::{ExactError, ExactLikelihood, MAX_JOINT_BITS, MAX_LATENT_BITS};
 pub use formula::LikelihoodFormula;
+pub use halves::Halves;
 pub use importance::{ImportanceSampling, Reading, RowEstimate, RowWeights, ZeroWeight};
 pub use partition::{FEWEST_DRAWS, LogPartition, PartitionFunction};
 pub use plan::{PlannedPartition, Round, WithinPartition};

@@ -1,5 +1,7 @@
 //! Sums of weights that arrive chunk by chunk, in log space.
 
+use crate::halves::{BLOCKS, Blocks, Halves};
+
 /// `log Σ w`, `log Σ w²`, the largest weight and the spread of `log w` of one row, over any number of
 /// chunks.
 ///
@@ -12,6 +14,7 @@ pub struct WeightSums {
     mean_log: f64,
     squares_log: f64,
     n: u64,
+    blocks: Blocks,
 }
 
 /// 2^53, up to which counts are exact as floating-point numbers.
@@ -26,6 +29,7 @@ impl Default for WeightSums {
             mean_log: 0.0,
             squares_log: 0.0,
             n: 0,
+            blocks: Blocks::default(),
         }
     }
 }
@@ -33,24 +37,34 @@ impl Default for WeightSums {
 impl WeightSums {
     /// Adds one log weight. NaN and +∞ make the sums not finite, as they should.
     pub fn push(&mut self, log_weight: f64) {
+        self.push_numbered(self.n, log_weight);
+    }
+
+    /// Adds the log weight of sample `number` of the row, which decides its block.
+    pub fn push_numbered(&mut self, number: u64, log_weight: f64) {
         self.n += 1;
         // Welford's update: plain sums of squares far from zero would lose their digits.
         let from_old = log_weight - self.mean_log;
         self.mean_log += from_old / self.n as f64;
         self.squares_log += from_old * (log_weight - self.mean_log);
         if log_weight == f64::NEG_INFINITY {
+            self.blocks.push(number, 0.0);
             return;
         }
-        if log_weight > self.max {
+        let w = if log_weight > self.max {
             let scale = (self.max - log_weight).exp();
             self.sum = self.sum * scale + 1.0;
             self.sum_of_squares = self.sum_of_squares * scale * scale + 1.0;
+            self.blocks.scale(scale);
             self.max = log_weight;
+            1.0
         } else {
             let w = (log_weight - self.max).exp();
             self.sum += w;
             self.sum_of_squares += w * w;
-        }
+            w
+        };
+        self.blocks.push(number, w);
     }
 
     /// Adds the weights of `other`, as if they had come after its own.
@@ -67,6 +81,10 @@ impl WeightSums {
         let (mine, its) = (scale(self.max), scale(other.max));
         self.sum = self.sum * mine + other.sum * its;
         self.sum_of_squares = self.sum_of_squares * mine * mine + other.sum_of_squares * its * its;
+        self.blocks.scale(mine);
+        let mut blocks = other.blocks;
+        blocks.scale(its);
+        self.blocks.merge(&blocks);
         self.max = max;
         let (n_mine, n_its) = (self.n as f64, other.n as f64);
         let apart = other.mean_log - self.mean_log;
@@ -84,7 +102,33 @@ impl WeightSums {
     /// The sums that have these [`parts`](Self::parts); `None` if the first is not a count.
     pub fn from_parts([n, max, sum, sum_of_squares, mean_log, squares_log]: [f64; 6]) -> Option<Self> {
         let counts = n >= 0.0 && n.fract() == 0.0 && n <= MOST_COUNTED;
-        counts.then_some(WeightSums { max, sum, sum_of_squares, mean_log, squares_log, n: n as u64 })
+        let blocks = Blocks::default();
+        counts.then_some(WeightSums { max, sum, sum_of_squares, mean_log, squares_log, n: n as u64, blocks })
+    }
+
+    /// The sums of the weights of each block, relative to the largest, and then their numbers.
+    pub fn blocks(&self) -> [f64; 2 * BLOCKS] {
+        let Blocks { sums, counts } = self.blocks;
+        std::array::from_fn(|i| if i < BLOCKS { sums[i] } else { counts[i - BLOCKS] as f64 })
+    }
+
+    /// The sums with these [`blocks`](Self::blocks); `None` if their numbers are not counts that add up to
+    /// n, or to zero if the blocks are not known.
+    pub fn with_blocks(self, parts: [f64; 2 * BLOCKS]) -> Option<Self> {
+        let (sums, counts) = parts.split_at(BLOCKS);
+        let are_counts = counts.iter().all(|n| *n >= 0.0 && n.fract() == 0.0 && *n <= MOST_COUNTED);
+        let blocks = Blocks {
+            sums: std::array::from_fn(|i| sums[i]),
+            counts: std::array::from_fn(|i| counts[i] as u64),
+        };
+        let counted: f64 = counts.iter().sum();
+        let is_whole = are_counts && (counted == self.n as f64 || counted == 0.0);
+        is_whole.then_some(WeightSums { blocks, ..self })
+    }
+
+    /// What halves and quarters of the weights say about the error of `log 1/n Σ w`; `None` for too few weights.
+    pub fn halves(&self) -> Option<Halves> {
+        self.blocks.halves()
     }
 
     /// Number of weights added.
@@ -176,11 +220,30 @@ mod tests {
             assert!((merged.log_sum() - whole.log_sum()).abs() < 1e-14, "cut at {cut}");
             assert!((merged.relative_variance() - whole.relative_variance()).abs() < 1e-14);
             assert!((merged.largest_share() - whole.largest_share()).abs() < 1e-14);
+            let counts = |sums: &WeightSums| sums.blocks()[BLOCKS..].iter().sum::<f64>();
+            assert_eq!(counts(&merged), counts(&whole));
         }
         let finite = [-3.0, -1.5, 2.0, -40.0, 0.5];
         let mut merged = of(&finite[..2]);
         merged.merge(&of(&finite[2..]));
         assert!((merged.log_spread() - of(&finite).log_spread()).abs() < 1e-13);
+    }
+
+    #[test]
+    fn halves_of_parts_of_like_size_are_those_of_one_pass() {
+        let log_weights: Vec<f64> = (0..96).map(|i| f64::from(i * 29 % 31) / 7.0 - 3000.0).collect();
+        let of = |part: &[f64]| {
+            let mut sums = WeightSums::default();
+            part.iter().for_each(|&log_w| sums.push(log_w));
+            sums
+        };
+        let mut merged = of(&log_weights[..32]);
+        merged.merge(&of(&log_weights[32..]));
+        let (found, expected) = (merged.halves().unwrap(), of(&log_weights).halves().unwrap());
+        for (a, b) in found.gains.iter().zip(expected.gains) {
+            assert!((a - b).abs() < 1e-14);
+        }
+        assert!((found.variance - expected.variance).abs() < 1e-15);
     }
 
     #[test]
@@ -200,6 +263,10 @@ mod tests {
         [-5000.0, 0.1, f64::NEG_INFINITY].into_iter().for_each(|log_w| sums.push(log_w));
         let back = WeightSums::from_parts(sums.parts()).unwrap();
         assert_eq!(back.parts().map(f64::to_bits), sums.parts().map(f64::to_bits));
+        assert_eq!(back.with_blocks(sums.blocks()).unwrap().blocks(), sums.blocks());
+        let mut blocks = sums.blocks();
+        blocks[BLOCKS] += 1.0;
+        assert!(back.with_blocks(blocks).is_none(), "the counts no longer add up");
         for n in [0.5, -1.0, f64::NAN, f64::INFINITY] {
             let [_, rest @ ..] = sums.parts();
             assert!(WeightSums::from_parts([n, rest[0], rest[1], rest[2], rest[3], rest[4]]).is_none());

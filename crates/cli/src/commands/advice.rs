@@ -104,8 +104,9 @@ pub(crate) fn low_ess(ess: f64, k: f64) -> Option<String> {
     let is_low = k > 1.0 && ess < (2.0 / k).clamp(0.01, 0.5);
     is_low.then(|| {
         format!(
-            "only {:.1} of {k:.0} importance samples per row are effective: the NLL may be too high by several times the \
-             stated amount; compare it with more samples, or with an exact or annealed estimate",
+            "only {:.1} of {k:.0} importance samples per row are effective: by how much the NLL is too high is \
+             extrapolated from halves and quarters of the samples; compare it with more samples, or with an exact or \
+             annealed estimate",
             ess * k
         )
     })

@@ -3,12 +3,15 @@
 //! Such a file is a sealed safetensors file. Its metadata describe the part and its setting, and each number of a row
 //! has a tensor of its own, named after it.
 
+mod numbers;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use helmholtz_eval::{AnnealedRow, Checked, LogPartition, RowEstimate, RowWeights};
+use helmholtz_eval::halves::GAINS;
+use helmholtz_eval::{AnnealedRow, Checked, Halves, LogPartition, RowEstimate, RowWeights};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -20,6 +23,7 @@ use crate::console::say;
 use crate::error::user;
 use crate::output::write_whole;
 use crate::tensors;
+use numbers::Numbers;
 
 /// What a part says about itself, apart from its setting.
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,6 +52,10 @@ const ROW: [&str; 7] = ["log_prob", "samples", "ess", "max_weight", "variance", 
 /// The log weight of each chain of a model that is given by an energy, and the free energy of each row.
 const LOG_WEIGHT: &str = "chains.log_weight";
 const FREE_ENERGY: &str = "rows.free_energy";
+/// The blocks of a row's weights, row after row.
+const BLOCKS_OF: &str = "blocks";
+/// What halves of the chains of annealed rows say, row after row, NaN where there are too few.
+const HALVES: &str = "rows.halves";
 /// The numbers of 2 log Z.
 const LOG_Z2: [&str; 5] = ["value", "se_formula", "se_batches", "check", "samples"];
 // Names in older files, in which one tensor has a column for each of these numbers.
@@ -99,12 +107,14 @@ impl Part {
                     for (i, name) in WEIGHTS.into_iter().enumerate() {
                         add(format!("{of}.{name}"), &mut weights.iter().map(|row| row.parts()[half][i]));
                     }
+                    add(format!("{of}.{BLOCKS_OF}"), &mut weights.iter().flat_map(|row| row.blocks()[half]));
                 }
             }
             Content::Rows(rows) => {
                 for (i, name) in ROW.into_iter().enumerate() {
                     add(format!("rows.{name}"), &mut rows.iter().map(|row| numbers_of(row)[i]));
                 }
+                add(HALVES.to_owned(), &mut rows.iter().flat_map(|row| halves_of(&row.estimate)));
             }
             Content::Chains(OfChains { log_weights, free_energies, reverse }) => {
                 add(LOG_WEIGHT.to_owned(), &mut log_weights.iter().copied());
@@ -113,6 +123,9 @@ impl Part {
                     let Some(rows) = reverse else { break };
                     let of = |&estimate| numbers_of(&AnnealedRow { estimate, acceptance: None })[i];
                     add(format!("rows.{name}"), &mut rows.iter().map(of));
+                }
+                if let Some(rows) = reverse {
+                    add(HALVES.to_owned(), &mut rows.iter().flat_map(halves_of));
                 }
             }
         }
@@ -162,8 +175,13 @@ impl Part {
 }
 
 fn numbers_of(row: &AnnealedRow) -> [f64; 7] {
-    let RowEstimate { log_prob, samples, ess, max_weight, variance, bias } = row.estimate;
+    let RowEstimate { log_prob, samples, ess, max_weight, variance, bias, .. } = row.estimate;
     [log_prob, samples as f64, ess, max_weight, variance, bias, row.acceptance.unwrap_or(f64::NAN)]
+}
+
+fn halves_of(estimate: &RowEstimate) -> [f64; GAINS + 1] {
+    let Some(Halves { gains, variance }) = estimate.halves else { return [f64::NAN; GAINS + 1] };
+    std::array::from_fn(|i| if i < GAINS { gains[i] } else { variance })
 }
 
 /// A part from the bytes of its file, or what is wrong with them.
@@ -193,23 +211,32 @@ fn parse(bytes: &[u8], sealed: bool) -> Result<Part, String> {
     let numbers = Numbers { file, is_old };
     let content = if let Some(by) = setting.energy {
         let n = shard.of_rows(&setting.rows).len();
-        let rows = by.reverse.map(|_| numbers.table("rows", ROW, n, [0, 7])).transpose()?;
+        let rows = by.reverse.map(|_| numbers.annealed(n)).transpose()?;
         Content::Chains(OfChains {
             log_weights: numbers.column(LOG_WEIGHT, shard.of_samples(setting.samples).len())?,
             free_energies: numbers.column(FREE_ENERGY, n)?,
-            reverse: rows.map(|rows| rows.iter().map(|row| annealed(row).estimate).collect()),
+            reverse: rows.map(|rows| rows.into_iter().map(|row| row.estimate).collect()),
         })
     } else if setting.method == "ais" {
         let n = shard.of_rows(&setting.rows).len();
-        Content::Rows(numbers.table("rows", ROW, n, [0, 7])?.iter().map(annealed).collect())
+        Content::Rows(numbers.annealed(n)?)
     } else {
         let samples = shard.of_samples(setting.samples).len() as u64;
         let n = setting.rows.len();
         let [whole, root] =
             [(0, OF_WEIGHTS[0]), (6, OF_WEIGHTS[1])].map(|(at, of)| numbers.table(of, WEIGHTS, n, [at, 12]));
-        let rows = whole?.into_iter().zip(root?);
-        let weights = rows.map(|(whole, root)| {
-            RowWeights::from_parts([whole, root]).filter(|row| row.samples() == samples)
+        let blocks = OF_WEIGHTS.map(|of| numbers.chunks(&format!("{of}.{BLOCKS_OF}"), n));
+        let [Ok(of_whole), Ok(of_root)] = blocks else {
+            return Err(format!("the tensors {BLOCKS_OF} are damaged; score this part again"));
+        };
+        let rows = whole?.into_iter().zip(root?).enumerate();
+        let weights = rows.map(|(i, (whole, root))| {
+            let row = RowWeights::from_parts([whole, root]).filter(|row| row.samples() == samples)?;
+            match (&of_whole, &of_root) {
+                (Some(whole), Some(root)) => row.with_blocks([whole[i], root[i]]),
+                // In files of earlier versions.
+                _ => Some(row),
+            }
         });
         let weights: Option<Vec<RowWeights>> = weights.collect();
         Content::Samples(
@@ -246,61 +273,6 @@ fn about(metadata: &HashMap<String, String>) -> Result<About, String> {
     })
 }
 
-/// The numbers of a file.
-struct Numbers<'a> {
-    file: SafeTensors<'a>,
-    is_old: bool,
-}
-
-impl Numbers<'_> {
-    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f64>, String> {
-        let view = self.file.tensor(name).map_err(|error| error.to_string())?;
-        if view.dtype() != Dtype::F64 || view.shape() != shape {
-            let found = (view.dtype(), view.shape());
-            return Err(format!("{name} is {found:?}, but should be F64 {shape:?}"));
-        }
-        let (numbers, _) = view.data().as_chunks::<8>();
-        Ok(numbers.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect())
-    }
-
-    fn column(&self, name: &str, n: usize) -> Result<Vec<f64>, String> {
-        self.tensor(name, &[n])
-    }
-
-    /// The numbers of `n` rows: from one tensor per name or, in older files, from the columns of one tensor of `width`
-    /// columns, starting at `first`.
-    fn table<const N: usize>(
-        &self,
-        of: &str,
-        names: [&str; N],
-        n: usize,
-        [first, width]: [usize; 2],
-    ) -> Result<Vec<[f64; N]>, String> {
-        let mut rows = vec![[0.0; N]; n];
-        if self.is_old {
-            let of = if of == OF_WEIGHTS[1] { OF_WEIGHTS[0] } else { of };
-            let values = self.tensor(of, &[n, width])?;
-            for (row, values) in rows.iter_mut().zip(values.chunks(width)) {
-                row.copy_from_slice(&values[first..first + N]);
-            }
-            return Ok(rows);
-        }
-        for (i, name) in names.into_iter().enumerate() {
-            for (row, value) in rows.iter_mut().zip(self.column(&format!("{of}.{name}"), n)?) {
-                row[i] = value;
-            }
-        }
-        Ok(rows)
-    }
-}
-
-fn annealed(&[log_prob, samples, ess, max_weight, variance, bias, acceptance]: &[f64; 7]) -> AnnealedRow {
-    AnnealedRow {
-        estimate: RowEstimate { log_prob, samples: samples as usize, ess, max_weight, variance, bias },
-        acceptance: (!acceptance.is_nan()).then_some(acceptance),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,6 +298,8 @@ mod tests {
         }
     }
 
+    const HALF: Option<Halves> = Some(Halves { gains: [0.25, -0.0, f64::MAX, 1e-300], variance: 2.0 });
+
     /// Parts with numbers that are hard to store as text.
     fn parts() -> [Part; 3] {
         let numbers = [4.0, f64::NEG_INFINITY, 0.1 + 0.2, f64::NAN, -0.0, f64::MIN_POSITIVE / 3.0];
@@ -335,7 +309,7 @@ mod tests {
         let row = |acceptance| {
             let [log_prob, ess, max_weight, variance, bias] = [-7.1, 0.9, 0.3, f64::INFINITY, 1e-300];
             AnnealedRow {
-                estimate: RowEstimate { log_prob, samples: 8, ess, max_weight, variance, bias },
+                estimate: RowEstimate { log_prob, samples: 8, ess, max_weight, variance, bias, halves: HALF },
                 acceptance,
             }
         };
