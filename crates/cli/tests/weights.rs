@@ -249,3 +249,109 @@ fn an_export_is_the_same_bytes_each_time_and_leaves_its_neighbours_alone() {
     assert!(!run(folder, &["export", "run", "nowhere/a.safetensors"]).status.success());
     assert_eq!(files(), before, "nothing is left behind");
 }
+
+#[test]
+fn a_permutation_is_in_the_file_and_that_of_another_seed_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let train = |seed: &str, out: &str| {
+        let order = ["--set", "model.order=random", "--set", seed, "--quiet", "--out", out];
+        let args = ["train", "--model", "nade", "--layers", "", "--dataset", "lines/3x3", "--steps", "2"];
+        succeed(folder, &[&args[..], &order[..]].concat());
+    };
+    train("model.order_seed=3", "run");
+    succeed(folder, &["export", "run", "w.safetensors"]);
+    let path = folder.join("w.safetensors");
+    let (_, tensors) = read(&path);
+    let (dtype, shape, bytes) = &tensors["order"];
+    let units: Vec<i64> = bytes.as_chunks::<8>().0.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect();
+    assert_eq!((dtype.as_str(), shape), ("I64", &serde_json::json!([9])));
+    let mut sorted = units.clone();
+    sorted.sort_unstable();
+    assert!(sorted == (0..9).collect::<Vec<_>>() && units != sorted, "{units:?}");
+    // The file reads back, also without metadata; with another order it is refused.
+    let nll = |weights| json(&succeed(folder, &evaluate(weights, "run/run.toml")))["nll"].clone();
+    write(&folder.join("bare.safetensors"), &tensors);
+    assert_eq!(nll("w.safetensors"), nll("bare.safetensors"));
+    train("model.order_seed=4", "other");
+    refused(folder, &evaluate("bare.safetensors", "other/run.toml"), &["tensor order", "model.order_seed"]);
+    let mut cut = tensors.clone();
+    cut.insert("order".into(), (dtype.clone(), serde_json::json!([8]), bytes[..64].to_vec()));
+    write(&folder.join("cut.safetensors"), &cut);
+    refused(folder, &evaluate("cut.safetensors", "run/run.toml"), &["cut.safetensors", "tensor order"]);
+    // Models without an order of units have no such tensor.
+    succeed(folder, &small_vae("vae"));
+    succeed(folder, &["export", "vae", "v.safetensors"]);
+    assert!(!read(&folder.join("v.safetensors")).1.contains_key("order"));
+}
+
+/// Scores of `examples/load_weights.py` for every kind of layer, compared with those of the program. Skipped if there is
+/// no Python with numpy and safetensors.
+#[test]
+fn python_scores_rows_by_exported_weights_as_the_program_does() {
+    let has = |program: &str| {
+        let tried =
+            std::process::Command::new(program).args(["-c", "import numpy, safetensors, tomllib"]).output();
+        tried.is_ok_and(|done| done.status.success())
+    };
+    let from_environment = std::env::var("HELMHOLTZ_PYTHON").ok();
+    let Some(python) =
+        from_environment.iter().map(String::as_str).chain(["python3"]).find(|python| has(python))
+    else {
+        println!("skipped: no python3 with numpy and safetensors; HELMHOLTZ_PYTHON may name one");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/load_weights.py");
+    let rows = "import numpy as np; r = np.random.default_rng(0); np.save('rows.npy', (r.random((40, 6)) < 0.4).astype(np.float32))";
+    let done = std::process::Command::new(python).current_dir(folder).args(["-c", rows]).status().unwrap();
+    assert!(done.success());
+    let random: &[&str] = &["--set", "model.order=random", "--set", "model.order_seed=5"];
+    for (name, model) in [
+        ("sbn", &["--layers", "4,3"][..]),
+        (
+            "dsbn",
+            &[
+                "--model",
+                "dsbn",
+                "--layers",
+                "4,3",
+                "--set",
+                "model.hidden=5",
+                "--set",
+                "model.activation=tanh",
+            ],
+        ),
+        ("darn", &["--model", "darn", "--layers", "4,3"]),
+        ("nade", &["--model", "nade", "--layers", "4,3", "--set", "model.hidden=5"]),
+        ("fvsbn", &["--model", "darn", "--layers", ""]),
+        ("plain", &["--model", "nade", "--layers", "", "--set", "model.hidden=5"]),
+        ("mixed", &["--layers", "4", "--set", "model.p=[\"nade\", \"darn\"]", "--set", "model.hidden=5"]),
+        ("mob", &["--model", "mob", "--set", "model.components=3"]),
+        ("rbm", &["--model", "rbm", "--set", "model.hidden=5"]),
+    ] {
+        let ordered = ["darn", "nade", "fvsbn", "plain", "mixed"].contains(&name);
+        let data = ["--dataset", "file:rows.npy,rows.npy", "--steps", "5", "--lr", "0.3", "--seed", "2"];
+        let rest = ["--set", "train.final_samples=5", "--quiet", "--out", name];
+        let order = if ordered { random } else { &[] };
+        succeed(folder, &[&["train"], model, &data[..], order, &rest[..]].concat());
+        let weights = format!("{name}.safetensors");
+        succeed(folder, &["export", name, &weights]);
+        let done = std::process::Command::new(python)
+            .current_dir(folder)
+            .arg(&script)
+            .args([&weights, "rows.npy", "theirs.npy"])
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{name}: {}", String::from_utf8_lossy(&done.stderr));
+        let args = ["evaluate", name, "--exact", "--per-example", "ours.npy", "--quiet"];
+        succeed(folder, &args[..]);
+        let compare = "import numpy as np; a, b = np.load('ours.npy'), np.load('theirs.npy'); print(abs(a - b).max(), abs(b).max())";
+        let done =
+            std::process::Command::new(python).current_dir(folder).args(["-c", compare]).output().unwrap();
+        let said = String::from_utf8(done.stdout).unwrap();
+        let numbers: Vec<f64> = said.split_whitespace().map(|number| number.parse().unwrap()).collect();
+        assert!(numbers[0] < 1e-5 && numbers[1] > 1.0, "{name}: {said}");
+    }
+}

@@ -63,7 +63,8 @@ use helmholtz_samplers::NoiseSpace;
 use helmholtz_samplers::hmc::{Adaptation, Hmc, HmcKernel, LogDensity};
 
 use crate::annealing::log_weights;
-use crate::importance::{Reading, RowEstimate, RowWeights, ZeroWeight};
+use crate::importance::{Reading, RowWeights, ZeroWeight};
+use crate::row::RowEstimate;
 
 /// Annealed importance sampling with C chains for each row.
 #[derive(Clone, Debug)]

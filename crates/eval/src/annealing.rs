@@ -41,7 +41,8 @@ use helmholtz_core::{AnnealingPath, Draws, InverseTemperature, Kernel, Key, Reve
 use helmholtz_ops::into_f64;
 use helmholtz_ops::rows::repeat_rows;
 
-use crate::importance::{Reading, RowEstimate, RowWeights};
+use crate::importance::{Reading, RowWeights};
+use crate::row::RowEstimate;
 use crate::streaming::WeightSums;
 
 /// Inverse temperatures from 0 to 1: pieces of equal steps.

@@ -10,7 +10,7 @@
 //!
 //! Gains that fall by a factor ρ with every doubling leave `g_1 ρ / (1 - ρ)` to gain: g_1 itself if the bias falls as
 //! 1/K (ρ = 1/2), and more if it falls slowly. ρ is estimated from the means of the gains over rows,
-//! `(g_1 + g_2 + g_3) / (g_2 + g_3 + g_4)`, and kept between 1/2 and [`SLOWEST`].
+//! `(g_1 + g_2 + g_3) / (g_2 + g_3 + g_4)`, and kept between 1/2 and 0.95.
 //!
 //! The samples are dealt out to sixteen blocks in turn, so that nothing has to be known in advance and memory does not
 //! grow with K. The blocks also give the variance of `L`, by leaving each of them out (the jackknife), which a formula

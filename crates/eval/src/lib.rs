@@ -14,9 +14,10 @@
 //! | [`halves`] | the error of a logarithm of a mean, by halves and quarters of the samples |
 //! | [`check`] | whether importance sampling can be trusted: what the recognition net misses |
 //! | [`similarity`] | how close samples are to data: moments, and adversarial accuracy |
+//! | [`row`] | the estimate of one row, with its errors |
 //! | [`summary`] | means over rows with their errors |
 //!
-//! The importance-sampling estimate of a row is too low on average. [`importance::RowEstimate`]
+//! The importance-sampling estimate of a row is too low on average. [`RowEstimate`]
 //! carries estimates of its error, and [`exact`] gives values to check it against.
 
 pub mod active;
@@ -30,6 +31,7 @@ pub mod halves;
 pub mod importance;
 pub mod partition;
 pub mod plan;
+pub mod row;
 pub mod similarity;
 pub mod streaming;
 pub mod summary;
@@ -42,8 +44,9 @@ pub use check::{Check, CheckVerdict, Checked, Suspicion};
 pub use exact::{ExactError, ExactLikelihood, MAX_JOINT_BITS, MAX_LATENT_BITS};
 pub use formula::LikelihoodFormula;
 pub use halves::Halves;
-pub use importance::{ImportanceSampling, Reading, RowEstimate, RowWeights, ZeroWeight};
+pub use importance::{ImportanceSampling, Reading, RowWeights, ZeroWeight};
 pub use partition::{FEWEST_DRAWS, LogPartition, PartitionFunction};
 pub use plan::{PlannedPartition, Round, WithinPartition};
+pub use row::RowEstimate;
 pub use similarity::{AdversarialAccuracy, UnitMoments};
 pub use summary::{NllSummary, summarise};

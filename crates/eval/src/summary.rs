@@ -1,7 +1,7 @@
 //! Means over rows with their errors.
 
-use crate::RowEstimate;
 use crate::halves::{GAINS, still_to_gain};
+use crate::row::RowEstimate;
 
 /// The negative log-likelihood of a split in nats per example, with estimates of its error.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -67,6 +67,11 @@ pub trait Can {
         None
     }
 
+    /// The units of a row in the order in which the model visits them, if its layer over the data is autoregressive.
+    fn order(&self) -> Option<Vec<usize>> {
+        None
+    }
+
     /// Whether it is a model of rows given their classes, `p(x | y)`. Batches for it then have classes as their target.
     fn is_conditional(&self) -> bool {
         false

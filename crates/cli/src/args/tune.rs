@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 /// `helmholtz tune`.
 #[derive(Debug, ClapArgs)]
 pub struct TuneArgs {
-    /// Config file to improve; its [tune] table states the settings to search
+    /// Config file to improve; its `[tune]` table states the settings to search
     /// [default: learning rate, schedule, averaging and L1]
     #[arg(value_name = "CONFIG.toml")]
     pub config: PathBuf,

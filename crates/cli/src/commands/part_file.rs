@@ -23,7 +23,7 @@ use crate::console::say;
 use crate::error::user;
 use crate::output::write_whole;
 use crate::tensors;
-use numbers::Numbers;
+use numbers::{HALVES, Numbers, OF_WEIGHTS, ROW, WEIGHTS};
 
 /// What a part says about itself, apart from its setting.
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,19 +43,11 @@ struct About {
 // Names in the file.
 const ABOUT: &str = "helmholtz.part";
 const SETTING: &str = "helmholtz.setting";
-/// The numbers of a row's weights, in the order of [`RowWeights::parts`]: once for the weights and once for their
-/// square roots.
-const WEIGHTS: [&str; 6] = ["n", "max", "sum", "sum_of_squares", "mean_log", "squares_log"];
-const OF_WEIGHTS: [&str; 2] = ["weights", "roots"];
-/// The numbers of an annealed row, in the order of [`numbers_of`].
-const ROW: [&str; 7] = ["log_prob", "samples", "ess", "max_weight", "variance", "bias", "acceptance"];
 /// The log weight of each chain of a model that is given by an energy, and the free energy of each row.
 const LOG_WEIGHT: &str = "chains.log_weight";
 const FREE_ENERGY: &str = "rows.free_energy";
 /// The blocks of a row's weights, row after row.
 const BLOCKS_OF: &str = "blocks";
-/// What halves of the chains of annealed rows say, row after row, NaN where there are too few.
-const HALVES: &str = "rows.halves";
 /// The numbers of 2 log Z.
 const LOG_Z2: [&str; 5] = ["value", "se_formula", "se_batches", "check", "samples"];
 // Names in older files, in which one tensor has a column for each of these numbers.

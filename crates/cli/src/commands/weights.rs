@@ -8,6 +8,7 @@ use helmholtz_core::{map_params, visit_params};
 use helmholtz_train::{Layout, difference, layout};
 use helmholtz_zoo::BoxedModel;
 use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 use toml::{Table, Value};
 
 use crate::config::{Config, Overlay};
@@ -20,6 +21,10 @@ use crate::tensors;
 const CONFIG: &str = "helmholtz.config";
 /// The metadata key of what the model needs to know of its data.
 const FACTS: &str = "helmholtz.data_facts";
+
+/// The tensor with the units of a row in the order in which an autoregressive layer visits them. It is no weight: the
+/// config decides it, and other programs need not know how.
+const ORDER: &str = "order";
 
 /// What a weight file says about the data; `None` if an older version or another program wrote it.
 ///
@@ -61,7 +66,13 @@ pub(super) fn write_weights(
     model.save_into(&mut store).map_err(|error| failed(&error))?;
     let bytes = store.get_bytes().map_err(|error| failed(&error))?;
     let metadata = SafeTensors::read_metadata(&bytes)?.1.metadata().clone().unwrap_or_default();
-    let bytes = tensors::sealed(SafeTensors::deserialize(&bytes)?.tensors(), metadata)?;
+    let order: Option<Vec<u8>> =
+        model.order().map(|units| units.into_iter().flat_map(|unit| (unit as i64).to_le_bytes()).collect());
+    let mut all = SafeTensors::deserialize(&bytes)?.tensors();
+    if let Some(order) = &order {
+        all.push((ORDER.to_owned(), TensorView::new(Dtype::I64, vec![order.len() / 8], order)?));
+    }
+    let bytes = tensors::sealed(all, metadata)?;
     out.write(|file| file.write_all(&bytes))
 }
 
@@ -92,7 +103,8 @@ pub(super) fn with_weights(
         check_config(text, config).map_err(wrong)?;
     }
     let mut found = Layout::new();
-    for (name, info) in header.tensors() {
+    check_order(&bytes, &fresh).map_err(wrong)?;
+    for (name, info) in header.tensors().into_iter().filter(|(name, _)| name != ORDER) {
         let dtype = tensors::dtype(info.dtype).ok_or_else(|| {
             wrong(format!(
                 "the tensor {name} has values of type {:?}, which is not supported; {advice}",
@@ -121,6 +133,23 @@ pub(super) fn with_weights(
         ))),
         None => Ok(model),
     }
+}
+
+/// Compares the order in a file, if it has one, with that of the model.
+fn check_order(bytes: &[u8], model: &BoxedModel) -> Result<(), String> {
+    let file =
+        SafeTensors::deserialize(bytes).map_err(|error| format!("not a safetensors file ({error})"))?;
+    let Ok(found) = file.tensor(ORDER) else { return Ok(()) };
+    let (numbers, _) = found.data().as_chunks::<8>();
+    let units: Vec<i64> = numbers.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect();
+    let expected = model.order().map(|units| units.into_iter().map(|unit| unit as i64).collect::<Vec<_>>());
+    if found.dtype() == Dtype::I64 && Some(&units) == expected.as_ref() {
+        return Ok(());
+    }
+    Err(format!(
+        "the tensor {ORDER} is not the order in which the model of the config visits its units (model.order, \
+         model.order_seed); use the config that the weights were trained with"
+    ))
 }
 
 /// Compares the model that the weights were trained as, if the file records it, with that of the config.

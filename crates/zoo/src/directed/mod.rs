@@ -5,8 +5,9 @@ pub mod config;
 pub mod strategies;
 
 use burn::tensor::Tensor;
-use helmholtz_core::{Batch, Conditional};
+use helmholtz_core::{Batch, Conditional, Trainable};
 use helmholtz_directed::HelmholtzMachine;
+use helmholtz_layers::{Layer, Top};
 
 use crate::can::{Can, Chained, Summed};
 use crate::error::ConfigError;
@@ -28,6 +29,17 @@ impl Can for HelmholtzMachine {
 
     fn chained(&self) -> Option<&dyn Chained> {
         Some(self)
+    }
+
+    fn order(&self) -> Option<Vec<usize>> {
+        let order = match (self.generative.first(), &self.prior) {
+            (Some(Layer::Darn(layer)), _) => &layer.order,
+            (Some(Layer::Nade(layer)), _) => &layer.order,
+            (None, Top::Darn(prior)) => &prior.order,
+            (None, Top::Nade(prior)) => &prior.order,
+            _ => return None,
+        };
+        Some(order.units(self.observed()))
     }
 
     fn encode(&self, batch: &Batch) -> Result<Vec<Tensor<2>>, ConfigError> {

@@ -5,7 +5,15 @@ use helmholtz_eval::{AnnealedRow, Halves, RowEstimate};
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
-use super::{HALVES, OF_WEIGHTS, ROW};
+/// The numbers of a row's weights, in the order of `RowWeights::parts`: once for the weights and once for their
+/// square roots.
+pub(super) const WEIGHTS: [&str; 6] = ["n", "max", "sum", "sum_of_squares", "mean_log", "squares_log"];
+pub(super) const OF_WEIGHTS: [&str; 2] = ["weights", "roots"];
+/// The numbers of an annealed row, in the order of `numbers_of`.
+pub(super) const ROW: [&str; 7] =
+    ["log_prob", "samples", "ess", "max_weight", "variance", "bias", "acceptance"];
+/// What halves of the chains of annealed rows say, row after row, NaN where there are too few.
+pub(super) const HALVES: &str = "rows.halves";
 
 /// The numbers of a file.
 pub(super) struct Numbers<'a> {
