@@ -42,7 +42,7 @@ use tier::Tier;
 ///
 /// The verdict is on the mean over the seeds:
 ///
-/// - PASS: at or below the published value plus twice our Monte Carlo error;
+/// - PASS: not worse than published: at or below the published value plus twice our Monte Carlo error;
 /// - NEAR: above that, within the tolerance;
 /// - SHORT: beyond the tolerance, with both errors below a tenth of it or even at the most favourable reading;
 /// - UNSURE: our Monte Carlo error is more than a tenth of the tolerance, or our NLL is beyond the tolerance
@@ -52,8 +52,8 @@ use tier::Tier;
 /// Results go to results/: a page and a JSON file for each paper, and README.md with all rows. An
 /// interrupted row continues where it stopped. Finished rows run again only with --again.
 ///
-/// Exit codes: 0 done; 1 a row is SHORT or failed; 2 a row is unknown, its data are missing, or its
-/// stored result is from another config.
+/// Exit codes: 0 done; 1 a row is SHORT or failed; 2 a row is unknown, its data are missing, its stored result
+/// is from another config, or tracked files differ from the commit.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Reproduce {
@@ -63,7 +63,7 @@ pub(crate) struct Reproduce {
     /// How much of each row to run.
     #[arg(long, default_value = "paper")]
     tier: Tier,
-    /// Number of seeds, counted from 0 [default: 3 at tier paper, 1 below].
+    /// Number of seeds, counted from 0 [default: at tier paper 3 for rows under 20 minutes a seed, else 1].
     #[arg(long, value_name = "N")]
     seeds: Option<u64>,
     /// Device for `helmholtz train`.
@@ -81,6 +81,12 @@ pub(crate) struct Reproduce {
     /// Run finished rows again.
     #[arg(long)]
     again: bool,
+    /// Run rows at tier paper although tracked files differ from the commit, by which their results are then named.
+    #[arg(long)]
+    allow_modified: bool,
+    /// With `list`: print one command a row, for GNU parallel, a Slurm array or HyperQueue.
+    #[arg(long)]
+    commands: bool,
     /// Print one JSON object on standard output.
     #[arg(long)]
     json: bool,
@@ -89,7 +95,11 @@ pub(crate) struct Reproduce {
 impl Reproduce {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         if self.ids == ["list"] {
-            return print(&pages::list(&catalogue()?.rows));
+            let rows = &catalogue()?.rows;
+            return print(&if self.commands { pages::commands(rows) } else { pages::list(rows) });
+        }
+        if self.commands {
+            return Err(user("--commands: goes with `list`, as in `cargo xtask reproduce list --commands`"));
         }
         let catalogue = catalogue()?;
         let chosen = chosen(&self.ids, catalogue)?;
@@ -131,6 +141,18 @@ impl Reproduce {
         }
     }
 
+    /// Refuses results at tier paper whose commit would not tell what made them.
+    fn check_commit(&self) -> anyhow::Result<()> {
+        let commit = workspace::commit();
+        if self.tier != Tier::Paper || self.allow_modified || !commit.ends_with(workspace::MODIFIED) {
+            return Ok(());
+        }
+        Err(user(
+            "tracked files outside results/ differ from the commit, by which a result is named: commit them or run from a \
+             worktree at a commit (`git worktree add`), or add --allow-modified",
+        ))
+    }
+
     /// Runs a row, or returns its stored result.
     fn one(
         &self,
@@ -143,7 +165,7 @@ impl Reproduce {
         let seeds = Seeds {
             recipe: &recipe,
             tier: self.tier,
-            seeds: self.seeds.unwrap_or(if self.tier == Tier::Paper { 3 } else { 1 }),
+            seeds: self.seeds.unwrap_or(if self.tier == Tier::Paper { row.seeds() } else { 1 }),
             device: &self.device,
             data_dir: self.data_dir.as_deref(),
             folder: runs.join(format!("{}-{}", row.id, self.tier)),
@@ -166,6 +188,7 @@ impl Reproduce {
                 return Ok(known.clone());
             }
         }
+        self.check_commit()?;
         seeds.check_data()?;
         let fewer = known.is_some_and(|known| (known.seeds.len() as u64) > seeds.seeds);
         if self.again && fewer {
@@ -190,7 +213,7 @@ pub(crate) fn generated(root: &Path) -> anyhow::Result<(Vec<(String, String)>, S
     let store = Store::open(&root.join("results"), &catalogue.papers)?;
     let pages = pages::pages(&store, catalogue)?;
     let pages = pages.into_iter().map(|(name, text)| (format!("results/{name}"), text)).collect();
-    Ok((pages, pages::in_readme(&store, catalogue)))
+    Ok((pages, pages::in_readme(&store, catalogue)?))
 }
 
 /// How the command ends: the worst outcome of its rows.

@@ -33,7 +33,11 @@ pub(crate) fn locked_version(package: &str) -> Option<String> {
     Some(found.get("version")?.as_str()?.to_string())
 }
 
-/// The commit of the checkout, followed by `-modified` if tracked files outside `results` differ from it;
+/// What follows the commit of a checkout whose files differ from it.
+pub(crate) const MODIFIED: &str = "-modified";
+
+/// The commit of the checkout, followed by `-modified` if tracked files other than `results` and the README, which hold
+/// results, differ from it;
 /// `unknown` outside a checkout.
 pub(crate) fn commit() -> String {
     let git = |args: &[&str]| {
@@ -42,8 +46,8 @@ pub(crate) fn commit() -> String {
         output.status.success().then(|| text.trim().to_owned())
     };
     let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return "unknown".to_owned() };
-    match git(&["status", "--porcelain", "--untracked-files=no", "--", ".", ":!results"]) {
+    match git(&["status", "--porcelain", "--untracked-files=no", "--", ".", ":!results", ":!README.md"]) {
         Some(changes) if changes.is_empty() => commit,
-        _ => commit + "-modified",
+        _ => commit + MODIFIED,
     }
 }

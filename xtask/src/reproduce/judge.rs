@@ -9,9 +9,10 @@
 //! mean - 10 bias_mc - 4 se_mc > published + tolerance
 //! ```
 //!
-//! `bias_mc` alone is not a bound. It is half the relative variance of the weights, which misses the mass of
-//! states that were never drawn. With log-normal weights and K = 1000 or 4000, the bias is 3 to 7 times
-//! `bias_mc` if ten or more of the K samples are effective, and 12 to 20 times if three or four are. So ten
+//! `bias_mc` alone is not a bound. In results of earlier versions it is half the relative variance of the weights, which
+//! misses the mass of states that were never drawn; today halves and quarters of the samples make it larger. With
+//! log-normal weights and K = 1000 or 4000, the bias is 3 to 7 times
+//! the earlier `bias_mc` if ten or more of the K samples are effective, and 12 to 20 times if three or four are. So ten
 //! times `bias_mc` is subtracted, and rows with fewer than ten effective samples on average settle nothing.
 
 use std::fmt;

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::catalogue::{Catalogue, Paper};
+use super::catalogue::{Catalogue, Paper, catalogue};
 use super::judge::{Verdict, favourable, judge, settled_early};
+use super::recipe::Recipe;
 use super::row::Row;
 use super::store::{Annealed, Continued, Finished, Reverse, Store};
 use super::tier::Tier;
@@ -27,21 +28,52 @@ pub(crate) fn list(rows: &[Row]) -> String {
 }
 
 fn reported(row: &Row) -> String {
+    let model = row.compared_with.as_ref().map_or(String::new(), |model| format!(", {model}"));
     match row.reported {
-        Some(nll) => format!("{nll:.2} ({})", row.source.tag()),
+        Some(nll) => format!("{nll:.2} ({}{model})", row.source.tag()),
         None => "not published".to_owned(),
     }
 }
 
+/// The verdict on a row, with the means that the paper does not use where they may have won it.
+fn verdict_in_words(row: &'static Row, found: &Finished) -> anyhow::Result<String> {
+    let verdict = judge(row, found);
+    let beyond = Recipe::of(catalogue()?, row)?.beyond();
+    Ok(match verdict {
+        Verdict::Pass | Verdict::Near if !beyond.is_empty() => {
+            format!("{verdict} with {}", beyond.join(" and "))
+        }
+        _ => verdict.to_string(),
+    })
+}
+
+/// One command a row, for tools that run them side by side. A row that begins from the weights of another row follows it
+/// on the same line.
+pub(crate) fn commands(rows: &[Row]) -> String {
+    let has_first = |row: &Row| row.begins_from.is_some();
+    let mut text = String::new();
+    for row in rows.iter().filter(|row| !has_first(row)) {
+        let mut ids = vec![row.id.as_str()];
+        while let Some(next) = rows.iter().find(|next| {
+            !ids.contains(&next.id.as_str())
+                && next.begins_from.as_deref().is_some_and(|first| ids.contains(&first))
+        }) {
+            ids.push(&next.id);
+        }
+        let _ = writeln!(text, "cargo xtask reproduce {}", ids.join(" "));
+    }
+    text
+}
+
 /// A page for each paper and one with all rows, by the names of their files.
-pub(crate) fn pages(store: &Store, catalogue: &Catalogue) -> anyhow::Result<Vec<(String, String)>> {
+pub(crate) fn pages(store: &Store, catalogue: &'static Catalogue) -> anyhow::Result<Vec<(String, String)>> {
     let page = |paper: &Paper| Ok((format!("{}.md", paper.key), page(paper, &catalogue.rows, store)?));
     let overview = overview(catalogue, store).map(|text| ("README.md".to_owned(), text));
     catalogue.papers.iter().map(page).chain([overview]).collect()
 }
 
 /// Writes the pages.
-pub(crate) fn write(folder: &Path, store: &Store, catalogue: &Catalogue) -> anyhow::Result<()> {
+pub(crate) fn write(folder: &Path, store: &Store, catalogue: &'static Catalogue) -> anyhow::Result<()> {
     pages(store, catalogue)?.iter().try_for_each(|(name, text)| write_file(&folder.join(name), text))
 }
 
@@ -52,7 +84,7 @@ fn current<'a>(store: &'a Store, row: &Row) -> Option<&'a Finished> {
 }
 
 /// A result with its row.
-type Entry<'a> = (&'a Row, Option<&'a Finished>);
+type Entry<'a> = (&'static Row, Option<&'a Finished>);
 
 /// Rows of one protocol: two protocols never share a table.
 struct Table<'a> {
@@ -75,7 +107,7 @@ impl<'a> Table<'a> {
         Ok(Table { data, rows })
     }
 
-    fn markdown(&self) -> String {
+    fn markdown(&self) -> anyhow::Result<String> {
         let mut text = String::from(
             "| row | model | strategy | ours | spread over seeds | ± rows | ± samples, K | reported | verdict |\n\
              | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
@@ -95,12 +127,12 @@ impl<'a> Table<'a> {
                     found.se_rows(),
                     found.se_mc(),
                     samples_in_words(found),
-                    judge(row, found)
+                    verdict_in_words(row, found)?
                 ),
                 None => writeln!(text, "| `{id}` | {model} | {strategy} | not run | | | | {reported} | |"),
             };
         }
-        text
+        Ok(text)
     }
 }
 
@@ -127,7 +159,7 @@ fn tables<'a>(rows: impl Iterator<Item = Entry<'a>>) -> anyhow::Result<Vec<Table
     by_data.into_iter().map(Table::new).collect()
 }
 
-fn page(paper: &Paper, rows: &[Row], store: &Store) -> anyhow::Result<String> {
+fn page(paper: &Paper, rows: &'static [Row], store: &Store) -> anyhow::Result<String> {
     let mut text = format!(
         "# {}: {}\n\n{}.\n\
          `cargo xtask reproduce` wrote this page: NLL of the test split in nats per example, averaged over seeds.\n",
@@ -135,7 +167,7 @@ fn page(paper: &Paper, rows: &[Row], store: &Store) -> anyhow::Result<String> {
     );
     let rows = || rows.iter().filter(|row| row.paper == paper.key);
     for table in tables(rows().map(|row| (row, current(store, row))))? {
-        let _ = write!(text, "\n## {}\n\n{}", table.data, table.markdown());
+        let _ = write!(text, "\n## {}\n\n{}", table.data, table.markdown()?);
         for (row, finished) in &table.rows {
             let _ = write!(text, "\n### `{}`\n\n- {}: {}.\n", row.id, row.table, reported_in_words(row));
             let _ = writeln!(text, "- Config: [{0}](../{0}) {1}", row.config, row.flags.join(" "));
@@ -143,7 +175,21 @@ fn page(paper: &Paper, rows: &[Row], store: &Store) -> anyhow::Result<String> {
                 let _ =
                     writeln!(text, "- Training begins from the weights of `{before}` with the same seed.");
             }
-            let _ = writeln!(text, "- {}", row.choices);
+            let recipe = Recipe::of(catalogue()?, row)?;
+            let _ = writeln!(text, "- Training: {}.", recipe.training());
+            for other in &row.also {
+                let _ = writeln!(text, "- Also published: {other}.");
+            }
+            if !row.choices.is_empty() {
+                let _ = writeln!(text, "- {}", row.choices);
+            }
+            let beyond = recipe.beyond();
+            if !beyond.is_empty() {
+                let _ = writeln!(text, "- Beyond the paper: {}.", beyond.join(" and "));
+            }
+            if finished.is_none() {
+                let _ = writeln!(text, "- Not run yet: these settings have not been tried on this data set.");
+            }
             let _ = writeln!(text, "- Tolerance {} nats: {}.", row.tolerance, row.why);
             if let Some(found) = finished {
                 describe(&mut text, row, found);
@@ -155,15 +201,18 @@ fn page(paper: &Paper, rows: &[Row], store: &Store) -> anyhow::Result<String> {
     if !small.is_empty() {
         let _ = write!(text, "\n## Tier small, not judged\n");
         for table in tables(small.into_iter())? {
-            let _ = write!(text, "\n{}:\n\n{}", table.data, table.markdown());
+            let _ = write!(text, "\n{}:\n\n{}", table.data, table.markdown()?);
         }
     }
     Ok(text)
 }
 
 fn reported_in_words(row: &Row) -> String {
+    let model = row.compared_with.as_ref().map_or(String::new(), |model| format!(" for {model}"));
     match row.reported {
-        Some(nll) => format!("{nll:.2}, {}; {}: {}", row.measured, row.source.tag(), row.source.note()),
+        Some(nll) => {
+            format!("{nll:.2}{model}, {}; {}: {}", row.measured, row.source.tag(), row.source.note())
+        }
         None => "no published number".to_owned(),
     }
 }
@@ -268,7 +317,10 @@ fn verdict((row, finished): &Entry<'_>) -> Option<Verdict> {
 }
 
 /// What the README says of the rows: some of them beside the published values, and how many have which verdict.
-pub(crate) fn in_readme(store: &Store, Catalogue { rows, papers, .. }: &Catalogue) -> String {
+pub(crate) fn in_readme(
+    store: &Store,
+    Catalogue { rows, papers, .. }: &'static Catalogue,
+) -> anyhow::Result<String> {
     let mut text = String::from(
         "| data | model | trained by | ours | published | verdict |\n| --- | --- | --- | --- | --- | --- |\n",
     );
@@ -278,7 +330,7 @@ pub(crate) fn in_readme(store: &Store, Catalogue { rows, papers, .. }: &Catalogu
         let (ours, verdict) = match current(store, row) {
             Some(found) => {
                 let spread = found.seed_spread().map_or(String::new(), |spread| format!(" ± {spread:.2}"));
-                (format!("{:.2}{spread}", found.mean()), judge(row, found).to_string())
+                (format!("{:.2}{spread}", found.mean()), verdict_in_words(row, found)?)
             }
             None => ("not run".to_owned(), String::new()),
         };
@@ -294,17 +346,18 @@ pub(crate) fn in_readme(store: &Store, Catalogue { rows, papers, .. }: &Catalogu
     let words: Vec<String> =
         words.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{n} {word}")).collect();
     let _ = writeln!(text, "\nOf {} rows, {judged} are judged so far: {}.", rows.len(), words.join(", "));
-    text
+    Ok(text)
 }
 
-fn overview(catalogue: &Catalogue, store: &Store) -> anyhow::Result<String> {
+fn overview(catalogue: &'static Catalogue, store: &Store) -> anyhow::Result<String> {
     let Catalogue { rows, papers, best } = catalogue;
     let mut text = format!(
         "# Results\n\n\
          The command `cargo xtask reproduce ID` reproduces a row, and wrote every number below.\n\
          Numbers are NLLs of the test split in nats per example, averaged over seeds.\n\n\
          The verdicts:\n\n\
-         - PASS: at or below the published value plus twice our Monte Carlo error.\n\
+         - PASS: not worse than published: at or below the published value plus twice our Monte Carlo error. \
+           It names the means that the paper does not use, where they may have won it.\n\
          - NEAR: above that, within the row's tolerance.\n\
          - SHORT: beyond the tolerance.\n\
          - UNSURE: our Monte Carlo error is more than a tenth of the tolerance, or our NLL is beyond the tolerance and the samples may be the cause.\n\
@@ -326,7 +379,7 @@ fn overview(catalogue: &Catalogue, store: &Store) -> anyhow::Result<String> {
             let _ = writeln!(text, "\n## {title}");
         }
         for table in tables {
-            let _ = write!(text, "\n### {}\n\n{}", table.data, table.markdown());
+            let _ = write!(text, "\n### {}\n\n{}", table.data, table.markdown()?);
         }
     }
     let _ = write!(
@@ -394,5 +447,24 @@ mod tests {
         );
         assert!(read("README.md").contains("| uci/dna | 90.80 | `uci-dna-rws-sbn` |"));
         assert!(list(&catalogue.rows).contains("uci-web-rws-sbn"));
+    }
+
+    #[test]
+    fn every_row_has_its_place_in_one_command_after_the_row_that_it_begins_from() {
+        let rows = &catalogue().unwrap().rows;
+        let text = commands(rows);
+        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(' ').skip(3).collect()).collect();
+        assert!(text.lines().all(|line| line.starts_with("cargo xtask reproduce ")));
+        let mut all: Vec<&str> = lines.concat();
+        all.sort_unstable();
+        let mut ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        ids.sort_unstable();
+        assert_eq!(all, ids);
+        for row in rows {
+            let Some(first) = &row.begins_from else { continue };
+            let line = lines.iter().find(|line| line.contains(&row.id.as_str())).unwrap();
+            let place = |id: &str| line.iter().position(|other| *other == id);
+            assert!(place(first) < place(&row.id) && place(first).is_some(), "{line:?}");
+        }
     }
 }

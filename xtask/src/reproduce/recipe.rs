@@ -85,6 +85,74 @@ impl Recipe {
         Ok(config.train.epochs.unwrap_or_default() + later)
     }
 
+    /// How the row trains, in words that follow from its config alone.
+    pub(crate) fn training(&self) -> String {
+        let Config { optimizer: by, train, stage, .. } = &self.config;
+        let of = if by.loss == "sum" { "sums" } else { "means" };
+        let mut parts = vec![match by.schedule.as_str() {
+            "constant" => format!("{} at {} on {of} over batches of {}", by.kind, by.lr, train.batch),
+            schedule => format!(
+                "{} at {} falling to {} ({schedule}) on {of} over batches of {}",
+                by.kind,
+                by.lr,
+                by.lr * by.lr_end,
+                train.batch
+            ),
+        }];
+        parts.extend(
+            by.rates.iter().filter(|(_, rate)| **rate != by.lr).map(|(key, rate)| format!("{key} {rate}")),
+        );
+        parts.push(match (train.epochs, train.steps) {
+            (Some(epochs), _) => format!("{epochs} epochs"),
+            (_, steps) => format!("{} steps", steps.unwrap_or_default()),
+        });
+        for stage in stage {
+            let samples = stage.samples.map_or(String::new(), |k| format!(" with K = {k}"));
+            let rate = stage.lr.map_or(String::new(), |lr| format!(" at {lr}"));
+            parts.push(format!("then {} epochs{samples}{rate}", stage.epochs));
+        }
+        for (value, name) in self.penalties() {
+            parts.push(format!("{name} {value}"));
+        }
+        if by.average > 0.0 {
+            parts.push(format!("weights averaged with a decay of {}", by.average));
+        }
+        if train.patience > 0 {
+            parts.push(format!("a patience of {} epochs", train.patience));
+        }
+        let chosen = if self.row.last_epoch {
+            "the last epoch is scored"
+        } else {
+            "the epoch with the best validation score is scored"
+        };
+        format!("{}; {chosen}", parts.join(", "))
+    }
+
+    /// Penalties and limits that the config uses, each with its name.
+    fn penalties(&self) -> impl Iterator<Item = (f64, &'static str)> {
+        let by = &self.config.optimizer;
+        let all = [
+            (by.l1, "L1"),
+            (by.weight_decay, "weight decay"),
+            (by.clip_norm, "gradients clipped at a norm of"),
+        ];
+        all.into_iter().filter(|(value, _)| *value > 0.0)
+    }
+
+    /// Means that the config uses and the paper does not.
+    pub(crate) fn beyond(&self) -> Vec<String> {
+        let uses = |key: &String| {
+            let table = toml::Table::try_from(&self.config.optimizer).expect("a config is a table");
+            table.get(key).and_then(toml::Value::as_float).is_some_and(|value| value > 0.0)
+        };
+        let name = |key: &String| match key.as_str() {
+            "l1" => "an L1 penalty".to_owned(),
+            "average" => "averaged weights".to_owned(),
+            other => other.to_owned(),
+        };
+        self.row.beyond.iter().filter(|key| uses(key)).map(name).collect()
+    }
+
     /// Whether the model is a bidirectional machine, whose NLL is that of p*.
     pub(crate) fn is_bidirectional(&self) -> bool {
         self.config.spec.model.reading() == Reading::Bidirectional
@@ -252,6 +320,52 @@ mod tests {
                 "{error}"
             );
             assert!(error.contains(message), "{from} -> {to}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_a_page_says_of_training_follows_from_the_config() {
+        let catalogue = catalogue().unwrap();
+        let of = |id: &str| Recipe::of(catalogue, catalogue.row(id).unwrap()).unwrap();
+        assert_eq!(
+            of("uci-dna-darn").training(),
+            "adam at 0.003 falling to 0 (cosine) on means over batches of 25, 200 epochs, L1 0.005, weights averaged with a \
+             decay of 0.99; the epoch with the best validation score is scored"
+        );
+        assert_eq!(of("uci-dna-darn").beyond(), ["an L1 penalty"]);
+        assert!(of("uci-dna-nade").beyond().is_empty(), "its config has no L1");
+        assert!(of("modes-rbm-pcd").training().ends_with("the last epoch is scored"));
+        // Words that a setting of the config stands for. A sentence of a row may have them only about the paper.
+        let settings = [
+            "L1",
+            "averaged weights",
+            "weight decay",
+            "chosen on validation",
+            "falling rate",
+            "batch mean",
+            "batches of",
+        ];
+        let is_about_the_paper = |sentence: &str| {
+            ["Published", "published", "paper", "tutorial"].iter().any(|word| sentence.contains(word))
+        };
+        for row in &catalogue.rows {
+            let recipe = Recipe::of(catalogue, row).unwrap();
+            let (by, training) = (&recipe.config.optimizer, recipe.training());
+            for (is_used, word) in [
+                (by.l1 > 0.0, "L1"),
+                (by.average > 0.0, "averaged"),
+                (by.weight_decay > 0.0, "weight decay"),
+                (by.schedule != "constant", "falling"),
+            ] {
+                assert_eq!(training.contains(word), is_used, "{}: {word}: {training}", row.id);
+            }
+            for text in [&row.choices, &row.suspect] {
+                for sentence in text.split(". ").filter(|sentence| !is_about_the_paper(sentence)) {
+                    // What was published and what is done here may share a sentence or follow each other.
+                    let claim = settings.iter().find(|word| sentence.contains(**word));
+                    assert!(claim.is_none(), "{}: `{sentence}` claims what its config decides", row.place());
+                }
+            }
         }
     }
 }

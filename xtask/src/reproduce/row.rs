@@ -39,6 +39,14 @@ pub(crate) struct Row {
     /// How that was measured.
     #[serde(default)]
     pub(crate) measured: String,
+    /// The model that it is the value of, if that has another name than the row's.
+    pub(crate) compared_with: Option<String>,
+    /// Other published values to know, in words.
+    #[serde(default)]
+    pub(crate) also: Vec<String>,
+    /// Settings of `[optimizer]` that the paper does not use. A verdict names those that the config uses.
+    #[serde(default)]
+    pub(crate) beyond: Vec<String>,
     /// How sure we are of it.
     #[serde(default)]
     pub(crate) source: Source,
@@ -63,6 +71,11 @@ impl Row {
     /// The published value that the row is judged by, if any.
     pub(crate) fn judged_by(&self) -> Option<f64> {
         self.reported.filter(|_| self.source.is_judged())
+    }
+
+    /// Number of seeds at tier `paper`, unless the command line says otherwise.
+    pub(crate) fn seeds(&self) -> u64 {
+        if self.minutes < 20 { 3 } else { 1 }
     }
 
     /// Its file and its id, for messages.
