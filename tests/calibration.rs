@@ -59,8 +59,8 @@ fn cells() -> Vec<Cell> {
                     continue;
                 }
                 let exact = -exact.iter().sum::<f64>() / exact.len() as f64;
-                for &samples in either(&[32, 128, 256][..], &[32, 128, 512, 2048]) {
-                    for key in 0..2 {
+                for &samples in either(&[32, 128][..], &[32, 128, 512, 2048]) {
+                    for key in 0..either(1, 2) {
                         let by = ImportanceSampling::new(samples);
                         let estimates = by.estimate(&model, x.clone(), rows.clone(), Key::new(key)).unwrap();
                         let alone = |row: &RowEstimate| RowEstimate { halves: None, ..*row };
@@ -101,9 +101,9 @@ fn real_errors_are_within_twice_the_stated_ones_in_95_of_100_evaluations() {
     for cell in cells.iter().filter(|cell| cell.off > 2.0 * cell.stated()) {
         println!("off by {:.4}, stated {:.4}, ESS {:.4}: {}", cell.off, cell.stated(), cell.ess, cell.name);
     }
-    assert!(cells.len() >= 200 && least < 0.01 && most > 0.9, "{} {least} {most}", cells.len());
-    // Of 240 evaluations 95 % differ from their share by up to 3 % (two standard deviations).
-    assert!(stated >= either(0.92, 0.95), "{stated}");
+    assert!(cells.len() >= either(75, 400) && least < 0.01 && most > 0.9, "{} {least} {most}", cells.len());
+    // Of 78 evaluations 95 % differ from their share by up to 5 % (two standard deviations).
+    assert!(stated >= either(0.9, 0.95), "{stated}");
     // The test can fail: without halves it does. Nor are errors stated so large that they say nothing.
     assert!(by_variance < 0.95 && typical < 4.0, "{by_variance} {typical}");
 }

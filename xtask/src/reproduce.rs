@@ -188,8 +188,8 @@ impl Reproduce {
                 return Ok(known.clone());
             }
         }
-        self.check_commit()?;
         seeds.check_data()?;
+        self.check_commit()?;
         let fewer = known.is_some_and(|known| (known.seeds.len() as u64) > seeds.seeds);
         if self.again && fewer {
             return Err(user("--again: results of more seeds are stored; give at least as many --seeds"));

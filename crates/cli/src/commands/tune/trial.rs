@@ -54,6 +54,8 @@ impl Trials {
         let log = self.folder.join(format!("{name}.log"));
         let started = Instant::now();
         let mut command = Command::new(std::env::current_exe().context("the path of this program")?);
+        // The words before this command, where another program passes its words on.
+        command.args(std::env::args_os().skip(1).take_while(|word| word != "tune"));
         command.arg("train").arg(&self.config).args(&self.flags).args(sets(values));
         command
             .arg("--steps")
@@ -64,7 +66,8 @@ impl Trials {
             command.arg("--resume");
         }
         let to = File::create(&log).with_context(|| log.display().to_string())?;
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(to);
+        // The pipe is open until the child ends: some programs take its end for that of their parent.
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(to);
         let status = self.wait(command)?;
         let seconds = started.elapsed().as_secs_f64();
         let said = fs::read_to_string(&log).unwrap_or_default();
